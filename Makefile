@@ -1,0 +1,50 @@
+# Two commands do everything: `make run` (the main job) and `make test`. Both begin with `make setup`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export EVERGREEN_HOME ?= $(CURDIR)/var
+export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
+# byte code is compiled once, at installing: without it every task process would compile the libraries again
+unexport PYTHONDONTWRITEBYTECODE
+UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
+
+.PHONY: run test bench setup lock clean lint schemas
+
+run: setup  ## the main job through the real scheduler; ONCE=1 stops everything afterwards, PORT=n chooses the UI's port
+	@$(BIN)/python -m tools.run $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
+
+test: setup lint  ## every test that this machine can run, and the list of those that it could not
+	@$(BIN)/python -m pytest
+
+bench: setup  ## every benchmark, beside the plain script that does the same
+	@for name in parse night; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+setup: $(VENV)/.installed  ## virtual environment, pinned dependencies, databases, landing zone; safe to repeat
+	@$(BIN)/python -m include.evergreen prepare
+	@$(BIN)/python -m tools.landing_zone $(EVERGREEN_HOME)/landing
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Evergreen needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V). Say: make PYTHON=python3.11 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $$(grep -c == requirements.txt) pinned packages into $(VENV) (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.txt
+	@touch $@
+
+lint: $(VENV)/.installed  ## style, types and import contracts
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+schemas: $(VENV)/.installed  ## the JSON Schemas that editors complete dataset.yaml and model.yaml with
+	@$(BIN)/python -m include.evergreen.config.schema
+
+lock: $(VENV)/.installed  ## resolve requirements.in again
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" requirements.in -o requirements.txt
+
+clean:  ## forget all state: databases, storage, Airflow's home; the environment stays
+	rm -rf $(EVERGREEN_HOME)

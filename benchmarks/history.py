@@ -1,0 +1,104 @@
+"""The state that the first measured night begins from, in our layout and in the plain script's: the same rows, the same champion.
+
+    python -m benchmarks.history HOME STATE
+
+HOME must hold the landing zone. Run in a process of its own, so that the benchmark itself stays small beside what it measures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+from benchmarks.scratch import use_home
+from include.evergreen import ingestion, storage
+from include.evergreen.clock import days
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.database import migrate
+from include.evergreen.gates import decide
+from include.evergreen.monitoring import monitor
+from include.evergreen.partitions import current_partitions, read_partition
+from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.scoring import find_predictions, score
+from include.evergreen.training import take_snapshot, train
+
+MODEL = "flight_delay"
+FIRST_DAY = dt.date(2013, 1, 1)
+CHAMPION_AS_OF = dt.date(2013, 2, 1)  # the day before the first night; its flights are scored, their truth is not known
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("state", type=Path)
+    options = parser.parse_args(arguments)
+    use_home(options.home)
+    migrate()
+    mlflow_store.prepare_store()
+    catalog = Catalog()
+    model = catalog.model(MODEL)
+    _ingest(catalog)
+    champion = _promote_first(catalog, model)
+    for outcome in (score(catalog, model, CHAMPION_AS_OF, "live"), monitor(catalog, model, CHAMPION_AS_OF, "live")):
+        assert outcome.status == "done", outcome.words
+    _lay_out_plainly(catalog, champion, options.state)
+    return 0
+
+
+def _ingest(catalog: Catalog) -> None:
+    """All that was known when `CHAMPION_AS_OF` began."""
+    for dataset in map(catalog.dataset, catalog.dataset_names()):
+        last = CHAMPION_AS_OF if dataset.name == "schedules" else CHAMPION_AS_OF - dt.timedelta(days=1)
+        for day in days(FIRST_DAY, last):
+            ingestion.ingest(dataset, day, "backfill")
+
+
+def _promote_first(catalog: Catalog, model: ModelConfig) -> RegisteredVersion:
+    candidate, _ = train(catalog, model, take_snapshot(catalog, model, CHAMPION_AS_OF), "the first")
+    decision = decide(model, candidate)
+    assert decision.verdict == "blessed", decision.words
+    version = champions.register(model.name, candidate.run_key)
+    champions.promote(model.name, version.version, actor="the benchmark", reason="the first")
+    return version
+
+
+def _lay_out_plainly(catalog: Catalog, champion: RegisteredVersion, state: Path) -> None:
+    for name in catalog.dataset_names():
+        for version in current_partitions(name):
+            _write(read_partition(version), state / "datasets" / name / f"{version.partition}.parquet")
+    predictions = find_predictions(MODEL, CHAMPION_AS_OF)
+    assert predictions is not None
+    _write(predictions.frame(), state / "predictions" / f"{CHAMPION_AS_OF}.parquet")
+    run_id = _register_plainly(champion, state)
+    _write(storage.read_frame(champion.reference_path), state / "references" / f"{run_id}.parquet")
+
+
+def _register_plainly(champion: RegisteredVersion, state: Path) -> str:
+    """The champion's own files in an MLflow store of the plain script's own; returns the run's id."""
+    mlflow.set_tracking_uri(f"sqlite:///{state}/mlflow.db")
+    mlflow.create_experiment(MODEL, artifact_location=(state / "mlartifacts").as_uri())
+    mlflow.set_experiment(MODEL)
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(champion.artifact_uri.removeprefix("file://"), "model")
+    version = mlflow.register_model(f"{run.info.artifact_uri}/model", MODEL)
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(MODEL, "champion", version.version)
+    client.set_model_version_tag(MODEL, version.version, "run_id", run.info.run_id)
+    return str(run.info.run_id)
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(path, index=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

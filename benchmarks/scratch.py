@@ -1,0 +1,71 @@
+"""A benchmark's own folder and processes, of which nothing is left however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[1]
+STATE_VARIABLES = (
+    "AIRFLOW_HOME",
+    "EVERGREEN_DATABASE_URL",
+    "EVERGREEN_INCLUDE",
+    "EVERGREEN_MLFLOW_UI_URL",
+    "EVERGREEN_PRELOAD",
+    "EVERGREEN_STORAGE",
+    "MLFLOW_TRACKING_URI",
+)
+
+
+class MeasuredProcessError(Exception):
+    """A process that a benchmark measures, or is prepared by, has failed."""
+
+
+@contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """A folder that is gone afterwards. Within the block SIGTERM and SIGHUP end it as Ctrl-C does, so that all is undone."""
+    handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"evergreen-bench-{name}-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def use_home(home: Path) -> None:
+    """Make ``home`` this process's EVERGREEN_HOME, and forget whatever else points to state."""
+    for name in STATE_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["EVERGREEN_HOME"] = str(home)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def run_python(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run ``python -m module`` from the root to its end and return what it printed.
+
+    Byte code may be written, as it is where people work. Raises `MeasuredProcessError` with its last words.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        env={**inherited, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise MeasuredProcessError(f"python -m {module} failed with {done.returncode}:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,69 @@
+"""Arguments that several verbs share, and how their text becomes a value."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from include.evergreen import clock
+from include.evergreen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from include.evergreen.config import Catalog
+
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_model(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("model", metavar="MODEL", help="the name of a declared model")
+
+
+def add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def partition(text: str) -> dt.date:
+    """A date, or `ConfigError`."""
+    return clock.parse_partition(text, subject="the date")
+
+
+def end_of(text: str) -> dt.datetime:
+    """The moment that ``text`` (ISO 8601; UTC unless it says otherwise) names; of a bare date, its last instant.
+
+    Raises `ConfigError`.
+    """
+    if is_date(text):
+        return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC)
+    try:
+        if "T" not in text.upper() and " " not in text:
+            raise ValueError
+        moment = dt.datetime.fromisoformat(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"{text[:80]!r} is neither a date nor a moment. Write 2013-03-03, or 2013-03-03T14:30 (UTC), or 2013-03-03T14:30+01:00."
+        ) from None
+
+
+def is_date(text: str) -> bool:
+    try:
+        partition(text)
+    except ConfigError:
+        return False
+    return True
+
+
+def known_model(catalog: Catalog, name: str) -> str:
+    """``name``, if a model of this name is declared or ever was decided on: the past of a retired model stays readable.
+
+    Its YAML is not parsed, so that a broken one hides no history.
+    """
+    from include.evergreen.gates import latest_decision
+
+    try:
+        catalog.model_path(name)
+    except ConfigError:
+        if latest_decision(name) is None:
+            raise
+    return name

@@ -1,0 +1,67 @@
+"""Parses the arguments, runs the verb, and turns what goes wrong into one message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from include.evergreen.cli import check, history, partitions, prepare, run, status
+from include.evergreen.cli.terminal import quiet
+from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
+
+EXIT_CODES: dict[type[EvergreenError], int] = {ConfigError: 2, DataError: 3, TransientError: 4}
+INTERRUPTED = 130  # what shells expect after Ctrl-C: 128 + SIGINT
+READER_LEFT = 141  # 128 + SIGPIPE
+VERB_GROUPS = (check, run, status, history, partitions, prepare)
+_EPILOG = """\
+exit codes: 0 done; 1 problems were found (check, verify-ledger); 2 a file, setting or argument is wrong;
+3 the data is at fault; 4 something did not answer, try again; 130 Ctrl-C"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the verb that ``arguments`` (by default the command line's) name; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(given)
+    except EvergreenError as error:
+        if "--debug" in given:
+            traceback.print_exc()
+        print(f"evergreen: {error}", file=sys.stderr)
+        return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+    except KeyboardInterrupt:
+        print("\nevergreen: stopped by Ctrl-C. What was finished stays; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end
+        return READER_LEFT
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log what is done, to stderr")
+    common.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="also log what libraries say; show the traceback of an error"
+    )
+    whole = argparse.ArgumentParser(
+        prog="python -m include.evergreen",
+        description="Evergreen keeps machine-learning models fresh. See what stands, why, and run a cycle without Airflow.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    verbs = whole.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for group in VERB_GROUPS:
+        group.add_verbs(verbs, common)
+    return whole
+
+
+def _run(given: list[str]) -> int:
+    arguments = parser().parse_args(given)
+    with quiet(verbose=getattr(arguments, "verbose", False), debug=getattr(arguments, "debug", False)):
+        code: int = arguments.verb(arguments)
+    sys.stdout.flush()  # here, where a reader that left is still caught
+    return code

@@ -1,0 +1,88 @@
+"""``run``: a whole cycle of one model in this process."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from include.evergreen.cli import arguments as common_arguments
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.cycle import CycleResult
+
+LONGEST_ACTOR = 120  # what the database's column holds
+UNAVAILABLE_SHOWN = 5
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "ingest what is missing, train, gate, promote, score and monitor, without Airflow"
+    verb = verbs.add_parser("run", parents=[common], help=text, description=text.capitalize() + ".")
+    common_arguments.add_model(verb)
+    verb.add_argument(
+        "--as-of", required=True, type=common_arguments.partition, metavar="DATE",
+        help="the day to stand at: nothing that became known later is read",
+    )  # fmt: skip
+    verb.add_argument("--window", type=int, metavar="N", help="days of rows to train on (default: train.window_days)")
+    verb.add_argument("--reason", default="run from the command line", metavar="R", help="why, for the ledger")
+    verb.set_defaults(verb=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from include.evergreen.cli.progress import progress
+    from include.evergreen.config import Catalog
+    from include.evergreen.cycle import run_cycle
+
+    catalog = Catalog()
+    model = catalog.model(arguments.model)
+    with progress() as show:
+        result = run_cycle(
+            catalog, model, arguments.as_of, window_days=arguments.window, reason=arguments.reason, actor=_actor(), progress=show
+        )  # fmt: skip
+    print("\n".join(summary(result)))
+    return 0
+
+
+def summary(result: CycleResult) -> Iterator[str]:
+    """What the cycle did, in words; the outcome first."""
+    yield f"{result.model} as of {result.as_of}: {_outcome(result)}"
+    yield f"Ingested: {_partitions(len(result.ingested)) if result.ingested else 'nothing, as no partition was missing'}."
+    if result.unavailable:
+        yield from _unavailable(result.unavailable)
+    trained = "Trained" if result.is_new_candidate else "Trained before"
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.candidate.metrics.items())
+    yield (
+        f"{trained}: on {result.candidate.facts['fit_rows']} rows of snapshot {result.snapshot.digest[:12]}; on the holdout "
+        f"({result.candidate.facts['holdout_rows']} rows) {metrics}."
+    )
+    yield f"Gate: {result.decision.verdict}."
+    yield from (f"  {each['verdict']}: {each['words']}" for each in result.decision.criteria)
+    yield f"Score of {result.as_of}: {result.scored.status}: {result.scored.words}."
+    yield f"Monitor of {result.as_of}: {result.monitored.status}: {result.monitored.words}."
+
+
+def _outcome(result: CycleResult) -> str:
+    if result.promotion is None:
+        return f"the gate's decision is {result.decision.verdict}, so the champion stays as it was."
+    return f"{result.promotion.words}."
+
+
+def _unavailable(unavailable: dict[str, str]) -> Iterator[str]:
+    yield f"Could not be ingested, and was left out: {_partitions(len(unavailable))}."
+    for words in list(unavailable.values())[:UNAVAILABLE_SHOWN]:
+        yield f"  {words}"
+    if len(unavailable) > UNAVAILABLE_SHOWN:
+        yield f"  and {len(unavailable) - UNAVAILABLE_SHOWN} more"
+
+
+def _partitions(number: int) -> str:
+    return f"{number} partition{'s' * (number != 1)}"
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()[:LONGEST_ACTOR]
+    except (KeyError, OSError):  # a container whose user has no name
+        return "unknown"

@@ -1,0 +1,49 @@
+"""What may reach the user's terminal: our own log from a level on, and nothing of what libraries say."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OUR_LOGGER = "include.evergreen"
+# MLflow would put handlers of its own on the terminal, and draw progress bars. It reads these when it is imported.
+MLFLOW_QUIET = {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+@contextmanager
+def quiet(*, verbose: bool, debug: bool) -> Iterator[None]:
+    """Log to stderr for the length of the block: our warnings, with ``verbose`` our steps, with ``debug`` everyone's."""
+    for name, value in MLFLOW_QUIET.items():
+        os.environ.setdefault(name, value)
+    handler = _StderrHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s" if not debug else "%(levelname)s %(name)s: %(message)s"))
+    if not debug:
+        handler.addFilter(lambda record: record.name.startswith(OUR_LOGGER))
+    root, ours = logging.getLogger(), logging.getLogger(OUR_LOGGER)
+    before = root.handlers[:], root.level, ours.level
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO if debug else logging.WARNING)
+    ours.setLevel(logging.INFO if verbose or debug else logging.WARNING)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        ours.setLevel(before[2])
+
+
+class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what ``sys.stderr`` is now: a progress display replaces it, to keep lines above itself."""
+
+    @property
+    def stream(self) -> object:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: object) -> None:
+        """Set by the base class at its start."""

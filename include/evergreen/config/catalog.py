@@ -1,0 +1,126 @@
+"""Everything that is declared under `include/`: found by listing folders, parsed a file at a time, on demand.
+
+A DAG parse lists names, and parses the one dataset or model that it needs.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from include.evergreen.config.loader import load_dataset, load_model, shown_path
+from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.wording import did_you_mean, listed
+from include.evergreen.errors import ConfigError
+
+ROOT_VARIABLE = "EVERGREEN_INCLUDE"
+_CACHED_FILES = 4096  # several times the largest fleet that we have in mind; a config is about 20 kB
+
+
+class Catalog:
+    """The datasets and models that are declared under one ``include`` folder.
+
+    :param root: the folder; by default ``EVERGREEN_INCLUDE``, else the one that this package lies in
+    :raises ConfigError: there is no such folder
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        chosen = root or os.environ.get(ROOT_VARIABLE) or Path(__file__).parents[2]
+        self.root = Path(os.path.abspath(chosen))
+        if not self.root.is_dir():
+            source = f"set {ROOT_VARIABLE} to" if root is None else "give"
+            raise ConfigError(f"{self.root}: no such folder; {source} the folder that holds datasets/ and models/")
+
+    def dataset_names(self) -> list[str]:
+        """The names of all declared datasets, sorted. Parses nothing."""
+        return self._names("dataset")
+
+    def model_names(self) -> list[str]:
+        """The names of all declared models, sorted. Parses nothing."""
+        return self._names("model")
+
+    def dataset(self, name: str) -> DatasetConfig:
+        """The dataset of this name, parsed again only when its file has changed.
+
+        :raises ConfigError: it is not declared, or its file is wrong
+        """
+        return _parsed_dataset(*self._file("dataset", name))
+
+    def model(self, name: str) -> ModelConfig:
+        """The model of this name, parsed again only when its file has changed.
+
+        :raises ConfigError: it is not declared, or its file is wrong
+        """
+        return _parsed_model(*self._file("model", name))
+
+    def dataset_path(self, name: str) -> Path:
+        """The dataset's ``dataset.yaml``."""
+        return self._file("dataset", name)[0]
+
+    def model_path(self, name: str) -> Path:
+        """The model's ``model.yaml``."""
+        return self._file("model", name)[0]
+
+    def features_path(self, model: str) -> Path:
+        """The ``features.py`` of the model of this name, whether or not it exists."""
+        return self.model_path(model).with_name("features.py")
+
+    def runbook_path(self, model: str) -> Path:
+        """The ``runbook.md`` of the model of this name, whether or not it exists."""
+        return self.model_path(model).with_name("runbook.md")
+
+    def models_reading(self, dataset: str) -> list[ModelConfig]:
+        """The models with this dataset among their inputs or as their target, by name.
+
+        A model whose file is wrong is left out: it fails by itself, and must not fail what asks here.
+        """
+        return [each for each in self._sound_models() if dataset in {each.target.dataset, *_inputs(each)}]
+
+    def check(self) -> list[str]:
+        """Every problem of every file, those between files included; empty when all is well."""
+        from include.evergreen.config.check import check_catalog  # no DAG parse asks for it
+
+        return check_catalog(self)
+
+    def _sound_models(self) -> list[ModelConfig]:
+        sound = []
+        for name in self.model_names():
+            try:
+                sound.append(self.model(name))
+            except ConfigError:
+                continue
+        return sound
+
+    def _names(self, kind: str) -> list[str]:
+        folder, file = self.root / f"{kind}s", f"{kind}.yaml"
+        if not folder.is_dir():
+            return []
+        return sorted(each.name for each in os.scandir(folder) if os.path.isfile(os.path.join(each.path, file)))
+
+    def _file(self, kind: str, name: str) -> tuple[Path, int, int]:
+        """The YAML file of a name, with what tells its versions apart: mtime_ns and size."""
+        path = self.root / f"{kind}s" / name / f"{kind}.yaml"
+        if name not in ("", ".", "..") and os.path.basename(name) == name and path.is_file():
+            stat = path.stat()
+            return path, stat.st_mtime_ns, stat.st_size
+        known = self._names(kind)
+        folder = shown_path(self.root / f"{kind}s")
+        raise ConfigError(
+            f"unknown {kind} {name!r}; {did_you_mean(name, known)}known: {listed(known)}; "
+            f"a {kind} is declared in {folder}/<name>/{kind}.yaml"
+        )
+
+
+def _inputs(model: ModelConfig) -> set[str]:
+    return {each.dataset for each in model.inputs}
+
+
+@lru_cache(maxsize=_CACHED_FILES)
+def _parsed_dataset(path: Path, mtime_ns: int, size: int) -> DatasetConfig:
+    return load_dataset(path)
+
+
+@lru_cache(maxsize=_CACHED_FILES)
+def _parsed_model(path: Path, mtime_ns: int, size: int) -> ModelConfig:
+    return load_model(path)

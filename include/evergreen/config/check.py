@@ -1,0 +1,103 @@
+"""What `Catalog.check` looks for: every file by itself, and then what files say of each other."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from include.evergreen.config.document import Key
+from include.evergreen.config.loader import describe, shown_path
+from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.wording import did_you_mean, listed
+from include.evergreen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from include.evergreen.config.catalog import Catalog
+
+
+def check_catalog(catalog: Catalog) -> list[str]:
+    """Every problem as ``file:line: key: what is wrong``, datasets first, then models, each by name."""
+    problems = _undeclared_folders(catalog)
+    known = catalog.dataset_names()
+    datasets: dict[str, DatasetConfig] = {}
+    for name in known:
+        try:
+            datasets[name] = catalog.dataset(name)
+            problems += describe(catalog.dataset_path(name), list(_of_dataset(datasets[name])))
+        except ConfigError as error:
+            problems += str(error).splitlines()
+    for name in catalog.model_names():
+        try:
+            problems += describe(catalog.model_path(name), list(_of_model(catalog.model(name), known, datasets)))
+        except ConfigError as error:
+            problems += str(error).splitlines()
+        problems += _features_problems(catalog, name)
+    return problems
+
+
+def _undeclared_folders(catalog: Catalog) -> list[str]:
+    """Folders that someone may take for a dataset or a model, and that nothing reads."""
+    problems = []
+    for kind, names in (("dataset", catalog.dataset_names()), ("model", catalog.model_names())):
+        parent = catalog.root / f"{kind}s"
+        folders = sorted(each for each in parent.iterdir() if each.is_dir()) if parent.is_dir() else []
+        for folder in folders:
+            if folder.name not in names and not folder.name.startswith((".", "_")):
+                problems.append(f"{shown_path(folder)}: has no {kind}.yaml; add one, or remove the folder")
+    return problems
+
+
+def _of_dataset(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    columns = [column.name for column in dataset.columns]
+    for index, expectation in enumerate(dataset.expectations):
+        column = expectation.arguments.get("column")
+        if column is not None and column not in columns:
+            yield ("expectations", index, "arguments", "column"), _unknown("column", column, columns)
+
+
+def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    for index, each in enumerate(model.inputs):
+        if each.dataset not in known:
+            yield ("inputs", index, "dataset"), _unknown("dataset", each.dataset, known)
+    yield from _target_problems(model, known, datasets)
+    if not _is_import_path(model.train.estimator):
+        text = f"{model.train.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
+        yield ("train", "estimator"), text
+    for index, criterion in enumerate(model.gate.criteria):
+        if criterion.metric not in METRICS[model.task]:
+            text = _unknown(f"metric of a {model.task}", criterion.metric, list(METRICS[model.task]))
+            yield ("gate", "criteria", index, "metric"), text
+    for index, rule in enumerate(model.retrain.rules):
+        if rule.metric not in (names := observation_names(model)):
+            text = _unknown(f"observation of a {model.task}", rule.metric, names)
+            yield ("retrain", "rules", index, "metric"), text
+
+
+def _target_problems(
+    model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]
+) -> Iterator[tuple[Key, str]]:
+    target = model.target
+    if target.dataset not in known:
+        yield ("target", "dataset"), _unknown("dataset", target.dataset, known)
+    elif target.dataset in datasets:  # else its own file is wrong, and says so
+        columns = [column.name for column in datasets[target.dataset].columns]
+        if target.column not in columns:
+            yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, columns)
+
+
+def _features_problems(catalog: Catalog, name: str) -> list[str]:
+    path = catalog.features_path(name)
+    if path.is_file():
+        return []
+    return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
+
+
+def _is_import_path(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) > 1 and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+
+
+def _unknown(what: str, value: object, allowed: list[str]) -> str:
+    return f"unknown {what} {value!r}; {did_you_mean(value, allowed)}allowed: {listed(allowed)}"

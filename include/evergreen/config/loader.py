@@ -1,0 +1,85 @@
+"""One YAML file to one config, or to one ConfigError that lists every problem with its line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.config.document import Document, Key, Problem, Unreadable, read_document
+from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.errors import ConfigError
+
+_Config = TypeVar("_Config", bound=BaseModel)
+
+
+def load_dataset(path: Path) -> DatasetConfig:
+    """The dataset that ``path`` (a ``<name>/dataset.yaml``) declares.
+
+    :raises ConfigError: a line for each problem: ``file:line: key: what is wrong; what is allowed``
+    """
+    return _load(path, DatasetConfig)
+
+
+def load_model(path: Path) -> ModelConfig:
+    """The model that ``path`` (a ``<name>/model.yaml``) declares.
+
+    :raises ConfigError: a line for each problem: ``file:line: key: what is wrong; what is allowed``
+    """
+    return _load(path, ModelConfig)
+
+
+def describe(path: Path, problems: list[tuple[Key, str]]) -> list[str]:
+    """A line for each problem that was found in a file that had loaded: the file is read again for the line numbers."""
+    if not problems:
+        return []
+    document = _read(path)
+    return _lines(path, [Problem(key, document.line(key), text) for key, text in problems])
+
+
+def shown_path(path: Path) -> str:
+    """``path`` as messages name it: relative to the project's root, where it lies below it."""
+    absolute = Path(os.path.abspath(path))
+    return str(absolute.relative_to(PROJECT_ROOT) if absolute.is_relative_to(PROJECT_ROOT) else absolute)
+
+
+def _load(path: Path, model: type[_Config]) -> _Config:
+    document = _read(path)
+    problems = [*document.problems, *_name_problems(path, document)]
+    try:
+        config = model.model_validate(document.data)
+    except ValidationError as error:
+        from include.evergreen.config.explanation import explain  # only a failure pays for it
+
+        problems += [each for each in explain(error, model, document) if each.key not in document.unread]
+    else:
+        if not problems:
+            return config
+    raise ConfigError("\n".join(_lines(path, problems)))
+
+
+def _read(path: Path) -> Document:
+    try:
+        return read_document(path)
+    except Unreadable as error:
+        place = shown_path(path) if error.line is None else f"{shown_path(path)}:{error.line}"
+        raise ConfigError(f"{place}: {error}") from error.__cause__
+
+
+def _name_problems(path: Path, document: Document) -> list[Problem]:
+    name, folder = document.data.get("name"), Path(os.path.abspath(path)).parent.name
+    if not isinstance(name, str) or name == folder:
+        return []
+    text = f"{name!r} differs from its folder's name, {folder!r}; rename one so that they agree"
+    return [Problem(("name",), document.line(("name",)), text)]
+
+
+def _lines(path: Path, problems: list[Problem]) -> list[str]:
+    from include.evergreen.config.explanation import dotted
+
+    file = shown_path(path)
+    found = sorted(problems, key=lambda problem: (problem.line, dotted(problem.key)))
+    return [": ".join(filter(None, (f"{file}:{each.line}", dotted(each.key), each.text))) for each in found]

@@ -1,0 +1,54 @@
+"""JSON schemas of the two YAML files, for editors: completion, descriptions and errors as you type.
+
+`python -m include.evergreen.config.schema` writes them; with `--check` it exits with 1 if they are out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from include.evergreen.config.loader import shown_path
+from include.evergreen.config.models import DatasetConfig, ModelConfig
+
+SCHEMAS: dict[str, type[BaseModel]] = {"dataset.schema.json": DatasetConfig, "model.schema.json": ModelConfig}
+
+
+def schema_text(model: type[BaseModel]) -> str:
+    """The JSON schema of a config class, as its file has it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def stale_schemas(folder: Path) -> list[Path]:
+    """The schema files in ``folder`` that are missing or do not say what the config classes say."""
+    paths = {folder / name: model for name, model in SCHEMAS.items()}
+    return [path for path, model in paths.items() if not path.is_file() or path.read_text() != schema_text(model)]
+
+
+def write_schemas(folder: Path) -> None:
+    """Write every schema file into ``folder``."""
+    for name, model in SCHEMAS.items():
+        (folder / name).write_text(schema_text(model))
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = Path(__file__).parent) -> int:
+    """The exit status: 0 when the files are, or now are, up to date."""
+    parser = argparse.ArgumentParser(prog="python -m include.evergreen.config.schema", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
+    if not parser.parse_args(arguments).check:
+        write_schemas(folder)
+        return 0
+    stale = stale_schemas(folder)
+    for path in stale:
+        sys.stderr.write(f"{shown_path(path)} is out of date; run python -m include.evergreen.config.schema\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

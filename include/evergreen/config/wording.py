@@ -1,0 +1,35 @@
+"""How error texts show a value, list the allowed ones and guess what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+_LISTED = 10  # more names than this help nobody in an error message
+_SHOWN_CHARACTERS = 80
+
+
+def did_you_mean(value: object, allowed: Iterable[str]) -> str:
+    """``did you mean 'x'? `` (with the space) for the nearest allowed value; empty when none is near."""
+    from difflib import get_close_matches  # only a failure pays for it
+
+    by_lower_case = {each.lower(): each for each in allowed}
+    near = get_close_matches(str(value).lower(), by_lower_case, n=1)
+    return f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
+
+
+def listed(values: Iterable[object]) -> str:
+    """The values, comma-separated; from the eleventh on only their number."""
+    texts = [str(value) for value in values]
+    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
+    return (", ".join(texts[:_LISTED]) or "none") + more
+
+
+def shown(value: Any) -> str:
+    """A value as its author would recognise it, capped to one line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value) if isinstance(value, str | int | float | list | dict) else str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

@@ -1,0 +1,106 @@
+"""Connections to our own database, and its migration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.errors import ConfigError, TransientError
+from include.evergreen.settings import Settings
+
+SQLITE_BUSY_TIMEOUT_MS = 30_000
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@contextmanager
+def reading() -> Iterator[sa.Connection]:
+    """A consistent view of the database, for reading alone."""
+    with _connection() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing() -> Iterator[sa.Connection]:
+    """One transaction, all or nothing. On SQLite it holds the write lock from its first statement.
+
+    Raises `TransientError` when the database does not answer or stays locked.
+    """
+    with _connection() as connection:
+        writer = connection.execution_options(evergreen_writes=True)
+        with writer.begin():
+            yield writer
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema; safe to call again, and from several processes in turn."""
+    from alembic import command
+    from alembic.config import Config
+
+    settings = Settings.from_environment()
+    if settings.database_url.startswith("sqlite:///"):
+        Path(settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _connection() -> Iterator[sa.Connection]:
+    url = Settings.from_environment().database_url
+    try:
+        with _engine(url, os.getpid()).connect() as connection:
+            yield connection
+    except sa.exc.OperationalError as error:
+        if "no such table" in str(error):
+            raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error
+        if "unable to open database file" in str(error):
+            raise ConfigError(
+                f"The database {_shown(url)} cannot be opened: its folder is not there, or this process may not write in it. "
+                f"Run `make setup`, or set EVERGREEN_HOME."
+            ) from error
+        raise TransientError(f"The database {_shown(url)} did not answer: {error.orig}") from error
+    except sa.exc.ProgrammingError as error:
+        if "does not exist" in str(error):
+            raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error
+        raise
+
+
+@cache
+def _engine(url: str, process: int) -> sa.Engine:
+    """One engine a process: a connection that was opened before a fork must not be used after it."""
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise ConfigError(f"EVERGREEN_DATABASE_URL is {_shown(url)!r}, which SQLAlchemy cannot use: {error}") from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own
+    connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("evergreen_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _shown(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return "(not a database URL)"

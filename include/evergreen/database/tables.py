@@ -1,0 +1,242 @@
+"""Every table, with what one row of it stands for.
+
+Partitions are dates, written ``YYYY-MM-DD``, so that text order is time order. Moments are UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+
+class Moment(sa.TypeDecorator[dt.datetime]):
+    """A moment in UTC: aware in Python, naive on disk where the database knows no zones."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"}
+)
+
+
+def _key(name: str, length: int = 60) -> sa.Column[str]:
+    return sa.Column(name, sa.String(length), nullable=False)
+
+
+def _json(name: str) -> sa.Column[dict[str, object]]:
+    return sa.Column(name, sa.JSON, nullable=False)
+
+
+def _moment(name: str) -> sa.Column[dt.datetime]:
+    return sa.Column(name, Moment, nullable=False)
+
+
+# One validated content of one partition. The row with the highest version is current.
+partition_versions = sa.Table(
+    "partition_versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("dataset"),
+    sa.Column("partition", sa.Date, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    _key("digest", 64),
+    _key("path", 500),
+    sa.Column("rows", sa.Integer, nullable=False),
+    _key("quarantine_digest", 64),
+    _key("quarantine_path", 500),
+    sa.Column("quarantined", sa.Integer, nullable=False),
+    sa.Column("source_rows", sa.Integer, nullable=False),
+    _moment("knowledge_time"),
+    _key("origin", 10),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("dataset", "partition", "version"),
+)
+
+# The newest validation of one partition, passed or not.
+validations = sa.Table(
+    "validations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("dataset"),
+    sa.Column("partition", sa.Date, nullable=False),
+    _key("raw_digest", 64),
+    _key("verdict", 12),
+    _json("result"),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("dataset", "partition"),
+)
+
+# How far one stage of one model came with one partition: done, waiting for an input, or skipped, and why.
+stage_records = sa.Table(
+    "stage_records",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    _key("stage", 20),
+    sa.Column("partition", sa.Date, nullable=False),
+    _key("status", 12),
+    _json("detail"),
+    _moment("since"),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "stage", "partition"),
+)
+
+# The exact partitions and digests that a training run read.
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    _key("model"),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("window_days", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    _json("members"),
+    _key("frame_path", 500),
+    _moment("recorded_at"),
+)
+
+# A trained model, before any gate. The run key makes training again find it.
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("run_key", sa.String(64), primary_key=True),
+    _key("model"),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("snapshot_digest", sa.String(64), sa.ForeignKey("snapshots.digest"), nullable=False),
+    _key("recipe_digest", 64),
+    _key("signature_digest", 64),
+    _key("mlflow_run_id"),
+    _key("artifact_uri", 1000),
+    _key("artifact_digest", 64),
+    _key("reference_path", 500),
+    _json("metrics"),
+    _json("facts"),
+    _moment("recorded_at"),
+)
+
+# The gate's word on a candidate, against the champion of that moment.
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("run_key", sa.String(64), sa.ForeignKey("candidates.run_key"), nullable=False),
+    sa.Column("champion_version", sa.Integer, nullable=False),  # 0: there was none
+    sa.Column("as_of", sa.Date, nullable=False),
+    _key("verdict", 15),
+    _json("criteria"),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("run_key", "champion_version"),
+)
+
+# A registered model version: MLflow's number, and ours.
+model_versions = sa.Table(
+    "model_versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("version", sa.Integer, nullable=False),
+    _key("semver", 20),
+    sa.Column("run_key", sa.String(64), sa.ForeignKey("candidates.run_key"), nullable=False, unique=True),
+    sa.Column("as_of", sa.Date, nullable=False),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "version"),
+)
+
+# Each time a version became champion. The newest row of a model names its champion.
+promotions = sa.Table(
+    "promotions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model", sa.String(60), nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("previous_version", sa.Integer, nullable=False),  # 0: there was none
+    _key("actor", 120),
+    _key("reason", 500),
+    _moment("promoted_at"),
+)
+
+# What was decided or done, for ever. Each row's hash covers the row before it.
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    _key("kind", 30),
+    _key("model"),
+    sa.Column("body", sa.Text, nullable=False),
+    _moment("recorded_at"),
+    _key("previous_hash", 64),
+    _key("hash", 64),
+)
+
+# The newest predictions of one model for one partition.
+prediction_sets = sa.Table(
+    "prediction_sets",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("partition", sa.Date, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("challenger_version", sa.Integer, nullable=False),  # 0: none in shadow
+    sa.Column("rows", sa.Integer, nullable=False),
+    _key("digest", 64),
+    _key("path", 500),
+    _key("input_digest", 64),
+    _key("origin", 10),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "partition"),
+)
+
+# One monitored figure of one model for one window, which the partition ends.
+observations = sa.Table(
+    "observations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("partition", sa.Date, nullable=False),
+    _key("metric", 120),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    _key("origin", 10),
+    sa.Column("rows", sa.Integer, nullable=False),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "metric", "partition"),
+)
+
+# The Evidently report of one model for one window.
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("partition", sa.Date, nullable=False),
+    _key("path", 500),
+    _key("input_digest", 64),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "partition"),
+)
+
+# A rule that tripped, with its evidence; at most one for a rule and a newest partition.
+firings = sa.Table(
+    "firings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    _key("rule", 200),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    _json("evidence"),
+    _moment("recorded_at"),
+    sa.Column("training_run_id", sa.String(250)),  # none until the training was asked for
+    sa.UniqueConstraint("model", "rule", "as_of"),
+)

@@ -1,0 +1,20 @@
+"""The one tree of exceptions, split by who must act.
+
+Every message names the subject, the bad value and what is allowed, and says what to do next.
+"""
+
+
+class EvergreenError(Exception):
+    """Anything that Evergreen raises on purpose."""
+
+
+class ConfigError(EvergreenError):
+    """The author of a YAML file, a parameter or a setting must act. Never worth a retry."""
+
+
+class DataError(EvergreenError):
+    """The owner of the data must act. Never worth a retry until the data has changed."""
+
+
+class TransientError(EvergreenError):
+    """Something outside (a server, a disk, a lock) was not there just now. Worth a retry."""

@@ -1,0 +1,136 @@
+"""Runs a model's `features.py`, and holds it to what model.yaml declares."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Features = Callable[[PointInTimeReader], "pd.DataFrame"]
+TARGET = "target"
+
+
+def feature_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of one partition, and their features as ``model`` declares them (same index, declared order and kinds).
+
+    Raises `ConfigError` when `features.py` gives other columns or rows than it should, or fails.
+    """
+    reader = PointInTimeReader(model, partition, cache_)
+    rows = reader.rows()
+    path = catalog.features_path(model.name)
+    try:
+        features = _load(path, path.stat().st_mtime_ns)(reader)
+    except (DataError, ConfigError):
+        raise
+    except Exception as error:  # a team's own code may raise anything; it is their file that must be named
+        raise ConfigError(f"{path}: features() failed for partition {partition}: {type(error).__name__}: {error}") from error
+    return rows, _as_declared(features, model, rows, path)
+
+
+def labelled_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
+    """One partition's features with the column ``target``: the rows whose truth was known as of the cache's moment.
+
+    None when an input or the truth of that day is not there.
+    """
+    if not inputs_known(model, partition, cache_):
+        return None
+    truth = true_values(model, partition, cache_)
+    if truth is None:
+        return None
+    rows, features = feature_frame(catalog, model, partition, cache_)
+    joined = features.assign(**{TARGET: join_truth(catalog, model, rows, truth)})
+    joined.insert(0, PARTITION_COLUMN, partition.isoformat())
+    return joined[joined[TARGET].notna()].reset_index(drop=True)
+
+
+def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> bool:
+    """Whether each input's newest partition that ``partition`` reads was known when it began."""
+    for each in model.inputs:
+        day = partition - dt.timedelta(days=each.lag_days)
+        if not cache_.known(each.dataset, partition, day, day):
+            return False
+    return True
+
+
+def true_values(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
+    """The truth of one partition: the target dataset's key columns and ``target`` (floats; missing where there is none)."""
+    import pandas as pd
+
+    found = cache_.known(model.target.dataset, cache_.as_of, partition, partition)
+    if not found:
+        return None
+    truth = cache_.frame(found[0])
+    value = pd.to_numeric(truth[model.target.column]).astype("float64")
+    if model.target.positive_above is not None:
+        value = (value > model.target.positive_above).astype("float64").where(value.notna())
+    return truth.drop(columns=model.target.column).assign(**{TARGET: value})
+
+
+def features_source(catalog: Catalog, model: ModelConfig) -> str:
+    """The text of the model's `features.py`: part of what makes a training run what it is."""
+    return catalog.features_path(model.name).read_text()
+
+
+def join_truth(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
+    """The truth for each of ``rows``, in their order."""
+    keys = _shared_keys(catalog, model)
+    return rows[keys].merge(truth[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
+
+
+def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
+    """The columns that identify a row in both the rows' and the target's dataset."""
+    rows, target = catalog.dataset(model.rows), catalog.dataset(model.target.dataset)
+    if not rows.keys or rows.keys != target.keys:
+        raise ConfigError(
+            f"{model.name}: rows of {rows.name} and their truth in {target.name} are matched by their keys, "
+            f"which must be the same; got {list(rows.keys)} and {list(target.keys)}."
+        )
+    return list(rows.keys)
+
+
+@cache
+def _load(path: Path, modified: int) -> Features:
+    spec = importlib.util.spec_from_file_location(f"evergreen_features_{path.parent.name}_{modified}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # as above: a team's own code
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    if not callable(getattr(module, "features", None)):
+        raise ConfigError(f"{path} must define features(read), which returns one row of features for each row of read.rows().")
+    function: Features = module.features
+    return function
+
+
+def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+    declared = [feature.name for feature in model.features]
+    found = list(features.columns)
+    if set(found) != set(declared):
+        missing, extra = sorted(set(declared) - set(found)), sorted(set(found) - set(declared))
+        raise ConfigError(
+            f"{path}: features() and model.yaml differ: missing {missing or 'none'}, undeclared {extra or 'none'}. "
+            f"Declare each feature in model.yaml, or drop it."
+        )
+    if not features.index.equals(rows.index):
+        raise ConfigError(f"{path}: features() gave {len(features)} rows with an index of its own; it must keep the {len(rows)} rows of read.rows() and their index.")
+    kinds = {"numeric": "float64", "categorical": "string"}
+    try:
+        typed = features[declared].astype({feature.name: kinds[feature.kind] for feature in model.features})
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: a feature that is declared numeric is not: {error}") from error
+    if infinite := [str(name) for name in typed.select_dtypes("float64") if typed[name].abs().eq(float("inf")).any()]:
+        raise ConfigError(f"{path}: infinite values in {', '.join(infinite)}. Give a missing value where a division is by zero.")
+    return typed
+
+

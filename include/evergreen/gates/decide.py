@@ -1,0 +1,127 @@
+"""Evaluates every criterion on the same rows, and records one decision for a candidate and a champion."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen import clock, ledger
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import AbsoluteCriterion
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import decisions
+from include.evergreen.database.upsert import insert_once
+from include.evergreen.errors import DataError
+from include.evergreen.features.build import TARGET
+from include.evergreen.gates.criteria import CriterionResult, judge_absolute, judge_against_champion
+from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.training import Candidate, Snapshot, find_snapshot
+from include.evergreen.training.candidate import one_thread, split_by_time
+from include.evergreen.training.metrics import measure
+from include.evergreen.training.pipeline import predict
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The gate's word: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none."""
+
+    id: int
+    model: str
+    run_key: str
+    champion_version: int
+    as_of: dt.date
+    verdict: str
+    criteria: list[dict[str, Any]]
+    recorded_at: dt.datetime
+
+    @property
+    def words(self) -> str:
+        return "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
+
+
+def decide(model: ModelConfig, candidate: Candidate) -> Decision:
+    """Judge ``candidate`` against its holdout and the champion of now; the same question gets the same, recorded answer.
+
+    Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself.
+    """
+    champion = champions.champion(model.name)
+    if champion and champion.run_key == candidate.run_key:
+        return _blessing_of(candidate.run_key)
+    champion_version = champion.version if champion else 0
+    if found := _find(candidate.run_key, champion_version):
+        log.info("%s as of %s: already decided: %s", model.name, candidate.as_of, found.verdict)
+        return found
+    snapshot = find_snapshot(candidate.snapshot_digest)
+    measured = _measure_again(model, snapshot, candidate.artifact_uri, candidate.artifact_digest)
+    others = _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest) if champion else None
+    results = [
+        judge_absolute(each, measured) if isinstance(each, AbsoluteCriterion) else judge_against_champion(each, model, measured, others)
+        for each in model.gate.criteria
+    ]
+    verdict = verdict_of(results)
+    with writing() as connection:
+        key = {"run_key": candidate.run_key, "champion_version": champion_version}
+        criteria = [asdict(each) for each in results]
+        values = {"model": model.name, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria, "recorded_at": clock.now()}
+        if insert_once(connection, decisions, key, values):
+            body = {**key, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria}
+            ledger.append(connection, kind="decision", model=model.name, body=body)
+    decision = find_decision(candidate.run_key, champion_version)
+    for each in results:
+        log.info("%s as of %s: %s: %s", model.name, candidate.as_of, each.verdict, each.words)
+    log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
+    return decision
+
+
+def verdict_of(results: list[CriterionResult]) -> str:
+    """One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed."""
+    verdicts = {each.verdict for each in results}
+    if "failed" in verdicts:
+        return "rejected"
+    return "not_evaluated" if "not_evaluated" in verdicts else "blessed"
+
+
+def find_decision(run_key: str, champion_version: int) -> Decision:
+    if found := _find(run_key, champion_version):
+        return found
+    raise DataError(f"No decision on run key {run_key!r} against version {champion_version} is recorded. Run the gate first.")
+
+
+def latest_decision(model: str) -> Decision | None:
+    found = all_decisions(model, limit=1)
+    return found[0] if found else None
+
+
+def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
+    """The newest decisions first."""
+    query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
+    with reading() as connection:
+        return [Decision(**row._mapping) for row in connection.execute(query)]
+
+
+def _measure_again(model: ModelConfig, snapshot: Snapshot, artifact_uri: str, artifact_digest: str) -> dict[str, float]:
+    """The metrics of a stored model on the snapshot's holdout: of the artifact itself, not of what training said."""
+    _, holdout = split_by_time(model, snapshot.frame())
+    pipeline = mlflow_store.load_model(artifact_uri, artifact_digest)
+    with one_thread():
+        predicted = predict(pipeline, model, holdout[[feature.name for feature in model.features]])
+    return measure(model, holdout[TARGET].to_numpy(), predicted)
+
+
+def _blessing_of(run_key: str) -> Decision:
+    blessed = decisions.select().where(decisions.c.run_key == run_key, decisions.c.verdict == "blessed")
+    with reading() as connection:
+        return Decision(**connection.execute(blessed.order_by(decisions.c.id.desc()).limit(1)).one()._mapping)
+
+
+def _find(run_key: str, champion_version: int) -> Decision | None:
+    condition = sa.and_(decisions.c.run_key == run_key, decisions.c.champion_version == champion_version)
+    with reading() as connection:
+        row = connection.execute(decisions.select().where(condition)).first()
+    return Decision(**row._mapping) if row else None

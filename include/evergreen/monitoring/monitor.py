@@ -1,0 +1,141 @@
+"""Monitors one partition: what is known of it now becomes observations and one report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING
+
+from include.evergreen import clock, storage
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import reports
+from include.evergreen.database.upsert import upsert
+from include.evergreen.features.build import join_truth, true_values
+from include.evergreen.features.reader import PartitionCache
+from include.evergreen.monitoring.drift import PREDICTION, measure_drift
+from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
+from include.evergreen.partitions import current_partition
+from include.evergreen.partitions.digest import document_digest
+from include.evergreen.registry import champions
+from include.evergreen.scoring import Outcome, PredictionSet, find_predictions, predictions_of, stage_waits
+from include.evergreen.stages import find_stage, record_stage
+from include.evergreen.training.metrics import measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+TRUTH_KNOWN_BY = dt.date.max  # monitoring judges by the newest truth there is, whenever it became known
+
+
+def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+    """Observe ``partition``; again when its predictions or its truth changed, and not otherwise.
+
+    Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day.
+    """
+    scored = find_predictions(model.name, partition)
+    if scored is None:
+        return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
+    window = _window(model, scored)
+    truth = current_partition(model.target.dataset, partition)
+    input_digest = document_digest(
+        {"scored": [each.digest for each in window], "truth": truth.digest if truth else None, "monitor": model.monitor.model_dump()}
+    )
+    if _report_input(model.name, partition) == input_digest:
+        words = "nothing that was monitored has changed"
+        _confirm_done(model.name, partition, words)
+        return Outcome("unchanged", words, _facts(model.name, partition))
+    version = champions.version_number(model.name, scored.version)
+    figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
+    drift = measure_drift(model, storage.read_frame(version.reference_path), _rows(window))
+    figures.append(("drift.share", drift.share, sum(each.rows for each in window)))
+    for name, score in drift.scores.items():
+        metric = "prediction_drift.score" if name == PREDICTION else f"drift.{name}"
+        figures.append((metric, score, sum(each.rows for each in window)))
+    path = f"reports/{model.name}/{partition}/{input_digest[:16]}.html"
+    storage.write_bytes(path, drift.html.encode())
+    _record(model, scored, origin, figures, path, input_digest)
+    words = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
+    log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
+    if truth is None:
+        words += f"; the truth of {model.target.dataset}/{partition} is not there yet"
+    record_stage(model.name, "monitor", partition, "done", {"words": words})
+    return Outcome("done", words, _facts(model.name, partition))
+
+
+def find_report(model: str, partition: dt.date) -> str | None:
+    """Where the newest report of this window lies in the storage."""
+    with reading() as connection:
+        query = reports.select().where(reports.c.model == model, reports.c.partition == partition)
+        row = connection.execute(query).first()
+    return str(row.path) if row else None
+
+
+Figure = tuple[str, float, int]
+
+
+def _window(model: ModelConfig, scored: PredictionSet) -> list[PredictionSet]:
+    """The days that the drift window covers, all scored by the version that scored its last."""
+    first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
+    return [each for each in predictions_of(model.name, first, scored.partition) if each.version == scored.version]
+
+
+def _rows(window: list[PredictionSet]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat([each.frame() for each in window], ignore_index=True)
+
+
+def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
+    """The share of the partition's source rows that were quarantined."""
+    version = current_partition(model.rows, partition)
+    if version is None or not version.source_rows:
+        return []
+    return [("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
+
+
+def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> list[Figure]:
+    """Realised performance over the rows whose truth is known; nothing before any is."""
+    truth = true_values(model, scored.partition, PartitionCache(TRUTH_KNOWN_BY))
+    if truth is None:
+        return []
+    predictions = scored.frame()
+    target = join_truth(catalog, model, predictions, truth)
+    known = target.notna()
+    measured = measure(model, target[known].to_numpy(), predictions.loc[known, PREDICTION].to_numpy())
+    return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
+
+
+def _record(
+    model: ModelConfig, scored: PredictionSet, origin: str, figures: list[Figure], path: str, input_digest: str
+) -> None:
+    record_observations(
+        model.name,
+        scored.partition,
+        [Observation(model.name, scored.partition, name, value, scored.version, origin, rows) for name, value, rows in figures],
+    )
+    with writing() as connection:  # last: until it stands, the partition counts as not monitored
+        key = {"model": model.name, "partition": scored.partition}
+        upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
+
+
+def _confirm_done(model: str, partition: dt.date, words: str) -> None:
+    """For a run that was killed between its report and its stage record; the words of one that was not stay."""
+    record = find_stage(model, "monitor", partition)
+    if record is None or record.status != "done":
+        record_stage(model, "monitor", partition, "done", {"words": words})
+
+
+def _report_input(model: str, partition: dt.date) -> str | None:
+    with reading() as connection:
+        row = connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
+    return str(row.input_digest) if row else None
+
+
+def _facts(model: str, partition: dt.date) -> dict[str, float]:
+    wanted = ("performance", "drift.share", "quality", "prediction_drift")
+    found = observations_of(model, first=partition, last=partition)
+    return {each.metric: round(each.value, 4) for each in found if each.metric.startswith(wanted)}
+
+

@@ -1,0 +1,44 @@
+"""Monitored figures: one for each model, metric and partition, replaced when the partition is monitored again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from include.evergreen import clock
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import observations
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One figure of one model for the window that ``partition`` ends, over ``rows`` rows, about ``version``."""
+
+    model: str
+    partition: dt.date
+    metric: str
+    value: float
+    version: int
+    origin: str
+    rows: int
+
+
+def record_observations(model: str, partition: dt.date, figures: list[Observation]) -> None:
+    """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction."""
+    with writing() as connection:
+        connection.execute(observations.delete().where(observations.c.model == model, observations.c.partition == partition))
+        if figures:
+            moment = clock.now()
+            connection.execute(observations.insert(), [{**each.__dict__, "recorded_at": moment} for each in figures])
+
+
+def observations_of(
+    model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max
+) -> list[Observation]:
+    """Observations from ``first`` to ``last``, oldest first."""
+    query = observations.select().where(observations.c.model == model, observations.c.partition.between(first, last))
+    if metric is not None:
+        query = query.where(observations.c.metric == metric)
+    with reading() as connection:
+        rows = connection.execute(query.order_by(observations.c.partition, observations.c.metric)).all()
+    return [Observation(**{name: row._mapping[name] for name in Observation.__dataclass_fields__}) for row in rows]

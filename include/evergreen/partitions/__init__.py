@@ -1,0 +1,21 @@
+"""Partitions: what was ingested, in which versions, and what of it was known when."""
+
+from include.evergreen.partitions.store import (
+    PartitionVersion,
+    current_partition,
+    current_partitions,
+    known_partitions,
+    known_versions,
+    publish_partition,
+    read_partition,
+)
+
+__all__ = [
+    "PartitionVersion",
+    "current_partition",
+    "current_partitions",
+    "known_partitions",
+    "known_versions",
+    "publish_partition",
+    "read_partition",
+]

@@ -1,0 +1,133 @@
+"""The versions of every partition: published once for each content, read as of a moment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from include.evergreen import clock, storage
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import partition_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PartitionVersion:
+    """One validated content of one partition."""
+
+    dataset: str
+    partition: dt.date
+    version: int
+    digest: str
+    path: str
+    rows: int
+    quarantine_digest: str
+    quarantine_path: str
+    quarantined: int
+    source_rows: int
+    knowledge_time: dt.datetime
+    origin: str
+    recorded_at: dt.datetime
+
+
+def publish_partition(
+    *, dataset: str, partition: dt.date, content: dict[str, Any], knowledge_time: dt.datetime, origin: str
+) -> tuple[PartitionVersion, bool]:
+    """Make ``content`` (digests, paths and counts) the current version; also say whether it is new.
+
+    Content that equals the current version makes none.
+    """
+    with writing() as connection:
+        current = _newest(connection, dataset, partition)
+        same = current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"])
+        if current and same:
+            return current, False
+        connection.execute(
+            partition_versions.insert().values(
+                dataset=dataset,
+                partition=partition,
+                version=current.version + 1 if current else 1,
+                knowledge_time=knowledge_time,
+                origin=origin,
+                recorded_at=clock.now(),
+                **content,
+            )
+        )
+        published = _newest(connection, dataset, partition)
+        assert published is not None
+        return published, True
+
+
+def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | None:
+    with reading() as connection:
+        return _newest(connection, dataset, partition)
+
+
+def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PartitionVersion]:
+    """The current version of each partition from ``first`` to ``last``, oldest partition first."""
+    return known_partitions(dataset, as_of=None, first=first, last=last)
+
+
+def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+    """For each partition from ``first`` to ``last``, the newest version with a knowledge time <= ``as_of``."""
+    condition = [
+        partition_versions.c.dataset == dataset,
+        partition_versions.c.partition.between(first, last),
+    ]
+    if as_of is not None:
+        condition.append(partition_versions.c.knowledge_time <= as_of)
+    newest = (
+        sa.select(partition_versions.c.partition, sa.func.max(partition_versions.c.version).label("version"))
+        .where(*condition)
+        .group_by(partition_versions.c.partition)
+        .subquery()
+    )
+    query = (
+        sa.select(partition_versions)
+        .join(
+            newest,
+            (newest.c.partition == partition_versions.c.partition) & (newest.c.version == partition_versions.c.version),
+        )
+        .where(partition_versions.c.dataset == dataset)
+        .order_by(partition_versions.c.partition)
+    )
+    with reading() as connection:
+        return [_version(row) for row in connection.execute(query)]
+
+
+def known_versions(dataset: str, *, as_of: dt.datetime) -> list[PartitionVersion]:
+    """Every version with a knowledge time <= ``as_of``, superseded ones included, older versions first."""
+    query = (
+        partition_versions.select()
+        .where(partition_versions.c.dataset == dataset, partition_versions.c.knowledge_time <= as_of)
+        .order_by(partition_versions.c.version)
+    )
+    with reading() as connection:
+        return [_version(row) for row in connection.execute(query)]
+
+
+def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    return storage.read_frame(version.path, list(columns) if columns else None)
+
+
+def _newest(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
+    query = (
+        partition_versions.select()
+        .where(partition_versions.c.dataset == dataset, partition_versions.c.partition == partition)
+        .order_by(partition_versions.c.version.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return _version(row) if row else None
+
+
+def _version(row: sa.Row[Any]) -> PartitionVersion:
+    values = dict(row._mapping)
+    del values["id"]
+    return PartitionVersion(**values)

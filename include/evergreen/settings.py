@@ -1,0 +1,32 @@
+"""Where this process keeps its state, read from the environment each time it is asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Places, each of them overridable by one environment variable."""
+
+    home: Path
+    database_url: str
+    storage: str
+    mlflow_tracking_uri: str
+    mlflow_artifacts: str | None
+    mlflow_ui_url: str | None
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        home = Path(os.environ["EVERGREEN_HOME"]).absolute()
+        tracking = os.environ.get("MLFLOW_TRACKING_URI")
+        return cls(
+            home=home,
+            database_url=os.environ.get("EVERGREEN_DATABASE_URL", f"sqlite:///{home}/evergreen.db"),
+            storage=os.environ.get("EVERGREEN_STORAGE", str(home / "storage")),
+            mlflow_tracking_uri=tracking or f"sqlite:///{home}/mlflow.db",
+            mlflow_artifacts=None if tracking else (home / "mlartifacts").as_uri(),
+            mlflow_ui_url=os.environ.get("EVERGREEN_MLFLOW_UI_URL"),
+        )

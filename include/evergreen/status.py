@@ -1,0 +1,111 @@
+"""What stands now: every model's versions, decision and firing, and every dataset's partitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog
+from include.evergreen.database import reading
+from include.evergreen.database.tables import partition_versions
+from include.evergreen.gates import latest_decision
+from include.evergreen.registry import champions
+from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.triggers import firings_of
+
+
+def status(catalog: Catalog) -> dict[str, Any]:
+    """A JSON document: ``models`` and ``datasets`` by name, all that are declared.
+
+    It goes by folder names and the database alone, so a model or dataset whose YAML is broken hides nothing.
+    """
+    figures = _dataset_figures()
+    return {
+        "models": {name: _model(name) for name in catalog.model_names()},
+        "datasets": {name: figures.get(name, _NOTHING_INGESTED) for name in catalog.dataset_names()},
+    }
+
+
+_NOTHING_INGESTED = {"partitions": 0, "latest": None, "rows": 0, "quarantined": 0}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {
+        "champion": _version(champions.champion(name)),
+        "challenger": _version(champions.challenger(name)),
+        "last_decision": _decision(name),
+        "last_firing": _firing(name),
+        "open_alerts": 0,  # nothing raises or keeps alerts yet, so none can be open
+    }
+
+
+def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
+    if version is None:
+        return None
+    return {
+        "version": version.version,
+        "semver": version.semver,
+        "as_of": version.as_of.isoformat(),
+        "metrics": version.metrics,
+    }
+
+
+def _decision(model: str) -> dict[str, Any] | None:
+    decision = latest_decision(model)
+    if decision is None:
+        return None
+    return {
+        "verdict": decision.verdict,
+        "as_of": decision.as_of.isoformat(),
+        "champion_version": decision.champion_version,
+        "words": decision.words,
+        "recorded_at": decision.recorded_at.isoformat(),
+    }
+
+
+def _firing(model: str) -> dict[str, Any] | None:
+    fired = firings_of(model)
+    if not fired:
+        return None
+    newest = fired[-1]
+    return {
+        "rule": newest.rule,
+        "as_of": newest.as_of.isoformat(),
+        "version": newest.version,
+        "words": newest.words,
+        "recorded_at": newest.recorded_at.isoformat(),
+    }
+
+
+def _dataset_figures() -> dict[str, dict[str, Any]]:
+    """Counts over the current version of every partition, by dataset: one query, however many partitions there are."""
+    table = partition_versions.c
+    newest = (
+        sa.select(table.dataset, table.partition, sa.func.max(table.version).label("version"))
+        .group_by(table.dataset, table.partition)
+        .subquery()
+    )
+    is_newest = sa.and_(table.dataset == newest.c.dataset, table.partition == newest.c.partition, table.version == newest.c.version)
+    query = (
+        sa.select(
+            table.dataset,
+            sa.func.count().label("partitions"),
+            sa.func.max(table.partition).label("latest"),
+            sa.func.sum(table.rows).label("rows"),
+            sa.func.sum(table.quarantined).label("quarantined"),
+        )
+        .join(newest, is_newest)
+        .group_by(table.dataset)
+    )
+    with reading() as connection:
+        found = connection.execute(query).all()
+    return {
+        row.dataset: {
+            "partitions": row.partitions,
+            "latest": row.latest.isoformat(),
+            "rows": int(row.rows),
+            "quarantined": int(row.quarantined),
+        }
+        for row in found
+    }

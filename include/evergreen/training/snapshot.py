@@ -1,0 +1,112 @@
+"""The exact partitions that a training run reads, and the training frame that they give."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen import clock, storage
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import snapshots
+from include.evergreen.database.upsert import insert_once
+from include.evergreen.errors import DataError
+from include.evergreen.features.build import features_source, labelled_frame
+from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.partitions.digest import document_digest, frame_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+PROGRESS_EVERY_DAYS = 10
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a training run as of ``as_of`` reads; ``digest`` covers every member's content and the frame they give."""
+
+    digest: str
+    model: str
+    as_of: dt.date
+    window_days: int
+    rows: int
+    members: dict[str, Any]
+    frame_path: str
+
+    def frame(self) -> pd.DataFrame:
+        """The training frame: ``partition`` (text), the declared features, ``target``; oldest day first."""
+        return storage.read_frame(self.frame_path)
+
+
+def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int | None = None) -> Snapshot:
+    """Read the days before ``as_of`` as they were known then, and keep what was read.
+
+    The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
+    ``train.min_days`` days have rows, inputs and truth.
+    """
+    import pandas as pd
+
+    window = window_days or model.train.window_days
+    cache = PartitionCache(as_of)
+    window_of_days = clock.days(as_of - dt.timedelta(days=window), as_of - dt.timedelta(days=1))
+    frames = []
+    for done, day in enumerate(window_of_days, start=1):
+        frame = labelled_frame(catalog, model, day, cache)
+        if frame is not None and len(frame):
+            frames.append(frame)
+        if done % PROGRESS_EVERY_DAYS == 0:
+            log.info("%s as of %s: features of %d of %d days", model.name, as_of, done, len(window_of_days))
+    _refuse_too_few_days(model, as_of, window, len(frames))
+    frame = pd.concat(frames, ignore_index=True)
+    members = {
+        f"{dataset}/{partition}": {"version": version.version, "digest": version.digest}
+        for (dataset, partition), version in sorted(cache.read.items())
+    }
+    frame_hash = frame_digest(frame)
+    digests = {name: member["digest"] for name, member in members.items()}
+    asked = {"model": model.name, "as_of": as_of, "window_days": window}  # without it, runs that read the same would share a record
+    digest = document_digest({**asked, "members": digests, "frame": frame_hash, "features": features_source(catalog, model)})
+    path = f"training/{model.name}/{digest[:16]}.parquet"
+    storage.write_frame(path, frame)
+    snapshot = Snapshot(digest, model.name, as_of, window, len(frame), members, path)
+    _record(snapshot)
+    log.info(
+        "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],
+        len(members), len(frame), len(frames), frame[PARTITION_COLUMN].min(), frame[PARTITION_COLUMN].max(),
+    )  # fmt: skip
+    return snapshot
+
+
+def find_snapshot(digest: str) -> Snapshot:
+    """The recorded snapshot with this digest; `DataError` when there is none."""
+    with reading() as connection:
+        row = connection.execute(snapshots.select().where(snapshots.c.digest == digest)).first()
+    if row is None:
+        raise DataError(f"No snapshot {digest!r} is recorded. Run the training from its first task.")
+    return Snapshot(row.digest, row.model, row.as_of, row.window_days, row.rows, row.members, row.frame_path)
+
+
+def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found: int) -> None:
+    if found < model.train.min_days:
+        raise DataError(
+            f"{model.name} as of {as_of}: only {found} of the {window} days before it have rows, inputs and truth that were "
+            f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "
+            f"{', '.join(each.dataset for each in model.inputs)}, or choose a later as_of."
+        )
+
+
+def _record(snapshot: Snapshot) -> None:
+    with writing() as connection:
+        values = {
+            "model": snapshot.model,
+            "as_of": snapshot.as_of,
+            "window_days": snapshot.window_days,
+            "rows": snapshot.rows,
+            "members": snapshot.members,
+            "frame_path": snapshot.frame_path,
+            "recorded_at": clock.now(),
+        }
+        insert_once(connection, snapshots, {"digest": snapshot.digest}, values)

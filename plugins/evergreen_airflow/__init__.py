@@ -1,0 +1,1 @@
+"""Everything of Evergreen that imports Airflow."""

@@ -1,0 +1,135 @@
+"""<model>.train, .score, .monitor, .retrain and .promote"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
+
+from evergreen_airflow.dags import docs
+from evergreen_airflow.dags.common import (
+    STAGE_TIMEOUT,
+    by_the_clock,
+    dataset_asset,
+    optional_day,
+    predictions_asset,
+    reason,
+)
+from evergreen_airflow.mappers import DayShiftMapper
+from evergreen_airflow.operators.serving import MonitorPartitionOperator, ScorePartitionOperator
+from evergreen_airflow.operators.training import (
+    EvaluateGateOperator,
+    PromoteByHandOperator,
+    PromoteChampionOperator,
+    RegisterChallengerOperator,
+    TakeSnapshotOperator,
+    TrainCandidateOperator,
+)
+from evergreen_airflow.retries import DEFAULT_ARGS
+from evergreen_airflow.sensors.retraining import FireTrainingOperator, RetrainingSensor
+from include.evergreen.config import ModelConfig
+
+MAX_ACTIVE_RUNS = 8
+POLL_SECONDS = 5.0
+TRAIN_TIMEOUT = dt.timedelta(hours=6)
+NO_TIMEOUT = dt.timedelta(days=3650)  # a sensor that stands armed has not failed
+
+
+def train_dag(model: ModelConfig) -> DAG:
+    """Snapshot, train, gate, register, promote: by the clock, by hand and by firing. One at a time."""
+    when = by_the_clock(model.train.schedule) if model.train.schedule else {"schedule": None}
+    params = {
+        "as_of": optional_day("As of", "The day to stand at: nothing that became known later is read. Empty: the partition key."),
+        "window_days": Param(
+            None,
+            type=["null", "integer"],
+            minimum=2,
+            title="Window",
+            description=f"Days before as_of to read. Empty: {model.train.window_days}, as model.yaml says.",
+        ),
+        "reason": reason(),
+    }
+    with _dag(model, "train", docs.train(model), params, max_active_runs=1, dagrun_timeout=TRAIN_TIMEOUT, **when) as dag:
+        (
+            TakeSnapshotOperator(task_id="snapshot", model=model.name)
+            >> TrainCandidateOperator(task_id="train", model=model.name, execution_timeout=dt.timedelta(hours=4))
+            >> EvaluateGateOperator(task_id="gate", model=model.name)
+            >> RegisterChallengerOperator(task_id="register", model=model.name)
+            >> PromoteChampionOperator(task_id="promote", model=model.name)
+        )
+    return dag
+
+
+def score_dag(model: ModelConfig) -> DAG:
+    """Scores a partition whenever one of the inputs that it reads is published."""
+    inputs = {dataset_asset(each.dataset): DayShiftMapper(each.lag_days) for each in model.inputs}
+    params = {"partition": optional_day("Partition", "The day to score. Empty: the partition key."), "reason": reason()}
+    with _dag(model, "score", docs.score(model), params, **_on_any(inputs)) as dag:
+        ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
+    return dag
+
+
+def monitor_dag(model: ModelConfig) -> DAG:
+    """Observes a partition when it was scored, and again when its truth arrives."""
+    inputs = {predictions_asset(model.name): DayShiftMapper(0), dataset_asset(model.target.dataset): DayShiftMapper(0)}
+    params = {"partition": optional_day("Partition", "The day to monitor. Empty: the partition key."), "reason": reason()}
+    with _dag(model, "monitor", docs.monitor(model), params, **_on_any(inputs)) as dag:
+        MonitorPartitionOperator(task_id="monitor", model=model.name)
+    return dag
+
+
+def retrain_dag(model: ModelConfig) -> DAG:
+    """One run stands armed at all times; when a rule trips it fires the training, and the next run arms."""
+    extra = {"schedule": "@continuous", "start_date": dt.datetime(2013, 1, 1, tzinfo=dt.UTC), "catchup": False}
+    with _dag(model, "retrain", docs.retrain(model), {}, max_active_runs=1, dagrun_timeout=None, **extra) as dag:
+        armed = RetrainingSensor(
+            task_id="armed", model=model.name, poll_seconds=POLL_SECONDS, timeout=NO_TIMEOUT, execution_timeout=None
+        )
+        armed >> FireTrainingOperator(task_id="fire", model=model.name, sensed_by="armed")
+    return dag
+
+
+def promote_dag(model: ModelConfig) -> DAG:
+    """A form: which version is to serve, and why."""
+    params = {
+        "version": Param(type="integer", minimum=1, title="Version", description="The registered version that is to be champion."),
+        "reason": Param(type="string", minLength=5, maxLength=500, title="Reason", description="Why. It goes into the ledger with your name."),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Also when the champion has a later as_of: this is how to go back to an older version.",
+        ),
+    }
+    with _dag(model, "promote", docs.promote(model), params, schedule=None, max_active_runs=1) as dag:
+        PromoteByHandOperator(task_id="promote", model=model.name)
+    return dag
+
+
+MODEL_DAGS: dict[str, Callable[[ModelConfig], DAG]] = {
+    "train": train_dag,
+    "score": score_dag,
+    "monitor": monitor_dag,
+    "retrain": retrain_dag,
+    "promote": promote_dag,
+}
+
+
+def _dag(model: ModelConfig, stage: str, doc: str, params: dict[str, Param], **extra: Any) -> DAG:
+    arguments = {"max_active_runs": MAX_ACTIVE_RUNS, "dagrun_timeout": STAGE_TIMEOUT, **extra}
+    return DAG(
+        f"{model.name}.{stage}",
+        description=f"{stage.capitalize()}: {model.description}",
+        doc_md=doc,
+        tags=["evergreen", stage, model.name, *model.tags],
+        params=params,
+        default_args={**DEFAULT_ARGS, "owner": model.owner},
+        **arguments,
+    )
+
+
+def _on_any(inputs: dict[Any, DayShiftMapper]) -> dict[str, Any]:
+    """A run for the mapped day whenever any of the assets has an event. (All-of would wait for ever after a correction.)"""
+    return {"schedule": PartitionedAssetTimetable(assets=AssetAny(*inputs), partition_mapper_config=dict(inputs))}

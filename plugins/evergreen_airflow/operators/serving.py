@@ -1,0 +1,74 @@
+"""Score, monitor and rescore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evergreen_airflow.links import DriftReportLink
+from evergreen_airflow.operators.ingestion import announce
+from evergreen_airflow.operators.training import ModelOperator, skip
+from evergreen_airflow.runs import BACKFILL, inherited_origin, partition_of
+from include.evergreen.clock import parse_partition
+from include.evergreen.config import Catalog
+
+
+class ScorePartitionOperator(ModelOperator):
+    """Scores a partition once all inputs are there; else, or when nothing changed, it skips and says why."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from include.evergreen.scoring import find_predictions, score
+
+        catalog, partition = Catalog(), partition_of(context)
+        standing = find_predictions(self.model, partition)
+        origin = inherited_origin(context) or (standing.origin if standing else BACKFILL)
+        outcome = score(catalog, catalog.model(self.model), partition, origin)
+        is_first_try = context["ti"].try_number == 1  # a later try may have lost the event of an earlier one
+        if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
+            skip(self, outcome.words)
+        announce(self, context, {"origin": outcome.facts["origin"], "version": outcome.facts["version"]})
+        return {"partition": str(partition), "words": outcome.words, **outcome.facts}
+
+
+class MonitorPartitionOperator(ModelOperator):
+    """Observes a scored partition: drift now, performance once the truth is there."""
+
+    operator_extra_links = (DriftReportLink(),)
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from include.evergreen.monitoring import monitor
+        from include.evergreen.scoring import find_predictions
+
+        catalog, partition = Catalog(), partition_of(context)
+        standing = find_predictions(self.model, partition)
+        origin = inherited_origin(context) or (standing.origin if standing else BACKFILL)
+        outcome = monitor(catalog, catalog.model(self.model), partition, origin)
+        if not outcome.is_done:
+            skip(self, outcome.words)
+        return {"partition": str(partition), "words": outcome.words, **outcome.facts}
+
+
+class RescoreOperator(ModelOperator):
+    """Scores and monitors a range of partitions again, without ingesting."""
+
+    template_fields = ()
+
+    def __init__(self, *, model: str = "", **kwargs: Any) -> None:
+        super().__init__(model=model, **kwargs)
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from include.evergreen.rescoring import rescore
+
+        params = context["params"]
+        first = parse_partition(params["first"], subject="The parameter first")
+        last = parse_partition(params["last"], subject="The parameter last")
+        stages = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
+        catalog = Catalog()
+        outcomes = rescore(catalog, catalog.model(params["model"]), first, last, stages=stages, progress=self._report)
+        counts: dict[str, int] = {}
+        for each in outcomes:
+            counts[each.outcome.status] = counts.get(each.outcome.status, 0) + 1
+        return {"model": params["model"], "first": str(first), "last": str(last), **counts}
+
+    def _report(self, words: str, done: int, total: int) -> None:
+        self.log.info("%d of %d: %s", done, total, words)

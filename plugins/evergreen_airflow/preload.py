@@ -1,0 +1,66 @@
+"""Imports, in a process that forks tasks, what each task would import by itself.
+
+Import only: nothing is fitted and nothing connects. After a parent has used OpenMP once, a forked child's fit hangs.
+Celery workers do the same by naming these modules in Celery's own ``imports`` setting.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import time
+
+from include.evergreen.quiet import import_quietly
+
+log = logging.getLogger(__name__)
+
+SWITCH = "EVERGREEN_PRELOAD"
+MODULES = (
+    "pandas",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "fsspec.implementations.local",
+    "alembic.runtime.migration",
+    "sqlalchemy.dialects.sqlite",
+    "great_expectations",
+    "great_expectations.validator.validator",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "skops.io",
+    "mlflow",
+    "mlflow.sklearn",
+    "mlflow.models",
+    "mlflow.artifacts",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "evidently",
+    "evidently.metrics",
+    "evidently.legacy.calculations.stattests.registry",
+)
+
+
+def preload(modules: tuple[str, ...] = MODULES) -> list[str]:
+    """Import ``modules`` and return those that were; one that fails is logged and passed over.
+
+    ``EVERGREEN_PRELOAD=0`` turns it off.
+    """
+    if os.environ.get(SWITCH, "1") == "0":
+        log.info("Preloading is turned off by %s=0", SWITCH)
+        return []
+    started = time.monotonic()
+    loaded = []
+    for name in modules:
+        try:
+            import_quietly(name)
+            loaded.append(name)
+        except Exception:  # whatever a library does at import, the scheduler must start
+            log.exception("%s could not be preloaded; tasks that need it import it themselves", name)
+    gc.collect()
+    log.info("Preloaded %d of %d modules in %.1f s", len(loaded), len(modules), time.monotonic() - started)
+    return loaded

@@ -1,0 +1,59 @@
+"""What a run is about: its partition or as_of, and whether it is live or a backfill."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from include.evergreen.clock import parse_partition
+from include.evergreen.errors import ConfigError
+
+BACKFILL = "backfill"
+LIVE = "live"
+
+
+def partition_of(context: Mapping[str, Any]) -> dt.date:
+    """The run's partition: the parameter ``partition``, then the partition key; else `ConfigError`."""
+    return _day_of(context, "partition")
+
+
+def as_of_of(context: Mapping[str, Any]) -> dt.date:
+    """The run's as_of: the parameter ``as_of``, then the partition key; else `ConfigError`."""
+    return _day_of(context, "as_of")
+
+
+def own_origin(context: Mapping[str, Any]) -> str:
+    """Live or backfill, by the run's own type: for ingestion alone, where the data enters."""
+    return BACKFILL if _run_type(context) == BACKFILL else LIVE
+
+
+def inherited_origin(context: Mapping[str, Any]) -> str | None:
+    """The origin that the asset events carried: live when any of them is; None when a person started the run."""
+    events = context.get("triggering_asset_events") or {}
+    origins = {event.extra.get("origin") for found in events.values() for event in found}
+    if not origins:
+        return None
+    return LIVE if LIVE in origins else BACKFILL
+
+
+def person_of(context: Mapping[str, Any]) -> str:
+    """Who started the run: the user's name, or how it came to be."""
+    run = context["dag_run"]
+    return str(run.triggering_user_name or f"airflow ({_run_type(context)})")
+
+
+def _run_type(context: Mapping[str, Any]) -> str:
+    run_type = context["dag_run"].run_type
+    return str(getattr(run_type, "value", run_type))  # str() of the enum would be DagRunType.BACKFILL_JOB
+
+
+def _day_of(context: Mapping[str, Any], name: str) -> dt.date:
+    if value := context["params"].get(name):
+        return parse_partition(value, subject=f"The parameter {name}")
+    if key := context["dag_run"].partition_key:
+        return parse_partition(key)
+    raise ConfigError(
+        f"This run of {context['dag_run'].dag_id} has neither a partition key nor the parameter {name!r}, so it is not "
+        f"known which day it is for. Trigger it again with a partition key such as 2013-02-09, or set {name}."
+    )

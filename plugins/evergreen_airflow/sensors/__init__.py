@@ -1,0 +1,1 @@
+"""Sensors: what stands armed in the UI."""

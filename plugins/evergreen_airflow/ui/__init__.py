@@ -1,0 +1,3 @@
+"""Evergreen's pages in Airflow's API server. Only that process imports the modules in here."""
+
+URL_PREFIX = "/evergreen"

@@ -1,0 +1,17 @@
+"""What all tests share: where skips are not accepted, they fail."""
+
+import os
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With EVERGREEN_REQUIRE_ALL=1 every skip is a failure: CI has installed what the tests need."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and EVERGREEN_REQUIRE_ALL=1 allows no skip: {report.longrepr}"
+    return report

@@ -1,0 +1,222 @@
+"""Ten days through the real scheduler: a backfill, a training, live nights, and all of it again."""
+
+import csv
+import datetime as dt
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from include.evergreen.clock import days
+from include.evergreen.database import reading
+from include.evergreen.database.tables import metadata
+from include.evergreen.monitoring import observations_of
+from include.evergreen.partitions import current_partition, current_partitions
+from include.evergreen.registry.champions import champion, champion_for
+from include.evergreen.scoring import find_predictions, predictions_of
+from include.evergreen.stages import find_stage
+
+DATASETS = ("outcomes", "schedules", "weather")
+MODELS = ("air_time", "flight_delay")
+HISTORY = days(dt.date(2013, 1, 1), dt.date(2013, 1, 7))
+NIGHTS = days(dt.date(2013, 1, 8), dt.date(2013, 1, 10))
+TRAINED_AS_OF = dt.date(2013, 1, 8)
+MOMENTS = {"recorded_at", "since", "promoted_at"}
+
+
+@pytest.fixture(scope="module")
+def ten_days(running):
+    """Seven days backfilled, both models trained as of the eighth, and three live nights."""
+    for dataset in DATASETS:
+        running.api.backfill(f"{dataset}.ingest", str(HISTORY[0]), str(HISTORY[-1]))
+    running.settle(lambda: all(len(current_partitions(name)) == len(HISTORY) for name in DATASETS))
+    for model in MODELS:
+        running.api.trigger(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
+    running.settle()
+    for night in NIGHTS:
+        running.api.trigger("schedules.ingest", partition_key=str(night))
+        if night > NIGHTS[0]:
+            for dataset in ("weather", "outcomes"):
+                running.api.trigger(f"{dataset}.ingest", partition_key=str(night - dt.timedelta(days=1)))
+        running.settle()
+    assert running.failures() == []
+    return running
+
+
+def test_every_row_of_every_source_file_is_accepted_or_quarantined(ten_days):
+    for dataset in DATASETS:
+        for version in current_partitions(dataset):
+            with (ten_days.home / "landing" / dataset / f"{version.partition}.csv").open() as file:
+                rows_at_source = sum(1 for _ in csv.reader(file)) - 1
+            assert version.rows + version.quarantined == version.source_rows == rows_at_source
+
+
+def test_a_backfill_of_ingestion_makes_one_partition_a_day_with_origin_backfill(ten_days):
+    for dataset in DATASETS:
+        found = [each for each in current_partitions(dataset) if each.partition in HISTORY]
+        assert [each.partition for each in found] == HISTORY
+        assert {each.origin for each in found} == {"backfill"}
+        assert {each.version for each in found} == {1}
+
+
+def test_scoring_before_there_was_a_champion_is_a_recorded_skip(ten_days):
+    for model in MODELS:
+        assert find_stage(model, "score", HISTORY[0]).status == "waiting"  # for the weather of the year before
+        for day in HISTORY[1:]:
+            assert find_stage(model, "score", day).status == "skipped"
+        assert {each.partition for each in predictions_of(model)} == set(NIGHTS)
+
+
+def test_live_nights_are_scored_and_monitored_once_each_with_origin_live(ten_days):
+    for model in MODELS:
+        for night in NIGHTS:
+            predictions = find_predictions(model, night)
+            assert predictions.rows == current_partition("schedules", night).rows
+            assert (predictions.version, predictions.origin) == (1, "live")
+        observed = observations_of(model)
+        assert {each.partition for each in observed} == set(NIGHTS)
+        assert len({(each.partition, each.metric) for each in observed}) == len(observed)
+        metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
+        assert [each.partition for each in observations_of(model, metric)] == NIGHTS[:-1]  # the truth is a day late
+
+
+def test_the_first_task_of_scoring_waits_for_all_inputs_and_says_so(ten_days):
+    skipped = ten_days.api.task_instances("flight_delay.score", state="skipped")
+    run = next(task["dag_run_id"] for task in skipped if task["dag_run_id"] in {r["dag_run_id"] for r in ten_days.runs_of("flight_delay.score", "2013-01-11")})
+    assert any("waiting for" in line for line in ten_days.api.task_log("flight_delay.score", run, "score"))
+
+
+def test_the_retraining_sensor_stands_armed_and_uses_no_worker(ten_days):
+    for model in MODELS:
+        armed = ten_days.api.task_instances(f"{model}.retrain", state="deferred")
+        assert [task["task_id"] for task in armed] == ["armed"]
+
+
+def test_doing_all_of_it_again_duplicates_nothing(ten_days):
+    before = everything_recorded()
+    ten_days.backfill("schedules", "2013-01-01", "2013-01-10", reprocess="completed")
+    for dataset in ("outcomes", "weather"):
+        ten_days.backfill(dataset, "2013-01-01", "2013-01-09", reprocess="completed")
+    for model in MODELS:
+        ten_days.run(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
+    assert everything_recorded() == before
+    assert ten_days.failures() == []
+
+
+def test_backfilling_past_days_of_outcomes_monitors_just_these_days(ten_days):
+    before = {run["dag_run_id"] for run in ten_days.api.runs("flight_delay.monitor")}
+    ten_days.backfill("outcomes", "2013-01-04", "2013-01-06", reprocess="completed")
+    new = [run for run in ten_days.api.runs("flight_delay.monitor") if run["dag_run_id"] not in before]
+    assert sorted(run["partition_key"] for run in new) == ["2013-01-04", "2013-01-05", "2013-01-06"]
+
+
+def test_training_as_of_a_past_date_never_takes_the_place_of_a_newer_champion(ten_days):
+    serving = champion("flight_delay")
+    run = ten_days.run("flight_delay.train", conf={"as_of": "2013-01-07", "reason": "what would we have had a day before?"})
+    assert run["state"] == "success"
+    states = {task["task_id"]: task["state"] for task in ten_days.api.task_instances("flight_delay.train", run["dag_run_id"])}
+    assert states["train"] == "success"
+    assert champion("flight_delay") == serving
+    with reading() as connection:
+        candidates = metadata.tables["candidates"]
+        as_of = connection.execute(sa.select(candidates.c.as_of).where(candidates.c.model == "flight_delay")).scalars().all()
+    assert dt.date(2013, 1, 7) in as_of
+
+
+def test_a_corrected_day_of_weather_alone_scores_the_day_that_read_it_again(ten_days):
+    file = ten_days.home / "landing" / "weather" / "2013-01-08.csv"
+    original = file.read_text()
+    before = {day: find_predictions("flight_delay", day) for day in NIGHTS}
+    rows = list(csv.DictReader(original.splitlines()))
+    for row in rows:
+        row["visib"] = "1"
+    with file.open("w") as out:
+        writer = csv.DictWriter(out, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    ten_days.run("weather.ingest", partition_key="2013-01-08")
+    after = {day: find_predictions("flight_delay", day) for day in NIGHTS}
+    assert current_partition("weather", dt.date(2013, 1, 8)).version == 2
+    assert after[dt.date(2013, 1, 9)].digest != before[dt.date(2013, 1, 9)].digest
+    assert after[dt.date(2013, 1, 8)] == before[dt.date(2013, 1, 8)]
+    assert after[dt.date(2013, 1, 10)] == before[dt.date(2013, 1, 10)]
+    assert len(predictions_of("flight_delay")) == len(NIGHTS)
+
+
+@pytest.mark.parametrize("dag_id", ["weather.ingest", "flight_delay.score", "flight_delay.monitor", "flight_delay.train"])
+def test_a_manual_run_without_a_day_is_refused_before_any_side_effect(ten_days, dag_id):
+    before = everything_recorded()
+    run = ten_days.run(dag_id)
+    assert run["state"] == "failed"
+    first = ten_days.api.task_instances(dag_id, run["dag_run_id"], state="failed")[0]
+    assert first["try_number"] == 1, "a wrong parameter is not worth a retry"
+    failure = next(each for each in ten_days.failures() if each.run_id == run["dag_run_id"])
+    assert "neither a partition key nor the parameter" in failure.why
+    assert everything_recorded() == before
+
+
+@pytest.mark.parametrize("key", ["junk; drop table", "2013-1-9", "2013-02-30", "../../etc/passwd"])
+def test_a_mangled_partition_key_is_refused_before_any_side_effect(ten_days, key):
+    before = everything_recorded()
+    run = ten_days.run("flight_delay.score", partition_key=key)
+    assert run["state"] == "failed"
+    failure = next(each for each in ten_days.failures() if each.run_id == run["dag_run_id"])
+    assert "is not a date. Write it as YYYY-MM-DD" in failure.why
+    assert everything_recorded() == before
+
+
+def test_a_missing_landing_file_fails_at_once_names_the_file_and_leaves_nothing_half_written(ten_days):
+    before = everything_recorded()
+    missing = ten_days.home / "landing" / "weather" / "2013-03-01.csv"
+    missing.rename(missing.with_suffix(".away"))
+    run = ten_days.run("weather.ingest", partition_key="2013-03-01")
+    failure = next(each for each in ten_days.failures() if each.run_id == run["dag_run_id"])
+    assert (failure.task_id, run["state"]) == ("fetch", "failed")
+    assert str(missing) in failure.why
+    assert everything_recorded() == before
+
+
+def test_a_stopped_partition_keeps_its_validation_result_for_the_people_who_ask(ten_days):
+    file = ten_days.home / "landing" / "weather" / "2013-03-02.csv"
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([header, *rows[:5]]) + "\n")
+    run = ten_days.run("weather.ingest", partition_key="2013-03-02")
+    failure = next(each for each in ten_days.failures() if each.run_id == run["dag_run_id"])
+    assert "weather 2013-03-02 is stopped: expect_table_row_count_to_be_between" in failure.why
+    links = ten_days.api.get(f"dags/weather.ingest/dagRuns/{run['dag_run_id']}/taskInstances/validate/links")["extra_links"]
+    assert "evergreen/dags/weather.ingest/validations/2013-03-02" in (links["Validation result"] or "")
+    assert current_partition("weather", dt.date(2013, 3, 2)) is None
+
+
+def test_the_rescore_form_scores_a_range_again_without_ingesting(ten_days):
+    ingestions = len(ten_days.api.runs("weather.ingest"))
+    conf = {"model": "air_time", "first": "2013-01-08", "last": "2013-01-10", "stage": "both", "reason": "after a fix of the features"}
+    run = ten_days.run("evergreen.rescore", conf=conf)
+    assert run["state"] == "success"
+    assert len(ten_days.api.runs("weather.ingest")) == ingestions
+    assert any("6 of 6" in line for line in ten_days.api.task_log("evergreen.rescore", run["dag_run_id"], "rescore"))
+
+
+def test_a_person_promotes_an_older_version_by_force_and_is_named_in_the_ledger(ten_days):
+    ten_days.run("air_time.train", conf={"as_of": "2013-01-09"})
+    newest = champion("air_time")
+    form = {"version": 1, "reason": "the newer one is under suspicion", "force": True}
+    ten_days.run("air_time.promote", conf=form)
+    assert newest.version != 1
+    assert champion("air_time").version == 1
+    with reading() as connection:
+        ledger = metadata.tables["ledger"]
+        body = connection.execute(sa.select(ledger.c.body).where(ledger.c.kind == "promotion").order_by(ledger.c.sequence.desc())).scalars().first()
+    assert json.loads(body)["reason"] == form["reason"]
+    assert champion_for("air_time", dt.date(2013, 1, 8)).version == 1
+
+
+def everything_recorded() -> dict[str, list[tuple]]:
+    """Every row of every table but the stage records, without the moments at which they were written."""
+    recorded = {}
+    with reading() as connection:
+        for name, table in metadata.tables.items():
+            columns = [column for column in table.columns if column.name not in MOMENTS]
+            if name not in {"stage_records", "validations"}:
+                recorded[name] = sorted(map(repr, connection.execute(sa.select(*columns))))
+    return recorded

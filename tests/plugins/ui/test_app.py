@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.evergreen import clock, storage
+from include.evergreen.database import writing
+from include.evergreen.database.tables import reports
+from include.evergreen.stages import record_stage
+from include.evergreen.validation import record_validation
+
+if TYPE_CHECKING:
+    from fastapi.routing import APIRoute
+    from fastapi.testclient import TestClient
+
+    from tests.plugins.conftest import LogIn
+
+pytestmark = pytest.mark.usefixtures("home")
+DAY = dt.date(2013, 2, 9)
+VALIDATION = f"/evergreen/dags/weather.ingest/validations/{DAY}"
+REPORT = f"/evergreen/dags/flight_delay.monitor/reports/{DAY}"
+
+
+def check(**changes: Any) -> dict[str, Any]:
+    return {
+        "expectation": "expect_column_values_to_be_between",
+        "arguments": {"column": "temp", "min_value": -40, "max_value": 120},
+        "on_fail": "quarantine",
+        "passed": True,
+        "failed_rows": 0,
+        "observed": "",
+        "examples": [],
+        **changes,
+    }
+
+
+def record(dataset: str = "weather", **changes: Any) -> None:
+    found = {"verdict": "passed", "reason": "all 1 checks passed", "rows": 72, "quarantined": 0, "checks": [check()], **changes}
+    record_validation(dataset, DAY, "d1935t", found)
+
+
+def store_report(html: str, model: str = "flight_delay") -> None:
+    path = f"reports/{model}/{DAY}/aaaa.html"
+    storage.write_bytes(path, html.encode())
+    forget_file(path, model)
+
+
+def forget_file(path: str, model: str = "flight_delay") -> None:
+    """Record a report without writing its file."""
+    with writing() as connection:
+        values = {"model": model, "partition": DAY, "path": path, "input_digest": "x", "recorded_at": clock.now()}
+        connection.execute(reports.insert().values(**values))
+
+
+def our_routes() -> list[APIRoute]:
+    from fastapi.routing import APIRoute
+
+    from evergreen_airflow.ui.app import create_app
+
+    routes = create_app().routes
+    assert all(isinstance(route, APIRoute) for route in routes), "something is mounted that this file does not check"
+    return [route for route in routes if isinstance(route, APIRoute)]
+
+
+# --- who may see what -----------------------------------------------------------------------------------------------
+
+
+def test_every_route_refuses_an_anonymous_visitor(anonymous: TestClient) -> None:
+    record()
+    store_report("<p>secret</p>")
+    routes = our_routes()
+    assert len(routes) >= 2
+    for route in routes:
+        for subject in ("weather.ingest", "flight_delay.monitor", "~"):
+            path = route.path.format(dag_id=subject, partition=DAY)
+            for method in route.methods:
+                answer = anonymous.request(method, f"/evergreen{path}")
+                assert answer.status_code == 401, f"{method} {path}"
+                assert "secret" not in answer.text
+
+
+def test_a_visitor_who_is_not_logged_in_is_shown_the_way_to_the_login_and_back(anonymous: TestClient) -> None:
+    answer = anonymous.get(VALIDATION)
+    assert "You are not logged in" in answer.text
+    assert f'href="/api/v2/auth/login?next={VALIDATION.replace("/", "%2F")}"' in answer.text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"])
+def test_the_routes_are_documented_to_nobody(anonymous: TestClient, reader: TestClient, path: str) -> None:
+    assert anonymous.get(f"/evergreen{path}").status_code == 404
+    assert reader.get(f"/evergreen{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", [VALIDATION, REPORT])
+def test_a_user_without_the_permission_to_read_dags_is_refused(log_in: LogIn, path: str) -> None:
+    record()
+    store_report("<p>secret</p>")
+    answer = log_in(None).get(path)
+    assert answer.status_code == 403
+    assert "You may not see this DAG" in answer.text
+    assert "secret" not in answer.text
+
+
+def test_airflow_is_asked_about_the_very_dag_of_the_page(reader: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", lambda *, details, **_: details.id == "weather.ingest")
+    record("weather")
+    record("outcomes")
+    assert reader.get(VALIDATION).status_code == 200
+    assert reader.get(f"/evergreen/dags/outcomes.ingest/validations/{DAY}").status_code == 403
+    assert reader.get(f"{VALIDATION.replace('weather', 'outcomes')}?dag_id=weather.ingest").status_code == 403
+
+
+@pytest.mark.parametrize("path", [VALIDATION, REPORT])
+def test_a_page_is_read_only(reader: TestClient, path: str) -> None:
+    assert reader.post(path, json={}).status_code == 405
+
+
+# --- the page of a validation ---------------------------------------------------------------------------------------
+
+
+def test_a_validation_shows_verdict_counts_and_every_check(reader: TestClient) -> None:
+    failed = check(passed=False, failed_rows=1234, examples=["130.5", "131.0"])
+    rows = check(expectation="expect_table_row_count_to_be_between", on_fail="stop", failed_rows=None, observed="73000", arguments={})
+    record(verdict="quarantined", rows=71766, quarantined=1234, checks=[rows, failed])
+    page = reader.get(VALIDATION)
+    assert page.status_code == 200
+    for shown in ("Rows quarantined", "73,000", "71,766", "1,234", "1 of 2", "weather, 2013-02-09"):
+        assert shown in page.text
+    for shown in ("expect_column_values_to_be_between", "min_value: -40", "quarantine the rows", "130.5", "131.0"):
+        assert shown in page.text
+    for shown in ("expect_table_row_count_to_be_between", "stop the partition", "73000", "d1935t", "UTC"):
+        assert shown in page.text
+    assert page.text.index("130.5") < page.text.index("expect_table_row_count"), "failed checks come first"
+    assert 'href="/dags/weather.ingest"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "tone", "words"),
+    [
+        ("passed", "good", "Every row was accepted."),
+        ("warned", "fair", "though a check failed"),
+        ("quarantined", "fair", "were set aside"),
+        ("stopped", "bad", "Nothing of this was published"),
+    ],
+)
+def test_a_verdict_is_said_in_words_and_colour(reader: TestClient, verdict: str, tone: str, words: str) -> None:
+    record(verdict=verdict)
+    page = reader.get(VALIDATION).text
+    assert f'class="panel {tone}"' in page
+    assert words in page
+
+
+def test_a_stopped_partition_says_why_and_claims_no_accepted_row(reader: TestClient) -> None:
+    record(verdict="stopped", reason="40 of 72 rows fail, which is more than allowed", rows=32, quarantined=40)
+    page = reader.get(VALIDATION).text
+    assert "40 of 72 rows fail, which is more than allowed" in page
+    assert "rows accepted" not in page
+    assert "rows without a failure" in page
+
+
+def test_whatever_the_data_holds_is_shown_as_text(reader: TestClient) -> None:
+    evil = "<script>alert(1)</script>"
+    tampered = check(passed=False, examples=[evil], observed=f'"{evil}', arguments={evil: evil}, expectation=evil, on_fail=f"'{evil}")
+    record(verdict="stopped", reason=evil, checks=[tampered])
+    page = reader.get(VALIDATION)
+    assert "<script" not in page.text.lower()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+
+
+def test_no_script_could_run_on_a_page_even_so(reader: TestClient) -> None:
+    record()
+    for path in (VALIDATION, f"/evergreen/dags/weather.ingest/validations/{DAY}1"):
+        policy = reader.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+        assert "unsafe" not in policy
+
+
+def test_what_an_address_holds_is_shown_as_text(reader: TestClient) -> None:
+    page = reader.get("/evergreen/dags/%3Cscript%3E.ingest/validations/%3Cscript%3E")
+    assert page.status_code == 400
+    assert "<script" not in page.text.lower()
+    assert 'href="/dags/%3Cscript%3E.ingest"' in page.text
+
+
+def test_a_partition_that_was_never_validated_says_what_to_do(reader: TestClient) -> None:
+    record("outcomes")
+    page = reader.get(VALIDATION)
+    assert page.status_code == 404
+    assert "No validation of weather for 2013-02-09 yet" in page.text
+    assert "trigger the DAG with the partition key 2013-02-09" in page.text
+
+
+@pytest.mark.parametrize("partition", ["2013-2-9", "2013-02-30", "junk; drop table", "2013-02-09T00:00", "..%2f..", "²013-02-09"])
+@pytest.mark.parametrize("page", [VALIDATION, REPORT])
+def test_a_mangled_partition_is_refused(reader: TestClient, page: str, partition: str) -> None:
+    answer = reader.get(page.replace(str(DAY), partition))
+    assert answer.status_code in ({404} if "%2f" in partition else {400})
+    assert "not a date" in answer.text or answer.status_code == 404
+
+
+@pytest.mark.parametrize("dag_id", ["flight_delay.monitor", "weather", ".ingest", "weather.train", "evergreen.maintenance", "~"])
+def test_a_dag_that_ingests_nothing_has_no_validations(reader: TestClient, dag_id: str) -> None:
+    record()
+    answer = reader.get(VALIDATION.replace("weather.ingest", dag_id))
+    assert answer.status_code == 404
+    assert "is not the ingest DAG of a dataset" in answer.text
+
+
+# --- the report -----------------------------------------------------------------------------------------------------
+
+
+def test_the_stored_report_is_served_as_it_is(reader: TestClient) -> None:
+    store_report("<html><script>draw()</script>é</html>")
+    answer = reader.get(REPORT)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.text == "<html><script>draw()</script>é</html>"
+
+
+def test_a_report_cannot_act_as_its_reader_nor_load_anything(reader: TestClient) -> None:
+    store_report("<html></html>")
+    headers = reader.get(REPORT).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy["sandbox"] == "allow-scripts", "with allow-same-origin its scripts would have the reader's session"
+    assert policy["default-src"] == "'none'"
+    assert not {"connect-src", "frame-src"} & set(policy)
+    assert "http" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_a_report_of_another_model_is_not_served(reader: TestClient) -> None:
+    store_report("<p>secret</p>", model="air_time")
+    answer = reader.get(REPORT)
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("dag_id", ["weather.ingest", "flight_delay.score", "flight_delay", ".monitor", "~"])
+def test_a_dag_that_monitors_nothing_has_no_reports(reader: TestClient, dag_id: str) -> None:
+    store_report("<p>secret</p>")
+    answer = reader.get(REPORT.replace("flight_delay.monitor", dag_id))
+    assert answer.status_code == 404
+    assert "is not the monitor DAG of a model" in answer.text
+
+
+def test_a_day_that_was_never_scored_says_so(reader: TestClient) -> None:
+    page = reader.get(REPORT)
+    assert page.status_code == 404
+    assert "No drift report of flight_delay for 2013-02-09 yet" in page.text
+    assert "was neither scored nor monitored for 2013-02-09" in page.text
+    assert 'href="/dags/flight_delay.monitor"' in page.text
+
+
+def test_a_day_that_waits_says_for_what(reader: TestClient) -> None:
+    record_stage("flight_delay", "score", DAY, "waiting", {"words": "waiting for weather/2013-02-08"})
+    assert "scoring of flight_delay for 2013-02-09 is waiting: waiting for weather/2013-02-08" in reader.get(REPORT).text
+
+
+def test_a_day_that_was_scored_and_not_monitored_says_so(reader: TestClient) -> None:
+    record_stage("flight_delay", "score", DAY, "done", {"words": "900 rows"})
+    assert "was scored for 2013-02-09, but not monitored yet" in reader.get(REPORT).text
+
+
+def test_a_report_whose_file_is_gone_names_it(reader: TestClient) -> None:
+    forget_file("reports/flight_delay/gone.html")
+    answer = reader.get(REPORT)
+    assert answer.status_code == 404
+    assert "reports/flight_delay/gone.html is recorded in the database but is not in the storage" in answer.text
+
+
+# --- around it ------------------------------------------------------------------------------------------------------
+
+
+def test_a_database_without_tables_says_what_to_run(reader: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    answer = reader.get(VALIDATION)
+    assert answer.status_code == 500
+    assert "make setup" in answer.text
+
+
+def test_an_unknown_address_has_a_page_in_words(reader: TestClient) -> None:
+    answer = reader.get("/evergreen/nothing")
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.text
+
+
+def test_links_lead_to_where_airflow_lies_under_a_base_path(reader: TestClient) -> None:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from evergreen_airflow.ui.app import create_app
+
+    airflow = FastAPI(root_path="/team/airflow")
+    airflow.mount("/evergreen", create_app())
+    record()
+    page = TestClient(airflow, cookies=reader.cookies).get(f"/team/airflow{VALIDATION}").text
+    assert 'href="/team/airflow/dags/weather.ingest"' in page
+    refused = TestClient(airflow).get(f"/team/airflow{VALIDATION}").text
+    assert f'"/team/airflow/api/v2/auth/login?next=%2Fteam%2Fairflow{VALIDATION.replace("/", "%2F")}"' in refused

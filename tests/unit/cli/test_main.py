@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from include.evergreen.cli import main
+from tests.unit.cli.conftest import Ask
+from tests.unit.flights import run_python
+
+Start = Callable[..., subprocess.Popen[str]]
+VERBS = ("check", "run", "status", "decisions", "champion-at", "why", "rescore", "verify-ledger", "prepare")
+HEAVY = ("pandas", "numpy", "pydantic", "yaml", "sqlalchemy", "sklearn", "mlflow", "great_expectations", "evidently", "rich")
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert [verb for verb in VERBS if f"\n    {verb}" not in shown] == []
+    assert "exit codes" in shown
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = f"""
+import sys
+from include.evergreen.cli.main import parser
+parser().format_help()
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    assert run_python(code).strip() == "[]"
+
+
+def test_an_unknown_model_is_a_config_error_with_a_guess(ask: Ask, cycled: None) -> None:
+    for verb in (("run", "flight_dely", "--as-of", "2013-01-20"), ("why", "flight_dely", "2013-01-20"), ("decisions", "flight_dely")):
+        answer = ask(*verb)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("evergreen: unknown model 'flight_dely'; did you mean 'flight_delay'?")
+        assert "Traceback" not in answer.err
+
+
+def test_a_bad_date_is_a_config_error(ask: Ask) -> None:
+    answer = ask("why", "flight_delay", "2013-2-30")
+    assert answer.code == 2
+    assert answer.err == "evergreen: the date '2013-2-30' is not a date. Write it as YYYY-MM-DD, such as 2013-02-09.\n"
+
+
+def test_data_at_fault_has_an_exit_code_of_its_own(ask: Ask, cycled: None) -> None:
+    answer = ask("run", "flight_delay", "--as-of", "2013-01-10")
+    assert answer.code == 3
+    assert "only 8 of the 60 days before it have rows, inputs and truth" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_what_does_not_answer_has_an_exit_code_of_its_own(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    answer = ask("prepare")
+    assert answer.code == 4
+    assert "The MLflow store http://127.0.0.1:1 could not be used" in answer.err
+
+
+def test_a_home_that_was_never_set_up_says_what_to_run(ask: Ask) -> None:
+    answer = ask("status")
+    assert answer.code == 2
+    assert "Run `make setup`" in answer.err
+
+
+def test_debug_shows_where_an_error_came_from(ask: Ask) -> None:
+    for arguments in (("--debug", "decisions", "nobody"), ("decisions", "nobody", "--debug")):
+        answer = ask(*arguments)
+        assert answer.code == 2
+        assert "Traceback" in answer.err and "ConfigError" in answer.err
+
+
+def test_what_is_done_is_logged_on_demand_alone(ask: Ask, cycled: None) -> None:
+    again = ("run", "flight_delay", "--as-of", "2013-01-20")
+    assert "INFO" not in ask(*again).err
+    assert "INFO flight_delay as of 2013-01-20: already trained" in ask("-v", *again).err
+    assert "INFO flight_delay as of 2013-01-20: already trained" in ask(*again, "--verbose").err
+
+
+def test_a_reader_that_leaves_early_makes_no_noise(start: Start) -> None:
+    shell = f"{sys.executable} -m include.evergreen check | true"
+    done = subprocess.run(["bash", "-c", f"{shell}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_ends_a_run_in_one_line(start: Start, landed: None) -> None:
+    process = start("run", "flight_delay", "--as-of", "2013-01-20")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ingest: 58 to do ...\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped by Ctrl-C. What was finished stays" in errors
+    assert "Traceback" not in errors
+
+
+def test_nothing_that_libraries_say_reaches_the_user(start: Start, landed: None) -> None:
+    """The one whole cycle in a process of its own: everything is imported, made and migrated for the first time."""
+    process = start("run", "flight_delay", "--as-of", "2013-01-16", "--reason", "the first")
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    steps = ("ingest", "snapshot", "train", "gate", "register", "promote", "score", "monitor")
+    assert [line for line in errors.splitlines() if line.split(":")[0].split(" ")[0] not in steps] == []
+    assert out.startswith("flight_delay as of 2013-01-16: version 1 (1.0.0) as of 2013-01-16 is champion.\n")
+    process = start("prepare")
+    assert process.communicate(timeout=300)[1] == ""

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from include.evergreen.config import Catalog
+from include.evergreen.registry import champions
+from tests.unit.cli.conftest import Ask
+from tests.unit.lifecycle import MODEL, day, landing
+
+
+def test_a_run_tells_in_words_what_came_of_it(ask: Ask, cycled: None) -> None:
+    answer = ask("run", MODEL, "--as-of", "2013-01-21", "--reason", "the fix of Monday", "--window", "20")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert lines[0].startswith("flight_delay as of 2013-01-21: ")
+    assert lines[1] == "Ingested: 3 partitions."
+    assert lines[2].startswith("Trained: on ") and "on the holdout (" in lines[2]
+    assert lines[3] in {"Gate: blessed.", "Gate: rejected."}
+    assert "it must be at least 0.55" in lines[4]
+    assert lines[-2].startswith("Score of 2013-01-21: done: 120 rows scored by version ")
+    assert lines[-1].startswith("Monitor of 2013-01-21: done: ")
+
+
+def test_progress_goes_to_stderr_step_by_step(ask: Ask, cycled: None) -> None:
+    errors = ask("run", MODEL, "--as-of", "2013-01-20").err.splitlines()
+    assert errors[0] == "ingest: nothing to do (0.0 s)"
+    assert [line.split(":")[0] for line in errors if "done" in line] == [
+        "snapshot", "train", "gate", "register", "promote", "score", "monitor",
+    ]  # fmt: skip
+
+
+def test_a_second_run_says_that_all_was_there(ask: Ask, cycled: None) -> None:
+    lines = ask("run", MODEL, "--as-of", "2013-01-20").out.splitlines()
+    assert lines[0] == "flight_delay as of 2013-01-20: version 1 (1.0.0) is champion already."
+    assert lines[1] == "Ingested: nothing, as no partition was missing."
+    assert lines[2].startswith("Trained before: on ")
+
+
+def test_what_could_not_be_ingested_is_listed(ask: Ask, cycled: None) -> None:
+    landing("weather", day(20)).unlink()
+    out = ask("run", MODEL, "--as-of", "2013-01-21").out
+    assert "Could not be ingested, and was left out: 1 partition.\n  weather: the source has no file" in out
+
+
+def test_the_reason_and_the_person_are_recorded(ask: Ask, landed: None) -> None:
+    assert ask("run", MODEL, "--as-of", "2013-01-16", "--reason", "the first of all").code == 0
+    serving = champions.champion(MODEL)
+    assert serving is not None
+    answer = ask("champion-at", MODEL, "2999-01-01")
+    assert "promoted by " in answer.out and answer.out.splitlines()[1].endswith(": the first of all")
+
+
+def test_a_window_that_cannot_train_is_refused(ask: Ask, landed: None) -> None:
+    answer = ask("run", MODEL, "--as-of", "2013-01-20", "--window", "3")
+    assert answer.code == 2
+    minimum = Catalog().model(MODEL).train.min_days
+    assert f"a window of 3 days cannot train it; give {minimum} (its train.min_days) to 3660" in answer.err

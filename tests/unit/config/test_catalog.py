@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.config.catalog import Catalog
+from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.errors import ConfigError
+
+Change = Callable[..., Path]
+
+
+def test_everything_that_ships_is_sound() -> None:
+    assert Catalog().check() == []
+
+
+def test_without_a_root_the_catalog_is_the_one_that_the_package_lies_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVERGREEN_INCLUDE", raising=False)
+    assert Catalog().root == PROJECT_ROOT / "include"
+
+
+def test_the_environment_may_name_another_root(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_INCLUDE", str(include))
+    assert Catalog().model_names() == ["revenue"]
+
+
+def test_a_root_that_is_not_there_is_refused_and_never_an_empty_catalog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="nowhere: no such folder; set EVERGREEN_INCLUDE"):
+        Catalog()
+
+
+def test_names_are_sorted_and_listed_without_parsing(include: Path) -> None:
+    for name in ("b", "a"):
+        (include / "models" / name).mkdir()
+        (include / "models" / name / "model.yaml").write_text("this: [broken")
+    (include / "models" / "no_yaml").mkdir()
+    catalog = Catalog(include)
+    assert catalog.model_names() == ["a", "b", "revenue"]
+    assert catalog.dataset_names() == ["sales"]
+
+
+def test_a_bad_yaml_fails_only_itself(include: Path) -> None:
+    (include / "models/broken").mkdir()
+    (include / "models/broken/model.yaml").write_text("this: [broken")
+    catalog = Catalog(include)
+    assert catalog.model("revenue").name == "revenue"
+    assert [model.name for model in catalog.models_reading("sales")] == ["revenue"]
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        catalog.model("broken")
+
+
+def test_an_unknown_name_gets_a_guess_and_what_is_known(include: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown model 'revenu'; did you mean 'revenue'\? known: revenue;"):
+        Catalog(include).model("revenu")
+    with pytest.raises(ConfigError, match="unknown dataset 'xyz'; known: sales;"):
+        Catalog(include).dataset("xyz")
+
+
+def test_a_long_list_of_known_names_is_capped(include: Path) -> None:
+    for number in range(30):
+        (include / f"datasets/d{number:02}").mkdir()
+        (include / f"datasets/d{number:02}/dataset.yaml").touch()
+    with pytest.raises(ConfigError, match="d08, d09 and 21 more;"):
+        Catalog(include).dataset("xyz")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../models/revenue", "/etc", "revenue/", "a\0b"])
+def test_a_name_cannot_reach_outside_its_folder(include: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="unknown model"):
+        Catalog(include).model(name)
+
+
+def test_a_file_is_parsed_once_until_it_changes(include: Path, change_model: Change) -> None:
+    first = Catalog(include).model("revenue")
+    assert Catalog(include).model("revenue") is first
+    path = change_model("window_days: 60", "window_days: 61")
+    os.utime(path, ns=(1, 1))
+    assert Catalog(include).model("revenue").train.window_days == 61
+
+
+def test_paths_beside_a_model(include: Path) -> None:
+    catalog = Catalog(include)
+    assert catalog.features_path("revenue") == include / "models/revenue/features.py"
+    assert catalog.runbook_path("revenue") == include / "models/revenue/runbook.md"
+    with pytest.raises(ConfigError, match="unknown model 'other'"):
+        catalog.features_path("other")
+
+
+def test_models_reading_a_dataset_are_those_that_take_it_as_input_or_target(include: Path) -> None:
+    catalog = Catalog(PROJECT_ROOT / "include")
+    assert [model.name for model in catalog.models_reading("weather")] == ["air_time", "flight_delay"]
+    assert Catalog(include).models_reading("weather") == []
+
+
+class TestCheckFinds:
+    def test_nothing_in_a_sound_folder(self, include: Path) -> None:
+        assert Catalog(include).check() == []
+
+    def test_every_problem_of_every_file(self, include: Path, change_model: Change, change_dataset: Change) -> None:
+        dataset = change_dataset("owner: shop\n", "")
+        model = change_model("owner: shop\n", "")
+        assert Catalog(include).check() == [
+            f"{dataset}:1: owner: missing required key 'owner'; add it",
+            f"{model}:1: owner: missing required key 'owner'; add it",
+        ]
+
+    def test_an_input_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
+        path = change_model("  - {dataset: sales}\n", "  - {dataset: sales}\n  - {dataset: sale}\n")
+        assert Catalog(include).check() == [
+            f"{path}:8: inputs[1].dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"
+        ]
+
+    def test_a_target_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
+        path = change_model("target: {dataset: sales", "target: {dataset: sale")
+        assert Catalog(include).check() == [
+            f"{path}:8: target.dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"
+        ]
+
+    def test_a_target_that_is_no_column(self, include: Path, change_model: Change) -> None:
+        path = change_model("column: amount", "column: amounts")
+        assert Catalog(include).check() == [
+            f"{path}:8: target.column: unknown column of sales 'amounts'; did you mean 'amount'? allowed: shop, amount"
+        ]
+
+    def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
+        path = change_dataset("owner: shop\n", "")
+        assert Catalog(include).check() == [f"{path}:1: owner: missing required key 'owner'; add it"]
+
+    def test_a_model_without_features(self, include: Path) -> None:
+        path = include / "models/revenue/features.py"
+        path.unlink()
+        (line,) = Catalog(include).check()
+        assert line.startswith(f"{path}: there is no such file; model 'revenue' needs it")
+
+    @pytest.mark.parametrize("estimator", ["Ridge", "sklearn..Ridge", "sklearn.linear-model.Ridge", "a.class", "a.B()"])
+    def test_an_estimator_that_cannot_be_imported_by_its_spelling(
+        self, include: Path, change_model: Change, estimator: str
+    ) -> None:
+        path = change_model("sklearn.linear_model.Ridge", f'"{estimator}"')
+        assert Catalog(include).check() == [
+            f"{path}:13: train.estimator: {estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
+        ]
+
+    def test_a_criterion_on_a_metric_of_another_task(self, include: Path, change_model: Change) -> None:
+        path = change_model("metric: mae", "metric: auc")
+        assert Catalog(include).check() == [
+            f"{path}:16: gate.criteria[0].metric: unknown metric of a regression 'auc'; allowed: mae, rmse, r2"
+        ]
+
+    @pytest.mark.parametrize("metric", ["performance.auc", "drift.shopp", "drift", "quality.nulls", "mae"])
+    def test_a_rule_on_what_is_never_observed(self, include: Path, change_model: Change, metric: str) -> None:
+        path = change_model("metric: drift.shop", f"metric: {metric}")
+        (line,) = Catalog(include).check()
+        assert line.startswith(f"{path}:19: retrain.rules[0].metric: unknown observation of a regression {metric!r}; ")
+        assert "allowed: drift.share, performance.mae" in line
+
+    def test_no_fault_in_any_observation_of_the_model(self, include: Path, change_model: Change) -> None:
+        names = observation_names(Catalog(include).model("revenue"))
+        assert names == [
+            "drift.share",
+            *(f"performance.{metric}" for metric in METRICS["regression"]),
+            "quality.quarantined_share",
+            "prediction_drift.score",
+            "drift.shop",
+        ]
+        rules = "".join(f"    - {{metric: {name}, above: 1, k: 1, n: 1}}\n" for name in names)
+        change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", rules)
+        assert Catalog(include).check() == []
+
+    def test_an_expectation_on_a_column_that_is_not_declared(self, include: Path, change_dataset: Change) -> None:
+        path = change_dataset(
+            "keys: [shop]\n",
+            "expectations:\n  - {expect: expect_column_to_exist, arguments: {column: shops}}\n",
+        )
+        assert Catalog(include).check() == [
+            f"{path}:11: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? "
+            "allowed: shop, amount"
+        ]
+
+    def test_a_folder_that_nothing_reads(self, include: Path) -> None:
+        (include / "models/lost").mkdir()
+        (include / "models/lost/model.yml").touch()
+        (include / "models/__pycache__").mkdir()
+        assert Catalog(include).check() == [f"{include}/models/lost: has no model.yaml; add one, or remove the folder"]
+
+
+def test_a_dag_parse_pays_for_nothing_heavy() -> None:
+    heavy = ["pandas", "numpy", "sklearn", "mlflow", "airflow", "sqlalchemy", "jsonschema", "croniter"]
+    program = (
+        "import sys; from include.evergreen.config import Catalog; Catalog().model_names();"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

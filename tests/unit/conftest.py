@@ -1,0 +1,119 @@
+"""Homes for tests: an empty one, one with three weeks of real flights, one with champions trained on them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import gates, ingestion
+from include.evergreen.clock import days
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.database import migrate
+from include.evergreen.registry import champions, mlflow_store
+from tests.unit.flights import (
+    FIRST_AS_OF,
+    INGESTED_UNTIL,
+    LANDED,
+    SECOND_AS_OF,
+    at_home,
+    copy_home,
+    january,
+    lenient,
+    registered_as_of,
+    trained_as_of,
+)
+from tools.landing_zone import COLUMNS, lay_out
+
+
+@pytest.fixture(scope="session")
+def _empty_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with at_home(tmp_path_factory.mktemp("empty")) as home:
+        migrate()
+    return home
+
+
+@pytest.fixture(scope="session")
+def _landed_template(tmp_path_factory: pytest.TempPathFactory, _empty_template: Path) -> Path:
+    """The source's files of the days that tests need, of which none is ingested."""
+    year = tmp_path_factory.mktemp("year")
+    lay_out(year)
+    home = copy_home(_empty_template, tmp_path_factory.mktemp("landed"))
+    for dataset in COLUMNS:
+        (home / "landing" / dataset).mkdir(parents=True)
+        for day in LANDED:
+            shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
+    shutil.rmtree(year)
+    return home
+
+
+@pytest.fixture(scope="session")
+def _flights_template(tmp_path_factory: pytest.TempPathFactory, _landed_template: Path) -> Path:
+    with at_home(copy_home(_landed_template, tmp_path_factory.mktemp("flights"))) as home:
+        mlflow_store.prepare_store()
+        catalog = Catalog()
+        for name in catalog.dataset_names():
+            for day in days(january(1), INGESTED_UNTIL):
+                ingestion.ingest(catalog.dataset(name), day, "live")
+    shutil.rmtree(home / "storage" / "raw")
+    return home
+
+
+@pytest.fixture(scope="session")
+def _trained_template(tmp_path_factory: pytest.TempPathFactory, _flights_template: Path) -> Path:
+    with at_home(copy_home(_flights_template, tmp_path_factory.mktemp("trained"))) as home:
+        catalog = Catalog()
+        for model in map(catalog.model, catalog.model_names()):
+            first = registered_as_of(model, FIRST_AS_OF)
+            champions.promote(model.name, first.version, actor="a person", reason="the first")
+            assert gates.decide(lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path) -> Iterator[Path]:
+    """Whatever a test does, it does not do it to the checkout's own state."""
+    with at_home(tmp_path / "home") as home:
+        yield home
+
+
+@pytest.fixture
+def home(_own_home: Path, _empty_template: Path) -> Path:
+    """An empty home, its database migrated."""
+    return copy_home(_empty_template, _own_home)
+
+
+@pytest.fixture
+def landed(_own_home: Path, _landed_template: Path) -> Path:
+    """A home with the source's files, of which none is ingested."""
+    return copy_home(_landed_template, _own_home)
+
+
+@pytest.fixture
+def flights(_own_home: Path, _flights_template: Path) -> Path:
+    """A home with 1-21 January ingested, and files for some days more."""
+    return copy_home(_flights_template, _own_home)
+
+
+@pytest.fixture
+def trained(_own_home: Path, _trained_template: Path) -> Path:
+    """`flights`, with version 1 of both models as champion and a newer, blessed candidate that is not registered."""
+    return copy_home(_trained_template, _own_home)
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """What ships."""
+    return Catalog()
+
+
+@pytest.fixture
+def air_time(catalog: Catalog) -> ModelConfig:
+    return catalog.model("air_time")
+
+
+@pytest.fixture
+def flight_delay(catalog: Catalog) -> ModelConfig:
+    return catalog.model("flight_delay")

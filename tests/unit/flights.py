@@ -1,0 +1,187 @@
+"""The real flights of January 2013 in a home of a test's own, and the ways in which tests bend them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from include.evergreen import PROJECT_ROOT, gates, storage, training
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.models import Gate
+from include.evergreen.database import engine, reading
+from include.evergreen.partitions import PartitionVersion, current_partition, publish_partition, read_partition
+from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.registry import champions
+from include.evergreen.settings import Settings
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+INGESTED_UNTIL = dt.date(2013, 1, 21)  # 20 days with rows, inputs and truth: enough for two trainings and what follows
+BAD_WIND = dt.date(2013, 2, 12)  # one hour at Newark is recorded with 1048 miles per hour
+LANDED = [dt.date(2013, 1, 1) + dt.timedelta(days=n) for n in range(25)] + [BAD_WIND]
+FIRST_AS_OF = dt.date(2013, 1, 17)  # of the champion of the fixture `trained`
+SECOND_AS_OF = dt.date(2013, 1, 19)  # of the blessed candidate beside it
+OVERRIDES = (
+    "EVERGREEN_DATABASE_URL",
+    "EVERGREEN_STORAGE",
+    "EVERGREEN_INCLUDE",
+    "EVERGREEN_MLFLOW_UI_URL",
+    "MLFLOW_TRACKING_URI",
+)
+RELOCATED = {  # where absolute paths stand: a copied home must not reach into the one that it was copied from
+    "evergreen.db": [("candidates", "artifact_uri")],
+    "mlflow.db": [
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("model_versions", "source"),
+        ("model_versions", "storage_location"),
+    ],
+}
+
+
+def january(day: int) -> dt.date:
+    return dt.date(2013, 1, day)
+
+
+@contextmanager
+def at_home(home: Path) -> Iterator[Path]:
+    """Within it, ``home`` is EVERGREEN_HOME and nothing else of the environment says where state lies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERGREEN_HOME", str(home))
+        for name in OVERRIDES:
+            patch.delenv(name, raising=False)
+        try:
+            yield home
+        finally:
+            close_database()
+
+
+def close_database() -> None:
+    """Close this process's connections, so that hundreds of tests do not hold hundreds of files open."""
+    engine._engine(Settings.from_environment().database_url, os.getpid()).dispose()
+    engine._engine.cache_clear()
+
+
+def copy_home(template: Path, home: Path) -> Path:
+    """A copy of a whole home that shares nothing with its template."""
+    shutil.copytree(template, home, dirs_exist_ok=True)
+    for database, columns in RELOCATED.items():
+        if not (home / database).exists():
+            continue
+        connection = sqlite3.connect(home / database)
+        with connection:
+            for table, column in columns:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (template.as_uri(), home.as_uri())
+                )
+        connection.close()
+    return home
+
+
+def landing_file(dataset: str, partition: dt.date) -> Path:
+    return Settings.from_environment().home / "landing" / dataset / f"{partition}.csv"
+
+
+def change_landing(dataset: str, partition: dt.date, change: Change) -> None:
+    """Rewrite what the source delivers: ``change`` gets the file's cells as text."""
+    file = landing_file(dataset, partition)
+    change(pd.read_csv(file, dtype="string", keep_default_na=False)).to_csv(file, index=False)
+
+
+def republish(
+    dataset: str, partition: dt.date, change: Change, *, knowledge_time: dt.datetime | None = None
+) -> PartitionVersion:
+    """Publish a changed version of a partition, past its validation."""
+    current = current_partition(dataset, partition)
+    assert current is not None
+    frame = change(read_partition(current))
+    digest = frame_digest(frame)
+    path = f"datasets/{dataset}/{partition}/{digest[:16]}.parquet"
+    storage.write_frame(path, frame)
+    content = {
+        "digest": digest,
+        "path": path,
+        "rows": len(frame),
+        "quarantine_digest": current.quarantine_digest,
+        "quarantine_path": current.quarantine_path,
+        "quarantined": current.quarantined,
+        "source_rows": len(frame) + current.quarantined,
+    }
+    version, _ = publish_partition(
+        dataset=dataset,
+        partition=partition,
+        content=content,
+        knowledge_time=knowledge_time or current.knowledge_time,
+        origin="live",
+    )
+    return version
+
+
+def shifted(column: str, by: float) -> Change:
+    """The same rows with another number in every cell of ``column``."""
+    return lambda frame: frame.assign(**{column: frame[column] + by})
+
+
+def reversed_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.iloc[::-1].reset_index(drop=True)
+
+
+def rows_of(table: sa.Table) -> list[sa.Row[tuple[object, ...]]]:
+    with reading() as connection:
+        return list(connection.execute(table.select()).all())
+
+
+def lenient(model: ModelConfig) -> ModelConfig:
+    """``model`` with a gate that any sensible candidate passes: two weeks of flights make no good classifier."""
+    metric, bound = ("auc", {"at_least": 0.5}) if model.task == "classification" else ("mae", {"at_most": 100.0})
+    criteria = [{"kind": "absolute", "metric": metric, **bound}]
+    return model.model_copy(update={"gate": Gate.model_validate({"criteria": criteria})})
+
+
+def strict(model: ModelConfig) -> ModelConfig:
+    """``model`` with a gate that no candidate passes."""
+    metric, bound = ("auc", {"at_least": 1.0}) if model.task == "classification" else ("mae", {"at_most": 0.0})
+    criteria = [{"kind": "absolute", "metric": metric, **bound}]
+    return model.model_copy(update={"gate": Gate.model_validate({"criteria": criteria})})
+
+
+def trained_as_of(model: ModelConfig, as_of: dt.date) -> training.Candidate:
+    catalog = Catalog()
+    return training.train(catalog, model, training.take_snapshot(catalog, model, as_of), "a test")[0]
+
+
+def registered_as_of(model: ModelConfig, as_of: dt.date) -> champions.RegisteredVersion:
+    """Train as of a date, bless and register."""
+    candidate = trained_as_of(model, as_of)
+    assert gates.decide(lenient(model), candidate).verdict == "blessed"
+    return champions.register(model.name, candidate.run_key)
+
+
+def run_python(code: str, *, exit_code: int = 0) -> str:
+    """Run ``code`` in a process of its own, with this environment; returns what it printed."""
+    process = start_python(code)
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == exit_code, errors
+    return output
+
+
+def start_python(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

