@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -88,10 +86,10 @@ def _register_plainly(champion: RegisteredVersion, state: Path) -> str:
     mlflow.set_experiment(MODEL)
     with mlflow.start_run() as run:
         mlflow.log_artifacts(champion.artifact_uri.removeprefix("file://"), "model")
-    version = mlflow.register_model(f"{run.info.artifact_uri}/model", MODEL)
     client = mlflow.MlflowClient()
+    client.create_registered_model(MODEL)
+    version = client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     client.set_registered_model_alias(MODEL, "champion", version.version)
-    client.set_model_version_tag(MODEL, version.version, "run_id", run.info.run_id)
     return str(run.info.run_id)
 
 

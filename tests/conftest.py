@@ -1,10 +1,16 @@
 """What all tests share: where skips are not accepted, they fail."""
 
 import os
+import signal
 
 import pytest
 
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
+
+
+def pytest_configure():
+    """Ended from outside, the tests still stop the servers that they started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from include.evergreen import telemetry_off
 from include.evergreen.errors import TransientError
 from tools.rest import AirflowApi
 
@@ -83,10 +85,8 @@ class EmbeddedAirflow:
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         for process in self._processes.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
         for process in self._processes.values():
             _signal_group(process, signal.SIGKILL)  # workers and helpers outlive their parent
             process.wait()
@@ -101,13 +101,12 @@ class EmbeddedAirflow:
 
     def _environment(self) -> dict[str, str]:
         settings = airflow_settings(self.home, self.port or 0, self.dags_folder)
-        return {**os.environ, **settings, **self.environment}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}  # of another Airflow
+        return {**inherited, **telemetry_off(), **settings, **self.environment}
 
     def _migrate(self, environment: dict[str, str]) -> None:
         log = self._open_log("migrate")
-        done = subprocess.run(
-            [_airflow(), "db", "migrate"], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-        )
+        done = subprocess.run([_airflow(), "db", "migrate"], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
             raise TransientError(
                 f"Airflow's database under {self.home} could not be migrated (exit code {done.returncode}). "
@@ -156,7 +155,7 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
     airflow_home.mkdir(parents=True, exist_ok=True)
     secret = _secret(airflow_home / "secret")
     cores = os.cpu_count() or 2
-    values = {
+    values: dict[str, dict[str, object]] = {
         "core": {
             "dags_folder": dags_folder,
             "plugins_folder": ROOT / "plugins",
@@ -180,9 +179,7 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
         "dag_processor": {"min_file_process_interval": 120, "refresh_interval": 120, "print_stats_interval": 0},
     }
     environment = {
-        f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
-        for section, keys in values.items()
-        for key, value in keys.items()
+        f"AIRFLOW__{section.upper()}__{key.upper()}": str(value) for section, keys in values.items() for key, value in keys.items()
     }
     return {
         **environment,
@@ -224,7 +221,5 @@ def _airflow() -> str:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass

@@ -38,7 +38,11 @@ def failures_since(api: AirflowApi, logs: Path, started_at: str) -> list[TaskFai
 
 def _failure(run: dict[str, Any], task: dict[str, Any], logs: Path) -> TaskFailure:
     log = (
-        logs / f"dag_id={run['dag_id']}" / f"run_id={run['dag_run_id']}" / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
+        logs
+        / f"dag_id={run['dag_id']}"
+        / f"run_id={run['dag_run_id']}"
+        / f"task_id={task['task_id']}"
+        / f"attempt={task['try_number']}.log"
     )
     return TaskFailure(run["dag_id"], task["task_id"], run["dag_run_id"], run["partition_key"] or "", _last_error(log), log)
 

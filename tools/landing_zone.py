@@ -1,6 +1,6 @@
 """Lays the example's flights out as a source system would deliver them: one CSV file a day and dataset.
 
-    python -m tools.landing_zone FOLDER
+python -m tools.landing_zone FOLDER
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`make run`: Airflow on this machine, the main job through its real scheduler, a summary, and the UI until Ctrl-C.
 
-    python -m tools.run [--once] [--port N]
+python -m tools.run [--once] [--port N]
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def _only_one(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(f"`make run` is running already on {home}. Stop it first, or set EVERGREEN_HOME to another folder.") from error
+            raise ConfigError(
+                f"`make run` is running already on {home}. Stop it first, or set EVERGREEN_HOME to another folder."
+            ) from error
         yield
 
 

@@ -88,7 +88,9 @@ class Story:
             if not self._active(f"{dataset}.ingest"):
                 self.api.backfill(f"{dataset}.ingest", first, last)
         total = len(HISTORY) * len(self.catalog.dataset_names())
-        self._settle(lambda: f"January is backfilled: {self._history_count()} of {total} partitions", lambda: self._history_count() == total)
+        self._settle(
+            lambda: f"January is backfilled: {self._history_count()} of {total} partitions", lambda: self._history_count() == total
+        )
         skipped = sum(self._has_skipped(model, day) for model in self.catalog.model_names() for day in HISTORY)
         self.progress.done(
             f"January: {total} partitions of {len(self.catalog.dataset_names())} datasets backfilled; "
@@ -168,7 +170,9 @@ class Story:
             if failures := failures_since(self.api, self.logs, self.started_at):
                 raise StoryError("\n".join(str(each) for each in failures[:3]))
             if time.monotonic() > deadline:
-                raise StoryError(f"Nothing came of this in {STEP_TIMEOUT_SECONDS} s: {words()}. Airflow's own logs: {self.logs.parent / 'processes'}")
+                raise StoryError(
+                    f"Nothing came of this in {STEP_TIMEOUT_SECONDS} s: {words()}. Airflow's own logs: {self.logs.parent / 'processes'}"
+                )
 
     def _active(self, dag_id: str = "~") -> list[str]:
         """The DAGs that have a run queued or running, the standing sensors aside."""

@@ -8,6 +8,7 @@ import re
 from include.evergreen.errors import ConfigError
 
 PARTITION_FORMAT = "%Y-%m-%d"
+YEARS = (1900, 2199)  # so that days and windows around a partition are dates too
 _PARTITION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # strptime alone would take 2013-1-1, and Arabic digits
 
 
@@ -28,12 +29,20 @@ def parse_partition(text: object, *, subject: str = "partition key") -> dt.date:
     """
     if isinstance(text, str) and _PARTITION.fullmatch(text):
         try:
-            return dt.datetime.strptime(text, PARTITION_FORMAT).date()
+            date = dt.datetime.strptime(text, PARTITION_FORMAT).date()
         except ValueError:
             pass
+        else:
+            return _within_years(date, subject)
     raise ConfigError(f"{subject} {str(text)[:80]!r} is not a date. Write it as YYYY-MM-DD, such as 2013-02-09.")
 
 
 def days(first: dt.date, last: dt.date) -> list[dt.date]:
     """Every day from ``first`` to ``last``, both included; empty when ``last`` is before ``first``."""
     return [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def _within_years(date: dt.date, subject: str) -> dt.date:
+    if YEARS[0] <= date.year <= YEARS[1]:
+        return date
+    raise ConfigError(f"{subject} {date} is out of range. Give a date in the years {YEARS[0]} to {YEARS[1]}.")

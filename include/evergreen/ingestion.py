@@ -65,7 +65,7 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
     record_validation(dataset.name, partition, fetched["digest"], validation.summary())
     for check in validation.checks:
         if not check.passed:
-            log.warning("%s %s: %s failed (%s): %s", dataset.name, partition, check.expectation, check.on_fail, check)
+            log.warning("%s %s: on_fail %s: %s", dataset.name, partition, check.on_fail, check.words)
     log.info(
         "%s %s: %s; %d rows accepted, %d quarantined; %s",
         dataset.name, partition, validation.verdict, len(validation.accepted), len(validation.quarantined), validation.reason,
@@ -88,15 +88,11 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
     return result
 
 
-def publish(
-    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin
-) -> tuple[PartitionVersion, bool]:
+def publish(dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin) -> tuple[PartitionVersion, bool]:
     """Make the validated rows the partition's current version; also say whether its content is new."""
     known = clock.moment(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
     content: dict[str, Any] = dict(validated)
-    version, is_new = publish_partition(
-        dataset=dataset.name, partition=partition, content=content, knowledge_time=known, origin=origin
-    )
+    version, is_new = publish_partition(dataset=dataset.name, partition=partition, content=content, knowledge_time=known, origin=origin)
     log.info(
         "%s %s: version %d %s, digest %s", dataset.name, partition, version.version,
         "published" if is_new else "stands already, its content unchanged", version.digest[:12],

@@ -15,18 +15,18 @@ from include.evergreen.scoring import Outcome, find_predictions, score
 from include.evergreen.stages import Stage
 
 LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
+FAILED = "failed"
 _Work = Callable[[Catalog, ModelConfig, dt.date, str], Outcome]
 _WORK: dict[Stage, _Work] = {"score": score, "monitor": monitor}  # in the order in which a partition passes them
 
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What came of one stage of one partition: ``done``, ``unchanged``, ``waiting``, ``skipped`` or ``failed``, and why."""
+    """What came of one stage of one partition; beside the stage's own statuses there is ``failed``, with the error's words."""
 
     partition: dt.date
     stage: Stage
-    status: str
-    words: str
+    outcome: Outcome
 
 
 def rescore(
@@ -77,7 +77,7 @@ def _one_partition(catalog: Catalog, model: ModelConfig, day: dt.date, stages: S
         if stage in stages:
             try:
                 outcome = work(catalog, model, day, origin)
-                outcomes.append(StageOutcome(day, stage, outcome.status, outcome.words))
             except DataError as error:
-                outcomes.append(StageOutcome(day, stage, "failed", str(error)))
+                outcome = Outcome(FAILED, str(error), {})
+            outcomes.append(StageOutcome(day, stage, outcome))
     return outcomes

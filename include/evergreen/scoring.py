@@ -139,7 +139,7 @@ def _keep(
     path = f"predictions/{model.name}/{partition}/{digest[:16]}.parquet"
     storage.write_frame(path, predictions)
     key = {"model": model.name, "partition": partition}
-    values = {"version": version, "challenger_version": shadow, "rows": len(predictions), "digest": digest, "path": path,
+    values: dict[str, Any] = {"version": version, "challenger_version": shadow, "rows": len(predictions), "digest": digest, "path": path,
               "input_digest": input_digest, "origin": origin}  # fmt: skip
     with writing() as connection:
         upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from include.evergreen.clock import parse_partition
 from include.evergreen.errors import ConfigError
 
-BACKFILL = "backfill"
-LIVE = "live"
+Origin = Literal["live", "backfill"]
+BACKFILL: Origin = "backfill"
+LIVE: Origin = "live"
 
 
 def partition_of(context: Mapping[str, Any]) -> dt.date:
@@ -23,12 +24,12 @@ def as_of_of(context: Mapping[str, Any]) -> dt.date:
     return _day_of(context, "as_of")
 
 
-def own_origin(context: Mapping[str, Any]) -> str:
+def own_origin(context: Mapping[str, Any]) -> Origin:
     """Live or backfill, by the run's own type: for ingestion alone, where the data enters."""
     return BACKFILL if _run_type(context) == BACKFILL else LIVE
 
 
-def inherited_origin(context: Mapping[str, Any]) -> str | None:
+def inherited_origin(context: Mapping[str, Any]) -> Origin | None:
     """The origin that the asset events carried: live when any of them is; None when a person started the run."""
     events = context.get("triggering_asset_events") or {}
     origins = {event.extra.get("origin") for found in events.values() for event in found}

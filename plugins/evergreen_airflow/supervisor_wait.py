@@ -34,5 +34,5 @@ def shorten_wait_for_exit() -> bool:
         return original(self, max_wait_time, *args, **kwargs)
 
     service.looks_again_soon = True  # type: ignore[attr-defined]
-    WatchedSubprocess._service_subprocess = service
+    WatchedSubprocess._service_subprocess = service  # type: ignore[method-assign]
     return True

@@ -1,64 +1,33 @@
 """One real Airflow for all integration tests: own home, own port, the shipped DAGs over a small include tree."""
 
+import datetime as dt
 import os
 import re
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from include.evergreen.database import migrate
+from include.evergreen.partitions import current_partitions
 from include.evergreen.registry.mlflow_store import prepare_store
+from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
 from tools.embedded import ROOT, EmbeddedAirflow, free_port
-from tools.failures import failures_since
 from tools.landing_zone import lay_out
 from tools.rest import AirflowApi
 
 FIRST_PORT = 18080
-SETTLED_LOOKS = 4
-TIMEOUT_SECONDS = 240
-
-
-@dataclass
-class Running:
-    """A running Airflow, and how to wait for it."""
-
-    airflow: EmbeddedAirflow
-    api: AirflowApi
-    home: Path
-    include: Path
-
-    def settle(self, reached=lambda: True) -> None:
-        """Wait until no run but the armed sensors is active and ``reached`` holds."""
-        deadline, quiet = time.monotonic() + TIMEOUT_SECONDS, 0
-        while quiet < SETTLED_LOOKS:
-            assert time.monotonic() < deadline, f"still active: {self.active()}"
-            assert self.airflow.dead_component() is None
-            quiet = quiet + 1 if not self.active() and reached() else 0
-            time.sleep(0.4)
-
-    def active(self) -> list[str]:
-        runs = self.api.runs("~", state=["queued", "running"])
-        return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs if not run["dag_id"].endswith(".retrain")]
-
-    def backfill(self, dataset: str, first: str, last: str, reprocess: str = "none") -> None:
-        """Backfill through the scheduler, and wait for all that follows."""
-        backfill = self.api.backfill(f"{dataset}.ingest", first, last, reprocess=reprocess)
-        self.settle(lambda: self.api.backfill_is_done(backfill))
-
-    def run(self, dag_id: str, **arguments) -> dict:
-        """Trigger a run and return it when it, and all that follows from it, has ended."""
-        run_id = self.api.trigger(dag_id, **arguments)
-        self.settle()
-        return next(run for run in self.api.runs(dag_id) if run["dag_run_id"] == run_id)
-
-    def failures(self):
-        return failures_since(self.api, self.home / "airflow" / "logs", "2000-01-01T00:00:00Z")
-
-    def runs_of(self, dag_id: str, partition: str) -> list[dict]:
-        return [run for run in self.api.runs(dag_id) if run["partition_key"] == partition]
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +78,34 @@ def wait_for_dags(api: AirflowApi, count: int) -> None:
         assert not api.import_errors(), api.import_errors()
         assert time.monotonic() < deadline, api.dag_ids()
         time.sleep(0.3)
+
+
+@pytest.fixture(scope="session")
+def ten_days(running):
+    """Seven days backfilled, both models trained as of the eighth, and three live nights."""
+    for dataset in DATASETS:
+        running.api.backfill(f"{dataset}.ingest", str(HISTORY[0]), str(HISTORY[-1]))
+    running.settle(lambda: all(len(current_partitions(name)) == len(HISTORY) for name in DATASETS))
+    for model in MODELS:
+        running.api.trigger(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
+    running.settle()
+    for night in NIGHTS:
+        running.api.trigger("schedules.ingest", partition_key=str(night))
+        if night > NIGHTS[0]:
+            for dataset in ("weather", "outcomes"):
+                running.api.trigger(f"{dataset}.ingest", partition_key=str(night - dt.timedelta(days=1)))
+        running.settle()
+    assert running.failures() == []
+    return running
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, as Debian packages it."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()

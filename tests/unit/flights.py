@@ -82,9 +82,7 @@ def copy_home(template: Path, home: Path) -> Path:
         connection = sqlite3.connect(home / database)
         with connection:
             for table, column in columns:
-                connection.execute(
-                    f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (template.as_uri(), home.as_uri())
-                )
+                connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (template.as_uri(), home.as_uri()))
         connection.close()
     return home
 
@@ -99,9 +97,7 @@ def change_landing(dataset: str, partition: dt.date, change: Change) -> None:
     change(pd.read_csv(file, dtype="string", keep_default_na=False)).to_csv(file, index=False)
 
 
-def republish(
-    dataset: str, partition: dt.date, change: Change, *, knowledge_time: dt.datetime | None = None
-) -> PartitionVersion:
+def republish(dataset: str, partition: dt.date, change: Change, *, knowledge_time: dt.datetime | None = None) -> PartitionVersion:
     """Publish a changed version of a partition, past its validation."""
     current = current_partition(dataset, partition)
     assert current is not None

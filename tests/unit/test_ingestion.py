@@ -100,9 +100,7 @@ def test_the_impossible_wind_of_12_february_2013_is_quarantined(weather: Dataset
         {3: {"wind_speed": "1048", "origin": "BOS"}, 4: {"precip": "NA"}, 5: {"time_hour": ""}},
     ],
 )
-def test_accepted_and_quarantined_rows_are_together_those_of_the_source(
-    weather: DatasetConfig, changes: dict[int, dict[str, str]]
-) -> None:
+def test_accepted_and_quarantined_rows_are_together_those_of_the_source(weather: DatasetConfig, changes: dict[int, dict[str, str]]) -> None:
     change_landing("weather", DAY, _with(changes))
     version = _ingest(weather)
     assert (version.quarantined, version.source_rows) == (len(changes), 72)

@@ -42,7 +42,7 @@ def a_minute_later(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def statuses(outcomes: list[StageOutcome]) -> dict[str, str]:
-    return {f"{each.stage} {each.partition:%d}": each.status for each in outcomes}
+    return {f"{each.stage} {each.partition:%d}": each.outcome.status for each in outcomes}
 
 
 def test_what_is_up_to_date_stays(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -73,15 +73,15 @@ def test_a_day_that_was_never_scored_is_a_backfill(catalog: Catalog, flight_dela
 def test_a_day_without_its_inputs_waits_and_nothing_is_ingested(catalog: Catalog, flight_delay: ModelConfig) -> None:
     partitions = current_partitions("schedules")
     outcomes = rescore(catalog, flight_delay, NEXT, day(22))
-    assert {each.status for each in outcomes} == {"waiting"}
-    assert outcomes[0].words == "waiting for schedules/2013-01-21, weather/2013-01-20, outcomes/2013-01-20"
+    assert {each.outcome.status for each in outcomes} == {"waiting"}
+    assert outcomes[0].outcome.words == "waiting for schedules/2013-01-21, weather/2013-01-20, outcomes/2013-01-20"
     assert current_partitions("schedules") == partitions
 
 
 def test_a_day_that_the_champion_has_seen_is_skipped(catalog: Catalog, flight_delay: ModelConfig) -> None:
     [outcome] = rescore(catalog, flight_delay, day(10), day(10), stages=["score"])
-    assert (outcome.status, outcome.stage) == ("skipped", "score")
-    assert "no champion" in outcome.words
+    assert (outcome.outcome.status, outcome.stage) == ("skipped", "score")
+    assert "no champion" in outcome.outcome.words
 
 
 def test_monitoring_alone_scores_nothing(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -98,7 +98,7 @@ def test_a_day_whose_data_is_at_fault_fails_alone(catalog: Catalog, flight_delay
     Path(Settings.from_environment().storage, lost.path).unlink()
     outcomes = rescore(catalog, flight_delay, AS_OF, NEXT, stages=["score"])
     assert statuses(outcomes) == {"score 20": "unchanged", "score 21": "failed"}
-    assert lost.path in outcomes[1].words
+    assert lost.path in outcomes[1].outcome.words
 
 
 def test_progress_counts_partitions(catalog: Catalog, flight_delay: ModelConfig) -> None:

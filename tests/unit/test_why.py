@@ -107,10 +107,10 @@ def test_a_day_outside_the_schedules_says_that_it_will_not_come(catalog: Catalog
 
 def test_a_day_that_is_still_to_come_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flight_delay: ModelConfig) -> None:
     schedules = include_with(tmp_path, monkeypatch) / "datasets" / "schedules" / "dataset.yaml"
-    schedules.write_text(schedules.read_text().replace("end: 2013-12-31", "end: 2999-12-31"))
-    lines = why(Catalog(), flight_delay, dt.date(2999, 1, 2))
-    assert lines[0] == "schedules/2999-01-02 is not there yet: it will be known from 2999-01-01 18:00 UTC."
-    assert "wait for schedules/2999-01-02 until 2999-01-01 18:00 UTC" in lines[-1]
+    schedules.write_text(schedules.read_text().replace("end: 2013-12-31", "end: 2199-12-31"))
+    lines = why(Catalog(), flight_delay, dt.date(2199, 1, 2))
+    assert lines[0] == "schedules/2199-01-02 is not there yet: it will be known from 2199-01-01 18:00 UTC."
+    assert "wait for schedules/2199-01-02 until 2199-01-01 18:00 UTC" in lines[-1]
 
 
 def test_a_dataset_with_a_broken_yaml_is_named_and_hides_nothing(

@@ -54,12 +54,12 @@ def rescore(arguments: argparse.Namespace) -> int:
             catalog, model, arguments.first, arguments.last, stages=STAGES[arguments.stage], progress=show
         )  # fmt: skip
     for each in outcomes:
-        print(f"{each.partition} {each.stage}: {each.status}: {each.words}")
+        print(f"{each.partition} {each.stage}: {each.outcome.status}: {each.outcome.words}")
     print(f"{model.name}: {_totals(outcomes)}.")
-    return DATA_AT_FAULT if any(each.status == "failed" for each in outcomes) else 0
+    return DATA_AT_FAULT if any(each.outcome.status == rescoring.FAILED for each in outcomes) else 0
 
 
 def _totals(outcomes: list[StageOutcome]) -> str:
-    counts = {stage: Counter(each.status for each in outcomes if each.stage == stage) for stage in STAGES["both"]}
+    counts = {stage: Counter(each.outcome.status for each in outcomes if each.stage == stage) for stage in STAGES["both"]}
     words = {stage: ", ".join(f"{number} {status}" for status, number in found.items()) for stage, found in counts.items()}
     return "; ".join(f"{stage}: {text}" for stage, text in words.items() if text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,10 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     for index, each in enumerate(model.inputs):
         if each.dataset not in known:
             yield ("inputs", index, "dataset"), _unknown("dataset", each.dataset, known)
+        elif each.dataset in datasets and (hours := datasets[each.dataset].knowledge.hours_after_partition) > 24 * each.lag_days:
+            needed = math.ceil(hours / 24)
+            text = f"{each.lag_days} is too few: {each.dataset} is known {hours:g} hours after its day begins; use at least {needed}"
+            yield ("inputs", index, "lag_days"), text
     yield from _target_problems(model, known, datasets)
     if not _is_import_path(model.train.estimator):
         text = f"{model.train.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
@@ -75,9 +80,7 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             yield ("retrain", "rules", index, "metric"), text
 
 
-def _target_problems(
-    model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]
-) -> Iterator[tuple[Key, str]]:
+def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
     target = model.target
     if target.dataset not in known:
         yield ("target", "dataset"), _unknown("dataset", target.dataset, known)

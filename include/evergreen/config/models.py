@@ -28,6 +28,9 @@ ExpandedPath = Annotated[
 ]
 
 
+LONGEST_WINDOW_DAYS = 3660  # ten years: a slip must not leave the calendar
+
+
 class Strict(BaseModel):
     """Base of every config class: frozen; unknown keys, infinities and NaN are errors."""
 
@@ -47,18 +50,14 @@ def _repeated(names: list[str]) -> str:
 
 
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
-_CRON_HELP = (
-    f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
-)
+_CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
 
 
 class PartitionSchedule(Strict):
     """When runs start, and which day's partition each makes."""
 
     cron: str = Field(description="Cron expression, read in UTC, that starts a run.")
-    run_offset: int = Field(
-        default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition."
-    )
+    run_offset: int = Field(default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition.")
     start: dt.date = Field(description="First partition.")
     end: dt.date | None = Field(default=None, description="Last partition; none means that it goes on.")
 
@@ -66,7 +65,7 @@ class PartitionSchedule(Strict):
     @classmethod
     def _cron_comes_round(cls, cron: str) -> str:
         # Imported here: 40 ms that only a file with a schedule need pay.
-        from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
+        from croniter import CroniterBadDateError, croniter
 
         if not cron.startswith("@") and (len(cron.split()) != 5 or re.search(r"(?i)(^|[\s,])r([\s,(/]|$)", cron)):
             raise ValueError(f"{cron!r} is not a cron expression of five fields; {_CRON_HELP}")
@@ -94,9 +93,7 @@ class FilesSource(Strict):
     """One CSV file a partition, in a local folder."""
 
     type: Literal["files"]
-    path: ExpandedPath = Field(
-        description="Where a partition's file lies; `{partition}` stands for its key. Expands `${NAME}`."
-    )
+    path: ExpandedPath = Field(description="Where a partition's file lies; `{partition}` stands for its key. Expands `${NAME}`.")
     format: Literal["csv"] = "csv"
     missing_values: tuple[str, ...] = Field(default=("", "NA"), description="Cells that mean 'no value'.")
 
@@ -132,9 +129,7 @@ class Expectation(Strict):
 
 
 class Quarantine(Strict):
-    max_share: float = Field(
-        default=0.05, ge=0, le=1, description="Share of a partition's rows above which the whole partition stops."
-    )
+    max_share: float = Field(default=0.05, ge=0, le=1, description="Share of a partition's rows above which the whole partition stops.")
 
 
 class DatasetConfig(Strict):
@@ -148,9 +143,7 @@ class DatasetConfig(Strict):
     schedule: PartitionSchedule
     knowledge: Knowledge
     columns: tuple[Column, ...] = Field(min_length=1)
-    keys: tuple[str, ...] = Field(
-        default=(), description="Columns that identify a row within a partition. No two rows may share them."
-    )
+    keys: tuple[str, ...] = Field(default=(), description="Columns that identify a row within a partition. No two rows may share them.")
     expectations: tuple[Expectation, ...] = ()
     quarantine: Quarantine = Quarantine()
 
@@ -179,9 +172,7 @@ class Target(Strict):
 
     dataset: Name
     column: str
-    positive_above: float | None = Field(
-        default=None, description="Classification: a row is positive when the column is above this."
-    )
+    positive_above: float | None = Field(default=None, description="Classification: a row is positive when the column is above this.")
 
 
 class Feature(Strict):
@@ -191,14 +182,10 @@ class Feature(Strict):
 
 
 class Train(Strict):
-    schedule: PartitionSchedule | None = Field(
-        default=None, description="Trains by the clock; none trains by hand and by firing alone."
-    )
-    window_days: int = Field(default=60, ge=2, description="Days of rows before as_of that a training run reads.")
+    schedule: PartitionSchedule | None = Field(default=None, description="Trains by the clock; none trains by hand and by firing alone.")
+    window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")
     min_days: int = Field(default=14, ge=2, description="Fewer days than this with rows and labels stop the training.")
-    holdout_days: int = Field(
-        default=7, ge=1, description="The newest days of the window, kept from fitting and used by the gate."
-    )
+    holdout_days: int = Field(default=7, ge=1, description="The newest days of the window, kept from fitting and used by the gate.")
     estimator: str = Field(description="Import path of a scikit-learn compatible estimator.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="The estimator's keyword arguments.")
     seed: int = 0
@@ -231,16 +218,13 @@ class ChampionCriterion(Strict):
 
     kind: Literal["champion"]
     metric: str
-    margin: float = Field(
-        default=0.0, ge=0, description="How much worse than the champion still passes, in the metric's own unit."
-    )
+    margin: float = Field(default=0.0, ge=0, description="How much worse than the champion still passes, in the metric's own unit.")
 
 
 Criterion = Annotated[AbsoluteCriterion | ChampionCriterion, Field(discriminator="kind")]
 
 
 class Gate(Strict):
-    mode: Literal["enabled", "dry_run", "disabled"] = "enabled"
     criteria: tuple[Criterion, ...] = Field(min_length=1)
 
 
@@ -252,14 +236,14 @@ class Monitor(Strict):
         description="Days of predictions, up to the monitored one, whose drift is measured together.",
     )
     numeric_threshold: float = Field(
-        2.0, gt=0, description="Wasserstein distance, in standard deviations of the reference, from which a number counts as drifted."
+        default=2.0,
+        gt=0,
+        description="Wasserstein distance, in standard deviations of the reference, from which a number counts as drifted.",
     )
     categorical_threshold: float = Field(
-        0.1, gt=0, le=1, description="Jensen-Shannon distance from which a category counts as drifted."
+        default=0.1, gt=0, le=1, description="Jensen-Shannon distance from which a category counts as drifted."
     )
-    reference_rows: int = Field(
-        default=5000, ge=100, description="Rows of the training snapshot kept as the drift reference."
-    )
+    reference_rows: int = Field(default=5000, ge=100, description="Rows of the training snapshot kept as the drift reference.")
 
 
 class Rule(Strict):
@@ -288,9 +272,7 @@ class Rule(Strict):
 
 class Retrain(Strict):
     rules: tuple[Rule, ...] = ()
-    cooldown_days: int = Field(
-        default=7, ge=0, description="Days, in partition time, after a firing in which no other fires."
-    )
+    cooldown_days: int = Field(default=7, ge=0, description="Days, in partition time, after a firing in which no other fires.")
 
 
 class ModelConfig(Strict):

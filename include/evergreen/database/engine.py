@@ -61,12 +61,8 @@ def _connection() -> Iterator[sa.Connection]:
     except sa.exc.OperationalError as error:
         if "no such table" in str(error):
             raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error
-        if "unable to open database file" in str(error):
-            raise ConfigError(
-                f"The database {_shown(url)} cannot be opened: its folder is not there, or this process may not write in it. "
-                f"Run `make setup`, or set EVERGREEN_HOME."
-            ) from error
-        raise TransientError(f"The database {_shown(url)} did not answer: {error.orig}") from error
+        hint = ". Is its folder there, and may this process write in it? `make setup` makes it" if "unable to open" in str(error) else ""
+        raise TransientError(f"The database {_shown(url)} did not answer: {error.orig}{hint}") from error
     except sa.exc.ProgrammingError as error:
         if "does not exist" in str(error):
             raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error

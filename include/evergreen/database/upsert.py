@@ -8,9 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 
-def upsert(
-    connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any], *, keep: tuple[str, ...] = ()
-) -> None:
+def upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any], *, keep: tuple[str, ...] = ()) -> None:
     """Write ``key`` and ``values`` to ``table``; where ``key`` stands already, replace all of ``values`` but ``keep``.
 
     ``key`` must be a unique constraint of the table.

@@ -123,7 +123,10 @@ def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame,
             f"Declare each feature in model.yaml, or drop it."
         )
     if not features.index.equals(rows.index):
-        raise ConfigError(f"{path}: features() gave {len(features)} rows with an index of its own; it must keep the {len(rows)} rows of read.rows() and their index.")
+        raise ConfigError(
+            f"{path}: features() gave {len(features)} rows with an index of its own; "
+            f"it must keep the {len(rows)} rows of read.rows() and their index."
+        )
     kinds = {"numeric": "float64", "categorical": "string"}
     try:
         typed = features[declared].astype({feature.name: kinds[feature.kind] for feature in model.features})
@@ -132,5 +135,3 @@ def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame,
     if infinite := [str(name) for name in typed.select_dtypes("float64") if typed[name].abs().eq(float("inf")).any()]:
         raise ConfigError(f"{path}: infinite values in {', '.join(infinite)}. Give a missing value where a division is by zero.")
     return typed
-
-

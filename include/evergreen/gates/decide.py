@@ -59,7 +59,11 @@ def decide(model: ModelConfig, candidate: Candidate) -> Decision:
         return found
     snapshot = find_snapshot(candidate.snapshot_digest)
     measured = _measure_again(model, snapshot, candidate.artifact_uri, candidate.artifact_digest)
-    others = _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest) if champion else None
+    others = (
+        _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest)
+        if champion and champion.as_of <= candidate.as_of  # a champion that knows more may have been fitted on this very holdout
+        else None
+    )
     results = [
         judge_absolute(each, measured) if isinstance(each, AbsoluteCriterion) else judge_against_champion(each, model, measured, others)
         for each in model.gate.criteria

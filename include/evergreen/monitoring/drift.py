@@ -50,9 +50,7 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
             reference_data=Dataset.from_pandas(_plain(reference[usable]), definition),
         )
     scores = _scores(run.dict())
-    thresholds = {
-        name: model.monitor.categorical_threshold if name in categorical else model.monitor.numeric_threshold for name in usable
-    }
+    thresholds = {name: model.monitor.categorical_threshold if name in categorical else model.monitor.numeric_threshold for name in usable}
     drifted = [scores[name] >= thresholds[name] for name in scores if name != PREDICTION]
     return DriftResult(scores, sum(drifted) / len(drifted) if drifted else 0.0, run.get_html_str(as_iframe=False))
 

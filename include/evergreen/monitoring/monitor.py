@@ -39,8 +39,15 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
     window = _window(model, scored)
     truth = current_partition(model.target.dataset, partition)
+    rows = current_partition(model.rows, partition)
     input_digest = document_digest(
-        {"scored": [each.digest for each in window], "truth": truth.digest if truth else None, "monitor": model.monitor.model_dump()}
+        {
+            "version": scored.version,
+            "scored": [each.digest for each in window],
+            "truth": truth.digest if truth else None,
+            "quarantine": rows.quarantine_digest if rows else None,
+            "monitor": model.monitor.model_dump(),
+        }
     )
     if _report_input(model.name, partition) == input_digest:
         words = "nothing that was monitored has changed"
@@ -107,9 +114,7 @@ def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) ->
     return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
 
 
-def _record(
-    model: ModelConfig, scored: PredictionSet, origin: str, figures: list[Figure], path: str, input_digest: str
-) -> None:
+def _record(model: ModelConfig, scored: PredictionSet, origin: str, figures: list[Figure], path: str, input_digest: str) -> None:
     record_observations(
         model.name,
         scored.partition,
@@ -137,5 +142,3 @@ def _facts(model: str, partition: dt.date) -> dict[str, float]:
     wanted = ("performance", "drift.share", "quality", "prediction_drift")
     found = observations_of(model, first=partition, last=partition)
     return {each.metric: round(each.value, 4) for each in found if each.metric.startswith(wanted)}
-
-

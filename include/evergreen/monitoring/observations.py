@@ -32,9 +32,7 @@ def record_observations(model: str, partition: dt.date, figures: list[Observatio
             connection.execute(observations.insert(), [{**each.__dict__, "recorded_at": moment} for each in figures])
 
 
-def observations_of(
-    model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max
-) -> list[Observation]:
+def observations_of(model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[Observation]:
     """Observations from ``first`` to ``last``, oldest first."""
     query = observations.select().where(observations.c.model == model, observations.c.partition.between(first, last))
     if metric is not None:

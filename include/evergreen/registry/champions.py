@@ -18,6 +18,7 @@ from include.evergreen.registry import mlflow_store
 
 log = logging.getLogger(__name__)
 NO_VERSION = 0
+LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,19 @@ class Promotion:
 
 
 def register(model: str, run_key: str) -> RegisteredVersion:
-    """Register a blessed candidate as a version and as MLflow's challenger; registering again finds it.
+    """Register a blessed candidate as a version, and as challenger unless the champion knows more; again finds it.
 
     Raises `DataError` when our own database has no blessed decision on it.
     """
     with reading() as connection:
         candidate = connection.execute(candidates.select().where(candidates.c.run_key == run_key)).first()
-        if candidate is None or not _is_blessed(connection, run_key):
+        if candidate is None or candidate.model != model or not _is_blessed(connection, run_key):
             raise DataError(f"{model}: run key {run_key[:12]} has no blessed decision in the database, so it is not registered.")
     tags = {"evergreen.as_of": str(candidate.as_of), "evergreen.snapshot": candidate.snapshot_digest}
-    version = mlflow_store.register_version(model, run_key, candidate.mlflow_run_id, candidate.artifact_uri, tags)
+    serving = champion(model)
+    version = mlflow_store.register_version(
+        model, run_key, candidate.mlflow_run_id, candidate.artifact_uri, tags, is_challenger=not serving or candidate.as_of >= serving.as_of
+    )
     with writing() as connection:
         semver = next_semver(_newest_recipe(connection, model), candidate.signature_digest, candidate.recipe_digest)
         values = {"model": model, "version": version, "semver": semver, "as_of": candidate.as_of, "recorded_at": clock.now()}
@@ -63,8 +67,9 @@ def register(model: str, run_key: str) -> RegisteredVersion:
             body = {"version": version, "semver": semver, "run_key": run_key, "as_of": candidate.as_of,
                     "artifact_digest": candidate.artifact_digest}  # fmt: skip
             ledger.append(connection, kind="registration", model=model, body=body)
-    registered = version_number(model, version)
-    log.info("%s: version %d (%s) as of %s is registered as challenger", model, version, registered.semver, registered.as_of)
+        row = connection.execute(_versions().where(model_versions.c.run_key == run_key)).one()
+        registered = _registered(row)  # another process may have registered the run under a number of its own
+    log.info("%s: version %d (%s) as of %s is registered", model, registered.version, registered.semver, registered.as_of)
     return registered
 
 
@@ -89,6 +94,8 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
     Verified in our own database: a blessed decision, and the artifact's digest. Safe to repeat: the promotion and its
     ledger entry are one transaction, and MLflow's alias is set after it, again each time.
     """
+    if len(reason) > LONGEST_REASON:
+        raise ConfigError(f"{model}: the reason has {len(reason)} characters; at most {LONGEST_REASON} go into the ledger. Shorten it.")
     wanted = version_number(model, version)
     mlflow_store.load_model(wanted.artifact_uri, wanted.artifact_digest)
     with writing() as connection:
@@ -98,7 +105,14 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
         outcome = _promotion_outcome(wanted, current, force)
         if outcome.promoted and (current is None or current.version != version):
             previous = current.version if current else NO_VERSION
-            record = {"model": model, "version": version, "as_of": wanted.as_of, "previous_version": previous, "actor": actor, "reason": reason}
+            record = {
+                "model": model,
+                "version": version,
+                "as_of": wanted.as_of,
+                "previous_version": previous,
+                "actor": actor,
+                "reason": reason,
+            }
             connection.execute(promotions.insert().values(**record, promoted_at=clock.now()))
             ledger.append(connection, kind="promotion", model=model, body={**record, "forced": force})
     serving = champion(model)

@@ -79,7 +79,6 @@ def log_candidate(
     tags: dict[str, Any],
 ) -> LoggedModel:
     """Log a fitted pipeline with its facts in the one run of ``run_key``; a retry continues that run."""
-    import mlflow.sklearn
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.models import infer_signature
 
@@ -125,8 +124,8 @@ def load_model(artifact_uri: str, artifact_digest: str) -> Pipeline:
 
 
 @_reaching_mlflow
-def register_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str]) -> int:
-    """The registered version of this run, made now unless it stands already; the newest has the alias ``challenger``."""
+def register_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str], *, is_challenger: bool) -> int:
+    """The registered version of this run, made now unless it stands already; a challenger that is the newest gets the alias."""
     from mlflow.exceptions import MlflowException
 
     client = _client()
@@ -137,11 +136,9 @@ def register_version(model: str, run_key: str, run_id: str, artifact_uri: str, t
             raise
     standing = client.search_model_versions(f"name = '{model}'")
     found = [each for each in standing if each.run_id == run_id]
-    if found:
-        version = found[0]
-    else:
-        version = client.create_model_version(model, artifact_uri, run_id=run_id, tags={RUN_KEY_TAG: run_key, **tags})
-    if all(int(each.version) <= int(version.version) for each in standing):  # an old one that is found again moves nothing
+    version = found[0] if found else client.create_model_version(model, artifact_uri, run_id=run_id, tags={RUN_KEY_TAG: run_key, **tags})
+    is_newest = all(int(each.version) <= int(version.version) for each in standing)  # an old one that is found again moves nothing
+    if is_challenger and is_newest:
         client.set_registered_model_alias(model, "challenger", version.version)
     return int(version.version)
 

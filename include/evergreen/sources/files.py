@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -50,7 +50,9 @@ class FilesReader:
                 f"Ingest the partition again once the file is there."
             ) from error
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise DataError(f"{self.dataset.name}: {path} cannot be read as CSV: {str(error).strip()}. Ask the source for a whole file.") from error
+            raise DataError(
+                f"{self.dataset.name}: {path} cannot be read as CSV: {str(error).strip()}. Ask the source for a whole file."
+            ) from error
         except OSError as error:
             raise TransientError(f"{self.dataset.name}: {path} could not be read: {error}") from error
         if not isinstance(text.index, pd.RangeIndex):  # pandas takes surplus cells for an index, and shifts every column
@@ -72,6 +74,7 @@ def _refuse_missing_columns(declared: Sequence[str], found: Sequence[str], path:
 
 def _typed(text: pd.Series, column: Column, path: Path) -> pd.Series:
     """``text`` in the declared type; missing cells stay missing."""
+    typed: pd.Series[Any]
     if column.type == "timestamp":
         typed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601").astype("datetime64[us, UTC]")
     elif column.type == "boolean":

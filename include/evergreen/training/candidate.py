@@ -86,8 +86,13 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
         pipeline=pipeline,
         example=as_fitted(holdout[features].head(3)),
         predicted=predict(pipeline, model, holdout[features].head(3)),
-        params={"estimator": model.train.estimator, **model.train.parameters, "seed": model.train.seed,
-                "window_days": snapshot.window_days, "holdout_days": model.train.holdout_days},  # fmt: skip
+        params={
+            "estimator": model.train.estimator,
+            **model.train.parameters,
+            "seed": model.train.seed,
+            "window_days": snapshot.window_days,
+            "holdout_days": model.train.holdout_days,
+        },
         metrics=metrics,
         tags={"as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe, "reason": reason},
     )

@@ -43,6 +43,10 @@ def fit(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame, target: 
 
 def predict(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame) -> np.ndarray:
     """One float a row: the probability of the positive class, or the predicted value."""
+    import numpy as np
+
+    if not len(features):
+        return np.empty(0)  # scikit-learn would refuse; a day may have no rows
     frame = as_fitted(features)
     if model.task == "classification":
         probabilities: np.ndarray = pipeline.predict_proba(frame)[:, 1]
@@ -58,6 +62,8 @@ def as_fitted(features: pd.DataFrame) -> pd.DataFrame:
 
 
 def _estimator(model: ModelConfig) -> Any:
+    from sklearn.base import is_classifier
+
     path = model.train.estimator
     module, _, name = path.rpartition(".")
     try:
@@ -75,6 +81,8 @@ def _estimator(model: ModelConfig) -> Any:
     needed = ["fit", "get_params", "predict_proba" if model.task == "classification" else "predict"]
     if missing := [method for method in needed if not hasattr(estimator, method)]:
         raise ConfigError(f"{model.name}: train.estimator {path} has no {', '.join(missing)}, which a {model.task} needs. Choose another.")
+    if model.task == "regression" and is_classifier(estimator):  # it would fit, and take every number for a class
+        raise ConfigError(f"{model.name}: train.estimator {path} is a classifier, and the task is regression. Choose a regressor.")
     if "random_state" in estimator.get_params() and "random_state" not in parameters:
         estimator.set_params(random_state=model.train.seed)
     return estimator

@@ -49,7 +49,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     """
     import pandas as pd
 
-    window = window_days or model.train.window_days
+    window = model.train.window_days if window_days is None else window_days
     cache = PartitionCache(as_of)
     window_of_days = clock.days(as_of - dt.timedelta(days=window), as_of - dt.timedelta(days=1))
     frames = []

@@ -39,6 +39,13 @@ class CheckResult:
     observed: str
     examples: list[str]
 
+    @property
+    def words(self) -> str:
+        """The expectation with its arguments, and what was found."""
+        found = f"{self.failed_rows} rows, such as {', '.join(self.examples)}" if self.failed_rows else f"found {self.observed}"
+        bounds = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.expectation}({bounds}): {found}"
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -171,7 +178,8 @@ def _failing_rows(validator: Validator, implementation: GxExpectation) -> pd.Ind
     condition = validator.get_metric(
         MetricConfiguration(f"{implementation.map_metric}.condition", metric_domain_kwargs=domain, metric_value_kwargs=arguments)
     )[0]
-    return condition.index[condition.astype(bool)]
+    failing: pd.Index = condition.index[condition.astype(bool)]
+    return failing
 
 
 def _split(dataset: DatasetConfig, raw: pd.DataFrame, checks: list[CheckResult], reasons: dict[int, list[str]]) -> Validation:
@@ -179,18 +187,18 @@ def _split(dataset: DatasetConfig, raw: pd.DataFrame, checks: list[CheckResult],
     quarantined = raw.loc[rows].assign(**{REASON_COLUMN: pd.array(["; ".join(reasons[row]) for row in rows], dtype="string")})
     accepted = raw.drop(index=rows).reset_index(drop=True)
     if stopping := [check for check in checks if not check.passed and check.on_fail == "stop"]:
-        verdict, reason = "stopped", "; ".join(_sentence(check) for check in stopping)
+        verdict, reason = "stopped", "; ".join(check.words for check in stopping)
     elif len(rows) > dataset.quarantine.max_share * len(raw):
         verdict = "stopped"
         reason = (
             f"{len(rows)} of {len(raw)} rows fail, which is more than quarantine.max_share "
             f"({dataset.quarantine.max_share:.0%}) allows: "
-            + "; ".join(_sentence(check) for check in checks if not check.passed and check.on_fail == "quarantine")
+            + "; ".join(check.words for check in checks if not check.passed and check.on_fail == "quarantine")
         )
     elif rows:
-        verdict, reason = "quarantined", "; ".join(_sentence(c) for c in checks if not c.passed)
+        verdict, reason = "quarantined", "; ".join(c.words for c in checks if not c.passed)
     elif warned := [check for check in checks if not check.passed]:
-        verdict, reason = "warned", "; ".join(_sentence(check) for check in warned)
+        verdict, reason = "warned", "; ".join(check.words for check in warned)
     else:
         verdict, reason = "passed", f"all {len(checks)} checks passed"
     return Validation(accepted, quarantined.reset_index(drop=True), checks, verdict, reason)
@@ -206,9 +214,3 @@ def stop_error(dataset: DatasetConfig, partition: object, validation: Validation
 def _label(declared: Expectation) -> str:
     columns = declared.arguments.get("column") or declared.arguments.get("column_list") or ""
     return f"{declared.expect}({columns if isinstance(columns, str) else ', '.join(columns)})"
-
-
-def _sentence(check: CheckResult) -> str:
-    found = f"{check.failed_rows} rows, such as {', '.join(check.examples)}" if check.failed_rows else f"found {check.observed}"
-    bounds = ", ".join(f"{name}={value}" for name, value in check.arguments.items())
-    return f"{check.expectation}({bounds}): {found}"

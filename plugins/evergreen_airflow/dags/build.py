@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from airflow.sdk import DAG, get_parsing_context
 
@@ -10,7 +11,7 @@ from evergreen_airflow.dags.broken import broken_dag
 from evergreen_airflow.dags.dataset import ingest_dag
 from evergreen_airflow.dags.model import MODEL_DAGS
 from evergreen_airflow.dags.rescore import rescore_dag
-from include.evergreen.config import Catalog
+from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import ConfigError
 
 
@@ -24,9 +25,7 @@ def dataset_dags() -> Iterator[DAG]:
 def model_dags() -> Iterator[DAG]:
     """Five DAGs for each declared model."""
     catalog = Catalog()
-    builders = {
-        stage: lambda name, build=build: build(catalog.model(name)) for stage, build in MODEL_DAGS.items()
-    }
+    builders = {stage: partial(_model_dag, catalog, build) for stage, build in MODEL_DAGS.items()}
     yield from _built(catalog.model_names, builders, "model")
 
 
@@ -36,7 +35,11 @@ def platform_dags() -> Iterator[DAG]:
         yield rescore_dag(Catalog().model_names())
 
 
-def _built(names: Callable[[], list[str]], builders: dict[str, Callable[[str], DAG]], kind: str) -> Iterator[DAG]:
+def _model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name: str) -> DAG:
+    return build(catalog.model(name))
+
+
+def _built(names: Callable[[], list[str]], builders: Mapping[str, Callable[[str], DAG]], kind: str) -> Iterator[DAG]:
     """Every DAG, or the one that the parsing task needs: then nothing else is even listed."""
     wanted = _wanted()
     if wanted is not None:

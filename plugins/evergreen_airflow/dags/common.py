@@ -25,9 +25,7 @@ def predictions_asset(model: str) -> Asset:
 def by_the_clock(schedule: PartitionSchedule) -> dict[str, Any]:
     """The DAG arguments that make one run a partition, from the first to the last."""
     return {
-        "schedule": CronPartitionTimetable(
-            schedule.cron, timezone="UTC", run_offset=schedule.run_offset, key_format=PARTITION_FORMAT
-        ),
+        "schedule": CronPartitionTimetable(schedule.cron, timezone="UTC", run_offset=schedule.run_offset, key_format=PARTITION_FORMAT),
         "start_date": _midnight(schedule.start),
         # runs start up to a day after the partition that they are for
         "end_date": _midnight(schedule.end) + dt.timedelta(days=1) if schedule.end else None,

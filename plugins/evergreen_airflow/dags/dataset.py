@@ -54,7 +54,7 @@ scoring and monitoring of the models follow by themselves.
 | when this fails | it means | do this |
 |---|---|---|
 | fetch | the source has no such partition, or it does not fit the declared columns | read the error: it names file, line and column; mend the source, then clear the task |
-| validate | an expectation with `on_fail: stop` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task; mend the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
+| validate | an expectation with `on_fail: stop` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task (its Details tab); mend the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
 | publish | our database or storage did not answer | it is retried; then look at the database |
 
 Until a day is published anew, what was published before stays current.

@@ -63,7 +63,7 @@ Observes one scored partition (day): quality, drift of features and predictions 
 performance once `{model.target.dataset}` of that day is there. Owner: **{model.owner}**.
 
 It runs when the day was scored, and again when its truth arrives. Figures become observations, which the rules of
-`{model.name}.retrain` read; *Drift report* on the task opens Evidently's report of the window.
+`{model.name}.retrain` read; *Drift report* on the task (its Details tab) opens Evidently's report of the window.
 
 A number counts as drifted from {model.monitor.numeric_threshold:g} standard deviations (Wasserstein), a category from {model.monitor.categorical_threshold:g} (Jensen-Shannon).
 

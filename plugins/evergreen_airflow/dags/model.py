@@ -30,6 +30,7 @@ from evergreen_airflow.operators.training import (
 from evergreen_airflow.retries import DEFAULT_ARGS
 from evergreen_airflow.sensors.retraining import FireTrainingOperator, RetrainingSensor
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import LONGEST_WINDOW_DAYS
 
 MAX_ACTIVE_RUNS = 8
 POLL_SECONDS = 5.0
@@ -46,6 +47,7 @@ def train_dag(model: ModelConfig) -> DAG:
             None,
             type=["null", "integer"],
             minimum=2,
+            maximum=LONGEST_WINDOW_DAYS,
             title="Window",
             description=f"Days before as_of to read. Empty: {model.train.window_days}, as model.yaml says.",
         ),
@@ -84,9 +86,7 @@ def retrain_dag(model: ModelConfig) -> DAG:
     """One run stands armed at all times; when a rule trips it fires the training, and the next run arms."""
     extra = {"schedule": "@continuous", "start_date": dt.datetime(2013, 1, 1, tzinfo=dt.UTC), "catchup": False}
     with _dag(model, "retrain", docs.retrain(model), {}, max_active_runs=1, dagrun_timeout=None, **extra) as dag:
-        armed = RetrainingSensor(
-            task_id="armed", model=model.name, poll_seconds=POLL_SECONDS, timeout=NO_TIMEOUT, execution_timeout=None
-        )
+        armed = RetrainingSensor(task_id="armed", model=model.name, poll_seconds=POLL_SECONDS, timeout=NO_TIMEOUT, execution_timeout=None)
         armed >> FireTrainingOperator(task_id="fire", model=model.name, sensed_by="armed")
     return dag
 
@@ -95,7 +95,9 @@ def promote_dag(model: ModelConfig) -> DAG:
     """A form: which version is to serve, and why."""
     params = {
         "version": Param(type="integer", minimum=1, title="Version", description="The registered version that is to be champion."),
-        "reason": Param(type="string", minLength=5, maxLength=500, title="Reason", description="Why. It goes into the ledger with your name."),
+        "reason": Param(
+            type="string", minLength=5, maxLength=500, title="Reason", description="Why. It goes into the ledger with your name."
+        ),
         "force": Param(
             False,
             type="boolean",

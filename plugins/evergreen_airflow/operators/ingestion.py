@@ -69,11 +69,11 @@ class PublishPartitionOperator(BaseOperator):
         self.validated_by = validated_by
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.ingestion import publish
+        from include.evergreen.ingestion import Validated, publish
 
         partition, origin = partition_of(context), own_origin(context)
-        validated = dict(context["ti"].xcom_pull(task_ids=self.validated_by))
-        del validated["partition"]
+        found = context["ti"].xcom_pull(task_ids=self.validated_by)
+        validated: Validated = {name: found[name] for name in Validated.__annotations__}  # type: ignore[assignment]
         version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin)
         announce(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evergreen_airflow.links import DriftReportLink
@@ -11,6 +11,8 @@ from evergreen_airflow.operators.training import ModelOperator, skip
 from evergreen_airflow.runs import BACKFILL, inherited_origin, partition_of
 from include.evergreen.clock import parse_partition
 from include.evergreen.config import Catalog
+from include.evergreen.errors import DataError
+from include.evergreen.stages import Stage
 
 
 class ScorePartitionOperator(ModelOperator):
@@ -51,8 +53,6 @@ class MonitorPartitionOperator(ModelOperator):
 class RescoreOperator(ModelOperator):
     """Scores and monitors a range of partitions again, without ingesting."""
 
-    template_fields = ()
-
     def __init__(self, *, model: str = "", **kwargs: Any) -> None:
         super().__init__(model=model, **kwargs)
 
@@ -62,13 +62,17 @@ class RescoreOperator(ModelOperator):
         params = context["params"]
         first = parse_partition(params["first"], subject="The parameter first")
         last = parse_partition(params["last"], subject="The parameter last")
-        stages = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
+        stages: Sequence[Stage] = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
         catalog = Catalog()
         outcomes = rescore(catalog, catalog.model(params["model"]), first, last, stages=stages, progress=self._report)
         counts: dict[str, int] = {}
         for each in outcomes:
             counts[each.outcome.status] = counts.get(each.outcome.status, 0) + 1
+        if failed := [each for each in outcomes if each.outcome.status == "failed"]:
+            raise DataError(
+                f"{len(failed)} of {len(outcomes)} could not be done again; the first: {failed[0].partition}: {failed[0].outcome.words}"
+            )
         return {"model": params["model"], "first": str(first), "last": str(last), **counts}
 
-    def _report(self, words: str, done: int, total: int) -> None:
-        self.log.info("%d of %d: %s", done, total, words)
+    def _report(self, _step: str, done: int, total: int) -> None:
+        self.log.info("%d of %d days", done, total)

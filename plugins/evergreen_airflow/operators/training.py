@@ -122,9 +122,7 @@ class PromoteByHandOperator(ModelOperator):
         from include.evergreen.registry.champions import promote
 
         params = context["params"]
-        outcome = promote(
-            self.model, params["version"], actor=person_of(context), reason=params["reason"], force=params["force"]
-        )
+        outcome = promote(self.model, params["version"], actor=person_of(context), reason=params["reason"], force=params["force"])
         if not outcome.promoted:
             skip(self, outcome.words)
         return {"champion": outcome.version, "words": outcome.words}

@@ -46,7 +46,7 @@ def test_the_past_of_a_retired_or_broken_model_stays_readable(
     assert ask("decisions", MODEL).code == 0
     shutil.rmtree(folder)
     assert ask("decisions", MODEL).code == 0
-    assert ask("champion-at", MODEL, "2999-01-01").code == 0
+    assert ask("champion-at", MODEL, "2199-01-01").code == 0
 
 
 def test_a_date_means_its_end(ask: Ask, cycled: None) -> None:
@@ -75,7 +75,7 @@ def test_a_moment_is_in_utc_unless_it_says_otherwise(when: str, found: bool, ask
 
 
 def test_nobody_knows_who_will_be_champion(ask: Ask, cycled: None) -> None:
-    assert f"was champion at {clock.now():%Y-%m-%d}" in ask("champion-at", MODEL, "2999-01-01").out
+    assert f"was champion at {clock.now():%Y-%m-%d}" in ask("champion-at", MODEL, "2199-01-01").out
 
 
 def test_a_date_also_tells_who_scored_that_partition(ask: Ask, cycled: None) -> None:

@@ -30,9 +30,7 @@ def test_the_environment_may_name_another_root(include: Path, monkeypatch: pytes
     assert Catalog().model_names() == ["revenue"]
 
 
-def test_a_root_that_is_not_there_is_refused_and_never_an_empty_catalog(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_root_that_is_not_there_is_refused_and_never_an_empty_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="nowhere: no such folder; set EVERGREEN_INCLUDE"):
         Catalog()
@@ -115,15 +113,11 @@ class TestCheckFinds:
 
     def test_an_input_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
         path = change_model("  - {dataset: sales}\n", "  - {dataset: sales}\n  - {dataset: sale}\n")
-        assert Catalog(include).check() == [
-            f"{path}:8: inputs[1].dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"
-        ]
+        assert Catalog(include).check() == [f"{path}:8: inputs[1].dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"]
 
     def test_a_target_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
         path = change_model("target: {dataset: sales", "target: {dataset: sale")
-        assert Catalog(include).check() == [
-            f"{path}:8: target.dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"
-        ]
+        assert Catalog(include).check() == [f"{path}:8: target.dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"]
 
     def test_a_target_that_is_no_column(self, include: Path, change_model: Change) -> None:
         path = change_model("column: amount", "column: amounts")
@@ -142,9 +136,7 @@ class TestCheckFinds:
         assert line.startswith(f"{path}: there is no such file; model 'revenue' needs it")
 
     @pytest.mark.parametrize("estimator", ["Ridge", "sklearn..Ridge", "sklearn.linear-model.Ridge", "a.class", "a.B()"])
-    def test_an_estimator_that_cannot_be_imported_by_its_spelling(
-        self, include: Path, change_model: Change, estimator: str
-    ) -> None:
+    def test_an_estimator_that_cannot_be_imported_by_its_spelling(self, include: Path, change_model: Change, estimator: str) -> None:
         path = change_model("sklearn.linear_model.Ridge", f'"{estimator}"')
         assert Catalog(include).check() == [
             f"{path}:13: train.estimator: {estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
@@ -182,8 +174,7 @@ class TestCheckFinds:
             "expectations:\n  - {expect: expect_column_to_exist, arguments: {column: shops}}\n",
         )
         assert Catalog(include).check() == [
-            f"{path}:11: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? "
-            "allowed: shop, amount"
+            f"{path}:11: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? allowed: shop, amount"
         ]
 
     def test_a_folder_that_nothing_reads(self, include: Path) -> None:

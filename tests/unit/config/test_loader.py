@@ -86,9 +86,7 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
         assert line.startswith("11: train.estimator: missing required key 'estimator' (Import path of")
 
     def test_missing_key_of_the_whole_file(self, change_model: Change) -> None:
-        assert problems(load_model, change_model("owner: shop\n", "")) == [
-            "1: owner: missing required key 'owner'; add it"
-        ]
+        assert problems(load_model, change_model("owner: shop\n", "")) == ["1: owner: missing required key 'owner'; add it"]
 
     def test_duplicate_key(self, change_model: Change) -> None:
         assert problems(load_model, change_model("task: regression", "task: regression\nowner: me")) == [
@@ -142,9 +140,7 @@ class TestAFormChosenByAKey:
         ]
 
     def test_check_within_a_form(self, change_model: Change) -> None:
-        assert problems(load_model, change_model(", at_most: 15", "")) == [
-            "16: gate.criteria[0]: give exactly one of at_least and at_most"
-        ]
+        assert problems(load_model, change_model(", at_most: 15", "")) == ["16: gate.criteria[0]: give exactly one of at_least and at_most"]
 
     def test_unknown_source(self, change_dataset: Change) -> None:
         assert problems(load_dataset, change_dataset("type: files", "type: file")) == [

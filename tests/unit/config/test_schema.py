@@ -50,9 +50,7 @@ def test_an_editor_can_show_what_a_key_means() -> None:
     assert schema["$defs"]["Train"]["properties"]["window_days"]["description"].startswith("Days of rows")
 
 
-def test_check_passes_after_writing_and_fails_on_a_stale_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_passes_after_writing_and_fails_on_a_stale_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_schemas(tmp_path)
     assert main(["--check"], folder=tmp_path) == 0
     stale = tmp_path / next(iter(SCHEMAS))

@@ -86,6 +86,5 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
 
 def test_a_lock_that_lasts_too_long_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 50)
-    with writing(), pytest.raises(TransientError, match="did not answer: database is locked"):
-        with writing() as impatient:
-            impatient.execute(sa.text("SELECT 1"))
+    with writing(), pytest.raises(TransientError, match="did not answer: database is locked"), writing() as impatient:
+        impatient.execute(sa.text("SELECT 1"))

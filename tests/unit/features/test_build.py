@@ -70,9 +70,7 @@ def test_features_that_are_not_as_declared_are_named_with_the_file(
 
 
 @pytest.mark.parametrize(("text", "message"), [("def features(", "cannot be imported"), ("x = 1", "must define features")])
-def test_a_file_that_is_no_features_file_is_named(
-    catalog: Catalog, air_time: ModelConfig, text: str, message: str
-) -> None:
+def test_a_file_that_is_no_features_file_is_named(catalog: Catalog, air_time: ModelConfig, text: str, message: str) -> None:
     path = catalog.features_path("air_time")
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"{path} {message}"):
@@ -84,9 +82,7 @@ def test_a_day_that_is_not_there_is_the_datas_fault_and_not_the_codes(catalog: C
         feature_frame(catalog, air_time, january(25), PartitionCache(january(25)))
 
 
-def test_a_training_frame_has_the_rows_whose_truth_is_known_and_no_others(
-    catalog: Catalog, flight_delay: ModelConfig
-) -> None:
+def test_a_training_frame_has_the_rows_whose_truth_is_known_and_no_others(catalog: Catalog, flight_delay: ModelConfig) -> None:
     outcomes = read_partition(current_partition("outcomes", DAY))  # type: ignore[arg-type]
     frame = labelled_frame(catalog, flight_delay, DAY, PartitionCache(january(11)))
     assert frame is not None

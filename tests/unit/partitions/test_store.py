@@ -134,9 +134,7 @@ def _publish(
         "quarantined": 0,
         "source_rows": 2,
     }
-    return publish_partition(
-        dataset=dataset, partition=partition, content=content, knowledge_time=known, origin=origin
-    )
+    return publish_partition(dataset=dataset, partition=partition, content=content, knowledge_time=known, origin=origin)
 
 
 def _known(as_of: dt.datetime | None) -> list[str]:

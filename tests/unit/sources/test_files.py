@@ -73,15 +73,12 @@ def test_integers_are_exact_beyond_what_a_float_holds(file: Path) -> None:
         ("a,3,1,2013-02-09,maybe", "open", "maybe", "boolean"),
     ],
 )
-def test_garbage_is_named_by_file_line_column_and_value(
-    file: Path, row: str, column: str, value: str, kind: str
-) -> None:
+def test_garbage_is_named_by_file_line_column_and_value(file: Path, row: str, column: str, value: str, kind: str) -> None:
     text = f"{SOUND}\n{row}\n{row}\n"  # an empty line counts as a line
     with pytest.raises(DataError) as refused:
         _read(file, text)
     assert str(refused.value) == (
-        f"{file}, line 5: {column} is {value!r}, which is not a valid {kind} (2 such cells in the file). "
-        "Mend the file at its source."
+        f"{file}, line 5: {column} is {value!r}, which is not a valid {kind} (2 such cells in the file). Mend the file at its source."
     )
 
 

@@ -202,6 +202,4 @@ def _validate(raw: pd.DataFrame, *expectations: dict[str, Any], **changes: Any) 
 
 
 def _dataset(*expectations: dict[str, Any], max_share: float = 0.05, **changes: Any) -> DatasetConfig:
-    return DatasetConfig.model_validate(
-        {**DATASET, "expectations": expectations, "quarantine": {"max_share": max_share}, **changes}
-    )
+    return DatasetConfig.model_validate({**DATASET, "expectations": expectations, "quarantine": {"max_share": max_share}, **changes})

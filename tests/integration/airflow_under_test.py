@@ -1,0 +1,59 @@
+"""A running Airflow, how to wait for it, and the ten days that the integration tests are about."""
+
+import datetime as dt
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.evergreen.clock import days
+from tools.embedded import EmbeddedAirflow
+from tools.failures import failures_since
+from tools.rest import AirflowApi
+
+DATASETS = ("outcomes", "schedules", "weather")
+MODELS = ("air_time", "flight_delay")
+HISTORY = days(dt.date(2013, 1, 1), dt.date(2013, 1, 7))
+NIGHTS = days(dt.date(2013, 1, 8), dt.date(2013, 1, 10))
+TRAINED_AS_OF = dt.date(2013, 1, 8)
+SETTLED_LOOKS = 4
+TIMEOUT_SECONDS = 240
+
+
+@dataclass
+class Running:
+    """A running Airflow, and how to wait for it."""
+
+    airflow: EmbeddedAirflow
+    api: AirflowApi
+    home: Path
+    include: Path
+
+    def settle(self, reached=lambda: True) -> None:
+        """Wait until no run but the armed sensors is active and ``reached`` holds."""
+        deadline, quiet = time.monotonic() + TIMEOUT_SECONDS, 0
+        while quiet < SETTLED_LOOKS:
+            assert time.monotonic() < deadline, f"still active: {self.active()}"
+            assert self.airflow.dead_component() is None
+            quiet = quiet + 1 if not self.active() and reached() else 0
+            time.sleep(0.4)
+
+    def active(self) -> list[str]:
+        runs = self.api.runs("~", state=["queued", "running"])
+        return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs if not run["dag_id"].endswith(".retrain")]
+
+    def backfill(self, dataset: str, first: str, last: str, reprocess: str = "none") -> None:
+        """Backfill through the scheduler, and wait for all that follows."""
+        backfill = self.api.backfill(f"{dataset}.ingest", first, last, reprocess=reprocess)
+        self.settle(lambda: self.api.backfill_is_done(backfill))
+
+    def run(self, dag_id: str, **arguments) -> dict:
+        """Trigger a run and return it when it, and all that follows from it, has ended."""
+        run_id = self.api.trigger(dag_id, **arguments)
+        self.settle()
+        return next(run for run in self.api.runs(dag_id) if run["dag_run_id"] == run_id)
+
+    def failures(self):
+        return failures_since(self.api, self.home / "airflow" / "logs", "2000-01-01T00:00:00Z")
+
+    def runs_of(self, dag_id: str, partition: str) -> list[dict]:
+        return [run for run in self.api.runs(dag_id) if run["partition_key"] == partition]

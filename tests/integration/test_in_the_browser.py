@@ -1,0 +1,116 @@
+"""The UI as people use it: open the pages, trigger, backfill, follow the links."""
+
+import datetime as dt
+import time
+
+import pytest
+
+from include.evergreen.database import reading
+from include.evergreen.database.tables import candidates
+from include.evergreen.registry.champions import champion
+
+DAGS = (
+    [f"{dataset}.ingest" for dataset in ("outcomes", "schedules", "weather")]
+    + [f"{model}.{stage}" for model in ("air_time", "flight_delay") for stage in ("train", "score", "monitor", "retrain", "promote")]
+    + ["evergreen.rescore"]
+)
+
+
+@pytest.fixture
+def page(browser, ten_days):
+    """A new page of the UI, which must end without an error of its own."""
+    page = browser.new_page(base_url=ten_days.airflow.url, viewport={"width": 1400, "height": 1200})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert errors == []
+
+
+def open_form(page, dag_id):
+    page.goto(f"/dags/{dag_id}")
+    page.get_by_test_id("trigger-dag-button").click()
+    return page.locator("[role=dialog][aria-modal=true]")
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_every_dag_page_opens_and_says_what_the_dag_does(page, dag_id):
+    page.goto(f"/dags/{dag_id}")
+    page.get_by_role("heading", name=dag_id).wait_for()
+    page.get_by_role("button", name="Dag Docs").click()
+    docs = page.locator("[role=dialog][data-state=open]")
+    docs.get_by_role("heading", name=dag_id).last.wait_for()
+
+
+def test_the_list_shows_all_dags_and_no_import_error(page):
+    page.goto("/dags")
+    page.get_by_text(f"{len(DAGS)} Dags").wait_for()
+    assert page.get_by_text("Dag Import Errors").count() == 0
+
+
+def test_a_backfill_from_the_form_cascades_to_monitoring_for_just_these_days(page, ten_days):
+    before = {run["dag_run_id"] for run in ten_days.api.runs("flight_delay.monitor")}
+    form = open_form(page, "outcomes.ingest")
+    form.get_by_text("Backfill", exact=True).click()
+    for day in ("2013/01/04", "2013/01/06"):
+        form.get_by_text("Select date and time").first.click()
+        page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").fill(day)
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
+    form.get_by_text("All Runs", exact=True).click()
+    form.get_by_role("button", name="Run Backfill").click()
+
+    def new_keys():
+        return sorted(run["partition_key"] for run in ten_days.api.runs("flight_delay.monitor") if run["dag_run_id"] not in before)
+
+    ten_days.settle(lambda: len(new_keys()) >= 3)
+    assert new_keys() == ["2013-01-04", "2013-01-05", "2013-01-06"]
+
+
+def test_training_by_hand_with_a_past_as_of_trains_as_of_that_day_and_promotes_nothing(page, ten_days):
+    serving = champion("flight_delay")
+    form = open_form(page, "flight_delay.train")
+    form.locator("input[name=element_as_of]").fill("2013-01-06")
+    form.get_by_role("button", name="Trigger", exact=True).click()
+
+    def trained():
+        with reading() as connection:
+            return connection.execute(candidates.select().where(candidates.c.as_of == dt.date(2013, 1, 6))).first()
+
+    wait_until(trained)
+    ten_days.settle()
+    assert champion("flight_delay") == serving
+
+
+def test_a_run_without_a_partition_key_is_red_and_its_log_says_what_to_do(page, ten_days):
+    open_form(page, "flight_delay.score").get_by_role("button", name="Trigger", exact=True).click()
+    wait_until(lambda: any("neither" in each.why and each.dag_id == "flight_delay.score" for each in ten_days.failures()))
+    failed = next(each for each in ten_days.failures() if each.dag_id == "flight_delay.score" and "neither" in each.why)
+    page.goto(f"/dags/flight_delay.score/runs/{failed.run_id}/tasks/score")
+    page.get_by_text("Trigger it again with a partition key such as 2013-02-09").first.wait_for()
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "button", "words"),
+    [
+        ("weather.ingest", "validate", "Validation result", "expect_column_values_to_be_between"),
+        ("flight_delay.monitor", "monitor", "Drift report", None),
+    ],
+)
+def test_the_links_of_a_task_open_what_they_name(page, ten_days, dag_id, task_id, button, words):
+    done = next(task for task in ten_days.api.task_instances(dag_id, state="success") if task["task_id"] == task_id)
+    page.goto(f"/dags/{dag_id}/runs/{done['dag_run_id']}/tasks/{task_id}/details")
+    with page.expect_response(lambda response: "/evergreen/dags/" in response.url) as opened:
+        link = page.get_by_role("link", name=button)
+        link.evaluate("link => link.removeAttribute('target')")
+        link.click()
+    assert opened.value.status == 200
+    if words:
+        page.get_by_text(words).first.wait_for()

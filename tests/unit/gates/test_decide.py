@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from include.evergreen import gates, ledger
+from include.evergreen.clock import days
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import Gate
+from include.evergreen.database.tables import decisions
+from include.evergreen.database.tables import ledger as entries
+from include.evergreen.errors import DataError
+from include.evergreen.gates.decide import all_decisions
+from include.evergreen.registry import champions
+from tests.unit.flights import january, lenient, republish, rows_of, strict, trained_as_of
+
+AS_OF = january(20)
+
+
+def test_a_first_candidate_is_judged_by_the_absolute_criteria_alone(flights: Path, air_time: ModelConfig) -> None:
+    decision = gates.decide(air_time, trained_as_of(air_time, AS_OF))
+    assert (decision.verdict, decision.champion_version, decision.as_of) == ("blessed", 0, AS_OF)
+    assert [each["verdict"] for each in decision.criteria] == ["passed", "passed", "not_applicable"]
+    assert "there is no champion yet to compare mae with" in decision.words
+
+
+def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(flights: Path, air_time: ModelConfig) -> None:
+    decision = gates.decide(air_time, trained_as_of(air_time, AS_OF))
+    bodies = _entries("decision")
+    assert [(each["verdict"], each["run_key"]) for each in bodies] == [("blessed", decision.run_key)]
+    assert bodies[0]["criteria"] == json.loads(json.dumps(decision.criteria))
+    assert ledger.verify() == []
+
+
+def test_the_same_question_gets_the_same_answer(flights: Path, air_time: ModelConfig) -> None:
+    candidate = trained_as_of(air_time, AS_OF)
+    first = gates.decide(lenient(air_time), candidate)
+    assert gates.decide(lenient(air_time), candidate) == first
+    assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
+
+
+def test_a_no_is_recorded_as_well_as_a_yes(flights: Path, air_time: ModelConfig) -> None:
+    decision = gates.decide(strict(air_time), trained_as_of(air_time, AS_OF))
+    assert decision.verdict == "rejected"
+    assert [each["verdict"] for each in _entries("decision")] == ["rejected"]
+    assert gates.latest_decision("air_time") == decision
+
+
+def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(flights: Path, flight_delay: ModelConfig) -> None:
+    for day in days(january(13), january(19)):  # on the whole holdout, nobody is late
+        republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
+    decision = gates.decide(lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
+    assert decision.verdict == "not_evaluated"
+    assert decision.words == "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)"
+    with pytest.raises(DataError, match="has no blessed decision"):
+        champions.register("flight_delay", decision.run_key)
+
+
+def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figures(trained: Path, air_time: ModelConfig) -> None:
+    blunt = _with_train(air_time, parameters={"alpha": 1e6})
+    decision = gates.decide(_against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
+    result = decision.criteria[0]
+    assert (decision.verdict, decision.champion_version) == ("rejected", 1)
+    assert result["value"] > result["threshold"]
+    assert f"mae is {result['value']:.4f}, the champion's on the same rows" in result["words"]
+
+
+def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
+    assert gates.decide(_against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF)).verdict == "blessed"
+
+
+def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, air_time: ModelConfig) -> None:
+    champion = champions.champion("air_time")
+    assert champion is not None
+    decision = gates.decide(_against_champion(air_time, margin=0.0), trained_as_of(air_time, AS_OF))
+    on_these_rows = decision.criteria[0]["threshold"]
+    assert on_these_rows != pytest.approx(champion.metrics["mae"])  # which was measured on older days
+    assert 5 < on_these_rows < 15
+
+
+def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(flights: Path, air_time: ModelConfig) -> None:
+    candidate = trained_as_of(air_time, AS_OF)
+    boasting = dataclasses.replace(candidate, metrics={"mae": 0.0, "rmse": 0.0, "r2": 1.0})
+    assert gates.decide(air_time, boasting).criteria[0]["value"] == pytest.approx(candidate.metrics["mae"])
+
+
+def test_an_artifact_that_was_tampered_with_is_not_judged(flights: Path, air_time: ModelConfig) -> None:
+    candidate = trained_as_of(air_time, AS_OF)
+    Path(urlsplit(candidate.artifact_uri).path, "model.skops").write_bytes(b"another model")
+    with pytest.raises(DataError, match="its files were changed"):
+        gates.decide(air_time, candidate)
+    assert rows_of(decisions) == []
+
+
+def test_a_new_champion_is_a_new_question(trained: Path, air_time: ModelConfig) -> None:
+    candidate = trained_as_of(air_time, AS_OF)
+    first = gates.decide(lenient(air_time), candidate)
+    second = champions.register("air_time", all_decisions("air_time")[1].run_key)
+    champions.promote("air_time", second.version, actor="a person", reason="newer")
+    again = gates.decide(strict(air_time), candidate)
+    assert (first.verdict, first.champion_version) == ("blessed", 1)
+    assert (again.verdict, again.champion_version) == ("rejected", 2)
+    assert [each.id for each in all_decisions("air_time")[:2]] == [again.id, first.id]
+
+
+def test_a_champion_is_not_judged_against_itself(trained: Path, air_time: ModelConfig) -> None:
+    before = len(rows_of(decisions))
+    decision = gates.decide(strict(air_time), trained_as_of(air_time, january(17)))
+    assert (decision.verdict, decision.champion_version, len(rows_of(decisions))) == ("blessed", 0, before)
+
+
+def test_a_gate_that_was_killed_before_its_ledger_entry_has_decided_nothing(
+    flights: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = trained_as_of(air_time, AS_OF)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ledger, "append", _killed)
+        gates.decide(air_time, candidate)
+    assert rows_of(decisions) == []
+    assert gates.decide(air_time, candidate).verdict == "blessed"
+    assert len(_entries("decision")) == 1
+
+
+def test_a_decision_that_nobody_took_is_not_found(home: Path) -> None:
+    assert gates.latest_decision("air_time") is None
+    with pytest.raises(DataError, match="No decision on run key 'abc' against version 3 is recorded. Run the gate first"):
+        gates.find_decision("abc", 3)
+
+
+def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:
+    criteria = [{"kind": "champion", "metric": "mae", "margin": margin}]
+    return model.model_copy(update={"gate": Gate.model_validate({"criteria": criteria})})
+
+
+def _with_train(model: ModelConfig, **changes: Any) -> ModelConfig:
+    return model.model_copy(update={"train": model.train.model_copy(update=changes)})
+
+
+def _entries(kind: str) -> list[dict[str, Any]]:
+    return [json.loads(str(row.body)) for row in rows_of(entries) if row.kind == kind]
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

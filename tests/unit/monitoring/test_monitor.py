@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+
+import pandas as pd
+import pytest
+from sklearn.metrics import mean_absolute_error
+
+from include.evergreen import ingestion, monitoring, scoring, storage
+from include.evergreen.config import METRICS, Catalog, ModelConfig
+from include.evergreen.database.tables import observations, reports
+from include.evergreen.gates.decide import all_decisions
+from include.evergreen.monitoring import find_report, observations_of
+from include.evergreen.partitions import current_partition, read_partition
+from include.evergreen.registry import champions
+from include.evergreen.scoring import Outcome, find_predictions
+from include.evergreen.stages import find_stage
+from tests.unit.flights import change_landing, january, republish, rows_of, shifted
+
+pytestmark = pytest.mark.usefixtures("trained")
+DAY = january(20)
+MODULE = importlib.import_module("include.evergreen.monitoring.monitor")  # the package's attribute is the function
+KEYS = ["carrier", "flight", "origin"]
+
+
+def test_a_day_that_was_not_scored_waits_for_its_predictions(catalog: Catalog, air_time: ModelConfig) -> None:
+    assert _monitor(catalog, air_time).words == "waiting for predictions of air_time/2013-01-20"
+    record = find_stage("air_time", "monitor", DAY)
+    assert record is not None
+    assert record.status == "waiting"
+    assert rows_of(observations) == []
+
+
+@pytest.mark.parametrize("name", ["air_time", "flight_delay"])
+def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: str) -> None:
+    model = catalog.model(name)
+    _score_and_monitor(catalog, model)
+    features = {f"drift.{feature.name}" for feature in model.features}
+    performance = {f"performance.{metric}" for metric in METRICS[model.task]}
+    general = {"drift.share", "prediction_drift.score", "quality.quarantined_share"}
+    assert set(_figures(name)) == features | performance | general
+    assert {(each.version, each.origin) for each in observations_of(name)} == {(1, "live")}
+
+
+def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    predictions = find_predictions("air_time", DAY)
+    truth = current_partition("outcomes", DAY)
+    assert predictions is not None
+    assert truth is not None
+    joined = predictions.frame().merge(read_partition(truth), on=KEYS).dropna(subset=["air_time"])
+    found = next(each for each in observations_of("air_time", "performance.mae"))
+    assert found.value == pytest.approx(mean_absolute_error(joined["air_time"], joined["prediction"]))
+    assert found.rows == len(joined) < predictions.rows
+
+
+def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: ModelConfig) -> None:
+    day = january(22)
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    outcome = _score_and_monitor(catalog, air_time, day)
+    assert outcome.words.endswith("; the truth of outcomes/2013-01-22 is not there yet")
+    before = _figures("air_time", day)
+    assert not [name for name in before if name.startswith("performance")]
+    ingestion.ingest(catalog.dataset("outcomes"), day, "live")
+    _monitor(catalog, air_time, day)
+    after = _figures("air_time", day)
+    assert set(after) - set(before) == {"performance.mae", "performance.rmse", "performance.r2"}
+    assert {name: after[name] for name in before} == before
+    assert len(rows_of(observations)) == len(after)
+
+
+def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    before = rows_of(observations), rows_of(reports)
+    outcome = _monitor(catalog, air_time)
+    assert (outcome.status, outcome.words) == ("unchanged", "nothing that was monitored has changed")
+    assert (rows_of(observations), rows_of(reports)) == before
+
+
+def test_a_corrected_truth_replaces_the_figures_and_doubles_none(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    before, count = _figures("air_time"), len(rows_of(observations))
+    republish("outcomes", DAY, shifted("air_time", 60))
+    assert _monitor(catalog, air_time).status == "done"
+    assert _figures("air_time")["performance.mae"] > before["performance.mae"] + 30
+    assert _figures("air_time")["drift.share"] == before["drift.share"]
+    assert len(rows_of(observations)) == count
+
+
+def test_another_champions_predictions_replace_the_figures(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    second = champions.register("air_time", all_decisions("air_time")[0].run_key)
+    champions.promote("air_time", second.version, actor="a person", reason="newer")
+    assert _score_and_monitor(catalog, air_time).status == "done"
+    assert {each.version for each in observations_of("air_time")} == {2}
+
+
+def test_the_quarantined_share_is_that_of_the_days_rows(catalog: Catalog, air_time: ModelConfig) -> None:
+    day = january(22)
+    change_landing("schedules", day, lambda rows: rows.assign(distance=["1", *rows["distance"][1:]]))
+    source_rows = ingestion.ingest(catalog.dataset("schedules"), day, "live")[0].source_rows
+    _score_and_monitor(catalog, air_time, day)
+    assert _figures("air_time", day)["quality.quarantined_share"] == 1 / source_rows
+
+
+def test_it_follows_when_nothing_but_the_quarantine_changes(catalog: Catalog, air_time: ModelConfig) -> None:
+    day = january(22)
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    _score_and_monitor(catalog, air_time, day)
+    change_landing("schedules", day, lambda rows: pd.concat([rows, rows.head(1).assign(flight="9999", distance="1")]))
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    assert scoring.score(catalog, air_time, day, "live").status == "unchanged"
+    assert _monitor(catalog, air_time, day).status == "done"
+    assert _figures("air_time", day)["quality.quarantined_share"] > 0
+
+
+def test_other_thresholds_judge_the_same_drift_anew(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    limits = air_time.monitor.model_copy(update={"numeric_threshold": 1e-9, "categorical_threshold": 1e-9})
+    _monitor(catalog, air_time.model_copy(update={"monitor": limits}))
+    assert _figures("air_time")["drift.share"] == 1.0
+
+
+def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catalog, air_time: ModelConfig) -> None:
+    for day in (january(18), january(19), DAY):
+        scoring.score(catalog, air_time, day, "live")
+    second = champions.register("air_time", all_decisions("air_time")[0].run_key)
+    champions.promote("air_time", second.version, actor="a person", reason="newer")
+    for day in (january(19), DAY):
+        scoring.score(catalog, air_time, day, "live")
+    limits = air_time.monitor.model_copy(update={"window_days": 3})
+    _monitor(catalog, air_time.model_copy(update={"monitor": limits}))
+    drift = next(each for each in observations_of("air_time", "drift.share"))
+    performance = next(each for each in observations_of("air_time", "performance.mae"))
+    days = [current_partition("schedules", day) for day in (january(19), DAY)]
+    assert drift.rows == sum(each.rows for each in days if each)
+    assert performance.rows <= (days[1].rows if days[1] else 0)
+
+
+def test_the_report_of_a_day_is_a_page_that_can_be_read(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    path = find_report("air_time", DAY)
+    assert path is not None
+    assert path.startswith("reports/air_time/2013-01-20/")
+    assert b"<html" in storage.read_bytes(path)[:1000].lower()
+    assert find_report("air_time", january(19)) is None
+
+
+def test_a_monitoring_that_was_killed_before_its_report_stands_is_done_again_and_doubles_nothing(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring.score(catalog, air_time, DAY, "live")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MODULE, "upsert", _killed)
+        _monitor(catalog, air_time)
+    assert find_report("air_time", DAY) is None
+    count = len(rows_of(observations))
+    assert _monitor(catalog, air_time).status == "done"
+    assert len(rows_of(observations)) == count > 0
+
+
+def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repeated(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring.score(catalog, air_time, DAY, "live")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MODULE, "record_stage", _killed)
+        _monitor(catalog, air_time)
+    assert _monitor(catalog, air_time).status == "unchanged"
+    record = find_stage("air_time", "monitor", DAY)
+    assert record is not None
+    assert record.status == "done"
+
+
+def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig) -> None:
+    republish("schedules", DAY, lambda frame: frame.head(0))
+    assert _score_and_monitor(catalog, air_time).status == "done"
+    assert "performance.mae" not in _figures("air_time")
+
+
+def test_observations_carry_the_origin_that_they_are_given(catalog: Catalog, air_time: ModelConfig) -> None:
+    scoring.score(catalog, air_time, DAY, "live")
+    monitoring.monitor(catalog, air_time, DAY, "backfill")
+    assert {each.origin for each in observations_of("air_time")} == {"backfill"}
+
+
+def _monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
+    return monitoring.monitor(catalog, model, day, "live")
+
+
+def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
+    assert scoring.score(catalog, model, day, "live").is_done
+    return _monitor(catalog, model, day)
+
+
+def _figures(model: str, day: dt.date = DAY) -> dict[str, float]:
+    return {each.metric: each.value for each in observations_of(model, first=day, last=day)}
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

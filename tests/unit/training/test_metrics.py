@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from include.evergreen.config import METRICS, ModelConfig
+from include.evergreen.training.metrics import measure
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_every_metric_that_a_gate_may_name_is_measured(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
+    truth, predicted = RANDOM.integers(0, 2, 100).astype(float), RANDOM.random(100)
+    assert set(measure(flight_delay, truth, predicted)) == set(METRICS["classification"])
+    assert set(measure(air_time, truth, predicted)) == set(METRICS["regression"])
+
+
+def test_the_figures_are_scikit_learns_own(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
+    truth, predicted = RANDOM.integers(0, 2, 100).astype(float), RANDOM.random(100)
+    figures = measure(flight_delay, truth, predicted)
+    assert figures["auc"] == metrics.roc_auc_score(truth, predicted)
+    assert figures["log_loss"] == pytest.approx(metrics.log_loss(truth, predicted))
+    assert figures["brier"] == pytest.approx(((truth - predicted) ** 2).mean())
+    assert measure(air_time, truth, predicted)["mae"] == pytest.approx(abs(truth - predicted).mean())
+
+
+def test_a_figure_that_the_rows_do_not_define_is_left_out(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
+    one_class = measure(flight_delay, np.zeros(10), np.full(10, 0.25))
+    assert set(one_class) == {"log_loss", "brier", "accuracy"}
+    assert "r2" not in measure(air_time, np.array([1.0]), np.array([2.0]))
+
+
+def test_no_rows_have_no_figures(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
+    for model in (air_time, flight_delay):
+        assert measure(model, np.array([]), np.array([])) == {}
+
+
+def test_a_probability_of_nought_that_is_wrong_costs_much_and_not_infinity(flight_delay: ModelConfig) -> None:
+    assert 5 < measure(flight_delay, np.array([1.0, 0.0]), np.array([0.0, 0.0]))["log_loss"] < 20
