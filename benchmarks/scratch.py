@@ -56,6 +56,7 @@ def run_python(module: str, *arguments: str | Path, environment: Mapping[str, st
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
+        check=False,
         cwd=ROOT,
         env={**inherited, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", **(environment or {})},
         stdin=subprocess.DEVNULL,

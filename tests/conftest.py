@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
 
 

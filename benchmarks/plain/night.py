@@ -13,6 +13,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
@@ -22,6 +23,7 @@ import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.metrics import ValueDrift
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
 from sklearn import metrics
 from sklearn.compose import ColumnTransformer
@@ -72,7 +74,7 @@ PARAMETERS = {"max_iter": 1000, "C": 0.1}
 DAY = dt.timedelta(days=1)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("state", type=Path)
     parser.add_argument("landing", type=Path)
@@ -87,7 +89,7 @@ def main():
     write_text(options.state / "nights" / f"{options.day}.json", json.dumps(outputs))
 
 
-def run_night(state, landing, day):
+def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     yesterday = day - DAY
     datasets = ingest(state, landing, {"schedules": day, "weather": yesterday, "outcomes": yesterday})
     partitions = Partitions(state)
@@ -117,7 +119,7 @@ def run_night(state, landing, day):
     }
 
 
-def ingest(state, landing, partitions):
+def ingest(state: Path, landing: Path, partitions: dict[str, dt.date]) -> dict[str, dict[str, int]]:
     """Read, check and keep a partition of each dataset; rows and quarantined rows for each."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -138,15 +140,17 @@ def ingest(state, landing, partitions):
     return counts
 
 
-def read_landing(path, name):
-    missing = {"keep_default_na": False, "na_values": ["", "NA"]}
-    raw = pd.read_csv(path, dtype=TYPES[name], usecols=list(TYPES[name]), float_precision="round_trip", **missing)[list(TYPES[name])]
+def read_landing(path: Path, name: str) -> pd.DataFrame:
+    columns = list(TYPES[name])
+    raw: pd.DataFrame = pd.read_csv(
+        path, dtype=TYPES[name], usecols=columns, float_precision="round_trip", keep_default_na=False, na_values=["", "NA"]
+    )[columns]
     if name == "weather":
         raw["time_hour"] = pd.to_datetime(raw["time_hour"], utc=True).astype("datetime64[us, UTC]")
     return raw
 
 
-def expectations(name):
+def expectations(name: str) -> gx.ExpectationSuite:
     """What is checked; ``meta`` says what a failure leads to."""
     low, high = ROW_COUNTS[name]
     checks = [gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high, meta={"on_fail": "stop"})]
@@ -161,9 +165,9 @@ def expectations(name):
     return gx.ExpectationSuite(name=name, expectations=checks)
 
 
-def failing_rows(name, outcome):
+def failing_rows(name: str, outcome: Any) -> dict[int, list[str]]:
     """The reasons for each row that is to be set aside."""
-    reasons = {}
+    reasons: dict[int, list[str]] = {}
     for result in outcome.results:
         if result.exception_info.get("raised_exception"):
             raise SystemExit(f"{name}: {result.exception_info}")
@@ -179,20 +183,20 @@ def failing_rows(name, outcome):
 class Partitions:
     """The datasets' days, each read once."""
 
-    def __init__(self, state):
+    def __init__(self, state: Path) -> None:
         self.folder = state / "datasets"
-        self.frames = {}
+        self.frames: dict[tuple[str, dt.date], pd.DataFrame] = {}
 
-    def has(self, name, day):
+    def has(self, name: str, day: dt.date) -> bool:
         return (name, day) in self.frames or (self.folder / name / f"{day}.parquet").exists()
 
-    def read(self, name, day):
+    def read(self, name: str, day: dt.date) -> pd.DataFrame:
         if (name, day) not in self.frames:
             self.frames[name, day] = pd.read_parquet(self.folder / name / f"{day}.parquet")
         return self.frames[name, day]
 
 
-def features(partitions, day):
+def features(partitions: Partitions, day: dt.date) -> pd.DataFrame:
     """The day's flights with what is known about each at midnight before they leave."""
     rows = partitions.read("schedules", day).copy()
     past = [day - DAY * back for back in range(7, 0, -1)]
@@ -211,7 +215,7 @@ def features(partitions, day):
     return rows.astype(dict.fromkeys(NUMERIC, "float64") | dict.fromkeys(CATEGORICAL, "object"))
 
 
-def labelled(partitions, rows, day):
+def labelled(partitions: Partitions, rows: pd.DataFrame, day: dt.date) -> pd.DataFrame:
     """``rows`` with the column ``target``, missing where a flight never arrived."""
     truth = partitions.read("outcomes", day)[[*FLIGHT, "arr_delay"]]
     joined = rows.merge(truth, on=FLIGHT, how="left", validate="one_to_one")
@@ -219,18 +223,19 @@ def labelled(partitions, rows, day):
     return joined
 
 
-def score(state, partitions, champion, day):
+def score(state: Path, partitions: Partitions, champion: Pipeline, day: dt.date) -> pd.DataFrame:
     rows = features(partitions, day)
     scored = rows[["flight", *FEATURES]].assign(prediction=predict(champion, rows))
     write_frame(state / "predictions" / f"{day}.parquet", scored)
     return scored
 
 
-def predict(pipeline, rows):
-    return pipeline.predict_proba(rows[FEATURES])[:, 1]
+def predict(pipeline: Pipeline, rows: pd.DataFrame) -> np.ndarray:
+    probabilities: np.ndarray = pipeline.predict_proba(rows[FEATURES])[:, 1]
+    return probabilities
 
 
-def measure(truth, predicted):
+def measure(truth: Any, predicted: Any) -> dict[str, float]:
     return {
         "auc": float(metrics.roc_auc_score(truth, predicted)),
         "log_loss": float(metrics.log_loss(truth, np.clip(predicted, 1e-7, 1 - 1e-7), labels=[0.0, 1.0])),
@@ -239,7 +244,7 @@ def measure(truth, predicted):
     }
 
 
-def measure_drift(reference, scored, report):
+def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame, report: Path) -> dict[str, float]:
     """Evidently's distances of the scored day from what the champion was fitted on, and its report as a page."""
     columns = [*FEATURES, "prediction"]
     columns = [name for name in columns if reference[name].notna().any() and scored[name].notna().any()]
@@ -258,14 +263,14 @@ def measure_drift(reference, scored, report):
     return {**distances, "share": sum(drifted) / len(drifted)}
 
 
-def measure_performance(state, partitions, day):
+def measure_performance(state: Path, partitions: Partitions, day: dt.date) -> dict[str, float]:
     """How the predictions that were made the night before turned out."""
     scored = labelled(partitions, pd.read_parquet(state / "predictions" / f"{day}.parquet"), day)
     known = scored[scored["target"].notna()]
     return measure(known["target"].to_numpy(), known["prediction"].to_numpy())
 
 
-def training_frame(partitions, day):
+def training_frame(partitions: Partitions, day: dt.date) -> pd.DataFrame:
     frames = []
     for each in (day - DAY * back for back in range(WINDOW_DAYS, 0, -1)):
         inputs = (("schedules", each), ("weather", each - DAY), ("outcomes", each - DAY), ("outcomes", each))
@@ -275,13 +280,13 @@ def training_frame(partitions, day):
     return pd.concat(frames, ignore_index=True)
 
 
-def split(frame):
+def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to fit on, and the newest days, which are held out."""
     newest = frame["day"].isin(sorted(frame["day"].unique())[-HOLDOUT_DAYS:])
     return frame[~newest], frame[newest]
 
 
-def fit(rows):
+def fit(rows: pd.DataFrame) -> Pipeline:
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, sparse_output=False)
     scaled = Pipeline([("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())])
     columns = ColumnTransformer([("categorical", one_hot, CATEGORICAL), ("numeric", scaled, NUMERIC)])
@@ -289,12 +294,12 @@ def fit(rows):
     return pipeline.fit(rows[FEATURES], rows["target"].to_numpy())
 
 
-def reference_sample(pipeline, rows):
+def reference_sample(pipeline: Pipeline, rows: pd.DataFrame) -> pd.DataFrame:
     sample = rows.sample(n=min(REFERENCE_ROWS, len(rows)), random_state=0).sort_index()
     return sample.assign(prediction=predict(pipeline, sample)).drop(columns="day")
 
 
-def log_candidate(pipeline, measured, holdout, day):
+def log_candidate(pipeline: Pipeline, measured: dict[str, float], holdout: pd.DataFrame, day: dt.date) -> tuple[str, str]:
     """One MLflow run with the candidate in skops' format; its id, and where the model lies."""
     example = holdout[FEATURES].head(3)
     with mlflow.start_run(run_name=f"{MODEL} as of {day}") as run:
@@ -313,7 +318,7 @@ def log_candidate(pipeline, measured, holdout, day):
     return run.info.run_id, info.model_uri
 
 
-def judge(candidate, champion):
+def judge(candidate: dict[str, float], champion: dict[str, float]) -> str:
     passes = (
         candidate["auc"] >= 0.55
         and candidate["log_loss"] <= 0.65
@@ -323,19 +328,19 @@ def judge(candidate, champion):
     return "blessed" if passes else "rejected"
 
 
-def promote(client, run_id, source, day):
+def promote(client: mlflow.MlflowClient, run_id: str, source: str, day: dt.date) -> ModelVersion:
     version = client.create_model_version(MODEL, source, run_id=run_id, tags={"as_of": str(day)})
     client.set_registered_model_alias(MODEL, "challenger", version.version)
     client.set_registered_model_alias(MODEL, "champion", version.version)
     return version
 
 
-def write_frame(path, frame):
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
 
 
-def write_text(path, text):
+def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 

@@ -57,7 +57,7 @@ def _flights_template(tmp_path_factory: pytest.TempPathFactory, _landed_template
         for name in catalog.dataset_names():
             for day in days(january(1), INGESTED_UNTIL):
                 ingestion.ingest(catalog.dataset(name), day, "live")
-    shutil.rmtree(home / "storage" / "raw")
+    _drop_what_no_test_reads(home)
     return home
 
 
@@ -72,11 +72,21 @@ def _trained_template(tmp_path_factory: pytest.TempPathFactory, _flights_templat
     return home
 
 
+def _drop_what_no_test_reads(home: Path) -> None:
+    """A copy's cost is its number of files: without these, each test is a quarter of a second faster."""
+    shutil.rmtree(home / "storage" / "raw")
+    shutil.rmtree(home / "storage" / "quarantine")  # no row of January is quarantined
+    for file in home.glob("landing/*/*.csv"):
+        if file.stem < str(SECOND_AS_OF):
+            file.unlink()
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path) -> Iterator[Path]:
     """Whatever a test does, it does not do it to the checkout's own state."""
     with at_home(tmp_path / "home") as home:
         yield home
+    shutil.rmtree(home, ignore_errors=True)  # pytest would keep three sessions of them, of gigabytes
 
 
 @pytest.fixture

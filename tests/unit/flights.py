@@ -152,6 +152,12 @@ def strict(model: ModelConfig) -> ModelConfig:
     return model.model_copy(update={"gate": Gate.model_validate({"criteria": criteria})})
 
 
+def brief(model: ModelConfig) -> ModelConfig:
+    """``model`` with a training of ten days: as good for most tests, in half the time."""
+    train = model.train.model_copy(update={"window_days": 10, "min_days": 8})
+    return model.model_copy(update={"train": train})
+
+
 def trained_as_of(model: ModelConfig, as_of: dt.date) -> training.Candidate:
     catalog = Catalog()
     return training.train(catalog, model, training.take_snapshot(catalog, model, as_of), "a test")[0]

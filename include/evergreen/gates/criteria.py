@@ -37,10 +37,14 @@ def judge_absolute(criterion: AbsoluteCriterion, candidate: dict[str, float]) ->
 
 
 def judge_against_champion(
-    criterion: ChampionCriterion, model: ModelConfig, candidate: dict[str, float], champion: dict[str, float] | None
+    criterion: ChampionCriterion,
+    model: ModelConfig,
+    candidate: dict[str, float],
+    champion: dict[str, float] | None,
+    why_none: str = "there is no champion yet",
 ) -> CriterionResult:
     if champion is None:
-        words = f"there is no champion that knew no more to compare {criterion.metric} with"
+        words = f"{why_none} to compare {criterion.metric} with"
         return CriterionResult(criterion.kind, criterion.metric, candidate.get(criterion.metric), None, "not_applicable", words)
     value, other = candidate.get(criterion.metric), champion.get(criterion.metric)
     if value is None or other is None or math.isnan(value) or math.isnan(other):

@@ -59,13 +59,15 @@ def decide(model: ModelConfig, candidate: Candidate) -> Decision:
         return found
     snapshot = find_snapshot(candidate.snapshot_digest)
     measured = _measure_again(model, snapshot, candidate.artifact_uri, candidate.artifact_digest)
-    others = (
-        _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest)
-        if champion and champion.as_of <= candidate.as_of  # a champion that knows more may have been fitted on this very holdout
-        else None
-    )
+    others, why_none = None, "there is no champion yet"
+    if champion and champion.as_of <= candidate.as_of:
+        others = _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest)
+    elif champion:  # it may have been fitted on this very holdout
+        why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
     results = [
-        judge_absolute(each, measured) if isinstance(each, AbsoluteCriterion) else judge_against_champion(each, model, measured, others)
+        judge_absolute(each, measured)
+        if isinstance(each, AbsoluteCriterion)
+        else judge_against_champion(each, model, measured, others, why_none)
         for each in model.gate.criteria
     ]
     verdict = verdict_of(results)

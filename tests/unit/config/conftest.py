@@ -13,7 +13,7 @@ description: Sales of a day.
 owner: shop
 source: {type: files, path: "${LANDING}/sales/{partition}.csv"}
 schedule: {cron: "0 0 * * *", start: 2024-01-01}
-knowledge: {hours_after_partition: 24}
+knowledge: {hours_after_partition: 0}
 columns:
   - {name: shop, type: string, description: Which shop}
   - {name: amount, type: number, description: "Amount, ${NOT_A_VARIABLE}"}

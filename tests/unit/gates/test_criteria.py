@@ -74,7 +74,8 @@ def test_the_comparison_is_told_with_both_figures(flight_delay: ModelConfig) -> 
 def test_without_a_champion_there_is_nothing_to_compare_with(flight_delay: ModelConfig) -> None:
     criterion = ChampionCriterion(kind="champion", metric="auc")
     result = judge_against_champion(criterion, flight_delay, {"auc": 0.6}, None)
-    assert (result.verdict, result.words) == ("not_applicable", "there is no champion yet to compare auc with")
+    assert (result.verdict, result.value, result.threshold) == ("not_applicable", 0.6, None)
+    assert result.words.startswith("there is no champion")
 
 
 def test_a_metric_that_neither_could_measure_is_not_evaluated(flight_delay: ModelConfig) -> None:

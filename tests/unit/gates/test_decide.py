@@ -17,7 +17,7 @@ from include.evergreen.database.tables import ledger as entries
 from include.evergreen.errors import DataError
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.registry import champions
-from tests.unit.flights import january, lenient, republish, rows_of, strict, trained_as_of
+from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of
 
 AS_OF = january(20)
 
@@ -26,7 +26,7 @@ def test_a_first_candidate_is_judged_by_the_absolute_criteria_alone(flights: Pat
     decision = gates.decide(air_time, trained_as_of(air_time, AS_OF))
     assert (decision.verdict, decision.champion_version, decision.as_of) == ("blessed", 0, AS_OF)
     assert [each["verdict"] for each in decision.criteria] == ["passed", "passed", "not_applicable"]
-    assert "there is no champion yet to compare mae with" in decision.words
+    assert "not_applicable: there is no champion" in decision.words
 
 
 def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(flights: Path, air_time: ModelConfig) -> None:
@@ -81,6 +81,12 @@ def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, a
     on_these_rows = decision.criteria[0]["threshold"]
     assert on_these_rows != pytest.approx(champion.metrics["mae"])  # which was measured on older days
     assert 5 < on_these_rows < 15
+
+
+def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(trained: Path, air_time: ModelConfig) -> None:
+    """It may have been fitted on the very rows of the holdout."""
+    decision = gates.decide(_against_champion(air_time, margin=0.0), trained_as_of(brief(air_time), january(14)))
+    assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
 
 
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(flights: Path, air_time: ModelConfig) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from include.evergreen.partitions import (
 from tests.unit.flights import january, rows_of, start_python
 
 pytestmark = pytest.mark.usefixtures("home")
+DAY = january(1)
 MORNING, NOON, EVENING = (dt.datetime(2013, 1, 2, hour, tzinfo=dt.UTC) for hour in (6, 12, 18))
 
 
@@ -113,14 +115,14 @@ def test_two_processes_that_publish_at_once_lose_no_version_and_make_none_twice(
     rows = rows_of(partition_versions)
     assert [row.version for row in rows] == list(range(1, len(rows) + 1))
     assert {row.digest for row in rows} == {f"{process}-{number}" for process in range(2) for number in range(15)} | {"the end"}
-    assert all(row.digest != following.digest for row, following in zip(rows, rows[1:], strict=False))
+    assert all(row.digest != following.digest for row, following in pairwise(rows))
 
 
 def _publish(
     digest: str,
     *,
     dataset: str = "weather",
-    partition: dt.date = january(1),
+    partition: dt.date = DAY,
     known: dt.datetime = MORNING,
     origin: str = "live",
     quarantine_digest: str = "q",

@@ -21,8 +21,8 @@ from include.evergreen.settings import Settings
 from tests.unit.flights import (
     FIRST_AS_OF,
     SECOND_AS_OF,
+    brief,
     january,
-    lenient,
     registered_as_of,
     rows_of,
     strict,
@@ -141,7 +141,7 @@ def test_promoting_again_changes_nothing(second: RegisteredVersion) -> None:
 
 
 def test_a_backfilled_candidate_never_replaces_a_newer_champion(trained: Path, air_time: ModelConfig) -> None:
-    old = registered_as_of(_short(air_time), BEFORE_ALL)
+    old = registered_as_of(brief(air_time), BEFORE_ALL)
     outcome = champions.promote(MODEL, old.version, actor="a backfill", reason="as of the past")
     assert not outcome.promoted
     assert outcome.words == (
@@ -153,12 +153,12 @@ def test_a_backfilled_candidate_never_replaces_a_newer_champion(trained: Path, a
 
 
 def test_nor_does_it_challenge_it(trained: Path, air_time: ModelConfig) -> None:
-    registered_as_of(_short(air_time), BEFORE_ALL)
+    registered_as_of(brief(air_time), BEFORE_ALL)
     assert champions.challenger(MODEL) is None
 
 
 def test_a_person_may_force_it_and_the_ledger_says_so(trained: Path, air_time: ModelConfig) -> None:
-    old = registered_as_of(_short(air_time), BEFORE_ALL)
+    old = registered_as_of(brief(air_time), BEFORE_ALL)
     assert champions.promote(MODEL, old.version, actor="a person", reason="the newer one is broken", force=True).promoted
     assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (2, 2)
     entry = _entries("promotion")[-1]
@@ -253,11 +253,6 @@ def _champion() -> RegisteredVersion:
     found = champions.champion(MODEL)
     assert found is not None
     return found
-
-
-def _short(model: ModelConfig) -> ModelConfig:
-    """``model`` with a training that is content with less than two weeks."""
-    return lenient(model.model_copy(update={"train": model.train.model_copy(update={"min_days": 8})}))
 
 
 def _entries(kind: str) -> list[dict[str, Any]]:

@@ -21,10 +21,20 @@ from include.evergreen.settings import Settings
 from include.evergreen.training import Candidate, find_candidate, take_snapshot, train
 from include.evergreen.training.candidate import recipe_digest, split_by_time
 from include.evergreen.training.pipeline import predict
-from tests.unit.flights import at_home, copy_home, january, rows_of, run_python
+from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
 
 pytestmark = pytest.mark.usefixtures("flights")
 AS_OF = january(18)
+
+
+@pytest.fixture
+def air_time(catalog: Catalog) -> ModelConfig:
+    return brief(catalog.model("air_time"))
+
+
+@pytest.fixture
+def flight_delay(catalog: Catalog) -> ModelConfig:
+    return brief(catalog.model("flight_delay"))
 
 
 def test_a_candidate_is_measured_on_the_newest_days_which_it_was_not_fitted_on(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -57,7 +67,7 @@ def test_its_mlflow_run_says_what_was_trained_on_what(catalog: Catalog, flight_d
     assert run.data.tags["evergreen.as_of"] == "2013-01-18"
 
 
-def test_a_training_that_was_killed_after_mlflow_had_it_continues_the_same_run(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_a_training_that_was_killed_after_mlflow_had_it_continues_the_same_run(catalog: Catalog) -> None:
     run_python(
         "import datetime as dt, os\n"
         "from include.evergreen import training\n"
@@ -72,7 +82,7 @@ def test_a_training_that_was_killed_after_mlflow_had_it_continues_the_same_run(c
     )
     assert len(_runs("air_time")) == 1
     assert rows_of(candidates) == []
-    candidate = _train(catalog, air_time)
+    candidate = _train(catalog, catalog.model("air_time"))
     assert [run.info.run_id for run in _runs("air_time")] == [candidate.mlflow_run_id]
     assert len(rows_of(candidates)) == 1
     mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)

@@ -1,0 +1,70 @@
+"""Parses one DAG file as the DAG processor and the task runner do, in this process, and prints what it took as JSON.
+
+    python -m benchmarks.parse_once DAG_FILE
+
+``dags_alone_s`` is a second parse, with all modules imported and no YAML read yet: it hides nothing behind the imports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    file = Path(sys.argv[1])
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"  # as both set it, before any import
+    started = time.perf_counter()
+    import structlog
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.dag_processing.processor import _serialize_dags
+
+    imported = time.perf_counter()
+
+    def parse() -> Any:
+        return BundleDagBag(dag_folder=file, bundle_path=file.parent, bundle_name="dags-folder", safe_mode=False, load_op_links=False)
+
+    bag = parse()
+    parsed = time.perf_counter()
+    serialized, errors = _serialize_dags(bag, structlog.get_logger())
+    ended = time.perf_counter()
+    peak = _peak_mb()
+    measured = {
+        "import_airflow_s": imported - started,
+        "parse_s": parsed - imported,
+        "serialize_s": ended - parsed,
+        "dags_alone_s": _seconds_without_imports(parse),
+        "peak_mb": peak,
+        "errors": {**bag.import_errors, **errors},
+        "dags": {each.dag_id: _digest(each.data) for each in sorted(serialized, key=lambda dag: dag.dag_id)},
+    }
+    print(json.dumps(measured))
+
+
+def _seconds_without_imports(parse: Any) -> float:
+    from include.evergreen.config import catalog
+
+    for cached in (catalog._parsed_dataset, catalog._parsed_model):
+        cached.cache_clear()
+    started = time.perf_counter()
+    parse()
+    return time.perf_counter() - started
+
+
+def _digest(dag: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dag, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _peak_mb() -> float:
+    """Of this process since it began. (``ru_maxrss`` would begin with what the parent held when it forked.)"""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()
