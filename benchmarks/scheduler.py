@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.evergreen.errors import EvergreenError
+from include.evergreen.errors import EvergreenError, TransientError
 from include.evergreen.gates.decide import Decision, all_decisions
 from include.evergreen.monitoring import observations_of
 from include.evergreen.partitions import current_partition
@@ -27,6 +27,7 @@ FIRST_PORT = 8200
 PORTS = 600  # spread by process id, so that two benchmarks at once do not reach for the same one
 TIMEOUT_SECONDS = 240
 POLL_SECONDS = 0.1
+TRIGGER_ATTEMPTS = 5
 SETTLE_SECONDS = 0.5
 SETTLED_AFTER_LOOKS = 4  # an asset event may be a scheduler loop away from the run that it makes
 
@@ -86,10 +87,10 @@ def run_night(airflow: EmbeddedAirflow, night: dt.date) -> Night:
     api.dag_ids()  # log in before the clock starts
     waiter = _Waiter(airflow)
     for dataset, day in ingested_in(night):
-        api.trigger(f"{dataset}.ingest", partition_key=str(day))
+        _trigger(api, f"{dataset}.ingest", day)
     # Our own database is asked, and not Airflow's API: answering would take processor time from what is measured.
     waiter.until("ingestion", lambda: all(current_partition(*each) for each in ingested_in(night)))
-    api.trigger(f"{MODEL}.train", partition_key=str(night))
+    _trigger(api, f"{MODEL}.train", night)
     waiter.until("monitoring", lambda: _is_observed("drift.share", night) and _is_observed("performance.auc", yesterday))
     waiter.until("training", lambda: decided(night) is not None)
     waiter.until_settled()
@@ -122,6 +123,18 @@ def anatomy(nights: Sequence[Night]) -> dict[str, Any]:
             for name in sorted({task.name for task in tasks})
         },
     }
+
+
+def _trigger(api: AirflowApi, dag_id: str, day: dt.date) -> None:
+    """Start a run under a name of its own. Airflow's SQLite is locked now and then, and its API answers that with 500."""
+    for attempts_left in reversed(range(TRIGGER_ATTEMPTS)):
+        try:
+            api.trigger(dag_id, partition_key=str(day), run_id=f"night__{day}")
+            return
+        except TransientError:
+            if not attempts_left:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 class _Waiter:

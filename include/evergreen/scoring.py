@@ -72,7 +72,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     shadow = champions.challenger_for(model.name, partition)
     input_digest = _input_digest(catalog, model, partition, serving, shadow)
     standing = find_predictions(model.name, partition)
-    if standing and standing.input_digest == input_digest:
+    if standing and standing.input_digest == input_digest and storage.exists(standing.path):
         words = f"version {standing.version} has scored the same {standing.rows} rows already"
         record_stage(model.name, "score", partition, "done", {"words": words})
         return Outcome("unchanged", words, _facts(standing))

@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.evergreen import PROJECT_ROOT
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Places, each of them overridable by one environment variable."""
+    """Places, each of them overridable by one environment variable; an empty one counts as unset."""
 
     home: Path
     database_url: str
@@ -20,13 +22,13 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        home = Path(os.environ["EVERGREEN_HOME"]).absolute()
+        home = Path(os.environ.get("EVERGREEN_HOME") or PROJECT_ROOT / "var").absolute()
         tracking = os.environ.get("MLFLOW_TRACKING_URI")
         return cls(
             home=home,
-            database_url=os.environ.get("EVERGREEN_DATABASE_URL", f"sqlite:///{home}/evergreen.db"),
-            storage=os.environ.get("EVERGREEN_STORAGE", str(home / "storage")),
+            database_url=os.environ.get("EVERGREEN_DATABASE_URL") or f"sqlite:///{home}/evergreen.db",
+            storage=os.environ.get("EVERGREEN_STORAGE") or str(home / "storage"),
             mlflow_tracking_uri=tracking or f"sqlite:///{home}/mlflow.db",
             mlflow_artifacts=None if tracking else (home / "mlartifacts").as_uri(),
-            mlflow_ui_url=os.environ.get("EVERGREEN_MLFLOW_UI_URL"),
+            mlflow_ui_url=os.environ.get("EVERGREEN_MLFLOW_UI_URL") or None,
         )

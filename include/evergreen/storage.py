@@ -67,6 +67,15 @@ def read_bytes(path: str) -> bytes:
         raise TransientError(f"{whole} could not be read: {error}") from error
 
 
+def exists(path: str) -> bool:
+    """Whether the file is there. Raises `TransientError` when the storage does not answer."""
+    filesystem, whole = _locate(path)
+    try:
+        return bool(filesystem.exists(whole))
+    except OSError as error:
+        raise TransientError(f"{whole} could not be looked for: {error}") from error
+
+
 def _locate(path: str) -> tuple[AbstractFileSystem, str]:
     import fsspec
 

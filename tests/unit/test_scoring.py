@@ -178,6 +178,15 @@ def test_a_scoring_that_was_killed_before_it_was_recorded_is_done_again(
     assert _score(catalog, air_time).status == "done"
 
 
+def test_predictions_that_the_storage_lost_are_made_again(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
+    _score(catalog, air_time)
+    first = _predictions("air_time")
+    (trained / "storage" / first.path).unlink()
+    assert _score(catalog, air_time).status == "done"
+    assert _predictions("air_time") == first
+    assert len(first.frame()) == first.rows
+
+
 def test_a_day_without_rows_is_scored_and_has_no_predictions(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     republish("schedules", DAY, lambda frame: frame.head(0))
     assert _score(catalog, air_time).words == "0 rows scored by version 1"

@@ -79,6 +79,12 @@ def test_a_file_that_is_gone_is_named_with_what_to_do(root: Path) -> None:
         storage.read_frame(PATH)
 
 
+def test_a_file_can_be_looked_for(root: Path) -> None:
+    assert not storage.exists("a")
+    storage.write_bytes("a", b"")
+    assert storage.exists("a")
+
+
 def test_a_storage_that_nothing_can_open_is_the_settings_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_STORAGE", "s4://bucket")
     with pytest.raises(ConfigError, match="EVERGREEN_STORAGE is 's4://bucket'"):

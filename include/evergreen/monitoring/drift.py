@@ -38,7 +38,7 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
     """Compare ``current`` with ``reference``: the declared features and ``prediction``."""
     from evidently import DataDefinition, Dataset, Report
 
-    columns = [feature.name for feature in model.features] + [PREDICTION]
+    columns = [PREDICTION, *(feature.name for feature in model.features)]  # what people look for first stands first
     usable = [name for name in columns if reference[name].notna().any() and current[name].notna().any()]
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and feature.name in usable]
     numeric = [name for name in usable if name not in categorical]

@@ -61,7 +61,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         metric = "prediction_drift.score" if name == PREDICTION else f"drift.{name}"
         figures.append((metric, score, sum(each.rows for each in window)))
     path = f"reports/{model.name}/{partition}/{input_digest[:16]}.html"
-    storage.write_bytes(path, drift.html.encode())
+    storage.write_bytes(path, _with_heading(drift.html, scored, sum(each.rows for each in window)).encode())
     _record(model, scored, origin, figures, path, input_digest)
     words = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
@@ -80,6 +80,13 @@ def find_report(model: str, partition: dt.date) -> str | None:
 
 
 Figure = tuple[str, float, int]
+
+
+def _with_heading(html: str, scored: PredictionSet, rows: int) -> str:
+    """Evidently's page says neither whose it is nor of when."""
+    words = f"{scored.model}: {rows} rows up to {scored.partition}, against what version {scored.version} was trained on"
+    heading = f'<title>{words}</title><h1 style="font: 500 22px system-ui, sans-serif; margin: 16px 24px">{words}</h1>'
+    return html.replace("<body>", f"<body>{heading}", 1)
 
 
 def _window(model: ModelConfig, scored: PredictionSet) -> list[PredictionSet]:

@@ -62,17 +62,17 @@ def test_the_days_own_schedule_does_change_features(catalog: Catalog, model: Mod
 
 
 def test_no_training_run_knows_what_came_later(catalog: Catalog, model: ModelConfig) -> None:
-    before = take_snapshot(catalog, model, DAY)
+    before = take_snapshot(catalog, model, DAY, window_days=14)
     _tamper_with_all_that_was_unknown_on(catalog, DAY)
-    after = take_snapshot(catalog, model, DAY)
+    after = take_snapshot(catalog, model, DAY, window_days=14)
     assert after.digest == before.digest
     _assert_same_to_the_last_bit(before.frame(), after.frame())
 
 
 def test_the_newest_truth_reaches_the_target_of_its_own_day_and_no_feature(catalog: Catalog, model: ModelConfig) -> None:
-    before = take_snapshot(catalog, model, DAY).frame()
+    before = take_snapshot(catalog, model, DAY, window_days=14).frame()
     republish("outcomes", YESTERDAY, _turned_around)
-    after = take_snapshot(catalog, model, DAY).frame()
+    after = take_snapshot(catalog, model, DAY, window_days=14).frame()
     _assert_same_to_the_last_bit(before.drop(columns=TARGET), after.drop(columns=TARGET))
     changed = before[TARGET] != after[TARGET]
     assert changed.any()
@@ -80,9 +80,9 @@ def test_the_newest_truth_reaches_the_target_of_its_own_day_and_no_feature(catal
 
 
 def test_older_truth_does_change_a_training_run(catalog: Catalog, model: ModelConfig) -> None:
-    before = take_snapshot(catalog, model, DAY)
+    before = take_snapshot(catalog, model, DAY, window_days=14)
     republish("outcomes", january(15), _tampered)
-    assert take_snapshot(catalog, model, DAY).digest != before.digest
+    assert take_snapshot(catalog, model, DAY, window_days=14).digest != before.digest
 
 
 def test_training_and_scoring_give_the_same_features_for_the_same_rows(catalog: Catalog, model: ModelConfig) -> None:
