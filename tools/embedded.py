@@ -176,7 +176,12 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
             "task_instance_heartbeat_timeout": 90,
             "enable_health_check": False,
         },
-        "dag_processor": {"min_file_process_interval": 120, "refresh_interval": 120, "print_stats_interval": 0},
+        "dag_processor": {
+            "min_file_process_interval": 120,
+            "refresh_interval": 120,
+            "print_stats_interval": 0,
+            "dag_file_processor_timeout": 300,  # a thousand models take 30-40 s to parse and store; 50 is the default
+        },
     }
     environment = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": str(value) for section, keys in values.items() for key, value in keys.items()

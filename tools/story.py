@@ -16,7 +16,7 @@ from croniter import croniter
 
 from include.evergreen.clock import days, moment
 from include.evergreen.config import Catalog
-from include.evergreen.errors import EvergreenError
+from include.evergreen.errors import EvergreenError, TransientError
 from include.evergreen.partitions import current_partition, current_partitions
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring import find_predictions
@@ -184,8 +184,15 @@ class Story:
 
     def _trigger(self, dag_id: str, run_id: str, *, partition_key: str | None = None, conf: dict[str, str] | None = None) -> None:
         """Start a run under a name of its own, unless an earlier try has started it."""
-        if run_id not in {run["dag_run_id"] for run in self.api.runs(dag_id, run_id_pattern=run_id)}:
-            self.api.trigger(dag_id, partition_key=partition_key, conf=conf, run_id=run_id)
+        for last_try in (False, False, True):
+            if run_id in {run["dag_run_id"] for run in self.api.runs(dag_id, run_id_pattern=run_id)}:
+                return
+            try:
+                self.api.trigger(dag_id, partition_key=partition_key, conf=conf, run_id=run_id)
+            except TransientError:  # on SQLite the API server may find the database locked
+                if last_try:
+                    raise
+                self._pause()
 
     def _pause(self) -> None:
         if dead := self.dead_component():

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 SWITCH = "EVERGREEN_PRELOAD"
 MODULES = (
+    "airflow.sdk.definitions.retry_policy",
+    "airflow.providers.standard.operators.trigger_dagrun",
     "pandas",
     "pyarrow.parquet",
     "pyarrow.compute",

@@ -99,9 +99,9 @@ def ten_days(running):
     return running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium, as Debian packages it."""
+    """Headless Chromium, as Debian packages it. Not for the whole session: Playwright's event loop would stay in the way."""
     sync_api = pytest.importorskip("playwright.sync_api")
     if not Path(CHROMIUM).exists():
         pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium")

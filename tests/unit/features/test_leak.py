@@ -48,6 +48,14 @@ def test_a_correction_of_the_past_that_came_later_reaches_no_feature(catalog: Ca
     _assert_same_to_the_last_bit(before, _features(catalog, model))
 
 
+def test_a_model_that_asks_for_the_days_own_outcomes_does_not_get_them(catalog: Catalog, model: ModelConfig) -> None:
+    inputs = tuple(each.model_copy(update={"lag_days": 0}) for each in model.inputs)
+    greedy = model.model_copy(update={"inputs": inputs})
+    before = _features(catalog, greedy)
+    _tamper_with_all_that_was_unknown_on(catalog, DAY)
+    _assert_same_to_the_last_bit(before, _features(catalog, greedy))
+
+
 @pytest.mark.parametrize("dataset", ["outcomes", "weather"])
 def test_what_was_known_of_yesterday_does_change_features(catalog: Catalog, model: ModelConfig, dataset: str) -> None:
     before = _features(catalog, model)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from include.evergreen.gates.decide import all_decisions
 from include.evergreen.registry import champions
 from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of
 
+MODULE = importlib.import_module("include.evergreen.gates.decide")  # the package's attribute is the function
 AS_OF = january(20)
 
 
@@ -130,6 +132,17 @@ def test_a_gate_that_was_killed_before_its_ledger_entry_has_decided_nothing(
     assert rows_of(decisions) == []
     assert gates.decide(air_time, candidate).verdict == "blessed"
     assert len(_entries("decision")) == 1
+
+
+def test_two_gates_that_judge_at_once_record_one_decision(flights: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second has looked for a decision before the first recorded its own."""
+    candidate = trained_as_of(air_time, AS_OF)
+    first = gates.decide(air_time, candidate)
+    found = iter([None])
+    look = MODULE._find
+    monkeypatch.setattr(MODULE, "_find", lambda *asked: next(found, look(*asked)))
+    assert gates.decide(strict(air_time), candidate) == first
+    assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
 
 
 def test_a_decision_that_nobody_took_is_not_found(home: Path) -> None:
