@@ -12,13 +12,14 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import prediction_sets
 from include.evergreen.database.upsert import upsert
+from include.evergreen.errors import ConfigError
 from include.evergreen.features.build import feature_frame, features_source
 from include.evergreen.features.reader import MAX_WINDOW_DAYS, PartitionCache
 from include.evergreen.partitions import current_partition
 from include.evergreen.partitions.digest import document_digest, frame_digest
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.stages import Stage, record_stage
-from include.evergreen.training.candidate import one_thread
+from include.evergreen.training.candidate import one_thread, signature_digest
 from include.evergreen.training.pipeline import predict
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
         words = f"no champion with an as_of up to {partition}: train and promote one first"
         record_stage(model.name, "score", partition, "skipped", {"words": words})
         return Outcome("skipped", words, {})
+    _refuse_other_features(model, serving)
     shadow = champions.challenger_for(model.name, partition)
+    if shadow and shadow.signature_digest != signature_digest(model):
+        shadow = None
     input_digest = _input_digest(catalog, model, partition, serving, shadow)
     standing = find_predictions(model.name, partition)
     if standing and standing.input_digest == input_digest and storage.exists(standing.path):
@@ -113,6 +117,14 @@ def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: l
     words = f"waiting for {', '.join(missing)}"
     record_stage(model.name, stage, partition, "waiting", {"words": words, "waiting_for": missing})
     return Outcome("waiting", words, {"waiting_for": missing})
+
+
+def _refuse_other_features(model: ModelConfig, serving: champions.RegisteredVersion) -> None:
+    if serving.signature_digest != signature_digest(model):
+        raise ConfigError(
+            f"{model.name}: version {serving.version} was trained on other features, or another target, than model.yaml declares now; "
+            f"it cannot score with these. Train and promote a version with the new ones, or take the change back."
+        )
 
 
 def _predict(

@@ -11,7 +11,7 @@ from include.evergreen import clock, ingestion, scoring
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import writing
 from include.evergreen.database.tables import prediction_sets
-from include.evergreen.errors import DataError
+from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.gates.decide import all_decisions
@@ -42,6 +42,14 @@ def test_every_row_of_the_day_is_scored_by_the_champion(trained: Path, catalog: 
     assert frame[["carrier", "flight", "origin"]].equals(rows[["carrier", "flight", "origin"]])
     assert frame[features.columns].equals(features)
     assert _stage(name) == ("done", outcome.words)
+
+
+def test_a_champion_with_other_features_is_refused_and_says_what_to_do(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
+    renamed = air_time.features[0].model_copy(update={"name": "miles"})
+    changed = air_time.model_copy(update={"features": (renamed, *air_time.features[1:])})
+    with pytest.raises(ConfigError, match="version 1 was trained on other features.*Train and promote a version with the new ones"):
+        _score(catalog, changed)
+    assert rows_of(prediction_sets) == []
 
 
 def test_a_probability_is_one_and_minutes_are_minutes(trained: Path, catalog: Catalog) -> None:

@@ -131,11 +131,12 @@ decisions = sa.Table(
     _key("model"),
     sa.Column("run_key", sa.String(64), sa.ForeignKey("candidates.run_key"), nullable=False),
     sa.Column("champion_version", sa.Integer, nullable=False),  # 0: there was none
+    _key("gate_digest", 64),  # of the criteria: others are another question
     sa.Column("as_of", sa.Date, nullable=False),
     _key("verdict", 15),
     _json("criteria"),
     _moment("recorded_at"),
-    sa.UniqueConstraint("run_key", "champion_version"),
+    sa.UniqueConstraint("run_key", "champion_version", "gate_digest"),
 )
 
 # A registered model version: MLflow's number, and ours.

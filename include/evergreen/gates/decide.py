@@ -7,17 +7,15 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from include.evergreen import clock, ledger
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import AbsoluteCriterion
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import decisions
 from include.evergreen.database.upsert import insert_once
-from include.evergreen.errors import DataError
 from include.evergreen.features.build import TARGET
 from include.evergreen.gates.criteria import CriterionResult, judge_absolute, judge_against_champion
+from include.evergreen.partitions.digest import document_digest
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.training import Candidate, Snapshot, find_snapshot
 from include.evergreen.training.candidate import one_thread, split_by_time
@@ -35,6 +33,7 @@ class Decision:
     model: str
     run_key: str
     champion_version: int
+    gate_digest: str
     as_of: dt.date
     verdict: str
     criteria: list[dict[str, Any]]
@@ -53,14 +52,20 @@ def decide(model: ModelConfig, candidate: Candidate) -> Decision:
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
         return _blessing_of(candidate.run_key)
-    champion_version = champion.version if champion else 0
-    if found := _find(candidate.run_key, champion_version):
+    key = {
+        "run_key": candidate.run_key,
+        "champion_version": champion.version if champion else 0,
+        "gate_digest": document_digest(model.gate.model_dump(mode="json")),
+    }
+    if found := _find(key):
         log.info("%s as of %s: already decided: %s", model.name, candidate.as_of, found.verdict)
         return found
     snapshot = find_snapshot(candidate.snapshot_digest)
     measured = _measure_again(model, snapshot, candidate.artifact_uri, candidate.artifact_digest)
     others, why_none = None, "there is no champion yet"
-    if champion and champion.as_of <= candidate.as_of:
+    if champion and champion.signature_digest != candidate.signature_digest:
+        why_none = f"there is no champion with these features (version {champion.version} has others)"
+    elif champion and champion.as_of <= candidate.as_of:
         others = _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest)
     elif champion:  # it may have been fitted on this very holdout
         why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
@@ -72,13 +77,13 @@ def decide(model: ModelConfig, candidate: Candidate) -> Decision:
     ]
     verdict = verdict_of(results)
     with writing() as connection:
-        key = {"run_key": candidate.run_key, "champion_version": champion_version}
         criteria = [asdict(each) for each in results]
         values = {"model": model.name, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria, "recorded_at": clock.now()}
         if insert_once(connection, decisions, key, values):
             body = {**key, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria}
             ledger.append(connection, kind="decision", model=model.name, body=body)
-    decision = find_decision(candidate.run_key, champion_version)
+    decision = _find(key)
+    assert decision is not None
     for each in results:
         log.info("%s as of %s: %s: %s", model.name, candidate.as_of, each.verdict, each.words)
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
@@ -91,12 +96,6 @@ def verdict_of(results: list[CriterionResult]) -> str:
     if "failed" in verdicts:
         return "rejected"
     return "not_evaluated" if "not_evaluated" in verdicts else "blessed"
-
-
-def find_decision(run_key: str, champion_version: int) -> Decision:
-    if found := _find(run_key, champion_version):
-        return found
-    raise DataError(f"No decision on run key {run_key!r} against version {champion_version} is recorded. Run the gate first.")
 
 
 def latest_decision(model: str) -> Decision | None:
@@ -126,8 +125,7 @@ def _blessing_of(run_key: str) -> Decision:
         return Decision(**connection.execute(blessed.order_by(decisions.c.id.desc()).limit(1)).one()._mapping)
 
 
-def _find(run_key: str, champion_version: int) -> Decision | None:
-    condition = sa.and_(decisions.c.run_key == run_key, decisions.c.champion_version == champion_version)
+def _find(key: dict[str, Any]) -> Decision | None:
     with reading() as connection:
-        row = connection.execute(decisions.select().where(condition)).first()
+        row = connection.execute(decisions.select().filter_by(**key)).first()
     return Decision(**row._mapping) if row else None

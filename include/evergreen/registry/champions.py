@@ -32,6 +32,7 @@ class RegisteredVersion:
     as_of: dt.date
     artifact_uri: str
     artifact_digest: str
+    signature_digest: str
     reference_path: str
     mlflow_run_id: str
     metrics: dict[str, float]
@@ -191,7 +192,8 @@ def _current(connection: sa.Connection, model: str, *conditions: Any) -> Registe
 
 
 def _versions() -> sa.Select[Any]:
-    return sa.select(model_versions, candidates.c.artifact_uri, candidates.c.artifact_digest, candidates.c.reference_path,
+    return sa.select(model_versions, candidates.c.artifact_uri, candidates.c.artifact_digest,
+        candidates.c.signature_digest, candidates.c.reference_path,
                      candidates.c.mlflow_run_id, candidates.c.metrics).join(candidates)  # fmt: skip
 
 

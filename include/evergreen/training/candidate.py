@@ -102,7 +102,7 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
         as_of=snapshot.as_of,
         snapshot_digest=snapshot.digest,
         recipe_digest=recipe,
-        signature_digest=document_digest([feature.model_dump() for feature in model.features] + [model.target.model_dump()]),
+        signature_digest=signature_digest(model),
         mlflow_run_id=logged.run_id,
         artifact_uri=logged.artifact_uri,
         artifact_digest=logged.artifact_digest,
@@ -135,6 +135,12 @@ def recipe_digest(catalog: Catalog, model: ModelConfig) -> str:
     declared = model.model_dump(mode="json", include={"task", "rows", "inputs", "target", "features", "train"})
     declared["train"] = {name: value for name, value in declared["train"].items() if name != "schedule"}
     return document_digest({"declared": declared, "features.py": features_source(catalog, model)})
+
+
+def signature_digest(model: ModelConfig) -> str:
+    """What a fitted model takes and gives: the features' names and kinds, and the target."""
+    features = [(feature.name, feature.kind) for feature in model.features]
+    return document_digest({"features": features, "target": model.target.model_dump()})
 
 
 def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:

@@ -141,14 +141,25 @@ def test_two_gates_that_judge_at_once_record_one_decision(flights: Path, air_tim
     found = iter([None])
     look = MODULE._find
     monkeypatch.setattr(MODULE, "_find", lambda *asked: next(found, look(*asked)))
-    assert gates.decide(strict(air_time), candidate) == first
+    assert gates.decide(air_time, candidate) == first
     assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
 
 
 def test_a_decision_that_nobody_took_is_not_found(home: Path) -> None:
     assert gates.latest_decision("air_time") is None
-    with pytest.raises(DataError, match="No decision on run key 'abc' against version 3 is recorded. Run the gate first"):
-        gates.find_decision("abc", 3)
+
+
+def test_other_criteria_are_another_question(flights: Path, air_time: ModelConfig) -> None:
+    candidate = trained_as_of(air_time, AS_OF)
+    assert [gates.decide(each(air_time), candidate).verdict for each in (lenient, strict)] == ["blessed", "rejected"]
+
+
+def test_a_champion_with_other_features_is_no_measure(trained: Path, air_time: ModelConfig) -> None:
+    """It could not even be asked: the candidate's rows lack what it was fitted on."""
+    candidate = dataclasses.replace(trained_as_of(air_time, AS_OF), signature_digest="of other features")
+    decision = gates.decide(_against_champion(air_time, margin=0.0), candidate)
+    assert decision.criteria[0]["verdict"] == "not_applicable"
+    assert "no champion with these features (version 1 has others)" in decision.words
 
 
 def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:

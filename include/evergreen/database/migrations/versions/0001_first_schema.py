@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=60), nullable=False),
         sa.Column("run_key", sa.String(length=64), nullable=False),
         sa.Column("champion_version", sa.Integer(), nullable=False),
+        sa.Column("gate_digest", sa.String(length=64), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False),
         sa.Column("verdict", sa.String(length=15), nullable=False),
         sa.Column("criteria", sa.JSON(), nullable=False),
@@ -184,7 +185,7 @@ def upgrade() -> None:
             ["candidates.run_key"],
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
-        sa.UniqueConstraint("run_key", "champion_version", name=op.f("uq_decisions_run_key")),
+        sa.UniqueConstraint("run_key", "champion_version", "gate_digest", name=op.f("uq_decisions_run_key")),
     )
     op.create_table(
         "model_versions",
