@@ -28,6 +28,7 @@ from tools.story import Story
 from tools.summary import print_summary
 
 MLFLOW_PORT = 5000
+PLAIN_WIDTH = 120  # of the summary where there is no terminal to ask
 INTERRUPTED = 130
 
 
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    console = Console(stderr=False)
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
         with _only_one(Settings.from_environment().home):
             _run(console, once=options.once, port=options.port)

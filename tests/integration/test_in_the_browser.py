@@ -59,13 +59,19 @@ def test_a_backfill_from_the_form_cascades_to_monitoring_for_just_these_days(pag
     before = {run["dag_run_id"] for run in ten_days.api.runs("flight_delay.monitor")}
     form = open_form(page, "outcomes.ingest")
     form.get_by_text("Backfill", exact=True).click()
-    for day in ("2013/01/04", "2013/01/06"):
+    for day, shown in (("2013/01/04", "Jan 04, 2013"), ("2013/01/06", "Jan 06, 2013")):
         form.get_by_text("Select date and time").first.click()
-        page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").fill(day)
-        page.keyboard.press("Enter")
+        field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
+        field.fill(day)
+        field.press("Enter")
+        form.get_by_text(shown).wait_for()
         page.keyboard.press("Escape")
+        field.wait_for(state="hidden")
     form.get_by_text("All Runs", exact=True).click()
-    form.get_by_role("button", name="Run Backfill").click()
+    form.get_by_text("3 runs will be triggered").wait_for()
+    with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith("/backfills")) as started:
+        form.get_by_role("button", name="Run Backfill").click()
+    assert started.value.status == 200
 
     def new_keys():
         return sorted(run["partition_key"] for run in ten_days.api.runs("flight_delay.monitor") if run["dag_run_id"] not in before)
