@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import os
 import sys
@@ -24,6 +25,7 @@ exit codes: 0 done; 1 problems were found (check, verify-ledger); 2 a file, sett
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the verb that ``arguments`` (by default the command line's) name; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.unraisablehook = _press_ctrl_c_again
     try:
         return _run(given)
     except EvergreenError as error:
@@ -37,6 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end
         return READER_LEFT
+
+
+def _press_ctrl_c_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """A Ctrl-C that falls into a destructor is printed by Python and then lost: hand it to the main thread once more."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _thread.interrupt_main()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def parser() -> argparse.ArgumentParser:

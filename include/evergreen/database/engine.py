@@ -15,6 +15,7 @@ from include.evergreen.errors import ConfigError, TransientError
 from include.evergreen.settings import Settings
 
 SQLITE_BUSY_TIMEOUT_MS = 30_000
+WRITE_LOCK = 20_130_209  # any number, the same in every process of ours
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -27,13 +28,15 @@ def reading() -> Iterator[sa.Connection]:
 
 @contextmanager
 def writing() -> Iterator[sa.Connection]:
-    """One transaction, all or nothing. On SQLite it holds the write lock from its first statement.
+    """One transaction, all or nothing, and one at a time: what it reads nobody changes before it has written.
 
     Raises `TransientError` when the database does not answer or stays locked.
     """
     with _connection() as connection:
         writer = connection.execution_options(evergreen_writes=True)
         with writer.begin():
+            if writer.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
+                writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
             yield writer
 
 
