@@ -29,6 +29,8 @@ def check_catalog(catalog: Catalog) -> list[str]:
             problems += describe(catalog.dataset_path(name), list(_of_dataset(datasets[name])))
         except ConfigError as error:
             problems += str(error).splitlines()
+    for dataset in datasets.values():
+        problems += describe(catalog.dataset_path(dataset.name), list(_reference_problems(dataset, known, datasets)))
     for name in catalog.model_names():
         try:
             problems += describe(catalog.model_path(name), list(_of_model(catalog.model(name), known, datasets)))
@@ -53,9 +55,28 @@ def _undeclared_folders(catalog: Catalog) -> list[str]:
 def _of_dataset(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
     columns = [column.name for column in dataset.columns]
     for index, expectation in enumerate(dataset.expectations):
-        column = expectation.arguments.get("column")
-        if column is not None and column not in columns:
-            yield ("expectations", index, "arguments", "column"), _unknown("column", column, columns)
+        for key in ("column", "column_A", "column_B", "column_list"):
+            named = expectation.arguments.get(key)
+            for column in named if isinstance(named, list) else [named]:
+                if column is not None and column not in columns:
+                    yield ("expectations", index, "arguments", key), _unknown("column", column, columns)
+
+
+def _reference_problems(dataset: DatasetConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    """A reference to what is not there would never be evaluated, and nobody would see it fail."""
+    types = {column.name: column.type for column in dataset.columns}
+    for index, reference in enumerate(dataset.references):
+        if reference.dataset not in known:
+            yield ("references", index, "dataset"), _unknown("dataset", reference.dataset, known)
+        elif reference.dataset in datasets:  # else its own file is wrong, and says so
+            there = {column.name: column.type for column in datasets[reference.dataset].columns}
+            key = "to" if reference.to else "columns"
+            for column, other in zip(reference.columns, reference.to or reference.columns, strict=True):
+                if other not in there:
+                    yield ("references", index, key), _unknown(f"column of {reference.dataset}", other, list(there))
+                elif types[column] != there[other]:
+                    text = f"{column} is a {types[column]} and {other} of {reference.dataset} a {there[other]}; both must be of one type"
+                    yield ("references", index, key), text
 
 
 def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
@@ -67,6 +88,7 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             text = f"{each.lag_days} is too few: {each.dataset} is known {hours:g} hours after its day begins; use at least {needed}"
             yield ("inputs", index, "lag_days"), text
     yield from _target_problems(model, known, datasets)
+    yield from _personal_problems(model, datasets)
     if not _is_import_path(model.train.estimator):
         text = f"{model.train.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
         yield ("train", "estimator"), text
@@ -88,6 +110,19 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
         columns = [column.name for column in datasets[target.dataset].columns]
         if target.column not in columns:
             yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, columns)
+
+
+def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    """A feature that bears the name of a personal column is taken to carry its values."""
+    sources = {each.dataset for each in model.inputs} & datasets.keys()
+    for index, feature in enumerate(model.features):
+        found = sorted(name for name in sources if feature.name in datasets[name].personal_columns)
+        if found and not feature.personal:
+            text = (
+                f"{feature.name!r} is a personal column of {found[0]}; set personal: true, so that no report shows its values, "
+                f"or leave the feature out"
+            )
+            yield ("features", index, "name"), text
 
 
 def _features_problems(catalog: Catalog, name: str) -> list[str]:

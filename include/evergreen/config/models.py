@@ -9,41 +9,12 @@ import datetime as dt
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z][a-z0-9_]{0,59}$",
-        description="Lower-case letters, digits and underscores; starts with a letter.",
-    ),
-]
-ExpandedPath = Annotated[
-    str,
-    Field(
-        description="A path or URL. `${NAME}` is replaced by the environment variable NAME.",
-        json_schema_extra={"expands": True},
-    ),
-]
-
+from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
+from include.evergreen.config.sources import Source
 
 LONGEST_WINDOW_DAYS = 3660  # ten years: a slip must not leave the calendar
-
-
-class Strict(BaseModel):
-    """Base of every config class: frozen; unknown keys, infinities and NaN are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _problem(key: str, text: str) -> PydanticCustomError:
-    """A problem that a check of several keys lays at one of them, so that the loader can name its line."""
-    return PydanticCustomError("at_key", "{text}", {"text": text, "key": key})
-
-
-def _repeated(names: list[str]) -> str:
-    return ", ".join(sorted({name for name in names if names.count(name) > 1}))
 
 
 # --- shared ---------------------------------------------------------------------------------------------------------
@@ -82,54 +53,154 @@ class PartitionSchedule(Strict):
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> PartitionSchedule:
         if self.end is not None and self.end < self.start:
-            raise _problem("end", f"{self.end} is before start, {self.start}; no partition would ever be made")
+            raise problem_at("end", f"{self.end} is before start, {self.start}; no partition would ever be made")
         return self
 
 
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
 
 
-class FilesSource(Strict):
-    """One CSV file a partition, in a local folder."""
-
-    type: Literal["files"]
-    path: ExpandedPath = Field(description="Where a partition's file lies; `{partition}` stands for its key. Expands `${NAME}`.")
-    format: Literal["csv"] = "csv"
-    missing_values: tuple[str, ...] = Field(default=("", "NA"), description="Cells that mean 'no value'.")
-
-
 class Knowledge(Strict):
-    """When a partition's rows could first have been known."""
+    """When a partition's rows could first have been known.
+
+    The first version of a partition, and all that a backfill ingests, is known by the rule: so a backfill of history
+    pretends to have known neither too late nor too early. A correction (changed content in a live run) is known when it
+    arrives, unless ``corrections`` says otherwise. A run may say another moment itself.
+    """
 
     hours_after_partition: float = Field(
-        description="Hours from the partition's midnight (UTC) until its rows are known; negative means before."
+        description="The rule: hours from the partition's midnight (UTC) until its rows are known; negative means before."
     )
+    column: str | None = Field(
+        default=None,
+        description="A timestamp column that says of each row when it was known. Reads as of T leave out rows that were known later.",
+    )
+    first: Literal["rule", "arrival"] = Field(
+        default="rule", description="When the first version of a partition is known in a live run: by the rule, or when it arrives."
+    )
+    corrections: Literal["rule", "arrival"] = Field(
+        default="arrival",
+        description="When changed content is known in a live run: when it arrives, or by the rule, as if the partition had always been so.",
+    )
+
+    @model_validator(mode="after")
+    def _column_speaks_for_itself(self) -> Knowledge:
+        if self.column is not None and {"first", "corrections"} & self.model_fields_set:
+            raise problem_at(
+                "column", "says when rows were known, so first and corrections have nothing to say; remove them, or the column"
+            )
+        return self
 
 
 class Column(Strict):
-    name: str
+    name: str = Field(min_length=1, max_length=120)
     type: Literal["integer", "number", "string", "timestamp", "boolean"]
     nullable: bool = False
     unit: str | None = None
     description: str
+    personal: bool = Field(default=False, description="Personal data: its values are left out of examples, reports, alerts and logs.")
+    timezone: str | None = Field(
+        default=None,
+        description="IANA zone of timestamps that are written without one, such as America/New_York. None: a timestamp must name its own.",
+    )
 
+    @model_validator(mode="after")
+    def _only_timestamps_have_zones(self) -> Column:
+        if self.timezone is None:
+            return self
+        from zoneinfo import ZoneInfo
 
-OnFail = Literal["stop", "quarantine", "warn"]
+        if self.type != "timestamp":
+            raise problem_at("timezone", f"is for timestamps, and {self.name} is a {self.type}; remove it")
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError):
+            raise problem_at("timezone", f"{self.timezone!r} is no IANA zone; write one such as UTC or America/New_York") from None
+        return self
 
 
 class Expectation(Strict):
     """One of Great Expectations' expectations, by its own name and arguments."""
 
     expect: str = Field(
-        pattern=r"^expect_[a-z0-9_]+$",
-        description="The expectation's name, such as expect_column_values_to_be_between.",
+        pattern=r"^(expect_[a-z0-9_]+|([A-Za-z_][A-Za-z0-9_]*\.)+Expect[A-Za-z0-9]+)$",
+        description="The expectation's name, such as expect_column_values_to_be_between, or the import path of a class of your own.",
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="The expectation's own keyword arguments.")
     on_fail: OnFail = Field(default="stop", description="stop the partition, quarantine the failing rows, or warn.")
 
 
+class Volume(Strict):
+    """The number of rows against the median of the partitions before."""
+
+    window_partitions: int = Field(default=28, ge=1, le=366, description="How many of the newest earlier partitions it is compared with.")
+    min_partitions: int = Field(default=7, ge=1, description="With fewer, it is not evaluated.")
+    at_least: float = Field(default=0.5, ge=0, description="Share of the median below which the check fails.")
+    at_most: float = Field(default=2.0, gt=0, description="Multiple of the median above which the check fails.")
+    on_fail: Literal["stop", "warn"] = "warn"
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Volume:
+        if self.at_least > self.at_most:
+            raise problem_at("at_least", f"{self.at_least:g} is above at_most, {self.at_most:g}; no partition would ever pass")
+        if self.min_partitions > self.window_partitions:
+            raise problem_at("min_partitions", f"{self.min_partitions} is more than window_partitions, {self.window_partitions}")
+        return self
+
+
+class Freshness(Strict):
+    """A deadline: a partition that has not arrived by then is late."""
+
+    hours_after_partition: float = Field(description="Hours from the partition's midnight (UTC) by which it must have arrived.")
+    on_fail: Literal["stop", "warn"] = "warn"
+
+
+class Reference(Strict):
+    """Every row's columns must be found together in another dataset; rows with a missing value are not asked."""
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    dataset: Name
+    to: tuple[str, ...] = Field(default=(), description="The columns there, in the same order; none means the same names.")
+    lag_days: int = Field(default=0, ge=0, le=366, description="Days back from the partition to the newest partition that is looked into.")
+    days: int = Field(default=1, ge=1, le=366, description="How many of that dataset's days are looked into.")
+    on_fail: OnFail = "quarantine"
+
+    @model_validator(mode="after")
+    def _matches_columns(self) -> Reference:
+        if self.to and len(self.to) != len(self.columns):
+            raise problem_at("to", f"has {len(self.to)} columns and columns has {len(self.columns)}; give as many")
+        return self
+
+
+class Correlation(Strict):
+    """Pearson's correlation of two columns, against the reference period's."""
+
+    columns: tuple[str, str]
+    first: dt.date = Field(description="First partition of the reference period.")
+    last: dt.date = Field(description="Last partition of the reference period.")
+    max_difference: float = Field(default=0.3, gt=0, le=2, description="How far the correlation may be from the reference period's.")
+    on_fail: Literal["stop", "warn"] = "warn"
+
+    @model_validator(mode="after")
+    def _is_a_period(self) -> Correlation:
+        if self.last < self.first:
+            raise problem_at("last", f"{self.last} is before first, {self.first}")
+        return self
+
+
 class Quarantine(Strict):
     max_share: float = Field(default=0.05, ge=0, le=1, description="Share of a partition's rows above which the whole partition stops.")
+
+
+class Retention(Strict):
+    """How long what nobody needs is kept. What a registered model's snapshot names is never removed."""
+
+    superseded_days: int | None = Field(
+        default=None, ge=1, description="Days after which the content of a superseded version is removed; none keeps all versions."
+    )
+    raw_days: int | None = Field(
+        default=30, ge=1, description="Days after which raw rows, as they were fetched, are removed; none keeps them."
+    )
 
 
 class DatasetConfig(Strict):
@@ -139,21 +210,52 @@ class DatasetConfig(Strict):
     description: str
     owner: str
     tags: tuple[str, ...] = ()
-    source: FilesSource
+    source: Source
     schedule: PartitionSchedule
     knowledge: Knowledge
     columns: tuple[Column, ...] = Field(min_length=1)
     keys: tuple[str, ...] = Field(default=(), description="Columns that identify a row within a partition. No two rows may share them.")
+    undeclared_columns: Literal["stop", "warn", "ignore"] = Field(
+        default="warn", description="What to do when the source gives columns that are not declared. They are never kept."
+    )
     expectations: tuple[Expectation, ...] = ()
+    volume: Volume | None = None
+    freshness: Freshness | None = None
+    references: tuple[Reference, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
     quarantine: Quarantine = Quarantine()
+    retention: Retention = Retention()
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def personal_columns(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.columns if column.personal)
 
     @model_validator(mode="after")
-    def _keys_are_columns(self) -> DatasetConfig:
-        names = [column.name for column in self.columns]
-        if repeated := _repeated(names):
-            raise _problem("columns", f"declared twice: {repeated}; keep one of each")
+    def _names_only_its_columns(self) -> DatasetConfig:
+        names = self.column_names
+        if repeated := repeated_names(names):
+            raise problem_at("columns", f"declared twice: {repeated}; keep one of each")
         if unknown := [key for key in self.keys if key not in names]:
-            raise _problem("keys", f"not among the columns: {', '.join(unknown)}; allowed: {', '.join(names)}")
+            raise problem_at("keys", f"not among the columns: {', '.join(unknown)}; allowed: {', '.join(names)}")
+        named = {
+            "references": [column for each in self.references for column in each.columns],
+            "correlations": [column for each in self.correlations for column in each.columns],
+        }
+        for key, columns in named.items():
+            if unknown := [column for column in columns if column not in names]:
+                raise problem_at(key, f"not among the columns: {', '.join(unknown)}; allowed: {', '.join(names)}")
+        texts = {column.name: column.type for column in self.columns if column.type in ("string", "timestamp")}
+        for column in named["correlations"]:
+            if column in texts:
+                raise problem_at("correlations", f"{column} is a {texts[column]}; a correlation needs integers, numbers or booleans")
+        moments = [column.name for column in self.columns if column.type == "timestamp" and not column.nullable]
+        if self.knowledge.column is not None and self.knowledge.column not in moments:
+            allowed = ", ".join(moments) or "none is declared"
+            raise problem_at("knowledge", f"column {self.knowledge.column!r} must be a timestamp that is not nullable; allowed: {allowed}")
         return self
 
 
@@ -165,6 +267,12 @@ class Input(Strict):
 
     dataset: Name
     lag_days: int = Field(default=0, ge=0, le=31)
+    window_days: int = Field(
+        default=31,
+        ge=1,
+        le=LONGEST_WINDOW_DAYS,
+        description="Days of it that features may look back over; a correction older than this re-scores nothing.",
+    )
 
 
 class Target(Strict):
@@ -179,6 +287,9 @@ class Feature(Strict):
     name: str
     kind: Literal["numeric", "categorical"]
     description: str
+    personal: bool = Field(
+        default=False, description="It carries personal data: drift is not measured on it, and no report shows its values."
+    )
 
 
 class Train(Strict):
@@ -295,18 +406,22 @@ class ModelConfig(Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> ModelConfig:
         declared = [each.dataset for each in self.inputs]
-        if repeated := _repeated(declared):
-            raise _problem("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
-        if repeated := _repeated([each.name for each in self.features]):
-            raise _problem("features", f"declared twice: {repeated}; keep one of each")
+        if repeated := repeated_names(declared):
+            raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
+        if repeated := repeated_names([each.name for each in self.features]):
+            raise problem_at("features", f"declared twice: {repeated}; keep one of each")
         if self.rows not in declared:
-            raise _problem("rows", f"{self.rows!r} is not among the inputs; allowed: {', '.join(declared)}")
+            raise problem_at("rows", f"{self.rows!r} is not among the inputs; allowed: {', '.join(declared)}")
         if self.task == "classification" and self.target.positive_above is None:
-            raise _problem("target", "a classification needs positive_above: rows above it are positive")
+            raise problem_at("target", "a classification needs positive_above: rows above it are positive")
         if self.task == "regression" and self.target.positive_above is not None:
-            raise _problem("target.positive_above", "is for classification, and this is a regression; remove it")
+            raise problem_at("target.positive_above", "is for classification, and this is a regression; remove it")
         return self
 
     def lag_days(self, dataset: str) -> int:
         """Days between a scored partition and the newest partition of ``dataset`` that it may read."""
-        return next(each.lag_days for each in self.inputs if each.dataset == dataset)
+        return self.input(dataset).lag_days
+
+    def input(self, dataset: str) -> Input:
+        """How the model reads ``dataset``, which is one of its inputs."""
+        return next(each for each in self.inputs if each.dataset == dataset)

@@ -1,5 +1,5 @@
 """Evergreen's own state: one SQLAlchemy database, SQLite by default, PostgreSQL in production."""
 
-from include.evergreen.database.engine import migrate, reading, writing
+from include.evergreen.database.engine import disconnect, migrate, reading, writing
 
-__all__ = ["migrate", "reading", "writing"]
+__all__ = ["disconnect", "migrate", "reading", "writing"]

@@ -55,6 +55,31 @@ def migrate() -> None:
         command.upgrade(config, "head")
 
 
+def disconnect() -> None:
+    """Close this process's connections to the database; its next use opens new ones."""
+    _engine(Settings.from_environment().database_url, os.getpid()).dispose()
+
+
+def compact() -> None:
+    """Leave nothing of deleted rows in the database's own files, as far as it lets us: free pages and SQLite's log are emptied.
+
+    Raises `TransientError` while others keep it busy.
+    """
+    with _connection() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.connection.execute("VACUUM")  # past SQLAlchemy: it allows no transaction
+            busy, *_ = connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise TransientError(
+                    f"The database {_shown(Settings.from_environment().database_url)} is being read by others, so what was deleted is "
+                    f"still in its log. Give the same command again in a moment."
+                )
+        else:
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            for table in ("validations", "quarantine_releases"):  # all that quote, or are computed from, a single row
+                outside.exec_driver_sql(f"VACUUM FULL {table}")
+
+
 @contextmanager
 def _connection() -> Iterator[sa.Connection]:
     url = Settings.from_environment().database_url

@@ -55,9 +55,13 @@ partition_versions = sa.Table(
     _key("quarantine_path", 500),
     sa.Column("quarantined", sa.Integer, nullable=False),
     sa.Column("source_rows", sa.Integer, nullable=False),
+    sa.Column("raw_digest", sa.String(64), nullable=False, server_default=sa.text("''")),  # empty: it did not come from a fetch
+    sa.Column("raw_path", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: the raw rows are no longer kept
     _moment("knowledge_time"),
+    sa.Column("knowledge_column", sa.String(120)),  # of the rows, which were known one by one; none: all at knowledge_time
     _key("origin", 10),
     _moment("recorded_at"),
+    sa.Column("removed_at", Moment),  # when retention took its files away; the record stays
     sa.UniqueConstraint("dataset", "partition", "version"),
 )
 
@@ -73,6 +77,34 @@ validations = sa.Table(
     _json("result"),
     _moment("recorded_at"),
     sa.UniqueConstraint("dataset", "partition"),
+)
+
+# A quarantined row that a person let through, for this and every later ingestion of the partition.
+quarantine_releases = sa.Table(
+    "quarantine_releases",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("dataset"),
+    sa.Column("partition", sa.Date, nullable=False),
+    _key("row_digest", 64),
+    _key("actor", 120),
+    _key("reason", 500),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("dataset", "partition", "row_digest"),
+)
+
+# A person whose rows were deleted, known by a keyed hash alone; what still comes of them from the source is dropped.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("dataset"),
+    _key("columns", 500),  # whose values were hashed, in this order, separated by commas
+    _key("subject_hash", 64),
+    _key("status", 12),  # running, done
+    _json("detail"),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("dataset", "columns", "subject_hash"),
 )
 
 # How far one stage of one model came with one partition: done, waiting for an input, or skipped, and why.
@@ -101,6 +133,7 @@ snapshots = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     _json("members"),
     _key("frame_path", 500),
+    sa.Column("tombstones", sa.JSON),  # what was deleted of it since, and why; none: it is whole
     _moment("recorded_at"),
 )
 
@@ -120,6 +153,7 @@ candidates = sa.Table(
     _key("reference_path", 500),
     _json("metrics"),
     _json("facts"),
+    sa.Column("irreproducible_because", sa.String(500)),  # none: it can be trained again from what is kept
     _moment("recorded_at"),
 )
 

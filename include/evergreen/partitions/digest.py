@@ -1,6 +1,6 @@
-"""A content digest of a frame: over every row, column and type, and over nothing else.
+"""A content digest of rows: over every row, column and type, and over nothing else.
 
-It does not depend on how Parquet encodes the rows, nor on their order where keys define one.
+It does not depend on how Parquet encodes the rows or cuts them into groups, nor on their order where keys define one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,44 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class ContentDigest:
+    """SHA-256 of rows that come a batch at a time; the same rows in the same order give the same digest however they are cut."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.rows = 0
+        self._columns = [_ColumnDigest(field.name, field.type) for field in schema]
+
+    def update(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Add the batch's rows; its columns are in the schema's order."""
+        for column, digest in zip(batch.columns, self._columns, strict=True):
+            for chunk in getattr(column, "chunks", [column]):
+                digest.update(chunk)
+        self.rows += batch.num_rows
+
+    def hexdigest(self) -> str:
+        whole = hashlib.sha256(f"{self.rows}x{len(self._columns)}".encode())
+        for each in self._columns:
+            whole.update(each.digest())
+        return whole.hexdigest()
+
+
+def table_digest(table: pa.Table, keys: Sequence[str] = ()) -> str:
+    """SHA-256, in hex, of a table's content; rows are put in the order of ``keys`` first."""
+    digest = ContentDigest(table.schema)
+    digest.update(in_order(table, keys))
+    return digest.hexdigest()
+
+
 def frame_digest(frame: pd.DataFrame, keys: Sequence[str] = ()) -> str:
-    """SHA-256, in hex, of ``frame``'s content; rows are put in the order of ``keys`` first."""
+    """`table_digest` of a data frame; its index does not count, and NaN is a missing value."""
     import pyarrow as pa
 
-    ordered = frame.sort_values(list(keys), kind="stable") if keys else frame
-    table = pa.Table.from_pandas(ordered, preserve_index=False)
-    hasher = hashlib.sha256(f"{table.num_rows}x{table.num_columns}".encode())
-    for name in table.column_names:
-        _add_column(hasher, name, table.column(name).combine_chunks())
-    return hasher.hexdigest()
+    return table_digest(pa.Table.from_pandas(frame, preserve_index=False), keys)
+
+
+def in_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """The rows in the order of ``keys``: the one that digests are blind to, so that it must not reach anyone's sums."""
+    return table.sort_by([(key, "ascending") for key in keys]) if keys and table.num_rows else table
 
 
 def document_digest(document: Any) -> str:
@@ -38,22 +66,49 @@ def canonical_json(document: Any) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
 
 
-def _add_column(hasher: hashlib._Hash, name: str, column: pa.Array | pa.ChunkedArray) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
+class _ColumnDigest:
+    """One column: where it has no value, the values, and of text the lengths, each hashed apart so that no cut shows."""
 
-    if isinstance(column, pa.ChunkedArray):  # combine_chunks keeps chunks for an empty column
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    hasher.update(f"|{name}|{column.type}|".encode())
-    hasher.update(np.packbits(pc.is_null(column).to_numpy(zero_copy_only=False)).tobytes())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        filled = pc.fill_null(column, "")
-        hasher.update(pc.cast(pc.binary_length(filled), pa.int64()).to_numpy(zero_copy_only=False).tobytes())
-        hasher.update("".join(filled.to_pylist()).encode())
-    elif pa.types.is_null(column.type):
-        return
-    elif pa.types.is_timestamp(column.type):
-        hasher.update(pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False).tobytes())
-    else:
-        zero = pa.scalar(False if pa.types.is_boolean(column.type) else 0).cast(column.type)
-        hasher.update(np.ascontiguousarray(pc.fill_null(column, zero).to_numpy(zero_copy_only=False)).tobytes())
+    def __init__(self, name: str, kind: pa.DataType) -> None:
+        self._head = f"|{name}|{_type_name(kind)}|".encode()
+        self._rows = 0
+        self._missing, self._values, self._lengths = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+
+    def update(self, column: pa.Array) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if column.null_count:
+            missing = np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))
+            self._missing.update(np.ascontiguousarray(missing + self._rows, dtype="<i8").data)
+        self._rows += len(column)
+        if pa.types.is_null(column.type):
+            return
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            self._add_text(pc.fill_null(column, "") if column.null_count else column)
+            return
+        if pa.types.is_temporal(column.type):
+            column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
+        if column.null_count:
+            column = pc.fill_null(column, pa.scalar(False if pa.types.is_boolean(column.type) else 0).cast(column.type))
+        self._values.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).data)
+
+    def digest(self) -> bytes:
+        return self._head + self._missing.digest() + self._values.digest() + self._lengths.digest()
+
+    def _add_text(self, column: pa.Array) -> None:
+        width = "<i8" if str(column.type).startswith("large") else "<i4"
+        _, offset_buffer, data = column.buffers()
+        offsets = np.frombuffer(offset_buffer, dtype=width)[column.offset : column.offset + len(column) + 1] if len(column) else np.zeros(1)
+        self._lengths.update(np.ascontiguousarray(np.diff(offsets), dtype="<i8").data)
+        if data is not None:
+            self._values.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
+
+
+def _type_name(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return "string" if pa.types.is_large_string(plain) else str(plain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from include.evergreen import clock, storage
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import partition_versions
+from include.evergreen.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,20 +32,31 @@ class PartitionVersion:
     quarantine_path: str
     quarantined: int
     source_rows: int
+    raw_digest: str
+    raw_path: str
     knowledge_time: dt.datetime
+    knowledge_column: str | None
     origin: str
     recorded_at: dt.datetime
+    removed_at: dt.datetime | None
+
+
+KnownAt = Callable[[PartitionVersion | None], dt.datetime]
+Also = Callable[[sa.Connection, PartitionVersion | None], None]
 
 
 def publish_partition(
-    *, dataset: str, partition: dt.date, content: dict[str, Any], knowledge_time: dt.datetime, origin: str
+    *, dataset: str, partition: dt.date, content: dict[str, Any], known_at: KnownAt, origin: str, also: Also | None = None
 ) -> tuple[PartitionVersion, bool]:
     """Make ``content`` (digests, paths and counts) the current version; also say whether it is new.
 
-    Content that equals the current version makes none.
+    Content that equals the current version makes none. ``known_at`` gives the new version's knowledge time from the
+    version that it supersedes, if there is one; ``also`` does what must stand or fall with the publication, or refuses it.
     """
     with writing() as connection:
         current = _newest(connection, dataset, partition)
+        if also:
+            also(connection, current)
         same = current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"])
         if current and same:
             return current, False
@@ -53,7 +65,7 @@ def publish_partition(
                 dataset=dataset,
                 partition=partition,
                 version=current.version + 1 if current else 1,
-                knowledge_time=knowledge_time,
+                knowledge_time=known_at(current),
                 origin=origin,
                 recorded_at=clock.now(),
                 **content,
@@ -113,7 +125,16 @@ def known_versions(dataset: str, *, as_of: dt.datetime) -> list[PartitionVersion
 
 
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    return storage.read_frame(version.path, list(columns) if columns else None)
+    """The accepted rows of one version: all columns, or some and nothing else of its file.
+
+    Raises `DataError` when retention has removed them.
+    """
+    if version.removed_at is not None:
+        raise DataError(
+            f"{version.dataset} {version.partition}: version {version.version}, which was known at that time, was removed by retention "
+            f"on {version.removed_at:%Y-%m-%d}. Read as of a later moment, or keep versions longer: retention.superseded_days."
+        )
+    return storage.read_frame(version.path, columns)
 
 
 def _newest(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Protocol
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, cast
 
 from include.evergreen.config import DatasetConfig
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass
+class Delivery:
+    """One partition as its source gives it.
+
+    ``batches`` has all rows, in the columns and types of `partitions.files.arrow_schema`. It is read once; `DataError`
+    (content that does not fit the declaration) and `TransientError` (a source that does not answer) may come at any batch.
+    ``places`` names what is read, for people: files, a query, a URL; it holds no secrets. ``undeclared`` has the columns
+    that the source gives and the dataset does not declare. Both may grow until the last batch was read. ``kept`` is told
+    the raw rows' path in the storage once they lie there: a source may remember what it read.
+    """
+
+    batches: Iterator[pa.RecordBatch]
+    places: list[str]
+    undeclared: list[str]
+    kept: Callable[[str], None] = field(default=lambda _: None)
 
 
 class Source(Protocol):
-    """Reads one partition of one dataset as it is declared."""
+    """Reads the partitions of one dataset as it is declared."""
 
-    def read(self, partition: dt.date) -> pd.DataFrame:
-        """All rows of the partition, with the declared columns in their declared types and order.
-
-        Raises `DataError` for content that does not fit the declaration, `TransientError` for a source that does not
-        answer.
-        """
+    def open(self, partition: dt.date) -> Delivery:
+        """Find the partition's rows. Raises `DataError` when there are none to find, `TransientError`, `ConfigError`."""
 
 
 def source_of(dataset: DatasetConfig) -> Source:
     """The source that ``dataset`` declares."""
-    from include.evergreen.sources.files import FilesReader
-
-    return {"files": FilesReader}[dataset.source.type](dataset)
+    module, _, name = dataset.source.reader.rpartition(".")
+    return cast(Source, getattr(importlib.import_module(module), name)(dataset))

@@ -177,6 +177,30 @@ class TestCheckFinds:
             f"{path}:11: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? allowed: shop, amount"
         ]
 
+    @pytest.mark.parametrize("arguments", ["{column_A: shop, column_B: shops}", "{column_list: [shop, shops]}"])
+    def test_an_expectation_on_several_columns_of_which_one_is_not_declared(
+        self, include: Path, change_dataset: Change, arguments: str
+    ) -> None:
+        path = change_dataset("keys: [shop]\n", f"expectations:\n  - {{expect: expect_any_thing, arguments: {arguments}}}\n")
+        (line,) = Catalog(include).check()
+        assert line.startswith(f"{path}:11: expectations[0].arguments.column_")
+        assert line.endswith(": unknown column 'shops'; did you mean 'shop'? allowed: shop, amount")
+
+    @pytest.mark.parametrize(
+        ("reference", "problem"),
+        [
+            ("{columns: [shop], dataset: sale}", "dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"),
+            ("{columns: [shop], dataset: sales, to: [place]}", "to: unknown column of sales 'place'; allowed: shop, amount"),
+            (
+                "{columns: [shop], dataset: sales, to: [amount]}",
+                "to: shop is a string and amount of sales a number; both must be of one type",
+            ),
+        ],
+    )
+    def test_a_reference_that_could_never_be_evaluated(self, include: Path, change_dataset: Change, reference: str, problem: str) -> None:
+        path = change_dataset("keys: [shop]\n", f"references:\n  - {reference}\n")
+        assert Catalog(include).check() == [f"{path}:11: references[0].{problem}"]
+
     def test_a_folder_that_nothing_reads(self, include: Path) -> None:
         (include / "models/lost").mkdir()
         (include / "models/lost/model.yml").touch()

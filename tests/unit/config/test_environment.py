@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.evergreen.config.environment import expand
-from include.evergreen.config.models import FilesSource
+from include.evergreen.config.sources import FilesSource
 from include.evergreen.errors import ConfigError
 
 WHERE = "include/datasets/sales/dataset.yaml: source.path"

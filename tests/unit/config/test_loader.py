@@ -144,7 +144,36 @@ class TestAFormChosenByAKey:
 
     def test_unknown_source(self, change_dataset: Change) -> None:
         assert problems(load_dataset, change_dataset("type: files", "type: file")) == [
-            "4: source.type: 'file' is not allowed; did you mean 'files'? allowed: files"
+            "4: source.type: 'file' is not allowed; did you mean 'files'? allowed: files, object_storage, sql, http"
+        ]
+
+    def test_source_of_another_form(self, change_dataset: Change) -> None:
+        assert problems(load_dataset, change_dataset("type: files, path", "type: object_storage, path")) == [
+            "4: source.path: unknown key 'path'; allowed: format, compression, csv, missing_values, max_bytes, type, url, connection",
+            "4: source.url: missing required key 'url' (Such as s3://bucket/sales/{partition}.csv; `{partition}` stands for the "
+            "partition's key, `*` for anything within a name. Expands `${NAME}`); add it",
+        ]
+
+    def test_form_within_a_source(self, change_dataset: Change) -> None:
+        source = "{type: http, url: 'https://example.org', pagination: {kind: link_header, path: next}}"
+        written = '{type: files, path: "${LANDING}/sales/{partition}.csv"}'
+        assert problems(load_dataset, change_dataset(written, source)) == [
+            "4: source.pagination.path: unknown key 'path'; allowed: kind, max_pages"
+        ]
+        assert problems(load_dataset, change_dataset("link_header", "link_headers")) == [
+            "4: source.pagination.kind: 'link_headers' is not allowed; did you mean 'link_header'? allowed: next, link_header, page_number"
+        ]
+
+    def test_checks_of_a_source_are_laid_at_the_key_that_is_wrong(self, change_dataset: Change) -> None:
+        written = '{type: files, path: "${LANDING}/sales/{partition}.csv"}'
+        sql = "{type: sql, connection: warehouse, query: \"SELECT * FROM sales WHERE day = '{partition}'\"}"
+        assert problems(load_dataset, change_dataset(written, sql)) == [
+            "4: source.query: '{partition}' would be put into the text of the query; parameters are bound, never formatted; "
+            "allowed: :partition, :start, :end"
+        ]
+        http = "{type: http, url: /sales}"
+        assert problems(load_dataset, change_dataset(sql, http)) == [
+            "4: source.url: '/sales' is only a path; write the whole URL, or name a connection that has the server's address"
         ]
 
 

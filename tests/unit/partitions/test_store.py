@@ -111,7 +111,7 @@ def test_two_processes_that_publish_at_once_lose_no_version_and_make_none_twice(
         "from include.evergreen.partitions import publish_partition\n"
         "def publish(digest):\n"
         "    publish_partition(dataset='weather', partition=dt.date(2013, 1, 1), origin='live',\n"
-        "        knowledge_time=dt.datetime(2013, 1, 2, tzinfo=dt.UTC), content={'digest': digest, 'path': 'p', 'rows': 1,\n"
+        "        known_at=lambda _: dt.datetime(2013, 1, 2, tzinfo=dt.UTC), content={'digest': digest, 'path': 'p', 'rows': 1,\n"
         "        'quarantine_digest': 'q', 'quarantine_path': 'q', 'quarantined': 0, 'source_rows': 1})\n"
         "for number in range(15):\n"
         "    publish(f'{PROCESS}-{number}')\n"
@@ -143,7 +143,7 @@ def _publish(
         "quarantined": 0,
         "source_rows": 2,
     }
-    return publish_partition(dataset=dataset, partition=partition, content=content, knowledge_time=known, origin=origin)
+    return publish_partition(dataset=dataset, partition=partition, content=content, known_at=lambda _: known, origin=origin)
 
 
 def _known(as_of: dt.datetime | None) -> list[str]:

@@ -1,0 +1,39 @@
+"""What every config class is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z][a-z0-9_]{0,59}$",
+        description="Lower-case letters, digits and underscores; starts with a letter.",
+    ),
+]
+ExpandedPath = Annotated[
+    str,
+    Field(
+        description="A path or URL. `${NAME}` is replaced by the environment variable NAME.",
+        json_schema_extra={"expands": True},
+    ),
+]
+OnFail = Literal["stop", "quarantine", "warn"]
+
+
+class Strict(BaseModel):
+    """Base of every config class: frozen; unknown keys, infinities and NaN are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def problem_at(key: str, text: str) -> PydanticCustomError:
+    """A problem that a check of several keys lays at one of them, so that the loader can name its line."""
+    return PydanticCustomError("at_key", "{text}", {"text": text, "key": key})
+
+
+def repeated_names(names: list[str]) -> str:
+    return ", ".join(sorted({name for name in names if names.count(name) > 1}))
