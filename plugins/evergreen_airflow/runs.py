@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from include.evergreen.clock import parse_partition
+from include.evergreen import clock
 from include.evergreen.errors import ConfigError
 
 Origin = Literal["live", "backfill"]
@@ -22,6 +22,12 @@ def partition_of(context: Mapping[str, Any]) -> dt.date:
 def as_of_of(context: Mapping[str, Any]) -> dt.date:
     """The run's as_of: the parameter ``as_of``, then the partition key; else `ConfigError`."""
     return _day_of(context, "as_of")
+
+
+def known_at_of(context: Mapping[str, Any]) -> dt.datetime | None:
+    """When what the run ingests was known, if a person said so by the parameter ``known_at``."""
+    value = context["params"].get("known_at")
+    return clock.moment(clock.parse_partition(value, subject="The parameter known_at")) if value else None
 
 
 def own_origin(context: Mapping[str, Any]) -> Origin:
@@ -51,9 +57,9 @@ def _run_type(context: Mapping[str, Any]) -> str:
 
 def _day_of(context: Mapping[str, Any], name: str) -> dt.date:
     if value := context["params"].get(name):
-        return parse_partition(value, subject=f"The parameter {name}")
+        return clock.parse_partition(value, subject=f"The parameter {name}")
     if key := context["dag_run"].partition_key:
-        return parse_partition(key)
+        return clock.parse_partition(key)
     raise ConfigError(
         f"This run of {context['dag_run'].dag_id} has neither a partition key nor the parameter {name!r}, so it is not "
         f"known which day it is for. Trigger it again with a partition key such as 2013-02-09, or set {name}."

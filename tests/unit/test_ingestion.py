@@ -12,8 +12,8 @@ from include.evergreen.config.models import Expectation, Quarantine
 from include.evergreen.database.tables import partition_versions
 from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.partitions import PartitionVersion, current_partition, read_partition
+from include.evergreen.quarantine import REASON_COLUMN
 from include.evergreen.validation import latest_validation
-from include.evergreen.validation.validate import REASON_COLUMN
 from tests.unit.flights import (
     BAD_WIND,
     Change,
@@ -192,7 +192,7 @@ def test_a_disk_that_refuses_publishes_nothing(weather: DatasetConfig, landed: A
 
 
 def test_a_process_that_is_killed_while_it_publishes_has_published_nothing(weather: DatasetConfig) -> None:
-    validated = ingestion.validate_partition(weather, DAY, ingestion.fetch(weather, DAY))
+    validated = ingestion.validate_partition(weather, DAY, ingestion.fetch(weather, DAY), "live")
     run_python(
         "import datetime as dt, os\n"
         "from include.evergreen import clock, ingestion\n"

@@ -1,6 +1,22 @@
-"""Checks a partition against its dataset's expectations, and splits its rows into accepted and quarantined."""
+"""Checks a partition against its dataset's contract, and finds the rows that are to be quarantined."""
 
-from include.evergreen.validation.record import latest_validation, record_validation
-from include.evergreen.validation.validate import CheckResult, Validation, validate
+from include.evergreen.validation.checks import CheckResult, Failure, Usual, Validation, judge, stop_error
+from include.evergreen.validation.record import latest_validation, next_validated, recent_validations, record_validation
+from include.evergreen.validation.rows import Delivered, RawRows
+from include.evergreen.validation.validate import validate
 
-__all__ = ["CheckResult", "Validation", "latest_validation", "record_validation", "validate"]
+__all__ = [
+    "CheckResult",
+    "Delivered",
+    "Failure",
+    "RawRows",
+    "Usual",
+    "Validation",
+    "judge",
+    "latest_validation",
+    "next_validated",
+    "recent_validations",
+    "record_validation",
+    "stop_error",
+    "validate",
+]

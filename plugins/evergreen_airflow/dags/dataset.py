@@ -25,6 +25,11 @@ def ingest_dag(dataset: DatasetConfig) -> DAG:
         tags=["evergreen", "ingest", dataset.name, *dataset.tags],
         params={
             "partition": optional_day("Partition", "The day to ingest. Empty: the run's partition key, which the field above sets."),
+            "known_at": optional_day(
+                "Known at",
+                "For a late correction: the day since when its content is known. Runs as of earlier days go on reading what was known "
+                "then. Empty: as dataset.yaml says under knowledge.",
+            ),
             "reason": reason(),
         },
         default_args={**DEFAULT_ARGS, "owner": dataset.owner},
@@ -46,7 +51,8 @@ def _doc(dataset: DatasetConfig) -> str:
 
 Each run ingests the partition (day) that its **partition key** names: *fetch* reads it at the source, *validate* judges
 every row with Great Expectations and sets failing rows aside in quarantine, *publish* makes the rest current and tells the
-models that read {dataset.name}. Ingesting a day again replaces nothing unless its content has changed.
+models that read {dataset.name}. Ingesting a day again replaces nothing unless its content has changed; changed content is the next
+version of the partition, and reads as of a moment before it was known go on seeing the version before.
 
 **By hand:** Trigger, and give the day as partition key (`2013-02-09`). **Many days:** Trigger, Backfill, and choose the range;
 scoring and monitoring of the models follow by themselves.

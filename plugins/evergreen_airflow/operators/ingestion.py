@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from evergreen_airflow.links import ValidationLink
-from evergreen_airflow.runs import own_origin, partition_of
+from evergreen_airflow.runs import known_at_of, own_origin, partition_of
 from include.evergreen.config import Catalog
 
 
@@ -25,9 +25,11 @@ class FetchPartitionOperator(BaseOperator):
         self.dataset = dataset
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from evergreen_airflow.connections import use_airflow_connections
         from include.evergreen.ingestion import fetch
 
         partition = partition_of(context)
+        use_airflow_connections()
         return {"partition": str(partition), **fetch(Catalog().dataset(self.dataset), partition)}
 
 
@@ -51,7 +53,7 @@ class ValidatePartitionOperator(BaseOperator):
 
         partition = partition_of(context)
         fetched = context["ti"].xcom_pull(task_ids=self.fetched_by)
-        return {"partition": str(partition), **validate_partition(Catalog().dataset(self.dataset), partition, fetched)}
+        return {"partition": str(partition), **validate_partition(Catalog().dataset(self.dataset), partition, fetched, own_origin(context))}
 
 
 class PublishPartitionOperator(BaseOperator):
@@ -71,10 +73,10 @@ class PublishPartitionOperator(BaseOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from include.evergreen.ingestion import Validated, publish
 
-        partition, origin = partition_of(context), own_origin(context)
+        partition, origin, known_at = partition_of(context), own_origin(context), known_at_of(context)
         found = context["ti"].xcom_pull(task_ids=self.validated_by)
         validated: Validated = {name: found[name] for name in Validated.__annotations__}  # type: ignore[assignment]
-        version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin)
+        version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
         announce(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
         return {
             "partition": str(partition),

@@ -41,7 +41,8 @@ def create_app() -> FastAPI:
 @dag_pages.get("/validations/{partition}")
 def validation_page(request: Request, dag_id: str, partition: str) -> Response:
     """The newest validation of one partition of the dataset that ``dag_id`` ingests."""
-    from include.evergreen.validation import latest_validation  # imports pandas, which starting the server need not wait for
+    # imports numpy, which starting the server need not wait for
+    from include.evergreen.validation import latest_validation, next_validated, recent_validations
 
     dataset, day = _subject(dag_id, "ingest", "dataset"), _day(partition)
     found = latest_validation(dataset, day)
@@ -52,7 +53,8 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
             f"{dataset} has no validated partition {day}: it was never ingested, or its ingestion has not come that far.",
             f"Look at the runs of {dag_id}. To ingest that day, trigger the DAG with the partition key {day}.",
         )
-    return render(request, "validation.html", dag_id=dag_id, day=day, view=ValidationView(dataset, found))
+    view = ValidationView(dataset, found, recent_validations(dataset, day), next_validated(dataset, day))
+    return render(request, "validation.html", dag_id=dag_id, day=day, view=view)
 
 
 @dag_pages.get("/reports/{partition}")

@@ -32,6 +32,13 @@ def _no_report(dag_id: str, model: str, day: dt.date) -> Problem:
     from include.evergreen.stages import find_stage
 
     stage = find_stage(model, "monitor", day) or find_stage(model, "score", day)
+    if stage and stage.stage == "monitor" and stage.status == "done":
+        return Problem(
+            404,
+            f"The drift report of {model} for {day} is kept no longer",
+            f"It was older than EVERGREEN_REPORT_DAYS, and evergreen.maintenance removed it. {stage.words[:1].upper()}{stage.words[1:]}.",
+            f"The figures of that day stay: `python -m include.evergreen why {model} {day}` and the rules of {model}.retrain read them.",
+        )
     if stage is None:
         words = f"{model} was neither scored nor monitored for {day}."
     elif stage.stage == "score" and stage.status == "done":

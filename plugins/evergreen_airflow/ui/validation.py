@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from evergreen_airflow.ui.history import Chart, Point
 
 Tone = Literal["good", "fair", "bad"]
 ON_FAIL = {
@@ -15,12 +17,37 @@ ON_FAIL = {
 }
 
 
+STATUS = {
+    "failed": ("bad", "failed"),
+    "not_evaluated": ("fair", "not evaluated"),
+    "passed": ("good", "passed"),
+}  # and the order in which they are shown
+
+
 @dataclass(frozen=True)
 class ValidationView:
-    """One recorded validation of ``dataset``, as `latest_validation` gives it."""
+    """One recorded validation of ``dataset``, as `latest_validation` gives it, beside those of the partitions ``before``.
+
+    What was recorded by earlier releases, without each check's status, is shown too.
+    """
 
     dataset: str
     found: dict[str, Any]
+    before: list[dict[str, Any]] = field(default_factory=list)
+    next_day: dt.date | None = None
+
+    @property
+    def previous_day(self) -> dt.date | None:
+        day: dt.date | None = self.before[-1]["partition"] if self.before else None
+        return day
+
+    @property
+    def charts(self) -> list[Chart]:
+        """Rows by partition; of a stopped one those that would have been accepted or quarantined."""
+        return [
+            Chart("Rows without a failure", [_point(each, each["rows"]) for each in self._all]),
+            Chart("Rows with a failure", [_point(each, each["quarantined"]) for each in self._all]),
+        ]
 
     @property
     def tone(self) -> Tone:
@@ -45,17 +72,21 @@ class ValidationView:
         """Rows by what became of them; of a stopped partition, by whether they would have been accepted."""
         accepted, quarantined = self.found["rows"], self.found["quarantined"]
         stopped = self.found["verdict"] == "stopped"
+        statuses = [_status(check) for check in self.found["checks"]]
         return [
             ("rows at the source", f"{accepted + quarantined:,}"),
             ("rows without a failure" if stopped else "rows accepted", f"{accepted:,}"),
             ("rows with a failure" if stopped else "rows quarantined", f"{quarantined:,}"),
-            ("checks failed", f"{sum(not check['passed'] for check in self.found['checks'])} of {len(self.found['checks'])}"),
+            ("checks failed", f"{statuses.count('failed')} of {len(statuses)}"),
+            *([("checks not evaluated", f"{skipped:,}")] if (skipped := statuses.count("not_evaluated")) else []),
         ]
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """Every check, failed ones first, else in the order of the YAML."""
-        return [_shown(check) for check in sorted(self.found["checks"], key=lambda check: bool(check["passed"]))]
+        """Every check, failed ones first and with their past, then those that were not evaluated, else in the order of the YAML."""
+        order = list(STATUS)
+        checks = sorted(self.found["checks"], key=lambda check: order.index(_status(check)))
+        return [{**_shown(check), "past": self._past(check) if _status(check) == "failed" else None} for check in checks]
 
     @property
     def recorded_at(self) -> str:
@@ -65,6 +96,21 @@ class ValidationView:
     @property
     def raw_digest(self) -> str:
         return str(self.found["raw_digest"])
+
+    @property
+    def _all(self) -> list[dict[str, Any]]:
+        return [*self.before, self.found]
+
+    def _past(self, check: dict[str, Any]) -> Chart:
+        """The rows that failed this check by partition; for a check of the whole 1 where it failed."""
+        points = []
+        for each in self._all:
+            same = next((other for other in each["checks"] if _identity(other) == _identity(check)), None)
+            failed = same is not None and _status(same) == "failed"
+            rows = same["failed_rows"] if same is not None and failed else 0
+            points.append(_point(each, failed if rows is None else rows))
+        name = "Failed" if check["failed_rows"] is None else "Failed rows"
+        return Chart(name, points, width=124.0, height=23.0)
 
 
 _VERDICTS: dict[str, tuple[Tone, str, str]] = {
@@ -84,10 +130,25 @@ _VERDICTS: dict[str, tuple[Tone, str, str]] = {
 }
 
 
+def _status(check: dict[str, Any]) -> str:
+    return str(check.get("status") or ("passed" if check["passed"] else "failed"))
+
+
+def _identity(check: dict[str, Any]) -> str:
+    return json.dumps([check["expectation"], check["arguments"]], sort_keys=True)
+
+
+def _point(validation: dict[str, Any], value: int) -> Point:
+    stopped = validation["verdict"] == "stopped"
+    return Point(validation["partition"], int(value), note="stopped" if stopped else "", hollow=stopped)
+
+
 def _shown(check: dict[str, Any]) -> dict[str, Any]:
     failed = check["failed_rows"]
+    tone, status = STATUS[_status(check)]
     return {
-        "passed": check["passed"],
+        "tone": tone,
+        "status": status,
         "expectation": check["expectation"],
         "arguments": [(name, json.dumps(value, ensure_ascii=False)) for name, value in check["arguments"].items()],
         "on_fail": ON_FAIL.get(check["on_fail"], check["on_fail"]),

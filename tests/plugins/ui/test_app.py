@@ -163,9 +163,104 @@ def test_a_stopped_partition_says_why_and_claims_no_accepted_row(reader: TestCli
     assert "rows without a failure" in page
 
 
+def validated(days: int, **changes: Any) -> None:
+    """The partitions before `DAY`, of which the n-th last has n quarantined rows."""
+    for ago in range(days, 0, -1):
+        day = DAY - dt.timedelta(days=ago)
+        found = {"verdict": "quarantined", "reason": "", "rows": 72 - ago, "quarantined": ago, "checks": [check()], **changes}
+        record_validation("weather", day, "d1935t", found)
+
+
+def test_a_partition_is_shown_beside_the_thirty_before_it_each_a_link_to_its_own_page(reader: TestClient) -> None:
+    validated(33)
+    record_validation(
+        "outcomes", DAY - dt.timedelta(days=1), "x", {"verdict": "passed", "reason": "", "rows": 1, "quarantined": 0, "checks": []}
+    )
+    record(rows=70, quarantined=2)
+    page = reader.get(VALIDATION).text
+    assert page.count('<rect class="bar') == 2 * 31, "rows without and with a failure; no check failed"
+    assert page.count('<rect class="bar here"') == 2
+    assert "70 here; the median of the 30 partitions before is 56.5" in page
+    assert "2 here; the median of the 30 partitions before is 15.5" in page
+    assert 'aria-label="2013-01-10: 30"' in page
+    assert "2013-01-09" not in page, "that is the 31st before"
+    assert page.count('aria-current="page"') == 2
+    assert reader.get(VALIDATION.replace("2013-02-09", "2013-01-10")).status_code == 200, "where the first bar leads"
+
+
+def test_the_neighbouring_partitions_are_one_click_away(reader: TestClient) -> None:
+    validated(1)
+    record()
+    page = reader.get(VALIDATION).text
+    assert '<a rel="prev" href="2013-02-08">' in page
+    assert 'rel="next"' not in page
+    before = reader.get(VALIDATION.replace("2013-02-09", "2013-02-08")).text
+    assert '<a rel="next" href="2013-02-09">' in before
+    assert 'rel="prev"' not in before
+
+
+def test_a_check_that_failed_shows_when_it_failed_before(reader: TestClient) -> None:
+    failed = check(passed=False, status="failed", failed_rows=7)
+    validated(3, checks=[failed, check(arguments={"column": "wind_speed"})])
+    whole = check(passed=False, status="failed", failed_rows=None, expectation="volume", arguments={}, observed="72 rows")
+    record(
+        verdict="quarantined",
+        checks=[check(passed=False, status="failed", failed_rows=9), whole, check(arguments={"column": "wind_speed"})],
+    )
+    page = reader.get(VALIDATION).text
+    assert page.count('<svg class="spark"') == 2, "none for the check that passed"
+    assert 'aria-label="Failed rows: 9 here; the median of the 3 partitions before is 7"' in page
+    assert 'aria-label="Failed: 1 here; the median of the 3 partitions before is 0"' in page
+
+
+def test_a_check_that_was_not_evaluated_says_why_and_counts_as_neither(reader: TestClient) -> None:
+    skipped = check(status="not_evaluated", passed=True, failed_rows=None, expectation="reference", observed="airports has no partition")
+    record(checks=[check(status="passed"), skipped])
+    page = reader.get(VALIDATION).text
+    assert "<strong>not evaluated</strong>" in page
+    assert "airports has no partition" in page
+    assert "0 of 2" in page
+    assert "checks not evaluated" in page
+
+
+def test_a_partition_that_was_stopped_is_drawn_hollow(reader: TestClient) -> None:
+    validated(2, verdict="stopped")
+    record()
+    page = reader.get(VALIDATION).text
+    assert page.count('<rect class="bar hollow"') == 4
+    assert "2013-02-08: 71 (stopped)" in page
+
+
+def test_the_first_partition_has_no_charts_and_one_without_rows_is_drawn_too(reader: TestClient) -> None:
+    record(rows=0)
+    assert "No partition before this one was validated." in reader.get(VALIDATION).text
+    assert "<svg" not in reader.get(VALIDATION).text
+    validated(2, rows=0, quarantined=0)
+    assert "0 here; the median of the 2 partitions before is 0" in reader.get(VALIDATION).text
+
+
+def test_a_chart_has_words_for_those_who_do_not_see_it(reader: TestClient) -> None:
+    validated(2)
+    record()
+    page = reader.get(VALIDATION).text
+    for number in (1, 2):
+        assert f'aria-labelledby="chart-{number}-title chart-{number}-desc"' in page
+        assert f'<title id="chart-{number}-title">' in page
+        assert f'<desc id="chart-{number}-desc">' in page
+    assert "style=" not in page, "the policy would ignore it"
+
+
+def test_one_row_among_many_is_still_seen() -> None:
+    from evergreen_airflow.ui.history import Chart, Point
+
+    chart = Chart("rows", [Point(DAY, 1_000_000), Point(DAY, 1), Point(DAY, 0)])
+    assert [bar.height for bar in chart.bars] == [120.0, 2.0, 0.0]
+
+
 def test_whatever_the_data_holds_is_shown_as_text(reader: TestClient) -> None:
     evil = "<script>alert(1)</script>"
     tampered = check(passed=False, examples=[evil], observed=f'"{evil}', arguments={evil: evil}, expectation=evil, on_fail=f"'{evil}")
+    validated(2, checks=[tampered])
     record(verdict="stopped", reason=evil, checks=[tampered])
     page = reader.get(VALIDATION)
     assert "<script" not in page.text.lower()

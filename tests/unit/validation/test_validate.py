@@ -7,25 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.evergreen.config.models import DatasetConfig
 from include.evergreen.errors import ConfigError
-from include.evergreen.validation import Validation, validate
-from include.evergreen.validation.validate import REASON_COLUMN, stop_error
+from include.evergreen.validation import stop_error
+from tests.unit.validation.judged import Judged, dataset, judged
 
-DATASET = {
-    "name": "sales",
-    "description": "Sales of a day.",
-    "owner": "shop",
-    "source": {"type": "files", "path": "/landing/{partition}.csv"},
-    "schedule": {"cron": "0 0 * * *", "start": "2013-01-01"},
-    "knowledge": {"hours_after_partition": 24},
-    "columns": [
-        {"name": "shop", "type": "string", "description": "Which shop"},
-        {"name": "hour", "type": "integer", "description": "Which hour"},
-        {"name": "amount", "type": "number", "nullable": True, "description": "Amount"},
-    ],
-    "keys": ["shop", "hour"],
-}
+pytestmark = pytest.mark.usefixtures("home")
 BETWEEN = {"expect": "expect_column_values_to_be_between", "arguments": {"column": "amount", "min_value": 0, "max_value": 99}}
 ROWS = 100
 
@@ -33,8 +19,10 @@ ROWS = 100
 def test_sound_rows_pass_and_keep_their_order() -> None:
     raw = _raw()
     found = _validate(raw, BETWEEN)
-    assert found.verdict == "passed"
-    assert found.reason == "all 4 checks passed"  # two columns that must be there, the keys, and the one declared
+    assert found.validation.verdict == "passed"
+    assert (
+        found.validation.reason == "all 5 checks passed"
+    )  # no undeclared column, two columns that must be there, the keys, and the one declared
     pd.testing.assert_frame_equal(found.accepted, raw)
     assert len(found.quarantined) == 0
 
@@ -43,19 +31,17 @@ def test_every_failing_row_is_quarantined_and_not_only_the_examples_that_are_sho
     raw = _raw()
     raw.loc[:24, "amount"] = -1.0
     found = _validate(raw, {**BETWEEN, "on_fail": "quarantine"}, max_share=0.25)
-    assert (found.verdict, len(found.accepted), len(found.quarantined)) == ("quarantined", 75, 25)
-    assert found.checks[-1].failed_rows == 25
-    assert len(found.checks[-1].examples) == 3
-    pd.testing.assert_frame_equal(found.quarantined.drop(columns=REASON_COLUMN), raw.loc[:24])
+    assert (found.validation.verdict, len(found.accepted), len(found.quarantined)) == ("quarantined", 75, 25)
+    assert found.validation.checks[-1].failed_rows == 25
+    assert len(found.validation.checks[-1].examples) == 3
+    pd.testing.assert_frame_equal(found.quarantined, raw.loc[:24])
 
 
 def test_a_row_that_fails_twice_is_quarantined_once_with_both_reasons() -> None:
     raw = _raw()
     raw.loc[3, ["shop", "amount"]] = [None, -1.0]
     found = _validate(raw, {**BETWEEN, "on_fail": "quarantine"})
-    assert found.quarantined[REASON_COLUMN].tolist() == [
-        "expect_column_values_to_not_be_null(shop); expect_column_values_to_be_between(amount)"
-    ]
+    assert found.validation.reasons() == ["expect_column_values_to_not_be_null(shop); expect_column_values_to_be_between(amount)"]
     assert len(found.accepted) == ROWS - 1
 
 
@@ -71,7 +57,7 @@ def test_both_rows_of_a_duplicated_key_are_quarantined() -> None:
     raw.loc[3, ["shop", "hour"]] = raw.loc[7, ["shop", "hour"]]
     found = _validate(raw)
     assert found.quarantined["amount"].tolist() == [3.0, 7.0]
-    assert found.quarantined[REASON_COLUMN].unique().tolist() == ["expect_compound_columns_to_be_unique(shop, hour)"]
+    assert sorted(set(found.validation.reasons())) == ["expect_compound_columns_to_be_unique(shop, hour)"]
 
 
 def test_both_rows_of_a_duplicated_single_key_are_quarantined() -> None:
@@ -101,9 +87,9 @@ def test_one_stopping_expectation_stops_the_partition_and_says_by_what() -> None
     raw = _raw()
     raw.loc[3, "amount"] = 1048.0
     found = _validate(raw, BETWEEN)
-    assert found.verdict == "stopped"
-    assert "amount, min_value=0, max_value=99): 1 rows, such as 1048.0" in found.reason
-    error = str(stop_error(_dataset(), dt.date(2013, 2, 9), found))
+    assert found.validation.verdict == "stopped"
+    assert "amount, min_value=0, max_value=99): 1 row, such as 1048.0" in found.validation.reason
+    error = str(stop_error(dataset(), dt.date(2013, 2, 9), found.validation))
     assert error.startswith("sales 2013-02-09 is stopped: ")
     assert "What was published before stays as it is." in error
 
@@ -112,28 +98,28 @@ def test_more_quarantined_rows_than_allowed_stop_the_partition() -> None:
     raw = _raw()
     raw.loc[:5, "amount"] = -1.0
     found = _validate(raw, {**BETWEEN, "on_fail": "quarantine"}, max_share=0.05)
-    assert found.verdict == "stopped"
-    assert found.reason.startswith("6 of 100 rows fail, which is more than quarantine.max_share (5%) allows: ")
+    assert found.validation.verdict == "stopped"
+    assert found.validation.reason.startswith("6 of 100 rows fail, which is more than quarantine.max_share (5%) allows: ")
 
 
 def test_as_many_quarantined_rows_as_allowed_do_not() -> None:
     raw = _raw()
     raw.loc[:4, "amount"] = -1.0
-    assert _validate(raw, {**BETWEEN, "on_fail": "quarantine"}, max_share=0.05).verdict == "quarantined"
+    assert _validate(raw, {**BETWEEN, "on_fail": "quarantine"}, max_share=0.05).validation.verdict == "quarantined"
 
 
 def test_a_warning_keeps_its_rows_and_is_told() -> None:
     raw = _raw()
     raw.loc[3, "amount"] = -1.0
     found = _validate(raw, {**BETWEEN, "on_fail": "warn"})
-    assert (found.verdict, len(found.accepted)) == ("warned", ROWS)
-    assert "1 rows, such as -1.0" in found.reason
+    assert (found.validation.verdict, len(found.accepted)) == ("warned", ROWS)
+    assert "1 row, such as -1.0" in found.validation.reason
 
 
 def test_an_expectation_about_the_whole_partition_stops_or_warns() -> None:
     mean = {"expect": "expect_column_mean_to_be_between", "arguments": {"column": "amount", "min_value": 90}}
-    assert _validate(_raw(), mean).reason.endswith("found 49.5")
-    assert _validate(_raw(), {**mean, "on_fail": "warn"}).verdict == "warned"
+    assert _validate(_raw(), mean).validation.reason.endswith("found 49.5")
+    assert _validate(_raw(), {**mean, "on_fail": "warn"}).validation.verdict == "warned"
 
 
 @pytest.mark.parametrize("least_rows", [1, 1000])
@@ -166,16 +152,16 @@ def test_an_expectation_that_cannot_be_computed_is_the_authors_fault(column: str
 def test_the_summary_is_json_whatever_the_yaml_held() -> None:
     dates = {"column": "shop", "value_set": [dt.date(2013, 2, 9)]}
     found = _validate(_raw(), {"expect": "expect_column_values_to_be_in_set", "arguments": dates, "on_fail": "warn"})
-    summary = json.loads(json.dumps(found.summary()))
+    summary = json.loads(json.dumps(found.validation.summary()))
     assert (summary["verdict"], summary["rows"], summary["quarantined"]) == ("warned", ROWS, 0)
     assert summary["checks"][-1]["arguments"]["value_set"] == ["2013-02-09"]
 
 
 def test_a_partition_without_rows_passes_unless_an_expectation_counts_them() -> None:
     empty = _raw().iloc[:0]
-    assert _validate(empty, BETWEEN).verdict == "passed"
+    assert _validate(empty, BETWEEN).validation.verdict == "passed"
     least = {"expect": "expect_table_row_count_to_be_between", "arguments": {"min_value": 1}}
-    assert _validate(empty, least).verdict == "stopped"
+    assert _validate(empty, least).validation.verdict == "stopped"
 
 
 def test_what_the_source_gave_is_not_changed() -> None:
@@ -197,9 +183,5 @@ def _raw() -> pd.DataFrame:
     )
 
 
-def _validate(raw: pd.DataFrame, *expectations: dict[str, Any], **changes: Any) -> Validation:
-    return validate(_dataset(*expectations, **changes), raw)
-
-
-def _dataset(*expectations: dict[str, Any], max_share: float = 0.05, **changes: Any) -> DatasetConfig:
-    return DatasetConfig.model_validate({**DATASET, "expectations": expectations, "quarantine": {"max_share": max_share}, **changes})
+def _validate(raw: pd.DataFrame, *expectations: dict[str, Any], **changes: Any) -> Judged:
+    return judged(dataset(*expectations, **changes), raw)

@@ -1,0 +1,65 @@
+"""``ingest``: partitions of one dataset, without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+
+LONGEST_RANGE_DAYS = 3660
+DATA_AT_FAULT = 3
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "fetch, validate and publish partitions of a dataset"
+    verb = verbs.add_parser("ingest", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
+    verb.add_argument("first", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-01-05")
+    verb.add_argument("--to", dest="last", metavar="DATE", type=common_arguments.partition, help="the last partition of a range")
+    verb.add_argument(
+        "--known-at", metavar="WHEN", type=common_arguments.beginning_of,
+        help="since when changed content is known: a date (its beginning, in UTC) or a moment; by default what dataset.yaml says",
+    )  # fmt: skip
+    verb.add_argument(
+        "--backfill", action="store_true", help="ingest history: known by the dataset's rule, and nobody is paged for it"
+    )  # fmt: skip
+    verb.set_defaults(verb=ingest)
+
+
+def ingest(arguments: argparse.Namespace) -> int:
+    from include.evergreen import clock
+    from include.evergreen.cli.progress import progress
+    from include.evergreen.config import Catalog
+    from include.evergreen.ingestion import ingest as ingest_partition
+
+    dataset = Catalog().dataset(arguments.dataset)
+    days = clock.days(arguments.first, arguments.last or arguments.first)
+    if not 0 < len(days) <= LONGEST_RANGE_DAYS:
+        raise ConfigError(
+            f"{dataset.name}: the range {arguments.first} to {arguments.last} has {len(days)} days; "
+            f"give 1 to {LONGEST_RANGE_DAYS}, the first day first."
+        )
+    lines, stopped = [], 0
+    with progress() as show:
+        for done, day in enumerate(days):
+            show("ingest", done, len(days))
+            try:
+                version, is_new = ingest_partition(
+                    dataset, day, "backfill" if arguments.backfill else "live", known_at=arguments.known_at
+                )  # fmt: skip
+            except DataError as error:
+                stopped += 1
+                lines.append(f"{day}: failed: {error}")
+                continue
+            lines.append(
+                f"{day}: version {version.version} {'published' if is_new else 'stands already, unchanged'}: {version.rows} rows, "
+                f"{version.quarantined} in quarantine, known at {version.knowledge_time:%Y-%m-%d %H:%M} UTC, digest {version.digest[:12]}"
+            )
+        show("ingest", len(days), len(days))
+    print("\n".join(lines))
+    return DATA_AT_FAULT if stopped else 0

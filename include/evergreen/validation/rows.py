@@ -1,0 +1,129 @@
+"""The raw rows of a partition as they are judged: read a few columns at a time, since they may not all fit in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+CHUNK_ROWS = 1_048_576  # of the chunks in which rows are judged that need not be judged together
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What is known of a delivery besides its rows.
+
+    ``live`` is False in a backfill; ``arrived`` is when it was fetched; ``undeclared`` has the columns that were not kept.
+    """
+
+    partition: dt.date
+    live: bool
+    arrived: dt.datetime
+    undeclared: tuple[str, ...] = ()
+
+
+class RawRows:
+    """The rows of one local Parquet file, numbered from 0 in its order."""
+
+    def __init__(self, file: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.file = file
+        self._metadata = pq.read_metadata(file)
+        self.rows = int(self._metadata.num_rows)
+
+    def frame(self, columns: Sequence[str], *, declared_types: bool = False) -> pd.DataFrame:
+        """Some columns of all rows; see `chunks`. ``declared_types``: nullable types even where no value is missing."""
+        return self._pandas(self._groups(range(self._metadata.num_row_groups), columns), declared_types)
+
+    def no_rows(self, columns: Sequence[str]) -> pd.DataFrame:
+        """The columns alone, in their declared types."""
+        return self._pandas(self._groups([], columns), declared_types=True)
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Some columns, about `CHUNK_ROWS` rows at a time, each with the position of its first row.
+
+        A column without a missing value in the whole file has NumPy's type, so that checks are quick; any other integers
+        and booleans have pandas' nullable types, so that they stay exact. Texts are Arrow's, a few bytes each.
+        """
+        for first, table in self.tables(columns):
+            yield first, self._pandas(table, declared_types=False)
+
+    def tables(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+        """As `chunks`, in Arrow's types."""
+        first, rows, groups = 0, 0, list[int]()
+        for group in range(self._metadata.num_row_groups):
+            groups.append(group)
+            rows += self._metadata.row_group(group).num_rows
+            if rows >= CHUNK_ROWS or group == self._metadata.num_row_groups - 1:
+                yield first, self._groups(groups, columns)
+                first, rows, groups = first + rows, 0, []
+
+    def take(self, columns: Sequence[str], positions: Any, *, declared_types: bool = False) -> pd.DataFrame:
+        """Some columns of the rows at these sorted positions, which are the frame's index."""
+        import numpy as np
+        import pandas as pd
+        import pyarrow as pa
+
+        parts = [self._groups([], columns)]
+        for first, table in self.tables(columns) if len(positions) else ():
+            within = positions[slice(*np.searchsorted(positions, [first, first + table.num_rows]))]
+            parts.append(table.take(pa.array(within - first)))
+        frame = self._pandas(pa.concat_tables(parts), declared_types=declared_types)
+        return frame.set_axis(pd.Index(positions), axis=0)
+
+    def narrowest(self, columns: Sequence[str]) -> str:
+        """Of these columns the one that takes the fewest bytes."""
+        return min(columns, key=lambda column: self._bytes.get(column, 0))
+
+    def has_missing(self, column: str) -> bool:
+        """Whether a value of the column is missing; True when the file does not tell."""
+        return self._missing.get(column, True)
+
+    @cached_property
+    def _missing(self) -> dict[str, bool]:
+        found: dict[str, bool] = {}
+        for _, column in self._column_chunks():
+            statistics = column.statistics
+            missing = statistics is None or statistics.null_count is None or statistics.null_count > 0
+            found[column.path_in_schema] = found.get(column.path_in_schema, False) or missing
+        return found
+
+    @cached_property
+    def _bytes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for _, column in self._column_chunks():
+            found[column.path_in_schema] = found.get(column.path_in_schema, 0) + column.total_uncompressed_size
+        return found
+
+    def _column_chunks(self) -> Iterator[tuple[int, Any]]:
+        for group in range(self._metadata.num_row_groups):
+            of_group = self._metadata.row_group(group)
+            for number in range(of_group.num_columns):
+                yield group, of_group.column(number)
+
+    def _groups(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.file) as parquet:
+            return parquet.read_row_groups(list(groups), columns=list(columns), use_threads=True)
+
+    def _pandas(self, table: pa.Table, declared_types: bool) -> pd.DataFrame:
+        import pandas as pd
+        import pyarrow as pa
+
+        text = pd.StringDtype("pyarrow", na_value=float("nan"))  # it compares like texts that Python holds: missing equals nothing
+        texts = {pa.string(): text, pa.large_string(): text}
+        nullable = {**texts, pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+        series = {}
+        for name in table.column_names:
+            exact = declared_types or self.has_missing(name)
+            series[name] = table.column(name).to_pandas(types_mapper=(nullable if exact else texts).get)
+        return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), copy=False)

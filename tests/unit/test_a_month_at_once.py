@@ -1,0 +1,65 @@
+"""Thirty-one days of all three datasets, by four processes at a time and one by one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import clock, ingestion
+from include.evergreen.config import Catalog
+from include.evergreen.database.tables import partition_versions
+from tests.unit.flights import at_home, copy_home, january, rows_of, start_python
+from tools.landing_zone import COLUMNS, lay_out
+
+MONTH = clock.days(january(1), january(31))
+RUNS_AT_ONCE = 4
+INGEST = """\
+import datetime as dt
+from include.evergreen import ingestion
+from include.evergreen.config import Catalog
+for text in {days}:
+    for name in Catalog().dataset_names():
+        ingestion.ingest(Catalog().dataset(name), dt.date.fromisoformat(text), "backfill")
+"""
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory, _empty_template: Path) -> Iterator[Path]:
+    """A home with January's files, of which none is ingested."""
+    year = tmp_path_factory.mktemp("year")
+    lay_out(year)
+    home = copy_home(_empty_template, tmp_path_factory.mktemp("month"))
+    for dataset in COLUMNS:
+        (home / "landing" / dataset).mkdir(parents=True)
+        for day in MONTH:
+            shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
+    shutil.rmtree(year)
+    yield home
+    shutil.rmtree(home)
+
+
+def test_thirty_one_days_by_four_at_a_time_are_to_the_digest_those_ingested_one_by_one(month: Path, tmp_path: Path) -> None:
+    with at_home(copy_home(month, tmp_path / "at-once")):
+        processes = [start_python(INGEST.format(days=[str(day) for day in MONTH[first::RUNS_AT_ONCE]])) for first in range(RUNS_AT_ONCE)]
+        assert [(each.wait(500), each.communicate()[1]) for each in processes] == [(0, "")] * RUNS_AT_ONCE
+        at_once = _recorded()
+    with at_home(copy_home(month, tmp_path / "one-by-one")):
+        catalog = Catalog()
+        for name in catalog.dataset_names():
+            for day in reversed(MONTH):
+                ingestion.ingest(catalog.dataset(name), day, "backfill")
+        one_by_one = _recorded()
+        again = [ingestion.ingest(catalog.dataset(name), day, "live") for name in catalog.dataset_names() for day in MONTH]
+        assert not any(is_new for _, is_new in again)
+        assert _recorded() == one_by_one
+    assert len(one_by_one) == len(MONTH) * len(COLUMNS)
+    assert at_once == one_by_one
+
+
+def _recorded() -> list[tuple[object, ...]]:
+    """Of each version, all but its number in the table and when it was recorded."""
+    left_out = {"id", "recorded_at"}
+    return sorted(tuple(str(value) for name, value in row._mapping.items() if name not in left_out) for row in rows_of(partition_versions))
