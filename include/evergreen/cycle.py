@@ -15,7 +15,6 @@ from include.evergreen import clock
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.wording import listed
 from include.evergreen.errors import ConfigError, DataError
-from include.evergreen.features.reader import MAX_WINDOW_DAYS
 from include.evergreen.gates import Decision, decide
 from include.evergreen.ingestion import ingest
 from include.evergreen.monitoring import monitor
@@ -101,7 +100,7 @@ def run_cycle(
 def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int) -> list[tuple[DatasetConfig, dt.date]]:
     """Every partition that training and scoring as of ``as_of`` may read, oldest first.
 
-    Only those that the dataset's schedule makes and that were known by then. Inputs reach `MAX_WINDOW_DAYS` further
+    Only those that the dataset's schedule makes and that were known by then. Inputs reach their ``window_days`` further
     back than the window, because the features of its first day may: else a laptop would train another model than the
     night does.
     """
@@ -109,7 +108,7 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, wind
     spans = {model.target.dataset: (oldest_row, as_of - dt.timedelta(days=1))}
     for each in model.inputs:
         lag = dt.timedelta(days=each.lag_days)
-        first, last = oldest_row - lag - dt.timedelta(days=MAX_WINDOW_DAYS - 1), as_of - lag
+        first, last = oldest_row - lag - dt.timedelta(days=each.window_days - 1), as_of - lag
         earlier, later = spans.get(each.dataset, (first, last))
         spans[each.dataset] = (min(first, earlier), max(last, later))
     needed = [

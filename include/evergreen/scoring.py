@@ -12,9 +12,10 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import prediction_sets
 from include.evergreen.database.upsert import upsert
+from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import ConfigError
 from include.evergreen.features.build import feature_frame, features_source
-from include.evergreen.features.reader import MAX_WINDOW_DAYS, PartitionCache
+from include.evergreen.features.reader import PartitionCache
 from include.evergreen.partitions import current_partition
 from include.evergreen.partitions.digest import document_digest, frame_digest
 from include.evergreen.registry import champions, mlflow_store
@@ -80,8 +81,9 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
         words = f"version {standing.version} has scored the same {standing.rows} rows already"
         record_stage(model.name, "score", partition, "done", {"words": words})
         return Outcome("unchanged", words, _facts(standing))
+    began = clock.now()
     predictions = _predict(catalog, model, partition, serving, shadow)
-    written = _keep(model, partition, predictions, serving.version, shadow.version if shadow else 0, input_digest, origin)
+    written = _keep(model, partition, predictions, serving.version, shadow.version if shadow else 0, input_digest, origin, began)
     words = f"{written.rows} rows scored by version {written.version}"
     if shadow:
         words += f", and by challenger {shadow.version} in its shadow"
@@ -145,7 +147,14 @@ def _predict(
 
 
 def _keep(
-    model: ModelConfig, partition: dt.date, predictions: pd.DataFrame, version: int, shadow: int, input_digest: str, origin: str
+    model: ModelConfig,
+    partition: dt.date,
+    predictions: pd.DataFrame,
+    version: int,
+    shadow: int,
+    input_digest: str,
+    origin: str,
+    began: dt.datetime,
 ) -> PredictionSet:
     digest = frame_digest(predictions)
     path = f"predictions/{model.name}/{partition}/{digest[:16]}.parquet"
@@ -154,6 +163,7 @@ def _keep(
     values: dict[str, Any] = {"version": version, "challenger_version": shadow, "rows": len(predictions), "digest": digest, "path": path,
               "input_digest": input_digest, "origin": origin}  # fmt: skip
     with writing() as connection:
+        refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in model.inputs], began, is_derived=True)
         upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})
     return PredictionSet(model=model.name, partition=partition, **values)
 
@@ -173,7 +183,7 @@ def _input_digest(
         for version in cache.known(
             each.dataset,
             partition,
-            partition - dt.timedelta(days=each.lag_days + MAX_WINDOW_DAYS - 1),
+            partition - dt.timedelta(days=each.lag_days + each.window_days - 1),
             partition - dt.timedelta(days=each.lag_days),
         )
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import traceback
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Features = Callable[[PointInTimeReader], "pd.DataFrame"]
 TARGET = "target"
+KEY_PREFIX = "key:"  # of the columns by which a training frame names its rows, so that a person's can be found in it
 
 
 def feature_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -25,20 +27,32 @@ def feature_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cach
 
     Raises `ConfigError` when `features.py` gives other columns or rows than it should, or fails.
     """
-    reader = PointInTimeReader(model, partition, cache_)
-    rows = reader.rows()
     path = catalog.features_path(model.name)
+    reader = PointInTimeReader(model, partition, cache_)
+    personal = any(catalog.dataset(each.dataset).personal_columns for each in model.inputs)
+    return features_of(model, reader, _loaded(path, path.stat().st_mtime_ns), path, personal=personal)
+
+
+def features_of(
+    model: ModelConfig, reader: PointInTimeReader, function: Features, path: Path, *, personal: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows that ``reader`` gives, and what ``function`` (of the file ``path``) makes of them, as `feature_frame` says.
+
+    With ``personal``, the words of an error that is not ours are left out, as they may quote a row.
+    """
+    rows = reader.rows()
     try:
-        features = _load(path, path.stat().st_mtime_ns)(reader)
+        features = function(reader)
     except (DataError, ConfigError):
         raise
     except Exception as error:  # a team's own code may raise anything; it is their file that must be named
-        raise ConfigError(f"{path}: features() failed for partition {partition}: {type(error).__name__}: {error}") from error
-    return rows, _as_declared(features, model, rows, path)
+        told = f"{type(error).__name__} {_place(error, path)}" if personal else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path}: features() failed for partition {reader.partition}: {told}") from (None if personal else error)
+    return rows, _as_declared(features, model, rows, path, personal=personal)
 
 
 def labelled_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """One partition's features with the column ``target``: the rows whose truth was known as of the cache's moment.
+    """One partition's features with ``target`` and the keys (``key:NAME``) of its rows: those whose truth the cache's moment knows.
 
     None when an input or the truth of that day is not there.
     """
@@ -50,6 +64,8 @@ def labelled_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cac
     rows, features = feature_frame(catalog, model, partition, cache_)
     joined = features.assign(**{TARGET: join_truth(catalog, model, rows, truth)})
     joined.insert(0, PARTITION_COLUMN, partition.isoformat())
+    for key in catalog.dataset(model.rows).keys:
+        joined[f"{KEY_PREFIX}{key}"] = rows[key]
     return joined[joined[TARGET].notna()].reset_index(drop=True)
 
 
@@ -69,7 +85,7 @@ def true_values(model: ModelConfig, partition: dt.date, cache_: PartitionCache) 
     found = cache_.known(model.target.dataset, cache_.as_of, partition, partition)
     if not found:
         return None
-    truth = cache_.frame(found[0])
+    truth = cache_.frame(found[0], cache_.as_of)
     value = pd.to_numeric(truth[model.target.column]).astype("float64")
     if model.target.positive_above is not None:
         value = (value > model.target.positive_above).astype("float64").where(value.notna())
@@ -98,9 +114,9 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
     return list(rows.keys)
 
 
-@cache
-def _load(path: Path, modified: int) -> Features:
-    module = ModuleType(f"evergreen_features_{path.parent.name}_{modified}")
+def load_features(path: Path) -> Features:
+    """The function ``features`` of a `features.py`, of a module that nobody else has used. Raises `ConfigError`."""
+    module = ModuleType(f"evergreen_features_{path.parent.name}")
     module.__file__ = str(path)
     try:
         # not by the import system: its byte code tells files apart by whole seconds, and would serve yesterday's features
@@ -113,7 +129,18 @@ def _load(path: Path, modified: int) -> Features:
     return function
 
 
-def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+@cache
+def _loaded(path: Path, modified: int) -> Features:
+    return load_features(path)
+
+
+def _place(error: Exception, path: Path) -> str:
+    """The last line of a team's file that an error passed through."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"in line {lines[-1] if lines else '?'} (what it says is left out: the inputs hold personal data)"
+
+
+def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path, *, personal: bool = False) -> pd.DataFrame:
     declared = [feature.name for feature in model.features]
     found = list(features.columns)
     if set(found) != set(declared):
@@ -131,7 +158,8 @@ def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame,
     try:
         typed = features[declared].astype({feature.name: kinds[feature.kind] for feature in model.features})
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: a feature that is declared numeric is not: {error}") from error
+        told = "its value is left out, as the inputs hold personal data" if personal else str(error)
+        raise ConfigError(f"{path}: a feature that is declared numeric is not: {told}") from (None if personal else error)
     if infinite := [str(name) for name in typed.select_dtypes("float64") if typed[name].abs().eq(float("inf")).any()]:
         raise ConfigError(f"{path}: infinite values in {', '.join(infinite)}. Give a missing value where a division is by zero.")
     return typed

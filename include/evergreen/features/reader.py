@@ -9,49 +9,106 @@ from typing import TYPE_CHECKING
 from include.evergreen import clock
 from include.evergreen.config import ModelConfig
 from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.features.lookback import Take, latest_rows, trailing_values
 from include.evergreen.partitions import PartitionVersion, known_versions, read_partition
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PARTITION_COLUMN = "partition"
-MAX_WINDOW_DAYS = 31  # scoring again after a correction looks this far back for what changed
+HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
 
 class PartitionCache:
     """The partitions that one process has read, and which versions they were.
 
-    ``as_of`` bounds everything: no version with a later knowledge time is seen through it.
+    ``as_of`` bounds everything: no version, and no row, with a later knowledge time is seen through it. It reads the
+    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to.
     """
 
     def __init__(self, as_of: dt.date) -> None:
         self.as_of = as_of
-        self.read: dict[tuple[str, dt.date], PartitionVersion] = {}
+        self.read: dict[tuple[str, dt.date, int], PartitionVersion] = {}
+        self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
         self._versions: dict[str, dict[dt.date, list[PartitionVersion]]] = {}
-        self._frames: dict[tuple[str, str], pd.DataFrame] = {}
+        self._held: dict[tuple[str, str], pd.DataFrame] = {}  # by dataset and path, the one that was used last at the end
+        self._sizes: dict[tuple[str, str], int] = {}  # of what is held, in bytes
+        self._held_bytes = 0
+        self._whole: set[tuple[str, str]] = set()  # of which all columns are held
 
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         """The newest version of each partition from ``first`` to ``last`` with a knowledge time <= ``as_of``."""
-        limit = min(clock.moment(as_of), clock.moment(self.as_of))
+        limit = self._limit(as_of)
         versions = self._versions_of(dataset)
         known = ([each for each in versions.get(day, []) if each.knowledge_time <= limit] for day in clock.days(first, last))
         return [each[-1] for each in known if each]
 
-    def frame(self, version: PartitionVersion) -> pd.DataFrame:
-        self.read[version.dataset, version.partition] = version
+    def frame(self, version: PartitionVersion, as_of: dt.date, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The rows of ``version`` that were known as of ``as_of``: all columns, or some. A copy, to do with as one likes.
+
+        Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
+        """
+        self.read[version.dataset, version.partition, version.version] = version
+        needed = None if columns is None else list(dict.fromkeys([*columns, *filter(None, [version.knowledge_column])]))
+        held = self._content(version, needed)
+        if version.knowledge_column is not None:
+            held = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
+        return (held if columns is None else held[list(columns)]).copy()
+
+    def _limit(self, as_of: dt.date) -> dt.datetime:
+        return min(clock.moment(as_of), clock.moment(self.as_of))
+
+    def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
+        """All rows of the version, with ``columns`` among its columns."""
+        import pandas as pd
+
         key = (version.dataset, version.path)
-        if key not in self._frames:
-            self._frames[key] = read_partition(version)
-        return self._frames[key]
+        asked = self._ask(version.dataset, columns)
+        held = self._held.pop(key, pd.DataFrame())
+        if key not in self._whole:
+            if asked is None:
+                held = self._read(version, None)
+                self._whole.add(key)
+            elif missing := [name for name in asked if name not in held]:
+                held = pd.concat([held, self._read(version, missing)], axis=1)
+            self._held_bytes += (size := int(held.memory_usage(deep=True).sum())) - self._sizes.get(key, 0)
+            self._sizes[key] = size
+        if unknown := [name for name in columns or [] if name not in held]:
+            raise ConfigError(
+                f"{version.dataset} {version.partition} (version {version.version}) has no column {unknown[0]!r}; "
+                f"it has: {', '.join(self._read(version, None).columns)}. Read one of these, or ingest it again if the column is new."
+            )
+        self._held[key] = held
+        self._forget_what_is_too_much()
+        return held
+
+    def _ask(self, dataset: str, columns: list[str] | None) -> list[str] | None:
+        """What to read of ``dataset`` from now on: what was asked of one of its days will be asked of the others."""
+        before = self.asked.get(dataset, [])
+        self.asked[dataset] = None if before is None or columns is None else list(dict.fromkeys([*before, *columns]))
+        return self.asked[dataset]
+
+    def _forget_what_is_too_much(self) -> None:
+        while len(self._held) > 1 and self._held_bytes > HELD_BYTES:
+            longest_unused = next(iter(self._held))
+            del self._held[longest_unused]
+            self._held_bytes -= self._sizes.pop(longest_unused)
+            self._whole.discard(longest_unused)
 
     def _versions_of(self, dataset: str) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         if dataset not in self._versions:
             versions: dict[dt.date, list[PartitionVersion]] = {}
-            for each in known_versions(dataset, as_of=clock.moment(self.as_of)):
+            for each in self._recorded(dataset):
                 versions.setdefault(each.partition, []).append(each)
             self._versions[dataset] = versions
         return self._versions[dataset]
+
+    def _recorded(self, dataset: str) -> list[PartitionVersion]:
+        return known_versions(dataset, as_of=clock.moment(self.as_of))
+
+    def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
+        return read_partition(version, columns)
 
 
 class PointInTimeReader:
@@ -77,27 +134,86 @@ class PointInTimeReader:
         found = self._cache.known(dataset, self._partition, newest, newest)
         if not found:
             raise DataError(f"{self._model.name}: {dataset} {newest} was not known on {self._partition}. Ingest it first.")
-        return self._cache.frame(found[0]).copy()
+        return self._cache.frame(found[0], self._partition)
 
     def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the last ``days`` partitions that the model may see, with a column ``partition`` (dates).
 
-        Days that were not ingested, or were not known in time, are absent; the frame may be empty but has its columns.
+        The newest of them is the scored partition's day less the input's ``lag_days``. Days that were not ingested, or
+        were not known in time, are absent; the frame may be empty but has its columns. Naming ``columns`` reads no others.
         """
-        if dataset not in [each.dataset for each in self._model.inputs]:
-            allowed = ", ".join(each.dataset for each in self._model.inputs)
-            raise ConfigError(f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {allowed}.")
-        if not 1 <= days <= MAX_WINDOW_DAYS:
-            raise ConfigError(f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{MAX_WINDOW_DAYS}.")
+        self._refuse_what_is_not_declared(dataset, days)
         import pandas as pd
 
         last = self._partition - dt.timedelta(days=self._model.lag_days(dataset))
         found = self._cache.known(dataset, self._partition, last - dt.timedelta(days=days - 1), last)
         if not found:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
-        frames = []
-        for version in found:
-            frame = self._cache.frame(version)
-            chosen = frame[list(columns)] if columns else frame
-            frames.append(chosen.assign(**{PARTITION_COLUMN: version.partition}))
+        frames = [self._cache.frame(version, self._partition, columns).assign(**{PARTITION_COLUMN: version.partition}) for version in found]
         return pd.concat(frames, ignore_index=True)
+
+    def trailing(
+        self,
+        rows: pd.DataFrame,
+        dataset: str,
+        *,
+        days: int,
+        by: str | Sequence[str],
+        column: str,
+        take: Take,
+        above: float | None = None,
+    ) -> pd.Series:
+        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``days``) that share its ``by`` columns.
+
+        A value that is missing is left out, and so is a row of the window that lacks one of ``by``:
+
+        - ``count``: how many values there are; 0 where there is none
+        - ``sum``: of the values; missing where there is none
+        - ``mean``: the sum divided by the count; missing where there is none
+        - ``rate``: the count of values > ``above``, divided by the count; missing where there is none
+        - ``missing``: the share of the group's rows that have no value; missing where there is no row
+
+        The truth of the last days is as late here as ``lag_days`` and knowledge times say: a day that was not known yet adds
+        nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. With no ``by``, all rows
+        of the window are one group. Where no day of the window was known, every figure is missing.
+        """
+        keys = [by] if isinstance(by, str) else list(by)
+        if (take == "rate") != (above is not None):
+            raise ConfigError(f"{self._model.name}: trailing() takes above= with take='rate', and with nothing else; got take={take!r}.")
+        window = self.window(dataset, days, list(dict.fromkeys([*keys, column])))
+        return trailing_values(rows, window, keys=keys, column=column, take=take, above=above)
+
+    def latest(
+        self,
+        rows: pd.DataFrame,
+        dataset: str,
+        *,
+        days: int,
+        by: str | Sequence[str],
+        time: str,
+        columns: Sequence[str],
+        at: str | None = None,
+        tolerance: dt.timedelta | None = None,
+    ) -> pd.DataFrame:
+        """For each of ``rows``, ``columns`` of the latest row of `window` (``dataset``, ``days``) that shares its ``by`` columns.
+
+        The latest is that with the greatest ``time`` (a timestamp column of ``dataset``) not after the row's own moment: its
+        timestamp ``at``, or the beginning of the partition. Nor may it be more than ``tolerance`` before. Where there is none,
+        the columns are missing. Of several at one moment, the one with the greatest values of ``columns`` counts, so that
+        no order of rows decides.
+        """
+        keys = [by] if isinstance(by, str) else list(by)
+        window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns])))
+        moments = rows[at] if at is not None else clock.moment(self._partition)
+        return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance)
+
+    def _refuse_what_is_not_declared(self, dataset: str, days: int) -> None:
+        if dataset not in [each.dataset for each in self._model.inputs]:
+            allowed = ", ".join(each.dataset for each in self._model.inputs)
+            raise ConfigError(f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {allowed}.")
+        allowed_days = self._model.input(dataset).window_days
+        if not 1 <= days <= allowed_days:
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{allowed_days}, "
+                f"its window_days in model.yaml."
+            )

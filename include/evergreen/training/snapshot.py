@@ -7,15 +7,18 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import snapshots
+from include.evergreen.database.tables import partition_versions, snapshots
 from include.evergreen.database.upsert import insert_once
+from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError
 from include.evergreen.features.build import features_source, labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.partitions.digest import document_digest, frame_digest
+from include.evergreen.partitions.digest import canonical_json, document_digest, frame_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +40,7 @@ class Snapshot:
     frame_path: str
 
     def frame(self) -> pd.DataFrame:
-        """The training frame: ``partition`` (text), the declared features, ``target``; oldest day first."""
+        """The training frame: ``partition`` (text), the declared features, ``target``, the rows' keys; oldest day first."""
         return storage.read_frame(self.frame_path)
 
 
@@ -49,6 +52,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     """
     import pandas as pd
 
+    began = clock.now()
     window = model.train.window_days if window_days is None else window_days
     cache = PartitionCache(as_of)
     window_of_days = clock.days(as_of - dt.timedelta(days=window), as_of - dt.timedelta(days=1))
@@ -62,17 +66,19 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     _refuse_too_few_days(model, as_of, window, len(frames))
     frame = pd.concat(frames, ignore_index=True)
     members = {
-        f"{dataset}/{partition}": {"version": version.version, "digest": version.digest}
-        for (dataset, partition), version in sorted(cache.read.items())
+        f"{dataset}/{partition}/v{number}": {"version": number, "digest": version.digest}
+        for (dataset, partition, number), version in sorted(cache.read.items())
     }
     frame_hash = frame_digest(frame)
     digests = {name: member["digest"] for name, member in members.items()}
     asked = {"model": model.name, "as_of": as_of, "window_days": window}  # without it, runs that read the same would share a record
-    digest = document_digest({**asked, "members": digests, "frame": frame_hash, "features": features_source(catalog, model)})
+    parts = {**asked, "members": digests, "frame": frame_hash, "features": features_source(catalog, model)}
+    digest = document_digest(parts)
     path = f"training/{model.name}/{digest[:16]}.parquet"
     storage.write_frame(path, frame)
+    storage.write_bytes(parts_path(model.name, digest), canonical_json(parts).encode())
     snapshot = Snapshot(digest, model.name, as_of, window, len(frame), members, path)
-    _record(snapshot)
+    _record(snapshot, began)
     log.info(
         "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],
         len(members), len(frame), len(frames), frame[PARTITION_COLUMN].min(), frame[PARTITION_COLUMN].max(),
@@ -89,6 +95,11 @@ def find_snapshot(digest: str) -> Snapshot:
     return Snapshot(row.digest, row.model, row.as_of, row.window_days, row.rows, row.members, row.frame_path)
 
 
+def parts_path(model: str, digest: str) -> str:
+    """Where the JSON document lies whose SHA-256 a snapshot's digest is: what was asked, the members' digests, the frame's, features.py."""
+    return f"training/{model}/{digest[:16]}.json"
+
+
 def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found: int) -> None:
     if found < model.train.min_days:
         raise DataError(
@@ -98,8 +109,21 @@ def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found:
         )
 
 
-def _record(snapshot: Snapshot) -> None:
+def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
+    """Within the transaction that records it, after which retention keeps what it names."""
+    removed = sa.select(partition_versions).where(partition_versions.c.removed_at.is_not(None))
+    for row in connection.execute(removed):
+        if f"{row.dataset}/{row.partition}/v{row.version}" in snapshot.members:
+            raise DataError(
+                f"{snapshot.model} as of {snapshot.as_of}: version {row.version} of {row.dataset} {row.partition} was removed by retention "
+                f"while it was read. Choose a later as_of, or keep versions longer: retention.superseded_days."
+            )
+
+
+def _record(snapshot: Snapshot, began: dt.datetime) -> None:
     with writing() as connection:
+        refuse_what_was_read_before_an_erasure(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
+        _refuse_removed(connection, snapshot)
         values = {
             "model": snapshot.model,
             "as_of": snapshot.as_of,

@@ -8,7 +8,6 @@ def features(read):
     flown = read.window("outcomes", days=7, columns=["carrier", "flight", "origin", "air_time"])
     planned = read.window("schedules", days=8, columns=["carrier", "flight", "origin", "distance"])
     legs = flown.merge(planned, on=["partition", "carrier", "flight", "origin"]).dropna(subset=["air_time"])
-    weather = read.window("weather", days=1, columns=["origin", "wind_speed"]).groupby("origin")
     thousand_miles = rows["distance"] / 1000
     return pd.DataFrame(
         {
@@ -18,7 +17,7 @@ def features(read):
             "origin": rows["origin"],
             "departure_hour": rows["sched_dep_time"] // 100,
             "minutes_per_mile_7d": legs["air_time"].sum() / legs["distance"].sum(),
-            "wind_speed_1d": rows["origin"].map(weather["wind_speed"].mean()),
+            "wind_speed_1d": read.trailing(rows, "weather", days=1, by="origin", column="wind_speed", take="mean"),
         },
         index=rows.index,
     )

@@ -148,7 +148,7 @@ def _turned_around(outcomes: pd.DataFrame) -> pd.DataFrame:
 def _has_truth(model: ModelConfig, rows: pd.DataFrame, day: dt.date) -> pd.Series:
     cache = PartitionCache(DAY)
     keys = ["carrier", "flight", "origin"]
-    truth = cache.frame(cache.known("outcomes", DAY, day, day)[0])[[*keys, model.target.column]]
+    truth = cache.frame(cache.known("outcomes", DAY, day, day)[0], DAY)[[*keys, model.target.column]]
     return rows[keys].merge(truth, on=keys, how="left")[model.target.column].notna()
 
 

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pandas as pd
 import pytest
 
-from include.evergreen import clock
-from include.evergreen.config import ModelConfig
+from include.evergreen import clock, storage
+from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features import PointInTimeReader
+from include.evergreen.features.build import true_values
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.partitions import current_partition
+from include.evergreen.partitions import current_partition, publish_partition, read_partition
+from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.training import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, january, republish, shifted
 
 pytestmark = pytest.mark.usefixtures("flights")
@@ -80,18 +84,153 @@ def test_a_window_that_is_too_long_or_none_is_refused(air_time: ModelConfig, day
 def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelConfig) -> None:
     cache = PartitionCache(DAY)
     reader = PointInTimeReader(air_time, DAY, cache)
-    for read in (reader.rows, lambda: reader.window("schedules", days=1)):
-        read()["distance"] = 0.0
-        assert read()["distance"].min() > 0
+    reads = {
+        "rows": reader.rows,
+        "window of one day": lambda: reader.window("schedules", days=1),
+        "window of three days": lambda: reader.window("schedules", days=3),
+        "another day's": lambda: PointInTimeReader(air_time, DAY + dt.timedelta(days=1), cache).window("schedules", days=2),
+    }
+    before = {name: read() for name, read in reads.items()}
+    for read in reads.values():
+        frame = read()
+        for column in frame.columns:  # in place, below pandas: the arrays themselves
+            array = frame[column].array
+            array[: len(array) // 2] = array[len(array) // 2 : 2 * (len(array) // 2)]
+        frame.drop(columns="distance", inplace=True)
+        frame["origin"] = "nowhere"
+    for name, read in reads.items():
+        pd.testing.assert_frame_equal(read(), before[name], check_exact=True)
 
 
 def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) -> None:
     cache = PartitionCache(DAY)
     PointInTimeReader(air_time, DAY, cache).window("weather", days=2)
-    assert {(dataset, day.day): version.version for (dataset, day), version in cache.read.items()} == {
+    assert {(dataset, day.day): version.version for (dataset, day, _), version in cache.read.items()} == {
         ("weather", 8): 1,
         ("weather", 9): 1,
     }
+
+
+def test_both_versions_that_a_training_read_of_one_partition_are_remembered(catalog: Catalog, air_time: ModelConfig) -> None:
+    """A day before the correction saw the one, a day after it the other."""
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.moment(january(8)))
+    members = take_snapshot(catalog, air_time, january(20)).members
+    first, second = (members[f"outcomes/2013-01-05/v{version}"] for version in (1, 2))
+    assert (first["version"], second["version"]) == (1, 2)
+    assert first["digest"] != second["digest"]
+
+
+@pytest.mark.parametrize("columns", [None, ["air_time"], ["flight", "origin"]])
+def test_rows_that_were_known_later_are_left_out_whatever_columns_are_asked_for(air_time: ModelConfig, columns: list[str] | None) -> None:
+    _publish_known_one_by_one(january(8))
+    seen = {day: _reader(air_time, january(day)).window("outcomes", days=7, columns=columns) for day in (9, 10, 12)}
+    of_the_8th = {day: int((window[PARTITION_COLUMN] == january(8)).sum()) for day, window in seen.items()}
+    assert of_the_8th == {9: 2, 10: 3, 12: 4}
+    if columns:
+        assert list(seen[10].columns) == [*columns, PARTITION_COLUMN]
+
+
+def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: ModelConfig) -> None:
+    _publish_known_one_by_one(january(8))
+    cache = PartitionCache(january(20))
+    for day, rows in ((12, 4), (9, 2), (10, 3)):  # in any order, from one cache
+        window = PointInTimeReader(air_time, january(day), cache).window("outcomes", days=7)
+        assert (window[PARTITION_COLUMN] == january(8)).sum() == rows
+
+
+def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: ModelConfig) -> None:
+    _publish_known_one_by_one(january(8))
+    for as_of, rows in ((9, 2), (10, 3), (20, 4)):
+        truth = true_values(air_time, january(8), PartitionCache(january(as_of)))
+        assert truth is not None
+        assert len(truth) == rows
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(air_time: ModelConfig) -> None:
+    with pytest.raises(ConfigError, match=r"weather 2013-01-09 \(version 1\) has no column 'wind'; it has: origin, time_hour, temp"):
+        _reader(air_time, DAY).window("weather", days=1, columns=["origin", "wind"])
+
+
+def test_a_window_of_some_columns_reads_these_columns_and_these_days_alone(
+    air_time: ModelConfig, reads: list[tuple[str, list[str] | None]]
+) -> None:
+    _reader(air_time, DAY).window("outcomes", days=3, columns=["carrier", "arr_delay"])
+    assert [(path.split("/")[:3], columns) for path, columns in reads] == [
+        (["datasets", "outcomes", f"2013-01-{day:02}"], ["carrier", "arr_delay"]) for day in (7, 8, 9)
+    ]
+
+
+def test_a_training_reads_no_column_of_a_partition_twice(
+    catalog: Catalog, air_time: ModelConfig, flight_delay: ModelConfig, reads: list[tuple[str, list[str] | None]]
+) -> None:
+    """And after its first day, which learns what is asked for, opens each file once."""
+    for model, schedules in ((air_time, 19), (flight_delay, 18)):  # the first day that has weather before it is the 2nd
+        reads.clear()
+        take_snapshot(catalog, model, january(20))
+        columns = [(path, column) for path, asked in reads for column in asked or ["all"]]
+        assert len(columns) == len(set(columns))
+        files = [path for path, _ in reads]
+        assert all(path.split("/")[2] <= "2013-01-02" for path in files if files.count(path) > 1)
+        assert len(set(files)) == schedules + 18 + 19  # and weather up to the 18th, outcomes up to the 19th
+
+
+def test_a_column_that_is_asked_for_later_is_read_by_itself(air_time: ModelConfig, reads: list[tuple[str, list[str] | None]]) -> None:
+    cache = PartitionCache(DAY)
+    reader = PointInTimeReader(air_time, DAY, cache)
+    first = reader.window("weather", days=1, columns=["temp"])
+    both = reader.window("weather", days=1, columns=["origin", "temp"])
+    assert [columns for _, columns in reads] == [["temp"], ["origin"]]
+    assert both["temp"].equals(first["temp"])
+    assert list(reader.window("weather", days=1).columns) == [*Catalog().dataset("weather").column_names, PARTITION_COLUMN]
+
+
+def test_what_does_not_fit_into_memory_is_forgotten_and_read_again(
+    air_time: ModelConfig, reads: list[tuple[str, list[str] | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _reader(air_time, DAY).window("outcomes", days=7)
+    monkeypatch.setattr("include.evergreen.features.reader.HELD_BYTES", 1)
+    reads.clear()
+    reader = _reader(air_time, DAY)
+    assert reader.window("outcomes", days=7).equals(whole)
+    assert reader.window("outcomes", days=7).equals(whole)
+    assert len(reads) == 14
+    assert len(reader._cache._held) == 1
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str] | None]]:
+    """What is read from the storage: paths and columns."""
+    seen: list[tuple[str, list[str] | None]] = []
+    read_frame = storage.read_frame
+
+    def counted(path: str, columns: list[str] | None = None) -> pd.DataFrame:
+        seen.append((path, columns))
+        return read_frame(path, columns)
+
+    monkeypatch.setattr(storage, "read_frame", counted)
+    return seen
+
+
+def _publish_known_one_by_one(day: dt.date) -> None:
+    """Four flights of a day, of which the knowledge column says: two known the next midnight, one a day later, one two."""
+    current = current_partition("outcomes", day)
+    assert current is not None
+    midnight = clock.moment(day + dt.timedelta(days=1))
+    known = [midnight, midnight - dt.timedelta(hours=1), midnight + dt.timedelta(hours=24), midnight + dt.timedelta(hours=49)]
+    frame = read_partition(current).head(4).assign(known=pd.Series(known, dtype="datetime64[us, UTC]"))
+    storage.write_frame("datasets/one-by-one.parquet", frame)
+    content = {
+        "digest": frame_digest(frame),
+        "path": "datasets/one-by-one.parquet",
+        "rows": 4,
+        "quarantine_digest": current.quarantine_digest,
+        "quarantine_path": current.quarantine_path,
+        "quarantined": 0,
+        "source_rows": 4,
+        "knowledge_column": "known",
+    }
+    known_at = min(known)
+    publish_partition(dataset="outcomes", partition=day, content=content, known_at=lambda _: known_at, origin="live")
 
 
 def _reader(model: ModelConfig, day: dt.date, as_of: dt.date | None = None) -> PointInTimeReader:

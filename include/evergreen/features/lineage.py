@@ -1,0 +1,200 @@
+"""Where each feature comes from: which columns of which datasets change it, over which days, and which other models use them.
+
+It is found by trial, and not by reading the code: on made-up rows, one column at a time gets other values, and the features
+that change depend on it. Then one day at a time, of all these columns. Other values are drawn twice, so that a feature that
+looks at few of them is found too. What no made-up row exercises is not found; what is found is true.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.models import Feature
+from include.evergreen.errors import EvergreenError
+from include.evergreen.features.build import features_of, load_features
+from include.evergreen.features.reader import PointInTimeReader
+from include.evergreen.testkit.differences import changed
+from include.evergreen.testkit.made_up import MadeUpCache, MadeUpRows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from include.evergreen.partitions import PartitionVersion
+
+DRAWS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Columns of one dataset, and the days before the scored partition (0: its own) whose rows make a difference."""
+
+    dataset: str
+    columns: tuple[str, ...]
+    newest_day: int
+    oldest_day: int
+
+    @property
+    def words(self) -> str:
+        days = f"day -{self.newest_day}" if self.newest_day else "day 0"
+        if self.oldest_day != self.newest_day:
+            days = f"days -{self.oldest_day} to {-self.newest_day}"
+        return (
+            f"{self.dataset}.{{{', '.join(self.columns)}}}, {days}"
+            if len(self.columns) > 1
+            else f"{self.dataset}.{self.columns[0]}, {days}"
+        )
+
+
+def lineage(catalog: Catalog, model: ModelConfig) -> dict[str, tuple[Origin, ...]]:
+    """The origins of each declared feature, in the order of the model's inputs.
+
+    Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
+    """
+    columns: dict[str, dict[str, set[str]]] = {feature.name: {} for feature in model.features}
+    days: dict[str, dict[str, set[int]]] = {feature.name: {} for feature in model.features}
+    trial = _Trial(catalog, model)
+    for dataset, read in trial.columns_read().items():
+        for column in read:
+            for feature in trial.changed_by(dataset, {column}, days=None):
+                columns[feature].setdefault(dataset, set()).add(column)
+    depended_on = {dataset: set().union(*(found.get(dataset, set()) for found in columns.values())) for dataset in trial.source.datasets}
+    for dataset, day in trial.days_read():
+        for feature in trial.changed_by(dataset, depended_on[dataset], days={day}):
+            if dataset in columns[feature]:
+                days[feature].setdefault(dataset, set()).add((trial.source.day - day).days)
+    declared = {each.dataset: catalog.dataset(each.dataset).column_names for each in model.inputs}
+    return {
+        feature: tuple(
+            Origin(
+                dataset=dataset,
+                columns=tuple(name for name in declared[dataset] if name in found[dataset]),
+                newest_day=min(days[feature].get(dataset, {model.lag_days(dataset)})),
+                oldest_day=max(days[feature].get(dataset, {model.lag_days(dataset)})),
+            )
+            for dataset in declared
+            if dataset in found
+        )
+        for feature, found in columns.items()
+    }
+
+
+def feature_list(catalog: Catalog, chosen: str | None, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """A JSON document of what is known of the features of one model, or of all:
+
+    - ``models``: of each model, its features: name, kind, description, origins, and the other models that declare one of
+      this name (``same``: whether it has the same kind and origins there)
+    - ``columns``: of each ``dataset.column`` of these origins, the features of the listed models that come from it
+    - ``problems``: of each model whose features cannot be computed, why
+
+    Raises `ConfigError` when the chosen model is unknown, or its files are wrong.
+    """
+    shown = catalog.model_names() if chosen is None else [chosen]
+    declared, problems = _declared(catalog, shown)
+    if chosen in problems:
+        raise problems[chosen]
+    wanted = {feature.name for name in shown if name in declared for feature in declared[name].features}
+    concerned = [name for name, model in declared.items() if name in shown or wanted & {each.name for each in model.features}]
+    found: dict[str, dict[str, tuple[Origin, ...]]] = {}
+    for done, name in enumerate(concerned):
+        progress("Features", done, len(concerned))
+        try:
+            found[name] = lineage(catalog, declared[name])
+        except EvergreenError as error:
+            if name == chosen:
+                raise
+            problems[name] = error
+    progress("Features", len(concerned), len(concerned))
+    known = {(name, each.name): (each, found[name][each.name]) for name in found for each in declared[name].features}
+    columns: dict[str, list[str]] = {}
+    for (name, feature), (_, origins) in known.items():
+        for column in (f"{origin.dataset}.{column}" for origin in origins for column in origin.columns):
+            columns.setdefault(column, []).append(f"{name}.{feature}")
+    of_shown = {column: used_by for column, used_by in columns.items() if any(each.split(".")[0] in shown for each in used_by)}
+    return {
+        "models": {name: [_described(each, name, known) for each in declared[name].features] for name in shown if name in found},
+        "columns": dict(sorted(of_shown.items())),
+        "problems": {name: str(error) for name, error in problems.items()},
+    }
+
+
+def _declared(catalog: Catalog, shown: list[str]) -> tuple[dict[str, ModelConfig], dict[str, EvergreenError]]:
+    """All sound models, and what is wrong with those of ``shown`` that are not."""
+    declared, problems = {}, {}
+    for name in dict.fromkeys([*shown, *catalog.model_names()]):
+        try:
+            declared[name] = catalog.model(name)
+        except EvergreenError as error:
+            if name in shown:
+                problems[name] = error
+    return declared, problems
+
+
+def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[Feature, tuple[Origin, ...]]]) -> dict[str, Any]:
+    _, origins = known[model, feature.name]
+    others = {name: other for (name, other_name), other in known.items() if other_name == feature.name and name != model}
+    return {
+        "name": feature.name,
+        "kind": feature.kind,
+        "description": feature.description,
+        "from": [{**asdict(origin), "words": origin.words} for origin in origins],
+        "also_in": [
+            {"model": name, "same": (other.kind, others_origins) == (feature.kind, origins)}
+            for name, (other, others_origins) in others.items()
+        ],
+    }
+
+
+class _Trial:
+    """One model's features of one made-up day, with and without other values in some columns."""
+
+    def __init__(self, catalog: Catalog, model: ModelConfig) -> None:
+        self.source = MadeUpRows(catalog, model)
+        self._model = model
+        self._path = catalog.features_path(model.name)
+        self._cache = MadeUpCache(self.source.day, self.source)
+        self._before = self._features(self._cache)
+
+    def columns_read(self) -> dict[str, list[str]]:
+        """The columns of each dataset that were asked for."""
+        return {
+            dataset: [name for name in self.source.datasets[dataset].column_names if asked is None or name in asked]
+            for dataset, asked in self._cache.asked.items()
+        }
+
+    def days_read(self) -> list[tuple[str, dt.date]]:
+        return [(dataset, day) for dataset, day, _ in self._cache.read]
+
+    def changed_by(self, dataset: str, columns: set[str], days: set[dt.date] | None) -> set[str]:
+        """The features that change when these columns of these days (None: of all) get other values."""
+        found: set[str] = set()
+        for draw in DRAWS:
+            cache = _OtherValues(self.source.day, self.source, dataset, columns, days, draw)
+            found |= set(changed(self._before, self._features(cache)))
+        return found
+
+    def _features(self, cache: MadeUpCache) -> pd.DataFrame:
+        reader = PointInTimeReader(self._model, self.source.day, cache)
+        return features_of(self._model, reader, load_features(self._path), self._path)[1]
+
+
+class _OtherValues(MadeUpCache):
+    """Made-up rows of which some columns have other values."""
+
+    def __init__(self, as_of: dt.date, source: MadeUpRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int) -> None:
+        super().__init__(as_of, source)
+        self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
+
+    def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
+        content = super()._read(version, columns)
+        if version.dataset != self._dataset or (self._days is not None and version.partition not in self._days):
+            return content
+        others = {
+            name: self._source.other_values(self._dataset, name, version.partition, self._draw)
+            for name in sorted(self._columns)
+            if name in content
+        }
+        return content.assign(**others)

@@ -1,0 +1,104 @@
+"""What rows of the past say of each row to score: figures by group, and the latest row before a moment."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Take = Literal["count", "sum", "mean", "rate", "missing"]
+NO_GROUP = -1
+_TIME, _GROUP = "\0time", "\0group"  # beside a dataset's own columns, of which none has such a name
+
+
+def trailing_values(
+    rows: pd.DataFrame, window: pd.DataFrame, *, keys: Sequence[str], column: str, take: Take, above: float | None
+) -> pd.Series:
+    """One figure over the rows of ``window`` that share a row's ``keys``, for each of ``rows``; see `PointInTimeReader.trailing`."""
+    import pandas as pd
+
+    if window.empty:
+        return pd.Series(np.nan, index=rows.index, dtype="float64")
+    wanted, given = group_numbers([rows, window], keys)
+    groups = max(wanted.max(initial=NO_GROUP), given.max()) + 1
+    belongs = given != NO_GROUP
+    there = belongs & window[column].notna().to_numpy()
+    counts = np.bincount(given[there], minlength=groups).astype("float64")
+    with np.errstate(invalid="ignore"):  # 0 of 0 is missing, as documented
+        if take == "count":
+            figures = counts
+        elif take == "missing":
+            of_all = np.bincount(given[belongs], minlength=groups)
+            figures = (of_all - counts) / of_all
+        else:
+            values = window[column].to_numpy(dtype="float64", na_value=np.nan)
+            if take == "rate":
+                figures = np.bincount(given[there & (values > above)], minlength=groups) / counts
+            else:
+                sums = np.where(counts > 0, _exact_sums(values[there], given[there], groups), np.nan)
+                figures = sums if take == "sum" else sums / counts
+    nothing = 0.0 if take == "count" else np.nan
+    return pd.Series(np.append(figures, nothing)[wanted], index=rows.index, dtype="float64")  # NO_GROUP finds the last
+
+
+def latest_rows(
+    rows: pd.DataFrame,
+    window: pd.DataFrame,
+    *,
+    keys: Sequence[str],
+    time: str,
+    columns: Sequence[str],
+    moments: pd.Series | dt.datetime,
+    tolerance: dt.timedelta | None,
+) -> pd.DataFrame:
+    """``columns`` of the latest row of ``window`` at or before each row's moment; see `PointInTimeReader.latest`."""
+    import pandas as pd
+
+    if window.empty:
+        return pd.DataFrame(np.nan, index=rows.index, columns=list(columns))
+    wanted, given = group_numbers([rows, window], keys)
+    # merge_asof wants one unit of time on both sides, and takes the last of several at one moment
+    asking = pd.DataFrame({"group": wanted, "moment": _in_one_unit(pd.Series(moments, index=rows.index)), "row": np.arange(len(rows))})
+    found = window[list(columns)].copy()
+    found[_TIME], found[_GROUP] = _in_one_unit(window[time]), given
+    found = found[found[_TIME].notna() & (found[_GROUP] != NO_GROUP)].sort_values([_TIME, *columns], na_position="first")
+    joined = pd.merge_asof(
+        asking[asking["moment"].notna() & (asking["group"] != NO_GROUP)].sort_values("moment"),
+        found,
+        left_on="moment",
+        right_on=_TIME,
+        left_by="group",
+        right_by=_GROUP,
+        tolerance=pd.Timedelta(tolerance) if tolerance is not None else None,
+    )
+    return joined.set_index("row")[list(columns)].reindex(range(len(rows))).set_axis(rows.index)
+
+
+def group_numbers(frames: Sequence[pd.DataFrame], keys: Sequence[str]) -> list[np.ndarray]:
+    """For each frame, the group of each of its rows: equal keys have one number, in all frames; `NO_GROUP` where one is missing."""
+    import pandas as pd
+
+    ends = np.cumsum([len(frame) for frame in frames])
+    if not keys:
+        return [np.zeros(len(frame), dtype=np.int64) for frame in frames]
+    together = pd.concat([frame[list(keys)] for frame in frames], ignore_index=True)
+    numbers = together.groupby(list(keys), sort=False, dropna=True).ngroup().fillna(NO_GROUP).to_numpy(dtype=np.int64)
+    return np.split(numbers, ends[:-1])
+
+
+def _in_one_unit(moments: pd.Series) -> pd.Series:
+    return moments.astype("datetime64[us, UTC]")
+
+
+def _exact_sums(values: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:
+    """The sum of each group's values, rounded once: the same to the last bit in whatever order they come."""
+    order = np.argsort(groups, kind="stable")
+    ends = np.searchsorted(groups[order], np.arange(number), side="right")
+    parts = np.split(values[order], ends[:-1])
+    return np.array([math.fsum(part) for part in parts], dtype="float64")

@@ -1,0 +1,96 @@
+"""Where features come from is found by trial, on made-up rows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.config import Catalog
+from include.evergreen.errors import ConfigError
+from include.evergreen.features.lineage import Origin, feature_list, lineage
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """What ships, in a folder where a test may rewrite it."""
+    for kind in ("datasets", "models"):
+        shutil.copytree(PROJECT_ROOT / "include" / kind, tmp_path / "include" / kind)
+    return Catalog(tmp_path / "include")
+
+
+def test_the_shipped_features_come_from_these_columns_and_days_and_no_others(catalog: Catalog) -> None:
+    found = lineage(catalog, catalog.model("flight_delay"))
+    own_origin = Origin("schedules", ("origin",), 0, 0)
+    assert found == {
+        "carrier": (Origin("schedules", ("carrier",), 0, 0),),
+        "origin": (own_origin,),
+        "departure_hour": (Origin("schedules", ("sched_dep_time",), 0, 0),),
+        "distance": (Origin("schedules", ("distance",), 0, 0),),
+        "origin_late_rate_1d": (own_origin, Origin("outcomes", ("origin", "arr_delay"), 1, 1)),
+        "carrier_late_rate_7d": (Origin("schedules", ("carrier",), 0, 0), Origin("outcomes", ("carrier", "arr_delay"), 1, 7)),
+        "cancelled_rate_1d": (own_origin, Origin("outcomes", ("origin", "dep_delay"), 1, 1)),
+        "wind_speed_1d": (own_origin, Origin("weather", ("origin", "wind_speed"), 1, 1)),
+        "precip_1d": (own_origin, Origin("weather", ("origin", "precip"), 1, 1)),
+        "visib_1d": (own_origin, Origin("weather", ("origin", "visib"), 1, 1)),
+    }
+
+
+def test_figures_over_windows_that_are_joined_come_from_both_with_their_keys(catalog: Catalog) -> None:
+    keys = ("carrier", "flight", "origin")
+    assert lineage(catalog, catalog.model("air_time"))["minutes_per_mile_7d"] == (
+        Origin("schedules", (*keys, "distance"), 1, 7),  # the window has the day's own schedule too, which makes no difference
+        Origin("outcomes", (*keys, "air_time"), 1, 7),
+    )
+
+
+def test_a_column_that_is_read_and_does_not_matter_is_no_origin(catalog: Catalog) -> None:
+    _rewrite(catalog, "rows['distance']", "rows['distance'] + 0 * len(read.window('weather', days=3, columns=['temp', 'humid']))")
+    assert lineage(catalog, catalog.model("air_time"))["distance"] == (Origin("schedules", ("distance",), 0, 0),)
+
+
+def test_a_feature_that_comes_from_nothing_has_no_origin(catalog: Catalog) -> None:
+    _rewrite(catalog, "rows['distance']", "1.0")
+    assert lineage(catalog, catalog.model("air_time"))["distance"] == ()
+
+
+def test_origins_in_words() -> None:
+    assert Origin("weather", ("temp",), 0, 0).words == "weather.temp, day 0"
+    assert Origin("weather", ("temp", "humid"), 1, 1).words == "weather.{temp, humid}, day -1"
+    assert Origin("weather", ("temp",), 2, 8).words == "weather.temp, days -8 to -2"
+
+
+def test_the_list_says_who_else_has_a_feature_and_whether_it_is_the_same(catalog: Catalog) -> None:
+    _rewrite(catalog, "rows['sched_dep_time'] // 100", "rows['sched_arr_time'] // 100")
+    listed = feature_list(catalog, "air_time", lambda *_: None)
+    assert list(listed["models"]) == ["air_time"]
+    also_in = {each["name"]: each["also_in"] for each in listed["models"]["air_time"]}
+    assert also_in["carrier"] == [{"model": "flight_delay", "same": True}]
+    assert also_in["departure_hour"] == [{"model": "flight_delay", "same": False}]
+    assert also_in["distance_squared"] == []
+
+
+def test_the_list_says_of_each_column_which_features_come_from_it(catalog: Catalog) -> None:
+    columns = feature_list(catalog, None, lambda *_: None)["columns"]
+    assert columns["outcomes.arr_delay"] == ["flight_delay.origin_late_rate_1d", "flight_delay.carrier_late_rate_7d"]
+    assert columns["weather.wind_speed"] == ["air_time.wind_speed_1d", "flight_delay.wind_speed_1d"]
+    assert "weather.temp" not in columns
+
+
+def test_a_model_that_is_wrong_is_named_and_fails_no_other(catalog: Catalog) -> None:
+    _rewrite(catalog, "rows['distance']", "rows['far']")
+    listed = feature_list(catalog, None, lambda *_: None)
+    assert list(listed["models"]) == ["flight_delay"]
+    assert "features.py: features() failed" in listed["problems"]["air_time"]
+    assert feature_list(catalog, "flight_delay", lambda *_: None)["problems"].keys() == {"air_time"}
+    with pytest.raises(ConfigError, match="features.. failed"):
+        feature_list(catalog, "air_time", lambda *_: None)
+
+
+def _rewrite(catalog: Catalog, old: str, new: str) -> None:
+    path = catalog.features_path("air_time")
+    text = path.read_text().replace('"', "'")
+    assert old in text
+    path.write_text(text.replace(f": {old},", f": {new},"))

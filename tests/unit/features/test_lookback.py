@@ -1,0 +1,183 @@
+"""Trailing figures and the latest row: their formulas, their windows, and what is not there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.evergreen import clock
+from include.evergreen.config import ModelConfig
+from include.evergreen.errors import ConfigError
+from include.evergreen.features import PointInTimeReader
+from include.evergreen.features.lookback import latest_rows, trailing_values
+from include.evergreen.features.reader import PartitionCache
+from include.evergreen.partitions import current_partition, read_partition
+from tests.unit.flights import january, republish
+
+DAY = january(10)
+ROWS = pd.DataFrame({"shop": pd.array(["a", "b", "c", None], dtype="string")}, index=[7, 3, 9, 1])
+WINDOW = pd.DataFrame(
+    {
+        "shop": pd.Series(["a", "a", "a", "b", "b", None, "d"], dtype="string"),
+        "value": [1.0, 20.0, np.nan, np.nan, np.nan, 5.0, 6.0],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("take", "above", "a", "b", "c"),
+    [
+        ("count", None, 2, 0, 0),
+        ("sum", None, 21, np.nan, np.nan),
+        ("mean", None, 10.5, np.nan, np.nan),
+        ("rate", 15, 0.5, np.nan, np.nan),
+        ("rate", 20, 0.0, np.nan, np.nan),
+        ("missing", None, 1 / 3, 1.0, np.nan),
+    ],
+)
+def test_each_figure_is_as_its_formula_says(take: str, above: float | None, a: float, b: float, c: float) -> None:
+    """Of a group with values, of one without any, of one that is not there; a row without a key is in none."""
+    found = trailing_values(ROWS, WINDOW, keys=["shop"], column="value", take=take, above=above)  # type: ignore[arg-type]
+    nothing = 0.0 if take == "count" else np.nan
+    pd.testing.assert_series_equal(found, pd.Series([a, b, c, nothing], index=ROWS.index, dtype="float64"))
+
+
+def test_with_no_key_all_rows_are_one_group() -> None:
+    assert trailing_values(ROWS, WINDOW, keys=[], column="value", take="sum", above=None).tolist() == [32.0] * 4
+
+
+def test_where_no_day_was_known_even_a_count_is_missing() -> None:
+    assert trailing_values(ROWS, WINDOW.head(0), keys=["shop"], column="value", take="count", above=None).isna().all()
+
+
+@pytest.mark.parametrize("kind", ["Int64", "float64", "boolean"])
+def test_figures_are_taken_of_every_kind_of_number(kind: str) -> None:
+    window = pd.DataFrame({"shop": ["a", "a", "a"], "value": pd.Series([1, 0, None], dtype=kind)})
+    assert trailing_values(ROWS, window, keys=["shop"], column="value", take="mean", above=None).iloc[0] == 0.5
+
+
+def test_a_count_of_texts_needs_no_numbers() -> None:
+    window = pd.DataFrame({"shop": ["a", "a"], "value": pd.Series(["x", None], dtype="string")})
+    assert trailing_values(ROWS, window, keys=["shop"], column="value", take="count", above=None).iloc[0] == 1
+    assert trailing_values(ROWS, window, keys=["shop"], column="value", take="missing", above=None).iloc[0] == 0.5
+
+
+def test_no_order_of_rows_changes_a_bit_of_a_sum() -> None:
+    """With pandas' own sum it does, which is why this test can fail."""
+    values = [random.Random(number).uniform(-1, 1) * 10 ** (number % 17) for number in range(2000)]
+    window = pd.DataFrame({"shop": "a", "value": values})
+    orders = [window.sample(frac=1, random_state=seed) for seed in range(20)]
+    assert len({float(order["value"].to_numpy().sum()) for order in orders}) > 1
+    for take in ("sum", "mean"):
+        figures = {trailing_values(ROWS, order, keys=["shop"], column="value", take=take, above=None).iloc[0] for order in orders}
+        assert len(figures) == 1
+
+
+@pytest.mark.usefixtures("flights")
+def test_a_rate_over_seven_days_is_that_of_exactly_these_days(air_time: ModelConfig) -> None:
+    rows = _reader(air_time).rows()
+    found = _reader(air_time).trailing(rows, "outcomes", days=7, by="carrier", column="arr_delay", take="rate", above=15)
+    expected = pd.concat([_stored("outcomes", january(day)) for day in range(3, 10)]).dropna(subset=["arr_delay"])
+    shares = {carrier: (mine["arr_delay"] > 15).sum() / len(mine) for carrier, mine in expected.groupby("carrier")}
+    assert found.tolist() == rows["carrier"].map(shares).tolist()
+    assert found.nunique() > 5
+
+
+@pytest.mark.usefixtures("flights")
+def test_a_day_whose_truth_is_late_adds_nothing_to_a_figure(air_time: ModelConfig) -> None:
+    """8 January's outcomes were corrected on the 11th: on the 10th the figure is that of what was first known."""
+    before = _count(air_time)
+    late = clock.moment(january(11))
+    republish("outcomes", january(8), lambda frame: frame.head(1), knowledge_time=late)
+    assert _count(air_time).equals(before)
+    later = PointInTimeReader(air_time, january(11), PartitionCache(january(11)))
+    counts = later.trailing(later.rows(), "outcomes", days=3, by=(), column="flight", take="count")
+    assert counts.iloc[0] == 1 + sum(len(_stored("outcomes", january(day))) for day in (9, 10))
+
+
+@pytest.mark.usefixtures("flights")
+@pytest.mark.parametrize(("take", "above"), [("rate", None), ("mean", 15.0)])
+def test_a_rate_says_above_what_and_nothing_else_does(air_time: ModelConfig, take: str, above: float | None) -> None:
+    reader = _reader(air_time)
+    with pytest.raises(ConfigError, match=f"air_time: trailing.. takes above= with take='rate', and with nothing else; got take='{take}'"):
+        reader.trailing(reader.rows(), "outcomes", days=1, by="origin", column="arr_delay", take=take, above=above)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("flights")
+def test_the_latest_row_is_that_before_midnight_unless_a_row_has_a_moment_of_its_own(air_time: ModelConfig) -> None:
+    reader = _reader(air_time)
+    rows = pd.DataFrame({"origin": ["EWR", "JFK", "nowhere"], "left": [_hour(9, 5), _hour(9, 0) - dt.timedelta(hours=30), _hour(9, 5)]})
+    observed = _stored("weather", january(9)).set_index(["origin", "time_hour"])["temp"]
+    latest = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"])
+    assert latest["time_hour"].tolist()[:2] == [clock.moment(DAY)] * 2  # though the day's file goes on, for it counts in local time
+    assert latest["temp"].tolist()[:2] == [observed["EWR", clock.moment(DAY)], observed["JFK", clock.moment(DAY)]]
+    assert _stored("weather", january(9))["time_hour"].max() > clock.moment(DAY)
+    assert latest.iloc[2].isna().all()
+    own = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"], at="left")
+    assert own["temp"].iloc[0] == observed["EWR", _hour(9, 5)]
+    assert pd.isna(own["temp"].iloc[1])  # two days go back no further
+
+
+def test_of_several_at_one_moment_the_greatest_counts_in_any_order() -> None:
+    window = pd.DataFrame({"shop": ["a"] * 4, "time": [_hour(9, 1)] * 3 + [_hour(9, 0)], "value": [2.0, 3.0, np.nan, 9.0]})
+    for seed in range(10):
+        found = _latest(window.sample(frac=1, random_state=seed))
+        assert found["value"].iloc[0] == 3.0
+
+
+def test_the_moment_itself_is_in_time_and_a_microsecond_later_is_not() -> None:
+    for late, value in ((0, 1.0), (1, None)):
+        window = pd.DataFrame({"shop": ["a"], "time": [_hour(9, 1) + dt.timedelta(microseconds=late)], "value": [1.0]})
+        found = _latest(window, moments=_hour(9, 1))["value"].iloc[0]
+        assert found == value if value else np.isnan(found)
+
+
+def test_what_is_older_than_the_tolerance_is_missing() -> None:
+    window = pd.DataFrame({"shop": ["a"], "time": [_hour(9, 1)], "value": [1.0]})
+    assert _latest(window, moments=_hour(9, 3), tolerance=dt.timedelta(hours=2))["value"].iloc[0] == 1.0
+    assert np.isnan(_latest(window, moments=_hour(9, 3), tolerance=dt.timedelta(hours=1, minutes=59))["value"].iloc[0])
+
+
+def test_rows_without_a_key_or_a_moment_have_no_latest_row_and_keep_their_index() -> None:
+    window = pd.DataFrame({"shop": ["a", None], "time": [_hour(9, 1), _hour(9, 1)], "value": [1.0, 2.0]})
+    moments = pd.Series([_hour(9, 2), _hour(9, 2), _hour(9, 2), _hour(9, 2)], index=ROWS.index)
+    found = _latest(window, moments=moments)
+    assert found.index.equals(ROWS.index)
+    assert found["value"].notna().tolist() == [True, False, False, False]
+    assert _latest(window, moments=moments.where(moments.index != 7))["value"].isna().all()
+    assert _latest(window.head(0), moments=moments)["value"].isna().all()
+
+
+def _latest(window: pd.DataFrame, *, moments: pd.Series | dt.datetime | None = None, tolerance: dt.timedelta | None = None) -> pd.DataFrame:
+    return latest_rows(
+        ROWS,
+        window,
+        keys=["shop"],
+        time="time",
+        columns=["value"],
+        moments=_hour(9, 23) if moments is None else moments,
+        tolerance=tolerance,
+    )
+
+
+def _hour(day: int, hour: int) -> dt.datetime:
+    return clock.moment(january(day)) + dt.timedelta(hours=hour)
+
+
+def _count(model: ModelConfig) -> pd.Series:
+    reader = _reader(model)
+    return reader.trailing(reader.rows(), "outcomes", days=7, by="carrier", column="arr_delay", take="count")
+
+
+def _reader(model: ModelConfig) -> PointInTimeReader:
+    return PointInTimeReader(model, DAY, PartitionCache(DAY))
+
+
+def _stored(dataset: str, day: dt.date) -> pd.DataFrame:
+    version = current_partition(dataset, day)
+    assert version is not None
+    return read_partition(version)

@@ -1,0 +1,255 @@
+"""The kit is proved on models that break one promise each, and on honest ones that break none."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import PROJECT_ROOT, clock
+from include.evergreen.config import Catalog
+from include.evergreen.errors import ConfigError
+from include.evergreen.testkit import CHECKS, Finding, examine
+from include.evergreen.testkit.checks import Subject
+from include.evergreen.testkit.tampered import LaterFacts
+
+LEAK, TRAINING, ORDER, BOUNDARIES, ROWS_ALONE = CHECKS
+DATASET = """
+name: {name}
+description: For a test.
+owner: tests
+source: {{type: files, path: "/nowhere/{{partition}}.csv"}}
+schedule: {{cron: "0 0 * * *", start: 2020-01-01}}
+knowledge: {knowledge}
+columns:
+  - {{name: shop, type: string, description: Where}}
+  - {{name: till, type: integer, description: Which}}
+{columns}
+keys: {keys}
+"""
+ORDERS = DATASET.format(
+    name="orders",
+    knowledge="{hours_after_partition: 0}",
+    columns="""  - {name: opened, type: timestamp, description: When the till was opened}
+  - {name: price, type: number, nullable: true, description: In euros}
+  - {name: gift, type: boolean, description: Whether it is wrapped}""",
+    keys="[shop, till]",
+)
+RETURNS = DATASET.format(
+    name="returns",
+    knowledge="{hours_after_partition: 48}",
+    columns="  - {name: refund, type: number, nullable: true, description: In euros}",
+    keys="[shop, till]",
+)
+READINGS = DATASET.format(
+    name="readings",
+    knowledge="{hours_after_partition: 24, column: known}",
+    columns="""  - {name: taken, type: timestamp, description: When it was read}
+  - {name: known, type: timestamp, description: When we had it}
+  - {name: heat, type: number, nullable: true, description: In degrees}""",
+    keys="[shop, till, taken]",
+)
+MODEL = """
+name: takings
+description: For a test.
+owner: tests
+task: regression
+rows: orders
+inputs:
+  - {dataset: orders, lag_days: 0}
+  - {dataset: returns, lag_days: 2}
+  - {dataset: readings, lag_days: 1}
+target: {dataset: returns, column: refund}
+features:
+  - {name: value, kind: numeric, description: Under test}
+  - {name: shop, kind: categorical, description: Where}
+train: {estimator: sklearn.linear_model.Ridge, window_days: 20, min_days: 10}
+gate:
+  criteria: [{kind: absolute, metric: mae, at_most: 100}]
+"""
+FEATURES = """
+import datetime as dt
+import os
+import random
+import time
+
+import numpy as np
+import pandas as pd
+
+seen = []
+
+def features(read):
+    rows = read.rows()
+    value = {value}
+    return pd.DataFrame({{"value": value, "shop": rows["shop"]}}, index=rows.index)
+
+{more}
+"""
+
+HONEST = {
+    "a column of its own": "rows['price'] * 2",
+    "an exact mean": "read.trailing(rows, 'returns', days=7, by='shop', column='refund', take='mean')",
+    "a mean of pandas": "rows['shop'].map(read.window('returns', days=7).groupby('shop')['refund'].mean())",
+    "a count by two keys": "read.trailing(rows, 'orders', days=7, by=['shop', 'till'], column='price', take='count')",
+    "rows that were known one by one": "read.trailing(rows, 'readings', days=3, by='shop', column='heat', take='rate', above=50)",
+    "the latest of them": "read.latest(rows, 'readings', days=3, by='shop', time='taken', columns=['heat'], at='opened')['heat']",
+    "how many orders the day has": "float(len(read.window('orders', days=1, columns=['till'])))",
+    "the day of the week": "float(read.partition.weekday())",
+}
+BROKEN = {  # what features.py does; the check that finds it
+    "the truth of its own day, out of the database": (LEAK, "newest(rows, 'returns', read.partition, 'refund')"),
+    "a correction that came later, out of the database": (LEAK, "newest(rows, 'orders', read.partition, 'price')"),
+    "the truth of its own day, out of the cache of a training": (LEAK, "peeped(rows, read, read._cache.as_of)"),
+    "what a training knows and scoring did not": (TRAINING, "float((read._cache.as_of - read.partition).days)"),
+    "the number of its row": (ORDER, "np.arange(len(rows)) * 1.0"),
+    "the row before": (ORDER, "rows['price'].shift(1)"),
+    "the first of a window": (ORDER, "read.window('returns', days=1)['refund'].bfill().iloc[0]"),
+    "a mean over the rows": (BOUNDARIES, "rows['price'] - rows['price'].mean()"),
+    "a rank among the rows": (BOUNDARIES, "rows['price'].rank()"),
+    "what is left of other days": (BOUNDARIES, "remembered(len(rows))"),
+    "what it did to what all share": (BOUNDARIES, "spoiled(read, rows)"),
+    "chance": (ROWS_ALONE, "random.random()"),
+    "NumPy's chance": (ROWS_ALONE, "np.random.default_rng().normal(size=len(rows))"),
+    "the year": (ROWS_ALONE, "float(dt.date.today().year)"),
+    "the clock": (ROWS_ALONE, "dt.datetime.now(dt.timezone.utc).timestamp() // 86400"),
+    "pandas' clock": (ROWS_ALONE, "float(pd.Timestamp.now().year)"),
+    "seconds since 1970": (ROWS_ALONE, "time.time() // 86400"),
+    "the zone of the machine": (ROWS_ALONE, "float(time.timezone)"),
+    "hashes of texts": (ROWS_ALONE, "rows['shop'].map(hash) % 1000"),
+    "the process": (ROWS_ALONE, "float(os.getpid())"),
+}
+MORE = """
+from include.evergreen.partitions import current_partition, read_partition
+
+def newest(rows, dataset, day, column):
+    frame = read_partition(current_partition(dataset, day))
+    return rows[["shop", "till"]].merge(frame, on=["shop", "till"], how="left")[column]
+
+def peeped(rows, read, as_of):
+    found = read._cache.known("returns", as_of, read.partition, read.partition)
+    limit = read._cache.as_of
+    return float(read._cache.frame(found[0], limit)["refund"].sum()) if found else 0.0
+
+def remembered(number):
+    seen.append(number)
+    return float(sum(seen))
+
+def spoiled(read, rows):
+    held = [frame for (dataset, _), frame in read._cache._held.items() if dataset == "orders"]
+    for frame in held:
+        frame["price"] += 1
+    return read.rows()["price"]
+"""
+
+
+@pytest.fixture
+def include(tmp_path: Path) -> Path:
+    """The declarations of one model, without its features."""
+    root = tmp_path / "include"
+    for name, text in (("orders", ORDERS), ("returns", RETURNS), ("readings", READINGS)):
+        (root / "datasets" / name).mkdir(parents=True)
+        (root / "datasets" / name / "dataset.yaml").write_text(text)
+    (root / "models" / "takings").mkdir(parents=True)
+    (root / "models" / "takings" / "model.yaml").write_text(MODEL)
+    return root
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_honest_features_pass(include: Path, check: str) -> None:
+    declared = "".join(f"  - {{name: honest {number}, kind: numeric, description: Under test}}\n" for number in range(len(HONEST)))
+    model = include / "models" / "takings" / "model.yaml"
+    model.write_text(MODEL.replace("features:\n", f"features:\n{declared}"))
+    columns = ", ".join(f"'honest {number}': {value}" for number, value in enumerate(HONEST.values()))
+    more = f"alone = features\n\ndef features(read):\n    rows = read.rows()\n    return alone(read).assign(**{{{columns}}})\n"
+    assert [each.words for each in _examined(include, "rows['price']", check, more)] == []
+
+
+@pytest.mark.parametrize(("check", "value"), BROKEN.values(), ids=BROKEN)
+def test_features_that_break_a_promise_are_found_by_its_check(include: Path, check: str, value: str) -> None:
+    findings = _examined(include, value, check)
+    assert {each.feature for each in findings} == {"value"}  # and `shop`, which is honest, is not accused
+
+
+def test_a_target_that_stands_in_the_row_itself_is_no_input(include: Path) -> None:
+    """Whatever the dataset says of when it is known: that the declaration is wrong is just what nobody has noticed."""
+    model = include / "models" / "takings" / "model.yaml"
+    model.write_text(MODEL.replace("{dataset: returns, column: refund}", "{dataset: orders, column: price}"))
+    assert {each.feature for each in _examined(include, "rows['price'] * 2", LEAK)} == {"value"}
+    assert _examined(include, "rows['till'] * 2", LEAK) == []
+
+
+def test_what_is_tampered_with_is_exactly_what_was_not_known(include: Path) -> None:
+    """Of a partition whose rows were known one by one, the rows that were known are left as they are."""
+    _write(include, "rows['price']")
+    subject = Subject.of(Catalog(include), "takings")
+    day, yesterday = subject.source.day, subject.source.day - dt.timedelta(days=1)
+    midnight = clock.moment(day)
+    later = LaterFacts(subject.source, subject.model, day, {(name, each) for name in subject.source.datasets for each in (day, yesterday)})
+    for name in subject.source.datasets:
+        for original in subject.source.versions(name):
+            versions = [each for each in later.versions(name) if each.partition == original.partition]
+            if original.partition not in (day, yesterday):
+                assert versions == []
+                continue
+            seen = [each for each in versions if each.knowledge_time <= midnight]
+            assert (len(versions) > len(seen)) and (len(seen) == 1) == ((name, original.partition) == ("readings", yesterday))
+            for each in seen:
+                before, after = subject.source.content(original), later.content(each)
+                known = before["known"] <= midnight
+                assert known.any() and not known.all()
+                assert after[known].equals(before[known])
+                assert not after[~known].equals(before[~known])
+
+
+def test_a_finding_names_model_feature_day_row_both_values_and_what_to_do(include: Path) -> None:
+    finding = _examined(include, "rows['price'] - rows['price'].mean()", BOUNDARIES)[0]
+    assert finding.words.startswith(f"takings: feature 'value' on {finding.partition}: it changes with which other rows are scored")
+    assert f"the first is {finding.row}: {finding.before!r}, then {finding.after!r}. Compute nothing over read.rows()" in finding.words
+    assert finding.row.startswith("shop=shop ") and ", till=" in finding.row
+    assert finding.before != finding.after
+    assert str(include / "models" / "takings" / "features.py") in finding.words
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_features_that_fail_on_possible_rows_are_told_so(include: Path, check: str) -> None:
+    with pytest.raises(ConfigError, match="takings: features.. must work on any rows that its datasets declare as possible.*KeyError"):
+        _examined(include, "rows['prices']", check)
+
+
+def test_the_kit_leaves_the_home_that_it_finds_as_it_is(include: Path, tmp_path: Path) -> None:
+    before = dict(os.environ)
+    for check in CHECKS:
+        _examined(include, "rows['price']", check)
+    assert dict(os.environ) == before
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_teams_models_are_examined_wherever_they_stand(include: Path) -> None:
+    """`make test` as a team has it: their folder, our tests, and no data at all."""
+    _write(include, "rows['price'].shift(1)")
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/models", "-q", "-p", "no:cacheprovider"],
+        env={**os.environ, "EVERGREEN_INCLUDE": str(include)},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert f"test_features_keep_their_promise[takings-{ORDER}]" in answer.stdout
+    assert "takings: feature 'value' on 2020-" in answer.stdout
+    assert "air_time" not in answer.stdout
+
+
+def _write(include: Path, value: str, more: str = MORE) -> None:
+    (include / "models" / "takings" / "features.py").write_text(FEATURES.format(value=value, more=more))
+
+
+def _examined(include: Path, value: str, check: str, more: str = MORE) -> list[Finding]:
+    _write(include, value, more)
+    return examine(Catalog(include), "takings", check)
