@@ -35,10 +35,10 @@ class DriftResult:
 
 
 def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> DriftResult:
-    """Compare ``current`` with ``reference``: the declared features and ``prediction``."""
+    """Compare ``current`` with ``reference``: the declared features, without personal ones, and ``prediction``."""
     from evidently import DataDefinition, Dataset, Report
 
-    columns = [PREDICTION, *(feature.name for feature in model.features)]  # what people look for first stands first
+    columns = [PREDICTION, *(feature.name for feature in model.features if not feature.personal)]  # what people look for first stands first
     usable = [name for name in columns if reference[name].notna().any() and current[name].notna().any()]
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and feature.name in usable]
     numeric = [name for name in usable if name not in categorical]

@@ -11,6 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import reports
 from include.evergreen.database.upsert import upsert
+from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.features.build import join_truth, true_values
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
@@ -34,6 +35,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
 
     Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day.
     """
+    began = clock.now()
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
@@ -62,7 +64,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         figures.append((metric, score, sum(each.rows for each in window)))
     path = f"reports/{model.name}/{partition}/{input_digest[:16]}.html"
     storage.write_bytes(path, _with_heading(drift.html, scored, sum(each.rows for each in window)).encode())
-    _record(model, scored, origin, figures, path, input_digest)
+    _record(model, scored, origin, figures, path, input_digest, began)
     words = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
     if truth is None:
@@ -72,11 +74,11 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
 
 
 def find_report(model: str, partition: dt.date) -> str | None:
-    """Where the newest report of this window lies in the storage."""
+    """Where the newest report of this window lies in the storage; None when there is none, or it is kept no longer."""
     with reading() as connection:
         query = reports.select().where(reports.c.model == model, reports.c.partition == partition)
         row = connection.execute(query).first()
-    return str(row.path) if row else None
+    return str(row.path) or None if row else None
 
 
 Figure = tuple[str, float, int]
@@ -121,13 +123,16 @@ def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) ->
     return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
 
 
-def _record(model: ModelConfig, scored: PredictionSet, origin: str, figures: list[Figure], path: str, input_digest: str) -> None:
+def _record(
+    model: ModelConfig, scored: PredictionSet, origin: str, figures: list[Figure], path: str, input_digest: str, began: dt.datetime
+) -> None:
     record_observations(
         model.name,
         scored.partition,
         [Observation(model.name, scored.partition, name, value, scored.version, origin, rows) for name, value, rows in figures],
     )
     with writing() as connection:  # last: until it stands, the partition counts as not monitored
+        refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in model.inputs], began, is_derived=True)
         key = {"model": model.name, "partition": scored.partition}
         upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 
@@ -140,9 +145,12 @@ def _confirm_done(model: str, partition: dt.date, words: str) -> None:
 
 
 def _report_input(model: str, partition: dt.date) -> str | None:
+    """Of the report that stands; one whose file was lost does not, one that maintenance removed for its age does."""
     with reading() as connection:
         row = connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
-    return str(row.input_digest) if row else None
+    if row is None or (row.path and not storage.exists(row.path)):
+        return None
+    return str(row.input_digest)
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:

@@ -36,6 +36,7 @@ class RegisteredVersion:
     reference_path: str
     mlflow_run_id: str
     metrics: dict[str, float]
+    irreproducible_because: str | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _current(connection: sa.Connection, model: str, *conditions: Any) -> Registe
 def _versions() -> sa.Select[Any]:
     return sa.select(model_versions, candidates.c.artifact_uri, candidates.c.artifact_digest,
         candidates.c.signature_digest, candidates.c.reference_path,
-                     candidates.c.mlflow_run_id, candidates.c.metrics).join(candidates)  # fmt: skip
+                     candidates.c.mlflow_run_id, candidates.c.metrics, candidates.c.irreproducible_because).join(candidates)  # fmt: skip
 
 
 def _registered(row: sa.Row[Any]) -> RegisteredVersion:

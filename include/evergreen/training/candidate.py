@@ -15,13 +15,14 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import candidates
 from include.evergreen.database.upsert import insert_once
+from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError
 from include.evergreen.features.build import TARGET, features_source
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.partitions.digest import document_digest
 from include.evergreen.registry import mlflow_store
 from include.evergreen.training.metrics import measure
-from include.evergreen.training.pipeline import as_fitted, build_pipeline, fit, predict
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, as_fitted, build_pipeline, fit, predict
 from include.evergreen.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
 
     The run key covers snapshot and recipe: training again what was trained finds it, and also says that it is not new.
     """
+    began = clock.now()
     recipe = recipe_digest(catalog, model)
     run_key = document_digest({"model": model.name, "as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe})
     if found := _find(run_key):
         log.info("%s as of %s: already trained as MLflow run %s", model.name, snapshot.as_of, found.mlflow_run_id)
+        _restore_reference(model, snapshot, found)
         return found, False
     fit_rows, holdout = split_by_time(model, snapshot.frame())
     pipeline = build_pipeline(model)
@@ -68,6 +71,7 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
         metrics = measure(model, holdout[TARGET].to_numpy(), predict(pipeline, model, holdout[features]))
     log.info("%s as of %s: fitted on %d rows; on the holdout of %d rows: %s", model.name, snapshot.as_of, len(fit_rows),
              len(holdout), ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))  # fmt: skip
+    example = typical_row(model, fit_rows)
     reference_path = f"references/{model.name}/{run_key[:16]}.parquet"
     storage.write_frame(reference_path, reference_rows(model, pipeline, fit_rows))
     facts = {
@@ -84,8 +88,8 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
         run_key=run_key,
         run_name=f"{model.name} as of {snapshot.as_of}",
         pipeline=pipeline,
-        example=as_fitted(holdout[features].head(3)),
-        predicted=predict(pipeline, model, holdout[features].head(3)),
+        example=as_fitted(example),
+        predicted=predict(pipeline, model, example),
         params={
             "estimator": model.train.estimator,
             **model.train.parameters,
@@ -111,6 +115,8 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
         facts=facts,
     )
     with writing() as connection:
+        read = {name.split("/")[0] for name in snapshot.members}
+        refuse_what_was_read_before_an_erasure(connection, read, began, is_derived=True)
         values = {name: value for name, value in candidate.__dict__.items() if name != "run_key"}
         insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()})
     return find_candidate(run_key), True
@@ -148,6 +154,34 @@ def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) ->
     sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
     features = sample[[feature.name for feature in model.features]]
     return sample.assign(prediction=predict(pipeline, model, features)).reset_index(drop=True)
+
+
+def _restore_reference(model: ModelConfig, snapshot: Snapshot, candidate: Candidate) -> None:
+    """Maintenance removes the reference sample of an old candidate that nobody wanted; if somebody does now, it is needed."""
+    if storage.exists(candidate.reference_path):
+        return
+    pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
+    with one_thread():
+        storage.write_frame(candidate.reference_path, reference_rows(model, pipeline, split_by_time(model, snapshot.frame())[0]))
+
+
+def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row that nobody has: of each number the median, of each category the most frequent, or none where all are rare.
+
+    It goes to MLflow as the input example, from where a person's row could not be erased.
+    """
+    import pandas as pd
+
+    typical = {}
+    for feature in model.features:
+        column = rows[feature.name]
+        if feature.kind == "numeric":
+            typical[feature.name] = pd.Series([column.median()], dtype="float64")
+        else:
+            counts = column.value_counts()
+            common = counts[counts >= MIN_CATEGORY_ROWS]
+            typical[feature.name] = pd.Series([common.index[0] if len(common) and not feature.personal else None], dtype="string")
+    return pd.DataFrame(typical)
 
 
 @contextmanager

@@ -1,0 +1,119 @@
+"""``quarantine list``, ``show`` and ``release``: which rows were set aside, why, and letting good ones through."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.quarantine import Waiting
+
+SHOWN = 20
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "list, show and release rows that were set aside"
+    group = verbs.add_parser("quarantine", parents=[common], help=text, description=text.capitalize() + ".")
+    deeds = group.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    text = "list the partitions with quarantined rows, with counts and reasons"
+    verb = deeds.add_parser("list", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument("dataset", metavar="DATASET", nargs="?", help="the name of a declared dataset (default: all)")
+    common_arguments.add_json(verb)
+    verb.set_defaults(verb=list_waiting)
+
+    text = "show the quarantined rows of a partition, each with every reason; personal columns are masked"
+    verb = deeds.add_parser("show", parents=[common], help=text, description=text.capitalize() + ".")
+    _add_partition(verb)
+    verb.add_argument("--limit", type=int, default=SHOWN, metavar="N", help=f"rows to show (default: {SHOWN})")
+    common_arguments.add_json(verb)
+    verb.set_defaults(verb=show)
+
+    text = "say that quarantined rows are good: they are published now, and whenever the partition is ingested again"
+    verb = deeds.add_parser("release", parents=[common], help=text, description=text.capitalize() + ".")
+    _add_partition(verb)
+    verb.add_argument("--reason", required=True, metavar="R", help="why they are good, for the ledger; name no person")
+    chosen = verb.add_mutually_exclusive_group(required=True)
+    chosen.add_argument(
+        "--where", action="append", metavar="COLUMN=VALUE",
+        help="rows with this value; given again, rows that have all of them. quarantine_reason is a column too",
+    )  # fmt: skip
+    chosen.add_argument("--all", action="store_true", help="every quarantined row of the partition")
+    verb.set_defaults(verb=release)
+
+
+def list_waiting(arguments: argparse.Namespace) -> int:
+    from include.evergreen.config import Catalog
+    from include.evergreen.quarantine import waiting
+
+    catalog = Catalog()
+    if arguments.dataset:
+        catalog.dataset_path(arguments.dataset)
+    names = [arguments.dataset] if arguments.dataset else catalog.dataset_names()
+    found = [each for name in names for each in waiting(name)]
+    if arguments.json:
+        print(json.dumps([_as_json(each) for each in found], indent=2))
+        return 0
+    for each in found:
+        print(
+            f"{each.dataset} {each.partition}: {each.rows} of {each.source_rows} rows, in version {each.version}, "
+            f"since {each.since:%Y-%m-%d %H:%M} UTC"
+        )
+        print("\n".join(f"  {count}: {reason}" for reason, count in each.reasons.items()))
+    if not found:
+        print(f"No row is quarantined{f' in {arguments.dataset}' if arguments.dataset else ''}.")
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    from include.evergreen.config import Catalog
+    from include.evergreen.quarantine import REASON_COLUMN, masked, quarantined_rows
+
+    if arguments.limit < 1:
+        raise ConfigError(f"--limit is {arguments.limit}; give 1 or more.")
+    dataset = Catalog().dataset(arguments.dataset)
+    version, rows = quarantined_rows(dataset.name, arguments.partition)
+    shown = masked(dataset, rows.slice(0, arguments.limit))
+    if arguments.json:
+        print(json.dumps(shown, indent=2, default=str))
+        return 0
+    for row in shown:
+        print(", ".join(f"{name}={'' if value is None else value}" for name, value in row.items() if name != REASON_COLUMN))
+        print(f"  {row[REASON_COLUMN]}")
+    print(f"{len(shown)} of {rows.num_rows} quarantined rows of {dataset.name} {arguments.partition}, version {version.version}.")
+    return 0
+
+
+def release(arguments: argparse.Namespace) -> int:
+    from include.evergreen.cli.run import actor
+    from include.evergreen.conditions import parse_conditions
+    from include.evergreen.config import Catalog
+    from include.evergreen.quarantine import REASON_COLUMN
+    from include.evergreen.release import release as release_rows
+
+    catalog = Catalog()
+    dataset = catalog.dataset(arguments.dataset)
+    chosen = None if arguments.all else parse_conditions(dataset, arguments.where, extra=[REASON_COLUMN])
+    released = release_rows(dataset, arguments.partition, chosen, actor=actor(), reason=arguments.reason)
+    print(
+        f"{dataset.name} {arguments.partition}: {released.rows} rows released in version {released.version.version}, known from "
+        f"{released.version.knowledge_time:%Y-%m-%d %H:%M} UTC; {released.remaining} are still quarantined."
+    )
+    readers = [model.name for model in catalog.models_reading(dataset.name)]
+    if readers:
+        print(f"Scores of {', '.join(readers)} that were made before do not know them: see the verb rescore.")
+    return 0
+
+
+def _add_partition(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
+    verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-02-12")
+
+
+def _as_json(waiting: Waiting) -> dict[str, Any]:
+    return {**waiting.__dict__, "partition": waiting.partition.isoformat(), "since": waiting.since.isoformat()}
