@@ -1,4 +1,4 @@
-"""The DAGs that are about no single dataset or model: evergreen.rescore."""
+"""The DAGs that are about no single dataset or model: evergreen.rescore and evergreen.maintenance."""
 
 from evergreen_airflow.dags import platform_dags
 

@@ -26,7 +26,7 @@ def dags():
 def expected_ids():
     catalog = Catalog()
     models = {f"{name}.{stage}" for name in catalog.model_names() for stage in STAGES}
-    return {f"{name}.ingest" for name in catalog.dataset_names()} | models | {"evergreen.rescore"}
+    return {f"{name}.ingest" for name in catalog.dataset_names()} | models | {"evergreen.rescore", "evergreen.maintenance"}
 
 
 def test_there_is_a_dag_for_each_stage_of_everything_declared(dags):

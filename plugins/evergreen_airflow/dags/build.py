@@ -9,6 +9,7 @@ from airflow.sdk import DAG, get_parsing_context
 
 from evergreen_airflow.dags.broken import broken_dag
 from evergreen_airflow.dags.dataset import ingest_dag
+from evergreen_airflow.dags.maintenance import maintenance_dag
 from evergreen_airflow.dags.model import MODEL_DAGS
 from evergreen_airflow.dags.rescore import rescore_dag
 from include.evergreen.config import Catalog, ModelConfig
@@ -33,6 +34,8 @@ def platform_dags() -> Iterator[DAG]:
     """The DAGs that are about no single dataset or model."""
     if _wanted() in {None, "evergreen.rescore"}:
         yield rescore_dag(Catalog().model_names())
+    if _wanted() in {None, "evergreen.maintenance"}:
+        yield maintenance_dag()
 
 
 def _model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name: str) -> DAG:

@@ -15,7 +15,7 @@ from tests.unit.flights import run_python
 from tests.unit.lifecycle import day, landing
 
 Start = Callable[..., subprocess.Popen[str]]
-VERBS = ("check", "run", "status", "decisions", "champion-at", "why", "rescore", "verify-ledger", "prepare")
+VERBS = ("check", "run", "status", "decisions", "champion-at", "why", "rescore", "verify-ledger", "prepare", "features")
 HEAVY = ("pandas", "numpy", "pydantic", "yaml", "sqlalchemy", "sklearn", "mlflow", "great_expectations", "evidently", "rich")
 
 

@@ -1,0 +1,140 @@
+"""Which files our records name, whose they are, and what mends the loss of one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.database import reading
+from include.evergreen.database.tables import (
+    candidates,
+    decisions,
+    model_versions,
+    partition_versions,
+    prediction_sets,
+    reports,
+    snapshots,
+    validations,
+)
+from include.evergreen.training.snapshot import parts_path
+
+OF_DATASETS = ("raw", "datasets", "quarantine")  # folders of the storage, with one folder for each dataset in them
+OF_MODELS = ("predictions", "reports", "training", "references")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file that a record names: what it is to people, and what to do when it is gone.
+
+    ``expected`` is false where a record also says why the file may be gone.
+    """
+
+    path: str
+    subject: str
+    mend: str
+    expected: bool = True
+
+
+def files_of_datasets(dataset: str | None = None) -> list[Named]:
+    """What the versions of one dataset's partitions name, or of all: what retention removed is not among them."""
+    table = partition_versions
+    newest = sa.func.max(table.c.version).over(partition_by=(table.c.dataset, table.c.partition)).label("newest")
+    query = sa.select(table, newest).order_by(table.c.dataset, table.c.partition, table.c.version)
+    if dataset is not None:
+        query = query.where(table.c.dataset == dataset)
+    named = []
+    with reading() as connection:
+        for row in connection.execute(query):
+            whose = f"{row.dataset} {row.partition}: version {row.version} ({'current' if row.version == row.newest else 'superseded'})"
+            again = f"ingest {row.dataset} {row.partition} again: content that has not changed gets its file back"
+            mend = again if row.version == row.newest else "restore it from a backup; reads as of then, and snapshots that name it, fail"
+            if row.removed_at is None:
+                named.append(Named(row.path, f"{whose}, its {row.rows} accepted rows", mend))
+                named.append(Named(row.quarantine_path, f"{whose}, its {row.quarantined} quarantined rows", mend))
+            if row.raw_path:
+                named.append(Named(row.raw_path, f"{whose}, its raw rows", mend))
+    return named
+
+
+def files_of_models(model: str | None = None) -> list[Named]:
+    """What is needed of one model, or of all: predictions, reports, and of candidates that were blessed or registered their files."""
+    named = []
+    with reading() as connection:
+        for row in connection.execute(_of(prediction_sets, model)):
+            mend = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its {row.rows} predictions", mend))
+        for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
+            mend = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition} --stage monitor`"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", mend))
+        for row in connection.execute(_kept_candidates(model)):
+            whose = f"{row.model} as of {row.as_of}"
+            mend = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
+            named.append(Named(row.reference_path, f"{whose}: the reference sample of candidate {row.run_key[:12]}", mend))
+            frame = f"{whose}: the training frame of snapshot {row.snapshot_digest[:12]}"
+            named.append(Named(row.frame_path, frame, mend, expected=not row.tombstones))  # an erasure may leave none
+    return named
+
+
+def parts_of_snapshots(model: str) -> set[str]:
+    """Where the parts of each snapshot lie that a blessed or registered candidate was trained on."""
+    with reading() as connection:
+        return {parts_path(row.model, row.snapshot_digest) for row in connection.execute(_kept_candidates(model))}
+
+
+def unregistered_files(model: str) -> set[str]:
+    """The training frames, parts of snapshots and reference samples of one model that are recorded, and no candidate of worth needs."""
+    with reading() as connection:
+        taken = connection.execute(snapshots.select().where(snapshots.c.model == model)).all()
+        trained = connection.execute(sa.select(candidates.c.reference_path).where(candidates.c.model == model)).scalars()
+        recorded = {row.frame_path for row in taken} | {parts_path(model, row.digest) for row in taken} | set(trained)
+    return recorded - {each.path for each in files_of_models(model)} - parts_of_snapshots(model)
+
+
+def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None) -> set[str]:
+    """The raw rows of each partition's newest validation: of a stopped one they are all there is to look into."""
+    query = validations.select().where(validations.c.dataset == dataset)
+    if newer_than is not None:
+        query = query.where(validations.c.recorded_at >= newer_than)
+    with reading() as connection:
+        return {f"raw/{dataset}/{row.partition}/{row.raw_digest[:16]}.parquet" for row in connection.execute(query)}
+
+
+def kept_members(connection: sa.Connection, written_lately: set[str]) -> set[tuple[str, dt.date, int]]:
+    """(dataset, partition, version) of all that a snapshot names which may still be needed.
+
+    That is: a candidate trained on it was blessed or registered, or its frame is in ``written_lately``, so that a training
+    may be under way.
+    """
+    kept = {row.snapshot_digest for row in connection.execute(_kept_candidates(None))}
+    named: set[tuple[str, dt.date, int]] = set()
+    for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.frame_path, snapshots.c.members)):
+        if row.digest in kept or row.frame_path in written_lately:
+            named.update(member_of(key, member) for key, member in row.members.items())
+    return named
+
+
+def member_of(key: str, member: Mapping[str, Any]) -> tuple[str, dt.date, int]:
+    """The dataset, partition and version of one entry of a snapshot's members."""
+    dataset, partition, *_ = key.split("/")
+    return dataset, dt.date.fromisoformat(partition), int(member["version"])
+
+
+def _kept_candidates(model: str | None) -> sa.Select[Any]:
+    registered = sa.select(model_versions.c.run_key)
+    blessed = sa.select(decisions.c.run_key).where(decisions.c.verdict == "blessed")
+    query = (
+        sa.select(candidates, snapshots.c.frame_path, snapshots.c.tombstones, snapshots.c.window_days)
+        .join(snapshots)
+        .where(candidates.c.run_key.in_(registered) | candidates.c.run_key.in_(blessed))
+        .order_by(candidates.c.model, candidates.c.as_of)
+    )
+    return query if model is None else query.where(candidates.c.model == model)
+
+
+def _of(table: sa.Table, model: str | None) -> sa.Select[Any]:
+    query = table.select().order_by(table.c.model, table.c.partition)
+    return query if model is None else query.where(table.c.model == model)

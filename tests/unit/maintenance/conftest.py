@@ -1,0 +1,27 @@
+"""Homes with made-up flights, and time that passes in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.evergreen.settings import Settings
+from tests.unit.lifecycle import settle_cycled, settle_landed
+
+
+@pytest.fixture
+def storage_root() -> Path:
+    return Path(Settings.from_environment().storage)
+
+
+@pytest.fixture
+def landed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Databases, files, nothing ingested."""
+    settle_landed(tmp_path_factory)
+
+
+@pytest.fixture
+def cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A home in which a cycle has run: a champion, predictions, a report."""
+    settle_cycled(tmp_path_factory)
