@@ -1,0 +1,68 @@
+"""Ingests one partition of `benchmarks.sales` in this process, and prints what it took.
+
+EVERGREEN_HOME=... EVERGREEN_INCLUDE=... python -m benchmarks.ingest_once
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+from benchmarks.sales import PARTITION
+from include.evergreen import clock, ingestion
+from include.evergreen.config import Catalog
+from include.evergreen.database import migrate
+from include.evergreen.quiet import import_quietly
+from include.evergreen.validation import latest_validation
+
+KILOBYTES_PER_MB = 1024
+
+
+def main() -> None:
+    import pandas  # noqa: F401
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
+    import_quietly("great_expectations")
+    import_quietly("great_expectations.expectations")
+    migrate()
+    dataset, partition = Catalog().dataset("sales"), clock.parse_partition(PARTITION)
+    before_mb = _peak_mb()
+    started = time.perf_counter()
+    fetched = ingestion.fetch(dataset, partition)
+    fetch = time.perf_counter()
+    validated = ingestion.validate_partition(dataset, partition, fetched, "live")
+    validate = time.perf_counter()
+    version, _ = ingestion.publish(dataset, partition, validated, "live")
+    publish = time.perf_counter()
+    found = latest_validation("sales", partition)
+    assert found is not None
+    document = {
+        "seconds": {"fetch": fetch - started, "validate": validate - fetch, "publish": publish - validate, "all": publish - started},
+        "passed": {_name(each): each["passed"] for each in found["checks"]},
+        "rows": version.source_rows,
+        "quarantined": version.quarantined,
+        "accepted_path": version.path,
+        "quarantine_path": version.quarantine_path,
+        "digest": version.digest,
+        "before_mb": before_mb,
+        "peak_mb": _peak_mb(),
+    }
+    print(json.dumps(document))
+
+
+def _name(check: dict[str, object]) -> str:
+    arguments = check["arguments"]
+    assert isinstance(arguments, dict)
+    return f"{check['expectation']}({arguments.get('column', '')})"
+
+
+def _peak_mb() -> float:
+    """The most that this process ever held, by the kernel's count."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KILOBYTES_PER_MB
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Three years of partitions, of which features ask for three columns over 365 days: what is read of the disk.
+
+    python -m benchmarks.window_once FOLDER
+
+Prints one JSON object. Bytes are the kernel's count of what this process read (`/proc/self/io`), between the opening of the
+reader and the frame that it gives.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import sales
+from benchmarks.scratch import ROOT, use_home
+from include.evergreen import clock, storage
+from include.evergreen.config import Catalog
+from include.evergreen.config.models import Input
+from include.evergreen.database import migrate
+from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.partitions import current_partitions, publish_partition
+from include.evergreen.partitions.files import RowWriter, arrow_schema, write_in_order
+
+DAYS = clock.days(dt.date(2011, 1, 1), dt.date(2013, 12, 31))
+ASKED_DAYS = 365
+ROWS_A_DAY = 20_000
+COLUMNS = ["shop", "price", "quantity"]
+
+
+def main(folder: str) -> None:
+    use_home(Path(folder))
+    migrate()
+    sales.declare(Path(folder) / "include", suffix="csv")
+    _publish(Path(folder))
+    model = Catalog(ROOT / "include").model("flight_delay").model_copy(
+        update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=ASKED_DAYS),)}
+    )  # fmt: skip
+    whole = sum(Path(folder, "storage", each.path).stat().st_size for each in current_partitions("sales"))
+    cache = PartitionCache(dt.date(2014, 1, 1))
+    reader = PointInTimeReader(model, dt.date(2014, 1, 1), cache)
+    before, started = _bytes_read(), time.perf_counter()
+    frame = reader.window("sales", ASKED_DAYS, columns=COLUMNS)
+    read, seconds = _bytes_read() - before, time.perf_counter() - started
+    document: dict[str, Any] = {
+        "days": len(DAYS),
+        "days_read": len(cache.read),
+        "rows": len(frame),
+        "columns": sorted(frame.columns),
+        "bytes_of_partitions": whole,
+        "bytes_read": read,
+        "seconds": seconds,
+    }
+    assert len(frame) == ASKED_DAYS * ROWS_A_DAY
+    assert len(cache.read) == ASKED_DAYS
+    print(json.dumps(document))
+    shutil.rmtree(folder)
+
+
+def _publish(folder: Path) -> None:
+    """The same rows on each of the days, under a digest of their own by the order's number."""
+    dataset = Catalog(folder / "include").dataset("sales")
+    rows = next(sales.sales(ROWS_A_DAY)).cast(arrow_schema(dataset))
+    with RowWriter(rows.schema) as writer:
+        write_in_order(writer, rows.to_batches(), dataset.keys)
+        digest = writer.digest()
+        content = Path(writer.finish()).read_bytes()
+    for day in DAYS:
+        path = f"datasets/sales/{day}/{digest[:16]}.parquet"
+        storage.write_bytes(path, content)
+        publish_partition(
+            dataset="sales",
+            partition=day,
+            content={"digest": digest, "path": path, "rows": ROWS_A_DAY, "quarantine_digest": "", "quarantine_path": "", "quarantined": 0,
+                     "source_rows": ROWS_A_DAY},
+            known_at=lambda _, day=day: clock.moment(day) + dt.timedelta(days=1),
+            origin="backfill",
+        )  # fmt: skip
+
+
+def _bytes_read() -> int:
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(next(line.partition(":")[2] for line in lines if line.startswith("rchar")))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
