@@ -48,6 +48,7 @@ def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
         "semver": version.semver,
         "as_of": version.as_of.isoformat(),
         "metrics": version.metrics,
+        **({"irreproducible_because": version.irreproducible_because} if version.irreproducible_because else {}),
     }
 
 

@@ -173,6 +173,17 @@ def test_the_rescore_form_scores_a_range_again_without_ingesting(ten_days):
     assert any("3 of 3 days" in line for line in ten_days.api.task_log("evergreen.rescore", run["dag_run_id"], "rescore"))
 
 
+def test_the_nightly_maintenance_reads_all_of_it_again_and_removes_nothing_that_is_young(ten_days):
+    files = {file: file.stat().st_mtime for file in (ten_days.home / "storage").rglob("*") if file.is_file()}
+    run = ten_days.run("evergreen.maintenance", conf={"sample": 1000})
+    log = ten_days.api.task_log("evergreen.maintenance", run["dag_run_id"], "verify")
+    assert run["state"] == "success", log
+    versions = sum(len(current_partitions(dataset)) for dataset in DATASETS)
+    wanted = versions + sum(len(predictions_of(model)) for model in MODELS)
+    assert any(f"{wanted} of {wanted} verified" in line for line in log)
+    assert files == {file: file.stat().st_mtime for file in (ten_days.home / "storage").rglob("*") if file.is_file()}
+
+
 def test_a_person_promotes_an_older_version_by_force_and_is_named_in_the_ledger(ten_days):
     ten_days.run("air_time.train", conf={"as_of": "2013-01-09"})
     newest = champion("air_time")

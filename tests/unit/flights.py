@@ -118,7 +118,7 @@ def republish(dataset: str, partition: dt.date, change: Change, *, knowledge_tim
         dataset=dataset,
         partition=partition,
         content=content,
-        knowledge_time=knowledge_time or current.knowledge_time,
+        known_at=lambda _: knowledge_time or current.knowledge_time,
         origin="live",
     )
     return version

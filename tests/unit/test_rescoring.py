@@ -53,13 +53,21 @@ def test_what_is_up_to_date_stays(catalog: Catalog, flight_delay: ModelConfig) -
 
 def test_a_corrected_input_is_scored_again_and_the_origin_stays(catalog: Catalog, flight_delay: ModelConfig) -> None:
     before = find_predictions(MODEL, AS_OF)
-    change_landing("outcomes", day(19), a_minute_later)
-    deliver("outcomes", day(19))
+    change_landing("weather", day(19), lambda rows: rows.assign(wind_speed="30"))
+    deliver("weather", day(19))
     assert statuses(rescore(catalog, flight_delay, AS_OF, AS_OF)) == {"score 20": "done", "monitor 20": "done"}
     after = find_predictions(MODEL, AS_OF)
     assert before and after and before.input_digest != after.input_digest
     assert after.origin == "live"
     assert {each.origin for each in observations_of(MODEL, first=AS_OF)} == {"live"}
+
+
+def test_a_correction_that_became_known_later_changes_nothing_that_was_scored_before(catalog: Catalog, flight_delay: ModelConfig) -> None:
+    before = find_predictions(MODEL, AS_OF)
+    change_landing("outcomes", day(19), a_minute_later)
+    deliver("outcomes", day(19))
+    assert statuses(rescore(catalog, flight_delay, AS_OF, AS_OF))["score 20"] == "unchanged"
+    assert find_predictions(MODEL, AS_OF) == before
 
 
 def test_a_day_that_was_never_scored_is_a_backfill(catalog: Catalog, flight_delay: ModelConfig) -> None:

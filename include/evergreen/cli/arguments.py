@@ -33,8 +33,23 @@ def end_of(text: str) -> dt.datetime:
 
     Raises `ConfigError`.
     """
-    if is_date(text):
-        return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC)
+    return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC) if is_date(text) else _moment(text)
+
+
+def beginning_of(text: str) -> dt.datetime:
+    """As `end_of`; of a bare date, its first instant."""
+    return clock.moment(partition(text)) if is_date(text) else _moment(text)
+
+
+def is_date(text: str) -> bool:
+    try:
+        partition(text)
+    except ConfigError:
+        return False
+    return True
+
+
+def _moment(text: str) -> dt.datetime:
     try:
         if "T" not in text.upper() and " " not in text:
             raise ValueError
@@ -44,14 +59,6 @@ def end_of(text: str) -> dt.datetime:
         raise ConfigError(
             f"{text[:80]!r} is neither a date nor a moment. Write 2013-03-03, or 2013-03-03T14:30 (UTC), or 2013-03-03T14:30+01:00."
         ) from None
-
-
-def is_date(text: str) -> bool:
-    try:
-        partition(text)
-    except ConfigError:
-        return False
-    return True
 
 
 def known_model(catalog: Catalog, name: str) -> str:

@@ -65,6 +65,8 @@ def champion_at(arguments: argparse.Namespace) -> int:
         print(f"{model}: version {serving.version} ({serving.semver}), as of {serving.as_of}, was champion at {moment}.")
         print(f"  {_promotion(model, when)}")
         print(f"  artifact digest {serving.artifact_digest}, MLflow run {serving.mlflow_run_id}")
+        if serving.irreproducible_because:
+            print(f"  no longer reproducible: {serving.irreproducible_because}")
     if common_arguments.is_date(arguments.when):
         _print_who_scored(model, common_arguments.partition(arguments.when))
     return 0

@@ -9,16 +9,29 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from include.evergreen.cli import check, history, partitions, prepare, run, status
+from include.evergreen.cli import (
+    check,
+    erase,
+    features,
+    history,
+    ingest,
+    maintenance,
+    partitions,
+    prepare,
+    quarantine,
+    run,
+    snapshots,
+    status,
+)
 from include.evergreen.cli.terminal import quiet
 from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
 
 EXIT_CODES: dict[type[EvergreenError], int] = {ConfigError: 2, DataError: 3, TransientError: 4}
 INTERRUPTED = 130  # what shells expect after Ctrl-C: 128 + SIGINT
 READER_LEFT = 141  # 128 + SIGPIPE
-VERB_GROUPS = (check, run, status, history, partitions, prepare)
+VERB_GROUPS = (check, ingest, run, status, history, partitions, features, prepare, quarantine, snapshots, maintenance, erase)
 _EPILOG = """\
-exit codes: 0 done; 1 problems were found (check, verify-ledger); 2 a file, setting or argument is wrong;
+exit codes: 0 done; 1 problems were found (check, maintain, snapshot verify, verify-ledger); 2 a file, setting or argument is wrong;
 3 the data is at fault; 4 something did not answer, try again; 130 Ctrl-C"""
 
 

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = catalog.model(arguments.model)
     with progress() as show:
         result = run_cycle(
-            catalog, model, arguments.as_of, window_days=arguments.window, reason=arguments.reason, actor=_actor(), progress=show
+            catalog, model, arguments.as_of, window_days=arguments.window, reason=arguments.reason, actor=actor(), progress=show
         )  # fmt: skip
     print("\n".join(summary(result)))
     return 0
@@ -81,7 +81,8 @@ def _partitions(number: int) -> str:
     return f"{number} partition{'s' * (number != 1)}"
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Who runs this process, for the ledger."""
     try:
         return getpass.getuser()[:LONGEST_ACTOR]
     except (KeyError, OSError):  # a container whose user has no name

@@ -85,4 +85,5 @@ def _version(version: dict[str, Any] | None) -> str:
     if version is None:
         return "-"
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(version["metrics"].items())[:METRICS_SHOWN])
-    return f"{version['version']} ({version['semver']})\nas of {version['as_of']}\n{metrics}"
+    words = "\nno longer reproducible" if version.get("irreproducible_because") else ""
+    return f"{version['version']} ({version['semver']})\nas of {version['as_of']}\n{metrics}{words}"

@@ -1,0 +1,32 @@
+"""However and wherever an ingestion dies, the next one makes of the day what an undisturbed one would have made."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import PROJECT_ROOT
+from tests.unit.flights import BAD_WIND
+
+LEAST_DEATHS = 200
+STEPS = ("ingestion.py", "storage.py", "partitions/files.py", "partitions/store.py", "database/engine.py", "validation/record.py")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("landed")
+def test_a_kill_at_any_line_of_ingestion_leaves_nothing_that_the_next_run_and_maintenance_do_not_mend(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.kill_at_every_line", "weather", str(BAD_WIND), str(tmp_path)],
+        check=False, cwd=PROJECT_ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["differing"] == []
+    assert told["deaths"] >= LEAST_DEATHS
+    assert {step for step in STEPS if not any(place.startswith(step) for place in told["places"])} == set()
+    [version] = told["undisturbed"]["versions"]
+    assert version[:3] + version[5:] == ["weather", str(BAD_WIND), 1, 71, 1]
