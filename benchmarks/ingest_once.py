@@ -6,9 +6,9 @@ EVERGREEN_HOME=... EVERGREEN_INCLUDE=... python -m benchmarks.ingest_once
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 from benchmarks.sales import PARTITION
 from include.evergreen import clock, ingestion
@@ -60,8 +60,9 @@ def _name(check: dict[str, object]) -> str:
 
 
 def _peak_mb() -> float:
-    """The most that this process ever held, by the kernel's count."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KILOBYTES_PER_MB
+    """The most that this process ever held, by the kernel's count. (`getrusage` would count what its parent held before it.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / KILOBYTES_PER_MB
 
 
 if __name__ == "__main__":

@@ -100,8 +100,8 @@ def sales(rows: int) -> Iterator[pa.Table]:
             "quantity": random.integers(1, 20, count),
             "price": price,
             "discount": random.random(count).round(4),
-            "latitude": random.uniform(-90, 90, count),
-            "longitude": random.uniform(-180, 180, count),
+            "latitude": random.uniform(-90, 90, count).round(6),
+            "longitude": random.uniform(-180, 180, count).round(6),
             "gift": random.random(count) < 0.5,
             "note": pa.array(["thank you", "leave at the door", "none"]).take(pa.array(random.integers(0, 3, count))),
         }

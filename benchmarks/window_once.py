@@ -66,7 +66,7 @@ def _publish(folder: Path) -> None:
     dataset = Catalog(folder / "include").dataset("sales")
     rows = next(sales.sales(ROWS_A_DAY)).cast(arrow_schema(dataset))
     with RowWriter(rows.schema) as writer:
-        write_in_order(writer, rows.to_batches(), dataset.keys)
+        write_in_order(writer, lambda _: iter(rows.to_batches()), dataset.keys)
         digest = writer.digest()
         content = Path(writer.finish()).read_bytes()
     for day in DAYS:

@@ -35,7 +35,8 @@ def expectations() -> list[Any]:
 def main(source: str, target: str) -> None:
     warnings.simplefilter("ignore")
     started = time.perf_counter()
-    rows = pd.read_csv(source, parse_dates=["sold_at"])
+    rows = pd.read_csv(source)
+    rows["sold_at"] = pd.to_datetime(rows["sold_at"], format="ISO8601", utc=True)  # parse_dates takes twice as long
     read = time.perf_counter()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}

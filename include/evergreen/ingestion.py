@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
@@ -20,7 +21,7 @@ from include.evergreen.database import reading
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure, without_erased
 from include.evergreen.errors import DataError
 from include.evergreen.partitions import PartitionVersion, publish_partition
-from include.evergreen.partitions.files import RowWriter, arrow_schema, batches_of, write_in_order
+from include.evergreen.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
 from include.evergreen.quarantine import REASON_COLUMN, without_released
 from include.evergreen.sources import source_of
 from include.evergreen.validation import Delivered, RawRows, Validation, record_validation, stop_error, validate
@@ -106,7 +107,7 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
             log.log(logging.INFO if validation.verdict == "passed" else logging.WARNING, "%s %s: %s", dataset.name, partition, line)
         if validation.verdict == "stopped":
             raise stop_error(dataset, partition, validation)
-        accepted = keep_accepted(dataset, partition, _accepted(file, validation))
+        accepted = keep_accepted(dataset, partition, partial(_accepted, file, validation))
         kept = {**accepted, **keep_quarantined(dataset, partition, _quarantined(dataset, file, validation))}
     facts = {"source_rows": fetched["rows"], "raw_digest": fetched["digest"], "raw_path": fetched["path"], "arrived": fetched["arrived"]}
     return cast(Validated, {**kept, **facts})
@@ -168,40 +169,40 @@ def knowledge_time(
     return max(rule, dt.datetime.fromisoformat(validated["arrived"]))
 
 
-def keep_accepted(dataset: DatasetConfig, partition: dt.date, batches: Iterator[pa.RecordBatch]) -> dict[str, Any]:
+def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:
     """Write the accepted rows in the order of their keys; returns the part of `Validated` that is about them."""
     known: list[pa.Scalar] = []
     with RowWriter(arrow_schema(dataset)) as accepted:
-        write_in_order(accepted, _noting(batches, dataset.knowledge.column, known), dataset.keys)
-        digest, rows = accepted.digest(), accepted.rows
+        write_in_order(accepted, partial(_noting, rows, dataset.knowledge.column, known), dataset.keys)
+        digest, count = accepted.digest(), accepted.rows
         path = f"datasets/{dataset.name}/{partition}/{digest[:16]}.parquet"
         accepted.keep(path)
     moments = [each.as_py() for each in known]
     return {
         "digest": digest,
         "path": path,
-        "rows": rows,
+        "rows": count,
         "known_first": min(moments).isoformat() if moments else None,
         "known_last": max(moments).isoformat() if moments else None,
     }
 
 
-def _noting(rows: Iterator[pa.RecordBatch], column: str | None, known: list[pa.Scalar]) -> Iterator[pa.RecordBatch]:
+def _noting(rows: Rows, column: str | None, known: list[pa.Scalar], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     """The rows as they come; the extremes of the knowledge column are added to ``known`` as they pass."""
     import pyarrow.compute as pc
 
-    for batch in rows:
-        if column and batch.num_rows:
+    for batch in rows(columns):
+        if column in batch.schema.names and batch.num_rows:
             known += pc.min_max(batch.column(column)).values()
         yield batch
 
 
-def _accepted(raw: Path, validation: Validation) -> Iterator[pa.RecordBatch]:
+def _accepted(raw: Path, validation: Validation, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     """The rows that fail nothing."""
     import pyarrow as pa
 
     first = 0
-    for batch in batches_of(raw):
+    for batch in batches_of(raw, columns):
         failing = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))] - first
         first += batch.num_rows
         if len(failing):
@@ -228,7 +229,7 @@ def _quarantined(dataset: DatasetConfig, raw: Path, validation: Validation) -> p
 def keep_quarantined(dataset: DatasetConfig, partition: dt.date, table: pa.Table) -> dict[str, Any]:
     """Write quarantined rows with their reasons, in an order of their own; returns the part of `Validated` that is about them."""
     with RowWriter(table.schema) as quarantined:
-        write_in_order(quarantined, table.to_batches(), table.column_names)
+        write_in_order(quarantined, lambda _: iter(table.to_batches()), table.column_names)
         digest = quarantined.digest()
         path = f"quarantine/{dataset.name}/{partition}/{digest[:16]}.parquet"
         quarantined.keep(path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -55,7 +56,7 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
     released = rows.filter(mask)
     remaining = rows.filter([not each for each in mask])
     _refuse_shared_keys(dataset, current, rows, released)
-    accepted = ingestion.keep_accepted(dataset, partition, _accepted(dataset, current, released, remaining))
+    accepted = ingestion.keep_accepted(dataset, partition, partial(_accepted, dataset, current, released, remaining))
     kept = {**accepted, **ingestion.keep_quarantined(dataset, partition, remaining)}
     facts = {
         "source_rows": current.source_rows,
@@ -135,12 +136,14 @@ def _refuse_shared_keys(dataset: DatasetConfig, current: PartitionVersion, quara
         )
 
 
-def _accepted(dataset: DatasetConfig, current: PartitionVersion, released: pa.Table, remaining: pa.Table) -> Iterator[pa.RecordBatch]:
+def _accepted(
+    dataset: DatasetConfig, current: PartitionVersion, released: pa.Table, remaining: pa.Table, columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
     """What ingestion would accept. Keys order it; without keys the order is that of the raw rows."""
     if dataset.keys:
         with storage.local_file(current.path) as file:
-            yield from batches_of(file)
-        yield from released.drop_columns([REASON_COLUMN]).to_batches()
+            yield from batches_of(file, columns)
+        yield from released.select(list(columns or dataset.column_names)).to_batches()
         return
     if not current.raw_path:
         raise DataError(
