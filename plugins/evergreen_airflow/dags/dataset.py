@@ -24,7 +24,7 @@ def ingest_dag(dataset: DatasetConfig) -> DAG:
         doc_md=_doc(dataset),
         tags=["evergreen", "ingest", dataset.name, *dataset.tags],
         params={
-            "partition": optional_day("Partition", "The day to ingest. Empty: the run's partition key, which the field above sets."),
+            "partition": optional_day("Partition", "The day to ingest. Empty: the run's partition key, under Advanced Options."),
             "known_at": optional_day(
                 "Known at",
                 "For a late correction: the day since when its content is known. Runs as of earlier days go on reading what was known "

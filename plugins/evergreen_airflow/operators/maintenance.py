@@ -20,10 +20,11 @@ class ApplyRetentionOperator(BaseOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from include.evergreen.maintenance import apply_retention
 
-        done = apply_retention(Catalog(), _limits(context), dry_run=context["params"]["dry_run"])
+        dry_run = context["params"]["dry_run"]
+        done = apply_retention(Catalog(), _limits(context), dry_run=dry_run)
         if done.problems:  # after all else was done
             raise ConfigError("\n".join(done.problems))
-        return {"versions": len(done.versions), **_counts(self, done.removals)}
+        return {"versions": len(done.versions), **_counts(self, done.removals, dry_run=dry_run)}
 
 
 class RemoveOrphansOperator(BaseOperator):
@@ -32,7 +33,8 @@ class RemoveOrphansOperator(BaseOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from include.evergreen.maintenance import remove_orphans
 
-        return _counts(self, remove_orphans(Catalog(), _limits(context), dry_run=context["params"]["dry_run"]))
+        dry_run = context["params"]["dry_run"]
+        return _counts(self, remove_orphans(Catalog(), _limits(context), dry_run=dry_run), dry_run=dry_run)
 
 
 class FindLostFilesOperator(BaseOperator):
@@ -68,7 +70,7 @@ def _limits(context: Mapping[str, Any]) -> Limits:
     return Limits.from_environment(grace_hours=params["grace_hours"], sample=params["sample"])
 
 
-def _counts(operator: BaseOperator, removals: Sequence[Removal]) -> dict[str, int]:
+def _counts(operator: BaseOperator, removals: Sequence[Removal], *, dry_run: bool) -> dict[str, int]:
     size = sum(each.size for each in removals)
-    operator.log.info("%d files, %d bytes", len(removals), size)
+    operator.log.info("%s %d files, %d bytes", "would remove" if dry_run else "removed", len(removals), size)
     return {"files": len(removals), "bytes": size}
