@@ -20,7 +20,7 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.database import reading
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure, without_erased
 from include.evergreen.errors import DataError
-from include.evergreen.partitions import PartitionVersion, publish_partition
+from include.evergreen.partitions import Also, PartitionVersion, publish_partition
 from include.evergreen.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
 from include.evergreen.quarantine import REASON_COLUMN, without_released
 from include.evergreen.sources import source_of
@@ -28,6 +28,7 @@ from include.evergreen.validation import Delivered, RawRows, Validation, record_
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import sqlalchemy as sa
 
 Origin = Literal["live", "backfill"]
 log = logging.getLogger(__name__)
@@ -114,11 +115,18 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
 
 
 def publish(
-    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, *, known_at: dt.datetime | None = None
+    dataset: DatasetConfig,
+    partition: dt.date,
+    validated: Validated,
+    origin: Origin,
+    *,
+    known_at: dt.datetime | None = None,
+    also: Also | None = None,
 ) -> tuple[PartitionVersion, bool]:
     """Make the validated rows the partition's current version; also say whether its content is new.
 
-    ``known_at`` says when a new version's content was known; by default ``dataset.knowledge`` does.
+    ``known_at`` says when a new version's content was known; by default ``dataset.knowledge`` does. ``also`` is done in the
+    same transaction, as `publish_partition` has it.
     """
     content: dict[str, Any] = {name: value for name, value in validated.items() if name not in {"arrived", "known_first", "known_last"}}
     arrived = dt.datetime.fromisoformat(validated["arrived"])
@@ -128,13 +136,19 @@ def publish(
                 f"{dataset.name} {partition}: {path} was validated and is gone: maintenance removes what waits too long to be published. "
                 f"Run the ingestion again from its first task, fetch."
             )
+
+    def within(connection: sa.Connection, current: PartitionVersion | None) -> None:
+        refuse_what_was_read_before_an_erasure(connection, [dataset.name], arrived)
+        if also:
+            also(connection, current)
+
     version, is_new = publish_partition(
         dataset=dataset.name,
         partition=partition,
         content={**content, "knowledge_column": dataset.knowledge.column},
         known_at=lambda superseded: known_at or knowledge_time(dataset, partition, validated, origin, superseded),
         origin=origin,
-        also=lambda connection, _: refuse_what_was_read_before_an_erasure(connection, [dataset.name], arrived),
+        also=within,
     )
     log.info(
         "%s %s: version %d %s, digest %s, known at %s UTC", dataset.name, partition, version.version,

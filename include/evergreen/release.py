@@ -20,7 +20,7 @@ from include.evergreen.database.tables import quarantine_releases
 from include.evergreen.database.upsert import insert_once
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import ConfigError, DataError, TransientError
-from include.evergreen.partitions import PartitionVersion, publish_partition
+from include.evergreen.partitions import PartitionVersion
 from include.evergreen.partitions.files import arrow_schema, batches_of
 from include.evergreen.quarantine import REASON_COLUMN, REASONS_JOINED_BY, lacking_a_unique_key, quarantined_rows, row_digests
 
@@ -65,7 +65,6 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
         "arrived": clock.now().isoformat(),
     }
     validated = cast(ingestion.Validated, {**kept, **facts})
-    content = {name: value for name, value in validated.items() if name not in {"arrived", "known_first", "known_last"}}
 
     def record(connection: sa.Connection, newest: PartitionVersion | None) -> None:
         refuse_what_was_read_before_an_erasure(connection, [dataset.name], began, is_derived=True)
@@ -88,14 +87,7 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
         }
         ledger.append(connection, kind=LEDGER_KIND, model="", body=body)
 
-    version, _ = publish_partition(
-        dataset=dataset.name,
-        partition=partition,
-        content={**content, "knowledge_column": dataset.knowledge.column},
-        known_at=lambda superseded: ingestion.knowledge_time(dataset, partition, validated, "live", superseded),
-        origin="live",
-        also=record,
-    )
+    version, _ = ingestion.publish(dataset, partition, validated, "live", also=record)
     log.info("%s %s: %d quarantined rows released by %s: %s", dataset.name, partition, released.num_rows, actor, reason)
     return Released(released.num_rows, remaining.num_rows, version)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +17,9 @@ STEPS = ("ingestion.py", "storage.py", "partitions/files.py", "partitions/store.
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("landed")
-def test_a_kill_at_any_line_of_ingestion_leaves_nothing_that_the_next_run_and_maintenance_do_not_mend(tmp_path: Path) -> None:
+def test_a_kill_at_any_line_of_ingestion_leaves_nothing_that_the_next_run_and_maintenance_do_not_mend() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.kill_at_every_line", "weather", str(BAD_WIND), str(tmp_path)],
+        [sys.executable, "-m", "tests.unit.kill_at_every_line", "weather", str(BAD_WIND)],
         check=False, cwd=PROJECT_ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

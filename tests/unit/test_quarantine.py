@@ -202,55 +202,27 @@ def test_personal_columns_are_masked_where_people_look(weather: DatasetConfig) -
 
 
 KILLED_AT_A_LINE = """
-import datetime as dt, os, shutil, signal, sys
-from pathlib import Path
+import datetime as dt
 from include.evergreen import release
 from include.evergreen.config import Catalog
-from include.evergreen.database import engine
-from include.evergreen.quarantine import waiting
 from include.evergreen.partitions import current_partition
+from include.evergreen.quarantine import waiting
+from tests.unit.killing import Killing
 weather, day = Catalog().dataset("weather"), dt.date(2013, 1, 5)
-home = Path(os.environ["EVERGREEN_HOME"])
-shutil.copytree(home, home.with_name("before"))
-WATCHED = ("release.py", "ingestion.py", "partitions/store.py", "partitions/files.py", "storage.py", "ledger.py")
-def run(kill_at):
-    lines = 0
-    def trace(frame, event, argument):
-        nonlocal lines
-        if not frame.f_code.co_filename.endswith(WATCHED) or "evergreen" not in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            lines += 1
-            if lines == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-    sys.settrace(trace)
-    release.release(weather, day, None, actor="a person", reason="it was a storm")
-    sys.settrace(None)
-    return lines
-def in_a_child(kill_at):
-    child = os.fork()
-    if child == 0:
-        try:
-            run(kill_at)
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-def fresh():
-    engine._engine.cache_clear()
-    shutil.rmtree(home)
-    shutil.copytree(home.with_name("before"), home)
-whole = run(0)
+killing = Killing(
+    lambda: release.release(weather, day, None, actor="a person", reason="it was a storm"),
+    ("release.py", "ingestion.py", "partitions/store.py", "partitions/files.py", "storage.py", "ledger.py"),
+)
 expected = current_partition("weather", day)
-points = sorted({*range(1, whole, max(1, whole // POINTS)), *range(whole - 30, whole + 1)})
+whole = len(killing.lines)
+points = sorted({*range(0, whole, max(1, whole // POINTS)), *range(whole - 30, whole)})
 done = 0
 for point in points:
-    fresh()
-    assert in_a_child(point), point
-    engine._engine.cache_clear()
+    killing.put_back()
+    killing.die(point)
     if waiting("weather"):
         assert current_partition("weather", day).version == 1, point
-        run(0)
+        killing.live()
     else:
         done += 1
     found = current_partition("weather", day)

@@ -1,6 +1,7 @@
 """Partitions: what was ingested, in which versions, and what of it was known when."""
 
 from include.evergreen.partitions.store import (
+    Also,
     PartitionVersion,
     current_partition,
     current_partitions,
@@ -11,6 +12,7 @@ from include.evergreen.partitions.store import (
 )
 
 __all__ = [
+    "Also",
     "PartitionVersion",
     "current_partition",
     "current_partitions",

@@ -186,64 +186,30 @@ def test_another_erasure_waits_for_one_that_is_unfinished(visits: DatasetConfig)
 
 
 KILLED = """
-import os, shutil, signal, sys
-from pathlib import Path
+import json
+from include.evergreen import ledger as chain
 from include.evergreen.conditions import Conditions
 from include.evergreen.config import Catalog
-from include.evergreen.database import engine
+from include.evergreen.database.tables import ledger, partition_versions
 from include.evergreen.erasure.erase import erase
 from tests.unit.erasure.conftest import PERSON, places_with
 from tests.unit.flights import rows_of
-from include.evergreen.database.tables import ledger, partition_versions
-from include.evergreen import ledger as chain
-import json
-home = Path(os.environ["EVERGREEN_HOME"])
-shutil.copytree(home, home.with_name("before"))
-WATCHED = (
-    "erase.py", "erasure/partitions.py", "erasure/record.py", "stored.py", "derived.py", "subjects.py", "secret.py",
-    "storage.py", "ledger.py", "engine.py", "partitions/files.py",
-)
-def run(kill_at):
-    lines = 0
-    def trace(frame, event, argument):
-        nonlocal lines
-        name = frame.f_code.co_filename
-        if "include/evergreen" not in name or not name.endswith(WATCHED):
-            return None
-        if event == "line":
-            lines += 1
-            if lines == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-    catalog = Catalog()
-    dataset = catalog.dataset("visits")
-    sys.settrace(trace)
-    erase(catalog, dataset, Conditions({"email": PERSON}), actor="a person", reason="request 17")
-    sys.settrace(None)
-    return lines
-def in_a_child(kill_at):
-    child = os.fork()
-    if child == 0:
-        try:
-            run(kill_at)
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-def fresh():
-    engine._engine.cache_clear()
-    shutil.rmtree(home)
-    shutil.copytree(home.with_name("before"), home)
+from tests.unit.killing import Killing
 def records():
     names = ("partition", "version", "digest", "quarantine_digest", "raw_digest", "source_rows")
     return [[row._mapping[name] for name in names] for row in rows_of(partition_versions)]
-whole = run(0)
+catalog = Catalog()
+killing = Killing(
+    lambda: erase(catalog, catalog.dataset("visits"), Conditions({"email": PERSON}), actor="a person", reason="request 17"),
+    ("erasure/", "storage.py", "ledger.py", "database/engine.py", "partitions/files.py"),
+)
 expected = records()
-points = sorted({*range(1, whole, max(1, whole // POINTS)), *range(whole - 20, whole)})
+whole = len(killing.lines)
+points = sorted({*range(0, whole, max(1, whole // POINTS)), *range(whole - 20, whole)})
 for point in points:
-    fresh()
-    assert in_a_child(point), point
-    engine._engine.cache_clear()
-    run(0)
+    killing.put_back()
+    killing.die(point)
+    killing.live()
     assert records() == expected, point
     assert places_with(PERSON) == [], (point, places_with(PERSON))
     entries = [json.loads(row.body) for row in rows_of(ledger) if row.kind == "erasure"]

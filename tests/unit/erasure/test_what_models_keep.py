@@ -153,48 +153,18 @@ def test_the_truth_of_a_person_is_erased_from_training_frames_alone(tail: str) -
 
 
 KILLED = """
-import os, shutil, signal, sys, datetime as dt
-from pathlib import Path
+import shutil
 from include.evergreen import storage
 from include.evergreen.conditions import Conditions
 from include.evergreen.config import Catalog
-from include.evergreen.database import engine
 from include.evergreen.database.tables import candidates, partition_versions, prediction_sets, reports, snapshots
 from include.evergreen.erasure.erase import erase
 from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.settings import Settings
 from tests.unit.erasure.conftest import places_with
 from tests.unit.flights import rows_of
-home = Path(os.environ["EVERGREEN_HOME"])
-shutil.rmtree(home / "landing")
-shutil.copytree(home, home.with_name("before"))
-def run(kill_at):
-    lines = 0
-    def trace(frame, event, argument):
-        nonlocal lines
-        if "include/evergreen/erasure" not in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            lines += 1
-            if lines == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-    catalog = Catalog()
-    sys.settrace(trace)
-    erase(catalog, catalog.dataset("schedules"), Conditions({"tailnum": TAIL}), actor="a person", reason="request 17")
-    sys.settrace(None)
-    return lines
-def in_a_child(kill_at):
-    child = os.fork()
-    if child == 0:
-        try:
-            run(kill_at)
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-def fresh():
-    engine._engine.cache_clear()
-    shutil.rmtree(home)
-    shutil.copytree(home.with_name("before"), home)
+from tests.unit.killing import Killing
+shutil.rmtree(Settings.from_environment().home / "landing")
 def state():
     read = lambda path: frame_digest(storage.read_frame(path))
     return (
@@ -204,14 +174,17 @@ def state():
         [(row.run_key, read(row.reference_path), row.irreproducible_because) for row in rows_of(candidates)],
         rows_of(reports),
     )
-whole = run(0)
+catalog = Catalog()
+killing = Killing(
+    lambda: erase(catalog, catalog.dataset("schedules"), Conditions({"tailnum": TAIL}), actor="a person", reason="request 17"),
+    ("erasure/",),
+)
 expected = state()
-step = whole // POINTS
-for point in range(step // 2, whole, step):
-    fresh()
-    assert in_a_child(point), point
-    engine._engine.cache_clear()
-    run(0)
+step = len(killing.lines) // POINTS
+for point in range(step // 2, len(killing.lines), step):
+    killing.put_back()
+    killing.die(point)
+    killing.live()
     assert state() == expected, point
     assert places_with(TAIL) == [], (point, places_with(TAIL))
 """
