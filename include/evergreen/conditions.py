@@ -6,17 +6,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from include.evergreen.config import DatasetConfig
 from include.evergreen.config.models import Column
-from include.evergreen.errors import ConfigError
+from include.evergreen.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-EXAMPLES = {"integer": "42", "number": "4.5", "boolean": "true or false", "timestamp": "2013-03-03T14:30+00:00", "string": "any text"}
 
 
 @dataclass(frozen=True)
@@ -71,28 +67,14 @@ def text_of(value: Any) -> str | None:
 
 
 def _typed(dataset: DatasetConfig, column: Column, text: str) -> Any:
+    """The value as a source's cell of this text would have it."""
+    from include.evergreen.sources.conversion import ALLOWED, convert
+
     try:
-        if column.type == "integer":
-            return int(text)
-        if column.type == "number":
-            return float(text)
-        if column.type == "boolean":
-            return BOOLEANS[text.lower()]
-        return _moment(column, text) if column.type == "timestamp" else text
-    except (ValueError, KeyError):
+        return convert([text], column, lambda _: dataset.name).to_pylist()[0]
+    except DataError:
         shown = "the value given" if column.personal else repr(text[:80])
-        raise ConfigError(
-            f"{dataset.name}: {column.name} is a {column.type}, and {shown} is none. Write, for example, {EXAMPLES[column.type]}."
-        ) from None
-
-
-def _moment(column: Column, text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        if column.timezone is None:
-            raise ValueError("a moment without a zone")
-        moment = moment.replace(tzinfo=ZoneInfo(column.timezone))
-    return moment.astimezone(dt.UTC)
+        raise ConfigError(f"{dataset.name}: {column.name} is a {column.type}, and {shown} is none. Write {ALLOWED[column.type]}.") from None
 
 
 def _equal(column: pa.Array | pa.ChunkedArray, value: Any) -> Any:

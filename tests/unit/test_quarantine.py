@@ -245,7 +245,8 @@ def test_a_release_that_is_killed_at_any_line_is_done_wholly_or_not_at_all(weath
     [
         ("wind_speed", "has no '='. Write column=value"),
         ("windspeed=3", "has no column 'windspeed'. Its columns: origin, time_hour"),
-        ("wind_speed=strong", "wind_speed is a number, and 'strong' is none. Write, for example, 4.5"),
+        ("wind_speed=strong", "wind_speed is a number, and 'strong' is none. Write a decimal number such as"),
+        ("wind_speed=nan", "wind_speed is a number, and 'nan' is none"),
         ("time_hour=2013-01-05T05:00", "time_hour is a timestamp"),
     ],
 )
