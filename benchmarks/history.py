@@ -61,7 +61,7 @@ def _ingest(catalog: Catalog) -> None:
 
 def _promote_first(catalog: Catalog, model: ModelConfig) -> RegisteredVersion:
     candidate, _ = train(catalog, model, take_snapshot(catalog, model, CHAMPION_AS_OF), "the first")
-    decision = decide(model, candidate)
+    decision = decide(catalog, model, candidate)
     assert decision.verdict == "blessed", decision.words
     version = champions.register(model.name, candidate.run_key)
     champions.promote(model.name, version.version, actor="the benchmark", reason="the first")

@@ -79,7 +79,7 @@ def run_cycle(
     with _step(progress, "train"):
         candidate, is_new = train(catalog, model, snapshot, reason)
     with _step(progress, "gate"):
-        decision = decide(model, candidate)
+        decision = decide(catalog, model, candidate)
     version, promotion = None, None
     if decision.verdict == "blessed":
         with _step(progress, "register"):

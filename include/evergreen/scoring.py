@@ -13,17 +13,18 @@ from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import prediction_sets
 from include.evergreen.database.upsert import upsert
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
-from include.evergreen.errors import ConfigError
-from include.evergreen.features.build import feature_frame, features_source
+from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.partitions import current_partition
 from include.evergreen.partitions.digest import document_digest, frame_digest
+from include.evergreen.recipes import Recipe, recipe_of_version
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.stages import Stage, record_stage
-from include.evergreen.training.candidate import one_thread, signature_digest
+from include.evergreen.training.candidate import one_thread
 from include.evergreen.training.pipeline import predict
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 log = logging.getLogger(__name__)
@@ -62,34 +63,49 @@ class Outcome:
 
 
 def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
-    """Score ``partition`` unless an input is missing or no champion may score it; scoring again replaces, or finds, the same."""
-    missing = missing_inputs(model, partition)
+    """Score ``partition`` unless an input is missing or no champion may score it; scoring again replaces, or finds, the same.
+
+    Each version computes its own features, as its recipe says.
+    """
+    found = champions.champion_for(model.name, partition)
+    serving = _scorer(catalog, model, found) if found else None
+    missing = missing_inputs(serving.config if serving else model, partition)
     if missing:
         return stage_waits(model, "score", partition, missing)
-    serving = champions.champion_for(model.name, partition)
     if serving is None:
         words = f"no champion with an as_of up to {partition}: train and promote one first"
         record_stage(model.name, "score", partition, "skipped", {"words": words})
         return Outcome("skipped", words, {})
-    _refuse_other_features(model, serving)
-    shadow = champions.challenger_for(model.name, partition)
-    if shadow and shadow.signature_digest != signature_digest(model):
-        shadow = None
-    input_digest = _input_digest(catalog, model, partition, serving, shadow)
+    shadow = _shadow(catalog, model, partition, serving)
+    input_digest = _input_digest(partition, serving, shadow)
     standing = find_predictions(model.name, partition)
     if standing and standing.input_digest == input_digest and storage.exists(standing.path):
         words = f"version {standing.version} has scored the same {standing.rows} rows already"
         record_stage(model.name, "score", partition, "done", {"words": words})
         return Outcome("unchanged", words, _facts(standing))
     began = clock.now()
-    predictions = _predict(catalog, model, partition, serving, shadow)
-    written = _keep(model, partition, predictions, serving.version, shadow.version if shadow else 0, input_digest, origin, began)
+    predictions = _predict(catalog, partition, serving, shadow)
+    written = _keep(serving, partition, predictions, shadow, input_digest, origin, began)
     words = f"{written.rows} rows scored by version {written.version}"
     if shadow:
-        words += f", and by challenger {shadow.version} in its shadow"
+        words += f", and by challenger {shadow.version.version} in its shadow"
     record_stage(model.name, "score", partition, "done", {"words": words})
     log.info("%s %s: %s", model.name, partition, words)
     return Outcome("done", words, _facts(written))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A version with its own recipe, and the model as that declares it."""
+
+    version: champions.RegisteredVersion
+    recipe: Recipe
+    config: ModelConfig
+
+
+def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Scorer:
+    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    return Scorer(version, recipe, recipe.config(model))
 
 
 def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
@@ -121,65 +137,64 @@ def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: l
     return Outcome("waiting", words, {"waiting_for": missing})
 
 
-def _refuse_other_features(model: ModelConfig, serving: champions.RegisteredVersion) -> None:
-    if serving.signature_digest != signature_digest(model):
-        raise ConfigError(
-            f"{model.name}: version {serving.version} was trained on other features, or another target, than model.yaml declares now; "
-            f"it cannot score with these. Train and promote a version with the new ones, or take the change back."
-        )
+def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: Scorer) -> Scorer | None:
+    """The challenger, when it can score the champion's rows: of the same dataset, all of its own inputs being there."""
+    found = champions.challenger_for(model.name, partition)
+    if found is None:
+        return None
+    shadow = _scorer(catalog, model, found)
+    comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
+    return shadow if comparable and not missing_inputs(shadow.config, partition) else None
 
 
-def _predict(
-    catalog: Catalog,
-    model: ModelConfig,
-    partition: dt.date,
-    serving: champions.RegisteredVersion,
-    shadow: champions.RegisteredVersion | None,
-) -> pd.DataFrame:
-    rows, features = feature_frame(catalog, model, partition, PartitionCache(partition))
-    keys = rows[[key for key in catalog.dataset(model.rows).keys if key not in features.columns]]
+def _predict(catalog: Catalog, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> pd.DataFrame:
+    cache = PartitionCache(partition)
+    rows, features = feature_frame(catalog, serving.config, partition, cache, serving.recipe.code)
+    keys = rows[[key for key in catalog.dataset(serving.config.rows).keys if key not in features.columns]]
     with one_thread():
-        columns = {"prediction": predict(mlflow_store.load_model(serving.artifact_uri, serving.artifact_digest), model, features)}
+        columns = {"prediction": _predicted(serving, features)}
         if shadow:
-            challenger = mlflow_store.load_model(shadow.artifact_uri, shadow.artifact_digest)
-            columns["challenger_prediction"] = predict(challenger, model, features)
+            same = shadow.recipe.features_digest == serving.recipe.features_digest
+            own = features if same else feature_frame(catalog, shadow.config, partition, cache, shadow.recipe.code)[1]
+            columns["challenger_prediction"] = _predicted(shadow, own)
     return keys.join(features).assign(**columns)
 
 
+def _predicted(scorer: Scorer, features: pd.DataFrame) -> np.ndarray:
+    pipeline = mlflow_store.load_model(scorer.version.artifact_uri, scorer.version.artifact_digest)
+    return predict(pipeline, scorer.config, features)
+
+
 def _keep(
-    model: ModelConfig,
+    serving: Scorer,
     partition: dt.date,
     predictions: pd.DataFrame,
-    version: int,
-    shadow: int,
+    shadow: Scorer | None,
     input_digest: str,
     origin: str,
     began: dt.datetime,
 ) -> PredictionSet:
+    model = serving.config
     digest = frame_digest(predictions)
     path = f"predictions/{model.name}/{partition}/{digest[:16]}.parquet"
     storage.write_frame(path, predictions)
     key = {"model": model.name, "partition": partition}
-    values: dict[str, Any] = {"version": version, "challenger_version": shadow, "rows": len(predictions), "digest": digest, "path": path,
-              "input_digest": input_digest, "origin": origin}  # fmt: skip
+    values: dict[str, Any] = {"version": serving.version.version, "challenger_version": shadow.version.version if shadow else 0,
+              "rows": len(predictions), "digest": digest, "path": path, "input_digest": input_digest, "origin": origin}  # fmt: skip
     with writing() as connection:
         refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in model.inputs], began, is_derived=True)
         upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})
     return PredictionSet(model=model.name, partition=partition, **values)
 
 
-def _input_digest(
-    catalog: Catalog,
-    model: ModelConfig,
-    partition: dt.date,
-    serving: champions.RegisteredVersion,
-    shadow: champions.RegisteredVersion | None,
-) -> str:
-    """What decides the predictions: the versions, the features' code, and every partition that the features may read."""
+def _input_digest(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> str:
+    """What decides the predictions: the versions with their recipes, and every partition that their features may read."""
     cache = PartitionCache(partition)
+    scorers = [each for each in (serving, shadow) if each]
     known = {
         f"{each.dataset}/{version.partition}": version.digest
-        for each in model.inputs
+        for scorer in scorers
+        for each in scorer.config.inputs
         for version in cache.known(
             each.dataset,
             partition,
@@ -187,8 +202,8 @@ def _input_digest(
             partition - dt.timedelta(days=each.lag_days),
         )
     }
-    versions = [serving.artifact_digest, shadow.artifact_digest if shadow else None]
-    return document_digest({"known": known, "versions": versions, "features": features_source(catalog, model)})
+    versions = [(each.version.artifact_digest, each.recipe.digest) for each in scorers]
+    return document_digest({"known": known, "versions": versions})
 
 
 def _facts(written: PredictionSet) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _trained_template(tmp_path_factory: pytest.TempPathFactory, _flights_templat
         for model in map(catalog.model, catalog.model_names()):
             first = registered_as_of(model, FIRST_AS_OF)
             champions.promote(model.name, first.version, actor="a person", reason="the first")
-            assert gates.decide(lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
+            assert gates.decide(Catalog(), lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
     return home
 
 

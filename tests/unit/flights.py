@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from include.evergreen import PROJECT_ROOT, gates, storage, training
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.models import Gate
+from include.evergreen.config.gate import Gate
 from include.evergreen.database import engine, reading
 from include.evergreen.partitions import PartitionVersion, current_partition, publish_partition, read_partition
 from include.evergreen.partitions.digest import frame_digest
@@ -158,15 +158,27 @@ def brief(model: ModelConfig) -> ModelConfig:
     return model.model_copy(update={"train": train})
 
 
-def trained_as_of(model: ModelConfig, as_of: dt.date) -> training.Candidate:
-    catalog = Catalog()
+def with_other_features(catalog: Catalog, folder: Path) -> Catalog:
+    """A copy of ``catalog``, in which air_time takes the distance in kilometres, under that name, and no square of it."""
+    shutil.copytree(catalog.root, folder, ignore=shutil.ignore_patterns("evergreen", "__pycache__"))
+    changed = Catalog(folder)
+    declared, code = changed.model_path("air_time"), changed.features_path("air_time")
+    lines = [line for line in declared.read_text().splitlines(keepends=True) if "distance_squared" not in line]
+    declared.write_text("".join(lines).replace("name: distance,", "name: kilometres,"))
+    tail = "\n    frame['kilometres'] = frame.pop('distance') * 1.609344\n    return frame.drop(columns='distance_squared')\n"
+    code.write_text(code.read_text().replace("return pd.DataFrame(", "frame = pd.DataFrame(").rstrip() + tail)
+    return changed
+
+
+def trained_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> training.Candidate:
+    catalog = catalog or Catalog()
     return training.train(catalog, model, training.take_snapshot(catalog, model, as_of), "a test")[0]
 
 
-def registered_as_of(model: ModelConfig, as_of: dt.date) -> champions.RegisteredVersion:
+def registered_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> champions.RegisteredVersion:
     """Train as of a date, bless and register."""
-    candidate = trained_as_of(model, as_of)
-    assert gates.decide(lenient(model), candidate).verdict == "blessed"
+    candidate = trained_as_of(model, as_of, catalog)
+    assert gates.decide(catalog or Catalog(), lenient(model), candidate).verdict == "blessed"
     return champions.register(model.name, candidate.run_key)
 
 

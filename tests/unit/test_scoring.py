@@ -1,24 +1,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from include.evergreen import clock, ingestion, scoring
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import writing
-from include.evergreen.database.tables import prediction_sets
+from include.evergreen.database.tables import prediction_sets, recipes
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.registry import champions
 from include.evergreen.scoring import Outcome, PredictionSet, find_predictions, predictions_of
+from include.evergreen.settings import Settings
 from include.evergreen.stages import find_stage
-from tests.unit.flights import january, republish, rows_of, shifted
+from tests.unit.flights import january, registered_as_of, republish, rows_of, shifted, with_other_features
 
 DAY = january(20)
 YESTERDAY = january(19)
@@ -44,12 +48,48 @@ def test_every_row_of_the_day_is_scored_by_the_champion(trained: Path, catalog: 
     assert _stage(name) == ("done", outcome.words)
 
 
-def test_a_champion_with_other_features_is_refused_and_says_what_to_do(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
-    renamed = air_time.features[0].model_copy(update={"name": "miles"})
-    changed = air_time.model_copy(update={"features": (renamed, *air_time.features[1:])})
-    with pytest.raises(ConfigError, match="version 1 was trained on other features.*Train and promote a version with the new ones"):
-        _score(catalog, changed)
+def test_a_champion_keeps_computing_the_features_that_it_was_trained_on(
+    trained: Path, catalog: Catalog, air_time: ModelConfig, tmp_path: Path
+) -> None:
+    _score(catalog, air_time)
+    before = _predictions("air_time").frame()
+    changed = with_other_features(catalog, tmp_path / "include")
+    assert _score(changed, changed.model("air_time")).status == "unchanged"
+    shutil.rmtree(Settings.from_environment().home / "storage" / "predictions")
+    assert _score(changed, changed.model("air_time")).status == "done"
+    pd.testing.assert_frame_equal(_predictions("air_time").frame(), before)
+
+
+def test_a_challenger_with_other_features_scores_in_the_shadow_with_its_own(
+    trained: Path, catalog: Catalog, air_time: ModelConfig, tmp_path: Path
+) -> None:
+    changed = with_other_features(catalog, tmp_path / "include")
+    registered_as_of(changed.model("air_time"), january(19), changed)
+    _score(changed, changed.model("air_time"))
+    frame = _predictions("air_time").frame()
+    assert list(frame.columns).count("distance") == 1  # what the champion was asked
+    assert "kilometres" not in frame.columns
+    assert (frame["challenger_prediction"] - frame["prediction"]).abs().between(1e-9, 60).all()
+
+
+def test_a_recipe_that_was_changed_in_the_database_is_not_run(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
+    with writing() as connection:
+        text = connection.execute(sa.select(recipes.c.document).limit(1)).scalar_one()
+        connection.execute(recipes.update().values(document=text.replace("import pandas", "import os, pandas")))
+    with pytest.raises(DataError, match="recipe .* was changed in the database.*Nothing of it is run"):
+        _score(catalog, air_time)
     assert rows_of(prediction_sets) == []
+
+
+def test_a_version_of_a_release_that_kept_no_recipe_is_scored_as_declared_now_or_refused(
+    trained: Path, catalog: Catalog, air_time: ModelConfig, tmp_path: Path
+) -> None:
+    with writing() as connection:
+        connection.execute(recipes.delete())
+    assert _score(catalog, air_time).status == "done"
+    changed = with_other_features(catalog, tmp_path / "include")
+    with pytest.raises(ConfigError, match="kept no recipe.*Train and promote a version with the new ones"):
+        _score(changed, changed.model("air_time"))
 
 
 def test_a_probability_is_one_and_minutes_are_minutes(trained: Path, catalog: Catalog) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from include.evergreen.config.models import ModelConfig
+if TYPE_CHECKING:
+    from include.evergreen.config.models import ModelConfig
 
 Better = Literal["higher", "lower"]
 

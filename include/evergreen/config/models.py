@@ -6,56 +6,16 @@ Importing this module costs pydantic alone: it is read at every DAG parse.
 from __future__ import annotations
 
 import datetime as dt
-import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from include.evergreen.config.approval import Approval
 from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
+from include.evergreen.config.gate import Gate
+from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source
-
-LONGEST_WINDOW_DAYS = 3660  # ten years: a slip must not leave the calendar
-
-
-# --- shared ---------------------------------------------------------------------------------------------------------
-
-
-CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
-_CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
-
-
-class PartitionSchedule(Strict):
-    """When runs start, and which day's partition each makes."""
-
-    cron: str = Field(description="Cron expression, read in UTC, that starts a run.")
-    run_offset: int = Field(default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition.")
-    start: dt.date = Field(description="First partition.")
-    end: dt.date | None = Field(default=None, description="Last partition; none means that it goes on.")
-
-    @field_validator("cron")
-    @classmethod
-    def _cron_comes_round(cls, cron: str) -> str:
-        # Imported here: 40 ms that only a file with a schedule need pay.
-        from croniter import CroniterBadDateError, croniter
-
-        if not cron.startswith("@") and (len(cron.split()) != 5 or re.search(r"(?i)(^|[\s,])r([\s,(/]|$)", cron)):
-            raise ValueError(f"{cron!r} is not a cron expression of five fields; {_CRON_HELP}")
-        if cron.startswith("@") and cron not in CRON_PRESETS:
-            raise ValueError(f"unknown preset {cron!r}; {_CRON_HELP}")
-        try:
-            croniter(cron, dt.datetime(2000, 1, 1, tzinfo=dt.UTC)).get_next()
-        except CroniterBadDateError:
-            raise ValueError(f"{cron!r} names a date that never comes; {_CRON_HELP}") from None
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{cron!r} is not a cron expression ({error}); {_CRON_HELP}") from None
-        return cron
-
-    @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> PartitionSchedule:
-        if self.end is not None and self.end < self.start:
-            raise problem_at("end", f"{self.end} is before start, {self.start}; no partition would ever be made")
-        return self
-
+from include.evergreen.config.training import Train
 
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
 
@@ -292,53 +252,6 @@ class Feature(Strict):
     )
 
 
-class Train(Strict):
-    schedule: PartitionSchedule | None = Field(default=None, description="Trains by the clock; none trains by hand and by firing alone.")
-    window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")
-    min_days: int = Field(default=14, ge=2, description="Fewer days than this with rows and labels stop the training.")
-    holdout_days: int = Field(default=7, ge=1, description="The newest days of the window, kept from fitting and used by the gate.")
-    estimator: str = Field(description="Import path of a scikit-learn compatible estimator.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="The estimator's keyword arguments.")
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _holdout_leaves_rows_to_fit(self) -> Train:
-        if not self.holdout_days < self.min_days <= self.window_days:
-            got = f"{self.holdout_days}, {self.min_days}, {self.window_days}"
-            raise ValueError(f"need holdout_days < min_days <= window_days, got {got}")
-        return self
-
-
-class AbsoluteCriterion(Strict):
-    """A metric on the holdout must be at least, or at most, a figure."""
-
-    kind: Literal["absolute"]
-    metric: str
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @model_validator(mode="after")
-    def _has_exactly_one_bound(self) -> AbsoluteCriterion:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("give exactly one of at_least and at_most")
-        return self
-
-
-class ChampionCriterion(Strict):
-    """A metric must be no worse than the champion's on the same holdout rows, within a margin."""
-
-    kind: Literal["champion"]
-    metric: str
-    margin: float = Field(default=0.0, ge=0, description="How much worse than the champion still passes, in the metric's own unit.")
-
-
-Criterion = Annotated[AbsoluteCriterion | ChampionCriterion, Field(discriminator="kind")]
-
-
-class Gate(Strict):
-    criteria: tuple[Criterion, ...] = Field(min_length=1)
-
-
 class Monitor(Strict):
     window_days: int = Field(
         default=1,
@@ -400,8 +313,12 @@ class ModelConfig(Strict):
     features: tuple[Feature, ...] = Field(min_length=1)
     train: Train
     gate: Gate
+    approval: Approval = Approval()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
+    explain: bool = Field(
+        default=False, description="Also keep what each feature contributed to each prediction; scoring then takes several times as long."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelConfig:

@@ -137,6 +137,26 @@ snapshots = sa.Table(
     _moment("recorded_at"),
 )
 
+# What, besides the data, makes a training what it is: what model.yaml declared, and the text of features.py. The digest is the document's.
+recipes = sa.Table(
+    "recipes",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    _key("model"),
+    sa.Column("document", sa.Text, nullable=False),
+    _moment("recorded_at"),
+)
+
+# Which MLflow run is the one of a run key. Who is first here decides; other runs of the key are removed.
+run_claims = sa.Table(
+    "run_claims",
+    metadata,
+    sa.Column("run_key", sa.String(64), primary_key=True),
+    _key("model"),
+    _key("mlflow_run_id"),
+    _moment("recorded_at"),
+)
+
 # A trained model, before any gate. The run key makes training again find it.
 candidates = sa.Table(
     "candidates",
@@ -167,10 +187,12 @@ decisions = sa.Table(
     sa.Column("champion_version", sa.Integer, nullable=False),  # 0: there was none
     _key("gate_digest", 64),  # of the criteria: others are another question
     sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("1")),  # a broken evaluation is tried again
+    sa.Column("mode", sa.String(10), nullable=False, server_default=sa.text("'enabled'")),
     _key("verdict", 15),
     _json("criteria"),
     _moment("recorded_at"),
-    sa.UniqueConstraint("run_key", "champion_version", "gate_digest"),
+    sa.UniqueConstraint("run_key", "champion_version", "gate_digest", "attempt"),
 )
 
 # A registered model version: MLflow's number, and ours.
@@ -183,8 +205,25 @@ model_versions = sa.Table(
     _key("semver", 20),
     sa.Column("run_key", sa.String(64), sa.ForeignKey("candidates.run_key"), nullable=False, unique=True),
     sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("approval_because", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: no person need approve it
+    sa.Column("card_path", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: registered before cards were written
     _moment("recorded_at"),
     sa.UniqueConstraint("model", "version"),
+)
+
+# A person's word on a registered version; the newest one counts. A request is answered once.
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("version", sa.Integer, nullable=False),
+    _key("request", 250),
+    _key("verdict", 10),  # approved, refused
+    _key("actor", 120),
+    _key("reason", 500),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "version", "request"),
 )
 
 # Each time a version became champion. The newest row of a model names its champion.
@@ -196,9 +235,42 @@ promotions = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("as_of", sa.Date, nullable=False),
     sa.Column("previous_version", sa.Integer, nullable=False),  # 0: there was none
+    sa.Column(
+        "kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")
+    ),  # or rollback, which withdraws the previous one
     _key("actor", 120),
     _key("reason", 500),
     _moment("promoted_at"),
+)
+
+# While one stands, nothing is promoted or retrained by itself.
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("actor", 120),
+    _key("reason", 500),
+    _moment("recorded_at"),
+    _moment("until"),
+    sa.Column("lifted_at", Moment),  # none: it stands until its time is over
+    sa.Column("lifted_by", sa.String(120)),
+)
+
+# Something that a person must see. One row for one cause, however often it is seen.
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String(250), nullable=False, unique=True),
+    _key("model"),
+    _key("severity", 10),
+    _key("state", 12),  # firing, resolved
+    _key("words", 1000),
+    _json("evidence"),
+    sa.Column("times", sa.Integer, nullable=False),
+    _moment("first_at"),
+    _moment("last_at"),
+    sa.Column("resolved_at", Moment),
 )
 
 # What was decided or done, for ever. Each row's hash covers the row before it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,19 +23,30 @@ TARGET = "target"
 KEY_PREFIX = "key:"  # of the columns by which a training frame names its rows, so that a person's can be found in it
 
 
-def feature_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> tuple[pd.DataFrame, pd.DataFrame]:
+@dataclass(frozen=True)
+class FeatureCode:
+    """The text of a `features.py`, and where errors say that it stands."""
+
+    text: str
+    place: str
+
+
+def feature_frame(
+    catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of one partition, and their features as ``model`` declares them (same index, declared order and kinds).
 
-    Raises `ConfigError` when `features.py` gives other columns or rows than it should, or fails.
+    Computed by ``code``, by default the model's `features.py` as it stands now. Raises `ConfigError` when it gives other
+    columns or rows than it should, or fails.
     """
-    path = catalog.features_path(model.name)
+    code = code or _code_now(catalog, model)
     reader = PointInTimeReader(model, partition, cache_)
     personal = any(catalog.dataset(each.dataset).personal_columns for each in model.inputs)
-    return features_of(model, reader, _loaded(path, path.stat().st_mtime_ns), path, personal=personal)
+    return features_of(model, reader, _compiled(code), code.place, personal=personal)
 
 
 def features_of(
-    model: ModelConfig, reader: PointInTimeReader, function: Features, path: Path, *, personal: bool = False
+    model: ModelConfig, reader: PointInTimeReader, function: Features, path: Path | str, *, personal: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows that ``reader`` gives, and what ``function`` (of the file ``path``) makes of them, as `feature_frame` says.
 
@@ -51,7 +63,9 @@ def features_of(
     return rows, _as_declared(features, model, rows, path, personal=personal)
 
 
-def labelled_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
+def labelled_frame(
+    catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
+) -> pd.DataFrame | None:
     """One partition's features with ``target`` and the keys (``key:NAME``) of its rows: those whose truth the cache's moment knows.
 
     None when an input or the truth of that day is not there.
@@ -61,7 +75,7 @@ def labelled_frame(catalog: Catalog, model: ModelConfig, partition: dt.date, cac
     truth = true_values(model, partition, cache_)
     if truth is None:
         return None
-    rows, features = feature_frame(catalog, model, partition, cache_)
+    rows, features = feature_frame(catalog, model, partition, cache_, code)
     joined = features.assign(**{TARGET: join_truth(catalog, model, rows, truth)})
     joined.insert(0, PARTITION_COLUMN, partition.isoformat())
     for key in catalog.dataset(model.rows).keys:
@@ -94,7 +108,7 @@ def true_values(model: ModelConfig, partition: dt.date, cache_: PartitionCache) 
 
 def features_source(catalog: Catalog, model: ModelConfig) -> str:
     """The text of the model's `features.py`: part of what makes a training run what it is."""
-    return catalog.features_path(model.name).read_text()
+    return catalog.features_path(model.name).read_text(encoding="utf-8")
 
 
 def join_truth(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
@@ -116,31 +130,41 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
 
 def load_features(path: Path) -> Features:
     """The function ``features`` of a `features.py`, of a module that nobody else has used. Raises `ConfigError`."""
-    module = ModuleType(f"evergreen_features_{path.parent.name}")
-    module.__file__ = str(path)
+    return _executed(FeatureCode(path.read_text(encoding="utf-8"), str(path)))
+
+
+def _code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
+    return FeatureCode(features_source(catalog, model), str(catalog.features_path(model.name)))
+
+
+@cache
+def _compiled(code: FeatureCode) -> Features:
+    return _executed(code)
+
+
+def _executed(code: FeatureCode) -> Features:
+    module = ModuleType("evergreen_features")
+    module.__file__ = code.place
     try:
         # not by the import system: its byte code tells files apart by whole seconds, and would serve yesterday's features
-        exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)  # noqa: S102
+        exec(compile(code.text, code.place, "exec"), module.__dict__)  # noqa: S102
     except Exception as error:  # as above: a team's own code
-        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{code.place} cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(getattr(module, "features", None)):
-        raise ConfigError(f"{path} must define features(read), which returns one row of features for each row of read.rows().")
+        raise ConfigError(f"{code.place} must define features(read), which returns one row of features for each row of read.rows().")
     function: Features = module.features
     return function
 
 
-@cache
-def _loaded(path: Path, modified: int) -> Features:
-    return load_features(path)
-
-
-def _place(error: Exception, path: Path) -> str:
+def _place(error: Exception, path: Path | str) -> str:
     """The last line of a team's file that an error passed through."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"in line {lines[-1] if lines else '?'} (what it says is left out: the inputs hold personal data)"
 
 
-def _as_declared(features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path, *, personal: bool = False) -> pd.DataFrame:
+def _as_declared(
+    features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, *, personal: bool = False
+) -> pd.DataFrame:
     declared = [feature.name for feature in model.features]
     found = list(features.columns)
     if set(found) != set(declared):

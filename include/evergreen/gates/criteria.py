@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.evergreen.config import METRICS, ModelConfig
-from include.evergreen.config.models import AbsoluteCriterion, ChampionCriterion
+from include.evergreen.config.gate import AbsoluteCriterion, ChampionCriterion
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.evergreen import clock, ledger
-from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import AbsoluteCriterion
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.gate import AbsoluteCriterion
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import decisions
 from include.evergreen.database.upsert import insert_once
 from include.evergreen.features.build import TARGET
 from include.evergreen.gates.criteria import CriterionResult, judge_absolute, judge_against_champion
+from include.evergreen.gates.holdout import own_features
 from include.evergreen.partitions.digest import document_digest
+from include.evergreen.recipes import recipe_of_version
 from include.evergreen.registry import champions, mlflow_store
-from include.evergreen.training import Candidate, Snapshot, find_snapshot
+from include.evergreen.training import Candidate, find_snapshot
 from include.evergreen.training.candidate import one_thread, split_by_time
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import predict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,8 @@ class Decision:
     champion_version: int
     gate_digest: str
     as_of: dt.date
+    attempt: int
+    mode: str
     verdict: str
     criteria: list[dict[str, Any]]
     recorded_at: dt.datetime
@@ -44,7 +51,7 @@ class Decision:
         return "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
 
 
-def decide(model: ModelConfig, candidate: Candidate) -> Decision:
+def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decision:
     """Judge ``candidate`` against its holdout and the champion of now; the same question gets the same, recorded answer.
 
     Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself.
@@ -61,14 +68,21 @@ def decide(model: ModelConfig, candidate: Candidate) -> Decision:
         log.info("%s as of %s: already decided: %s", model.name, candidate.as_of, found.verdict)
         return found
     snapshot = find_snapshot(candidate.snapshot_digest)
-    measured = _measure_again(model, snapshot, candidate.artifact_uri, candidate.artifact_digest)
+    _, holdout = split_by_time(model, snapshot.frame())
+    recipe = recipe_of_version(catalog, model, candidate.recipe_digest, candidate.signature_digest)
+    measured = _measure_again(recipe.config(model), holdout, holdout, candidate)
     others, why_none = None, "there is no champion yet"
-    if champion and champion.signature_digest != candidate.signature_digest:
-        why_none = f"there is no champion with these features (version {champion.version} has others)"
-    elif champion and champion.as_of <= candidate.as_of:
-        others = _measure_again(model, snapshot, champion.artifact_uri, champion.artifact_digest)
-    elif champion:  # it may have been fitted on this very holdout
-        why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
+    if champion:
+        theirs = recipe_of_version(catalog, model, champion.recipe_digest, champion.signature_digest)
+        others_config = theirs.config(model)
+        if (others_config.target, others_config.rows) != (model.target, model.rows):
+            why_none = f"there is no champion with this target (version {champion.version} has another)"
+        elif champion.as_of <= candidate.as_of:
+            same = theirs.features_digest == recipe.features_digest
+            own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+            others = _measure_again(others_config, holdout, own, champion)
+        else:  # it may have been fitted on this very holdout
+            why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
     results = [
         judge_absolute(each, measured)
         if isinstance(each, AbsoluteCriterion)
@@ -79,7 +93,7 @@ def decide(model: ModelConfig, candidate: Candidate) -> Decision:
     with writing() as connection:
         criteria = [asdict(each) for each in results]
         values = {"model": model.name, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria, "recorded_at": clock.now()}
-        if insert_once(connection, decisions, key, values):
+        if insert_once(connection, decisions, {**key, "attempt": 1}, values):
             body = {**key, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria}
             ledger.append(connection, kind="decision", model=model.name, body=body)
     decision = _find(key)
@@ -110,12 +124,13 @@ def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
         return [Decision(**row._mapping) for row in connection.execute(query)]
 
 
-def _measure_again(model: ModelConfig, snapshot: Snapshot, artifact_uri: str, artifact_digest: str) -> dict[str, float]:
-    """The metrics of a stored model on the snapshot's holdout: of the artifact itself, not of what training said."""
-    _, holdout = split_by_time(model, snapshot.frame())
-    pipeline = mlflow_store.load_model(artifact_uri, artifact_digest)
+def _measure_again(
+    model: ModelConfig, holdout: pd.DataFrame, features: pd.DataFrame, judged: Candidate | champions.RegisteredVersion
+) -> dict[str, float]:
+    """The metrics of a stored model on the holdout: of the artifact itself, not of what training said."""
+    pipeline = mlflow_store.load_model(judged.artifact_uri, judged.artifact_digest)
     with one_thread():
-        predicted = predict(pipeline, model, holdout[[feature.name for feature in model.features]])
+        predicted = predict(pipeline, model, features[[feature.name for feature in model.features]])
     return measure(model, holdout[TARGET].to_numpy(), predicted)
 
 
@@ -127,5 +142,5 @@ def _blessing_of(run_key: str) -> Decision:
 
 def _find(key: dict[str, Any]) -> Decision | None:
     with reading() as connection:
-        row = connection.execute(decisions.select().filter_by(**key)).first()
+        row = connection.execute(decisions.select().filter_by(**key).order_by(decisions.c.attempt.desc())).first()
     return Decision(**row._mapping) if row else None

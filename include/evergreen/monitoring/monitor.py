@@ -18,6 +18,7 @@ from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
 from include.evergreen.partitions import current_partition
 from include.evergreen.partitions.digest import document_digest
+from include.evergreen.recipes import recipe_of_version
 from include.evergreen.registry import champions
 from include.evergreen.scoring import Outcome, PredictionSet, find_predictions, predictions_of, stage_waits
 from include.evergreen.stages import find_stage, record_stage
@@ -40,6 +41,8 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
     window = _window(model, scored)
+    version = champions.version_number(model.name, scored.version)
+    model = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest).config(model)  # its own features and target
     truth = current_partition(model.target.dataset, partition)
     rows = current_partition(model.rows, partition)
     input_digest = document_digest(
@@ -55,7 +58,6 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         words = "nothing that was monitored has changed"
         _confirm_done(model.name, partition, words)
         return Outcome("unchanged", words, _facts(model.name, partition))
-    version = champions.version_number(model.name, scored.version)
     figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
     drift = measure_drift(model, storage.read_frame(version.reference_path), _rows(window))
     figures.append(("drift.share", drift.share, sum(each.rows for each in window)))

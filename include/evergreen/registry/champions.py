@@ -33,6 +33,7 @@ class RegisteredVersion:
     artifact_uri: str
     artifact_digest: str
     signature_digest: str
+    recipe_digest: str
     reference_path: str
     mlflow_run_id: str
     metrics: dict[str, float]
@@ -194,7 +195,7 @@ def _current(connection: sa.Connection, model: str, *conditions: Any) -> Registe
 
 def _versions() -> sa.Select[Any]:
     return sa.select(model_versions, candidates.c.artifact_uri, candidates.c.artifact_digest,
-        candidates.c.signature_digest, candidates.c.reference_path,
+        candidates.c.signature_digest, candidates.c.recipe_digest, candidates.c.reference_path,
                      candidates.c.mlflow_run_id, candidates.c.metrics, candidates.c.irreproducible_because).join(candidates)  # fmt: skip
 
 

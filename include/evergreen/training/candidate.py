@@ -17,9 +17,10 @@ from include.evergreen.database.tables import candidates
 from include.evergreen.database.upsert import insert_once
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError
-from include.evergreen.features.build import TARGET, features_source
+from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.partitions.digest import document_digest
+from include.evergreen.recipes import keep_recipe, recipe_of, signature_digest
 from include.evergreen.registry import mlflow_store
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, as_fitted, build_pipeline, fit, predict
@@ -56,8 +57,8 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
     The run key covers snapshot and recipe: training again what was trained finds it, and also says that it is not new.
     """
     began = clock.now()
-    recipe = recipe_digest(catalog, model)
-    run_key = document_digest({"model": model.name, "as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe})
+    recipe = recipe_of(catalog, model)
+    run_key = document_digest({"model": model.name, "as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe.digest})
     if found := _find(run_key):
         log.info("%s as of %s: already trained as MLflow run %s", model.name, snapshot.as_of, found.mlflow_run_id)
         _restore_reference(model, snapshot, found)
@@ -98,14 +99,14 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
             "holdout_days": model.train.holdout_days,
         },
         metrics=metrics,
-        tags={"as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe, "reason": reason},
+        tags={"as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe.digest, "reason": reason},
     )
     candidate = Candidate(
         run_key=run_key,
         model=model.name,
         as_of=snapshot.as_of,
         snapshot_digest=snapshot.digest,
-        recipe_digest=recipe,
+        recipe_digest=recipe.digest,
         signature_digest=signature_digest(model),
         mlflow_run_id=logged.run_id,
         artifact_uri=logged.artifact_uri,
@@ -118,6 +119,7 @@ def train(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str)
         read = {name.split("/")[0] for name in snapshot.members}
         refuse_what_was_read_before_an_erasure(connection, read, began, is_derived=True)
         values = {name: value for name, value in candidate.__dict__.items() if name != "run_key"}
+        keep_recipe(connection, recipe)
         insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()})
     return find_candidate(run_key), True
 
@@ -134,19 +136,6 @@ def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame
     held_out = sorted(frame[PARTITION_COLUMN].unique())[-model.train.holdout_days :]
     newest = frame[PARTITION_COLUMN].isin(held_out)
     return frame[~newest], frame[newest]
-
-
-def recipe_digest(catalog: Catalog, model: ModelConfig) -> str:
-    """What, besides the data, makes a training what it is: features, target, estimator, parameters, seed, holdout."""
-    declared = model.model_dump(mode="json", include={"task", "rows", "inputs", "target", "features", "train"})
-    declared["train"] = {name: value for name, value in declared["train"].items() if name != "schedule"}
-    return document_digest({"declared": declared, "features.py": features_source(catalog, model)})
-
-
-def signature_digest(model: ModelConfig) -> str:
-    """What a fitted model takes and gives: the features' names and kinds, and the target."""
-    features = [(feature.name, feature.kind) for feature in model.features]
-    return document_digest({"features": features, "target": model.target.model_dump()})
 
 
 def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import AbsoluteCriterion
+from include.evergreen.config.gate import AbsoluteCriterion
 
 
 def train(model: ModelConfig) -> str:

@@ -30,7 +30,7 @@ from evergreen_airflow.operators.training import (
 from evergreen_airflow.retries import DEFAULT_ARGS
 from evergreen_airflow.sensors.retraining import FireTrainingOperator, RetrainingSensor
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import LONGEST_WINDOW_DAYS
+from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
 
 MAX_ACTIVE_RUNS = 8
 POLL_SECONDS = 5.0

@@ -75,7 +75,8 @@ class EvaluateGateOperator(ModelOperator):
         from include.evergreen.training import find_candidate
 
         candidate = find_candidate(context["ti"].xcom_pull(task_ids="train")["run_key"])
-        decision = decide(Catalog().model(self.model), candidate)
+        catalog = Catalog()
+        decision = decide(catalog, catalog.model(self.model), candidate)
         return {
             "as_of": str(candidate.as_of),
             "run_key": candidate.run_key,

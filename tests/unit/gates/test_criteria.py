@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import AbsoluteCriterion, ChampionCriterion
+from include.evergreen.config.gate import AbsoluteCriterion, ChampionCriterion
 from include.evergreen.gates.criteria import CriterionResult, judge_absolute, judge_against_champion
 from include.evergreen.gates.decide import verdict_of
 

@@ -11,28 +11,28 @@ import pytest
 
 from include.evergreen import gates, ledger
 from include.evergreen.clock import days
-from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import Gate
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.gate import Gate
 from include.evergreen.database.tables import decisions
 from include.evergreen.database.tables import ledger as entries
 from include.evergreen.errors import DataError
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.registry import champions
-from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of
+from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of, with_other_features
 
 MODULE = importlib.import_module("include.evergreen.gates.decide")  # the package's attribute is the function
 AS_OF = january(20)
 
 
 def test_a_first_candidate_is_judged_by_the_absolute_criteria_alone(flights: Path, air_time: ModelConfig) -> None:
-    decision = gates.decide(air_time, trained_as_of(air_time, AS_OF))
+    decision = gates.decide(Catalog(), air_time, trained_as_of(air_time, AS_OF))
     assert (decision.verdict, decision.champion_version, decision.as_of) == ("blessed", 0, AS_OF)
     assert [each["verdict"] for each in decision.criteria] == ["passed", "passed", "not_applicable"]
     assert "not_applicable: there is no champion" in decision.words
 
 
 def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(flights: Path, air_time: ModelConfig) -> None:
-    decision = gates.decide(air_time, trained_as_of(air_time, AS_OF))
+    decision = gates.decide(Catalog(), air_time, trained_as_of(air_time, AS_OF))
     bodies = _entries("decision")
     assert [(each["verdict"], each["run_key"]) for each in bodies] == [("blessed", decision.run_key)]
     assert bodies[0]["criteria"] == json.loads(json.dumps(decision.criteria))
@@ -41,13 +41,13 @@ def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(flights: Path,
 
 def test_the_same_question_gets_the_same_answer(flights: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(air_time, AS_OF)
-    first = gates.decide(lenient(air_time), candidate)
-    assert gates.decide(lenient(air_time), candidate) == first
+    first = gates.decide(Catalog(), lenient(air_time), candidate)
+    assert gates.decide(Catalog(), lenient(air_time), candidate) == first
     assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
 
 
 def test_a_no_is_recorded_as_well_as_a_yes(flights: Path, air_time: ModelConfig) -> None:
-    decision = gates.decide(strict(air_time), trained_as_of(air_time, AS_OF))
+    decision = gates.decide(Catalog(), strict(air_time), trained_as_of(air_time, AS_OF))
     assert decision.verdict == "rejected"
     assert [each["verdict"] for each in _entries("decision")] == ["rejected"]
     assert gates.latest_decision("air_time") == decision
@@ -56,7 +56,7 @@ def test_a_no_is_recorded_as_well_as_a_yes(flights: Path, air_time: ModelConfig)
 def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(flights: Path, flight_delay: ModelConfig) -> None:
     for day in days(january(13), january(19)):  # on the whole holdout, nobody is late
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
-    decision = gates.decide(lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
+    decision = gates.decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
     assert decision.verdict == "not_evaluated"
     assert decision.words == "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)"
     with pytest.raises(DataError, match="has no blessed decision"):
@@ -65,7 +65,7 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
 
 def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figures(trained: Path, air_time: ModelConfig) -> None:
     blunt = _with_train(air_time, parameters={"alpha": 1e6})
-    decision = gates.decide(_against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
+    decision = gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
     result = decision.criteria[0]
     assert (decision.verdict, decision.champion_version) == ("rejected", 1)
     assert result["value"] > result["threshold"]
@@ -73,13 +73,13 @@ def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figur
 
 
 def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
-    assert gates.decide(_against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF)).verdict == "blessed"
+    assert gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF)).verdict == "blessed"
 
 
 def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, air_time: ModelConfig) -> None:
     champion = champions.champion("air_time")
     assert champion is not None
-    decision = gates.decide(_against_champion(air_time, margin=0.0), trained_as_of(air_time, AS_OF))
+    decision = gates.decide(Catalog(), _against_champion(air_time, margin=0.0), trained_as_of(air_time, AS_OF))
     on_these_rows = decision.criteria[0]["threshold"]
     assert on_these_rows != pytest.approx(champion.metrics["mae"])  # which was measured on older days
     assert 5 < on_these_rows < 15
@@ -87,30 +87,30 @@ def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, a
 
 def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(trained: Path, air_time: ModelConfig) -> None:
     """It may have been fitted on the very rows of the holdout."""
-    decision = gates.decide(_against_champion(air_time, margin=0.0), trained_as_of(brief(air_time), january(14)))
+    decision = gates.decide(Catalog(), _against_champion(air_time, margin=0.0), trained_as_of(brief(air_time), january(14)))
     assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
 
 
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(flights: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(air_time, AS_OF)
     boasting = dataclasses.replace(candidate, metrics={"mae": 0.0, "rmse": 0.0, "r2": 1.0})
-    assert gates.decide(air_time, boasting).criteria[0]["value"] == pytest.approx(candidate.metrics["mae"])
+    assert gates.decide(Catalog(), air_time, boasting).criteria[0]["value"] == pytest.approx(candidate.metrics["mae"])
 
 
 def test_an_artifact_that_was_tampered_with_is_not_judged(flights: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(air_time, AS_OF)
     Path(urlsplit(candidate.artifact_uri).path, "model.skops").write_bytes(b"another model")
     with pytest.raises(DataError, match="its files were changed"):
-        gates.decide(air_time, candidate)
+        gates.decide(Catalog(), air_time, candidate)
     assert rows_of(decisions) == []
 
 
 def test_a_new_champion_is_a_new_question(trained: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(air_time, AS_OF)
-    first = gates.decide(lenient(air_time), candidate)
+    first = gates.decide(Catalog(), lenient(air_time), candidate)
     second = champions.register("air_time", all_decisions("air_time")[1].run_key)
     champions.promote("air_time", second.version, actor="a person", reason="newer")
-    again = gates.decide(strict(air_time), candidate)
+    again = gates.decide(Catalog(), strict(air_time), candidate)
     assert (first.verdict, first.champion_version) == ("blessed", 1)
     assert (again.verdict, again.champion_version) == ("rejected", 2)
     assert [each.id for each in all_decisions("air_time")[:2]] == [again.id, first.id]
@@ -118,7 +118,7 @@ def test_a_new_champion_is_a_new_question(trained: Path, air_time: ModelConfig) 
 
 def test_a_champion_is_not_judged_against_itself(trained: Path, air_time: ModelConfig) -> None:
     before = len(rows_of(decisions))
-    decision = gates.decide(strict(air_time), trained_as_of(air_time, january(17)))
+    decision = gates.decide(Catalog(), strict(air_time), trained_as_of(air_time, january(17)))
     assert (decision.verdict, decision.champion_version, len(rows_of(decisions))) == ("blessed", 0, before)
 
 
@@ -128,20 +128,20 @@ def test_a_gate_that_was_killed_before_its_ledger_entry_has_decided_nothing(
     candidate = trained_as_of(air_time, AS_OF)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ledger, "append", _killed)
-        gates.decide(air_time, candidate)
+        gates.decide(Catalog(), air_time, candidate)
     assert rows_of(decisions) == []
-    assert gates.decide(air_time, candidate).verdict == "blessed"
+    assert gates.decide(Catalog(), air_time, candidate).verdict == "blessed"
     assert len(_entries("decision")) == 1
 
 
 def test_two_gates_that_judge_at_once_record_one_decision(flights: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second has looked for a decision before the first recorded its own."""
     candidate = trained_as_of(air_time, AS_OF)
-    first = gates.decide(air_time, candidate)
+    first = gates.decide(Catalog(), air_time, candidate)
     found = iter([None])
     look = MODULE._find
     monkeypatch.setattr(MODULE, "_find", lambda *asked: next(found, look(*asked)))
-    assert gates.decide(air_time, candidate) == first
+    assert gates.decide(Catalog(), air_time, candidate) == first
     assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
 
 
@@ -151,15 +151,25 @@ def test_a_decision_that_nobody_took_is_not_found(home: Path) -> None:
 
 def test_other_criteria_are_another_question(flights: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(air_time, AS_OF)
-    assert [gates.decide(each(air_time), candidate).verdict for each in (lenient, strict)] == ["blessed", "rejected"]
+    assert [gates.decide(Catalog(), each(air_time), candidate).verdict for each in (lenient, strict)] == ["blessed", "rejected"]
 
 
-def test_a_champion_with_other_features_is_no_measure(trained: Path, air_time: ModelConfig) -> None:
-    """It could not even be asked: the candidate's rows lack what it was fitted on."""
-    candidate = dataclasses.replace(trained_as_of(air_time, AS_OF), signature_digest="of other features")
-    decision = gates.decide(_against_champion(air_time, margin=0.0), candidate)
+def test_a_champion_with_other_features_is_measured_on_the_same_rows_with_its_own(
+    trained: Path, air_time: ModelConfig, tmp_path: Path
+) -> None:
+    same = gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
+    changed = with_other_features(Catalog(), tmp_path / "include")
+    model = changed.model("air_time")
+    other = gates.decide(changed, _against_champion(model, margin=0.5), trained_as_of(model, AS_OF, changed))
+    assert other.criteria[0]["threshold"] == pytest.approx(same.criteria[0]["threshold"], abs=1e-9)
+    assert other.criteria[0]["value"] == pytest.approx(same.criteria[0]["value"], abs=0.5)
+
+
+def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: ModelConfig) -> None:
+    late = air_time.model_copy(update={"target": air_time.target.model_copy(update={"column": "arr_delay"})})
+    decision = gates.decide(Catalog(), _against_champion(late, margin=0.0), trained_as_of(late, AS_OF))
     assert decision.criteria[0]["verdict"] == "not_applicable"
-    assert "no champion with these features (version 1 has others)" in decision.words
+    assert "no champion with this target (version 1 has another)" in decision.words
 
 
 def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:

@@ -70,7 +70,7 @@ def test_what_is_not_blessed_is_not_registered(trained: Path, air_time: ModelCon
     candidate = trained_as_of(air_time, january(20))
     with pytest.raises(DataError, match="has no blessed decision in the database, so it is not registered"):
         champions.register(MODEL, candidate.run_key)
-    gates.decide(strict(air_time), candidate)
+    gates.decide(Catalog(), strict(air_time), candidate)
     with pytest.raises(DataError, match="has no blessed decision"):
         champions.register(MODEL, candidate.run_key)
     assert len(_client().search_model_versions(f"name = '{MODEL}'")) == 1

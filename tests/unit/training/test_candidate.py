@@ -16,10 +16,11 @@ from include.evergreen.database.tables import candidates
 from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.recipes import recipe_of
 from include.evergreen.registry import mlflow_store
 from include.evergreen.settings import Settings
 from include.evergreen.training import Candidate, find_candidate, take_snapshot, train
-from include.evergreen.training.candidate import recipe_digest, split_by_time
+from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.pipeline import predict
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
 
@@ -133,9 +134,9 @@ def test_another_recipe_is_another_candidate(catalog: Catalog, air_time: ModelCo
 
 def test_what_does_not_shape_the_model_is_no_part_of_its_recipe(catalog: Catalog, air_time: ModelConfig) -> None:
     other = air_time.model_copy(update={"description": "other words", "owner": "other people", "tags": ("other",)})
-    assert recipe_digest(catalog, other) == recipe_digest(catalog, air_time)
-    assert recipe_digest(catalog, _with_train(air_time, schedule=None)) == recipe_digest(catalog, air_time)
-    assert recipe_digest(catalog, _with_train(air_time, seed=1)) != recipe_digest(catalog, air_time)
+    assert recipe_of(catalog, other) == recipe_of(catalog, air_time)
+    assert recipe_of(catalog, _with_train(air_time, schedule=None)) == recipe_of(catalog, air_time)
+    assert recipe_of(catalog, _with_train(air_time, seed=1)) != recipe_of(catalog, air_time)
 
 
 def test_the_reference_is_a_sample_of_what_it_was_fitted_on_with_its_predictions(catalog: Catalog, air_time: ModelConfig) -> None:

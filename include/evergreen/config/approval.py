@@ -1,0 +1,29 @@
+"""What `model.yaml` says under ``approval``: whether a person must agree before a blessed version may serve."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from include.evergreen.config.base import Strict, problem_at
+
+Occasion = Literal["first_model", "slice_worse", "major_version"]
+
+
+class Approval(Strict):
+    """Who agrees before a blessed version becomes champion."""
+
+    mode: Literal["auto", "human", "human_when"] = Field(
+        default="auto", description="auto: the gate's blessing is enough; human: a person agrees each time; human_when: on some occasions."
+    )
+    when: tuple[Occasion, ...] = Field(
+        default=(), description="human_when: the first model, a slice that got worse than the champion's, a major version."
+    )
+    hours: float = Field(default=72, gt=0, le=24 * 90, description="Hours after which a question that nobody answered counts as refused.")
+
+    @model_validator(mode="after")
+    def _occasions_have_their_mode(self) -> Approval:
+        if (self.mode == "human_when") != bool(self.when):
+            raise problem_at("when", "names the occasions of mode human_when, and of no other; give both, or neither")
+        return self
