@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Strict
+from include.evergreen.config.docker import Docker
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 
 
@@ -18,6 +19,10 @@ class Train(Strict):
     estimator: str = Field(description="Import path of a scikit-learn compatible estimator.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="The estimator's keyword arguments.")
     seed: int = 0
+    run_in: Literal["worker", "docker"] = Field(
+        default="worker", description="Where the training step runs: in the worker, or in a container."
+    )
+    docker: Docker | None = Field(default=None, description="run_in: docker. The container's image and limits.")
 
     @model_validator(mode="after")
     def _holdout_leaves_rows_to_fit(self) -> Train:

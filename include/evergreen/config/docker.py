@@ -1,0 +1,16 @@
+"""What `model.yaml` says under ``train.docker``: the container that a training runs in."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from include.evergreen.config.base import Strict
+
+
+class Docker(Strict):
+    """One container for one training: the same command line as on a laptop, the storage mounted, limits on CPU and memory."""
+
+    image: str = Field(min_length=1, description="The image that holds this distribution, such as evergreen:3.3.2.")
+    cpus: float = Field(default=1.0, gt=0, description="Cores that the container may use.")
+    memory_mb: int = Field(default=2048, ge=64, description="Memory in MiB; a training that needs more is killed.")
+    timeout_minutes: float = Field(default=240, gt=0, description="Minutes after which the training is stopped, and its container removed.")

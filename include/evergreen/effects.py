@@ -1,0 +1,68 @@
+"""Every side effect on a model's way from a snapshot to a champion, enumerated, so that tests can kill the process at each of them.
+
+Within the lifecycle (train, gate, register, approve, promote, roll back) whatever writes to the database, the storage or MLflow
+does so inside `side_effect`. Tests fail for a write that does not: a new one cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+Moment = Literal["before", "after"]
+
+EFFECTS: dict[str, str] = {
+    "train.claim": "the one MLflow run of the run key is made and claimed",
+    "train.log": "parameters, metrics, tags and inputs are logged in it",
+    "train.artifact": "the model's files are logged in it",
+    "train.finish": "the run is ended",
+    "train.reference": "the reference sample for drift is written",
+    "train.record": "the candidate and its recipe are recorded",
+    "gate.record": "the decision is recorded, with its entry in the ledger",
+    "gate.report": "the gate's report is logged in the MLflow run",
+    "register.version": "MLflow makes a version of the run",
+    "register.record": "the version is recorded, with its entry in the ledger",
+    "register.card": "the model card is written",
+    "register.alias": "MLflow's alias challenger is set",
+    "approve.record": "a person's answer is recorded, with its entry in the ledger",
+    "promote.record": "the promotion is recorded, with its entry in the ledger",
+    "promote.alias": "MLflow's alias champion is set",
+    "rollback.record": "the roll-back is recorded, with its entry in the ledger",
+    "alert": "an alert is raised or resolved",
+}
+
+_current: ContextVar[str | None] = ContextVar("effect", default=None)
+_watchers: list[Callable[[str, Moment], object]] = []
+
+
+@contextmanager
+def side_effect(name: str) -> Iterator[None]:
+    """Around one side effect of `EFFECTS`. It is idempotent: done again after a death before, within or after it, it gives the same."""
+    if name not in EFFECTS:
+        raise KeyError(f"{name!r} is not among the effects; add it to EFFECTS, with what it does")
+    for watcher in _watchers:
+        watcher(name, "before")
+    token = _current.set(name)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+    for watcher in _watchers:
+        watcher(name, "after")
+
+
+def current_effect() -> str | None:
+    """The side effect that is being done, if any."""
+    return _current.get()
+
+
+@contextmanager
+def watched(watcher: Callable[[str, Moment], object]) -> Iterator[None]:
+    """For tests: ``watcher`` is called before and after each side effect, and may end the process there."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
