@@ -15,11 +15,13 @@ Moment = Literal["before", "after"]
 
 EFFECTS: dict[str, str] = {
     "train.claim": "the one MLflow run of the run key is made and claimed",
+    "train.choose": "what tuning chose is kept, for every later attempt",
     "train.log": "parameters, metrics, tags and inputs are logged in it",
     "train.artifact": "the model's files are logged in it",
     "train.finish": "the run is ended",
     "train.reference": "the reference sample for drift is written",
     "train.record": "the candidate and its recipe are recorded",
+    "train.tidy": "what other attempts left in MLflow is removed",
     "gate.record": "the decision is recorded, with its entry in the ledger",
     "gate.report": "the gate's report is logged in the MLflow run",
     "register.version": "MLflow makes a version of the run",

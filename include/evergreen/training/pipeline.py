@@ -1,23 +1,56 @@
-"""The scikit-learn pipeline of a model: preprocessing by feature kind, then the declared estimator."""
+"""The scikit-learn pipeline of a model: preprocessing by feature kind, then an estimator."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import ConfigError
+from include.evergreen.config.training import CAN_STOP_EARLY
+from include.evergreen.config.wording import did_you_mean, listed
+from include.evergreen.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+LARGEST = 1e150  # its square is still a number: the variance of a column is a sum of squares
 MIN_CATEGORY_ROWS = 20  # a rarer category shares one column with the other rare ones
+OWN_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "lightgbm": {"n_jobs": 1, "verbose": -1, "deterministic": True},
+    "xgboost": {"n_jobs": 1, "verbosity": 0},
+}
+"""What these libraries must be told to give the same bits every time, and no lines of their own in the log; train.parameters overrides."""
 
 
-def build_pipeline(model: ModelConfig) -> Pipeline:
-    """An unfitted pipeline that takes the model's declared features as a frame."""
+@dataclass(frozen=True)
+class Chosen:
+    """An estimator and its parameters, nothing left open: what is fitted."""
+
+    estimator: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.estimator}({', '.join(f'{name}={value!r}' for name, value in sorted(self.parameters.items()))})"
+
+
+def declared(model: ModelConfig) -> Chosen:
+    """What model.yaml settles. Raises `ConfigError` for one that leaves a choice to tuning."""
+    if model.train.leaves_open:
+        raise ConfigError(f"{model.name}: train leaves its parameters or estimator to tuning, so only a training says what they are.")
+    return Chosen(model.train.choices[0].estimator, dict(model.train.choices[0].parameters))
+
+
+def build_pipeline(model: ModelConfig, chosen: Chosen | None = None) -> Pipeline:
+    """An unfitted pipeline that takes the model's declared features as a frame; without ``chosen``, of what is `declared`.
+
+    Raises `ConfigError` for an estimator that cannot be imported, does not take its parameters, or cannot do the model's task.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
@@ -28,16 +61,39 @@ def build_pipeline(model: ModelConfig) -> Pipeline:
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=MIN_CATEGORY_ROWS, sparse_output=False)
     scaled = Pipeline([("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())])
     columns = ColumnTransformer([("categorical", one_hot, categorical), ("numeric", scaled, numeric)])
-    return Pipeline([("columns", columns), ("estimator", _estimator(model))])
+    return Pipeline([("columns", columns), ("estimator", _estimator(model, chosen or declared(model)))])
 
 
-def fit(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame, target: np.ndarray) -> None:
-    """Fit in place. Raises `ConfigError` for an estimator or parameters that scikit-learn refuses only now."""
+def fit(
+    pipeline: Pipeline,
+    model: ModelConfig,
+    features: pd.DataFrame,
+    target: np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
+    judges: tuple[pd.DataFrame, np.ndarray] | None = None,
+) -> None:
+    """Fit in place; ``weights`` are one a row, and ``judges`` the features and target of ``early_stop``, which teach nothing.
+
+    Raises `ConfigError` for an estimator or parameters that are refused only now, `DataError` for features that are not finite.
+    """
+    _refuse_infinities(model, features)
+    columns, estimator = pipeline.named_steps["columns"], pipeline.named_steps["estimator"]
+    keywords: dict[str, Any] = {}
+    if weights is not None:
+        if "sample_weight" not in inspect.signature(estimator.fit).parameters:
+            raise ConfigError(f"{model.name}: {_path(estimator)} cannot weight rows. Remove train.weights, or choose another estimator.")
+        keywords["sample_weight"] = weights
     try:
-        pipeline.fit(as_fitted(features), target)
-    except (TypeError, ValueError) as error:
+        given = columns.fit_transform(as_fitted(features), target)
+        if judges is not None:
+            keywords.update(_stopping_early(model, estimator, columns.transform(as_fitted(judges[0])), judges[1]))
+        estimator.fit(given, target, **keywords)
+    except (ConfigError, DataError, MemoryError):
+        raise
+    except Exception as error:  # each library has errors of its own
         raise ConfigError(
-            f"{model.name}: {model.train.estimator} with train.parameters {dict(model.train.parameters)} cannot be fitted: {error}"
+            f"{model.name}: {_path(estimator)} with train.parameters {_given(estimator)} cannot be fitted: {error}"
         ) from error
 
 
@@ -61,28 +117,83 @@ def as_fitted(features: pd.DataFrame) -> pd.DataFrame:
     return features.assign(**{name: features[name].fillna("").astype(object) for name in text})
 
 
-def _estimator(model: ModelConfig) -> Any:
+def _estimator(model: ModelConfig, chosen: Chosen) -> Any:
     from sklearn.base import is_classifier
 
-    path = model.train.estimator
-    module, _, name = path.rpartition(".")
+    path = chosen.estimator
+    factory = _factory(model, path)
+    library = path.partition(".")[0]
     try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"{model.name}: train.estimator {path!r} cannot be imported ({error}). "
-            f"Give the import path of a scikit-learn estimator, such as sklearn.linear_model.LogisticRegression."
-        ) from error
-    parameters = dict(model.train.parameters)
-    try:
-        estimator = factory(**parameters)
+        estimator = factory(**{**OWN_DEFAULTS.get(library, {}), **chosen.parameters})
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{model.name}: {path} does not take train.parameters {parameters}: {error}") from error
+        raise ConfigError(
+            f"{model.name}: {path} does not take train.parameters {chosen.parameters}: {error}{_allowed(factory, chosen)}"
+        ) from error
     needed = ["fit", "get_params", "predict_proba" if model.task == "classification" else "predict"]
     if missing := [method for method in needed if not hasattr(estimator, method)]:
         raise ConfigError(f"{model.name}: train.estimator {path} has no {', '.join(missing)}, which a {model.task} needs. Choose another.")
     if model.task == "regression" and is_classifier(estimator):  # it would fit, and take every number for a class
         raise ConfigError(f"{model.name}: train.estimator {path} is a classifier, and the task is regression. Choose a regressor.")
-    if "random_state" in estimator.get_params() and "random_state" not in parameters:
+    if "random_state" in estimator.get_params() and "random_state" not in chosen.parameters:
         estimator.set_params(random_state=model.train.seed)
     return estimator
+
+
+def _factory(model: ModelConfig, path: str) -> Callable[..., Any]:
+    module, _, name = path.rpartition(".")
+    try:
+        factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"{model.name}: train.estimator {path!r} cannot be imported ({error}). "
+            f"Give the import path of a scikit-learn estimator, such as sklearn.linear_model.LogisticRegression."
+        ) from error
+    return factory
+
+
+def _allowed(factory: Callable[..., Any], chosen: Chosen) -> str:
+    """For an error: the parameters that there are, when one of those given is not among them."""
+    allowed = [name for name in inspect.signature(factory).parameters if name != "self"]
+    unknown = [name for name in chosen.parameters if name not in allowed]
+    return f"; {did_you_mean(unknown[0], allowed)}allowed: {listed(allowed)}" if unknown else ""
+
+
+def _stopping_early(model: ModelConfig, estimator: Any, features: Any, target: np.ndarray) -> dict[str, Any]:
+    """The keyword arguments of ``fit`` that make an estimator stop early, each library in its own way."""
+    assert model.train.early_stop is not None
+    rounds = model.train.early_stop.rounds
+    match CAN_STOP_EARLY.get(type(estimator).__name__):
+        case "sklearn":
+            estimator.set_params(early_stopping=True, n_iter_no_change=rounds)
+            return {"X_val": features, "y_val": target}
+        case "lightgbm":
+            from lightgbm import early_stopping
+
+            return {"eval_X": features, "eval_y": target, "callbacks": [early_stopping(rounds, verbose=False)]}
+        case "xgboost":
+            estimator.set_params(early_stopping_rounds=rounds)
+            return {"eval_set": [(features, target)], "verbose": False}
+        case _:
+            raise ConfigError(f"{model.name}: {_path(estimator)} cannot stop early; those that can: {', '.join(CAN_STOP_EARLY)}.")
+
+
+def _refuse_infinities(model: ModelConfig, features: pd.DataFrame) -> None:
+    """Missing numbers are filled in; an infinite one, or one whose square is, nothing can be computed with."""
+    numeric = [feature.name for feature in model.features if feature.kind == "numeric"]
+    if wrong := [name for name in numeric if (features[name].abs() > LARGEST).any()]:
+        raise DataError(
+            f"{model.name}: the features {', '.join(wrong)} have values that are infinite or too large to compute with (above "
+            f"{LARGEST:g}). Correct them in features.py, or in the data."
+        )
+
+
+def _given(estimator: Any) -> dict[str, Any]:
+    """The parameters that are not the estimator's defaults."""
+    defaults = {name: each.default for name, each in inspect.signature(type(estimator)).parameters.items()}
+    return {
+        name: value for name, value in estimator.get_params().items() if value is not defaults.get(name) and value != defaults.get(name)
+    }
+
+
+def _path(estimator: Any) -> str:
+    return f"{type(estimator).__module__}.{type(estimator).__name__}"

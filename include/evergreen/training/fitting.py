@@ -1,0 +1,53 @@
+"""A pipeline learns from rows of a training frame, as ``train`` says: weighted, and with an early stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.errors import DataError
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.training.pipeline import Chosen, build_pipeline, fit
+from include.evergreen.training.weights import row_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+THREADS = 1  # measured: on shared cores more threads are slower, and one gives the same bits every time
+
+
+def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) -> Pipeline:
+    """A pipeline fitted on ``rows`` of a training frame; the same rows and the same ``chosen`` give the same bits.
+
+    Raises `ConfigError` for an estimator that is refused, `DataError` for rows that nothing can be learnt from.
+    """
+    pipeline = build_pipeline(model, chosen)
+    features = [feature.name for feature in model.features]
+    judges = None
+    if model.train.early_stop is not None:
+        rows, judging = newest_apart(rows, model.train.early_stop.days)
+        judges = (judging[features], judging[TARGET].to_numpy())
+    if not len(rows):
+        raise DataError(f"{model.name}: there are no rows to fit on. Choose a longer train.window_days, or fewer holdout_days.")
+    with one_thread():
+        fit(pipeline, model, rows[features], rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
+    return pipeline
+
+
+def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The older rows, and those of the newest ``days`` days that ``rows`` has."""
+    newest = rows[PARTITION_COLUMN].isin(sorted(rows[PARTITION_COLUMN].unique())[-days:])
+    return rows[~newest], rows[newest]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it, numeric libraries compute in `THREADS` thread."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=THREADS):
+        yield

@@ -1,0 +1,352 @@
+"""A training in MLflow, as its people would log it: one run for each run key, whatever is retried, killed or done twice at once.
+
+Who claims a run first decides (`claims`); whoever comes to the end removes what others left. Trials of tuning are nested runs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.effects import side_effect
+from include.evergreen.errors import ConfigError, TransientError
+from include.evergreen.quiet import import_quietly
+from include.evergreen.registry.mlflow_store import RUN_KEY_TAG, TRUSTED_TYPES, folder_digest, mlflow_client, reaching_mlflow
+from include.evergreen.settings import Settings
+from include.evergreen.training import claims
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import numpy as np
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+    from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+TRIAL_OF_TAG = "evergreen.trial_of"
+TRIAL_TAG = "evergreen.trial"
+FAILED_TAG = "evergreen.failed_because"
+MODEL_FOLDER = "model-"
+DIGEST_CHARACTERS = 36  # what MLflow keeps of a dataset's digest
+SHOWN_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A fitted pipeline in MLflow's format in a folder of this machine; ``digest`` is over its files' names and bytes."""
+
+    folder: Path
+    digest: str
+    signature: Any
+
+    @property
+    def artifact(self) -> str:
+        """Its folder in the run, named by content: a second process cannot overwrite what the first recorded."""
+        return f"{MODEL_FOLDER}{self.digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a training read: ``context`` is ``training`` or ``holdout``, ``days`` their first and last."""
+
+    context: str
+    snapshot_digest: str
+    path: str
+    rows: int
+    days: tuple[str, str]
+
+
+@reaching_mlflow
+def begin_run(model: str, run_key: str, run_name: str, began: dt.datetime) -> str:
+    """The one MLflow run of ``run_key``, running: the claimed one, one that a killed attempt left, or a new one."""
+    client = mlflow_client()
+    claimed = claims.claimed_run(run_key)
+    with side_effect("train.claim"):
+        if claimed is None or not _restored(client, claimed):
+            experiment = _experiment(client, model)
+            left = _runs(client, experiment, RUN_KEY_TAG, run_key)
+            start = int(began.timestamp() * 1000)
+            mine = left[0] if left else client.create_run(experiment, start_time=start, tags={RUN_KEY_TAG: run_key}, run_name=run_name)
+            found = claims.claim_run(run_key, model, str(mine.info.run_id), instead_of=claimed)
+            if found != mine.info.run_id:
+                _delete(client, mine.info.run_id)
+            claimed = found
+        client.update_run(claimed, status="RUNNING")
+    return claimed
+
+
+@contextmanager
+def saved(model: ModelConfig, pipeline: Pipeline, example: pd.DataFrame, predicted: np.ndarray) -> Iterator[SavedModel]:
+    """The fitted pipeline as MLflow's files; ``example`` and ``predicted`` give its signature.
+
+    Raises `ConfigError` when they could not be loaded without running code that ``train.trusted_types`` does not allow.
+    """
+    from mlflow.models import infer_signature
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        signature = infer_signature(example, predicted)
+        _save(model, pipeline, path, example, signature)
+        yield SavedModel(path, folder_digest(path), signature)
+
+
+@reaching_mlflow
+def log_candidate(
+    run_id: str,
+    model: SavedModel,
+    *,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, Any],
+    inputs: list[Rows],
+    documents: Mapping[str, Any],
+) -> str:
+    """Log the model and its facts in the run, and end it; returns the model's URI. Done again, it gives the same.
+
+    ``documents`` are JSON, by their paths in the run.
+    """
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = mlflow_client()
+    run = client.get_run(run_id)
+    with side_effect("train.log"):
+        client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, run.info.start_time, 0) for name, value in metrics.items()],
+            params=[Param(name, str(value)) for name, value in params.items()],
+            tags=[RunTag(name, str(value)) for name, value in tags.items()],
+        )
+        client.log_inputs(run_id, [_dataset(each, model.signature) for each in inputs])
+        for path, document in documents.items():
+            log_file(run_id, path, json.dumps(document, indent=2))
+    with side_effect("train.artifact"):
+        _files(run).log_artifacts(str(model.folder), model.artifact)
+    with side_effect("train.finish"):
+        if FAILED_TAG in run.data.tags:  # of an earlier attempt
+            client.delete_tag(run_id, FAILED_TAG)
+        client.set_terminated(run_id)
+    return f"{run.info.artifact_uri}/{model.artifact}"
+
+
+@reaching_mlflow
+def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) -> None:
+    """Each trial of tuning as a run nested in the candidate's; those that are there already stay."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = mlflow_client()
+    experiment = _experiment(client, model)
+    start = client.get_run(run_id).info.start_time
+    with side_effect("train.log"):
+        standing = {run.data.tags.get(TRIAL_TAG): run for run in reversed(_runs(client, experiment, TRIAL_OF_TAG, run_key))}
+        for trial in tuning["trials"]:
+            number = str(trial["number"])
+            run = standing.get(number)
+            if run is not None and run.info.status in ("FINISHED", "FAILED"):
+                continue
+            keys = {TRIAL_OF_TAG: run_key, TRIAL_TAG: number, "mlflow.parentRunId": run_id}
+            name = f"trial {number}"
+            nested = (run or client.create_run(experiment, start_time=start, tags=keys, run_name=name)).info.run_id
+            metrics = {} if trial["score"] is None else {tuning["metric"]: trial["score"]}
+            folds = {f"{tuning['metric']}_of_fold": [score for score in trial["scores"] if score is not None]}
+            client.log_batch(
+                nested,
+                metrics=[Metric(name, value, start, 0) for name, value in metrics.items()]
+                + [Metric(name, value, start, step) for name, values in folds.items() for step, value in enumerate(values)],
+                params=[Param(name, str(value)) for name, value in as_params(trial["estimator"], trial["parameters"]).items()]
+                + [Param("days", str(trial["days"]))],
+                tags=[RunTag(FAILED_TAG, trial["error"])] if trial["error"] else [],
+            )
+            client.set_terminated(nested, status="FAILED" if trial["error"] else "FINISHED", end_time=start + int(1000 * trial["seconds"]))
+
+
+def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """An estimator and its parameters as MLflow's params."""
+    return {"estimator": estimator, **parameters}
+
+
+@contextmanager
+def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
+    """Within it, what fails ends the run as FAILED (or KILLED), with the reason; unless another attempt recorded the candidate."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            if not is_recorded():
+                _end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED", f"{type(error).__name__}: {error}")
+        except TransientError as unreachable:  # what failed first is what matters
+            log.warning("MLflow run %s is not marked as failed: %s", run_id, unreachable)
+        raise
+
+
+@reaching_mlflow
+def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
+    """Remove what attempts that were killed, or came second, left of this run key: other runs, trials logged twice, other model folders."""
+    client = mlflow_client()
+    experiment = _experiment(client, model)
+    with side_effect("train.tidy"):
+        for run in _runs(client, experiment, RUN_KEY_TAG, run_key):
+            if run.info.run_id != run_id:
+                _delete(client, run.info.run_id)
+        seen = set()
+        for run in _runs(client, experiment, TRIAL_OF_TAG, run_key):
+            number = run.data.tags.get(TRIAL_TAG)
+            if number in seen or run.data.tags.get("mlflow.parentRunId") != run_id:
+                _delete(client, run.info.run_id)
+            seen.add(number)
+        run = client.get_run(run_id)
+        for each in _files(run).list_artifacts():
+            if each.is_dir and each.path.startswith(MODEL_FOLDER) and each.path != artifact_uri.rsplit("/", 1)[-1]:
+                _files(run).delete_artifacts(each.path)
+        if run.info.status != "FINISHED":
+            client.set_terminated(run_id)
+
+
+@reaching_mlflow
+def log_file(run_id: str, path_in_run: str, content: bytes | str) -> None:
+    """Put a file into the run (``gate/decision.json``), in place of one of that path; the caller names the side effect."""
+    inside = PurePosixPath(path_in_run)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / inside.name
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        files = _files(mlflow_client().get_run(run_id))
+        files.log_artifact(str(file), None if inside.parent == PurePosixPath() else str(inside.parent))
+
+
+@reaching_mlflow
+def _end(run_id: str, status: str, reason: str) -> None:
+    with side_effect("train.finish"):
+        mlflow_client().set_tag(run_id, FAILED_TAG, reason[:SHOWN_CHARACTERS])
+        mlflow_client().set_terminated(run_id, status=status)
+
+
+def _dataset(rows: Rows, signature: Any) -> Any:
+    """The snapshot as MLflow knows a dataset; it takes a name and a digest once for each run, so the name says which part."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    storage = Settings.from_environment().storage
+    root = storage if "://" in storage else Path(storage).absolute().as_uri()
+    scheme = root.partition("://")[0]
+    dataset = Dataset(
+        name=f"{PurePosixPath(rows.path).parent.name} {rows.context} rows",
+        digest=rows.snapshot_digest[:DIGEST_CHARACTERS],
+        source_type="local" if scheme == "file" else scheme,
+        source=json.dumps({"uri": f"{root.rstrip('/')}/{rows.path}", "snapshot": rows.snapshot_digest}),
+        schema=json.dumps({"mlflow_colspec": signature.inputs.to_dict()}),
+        profile=json.dumps({"num_rows": rows.rows, "first": rows.days[0], "last": rows.days[1]}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", rows.context)])
+
+
+def _save(model: ModelConfig, pipeline: Pipeline, path: Path, example: pd.DataFrame, signature: Any) -> None:
+    import mlflow.sklearn
+
+    skops_io = import_quietly("skops.io")
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        with _quick_and_quiet_mlflow():
+            mlflow.sklearn.save_model(
+                pipeline,
+                str(path),
+                serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+                skops_trusted_types=[*TRUSTED_TYPES, *model.train.trusted_types],
+                signature=signature,
+                input_example=example,
+                pip_requirements=["scikit-learn", "skops"],
+            )
+    except mlflow.exceptions.MlflowException as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, UntrustedTypesFoundException):
+            untrusted = skops_io.get_untrusted_types(data=skops_io.dumps(pipeline))
+            names = ", ".join(sorted(set(untrusted) - {*TRUSTED_TYPES, *model.train.trusted_types}))
+            raise ConfigError(
+                f"{model.name}: the estimator cannot be stored in a form that loads without running code: it holds {names}. "
+                f"Choose an estimator of scikit-learn's own, or, if you trust the code of these types, name them: "
+                f"train.trusted_types: [{names}]."
+            ) from error
+        raise ConfigError(f"{model.name}: skops, which stores models without code, cannot store the estimator: {cause or error}") from error
+
+
+def _experiment(client: MlflowClient, model: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(model)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    artifacts = Settings.from_environment().mlflow_artifacts
+    try:
+        return str(client.create_experiment(model, artifact_location=f"{artifacts}/{model}" if artifacts else None))
+    except MlflowException as error:  # another run made it in the meantime
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(model).experiment_id)
+
+
+def _runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Run]:
+    """The runs with this tag, the oldest first."""
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], filter_string=f"tags.`{tag}` = '{value}'", max_results=1000, page_token=token)
+        found.extend(page)
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def _restored(client: MlflowClient, run_id: str) -> bool:
+    """Whether MLflow still has the run; one that was deleted by hand is taken back."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    if run.info.lifecycle_stage == "deleted":
+        client.restore_run(run_id)
+    return True
+
+
+def _delete(client: MlflowClient, run_id: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.delete_run(run_id)
+    except MlflowException as error:  # another attempt was quicker
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE"):
+            raise
+
+
+def _files(run: Run) -> ArtifactRepository:
+    """Where the run's files lie now: MLflow's client goes on where they lay when it was first asked."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(run.info.artifact_uri, tracking_uri=Settings.from_environment().mlflow_tracking_uri)
+
+
+@contextmanager
+def _quick_and_quiet_mlflow() -> Iterator[None]:
+    """MLflow warns about pip environments that nobody asks it to make, after 1.5 s of looking through all that is installed."""
+    from mlflow.utils import requirements_utils
+
+    logger = logging.getLogger("mlflow")
+    level, known = logger.level, requirements_utils._MODULES_TO_PACKAGES
+    logger.setLevel(logging.ERROR)
+    requirements_utils._MODULES_TO_PACKAGES = known or {}  # as if it had looked; the three names that we give it need no look
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        requirements_utils._MODULES_TO_PACKAGES = known

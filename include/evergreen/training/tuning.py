@@ -1,0 +1,262 @@
+"""Chooses what ``train`` leaves open: among estimators, and among values of their parameters, on folds in the order of time.
+
+A loop of our own over scikit-learn's samplers: its searches take one estimator each, and know no budget in seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.config import METRICS, ModelConfig
+from include.evergreen.config.training import Choice, Search, Tune
+from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.training.fitting import learn, one_thread
+from include.evergreen.training.metrics import measure
+from include.evergreen.training.pipeline import Chosen, build_pipeline, predict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+SHARE_KEPT = 3  # halving goes on with the best third, on three times as many days; three is what its authors advise
+FEWEST_DAYS = 3  # fewer say nothing of a week
+UNBOUNDED = 10_000  # settings that are drawn at most when seconds alone bound the search
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting on every fold. ``days``: how many were fitted on at most; ``scores``: one a fold, None where its rows define none."""
+
+    number: int
+    estimator: str
+    parameters: dict[str, Any]
+    days: int
+    scores: list[float | None]
+    score: float | None  # their mean; none: it failed
+    seconds: float
+    error: str
+
+    @property
+    def chosen(self) -> Chosen:
+        return Chosen(self.estimator, self.parameters)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is fitted, and as JSON how it was chosen; where nothing was open, ``tuning`` is None.
+
+    ``tuning`` has ``method``, ``metric``, ``folds``, ``planned`` (None where seconds alone bound the search), ``done``, ``ended_by``,
+    ``best`` (a trial's number) and ``trials``.
+    """
+
+    chosen: Chosen
+    tuning: dict[str, Any] | None
+
+
+def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] = time.monotonic) -> Outcome:
+    """The best of what ``train`` leaves open on the training frame's ``rows``; equal rows give an equal choice, unless seconds end it.
+
+    Raises `ConfigError` for estimators or parameters that are refused, or when every trial failed; `DataError` for too few days.
+    """
+    if not model.train.leaves_open:
+        return Outcome(_settled(model.train.choices[0]), None)
+    assert model.train.tune is not None
+    check_choices(model)
+    search = _Running(model, rows, model.train.tune, now)
+    if model.train.tune.method == "halving":
+        search.halve(list(settings(model)))
+    else:
+        search.try_all(settings(model), days=None)
+    return search.outcome()
+
+
+def check_choices(model: ModelConfig) -> None:
+    """Raises `ConfigError` for a declared estimator that cannot be imported, made with its parameters, or do the task."""
+    for choice in model.train.choices:
+        build_pipeline(model, _first(choice))
+
+
+def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str]]]:
+    """(days to fit on, days to judge on), oldest judges first: blocks of equal length, each judged after all the days before it."""
+    from sklearn.model_selection import TimeSeriesSplit
+
+    days = sorted(rows[PARTITION_COLUMN].unique())
+    if len(days) <= folds:
+        raise DataError(
+            f"{len(days)} days of rows cannot be tuned on with train.tune.folds {folds}; give a longer train.window_days, or fewer folds."
+        )
+    return [([days[i] for i in before], [days[i] for i in judges]) for before, judges in TimeSeriesSplit(n_splits=folds).split(days)]
+
+
+def settings(model: ModelConfig) -> Iterator[Chosen]:
+    """The settings to try, at most ``tune.candidates``: the estimators take turns, each draws from its search, none twice."""
+    assert model.train.tune is not None
+    count = model.train.tune.candidates or UNBOUNDED
+    drawn = [_drawn(choice, count, model.train.seed + index) for index, choice in enumerate(model.train.choices)]
+    turns = (each for turn in itertools.zip_longest(*drawn) for each in turn if each is not None)
+    return itertools.islice(turns, count)
+
+
+class _Running:
+    """A search that goes on until its budget is spent."""
+
+    def __init__(self, model: ModelConfig, rows: pd.DataFrame, tune: Tune, now: Callable[[], float]) -> None:
+        self.model, self.rows, self.tune, self.now = model, rows, tune, now
+        self.metric = tune.metric or next(iter(METRICS[model.task]))
+        self.sign = 1 if METRICS[model.task][self.metric] == "higher" else -1
+        self.folds = time_folds(rows, tune.folds)
+        self.all_days = max(len(before) for before, _ in self.folds)
+        self.trials: list[Trial] = []
+        self.planned = tune.candidates
+        self.is_cut_short = False
+        self.began = now()
+
+    def halve(self, chosen: list[Chosen]) -> None:
+        """Each round tries what the one before left, on three times its days, until all days were tried."""
+        rounds = min(_times_divisible(len(chosen)), _times_divisible(self.all_days // FEWEST_DAYS))
+        left = chosen
+        sizes = [math.ceil(len(chosen) / SHARE_KEPT**each) for each in range(rounds + 1)]
+        self.planned = sum(sizes)
+        for number, size in enumerate(sizes):
+            days = math.ceil(self.all_days / SHARE_KEPT ** (rounds - number))
+            done = self.try_all(iter(left[:size]), days=days)
+            left = [trial.chosen for trial in self._best_first(done)]
+            if self.is_cut_short or not left:
+                return
+
+    def try_all(self, chosen: Iterator[Chosen], *, days: int | None) -> list[Trial]:
+        """Try each, unless the time is over; with ``days``, fitted on so many days before each block of judges."""
+        done: list[Trial] = []
+        for each in chosen:
+            if self.tune.seconds is not None and self.trials and self.now() - self.began >= self.tune.seconds:
+                self.is_cut_short = True
+                log.info("%s: the %g seconds are over after %d trials", self.model.name, self.tune.seconds, len(self.trials))
+                break
+            trial = self._trial(each, days or self.all_days)
+            self.trials.append(trial)
+            done.append(trial)
+            self._tell(trial)
+        return done
+
+    def outcome(self) -> Outcome:
+        best = self._best()
+        if best is None:
+            reasons = sorted({trial.error for trial in self.trials})
+            raise ConfigError(
+                f"{self.model.name}: all {len(self.trials)} trials of tuning failed: {'; '.join(reasons[:3])}. "
+                f"Change train.search or the estimators' parameters."
+            )
+        log.info("%s: chosen by tuning: %s, %s %.4f", self.model.name, best.chosen, self.metric, best.score)
+        tuning = {
+            "method": self.tune.method,
+            "metric": self.metric,
+            "folds": [{"fit_first": before[0], "fit_last": before[-1], "judged": judges} for before, judges in self.folds],
+            "planned": self.planned,
+            "done": len(self.trials),
+            "ended_by": "seconds" if self.is_cut_short else "all were tried",
+            "best": best.number,
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+        return Outcome(best.chosen, tuning)
+
+    def _trial(self, chosen: Chosen, days: int) -> Trial:
+        began = self.now()
+        scores: list[float | None] = []
+        error = ""
+        try:
+            scores = [self._score(chosen, before[-days:], judges) for before, judges in self.folds]
+        except MemoryError:
+            raise
+        except Exception as failed:  # an estimator's own: one bad setting ends no search
+            error = str(failed).splitlines()[0][:500] if str(failed) else type(failed).__name__
+        defined = [score for score in scores if score is not None]
+        if not error and not defined:
+            error = f"the rows of no fold define {self.metric}"
+        mean = sum(defined) / len(defined) if defined and not error else None
+        return Trial(len(self.trials) + 1, chosen.estimator, chosen.parameters, days, scores, mean, self.now() - began, error)
+
+    def _score(self, chosen: Chosen, before: list[str], judges: list[str]) -> float | None:
+        fit_rows = self.rows[self.rows[PARTITION_COLUMN].isin(before)]
+        judged = self.rows[self.rows[PARTITION_COLUMN].isin(judges)]
+        pipeline = learn(self.model, fit_rows, chosen)
+        features = judged[[feature.name for feature in self.model.features]]
+        with one_thread():
+            predicted = predict(pipeline, self.model, features)
+        score = measure(self.model, judged[TARGET].to_numpy(), predicted).get(self.metric)
+        if score is not None and not math.isfinite(score):
+            raise ConfigError(f"{self.metric} of {chosen} is {score}")
+        return score
+
+    def _best_first(self, trials: list[Trial]) -> list[Trial]:
+        good = [trial for trial in trials if trial.score is not None]
+        return sorted(good, key=lambda trial: (-self.sign * (trial.score or 0.0), trial.number))
+
+    def _best(self) -> Trial | None:
+        """Of those on the most days: scores on fewer days compare with no others."""
+        most = max((trial.days for trial in self.trials if trial.score is not None), default=0)
+        return next(iter(self._best_first([trial for trial in self.trials if trial.days == most])), None)
+
+    def _tell(self, trial: Trial) -> None:
+        best = self._best()
+        gone = self.now() - self.began
+        log.info(
+            "%s: trial %d%s on %d days: %s %s in %.1f s; best so far: %s; %.0f s gone%s", self.model.name, trial.number,
+            f" of {self.planned}" if self.planned else "", trial.days, trial.chosen,
+            f"failed: {trial.error}" if trial.score is None else f"{self.metric} {trial.score:.4f}", trial.seconds,
+            f"trial {best.number}, {best.score:.4f}" if best else "none", gone,
+            f", {max(self.tune.seconds - gone, 0):.0f} s left" if self.tune.seconds is not None else "",
+        )  # fmt: skip
+
+
+def _times_divisible(number: int) -> int:
+    """How often a third of it, rounded down, is at least one."""
+    return 1 + _times_divisible(number // SHARE_KEPT) if number >= SHARE_KEPT else 0
+
+
+def _settled(choice: Choice) -> Chosen:
+    return Chosen(choice.estimator, dict(choice.parameters))
+
+
+def _first(choice: Choice) -> Chosen:
+    """A setting by which to see whether the estimator takes its parameters."""
+    values = {name: next(bounds[0] for _, bounds in each if bounds is not None) for name, each in choice.search.items()}
+    return Chosen(choice.estimator, {**choice.parameters, **values})
+
+
+def _drawn(choice: Choice, count: int, seed: int) -> list[Chosen]:
+    """At most ``count`` different settings, in an order that the seed decides."""
+    from sklearn.model_selection import ParameterSampler
+
+    if not choice.search:
+        return [_settled(choice)]
+    space = {name: _values(each) for name, each in choice.search.items()}
+    sizes = [len(values) if hasattr(values, "__len__") else math.inf for values in space.values()]
+    sampled = ParameterSampler(space, n_iter=int(min(count, math.prod(sizes))), random_state=seed)
+    return [Chosen(choice.estimator, {**choice.parameters, **{name: _plain(value) for name, value in each.items()}}) for each in sampled]
+
+
+def _values(search: Search) -> Any:
+    """A sequence, or one of scipy's distributions, as scikit-learn's samplers take them."""
+    from scipy import stats
+
+    if search.choice is not None:
+        return list(search.choice)
+    if search.integers is not None:
+        return range(search.integers[0], search.integers[1] + 1)
+    if search.uniform is not None:
+        return stats.uniform(search.uniform[0], search.uniform[1] - search.uniform[0])
+    assert search.log_uniform is not None
+    return stats.loguniform(*search.log_uniform)
+
+
+def _plain(value: Any) -> Any:
+    """A number as Python and JSON know it."""
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,50 @@
+"""How much each row counts in fitting: ``train.weights``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.errors import DataError
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def row_weights(model: ModelConfig, rows: pd.DataFrame) -> np.ndarray | None:
+    """One weight for each of the training frame's ``rows``, of mean 1: so regularisation means what it does without; None: all the same.
+
+    Classes are balanced as scikit-learn's ``compute_sample_weight`` does. Age is counted from the newest day of ``rows``.
+    Raises `DataError` when ``weights.feature`` is missing, infinite or negative somewhere, or 0 everywhere.
+    """
+    import numpy as np
+    import pandas as pd
+
+    declared = model.train.weights
+    if declared is None:
+        return None
+    weights = np.ones(len(rows))
+    if declared.classes is not None:
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        weights *= compute_sample_weight(declared.classes, rows[TARGET].to_numpy())
+    if declared.half_life_days is not None:
+        days = pd.to_datetime(rows[PARTITION_COLUMN])
+        weights *= 0.5 ** ((days.max() - days).dt.days.to_numpy() / declared.half_life_days)
+    if declared.feature is not None:
+        values = rows[declared.feature].to_numpy(dtype=float, na_value=np.nan)
+        if wrong := int((~np.isfinite(values) | (values < 0)).sum()):
+            raise DataError(
+                f"{model.name}: {declared.feature}, train.weights.feature, is missing, infinite or negative in {wrong} of {len(rows)} "
+                f"rows. Give each row a weight of 0 or more in features.py."
+            )
+        weights *= values
+    if not weights.any():
+        raise DataError(
+            f"{model.name}: {declared.feature}, train.weights.feature, is 0 in all {len(rows)} rows, so there is nothing to learn."
+        )
+    scaled: np.ndarray = weights / weights.mean()
+    return scaled

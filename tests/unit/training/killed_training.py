@@ -1,0 +1,131 @@
+"""Trains with tuning again and again, in forked processes that end themselves before the first side effect, or after each of them.
+
+    EVERGREEN_HOME=<a home in which a cycle has run> python -m tests.unit.training.killed_training
+
+After each death the same training is done once more by a process that lives. Prints as JSON, for each death, what is then in
+MLflow and in our database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from include.evergreen import effects, training
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.training import Train
+from include.evergreen.database.tables import candidates, run_claims
+from include.evergreen.registry import mlflow_store
+from include.evergreen.settings import Settings
+from tests.unit.flights import close_database, rows_of
+from tests.unit.lifecycle import AS_OF, MODEL
+
+TRIALS = 2
+DIED = 9
+
+
+def tuned() -> ModelConfig:
+    model = Catalog().model(MODEL)
+    declared = {"search": {"C": {"log_uniform": [0.01, 10]}}, "parameters": {}, "tune": {"candidates": TRIALS, "folds": 2}}
+    train = Train.model_validate({**model.train.model_dump(mode="json", exclude_defaults=True), **declared})
+    return model.model_copy(update={"train": train})
+
+
+def train_once() -> training.Candidate:
+    catalog, model = Catalog(), tuned()
+    return training.train(catalog, model, training.take_snapshot(catalog, model, AS_OF), "to be killed")[0]
+
+
+def left_of_it() -> dict[str, Any]:
+    """What there is of the training with tuning, beside the cycle's own."""
+    from mlflow.entities import ViewType
+
+    client = mlflow_store.mlflow_client()
+    experiment = client.get_experiment_by_name(MODEL).experiment_id
+    key = next(row.run_key for row in rows_of(run_claims) if row.chosen is not None)
+    runs = client.search_runs([experiment], f"tags.`{mlflow_store.RUN_KEY_TAG}` = '{key}'", run_view_type=ViewType.ACTIVE_ONLY)
+    trials = client.search_runs([experiment], f"tags.`evergreen.trial_of` = '{key}'", run_view_type=ViewType.ACTIVE_ONLY)
+    recorded = next(row for row in rows_of(candidates) if row.run_key == key)
+    mlflow_store.load_model(str(recorded.artifact_uri), str(recorded.artifact_digest))
+    return {
+        "runs": [run.info.status for run in runs],
+        "is_recorded_run": [run.info.run_id == recorded.mlflow_run_id for run in runs],
+        "parents": sorted(trial.data.tags["mlflow.parentRunId"] == recorded.mlflow_run_id for trial in trials),
+        "trials": sorted((trial.data.tags["evergreen.trial"], trial.info.status) for trial in trials),
+        "models": [each.path for each in client.list_artifacts(recorded.mlflow_run_id) if each.path.startswith("model-")],
+        "recorded": str(recorded.artifact_uri).rpartition("/")[2],
+        "C": runs[0].data.params["C"],
+        "failed_because": runs[0].data.tags.get("evergreen.failed_because"),
+        "inputs": sorted(each.dataset.name for each in runs[0].inputs.dataset_inputs),
+    }
+
+
+def main() -> None:
+    home = Settings.from_environment().home
+    before = home.with_name("before")
+    shutil.copytree(home, before)
+    found = {}
+    for number, place in enumerate(_noted()):
+        if number and place.startswith("before"):  # as it is after the one before it
+            continue
+        _put_back(before)
+        assert _in_a_child(lambda number=number: _dying(number)) == DIED, place
+        assert _in_a_child(_living) == 0, place
+        found[f"{number} {place}"] = json.loads(home.with_name("left.json").read_text())
+    print(json.dumps(found))
+
+
+def _noted() -> list[str]:
+    """Each side effect of one training, in order, with its moment."""
+    noted = Settings.from_environment().home.with_name("effects.json")
+
+    def note() -> None:
+        places: list[str] = []
+        with effects.watched(lambda name, moment: places.append(f"{moment} {name}")):
+            train_once()
+        noted.write_text(json.dumps(places))
+
+    assert _in_a_child(note) == 0
+    places: list[str] = json.loads(noted.read_text())
+    return places
+
+
+def _dying(number: int) -> None:
+    count = iter(range(10_000))
+    with effects.watched(lambda *_: os._exit(DIED) if next(count) == number else None):
+        train_once()
+
+
+def _living() -> None:
+    train_once()
+    Settings.from_environment().home.with_name("left.json").write_text(json.dumps(left_of_it()))
+
+
+def _put_back(before: Any) -> None:
+    home = Settings.from_environment().home
+    close_database()
+    shutil.rmtree(home)
+    shutil.copytree(before, home)
+
+
+def _in_a_child(work: Callable[[], object]) -> int:
+    close_database()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    import mlflow.sklearn
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  here, so that the children inherit it
+
+    main()
