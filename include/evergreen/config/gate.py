@@ -1,4 +1,7 @@
-"""What `model.yaml` says under ``gate``: the criteria that a candidate must meet."""
+"""What `model.yaml` says under ``gate``: the criteria that a candidate must meet.
+
+That the logged artifact loads and scores in a clean process is no criterion of this list: it is always asked.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from include.evergreen.config.base import Strict
+from include.evergreen.config.base import Strict, problem_at
+
+MIN_SLICE_ROWS = 100
+FOUR_FIFTHS = 0.8
+WITHOUT_EFFECT = {"alert_after_rejections", "serving_timeout_seconds"}  # of the gate: they change no answer to its question
 
 
 class AbsoluteCriterion(Strict):
@@ -24,16 +31,139 @@ class AbsoluteCriterion(Strict):
         return self
 
 
-class ChampionCriterion(Strict):
-    """A metric must be no worse than the champion's on the same holdout rows, within a margin."""
+class _Compared(Strict):
+    """What comparisons on the same rows share: they are judged by the worse end of the difference's interval."""
+
+    metric: str
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="One-sided: how sure the verdict must be that the difference holds.")
+
+
+class ChampionCriterion(_Compared):
+    """A metric must be not worse than the champion's on the same rows, or better, by the paired interval of the difference."""
 
     kind: Literal["champion"]
+    must: Literal["not_worse", "better"] = Field(default="not_worse", description="not_worse: by no more than the margin; better: by more.")
+    margin: float = Field(
+        default=0.0, ge=0, description="In the metric's own unit: how much worse still passes, or how much better is asked."
+    )
+
+    @model_validator(mode="after")
+    def _not_worse_needs_room(self) -> ChampionCriterion:
+        if self.must == "not_worse" and self.margin == 0:
+            text = "not_worse needs a margin above 0, as only what is surely better is surely no worse than by 0; give one, or must: better"
+            raise problem_at("margin", text)
+        return self
+
+
+class BaselineCriterion(_Compared):
+    """A metric must be better than that of a trivial baseline, which gives every row the same answer."""
+
+    kind: Literal["baseline"]
+    margin: float = Field(default=0.0, ge=0, description="In the metric's own unit: how much better it must be.")
+
+
+class SlicesCriterion(Strict):
+    """The rows are divided by a feature, or by a column of the rows' dataset, and the slices held to a bound each, or to each other."""
+
+    kind: Literal["slices"]
+    by: str = Field(description="A feature, or a column of the rows' dataset; not a personal one.")
+    judge: Literal["worst", "difference", "disparate_impact", "equal_opportunity"] = Field(
+        description="worst: the metric of the worst slice; difference: of the metric between slices; disparate_impact: the ratio of the "
+        "shares of rows called positive; equal_opportunity: the difference between the shares of positive rows that are called so."
+    )
+    metric: str | None = Field(default=None, description="worst and difference: the metric.")
+    at_least: float | None = Field(default=None, description="worst: its bound; disparate_impact: the lowest ratio, 0.8 by default.")
+    at_most: float | None = Field(default=None, description="worst: its bound; disparate_impact: the highest ratio, 1.25 by default.")
+    max_difference: float | None = Field(
+        default=None, gt=0, description="difference and equal_opportunity: the most that slices may differ."
+    )
+    cut: float = Field(default=0.5, gt=0, lt=1, description="From which predicted chance a row is called positive.")
+    bins: int = Field(default=4, ge=2, le=20, description="Into how many slices of equal size a numeric column is cut.")
+    min_rows: int = Field(default=MIN_SLICE_ROWS, ge=2, description="A slice of fewer rows is shown, and not judged.")
+
+    @model_validator(mode="after")
+    def _has_what_it_judges_by(self) -> SlicesCriterion:
+        if (self.judge in ("worst", "difference")) != (self.metric is not None):
+            raise problem_at("metric", "is what worst and difference judge by, and nothing else does; give it with these alone")
+        if (self.judge in ("difference", "equal_opportunity")) != (self.max_difference is not None):
+            raise problem_at("max_difference", "is the bound of difference and equal_opportunity; give it with these alone")
+        if self.judge == "worst" and (self.at_least is None) == (self.at_most is None):
+            raise ValueError("judge: worst needs exactly one of at_least and at_most")
+        if self.judge in ("difference", "equal_opportunity") and (self.at_least is not None or self.at_most is not None):
+            raise ValueError(f"judge: {self.judge} takes max_difference, and neither at_least nor at_most")
+        if self.judge == "disparate_impact" and not 0 < self.ratios[0] < 1 < self.ratios[1]:
+            raise ValueError(f"judge: disparate_impact needs 0 < at_least < 1 < at_most, got {self.ratios[0]:g} and {self.ratios[1]:g}")
+        return self
+
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """Of disparate impact: the lowest and the highest ratio that passes."""
+        low = FOUR_FIFTHS if self.at_least is None else self.at_least
+        return low, 1 / FOUR_FIFTHS if self.at_most is None else self.at_most
+
+
+class CalibrationCriterion(Strict):
+    """What is predicted must come true on average: over bins of equal size, the mean distance of both (expected calibration error)."""
+
+    kind: Literal["calibration"]
+    at_most: float = Field(
+        gt=0, description="In the unit of the prediction: a share for a classification, the target's unit for a regression."
+    )
+    bins: int = Field(default=10, ge=2, le=100, description="Into how many bins of equal size the predictions are cut.")
+
+
+class SpeedCriterion(Strict):
+    """Predicting must be quick enough on this machine."""
+
+    kind: Literal["speed"]
+    at_most: float = Field(gt=0, description="Milliseconds for 1,000 rows, by the median of the repeats.")
+    repeats: int = Field(default=5, ge=1, le=100)
+
+
+class SizeCriterion(Strict):
+    """The stored artifact must be small enough."""
+
+    kind: Literal["size"]
+    at_most: float = Field(gt=0, description="Megabytes (millions of bytes) of all its files.")
+
+
+class StabilityCriterion(Strict):
+    """Fitted again with other seeds, a metric on the holdout must stay about the same."""
+
+    kind: Literal["stability"]
     metric: str
-    margin: float = Field(default=0.0, ge=0, description="How much worse than the champion still passes, in the metric's own unit.")
+    max_spread: float = Field(gt=0, description="The most that the highest and the lowest of the fits may differ.")
+    seeds: int = Field(default=3, ge=2, le=20, description="How many fits are compared, the candidate's own among them.")
 
 
-Criterion = Annotated[AbsoluteCriterion | ChampionCriterion, Field(discriminator="kind")]
+class BehaviourCriterion(Strict):
+    """Every check of the model's own `checks.py` must pass."""
+
+    kind: Literal["behaviour"]
+
+
+Criterion = Annotated[
+    AbsoluteCriterion
+    | ChampionCriterion
+    | BaselineCriterion
+    | SlicesCriterion
+    | CalibrationCriterion
+    | SpeedCriterion
+    | SizeCriterion
+    | StabilityCriterion
+    | BehaviourCriterion,
+    Field(discriminator="kind"),
+]
 
 
 class Gate(Strict):
+    mode: Literal["enabled", "dry_run", "disabled"] = Field(
+        default="enabled", description="dry_run: evaluate and record all, and bless whatever comes of it; disabled: bless unseen."
+    )
     criteria: tuple[Criterion, ...] = Field(min_length=1)
+    resample: Literal["days", "rows"] = Field(
+        default="days", description="What intervals resample: whole days, whose rows are alike, or rows as if they were independent."
+    )
+    resamples: int = Field(default=1000, ge=200, le=100_000, description="Of the bootstrap.")
+    alert_after_rejections: int = Field(default=3, ge=1, description="So many rejected candidates in a row make an alert.")
+    serving_timeout_seconds: float = Field(default=120, gt=0, description="Seconds that a clean process gets to load the model and score.")

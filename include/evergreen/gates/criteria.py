@@ -1,20 +1,42 @@
-"""One function for each kind of criterion: the figures in, a verdict in words out."""
+"""One function for each kind of criterion: the evidence in, a verdict in words out. `slices` and `behaviour` have their own modules."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from include.evergreen.config import METRICS, ModelConfig
-from include.evergreen.config.gate import AbsoluteCriterion, ChampionCriterion
+import numpy as np
+
+from include.evergreen.config import METRICS
+from include.evergreen.config.gate import (
+    AbsoluteCriterion,
+    BaselineCriterion,
+    CalibrationCriterion,
+    ChampionCriterion,
+    SizeCriterion,
+    SpeedCriterion,
+    StabilityCriterion,
+)
+from include.evergreen.features.build import TARGET
+from include.evergreen.gates.bootstrap import OfSums, interval, replicates
+from include.evergreen.gates.evidence import Evidence, Scored
+from include.evergreen.registry import mlflow_store
+from include.evergreen.training.candidate import chosen_of, fit_chosen
+from include.evergreen.training.pipeline import Chosen
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
+SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
+MILLISECONDS, MEGABYTE = 1e3, 1e6
 
 
 @dataclass(frozen=True)
 class CriterionResult:
-    """What one criterion found; ``words`` is the sentence that people read."""
+    """What one criterion found; ``words`` is the sentence that people read.
+
+    ``value``, ``interval`` and ``threshold`` are in one unit: the metric's, or of a comparison, the difference of the metric.
+    """
 
     kind: str
     metric: str
@@ -22,43 +44,177 @@ class CriterionResult:
     threshold: float | None
     verdict: Verdict
     words: str
+    interval: tuple[float, float] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def judge_absolute(criterion: AbsoluteCriterion, candidate: dict[str, float]) -> CriterionResult:
+def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
+    """By the figure itself; the interval says how sure it is."""
     bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
     assert bound is not None
-    value = candidate.get(criterion.metric)
+    value = evidence.candidate.metrics.get(criterion.metric)
     if value is None or math.isnan(value):
-        return _unmeasured(criterion.kind, criterion.metric, bound)
+        return unmeasured(criterion.kind, criterion.metric, bound)
     at_least = criterion.at_least is not None
     passed = value >= bound if at_least else value <= bound
-    words = f"{criterion.metric} is {value:.4f}; it must be {'at least' if at_least else 'at most'} {bound:g}"
-    return CriterionResult(criterion.kind, criterion.metric, value, bound, "passed" if passed else "failed", words)
-
-
-def judge_against_champion(
-    criterion: ChampionCriterion,
-    model: ModelConfig,
-    candidate: dict[str, float],
-    champion: dict[str, float] | None,
-    why_none: str = "there is no champion yet",
-) -> CriterionResult:
-    if champion is None:
-        words = f"{why_none} to compare {criterion.metric} with"
-        return CriterionResult(criterion.kind, criterion.metric, candidate.get(criterion.metric), None, "not_applicable", words)
-    value, other = candidate.get(criterion.metric), champion.get(criterion.metric)
-    if value is None or other is None or math.isnan(value) or math.isnan(other):
-        return _unmeasured(criterion.kind, criterion.metric, other)
-    higher_is_better = METRICS[model.task][criterion.metric] == "higher"
-    threshold = other - criterion.margin if higher_is_better else other + criterion.margin
-    passed = value >= threshold if higher_is_better else value <= threshold
+    between = interval_of(evidence.candidate, criterion.metric)
     words = (
-        f"{criterion.metric} is {value:.4f}, the champion's on the same rows {other:.4f}; "
-        f"it must be {'at least' if higher_is_better else 'at most'} {threshold:.4f} (margin {criterion.margin:g})"
+        f"{criterion.metric} is {value:.4f}{interval_words(between, 'interval 95%')}; "
+        f"it must be {'at least' if at_least else 'at most'} {bound:g}"
     )
-    return CriterionResult(criterion.kind, criterion.metric, value, threshold, "passed" if passed else "failed", words)
+    return CriterionResult(criterion.kind, criterion.metric, value, bound, verdict(passed), words, between)
 
 
-def _unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
+def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> CriterionResult:
+    """Non-inferiority, or superiority, by the end of the paired interval of the difference that is worse for the candidate."""
+    metric = criterion.metric
+    if evidence.champion is None:
+        words = f"{evidence.why_no_champion} to compare {metric} with"
+        return CriterionResult(criterion.kind, metric, None, None, "not_applicable", words)
+    margin = criterion.margin if criterion.must == "better" else -criterion.margin
+    asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
+    return _compared(
+        criterion.kind, metric, evidence, evidence.champion, "the champion's on the same rows", margin, asked, criterion.confidence
+    )
+
+
+def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:
+    """Superiority to the one answer that is best for every row: of a classification the share of positive rows that were fitted on,
+    of a regression their median for mae, and their mean for rmse and r2."""
+    target = evidence.fit_rows[TARGET].to_numpy(dtype="float64")
+    answer = float(np.median(target)) if criterion.metric == "mae" else float(target.mean())
+    what = "share of positive rows" if evidence.model.task == "classification" else "median" if criterion.metric == "mae" else "mean"
+    baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.truth), answer))
+    who = f"that of a constant {answer:.4f} (the {what} among those fitted on)"
+    asked = f"better by more than {criterion.margin:g}"
+    result = _compared(criterion.kind, criterion.metric, evidence, baseline, who, criterion.margin, asked, criterion.confidence)
+    return CriterionResult(**{**result.__dict__, "details": {**result.details, "answer": answer}})
+
+
+def _compared(
+    kind: str, metric: str, evidence: Evidence, other: Scored, whose: str, margin: float, asked: str, confidence: float
+) -> CriterionResult:
+    """``margin``: the gain that the candidate must surely have; negative: the loss that it may. Figures keep the metric's own sign."""
+    sign = 1.0 if METRICS[evidence.model.task][metric] == "higher" else -1.0
+    value, theirs = evidence.candidate.metrics.get(metric), other.metrics.get(metric)
+    if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
+        return unmeasured(kind, metric, sign * margin)
+    between = difference_interval(evidence.candidate, other, metric, confidence)
+    if between is None:
+        return unmeasured(kind, metric, sign * margin)
+    gain_at_worst = between[0] if sign > 0 else -between[1]
+    passed = gain_at_worst > margin if margin >= 0 else gain_at_worst >= margin
+    difference = value - theirs
+    words = (
+        f"{metric} is {value:.4f}, {whose} {theirs:.4f}: a difference of {difference:+.4f}, at worst {sign * gain_at_worst:+.4f} "
+        f"({confidence:.0%} sure, by {evidence.candidate.units.word}); it must be {asked}"
+    )
+    details = {"candidate": value, "other": theirs}
+    return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), words, between, details)
+
+
+def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> CriterionResult:
+    """The expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean truth|."""
+    from scipy import stats
+
+    scored = evidence.candidate
+    edges = np.unique(np.quantile(scored.predicted, np.linspace(0, 1, criterion.bins + 1)[1:-1]))
+    bins = np.searchsorted(edges, scored.predicted, side="right")
+    columns: list[np.ndarray] = []
+    found: list[dict[str, Any]] = []
+    for number in range(len(edges) + 1):
+        chosen = bins == number
+        rows = int(chosen.sum())
+        columns.append(np.where(chosen, scored.predicted - scored.truth, 0.0))
+        if not rows:
+            continue
+        truth = scored.truth[chosen]
+        observed = float(truth.mean())
+        if evidence.model.task == "classification":
+            ends = stats.binomtest(int(truth.sum()), rows).proportion_ci(method="wilson")
+            low, high = float(ends.low), float(ends.high)
+        else:
+            spread = float(truth.std(ddof=1)) / math.sqrt(rows) * float(stats.t.ppf(SHOWN_CONFIDENCE, rows - 1)) if rows > 1 else 0.0
+            low, high = observed - spread, observed + spread
+        found.append({"predicted": float(scored.predicted[chosen].mean()), "observed": observed, "rows": rows, "interval": [low, high]})
+    value = sum(each["rows"] * abs(each["predicted"] - each["observed"]) for each in found) / len(bins)
+    error = OfSums(scored.units, columns, lambda sums: np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1])
+    drawn = replicates([error], scored.units, resamples=scored.resamples, seed=scored.seed)[0]
+    between = interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
+    metric = "calibration_error"
+    words = (
+        f"predictions are off by {value:.4f} on average over {len(found)} bins{interval_words(between, 'resamples 95%')}; "
+        f"at most {criterion.at_most:g} is allowed"
+    )
+    return CriterionResult(
+        criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), words, between, {"bins": found}
+    )
+
+
+def judge_speed(criterion: SpeedCriterion, evidence: Evidence) -> CriterionResult:
+    """The median of some runs over the holdout, after one that does not count; in one thread, on this machine."""
+    features, taken = evidence.features, []
+    evidence.predict(features)
+    for _ in range(criterion.repeats):
+        began = time.perf_counter()
+        evidence.predict(features)
+        taken.append((time.perf_counter() - began) * MILLISECONDS / len(features) * 1000)
+    value = float(np.median(taken))
+    between = (min(taken), max(taken))
+    words = (
+        f"1,000 rows take {value:.2f} ms ({between[0]:.2f} to {between[1]:.2f} in {criterion.repeats} runs of {len(features)} rows); "
+        f"at most {criterion.at_most:g} ms is allowed"
+    )
+    metric = "milliseconds_per_1000_rows"
+    return CriterionResult(criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), words, between)
+
+
+def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
+    value = mlflow_store.artifact_bytes(evidence.judged.artifact_uri, evidence.judged.artifact_digest) / MEGABYTE
+    words = f"the artifact has {value:.3f} MB; at most {criterion.at_most:g} MB is allowed"
+    return CriterionResult(criterion.kind, "megabytes", value, criterion.at_most, verdict(value <= criterion.at_most), words)
+
+
+def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> CriterionResult:
+    """The spread of a metric over fits that differ in the seed alone; the estimator and parameters are those that were chosen."""
+    model, chosen = evidence.model, chosen_of(evidence.judged, evidence.model)
+    open_to_seeds = Chosen(chosen.estimator, {name: value for name, value in chosen.parameters.items() if name != "random_state"})
+    values = {model.train.seed: evidence.candidate.metrics.get(criterion.metric)}
+    for seed in range(model.train.seed + 1, model.train.seed + criterion.seeds):
+        other = model.model_copy(update={"train": model.train.model_copy(update={"seed": seed})})
+        fitted = fit_chosen(other, evidence.fit_rows, evidence.holdout, open_to_seeds)
+        values[seed] = fitted.metrics.get(criterion.metric)
+    measured = [each for each in values.values() if each is not None]
+    if len(measured) < len(values):
+        return unmeasured(criterion.kind, criterion.metric, criterion.max_spread)
+    low, high = min(measured), max(measured)
+    same = "; no seed changes it: the estimator is deterministic" if low == high else ""
+    words = (
+        f"over {len(values)} seeds {criterion.metric} is {low:.4f} to {high:.4f}, a spread of {high - low:.4f}{same}; "
+        f"at most {criterion.max_spread:g} is allowed"
+    )
+    details = {"seeds": {str(seed): value for seed, value in values.items()}}
+    passed = verdict(high - low <= criterion.max_spread)
+    return CriterionResult(criterion.kind, criterion.metric, high - low, criterion.max_spread, passed, words, None, details)
+
+
+def interval_of(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
+    return interval(scored.replicates(metric), scored.units.count, confidence=confidence)
+
+
+def difference_interval(scored: Scored, other: Scored, metric: str, confidence: float) -> tuple[float, float] | None:
+    """Of ``scored`` less ``other``, on the same resamples."""
+    return interval(scored.replicates(metric) - other.replicates(metric), scored.units.count, confidence=confidence)
+
+
+def interval_words(between: tuple[float, float] | None, what: str) -> str:
+    return f" ({what}: {between[0]:.4f} to {between[1]:.4f})" if between else ""
+
+
+def verdict(passed: bool) -> Verdict:
+    return "passed" if passed else "failed"
+
+
+def unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
     words = f"{metric} could not be measured on the holdout (one class only, or no rows)"
     return CriterionResult(kind, metric, None, threshold, "not_evaluated", words)

@@ -5,34 +5,35 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import sqlalchemy as sa
 
 from include.evergreen import clock, ledger
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.gate import AbsoluteCriterion
+from include.evergreen.config.gate import WITHOUT_EFFECT, BehaviourCriterion
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import decisions
 from include.evergreen.database.upsert import insert_once
-from include.evergreen.features.build import TARGET
-from include.evergreen.gates.criteria import CriterionResult, judge_absolute, judge_against_champion
-from include.evergreen.gates.holdout import own_features
+from include.evergreen.effects import side_effect
+from include.evergreen.gates.behaviour import checks_source
+from include.evergreen.gates.criteria import CriterionResult
+from include.evergreen.gates.evaluate import evaluate
+from include.evergreen.gates.rejections import alert_of_rejections
+from include.evergreen.gates.report import render
 from include.evergreen.partitions.digest import document_digest
-from include.evergreen.recipes import recipe_of_version
 from include.evergreen.registry import champions, mlflow_store
-from include.evergreen.training import Candidate, find_snapshot
-from include.evergreen.training.candidate import one_thread, split_by_time
-from include.evergreen.training.metrics import measure
-from include.evergreen.training.pipeline import predict
-
-if TYPE_CHECKING:
-    import pandas as pd
+from include.evergreen.training import Candidate
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's word: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none."""
+    """The gate's word: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none.
+
+    A broken evaluation is tried again when the question is asked again: ``attempt`` counts the answers that differed.
+    """
 
     id: int
     model: str
@@ -47,14 +48,30 @@ class Decision:
     recorded_at: dt.datetime
 
     @property
+    def would_be(self) -> str:
+        """What the criteria alone say, whatever the gate's mode."""
+        return verdict_of([each["verdict"] for each in self.criteria])
+
+    @property
     def words(self) -> str:
-        return "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
+        mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
+        return mode + "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
+
+    @property
+    def brief(self) -> str:
+        """How many criteria passed and, in words, those that did not."""
+        verdicts = [each["verdict"] for each in self.criteria]
+        unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""
+        told = [f"{each['verdict']}: {each['words']}" for each in self.criteria if each["verdict"] in ("failed", "not_evaluated")]
+        return "; ".join([f"{verdicts.count('passed')} of {len(verdicts)} criteria passed{unfit}", *told])
 
 
 def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decision:
     """Judge ``candidate`` against its holdout and the champion of now; the same question gets the same, recorded answer.
 
-    Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself.
+    Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself. What is
+    broken (an artifact, the holdout, checks.py) is recorded as not evaluated. Raises `TransientError`, and records nothing, when
+    MLflow, the database or the storage does not answer.
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
@@ -62,51 +79,35 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     key = {
         "run_key": candidate.run_key,
         "champion_version": champion.version if champion else 0,
-        "gate_digest": document_digest(model.gate.model_dump(mode="json")),
+        "gate_digest": gate_digest(catalog, model),
     }
-    if found := _find(key):
-        log.info("%s as of %s: already decided: %s", model.name, candidate.as_of, found.verdict)
-        return found
-    snapshot = find_snapshot(candidate.snapshot_digest)
-    _, holdout = split_by_time(model, snapshot.frame())
-    recipe = recipe_of_version(catalog, model, candidate.recipe_digest, candidate.signature_digest)
-    measured = _measure_again(recipe.config(model), holdout, holdout, candidate)
-    others, why_none = None, "there is no champion yet"
-    if champion:
-        theirs = recipe_of_version(catalog, model, champion.recipe_digest, champion.signature_digest)
-        others_config = theirs.config(model)
-        if (others_config.target, others_config.rows) != (model.target, model.rows):
-            why_none = f"there is no champion with this target (version {champion.version} has another)"
-        elif champion.as_of <= candidate.as_of:
-            same = theirs.features_digest == recipe.features_digest
-            own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-            others = _measure_again(others_config, holdout, own, champion)
-        else:  # it may have been fitted on this very holdout
-            why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
-    results = [
-        judge_absolute(each, measured)
-        if isinstance(each, AbsoluteCriterion)
-        else judge_against_champion(each, model, measured, others, why_none)
-        for each in model.gate.criteria
-    ]
-    verdict = verdict_of(results)
-    with writing() as connection:
-        criteria = [asdict(each) for each in results]
-        values = {"model": model.name, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria, "recorded_at": clock.now()}
-        if insert_once(connection, decisions, {**key, "attempt": 1}, values):
-            body = {**key, "as_of": candidate.as_of, "verdict": verdict, "criteria": criteria}
-            ledger.append(connection, kind="decision", model=model.name, body=body)
     decision = _find(key)
-    assert decision is not None
-    for each in results:
-        log.info("%s as of %s: %s: %s", model.name, candidate.as_of, each.verdict, each.words)
+    if decision is None or decision.verdict == "not_evaluated":
+        results = evaluate(catalog, model, candidate, champion)
+        decision = _record(key, model, candidate, results)
+        for each in decision.criteria:
+            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, each["verdict"], each["words"])
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
+    if decision.mode != "enabled":
+        log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.words)
+    _log_report(decision, candidate)
+    alert_of_rejections(model, decision)
     return decision
 
 
-def verdict_of(results: list[CriterionResult]) -> str:
+def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
+    """Of the question: the criteria, how they are judged and, where they ask for it, the text of checks.py.
+
+    A default counts as not said, so a new key with a default makes no new question.
+    """
+    asked = model.gate.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
+    if any(isinstance(each, BehaviourCriterion) for each in model.gate.criteria):
+        asked["checks"] = checks_source(catalog, model)
+    return document_digest(asked)
+
+
+def verdict_of(verdicts: list[str]) -> str:
     """One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed."""
-    verdicts = {each.verdict for each in results}
     if "failed" in verdicts:
         return "rejected"
     return "not_evaluated" if "not_evaluated" in verdicts else "blessed"
@@ -124,14 +125,33 @@ def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
         return [Decision(**row._mapping) for row in connection.execute(query)]
 
 
-def _measure_again(
-    model: ModelConfig, holdout: pd.DataFrame, features: pd.DataFrame, judged: Candidate | champions.RegisteredVersion
-) -> dict[str, float]:
-    """The metrics of a stored model on the holdout: of the artifact itself, not of what training said."""
-    pipeline = mlflow_store.load_model(judged.artifact_uri, judged.artifact_digest)
-    with one_thread():
-        predicted = predict(pipeline, model, features[[feature.name for feature in model.features]])
-    return measure(model, holdout[TARGET].to_numpy(), predicted)
+def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:
+    """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
+    mode = model.gate.mode
+    verdict = verdict_of([each.verdict for each in results]) if mode == "enabled" else "blessed"
+    judged = [asdict(each) for each in results]
+    with side_effect("gate.record"), writing() as connection:
+        last = _newest(connection, key)
+        if last is None or (last.verdict == "not_evaluated" and (verdict != last.verdict or _words(judged) != _words(last.criteria))):
+            attempt = last.attempt + 1 if last else 1
+            said = {"as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged}
+            if insert_once(connection, decisions, {**key, "attempt": attempt}, {**said, "model": model.name, "recorded_at": clock.now()}):
+                ledger.append(connection, kind="decision", model=model.name, body={**key, "attempt": attempt, **said})
+    decision = _find(key)
+    assert decision is not None
+    return decision
+
+
+def _words(criteria: list[dict[str, Any]]) -> list[str]:
+    return [each["words"] for each in criteria if each["verdict"] == "not_evaluated"]
+
+
+@mlflow_store.reaching_mlflow
+def _log_report(decision: Decision, candidate: Candidate) -> None:
+    """Under a name of its own for each question and attempt, so that logging it again replaces it."""
+    name = f"gate/against-version-{decision.champion_version}-{decision.gate_digest[:8]}-attempt-{decision.attempt}.html"
+    with side_effect("gate.report"):
+        mlflow_store.mlflow_client().log_text(candidate.mlflow_run_id, render(decision), name)
 
 
 def _blessing_of(run_key: str) -> Decision:
@@ -142,5 +162,9 @@ def _blessing_of(run_key: str) -> Decision:
 
 def _find(key: dict[str, Any]) -> Decision | None:
     with reading() as connection:
-        row = connection.execute(decisions.select().filter_by(**key).order_by(decisions.c.attempt.desc())).first()
+        return _newest(connection, key)
+
+
+def _newest(connection: sa.Connection, key: dict[str, Any]) -> Decision | None:
+    row = connection.execute(decisions.select().filter_by(**key).order_by(decisions.c.attempt.desc()).limit(1)).first()
     return Decision(**row._mapping) if row else None

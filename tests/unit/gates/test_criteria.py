@@ -1,87 +1,161 @@
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.gate import AbsoluteCriterion, ChampionCriterion
-from include.evergreen.gates.criteria import CriterionResult, judge_absolute, judge_against_champion
+from include.evergreen.config.gate import Gate
+from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decide import verdict_of
+from include.evergreen.gates.evaluate import JUDGES
+from include.evergreen.gates.evidence import Evidence
+from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late
 
-AT_LEAST = AbsoluteCriterion(kind="absolute", metric="auc", at_least=0.6)
-AT_MOST = AbsoluteCriterion(kind="absolute", metric="log_loss", at_most=0.5)
-NAN = float("nan")
+
+def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
+    declared = Gate.model_validate({"criteria": [criterion]}).criteria[0]
+    return JUDGES[declared.kind](declared, evidence)
+
+
+@pytest.fixture
+def good(flight_delay: ModelConfig) -> Evidence:
+    """A classifier that knows the true chances."""
+    truth, chances = late(np.random.default_rng(1))
+    return evidence_of(flight_delay, truth, chances)
+
+
+def test_every_kind_that_a_yaml_may_name_has_its_judge() -> None:
+    kinds = Gate.model_json_schema()["properties"]["criteria"]["items"]["discriminator"]["mapping"]
+    assert set(kinds) == set(JUDGES)
 
 
 @pytest.mark.parametrize(
-    ("criterion", "value", "verdict"),
+    ("bound", "verdict"), [({"at_least": 0.5}, "passed"), ({"at_least": 0.99}, "failed"), ({"at_most": 0.5}, "failed")]
+)
+def test_an_absolute_criterion_holds_a_figure_to_its_bound_and_shows_its_interval(good: Evidence, bound: Any, verdict: str) -> None:
+    result = judged(good, kind="absolute", metric="auc", **bound)
+    assert result.verdict == verdict
+    assert result.value == good.candidate.metrics["auc"]
+    assert result.interval is not None
+    assert result.interval[0] < result.value < result.interval[1]
+    assert f"it must be {next(iter(bound)).replace('_', ' ')} {next(iter(bound.values())):g}" in result.words
+
+
+def test_a_bound_that_is_met_exactly_is_met(good: Evidence) -> None:
+    assert judged(good, kind="absolute", metric="auc", at_least=good.candidate.metrics["auc"]).verdict == "passed"
+
+
+def test_a_bound_of_nought_is_a_bound(air_time: ModelConfig) -> None:
+    truth = np.arange(ROWS, dtype="float64")
+    assert judged(evidence_of(air_time, truth, truth[::-1]), kind="absolute", metric="r2", at_least=0.0).verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    "criterion",
     [
-        (AT_LEAST, 0.61, "passed"),
-        (AT_LEAST, 0.6, "passed"),
-        (AT_LEAST, 0.59, "failed"),
-        (AT_MOST, 0.49, "passed"),
-        (AT_MOST, 0.5, "passed"),
-        (AT_MOST, 0.51, "failed"),
-        (AT_LEAST, NAN, "not_evaluated"),
+        {"kind": "absolute", "metric": "auc", "at_least": 0.5},
+        {"kind": "champion", "metric": "auc", "must": "better"},
+        {"kind": "baseline", "metric": "auc"},
     ],
 )
-def test_an_absolute_criterion_holds_a_figure_to_its_bound(criterion: AbsoluteCriterion, value: float, verdict: str) -> None:
-    assert judge_absolute(criterion, {criterion.metric: value}).verdict == verdict
-
-
-def test_it_says_figure_and_bound_in_words() -> None:
-    assert judge_absolute(AT_LEAST, {"auc": 0.5}).words == "auc is 0.5000; it must be at least 0.6"
-    assert judge_absolute(AT_MOST, {"log_loss": 0.25}).words == "log_loss is 0.2500; it must be at most 0.5"
-
-
-def test_a_bound_of_nought_is_a_bound() -> None:
-    positive = AbsoluteCriterion(kind="absolute", metric="r2", at_least=0.0)
-    assert judge_absolute(positive, {"r2": -0.1}).verdict == "failed"
-
-
-def test_a_metric_that_could_not_be_measured_is_no_pass_and_no_fail() -> None:
-    result = judge_absolute(AT_LEAST, {"log_loss": 0.1})
-    assert (result.verdict, result.value, result.threshold) == ("not_evaluated", None, 0.6)
+def test_a_metric_that_rows_of_one_class_do_not_define_is_no_pass_and_no_fail(flight_delay: ModelConfig, criterion: Any) -> None:
+    chances = np.linspace(0.1, 0.9, ROWS)
+    result = judged(evidence_of(flight_delay, np.zeros(ROWS), chances, chances), **criterion)
+    assert (result.verdict, result.value) == ("not_evaluated", None)
     assert result.words == "auc could not be measured on the holdout (one class only, or no rows)"
 
 
-@pytest.mark.parametrize(
-    ("metric", "value", "champions", "verdict"),
-    [
-        ("auc", 0.70, 0.70, "passed"),
-        ("auc", 0.75, 0.875, "passed"),  # exactly the margin
-        ("auc", 0.7499, 0.875, "failed"),
-        ("auc", 0.90, 0.50, "passed"),
-        ("log_loss", 0.625, 0.50, "passed"),
-        ("log_loss", 0.6251, 0.50, "failed"),
-        ("log_loss", 0.10, 0.50, "passed"),
-        ("auc", NAN, 0.50, "not_evaluated"),
-        ("auc", 0.50, NAN, "not_evaluated"),
-    ],
-)
-def test_a_candidate_may_be_worse_than_the_champion_by_the_margin(
-    flight_delay: ModelConfig, metric: str, value: float, champions: float, verdict: str
-) -> None:
-    criterion = ChampionCriterion(kind="champion", metric=metric, margin=0.125)
-    assert judge_against_champion(criterion, flight_delay, {metric: value}, {metric: champions}).verdict == verdict
+def test_as_good_as_the_champion_is_not_worse_and_is_not_better(good: Evidence) -> None:
+    same = evidence_of(good.model, good.candidate.truth, good.candidate.predicted, good.candidate.predicted)
+    not_worse = judged(same, kind="champion", metric="auc", margin=0.001)
+    better = judged(same, kind="champion", metric="auc", must="better")
+    assert (not_worse.verdict, not_worse.value, not_worse.interval, not_worse.threshold) == ("passed", 0.0, (0.0, 0.0), -0.001)
+    assert better.verdict == "failed"
 
 
-def test_the_comparison_is_told_with_both_figures(flight_delay: ModelConfig) -> None:
-    criterion = ChampionCriterion(kind="champion", metric="auc", margin=0.01)
-    result = judge_against_champion(criterion, flight_delay, {"auc": 0.6}, {"auc": 0.7})
-    assert result.words == "auc is 0.6000, the champion's on the same rows 0.7000; it must be at least 0.6900 (margin 0.01)"
+@pytest.mark.parametrize("metric", ["auc", "log_loss", "brier"])
+def test_a_champion_that_guesses_is_beaten_and_a_candidate_that_guesses_is_worse(good: Evidence, metric: str) -> None:
+    truth, chances = good.candidate.truth, good.candidate.predicted
+    guesses = np.random.default_rng(2).random(ROWS)
+    ahead, behind = evidence_of(good.model, truth, chances, guesses), evidence_of(good.model, truth, guesses, chances)
+    assert judged(ahead, kind="champion", metric=metric, must="better").verdict == "passed"
+    result = judged(behind, kind="champion", metric=metric, margin=0.01)
+    assert result.verdict == "failed"
+    assert f"{metric} is {behind.candidate.metrics[metric]:.4f}, the champion's on the same rows" in result.words
+    assert result.words.endswith("(95% sure, by days); it must be worse by no more than 0.01")
 
 
-def test_without_a_champion_there_is_nothing_to_compare_with(flight_delay: ModelConfig) -> None:
-    criterion = ChampionCriterion(kind="champion", metric="auc")
-    result = judge_against_champion(criterion, flight_delay, {"auc": 0.6}, None)
-    assert (result.verdict, result.value, result.threshold) == ("not_applicable", 0.6, None)
-    assert result.words.startswith("there is no champion")
+def test_a_candidate_that_seems_within_the_margin_but_not_surely_so_fails(flight_delay: ModelConfig) -> None:
+    """The point estimate alone would pass: this is what the interval is for."""
+    random = np.random.default_rng(3)
+    truth, chances = late(random)
+    noisy = [np.clip(chances + random.normal(0, 0.15, ROWS), 0.01, 0.99) for _ in range(2)]
+    result = judged(evidence_of(flight_delay, truth, noisy[0], noisy[1]), kind="champion", metric="auc", margin=0.02)
+    assert result.value is not None
+    assert result.threshold is not None
+    assert result.interval is not None
+    assert (result.value > result.threshold, result.interval[0] < result.threshold, result.verdict) == (True, True, "failed")
 
 
-def test_a_metric_that_neither_could_measure_is_not_evaluated(flight_delay: ModelConfig) -> None:
-    criterion = ChampionCriterion(kind="champion", metric="auc")
-    assert judge_against_champion(criterion, flight_delay, {}, {"auc": 0.7}).verdict == "not_evaluated"
-    assert judge_against_champion(criterion, flight_delay, {"auc": 0.7}, {}).verdict == "not_evaluated"
+def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> None:
+    result = judged(good, kind="champion", metric="auc", must="better")
+    assert (result.verdict, result.value, result.words) == ("not_applicable", None, "there is no champion yet to compare auc with")
+
+
+def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would_pass() -> None:
+    with pytest.raises(ValidationError, match="not_worse needs a margin above 0"):
+        Gate.model_validate({"criteria": [{"kind": "champion", "metric": "auc"}]})
+
+
+def test_a_classifier_must_beat_the_share_of_the_rows_it_was_fitted_on(good: Evidence) -> None:
+    result = judged(good, kind="baseline", metric="log_loss")
+    assert (result.verdict, result.details["answer"]) == ("passed", pytest.approx(good.candidate.truth.mean()))
+    assert "that of a constant" in result.words
+    assert "share of positive rows among those fitted on" in result.words
+    guesses = evidence_of(good.model, good.candidate.truth, np.random.default_rng(4).random(ROWS))
+    assert judged(guesses, kind="baseline", metric="log_loss").verdict == "failed"
+
+
+def test_a_regression_must_beat_the_median_by_mae_and_the_mean_by_rmse(air_time: ModelConfig) -> None:
+    random = np.random.default_rng(5)
+    truth = random.exponential(100, ROWS)
+    evidence = evidence_of(air_time, truth, truth + random.normal(0, 10, ROWS))
+    by_mae, by_rmse = judged(evidence, kind="baseline", metric="mae"), judged(evidence, kind="baseline", metric="rmse")
+    assert by_mae.details["answer"] == pytest.approx(np.median(truth))
+    assert by_rmse.details["answer"] == pytest.approx(truth.mean())
+    assert (by_mae.verdict, by_rmse.verdict) == ("passed", "passed")
+
+
+def test_chances_that_come_true_are_calibrated_and_doubled_ones_are_not(good: Evidence) -> None:
+    right = judged(good, kind="calibration", at_most=0.08)
+    assert right.verdict == "passed"
+    assert sum(each["rows"] for each in right.details["bins"]) == ROWS
+    assert all(each["interval"][0] <= each["observed"] <= each["interval"][1] for each in right.details["bins"])
+    doubled = evidence_of(good.model, good.candidate.truth, np.minimum(good.candidate.predicted * 2, 1))
+    assert judged(doubled, kind="calibration", at_most=0.08).verdict == "failed"
+
+
+def test_a_regression_that_is_ten_minutes_off_everywhere_has_that_calibration_error(air_time: ModelConfig) -> None:
+    truth = np.linspace(50, 300, ROWS)
+    result = judged(evidence_of(air_time, truth, truth + 10), kind="calibration", at_most=9.9)
+    assert (result.value, result.verdict) == (pytest.approx(10.0), "failed")
+
+
+def test_one_prediction_for_all_is_one_bin(flight_delay: ModelConfig) -> None:
+    truth = np.tile([0.0, 0, 0, 1], ROWS // 4)
+    result = judged(evidence_of(flight_delay, truth, np.full(ROWS, 0.25)), kind="calibration", at_most=0.01)
+    assert (len(result.details["bins"]), result.value, result.verdict) == (1, 0.0, "passed")
+
+
+def test_every_result_can_be_kept_as_json(good: Evidence) -> None:
+    import json
+    from dataclasses import asdict
+
+    for criterion in ({"kind": "absolute", "metric": "auc", "at_least": 0.5}, {"kind": "calibration", "at_most": 0.1}):
+        json.dumps(asdict(judged(good, **criterion)), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -95,5 +169,4 @@ def test_a_metric_that_neither_could_measure_is_not_evaluated(flight_delay: Mode
     ],
 )
 def test_one_failure_rejects_and_one_unknown_leaves_undecided(verdicts: list[str], decision: str) -> None:
-    results = [CriterionResult("absolute", "auc", 0.5, 0.5, verdict, "") for verdict in verdicts]  # type: ignore[arg-type]
-    assert verdict_of(results) == decision
+    assert verdict_of(verdicts) == decision

@@ -1,0 +1,66 @@
+"""A model's own `checks.py`, read as text and tried on the candidate. Its text is part of the gate's question."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.gate import BehaviourCriterion
+from include.evergreen.config.loader import shown_path
+from include.evergreen.errors import ConfigError, EvergreenError
+from include.evergreen.gates.criteria import CriterionResult, verdict
+from include.evergreen.gates.evidence import Evidence
+from include.evergreen.testkit.behaviour import Check
+
+FILE = "checks.py"
+
+
+def checks_source(catalog: Catalog, model: ModelConfig) -> str | None:
+    """The text of the model's checks.py; None when there is none."""
+    path = catalog.model_path(model.name).with_name(FILE)
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> CriterionResult:
+    """All checks must pass. Raises `ConfigError` for a file that cannot be used, or a check that fails of itself.
+
+    What such an error says is left out where features are personal: it may quote a row.
+    """
+    catalog, model = evidence.catalog, evidence.model
+    place = shown_path(catalog.model_path(model.name).with_name(FILE))
+    personal = any(feature.personal for feature in model.features)
+    found, words = [], []
+    for check in _checks(catalog, model, place):
+        try:
+            outcome = check.examine(evidence.predict, evidence.features)
+        except EvergreenError:
+            raise
+        except Exception as error:  # a team's own code may raise anything; it is their check that must be named
+            told = type(error).__name__ if personal else f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {told}") from (None if personal else error)
+        found.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "words": outcome.words})
+        if not outcome.passed:
+            words.append(f"{check.name!r} failed: {outcome.words}")
+    passed = sum(bool(each["passed"]) for each in found)
+    told = "; ".join([f"{passed} of {len(found)} checks of {FILE} pass", *words])
+    return CriterionResult(
+        criterion.kind, "checks_passed", float(passed), float(len(found)), verdict(passed == len(found)), told, None, {"checks": found}
+    )
+
+
+def _checks(catalog: Catalog, model: ModelConfig, place: str) -> list[Check]:
+    text = checks_source(catalog, model)
+    if text is None:
+        raise ConfigError(
+            f"{place}: there is no such file; the behaviour criterion of {model.name} needs it. Write it, or remove the criterion."
+        )
+    module = ModuleType("evergreen_checks")
+    module.__file__ = place
+    try:
+        exec(compile(text, place, "exec"), module.__dict__)  # noqa: S102  # as features.py is: by its text, never by stale byte code
+    except Exception as error:  # as above: a team's own code
+        raise ConfigError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+    checks = getattr(module, "CHECKS", None)
+    if not isinstance(checks, list | tuple) or not checks or not all(isinstance(each, Check) for each in checks):
+        raise ConfigError(f"{place} must set CHECKS to a list of checks, each made by invariance, direction or must_pass of the testkit.")
+    return list(checks)

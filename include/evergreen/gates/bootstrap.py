@@ -1,0 +1,197 @@
+"""The paired bootstrap, vectorised: a resample is a weight for each unit, and every metric a function of weighted sums.
+
+Metrics that see the same weights are paired. No resampled row is ever copied, and nothing is sorted twice. What is resampled
+(`Units`) is each row by itself, or whole days. docs/decisions/how-a-gate-decides.md has the figures behind the choices here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from include.evergreen.training.metrics import ACCURACY_CUT, PROBABILITY_FLOOR
+
+HELD_WEIGHTS = 1 << 19  # at once, of 8 bytes each
+MIN_UNITS = 5  # fewer days than this cannot tell how days differ: then rows are resampled
+DEFINED_SHARE = 0.95  # of the resamples, for an interval: a small slice may lack one class in some
+
+Finish = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Units:
+    """``of_row``: the number of each row's unit, from 0 to ``count`` - 1; None when each row is a unit by itself."""
+
+    count: int
+    of_row: np.ndarray | None
+
+    @classmethod
+    def rows(cls, count: int) -> Units:
+        return cls(count, None)
+
+    @classmethod
+    def days(cls, days: np.ndarray) -> Units:
+        """One unit for each distinct day, or each row where the days are too few (`MIN_UNITS`)."""
+        distinct, of_row = np.unique(days, return_inverse=True)
+        return cls(len(distinct), of_row) if len(distinct) >= MIN_UNITS else cls.rows(len(days))
+
+    def among(self, chosen: np.ndarray) -> Units:
+        """The units of the ``chosen`` rows alone (a mask)."""
+        return Units.rows(int(chosen.sum())) if self.of_row is None else Units.days(self.of_row[chosen])
+
+    @property
+    def word(self) -> str:
+        return "rows" if self.of_row is None else "days"
+
+    def sums(self, columns: np.ndarray) -> np.ndarray:
+        """``columns`` (rows x k) added up by unit (units x k)."""
+        if self.of_row is None:
+            return columns
+        return np.stack([np.bincount(self.of_row, weights=column, minlength=self.count) for column in columns.T], axis=1)
+
+
+def draw(units: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each unit is drawn in each resample (some resamples x units, whole numbers), a piece at a time."""
+    random = np.random.default_rng(seed)
+    at_once = max(1, HELD_WEIGHTS // units)
+    for first in range(0, resamples, at_once):
+        count = min(at_once, resamples - first)
+        drawn = random.integers(0, units, size=(count, units), dtype=np.int64)
+        drawn += np.arange(0, count * units, units)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * units).reshape(count, units)
+
+
+class Statistic(Protocol):
+    """A metric of one version's predictions."""
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The metric of each resample; ``weights`` are resamples x units. NaN where a resample does not define it."""
+
+
+class OfSums:
+    """A metric that depends on the rows by sums alone: ``finish`` makes it of these (resamples x k)."""
+
+    def __init__(self, units: Units, columns: Sequence[np.ndarray], finish: Finish) -> None:
+        self._columns = units.sums(np.stack([*columns, np.ones(len(columns[0]))], axis=1).astype("float64"))
+        self._finish = finish
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self._finish(weights.astype("float64") @ self._columns)
+
+
+class Auc:
+    """The area under the ROC curve: the share of pairs of a positive and a negative row in the right order, ties by half.
+
+    That is the Mann-Whitney statistic, exactly: of rows, by a running sum of the negatives' weights in the order of their
+    scores; of days, by the count of such pairs between each two days, made once.
+    """
+
+    def __init__(self, units: Units, truth: np.ndarray, predicted: np.ndarray) -> None:
+        positive, negative = np.flatnonzero(truth == 1), np.flatnonzero(truth != 1)
+        self._positive = positive[np.argsort(predicted[positive], kind="stable")]
+        self._negative = negative[np.argsort(predicted[negative], kind="stable")]
+        scores = predicted[self._negative]
+        self._below = np.searchsorted(scores, predicted[self._positive], side="left")
+        self._up_to = np.searchsorted(scores, predicted[self._positive], side="right")
+        self._between = None if units.of_row is None else self._pairs_between(units)
+        if units.of_row is not None:
+            self._positives = np.bincount(units.of_row[positive], minlength=units.count).astype("float64")
+            self._negatives = np.bincount(units.of_row[negative], minlength=units.count).astype("float64")
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if self._between is not None:
+                drawn = weights.astype("float64")
+                right = ((drawn @ self._between) * drawn).sum(axis=1)
+                result: np.ndarray = right / ((drawn @ self._positives) * (drawn @ self._negatives))
+                return result
+            return np.array([self._of_rows(each) for each in weights])
+
+    def _of_rows(self, weights: np.ndarray) -> float:
+        running = np.empty(len(self._negative) + 1)
+        running[0] = 0
+        np.cumsum(weights[self._negative], out=running[1:])
+        of_positive = weights[self._positive].astype("float64")
+        pairs = of_positive.sum() * running[-1]
+        return float(of_positive @ (running[self._below] + running[self._up_to])) / 2 / pairs if pairs else math.nan
+
+    def _pairs_between(self, units: Units) -> np.ndarray:
+        """Positive's unit x negative's unit: the pairs in the right order, ties by half."""
+        assert units.of_row is not None
+        found = np.empty((units.count, units.count))
+        of_positive, of_negative = units.of_row[self._positive], units.of_row[self._negative]
+        for unit in range(units.count):
+            running = np.concatenate([[0], np.cumsum(of_negative == unit)])
+            right = running[self._below] + running[self._up_to]
+            found[:, unit] = np.bincount(of_positive, weights=right, minlength=units.count) / 2
+        return found
+
+
+def statistic(metric: str, units: Units, truth: np.ndarray, predicted: np.ndarray) -> Statistic:
+    """The metric of this name (of `METRICS`), as `training.metrics.measure` measures it on rows that are drawn so often."""
+    if metric == "auc":
+        return Auc(units, truth, predicted)
+    if metric == "r2":
+        centred = truth - truth.mean()
+        return OfSums(units, [(truth - predicted) ** 2, centred, centred**2], _r2)
+    if metric == "rmse":
+        return OfSums(units, [(truth - predicted) ** 2], lambda sums: np.sqrt(ratio(sums)))
+    return OfSums(units, [_per_row(metric, truth, predicted)], ratio)
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """The first sum over the second: of one column, its mean."""
+    result: np.ndarray = sums[:, 0] / sums[:, 1]
+    return result
+
+
+def replicates(statistics: Sequence[Statistic], units: Units, *, resamples: int, seed: int) -> np.ndarray:
+    """Each statistic on the same resamples: statistics x resamples. The same seed draws the same."""
+    pieces = [np.stack([each(weights) for each in statistics]) for weights in draw(units.count, resamples, seed)]
+    return np.concatenate(pieces, axis=1)
+
+
+def interval(values: np.ndarray, units: int, *, confidence: float) -> tuple[float, float] | None:
+    """The expanded percentile interval, whose each end is passed with a chance of (1 - ``confidence``).
+
+    So its coverage is 2 x ``confidence`` - 1: 90% of .95. For n units it reads the resamples' quantiles not at alpha but at
+    Phi(-sqrt(n / (n - 1)) t(alpha, n - 1)), which mends that few units make the plain percentile interval too narrow
+    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3). None when too many of ``values`` (one
+    a resample) are undefined, or there are fewer than two units.
+    """
+    from scipy import stats
+
+    defined = values[np.isfinite(values)]
+    if units < 2 or len(defined) < DEFINED_SHARE * len(values):
+        return None
+    tail = float(stats.norm.cdf(math.sqrt(units / (units - 1)) * stats.t.ppf(1 - confidence, units - 1)))
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _r2(sums: np.ndarray) -> np.ndarray:
+    residuals, centred, squares, rows = sums.T
+    result: np.ndarray = 1 - residuals / (squares - centred**2 / rows)
+    return result
+
+
+def _per_row(metric: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The column whose mean over the rows is the metric."""
+    column: np.ndarray
+    if metric == "mae":
+        column = np.abs(truth - predicted)
+    elif metric == "brier":
+        column = (truth - predicted) ** 2
+    elif metric == "accuracy":
+        column = (truth == (predicted >= ACCURACY_CUT)).astype("float64")
+    elif metric == "log_loss":
+        clipped = predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        column = -np.where(truth == 1, np.log(clipped), np.log1p(-clipped))
+    else:
+        raise KeyError(f"{metric!r} is no metric of METRICS; a new one needs its sums here")
+    return column

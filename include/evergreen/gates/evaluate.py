@@ -1,0 +1,74 @@
+"""Each criterion of a gate on the same evidence, and the serving check beside them. What is broken becomes a result, too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.errors import EvergreenError, TransientError
+from include.evergreen.gates import criteria as judges
+from include.evergreen.gates.behaviour import judge_behaviour
+from include.evergreen.gates.criteria import CriterionResult
+from include.evergreen.gates.evidence import gather
+from include.evergreen.gates.serving import ServingCheck
+from include.evergreen.gates.slices import judge_slices
+from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.training import Candidate
+
+log = logging.getLogger(__name__)
+JUDGES: Final[dict[str, Callable[..., CriterionResult]]] = {
+    "absolute": judges.judge_absolute,
+    "champion": judges.judge_against_champion,
+    "baseline": judges.judge_against_baseline,
+    "slices": judge_slices,
+    "calibration": judges.judge_calibration,
+    "speed": judges.judge_speed,
+    "size": judges.judge_size,
+    "stability": judges.judge_stability,
+    "behaviour": judge_behaviour,
+}
+"""Kind of criterion -> what judges it, from the criterion and the evidence."""
+
+
+def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champion: RegisteredVersion | None) -> list[CriterionResult]:
+    """Each criterion's result, in the order of model.yaml, and last that of the serving check. Writes nothing.
+
+    Whatever is raised but `TransientError` becomes a result that is not evaluated.
+    """
+    if model.gate.mode == "disabled":
+        words = "the gate is disabled in model.yaml: the candidate is blessed unseen"
+        return [CriterionResult("gate", "", None, None, "not_applicable", words)]
+
+    def judged(kind: str, metric: str, judge: Callable[[], Any]) -> Any:
+        try:
+            return judge()
+        except (TransientError, MemoryError):
+            raise
+        except Exception as error:  # of a team's own code, or of ours: neither rejects a candidate
+            return _broken(catalog, model, kind, metric, error)
+
+    evidence = judged("evidence", "", partial(gather, catalog, model, candidate, champion))
+    if isinstance(evidence, CriterionResult):
+        return [evidence]
+    with ServingCheck(evidence, model.gate.serving_timeout_seconds) as serving:
+        results = [
+            judged(each.kind, getattr(each, "metric", None) or "", partial(JUDGES[each.kind], each, evidence))
+            for each in model.gate.criteria
+        ]
+        return [*results, serving.result()]
+
+
+def _broken(catalog: Catalog, model: ModelConfig, kind: str, metric: str, error: Exception) -> CriterionResult:
+    """In the error's words; of an error that is not ours, and may quote a person's row, only its kind."""
+    if isinstance(error, EvergreenError):
+        words = str(error)
+    else:
+        personal = any(each.personal for each in model.features) or any(
+            catalog.dataset(each.dataset).personal_columns for each in model.inputs
+        )
+        words = f"it could not be evaluated: {type(error).__name__}{'' if personal else f': {error}'}"
+        log.warning("%s: %s %s %s", model.name, kind, metric, words, exc_info=None if personal else error)
+    return CriterionResult(kind, metric, None, None, "not_evaluated", words)

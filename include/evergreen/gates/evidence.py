@@ -1,0 +1,167 @@
+"""What every criterion judges by: the holdout, and each version's predictions on it, computed once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.features.build import KEY_PREFIX, TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.gates.bootstrap import Units, replicates, statistic
+from include.evergreen.gates.holdout import own_features
+from include.evergreen.recipes import recipe_of_version
+from include.evergreen.registry import mlflow_store
+from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.training import Candidate, Snapshot, find_snapshot
+from include.evergreen.training.candidate import split_by_time
+from include.evergreen.training.fitting import one_thread
+from include.evergreen.training.metrics import measure
+from include.evergreen.training.pipeline import predict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+
+@dataclass(eq=False)
+class Scored:
+    """One version's predictions on some rows. ``units`` say what is resampled, ``seed`` how: with the same of both, in pairs."""
+
+    model: ModelConfig
+    truth: np.ndarray
+    predicted: np.ndarray
+    units: Units
+    resamples: int
+    seed: int
+    _drawn: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        return measure(self.model, self.truth, self.predicted)
+
+    def replicates(self, metric: str) -> np.ndarray:
+        """The metric on each resample."""
+        if metric not in self._drawn:
+            found = replicates(
+                [statistic(metric, self.units, self.truth, self.predicted)], self.units, resamples=self.resamples, seed=self.seed
+            )
+            self._drawn[metric] = found[0]
+        return self._drawn[metric]
+
+    def among(self, chosen: np.ndarray) -> Scored:
+        """The same on the ``chosen`` rows alone (a mask)."""
+        return self.predicting(self.predicted, chosen)
+
+    def predicting(self, predicted: np.ndarray, chosen: np.ndarray | None = None) -> Scored:
+        """What other predictions are worth on the same rows, or on ``chosen`` ones: paired with this."""
+        if chosen is None:
+            return Scored(self.model, self.truth, predicted, self.units, self.resamples, self.seed)
+        return Scored(self.model, self.truth[chosen], predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
+
+
+@dataclass(eq=False)
+class Evidence:
+    """``model`` is what the candidate was trained as, ``frame`` the snapshot's, ``champion`` its predictions on the same rows, if any."""
+
+    catalog: Catalog
+    model: ModelConfig
+    judged: Candidate
+    snapshot: Snapshot
+    pipeline: Pipeline
+    fit_rows: pd.DataFrame
+    holdout: pd.DataFrame
+    candidate: Scored
+    champion: Scored | None
+    why_no_champion: str
+
+    @property
+    def features(self) -> pd.DataFrame:
+        """The holdout's features, as the candidate takes them."""
+        return self.holdout[[feature.name for feature in self.model.features]]
+
+    def predict(self, features: pd.DataFrame) -> np.ndarray:
+        """What the candidate predicts for some rows, one float each. Raises `DataError` when one is no number."""
+        return _predictions(self.model, self.pipeline, features, f"the candidate {self.judged.run_key[:12]}")
+
+    def column(self, name: str) -> pd.Series:
+        """A feature, or a column of the rows' dataset as each day knew it, for the rows of the holdout.
+
+        Raises `ConfigError` for a personal one, whose values must not stand in a decision; `DataError` when there is no such
+        column, or rows are gone.
+        """
+        feature = next((each for each in self.model.features if each.name == name), None)
+        if name in self.catalog.dataset(self.model.rows).personal_columns or (feature and feature.personal):
+            raise ConfigError(f"{self.model.name}: {name!r} is personal, and slices are named by its values. Choose another column.")
+        if feature:
+            return self.holdout[name]
+        return _column_of_rows(self.catalog, self.model, self.snapshot.as_of, self.holdout, name)
+
+
+def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: RegisteredVersion | None) -> Evidence:
+    """Load the artifacts and score the holdout with each: of what is stored, not of what training said.
+
+    Raises `DataError` for a holdout without rows, a changed artifact, or predictions that are no numbers.
+    """
+    snapshot = find_snapshot(judged.snapshot_digest)
+    recipe = recipe_of_version(catalog, model, judged.recipe_digest, judged.signature_digest)
+    config = recipe.config(model)
+    fit_rows, holdout = split_by_time(config, snapshot.frame())
+    if not len(holdout):
+        raise DataError(f"{model.name} as of {judged.as_of}: the holdout has no rows, so there is nothing to judge by. Train again.")
+    pipeline = mlflow_store.load_model(judged.artifact_uri, judged.artifact_digest, config.train.trusted_types)
+    days = holdout[PARTITION_COLUMN].to_numpy().astype(str)
+    units = Units.days(days) if model.gate.resample == "days" else Units.rows(len(holdout))
+    predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
+    truth = holdout[TARGET].to_numpy(dtype="float64")
+    scored = Scored(config, truth, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
+    others, why_none = None, "there is no champion yet"
+    if champion:
+        theirs = recipe_of_version(catalog, model, champion.recipe_digest, champion.signature_digest)
+        others_config = theirs.config(model)
+        if (others_config.target, others_config.rows) != (model.target, model.rows):
+            why_none = f"there is no champion with this target (version {champion.version} has another)"
+        elif champion.as_of > judged.as_of:  # it may have been fitted on this very holdout
+            why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
+        else:
+            same = theirs.features_digest == recipe.features_digest
+            own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+            their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
+            others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
+    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
+
+
+def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:
+    with one_thread():
+        found = predict(pipeline, model, rows[[feature.name for feature in model.features]])
+    if wrong := int((~np.isfinite(found)).sum()):
+        raise DataError(
+            f"{model.name}: {wrong} of the {len(found)} predictions of {who} on the holdout are no numbers, so it is not judged."
+        )
+    return found
+
+
+def _column_of_rows(catalog: Catalog, model: ModelConfig, as_of: dt.date, holdout: pd.DataFrame, name: str) -> pd.Series:
+    import pandas as pd
+
+    keys = list(catalog.dataset(model.rows).keys)
+    cache = PartitionCache(as_of)
+    frames = []
+    for day in holdout[PARTITION_COLUMN].unique():
+        rows = PointInTimeReader(model, dt.date.fromisoformat(day), cache).rows()
+        if name not in rows:
+            raise DataError(
+                f"{model.name}: {model.rows} of {day} has no column {name!r} to make slices by, nor is it a feature; "
+                f"it has: {', '.join(map(str, rows.columns))}. Choose one of these in gate.criteria."
+            )
+        frames.append(rows[[*dict.fromkeys([*keys, name])]].assign(**{PARTITION_COLUMN: day}))
+    wanted = holdout[[PARTITION_COLUMN, *(f"{KEY_PREFIX}{key}" for key in keys)]].set_axis([PARTITION_COLUMN, *keys], axis=1)
+    found = wanted.merge(pd.concat(frames), on=[PARTITION_COLUMN, *keys], how="left", validate="one_to_one", indicator="found")
+    if lacking := int((found["found"] != "both").sum()):
+        raise DataError(f"{model.name}: {lacking} of the holdout's {len(found)} rows are no longer in {model.rows}; they have no {name}.")
+    return found[name].set_axis(holdout.index)

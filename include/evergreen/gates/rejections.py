@@ -1,0 +1,59 @@
+"""One rejected candidate is a normal night; several in a row are something that a person must see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.evergreen.alerts import open_alerts, raise_alert, resolve_alert
+from include.evergreen.config import ModelConfig
+from include.evergreen.database import reading
+from include.evergreen.database.tables import decisions
+from include.evergreen.registry import champions
+
+if TYPE_CHECKING:
+    from include.evergreen.gates.decide import Decision
+
+LOOKED_BACK = 1000  # decisions: a row of rejections that is longer has been seen by somebody
+
+
+def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
+    """Raise one alert when the newest ``gate.alert_after_rejections`` candidates were all rejected; resolve it with a blessing.
+
+    A candidate that knows less than the champion (a backfill's) is of no account. Done again for the same decision, it changes nothing.
+    """
+    key = f"rejections/{model.name}"
+    champion = champions.champion(model.name)
+    if champion and decision.as_of < champion.as_of:
+        return
+    if decision.verdict == "blessed":
+        resolve_alert(key)
+        return
+    rejected = _rejected_in_a_row(model.name, decision.id, champion)
+    if len(rejected) < model.gate.alert_after_rejections:
+        return
+    evidence = {"run_keys": [each for each, _ in rejected], "as_of": [as_of for _, as_of in rejected]}
+    if any(each.key == key and each.evidence == evidence for each in open_alerts(model.name)):
+        return
+    words = (
+        f"The last {len(rejected)} candidates of {model.name} were rejected, the newest as of {decision.as_of}"
+        f"{f'; version {champion.version} as of {champion.as_of} serves on' if champion else '; nothing serves'}. "
+        f"`python -m include.evergreen decisions {model.name}` says why; see its runbook."
+    )
+    raise_alert(key, model=model.name, severity="warning", words=words, evidence=evidence)
+
+
+def _rejected_in_a_row(model: str, newest: int, champion: champions.RegisteredVersion | None) -> list[tuple[str, str]]:
+    """Run key and as_of of each candidate that was rejected since the last blessing, the newest first."""
+    query = (
+        decisions.select().where(decisions.c.model == model, decisions.c.id <= newest).order_by(decisions.c.id.desc()).limit(LOOKED_BACK)
+    )
+    if champion:
+        query = query.where(decisions.c.as_of >= champion.as_of)
+    found: dict[str, str] = {}
+    with reading() as connection:
+        for row in connection.execute(query):
+            if row.verdict == "blessed":
+                break
+            if row.verdict == "rejected":
+                found.setdefault(row.run_key, str(row.as_of))
+    return list(found.items())

@@ -1,0 +1,105 @@
+"""A decision for people to read: as a page (logged in the MLflow run), and as Markdown (shown to who approves)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.evergreen.gates.decide import Decision
+
+HEADS = ("criterion", "value", "interval", "threshold", "verdict", "in words")
+SLICE_HEADS = ("slice", "rows", "value", "interval", "champion", "")
+BIN_HEADS = ("predicted", "observed", "interval", "rows")
+VERDICTS = ("passed", "failed", "not_applicable", "not_evaluated")
+CHECK_HEADS = ("check", "verdict", "in words")
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1c1c1c; background: #fff }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem }
+td, th { border-bottom: 1px solid #ddd; padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top }
+.passed { color: #1e6b2b } .failed { color: #a40000; font-weight: 600 } .not_evaluated { color: #8a5a00; font-weight: 600 }
+</style></head><body>
+<h1>{{ title }}</h1><p>{{ lead }}</p>
+{% for table in tables %}<h2>{{ table.title }}</h2>
+<table><thead><tr>{% for head in table.heads %}<th>{{ head }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in table.rows %}<tr>
+{% for cell in row %}<td{% if cell in verdicts %} class="{{ cell }}"{% endif %}>{{ cell }}</td>{% endfor %}
+</tr>{% endfor %}</tbody></table>
+{% endfor %}
+</body></html>
+"""
+Table = tuple[str, Sequence[str], list[list[str]]]
+
+
+def render(decision: Decision) -> str:
+    """A whole page of HTML, which needs nothing else."""
+    from jinja2 import Environment, StrictUndefined
+
+    tables = [{"title": title, "heads": heads, "rows": rows} for title, heads, rows in _tables(decision)]
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
+    return page.render(verdicts=VERDICTS, title=_title(decision), lead=_lead(decision), tables=tables)
+
+
+def markdown(decision: Decision) -> str:
+    """The same as Markdown, under headings of the third level."""
+    parts = [f"**{_title(decision)}.** {_lead(decision)}"]
+    for title, heads, rows in _tables(decision):
+        lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
+        parts.append(f"### {title}\n\n" + "\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(decision: Decision) -> str:
+    return f"{decision.model} as of {decision.as_of}: {decision.verdict}"
+
+
+def _lead(decision: Decision) -> str:
+    against = f"judged against champion version {decision.champion_version}" if decision.champion_version else "there was no champion"
+    mode = {
+        "enabled": "",
+        "dry_run": f" The gate's mode is dry_run: {decision.would_be} is what it would have been.",
+        "disabled": " The gate is disabled: it was blessed unseen.",
+    }[decision.mode]
+    recorded = f"recorded on {decision.recorded_at:%Y-%m-%d %H:%M} UTC, attempt {decision.attempt}"
+    return f"Candidate {decision.run_key[:12]}, {against}; {recorded}.{mode}"
+
+
+def _tables(decision: Decision) -> list[Table]:
+    tables: list[Table] = [("Criteria", HEADS, [_criterion(each) for each in decision.criteria])]
+    for each in decision.criteria:
+        details = each.get("details") or {}
+        if slices := details.get("slices"):
+            tables.append((f"Slices by {details['by']}: {each['metric']}", SLICE_HEADS, [_slice(one) for one in slices]))
+        if bins := details.get("bins"):
+            rows = [[_figure(one["predicted"]), _figure(one["observed"]), _range(one["interval"]), str(one["rows"])] for one in bins]
+            tables.append(("Calibration", BIN_HEADS, rows))
+        if checks := details.get("checks"):
+            rows = [[one["check"], "passed" if one["passed"] else "failed", one["words"]] for one in checks]
+            tables.append(("Behaviour", CHECK_HEADS, rows))
+    return tables
+
+
+def _criterion(each: dict[str, Any]) -> list[str]:
+    name = " ".join(filter(None, (each["kind"], each["metric"])))
+    return [name, _figure(each["value"]), _range(each.get("interval")), _figure(each["threshold"]), each["verdict"], each["words"]]
+
+
+def _slice(each: dict[str, Any]) -> list[str]:
+    note = "" if each["judged"] else "too few rows: not judged"
+    return [each["slice"], str(each["rows"]), _figure(each["value"]), _range(each["interval"]), _figure(each["champion"]), note]
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _range(between: Sequence[float] | None) -> str:
+    return f"{between[0]:.4g} to {between[1]:.4g}" if between else ""
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A row of a table; what a cell holds is text, and neither markup nor another cell."""
+    texts = (escape(cell, quote=False).replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(texts)} |"

@@ -1,0 +1,123 @@
+"""Before anyone is served by an artifact, a clean process loads it and scores the holdout: bit for bit what the gate has judged.
+
+Only that shows that it does not live on what this process happened to have imported, patched or kept in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.errors import TransientError
+from include.evergreen.gates.criteria import CriterionResult, Verdict
+from include.evergreen.gates.evidence import Evidence
+from include.evergreen.serving_check import ERROR, PREDICTIONS, QUESTION, ROWS
+
+KIND, METRIC = "serving", "equal_predictions"
+INHERITED_NOT = ("AIRFLOW", "_AIRFLOW", "LD_PRELOAD", "PYTHONSTARTUP", "PYTHONINSPECT")  # a server that only serves has none of it
+LONGEST_LAST_WORDS = 300
+
+
+class ServingCheck:
+    """Within it, the process runs beside whatever else is judged; `result` waits for it. However it ends, nothing of it is left."""
+
+    def __init__(self, evidence: Evidence, timeout_seconds: float) -> None:
+        self._evidence = evidence
+        self._timeout = timeout_seconds
+        self._undo = ExitStack()
+
+    def __enter__(self) -> ServingCheck:
+        with ExitStack() as undo:
+            self._folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="evergreen-serving-")))
+            judged = self._evidence.judged
+            question = {
+                "model": self._evidence.model.model_dump(mode="json", exclude_defaults=True),
+                "artifact_uri": judged.artifact_uri,
+                "artifact_digest": judged.artifact_digest,
+            }
+            (self._folder / QUESTION).write_text(json.dumps(question), encoding="utf-8")
+            self._evidence.features.to_parquet(self._folder / ROWS)
+            self._began = time.monotonic()
+            self._errors = undo.enter_context((self._folder / "stderr").open("w+b"))
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "include.evergreen.serving_check", str(self._folder)],
+                cwd=PROJECT_ROOT,
+                env=_clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+            undo.callback(self._end)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._undo.close()
+
+    def result(self) -> CriterionResult:
+        """Failed when it predicts otherwise, or cannot load; not evaluated when it was ended, or the artifact is not what was logged.
+
+        Raises `TransientError` when the process could not reach MLflow.
+        """
+        try:
+            code = self._process.wait(max(0.0, self._timeout - (time.monotonic() - self._began)))
+        except subprocess.TimeoutExpired:
+            return _result("not_evaluated", f"a clean process did not load the artifact and score within {self._timeout:g} s")
+        seconds = time.monotonic() - self._began
+        if code < 0:
+            return _result("not_evaluated", f"the clean process was ended by {signal.Signals(-code).name}; is there enough memory?")
+        if (self._folder / ERROR).exists():
+            told = json.loads((self._folder / ERROR).read_text(encoding="utf-8"))
+            if told["kind"] == TransientError.__name__:
+                raise TransientError(f"In the clean process: {told['words']}")
+            return _result("not_evaluated", f"a clean process was refused the artifact: {told['words']}")
+        if code != 0:
+            return _result("failed", f"a clean process cannot load the artifact and score with it: {self._last_words()}")
+        return self._compared(np.load(self._folder / PREDICTIONS), seconds)
+
+    def _compared(self, there: np.ndarray, seconds: float) -> CriterionResult:
+        here = self._evidence.candidate.predicted
+        same = int((there.view("int64") == here.view("int64")).sum()) if there.shape == here.shape else 0
+        if same == len(here):
+            words = f"a clean process loaded the artifact and predicted the same for all {len(here)} rows, bit for bit, in {seconds:.1f} s"
+            return _result("passed", words, 1.0)
+        apart = f", by up to {np.abs(there - here).max():.3g}" if there.shape == here.shape else ""
+        words = (
+            f"a clean process predicted otherwise for {len(here) - same} of {len(here)} rows{apart}: that would serve, and was not judged"
+        )
+        return _result("failed", words, same / len(here))
+
+    def _last_words(self) -> str:
+        """The error's own line; left out where features are personal, as it may quote a row."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines() or [f"exit code {self._process.returncode}"]
+        if any(feature.personal for feature in self._evidence.model.features):
+            return lines[-1].partition(":")[0][:LONGEST_LAST_WORDS]
+        return lines[-1][:LONGEST_LAST_WORDS]
+
+    def _end(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+
+def _clean_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(INHERITED_NOT)}
+    paths = [str(PROJECT_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _result(verdict: Verdict, words: str, value: float | None = None) -> CriterionResult:
+    return CriterionResult(KIND, METRIC, value, 1.0, verdict, words)

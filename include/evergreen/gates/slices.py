@@ -1,0 +1,188 @@
+"""The holdout divided by a column: each slice against a bound, against the others, and beside the champion on the same rows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from include.evergreen.config import METRICS
+from include.evergreen.config.gate import SlicesCriterion
+from include.evergreen.gates.bootstrap import OfSums, Statistic, interval, ratio, replicates
+from include.evergreen.gates.criteria import SHOWN_CONFIDENCE, CriterionResult, verdict
+from include.evergreen.gates.evidence import Evidence, Scored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SURELY_WORSE = 0.95  # one-sided: how sure it must be that a slice got worse than the champion's
+SHOWN_SLICES = 50  # the largest; a column of thousands of values makes no table
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice: ``value`` is None where its rows do not define it; ``champion`` where there is none, or it does not either."""
+
+    name: str
+    rows: int
+    value: float | None
+    interval: tuple[float, float] | None
+    champion: float | None
+    is_judged: bool
+    is_worse: bool
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "slice": self.name,
+            "rows": self.rows,
+            "value": self.value,
+            "interval": list(self.interval) if self.interval else None,
+            "champion": self.champion,
+            "judged": self.is_judged,
+        }
+
+
+def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionResult:
+    """By the slices of at least ``min_rows`` rows; smaller ones are shown. Not evaluated when there are too few to judge."""
+    column = evidence.column(criterion.by)
+    found = [_measured(criterion, evidence, name, chosen) for name, chosen in _slices(criterion, column)]
+    judged = [each for each in found if each.is_judged]
+    details = {
+        "by": criterion.by,
+        "slices": [each.details() for each in sorted(found, key=lambda each: -each.rows)[:SHOWN_SLICES]],
+        "worse_than_champion": [each.name for each in judged if each.is_worse],
+    }
+    needed = 1 if criterion.judge == "worst" else 2
+    if len(judged) < needed:
+        words = (
+            f"{len(judged)} of the {len(found)} slices by {criterion.by} have {criterion.min_rows} rows on which "
+            f"{_figure(criterion)} is defined; {needed} must. Lower min_rows, or choose a longer train.holdout_days"
+        )
+        return CriterionResult(criterion.kind, _figure(criterion), None, None, "not_evaluated", words, None, details)
+    value, threshold, between, passed, words = _verdict(criterion, evidence, judged)
+    if worse := details["worse_than_champion"]:
+        words += f"; worse than the champion's on the same rows: {', '.join(map(str, worse))}"
+    return CriterionResult(criterion.kind, _figure(criterion), value, threshold, verdict(passed), words, between, details)
+
+
+def _figure(criterion: SlicesCriterion) -> str:
+    """What is measured in each slice."""
+    if criterion.metric is not None:
+        return criterion.metric
+    return "positive_rate" if criterion.judge == "disparate_impact" else "true_positive_rate"
+
+
+def _slices(criterion: SlicesCriterion, column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+    """The name of each slice, such as ``origin=LGA``, and which rows are in it; in the order of the values."""
+    import pandas as pd
+
+    missing = column.isna().to_numpy()
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > criterion.bins:
+        values = column.to_numpy(dtype="float64", na_value=np.nan)
+        edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, criterion.bins + 1)))
+        numbers = np.searchsorted(edges[1:-1], values, side="right")
+        for number, (low, high) in enumerate(itertools.pairwise(edges)):
+            name = f"{criterion.by} {low:g} to {high:g}" if number == len(edges) - 2 else f"{criterion.by} {low:g} to below {high:g}"
+            yield name, (numbers == number) & ~missing
+    else:
+        texts = column.astype("string").fillna("").to_numpy(dtype=object)
+        for value in sorted(set(texts[~missing])):
+            yield f"{criterion.by}={value}", (texts == value) & ~missing
+    if missing.any():
+        yield f"{criterion.by} missing", missing
+
+
+def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen: np.ndarray) -> Slice:
+    scored = evidence.candidate.among(chosen)
+    rows = len(scored.truth)
+    is_enough = rows >= criterion.min_rows
+    value, drawn = _value(criterion, scored), _drawn(criterion, scored) if is_enough else None
+    between = None if drawn is None else interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
+    other, is_worse = None, False
+    if evidence.champion is not None:
+        theirs = evidence.champion.among(chosen)
+        other = _value(criterion, theirs)
+        if drawn is not None and other is not None and criterion.judge != "disparate_impact":  # of which neither way is better
+            apart = interval(drawn - _drawn(criterion, theirs), scored.units.count, confidence=SURELY_WORSE)
+            higher_is_better = criterion.metric is None or METRICS[evidence.model.task][criterion.metric] == "higher"
+            is_worse = apart is not None and (apart[1] < 0 if higher_is_better else apart[0] > 0)
+    return Slice(name, rows, value, between, other, is_enough and value is not None, is_worse)
+
+
+def _value(criterion: SlicesCriterion, scored: Scored) -> float | None:
+    if criterion.metric is not None:
+        found = scored.metrics.get(criterion.metric, math.nan)
+    else:
+        ones = np.ones((1, scored.units.count))
+        found = float(_rate(criterion, scored)(ones)[0])
+    return found if math.isfinite(found) else None
+
+
+def _drawn(criterion: SlicesCriterion, scored: Scored) -> np.ndarray:
+    if criterion.metric is not None:
+        return scored.replicates(criterion.metric)
+    drawn: np.ndarray = replicates([_rate(criterion, scored)], scored.units, resamples=scored.resamples, seed=scored.seed)[0]
+    return drawn
+
+
+def _rate(criterion: SlicesCriterion, scored: Scored) -> Statistic:
+    """The share of rows that are called positive: of all, or (equal opportunity) of those that are."""
+    called: np.ndarray = (scored.predicted >= criterion.cut).astype("float64")
+    if criterion.judge == "disparate_impact":
+        return OfSums(scored.units, [called], ratio)
+    return OfSums(scored.units, [called * scored.truth, scored.truth], ratio)
+
+
+def _verdict(
+    criterion: SlicesCriterion, evidence: Evidence, judged: list[Slice]
+) -> tuple[float, float, tuple[float, float] | None, bool, str]:
+    """Value, threshold, interval, whether it passed, and words."""
+    values = {each.name: each.value for each in judged if each.value is not None}
+    lowest, highest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+    if criterion.judge == "worst":
+        assert criterion.metric is not None
+        bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
+        assert bound is not None
+        worst = lowest if METRICS[evidence.model.task][criterion.metric] == "higher" else highest
+        value = values[worst]
+        passed = value >= bound if criterion.at_least is not None else value <= bound
+        words = (
+            f"the worst {criterion.metric} of {len(values)} slices is {value:.4f}, of {worst}; "
+            f"it must be at {'least' if criterion.at_least is not None else 'most'} {bound:g}"
+        )
+        return value, bound, next(each.interval for each in judged if each.name == worst), passed, words
+    if criterion.judge == "disparate_impact":
+        return _disparate_impact(criterion, judged, values)
+    assert criterion.max_difference is not None
+    value = values[highest] - values[lowest]
+    what = criterion.metric or f"the share of positive rows called so from {criterion.cut:g}"
+    words = (
+        f"{what} is {values[lowest]:.4f} in {lowest} and {values[highest]:.4f} in {highest}, {value:.4f} apart; "
+        f"at most {criterion.max_difference:g} is allowed"
+    )
+    return value, criterion.max_difference, None, value <= criterion.max_difference, words
+
+
+def _disparate_impact(criterion: SlicesCriterion, judged: list[Slice], values: dict[str, float]) -> tuple[float, float, None, bool, str]:
+    """The ratio of each slice's share to that of the largest slice; the one farthest from 1 counts."""
+    largest = max(judged, key=lambda each: each.rows).name
+    low, high = criterion.ratios
+    if not values[largest]:
+        ratios = {name: math.inf if value else 1.0 for name, value in values.items()}
+    else:
+        ratios = {name: value / values[largest] for name, value in values.items()}
+    farthest = max((name for name in ratios if name != largest), key=lambda name: _distance(ratios[name]))
+    value = min(ratios[farthest], 1e9)  # JSON has no infinity
+    words = (
+        f"rows called positive from {criterion.cut:g}: {values[farthest]:.1%} in {farthest}, "
+        f"{values[largest]:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
+    )
+    return value, low if value < 1 else high, None, low <= value <= high, words
+
+
+def _distance(ratio: float) -> float:
+    return abs(math.log(ratio)) if 0 < ratio < math.inf else math.inf

@@ -1,0 +1,99 @@
+"""What a model's own `checks.py` is written with: how it must behave on rows that a person can picture.
+
+A `checks.py` sets CHECKS to a list of these. Each is tried on the holdout's features (a frame of what model.yaml declares), with
+predictions as they are served: chances for a classification, the target's unit for a regression.
+
+    CHECKS = [
+        invariance("a mile more hardly counts", lambda rows: rows.assign(distance=rows["distance"] + 1), at_most=0.01),
+        direction("later in the day is later", lambda rows: rows.assign(departure_hour=rows["departure_hour"] + 3), up=True),
+        must_pass("a calm morning", {"departure_hour": 6, "cancelled_rate_1d": 0}, at_most=0.5),
+    ]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Change = Callable[["pd.DataFrame"], "pd.DataFrame"]
+Predict = Callable[["pd.DataFrame"], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Found:
+    """How one check came out: ``value`` is what it measured, ``words`` say it with what is allowed."""
+
+    passed: bool
+    value: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A promise by name. ``examine`` gets a way to predict and rows with all features."""
+
+    name: str
+    examine: Callable[[Predict, pd.DataFrame], Found]
+
+
+def invariance(name: str, change: Change, *, at_most: float, share: float = 1.0) -> Check:
+    """What ``change`` does to the rows moves at least ``share`` of the predictions by no more than ``at_most``."""
+    _refuse_a_bad_share(name, share)
+
+    def examine(predict: Predict, rows: pd.DataFrame) -> Found:
+        moved = np.abs(_changed(predict, change, rows) - predict(rows))
+        kept = float((moved <= at_most).mean())
+        words = (
+            f"{kept:.1%} of {len(rows)} predictions move by at most {at_most:g} (the farthest by {moved.max():.4g}); needed: {share:.1%}"
+        )
+        return Found(kept >= share, kept, words)
+
+    return Check(name, examine)
+
+
+def direction(name: str, change: Change, *, up: bool, share: float = 0.95) -> Check:
+    """What ``change`` does to the rows moves at least ``share`` of the predictions up (or down), or leaves them where they are."""
+    _refuse_a_bad_share(name, share)
+
+    def examine(predict: Predict, rows: pd.DataFrame) -> Found:
+        before, after = predict(rows), _changed(predict, change, rows)
+        right = float(((after >= before) if up else (after <= before)).mean())
+        words = f"{right:.1%} of {len(rows)} predictions do not go {'down' if up else 'up'}; needed: {share:.1%}"
+        return Found(right >= share, right, words)
+
+    return Check(name, examine)
+
+
+def must_pass(name: str, features: Mapping[str, Any], *, at_least: float | None = None, at_most: float | None = None) -> Check:
+    """A case that anybody can judge: on average over the rows with these ``features`` in them, the prediction is within bounds."""
+    if at_least is None and at_most is None:
+        raise ValueError(f"must_pass({name!r}) needs at_least, at_most or both")
+    low, high = -np.inf if at_least is None else at_least, np.inf if at_most is None else at_most
+
+    def examine(predict: Predict, rows: pd.DataFrame) -> Found:
+        if unknown := sorted(set(features) - set(rows.columns)):
+            raise KeyError(f"no such feature: {', '.join(unknown)}; there are: {', '.join(map(str, rows.columns))}")
+        case = rows.assign(**{each: value for each, value in features.items()}).astype(rows.dtypes.to_dict())
+        value = float(predict(case).mean())
+        bounds = " and ".join(f"at {side} {bound:g}" for side, bound in (("least", at_least), ("most", at_most)) if bound is not None)
+        return Found(bool(low <= value <= high), value, f"the mean prediction is {value:.4g}; it must be {bounds}")
+
+    return Check(name, examine)
+
+
+def _changed(predict: Predict, change: Change, rows: pd.DataFrame) -> np.ndarray:
+    changed = change(rows.copy())
+    if len(changed) != len(rows) or list(changed.columns) != list(rows.columns):
+        raise ValueError("the change must keep the rows and the columns, in their order")
+    return predict(changed.astype(rows.dtypes.to_dict()))
+
+
+def _refuse_a_bad_share(name: str, share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"{name!r}: share is {share:g}; give a share of the rows, above 0 and at most 1")

@@ -1,0 +1,50 @@
+"""Evidence of predictions that a test makes up: no snapshot, no artifact, no database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.gates.bootstrap import Units
+from include.evergreen.gates.evidence import Evidence, Scored
+from include.evergreen.training import Candidate, Snapshot
+
+DAYS, ROWS_A_DAY = 7, 100
+ROWS = DAYS * ROWS_A_DAY
+DAY = dt.date(2013, 1, 20)
+CANDIDATE = Candidate(
+    run_key="0123456789abcdef", model="made_up", as_of=DAY, snapshot_digest="", recipe_digest="", signature_digest="", mlflow_run_id="",
+    artifact_uri="", artifact_digest="", reference_path="", metrics={}, facts={},
+)  # fmt: skip
+
+
+def evidence_of(
+    model: ModelConfig,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    champion: np.ndarray | None = None,
+    *,
+    columns: dict[str, Any] | None = None,
+    fitted_on: np.ndarray | None = None,
+    why_no_champion: str = "there is no champion yet",
+) -> Evidence:
+    """Rows of equal days in order, resampled by day; ``columns`` are features beside what the test needs none of."""
+    days = np.repeat([str(DAY - dt.timedelta(days=DAYS - n)) for n in range(DAYS)], len(truth) // DAYS)
+    scored = Scored(model, truth.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1)
+    holdout = pd.DataFrame({PARTITION_COLUMN: days, **(columns or {}), TARGET: truth})
+    fit_rows = pd.DataFrame({TARGET: truth if fitted_on is None else fitted_on})
+    others = None if champion is None else scored.predicting(champion.astype("float64"))
+    snapshot = Snapshot("", model.name, DAY, 60, len(truth), {}, "")
+    return Evidence(Catalog(), model, CANDIDATE, snapshot, None, fit_rows, holdout, scored, others, why_no_champion)  # type: ignore[arg-type]
+
+
+def late(random: np.random.Generator, rows: int = ROWS, *, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Truths of 0 and 1, and the chances that they were drawn with."""
+    chances = 1 / (1 + np.exp(1 - random.normal(0, strength, rows)))
+    return (random.random(rows) < chances).astype("float64"), chances

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from benchmarks.gate_statistics import WORLDS, World, simulate
+from include.evergreen.config import METRICS
+from include.evergreen.gates.bootstrap import MIN_UNITS, Units, draw, interval, replicates, statistic
+
+RANDOM = np.random.default_rng(5)
+ROWS, DAYS = 420, 7
+DAY = RANDOM.integers(0, DAYS, ROWS)
+LATE = (RANDOM.random(ROWS) < 0.3).astype("float64")
+CHANCES = np.where(RANDOM.random(ROWS) < 0.5, RANDOM.random(ROWS).round(1), RANDOM.random(ROWS))  # half of them tied
+MINUTES = RANDOM.normal(100, 30, ROWS)
+ESTIMATES = MINUTES + RANDOM.normal(0, 10, ROWS)
+THEIRS = {
+    "auc": metrics.roc_auc_score,
+    "log_loss": lambda truth, chances: metrics.log_loss(truth, chances.clip(1e-7, 1 - 1e-7)),
+    "brier": metrics.brier_score_loss,
+    "accuracy": lambda truth, chances: metrics.accuracy_score(truth, chances >= 0.5),
+    "mae": metrics.mean_absolute_error,
+    "rmse": metrics.root_mean_squared_error,
+    "r2": metrics.r2_score,
+}
+
+
+@pytest.mark.parametrize("by", ["rows", "days"])
+@pytest.mark.parametrize("metric", [name for names in METRICS.values() for name in names])
+def test_each_resample_gives_what_scikit_learn_gives_on_its_copied_rows(metric: str, by: str) -> None:
+    truth, predicted = (LATE, CHANCES) if metric in METRICS["classification"] else (MINUTES, ESTIMATES)
+    units = Units.days(DAY) if by == "days" else Units.rows(ROWS)
+    ours = replicates([statistic(metric, units, truth, predicted)], units, resamples=30, seed=3)[0]
+    weights = np.concatenate(list(draw(units.count, 30, 3)))
+    for ours_once, drawn in zip(ours, weights, strict=True):
+        rows = np.repeat(np.arange(ROWS), drawn if units.of_row is None else drawn[units.of_row])
+        assert ours_once == pytest.approx(THEIRS[metric](truth[rows], predicted[rows]), abs=1e-12)
+
+
+def test_the_same_seed_draws_the_same_and_each_unit_as_often_as_it_may() -> None:
+    once, again = (np.concatenate(list(draw(DAYS, 5000, 9))) for _ in range(2))
+    assert np.array_equal(once, again)
+    assert set(once.sum(axis=1)) == {DAYS}
+    assert once.mean(axis=0) == pytest.approx(np.ones(DAYS), abs=0.05)
+    assert not np.array_equal(once, np.concatenate(list(draw(DAYS, 5000, 10))))
+
+
+def test_memory_stays_small_however_many_rows_are_resampled() -> None:
+    assert max(piece.size for piece in draw(100_000, 50, 1)) <= 1 << 19
+
+
+def test_two_versions_see_the_same_resamples_so_their_difference_has_no_noise_of_its_own() -> None:
+    units = Units.rows(ROWS)
+    pair = [statistic("brier", units, LATE, each) for each in (CHANCES, CHANCES)]
+    one, other = replicates(pair, units, resamples=100, seed=1)
+    assert np.array_equal(one, other)
+
+
+def test_too_few_days_are_resampled_by_rows() -> None:
+    assert Units.days(np.arange(MIN_UNITS)).word == "days"
+    assert Units.days(np.repeat(np.arange(MIN_UNITS - 1), 10)) == Units(10 * (MIN_UNITS - 1), None)
+
+
+def test_a_resample_of_one_class_has_no_auc_and_too_many_of_them_leave_no_interval() -> None:
+    units = Units.rows(4)
+    drawn = replicates([statistic("auc", units, np.array([0.0, 0, 0, 1]), np.arange(4.0))], units, resamples=300, seed=1)[0]
+    assert np.isnan(drawn).mean() == pytest.approx((3 / 4) ** 4 + (1 / 4) ** 4, abs=0.1)
+    assert interval(drawn, 4, confidence=0.95) is None
+
+
+def test_an_interval_of_many_units_is_the_percentile_interval_and_of_few_it_is_wider() -> None:
+    drawn = RANDOM.normal(size=20_000)
+    many, few = interval(drawn, 100_000, confidence=0.95), interval(drawn, 7, confidence=0.95)
+    assert many == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=1e-3)
+    assert few is not None
+    assert few[1] - few[0] == pytest.approx((many[1] - many[0]) * 1.943 * np.sqrt(7 / 6) / 1.645, rel=0.03)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["a week, rows of a day alike", "four weeks, rows independent"])
+def test_better_is_said_of_no_difference_no_more_often_than_it_may_be_and_intervals_keep_what_they_promise(name: str) -> None:
+    """The seeds are fixed; of 400 trials a share of 5% has a standard error of 1.1 points. The long run is benchmarks.gate_statistics."""
+    found = simulate(WORLDS[name], trials=400, seed=4, metrics=("auc", "log_loss"), ways=("days",))
+    for figures in (found[f"{metric}, days, expanded percentile"] for metric in ("auc", "log_loss")):
+        assert figures["better"] <= 0.05 + 2 * 0.011
+        assert abs(figures["covered"] - 0.90) <= 0.02 + 2 * 0.015
+        assert figures["power"] == pytest.approx(figures["promised"], abs=0.08)
+
+
+def test_rows_of_a_day_that_are_alike_break_the_promise_of_resampling_rows() -> None:
+    """Why days are what is resampled, unless a model says otherwise."""
+    found = simulate(World(7, 100, 0.6), trials=300, seed=3, metrics=("mae",), ways=("rows",))
+    assert found["mae, rows, expanded percentile"]["covered"] < 0.7

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from include.evergreen import gates
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.errors import TransientError
+from include.evergreen.gates.evidence import Evidence, gather
+from include.evergreen.gates.serving import ServingCheck
+from include.evergreen.training import Candidate
+from tests.unit.flights import brief, january, lenient, trained_as_of
+
+HOMEMADE = "from sklearn.linear_model import Ridge\n\n\nclass Homemade(Ridge):\n    pass\n"
+
+
+@pytest.fixture
+def evidence(candidate: Candidate, air_time: ModelConfig) -> Evidence:
+    return gather(Catalog(), air_time, candidate, None)
+
+
+def test_a_clean_process_predicts_the_same_for_all_rows_and_one_last_bit_is_a_difference(evidence: Evidence) -> None:
+    with ServingCheck(evidence, 100) as serving:
+        passed = serving.result()
+        evidence.candidate.predicted[7] = np.nextafter(evidence.candidate.predicted[7], np.inf)
+        failed = serving.result()
+    assert (passed.verdict, passed.value) == ("passed", 1.0)
+    assert (failed.verdict, "otherwise for 1 of" in failed.words) == ("failed", True)
+
+
+def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candidate(evidence: Evidence) -> None:
+    with ServingCheck(evidence, 0.01) as serving:
+        result = serving.result()
+    assert (result.verdict, result.words) == ("not_evaluated", "a clean process did not load the artifact and score within 0.01 s")
+    assert not [each for each in psutil.Process().children() if "serving_check" in " ".join(each.cmdline())]
+    assert not serving._folder.exists()
+
+
+def test_a_process_that_cannot_reach_the_store_is_worth_a_retry(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    object.__setattr__(evidence.judged, "artifact_uri", "mlflow-artifacts://127.0.0.1:9/model")
+    with ServingCheck(evidence, 100) as serving, pytest.raises(TransientError, match="In the clean process"):
+        serving.result()
+
+
+def test_an_estimator_that_only_this_process_knows_is_rejected(
+    flights: Path, air_time: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trains, it loads and it predicts here; where it is to serve, it would not."""
+    (tmp_path / "homemade.py").write_text(HOMEMADE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    train = {"estimator": "homemade.Homemade", "trusted_types": ("homemade.Homemade",)}
+    model = brief(lenient(air_time))
+    model = model.model_copy(update={"train": model.train.model_copy(update=train)})
+    decision = gates.decide(Catalog(), model, trained_as_of(model, january(14)))
+    assert [each["verdict"] for each in decision.criteria] == ["passed", "failed"]
+    assert decision.verdict == "rejected"
+    assert "a clean process cannot load the artifact and score with it" in decision.words

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.gate import Gate, SlicesCriterion
+from include.evergreen.errors import ConfigError
+from include.evergreen.gates.criteria import CriterionResult
+from include.evergreen.gates.evidence import Evidence
+from include.evergreen.gates.slices import judge_slices
+from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late
+
+ORIGINS = np.tile(["EWR", "JFK", "LGA", "LGA"], ROWS // 4)
+RANDOM = np.random.default_rng(8)
+TRUTH, CHANCES = late(RANDOM, strength=2.0)
+
+
+def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
+    declared = Gate.model_validate({"criteria": [{"kind": "slices", "by": "origin", **criterion}]}).criteria[0]
+    assert isinstance(declared, SlicesCriterion)
+    return judge_slices(declared, evidence)
+
+
+def evidence(model: ModelConfig, chances: np.ndarray, champion: np.ndarray | None = None, **columns: Any) -> Evidence:
+    return evidence_of(model, TRUTH, chances, champion, columns={"origin": ORIGINS, **columns})
+
+
+def test_the_worst_slice_is_named_with_its_figure(flight_delay: ModelConfig) -> None:
+    upside_down = np.where(ORIGINS == "JFK", 1 - CHANCES, CHANCES)
+    result = judged(evidence(flight_delay, upside_down), judge="worst", metric="auc", at_least=0.5)
+    assert result.verdict == "failed"
+    assert "of origin=JFK; it must be at least 0.5" in result.words
+    assert [each["slice"] for each in result.details["slices"]] == ["origin=LGA", "origin=EWR", "origin=JFK"]
+    assert [each["rows"] for each in result.details["slices"]] == [ROWS // 2, ROWS // 4, ROWS // 4]
+    assert judged(evidence(flight_delay, CHANCES), judge="worst", metric="auc", at_least=0.5).verdict == "passed"
+
+
+def test_a_slice_that_got_worse_than_the_champions_is_named_and_one_that_did_not_is_not(flight_delay: ModelConfig) -> None:
+    guessed_at_newark = np.where(ORIGINS == "EWR", RANDOM.random(ROWS), CHANCES)
+    result = judged(evidence(flight_delay, guessed_at_newark, CHANCES), judge="worst", metric="auc", at_least=0.1)
+    assert result.details["worse_than_champion"] == ["origin=EWR"]
+    assert "worse than the champion's on the same rows: origin=EWR" in result.words
+    assert all(each["champion"] is not None for each in result.details["slices"])
+
+
+def test_a_small_slice_is_shown_and_not_judged(flight_delay: ModelConfig) -> None:
+    upside_down = np.where(ORIGINS == "JFK", 1 - CHANCES, CHANCES)
+    result = judged(evidence(flight_delay, upside_down), judge="worst", metric="auc", at_least=0.5, min_rows=ROWS // 4 + 1)
+    assert (result.verdict, "of 1 slices" in result.words) == ("passed", True)
+    assert [(each["slice"], each["judged"]) for each in result.details["slices"]][1:] == [("origin=EWR", False), ("origin=JFK", False)]
+
+
+def test_without_a_slice_that_is_large_enough_nothing_is_said(flight_delay: ModelConfig) -> None:
+    result = judged(evidence(flight_delay, CHANCES), judge="worst", metric="auc", at_least=0.5, min_rows=ROWS)
+    assert (result.verdict, result.value) == ("not_evaluated", None)
+    assert "Lower min_rows" in result.words
+
+
+def test_slices_by_a_personal_feature_are_refused_before_any_value_is_read(flight_delay: ModelConfig) -> None:
+    features = tuple(each.model_copy(update={"personal": each.name == "origin"}) for each in flight_delay.features)
+    with pytest.raises(ConfigError, match="'origin' is personal, and slices are named by its values"):
+        judged(evidence(flight_delay.model_copy(update={"features": features}), CHANCES), judge="worst", metric="auc", at_least=0.5)
+
+
+def test_slices_may_differ_by_so_much(flight_delay: ModelConfig) -> None:
+    guessed_at_newark = np.where(ORIGINS == "EWR", RANDOM.random(ROWS), CHANCES)
+    apart = judged(evidence(flight_delay, guessed_at_newark), judge="difference", metric="auc", max_difference=0.1)
+    alike = judged(evidence(flight_delay, CHANCES), judge="difference", metric="auc", max_difference=0.1)
+    assert (apart.verdict, alike.verdict) == ("failed", "passed")
+    assert "in origin=EWR" in apart.words
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.5, "passed"), (0.405, "passed"), (0.39, "failed"), (0.61, "passed"), (0.64, "failed")])
+def test_disparate_impact_is_the_ratio_of_the_shares_called_positive(flight_delay: ModelConfig, share: float, verdict: str) -> None:
+    """Of the largest slice, LGA, half are called positive; four fifths to five fourths of that is .4 to .625."""
+    place = np.empty(ROWS)
+    for origin in ("EWR", "JFK", "LGA"):
+        here = np.flatnonzero(np.isin(ORIGINS, [origin]))
+        place[here] = np.linspace(0, 1, len(here), endpoint=False)
+    chances = np.where(place < np.where(ORIGINS == "EWR", share, 0.5), 0.9, 0.1)
+    assert judged(evidence(flight_delay, chances), judge="disparate_impact").verdict == verdict
+
+
+def test_equal_opportunity_compares_those_who_were_late_alone(flight_delay: ModelConfig) -> None:
+    called = np.where(TRUTH == 1, 0.9, RANDOM.random(ROWS))  # all that were late are called so; the others by chance
+    assert judged(evidence(flight_delay, called), judge="equal_opportunity", max_difference=0.01).value == 0.0
+    missed_at_newark = np.where((ORIGINS == "EWR") & (TRUTH == 1), 0.1, called)
+    result = judged(evidence(flight_delay, missed_at_newark), judge="equal_opportunity", max_difference=0.5)
+    assert (result.verdict, result.value, result.metric) == ("failed", 1.0, "true_positive_rate")
+
+
+def test_numbers_are_cut_into_slices_of_equal_size_and_missing_ones_are_a_slice_of_their_own(flight_delay: ModelConfig) -> None:
+    distance = np.where(np.arange(ROWS) % 7 == 0, np.nan, np.arange(ROWS, dtype="float64"))
+    found = evidence(flight_delay, CHANCES, distance=distance)
+    result = judged(found, by="distance", judge="worst", metric="log_loss", at_most=2, bins=3)
+    assert sorted(each["rows"] for each in result.details["slices"]) == [100, 200, 200, 200]
+    names = {each["slice"] for each in result.details["slices"]}
+    assert "distance missing" in names
+    assert any(name.startswith("distance 1 to below 23") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        ({"judge": "worst", "at_least": 0.5}, "is what worst and difference judge by"),
+        ({"judge": "worst", "metric": "auc"}, "needs exactly one of at_least and at_most"),
+        ({"judge": "difference", "metric": "auc"}, "is the bound of difference and equal_opportunity"),
+        ({"judge": "disparate_impact", "at_least": 1.1}, "needs 0 < at_least < 1 < at_most"),
+        ({"judge": "equal_opportunity", "max_difference": 0.1, "at_most": 1}, "takes max_difference, and neither"),
+    ],
+)
+def test_a_slices_criterion_that_does_not_say_what_it_judges_by_is_refused(criterion: Any, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Gate.model_validate({"criteria": [{"kind": "slices", "by": "origin", **criterion}]})
