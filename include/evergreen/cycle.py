@@ -17,6 +17,7 @@ from include.evergreen.config.wording import listed
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.gates import Decision, decide
 from include.evergreen.ingestion import ingest
+from include.evergreen.lifecycle import awaits_approval, promote_blessed, register_candidate
 from include.evergreen.monitoring import monitor
 from include.evergreen.partitions import current_partitions
 from include.evergreen.registry import champions
@@ -83,9 +84,9 @@ def run_cycle(
     version, promotion = None, None
     if decision.verdict == "blessed":
         with _step(progress, "register"):
-            version = champions.register(model.name, candidate.run_key)
+            version = register_candidate(catalog, model, candidate.run_key)
         with _step(progress, "promote"):
-            promotion = champions.promote(model.name, version.version, actor=actor, reason=reason)
+            promotion = _promote(catalog, model, version, actor, reason)
     standing = find_predictions(model.name, as_of)
     origin = standing.origin if standing else "live"  # as of a run that a person starts by hand in Airflow
     with _step(progress, "score"):
@@ -134,6 +135,13 @@ def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, 
         )
     if not 0 < len(reason.strip()) <= LONGEST_REASON:
         raise ConfigError(f"{model.name}: the reason has {len(reason)} characters; give 1 to {LONGEST_REASON}, in words.")
+
+
+def _promote(catalog: Catalog, model: ModelConfig, version: RegisteredVersion, actor: str, reason: str) -> Promotion:
+    if waits := awaits_approval(version):
+        serving = champions.champion(model.name)
+        return Promotion(False, serving.version if serving else champions.NO_VERSION, f"version {version.version} is registered: {waits}")
+    return promote_blessed(catalog, model, version.version, actor=actor, reason=reason)
 
 
 def _is_known(dataset: DatasetConfig, partition: dt.date, as_of: dt.date) -> bool:

@@ -13,6 +13,7 @@ from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import prediction_sets
 from include.evergreen.database.upsert import upsert
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.explain import explained
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.partitions import current_partition
@@ -20,12 +21,12 @@ from include.evergreen.partitions.digest import document_digest, frame_digest
 from include.evergreen.recipes import Recipe, recipe_of_version
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.stages import Stage, record_stage
-from include.evergreen.training.candidate import one_thread
+from include.evergreen.training.fitting import one_thread
 from include.evergreen.training.pipeline import predict
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
+    from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,10 @@ class PredictionSet:
     origin: str
 
     def frame(self) -> pd.DataFrame:
-        """The keys of the scored rows, their features, ``prediction`` and, with a challenger, ``challenger_prediction``."""
+        """The keys of the scored rows, their features, ``prediction`` and, with a challenger, ``challenger_prediction``.
+
+        With ``explain: true`` also what each feature contributed, as ``contribution:FEATURE``.
+        """
         return storage.read_frame(self.path)
 
 
@@ -67,15 +71,27 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
 
     Each version computes its own features, as its recipe says.
     """
-    found = champions.champion_for(model.name, partition)
-    serving = _scorer(catalog, model, found) if found else None
-    missing = missing_inputs(serving.config if serving else model, partition)
-    if missing:
+    able = champions.serving(model.name, partition)
+    if not able and (missing := missing_inputs(model, partition)):
         return stage_waits(model, "score", partition, missing)
-    if serving is None:
+    if not able:
         words = f"no champion with an as_of up to {partition}: train and promote one first"
         record_stage(model.name, "score", partition, "skipped", {"words": words})
         return Outcome("skipped", words, {})
+    for version in able:
+        try:
+            return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
+        except mlflow_store.ArtifactError as error:
+            champions.damaged(version, error)
+            refused = error
+    raise refused
+
+
+def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str) -> Outcome:
+    """Score with this champion. Raises `ArtifactError` before anything is written when its files do not verify."""
+    model = serving.config
+    if missing := missing_inputs(model, partition):
+        return stage_waits(model, "score", partition, missing)
     shadow = _shadow(catalog, model, partition, serving)
     input_digest = _input_digest(partition, serving, shadow)
     standing = find_predictions(model.name, partition)
@@ -84,7 +100,11 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
         record_stage(model.name, "score", partition, "done", {"words": words})
         return Outcome("unchanged", words, _facts(standing))
     began = clock.now()
-    predictions = _predict(catalog, partition, serving, shadow)
+    pipeline = _loaded(serving)
+    beside = _loaded_beside(shadow) if shadow else None
+    if beside is None:
+        shadow, input_digest = None, _input_digest(partition, serving, None)
+    predictions = _predict(catalog, partition, (serving, pipeline), (shadow, beside) if shadow else None)
     written = _keep(serving, partition, predictions, shadow, input_digest, origin, began)
     words = f"{written.rows} rows scored by version {written.version}"
     if shadow:
@@ -101,6 +121,10 @@ class Scorer:
     version: champions.RegisteredVersion
     recipe: Recipe
     config: ModelConfig
+
+
+if TYPE_CHECKING:
+    Loaded = tuple[Scorer, Pipeline]
 
 
 def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Scorer:
@@ -147,22 +171,38 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: S
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
 
 
-def _predict(catalog: Catalog, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> pd.DataFrame:
+def _predict(catalog: Catalog, partition: dt.date, serving: Loaded, shadow: Loaded | None) -> pd.DataFrame:
     cache = PartitionCache(partition)
-    rows, features = feature_frame(catalog, serving.config, partition, cache, serving.recipe.code)
-    keys = rows[[key for key in catalog.dataset(serving.config.rows).keys if key not in features.columns]]
+    scorer, pipeline = serving
+    rows, features = feature_frame(catalog, scorer.config, partition, cache, scorer.recipe.code)
+    keys = rows[[key for key in catalog.dataset(scorer.config.rows).keys if key not in features.columns]]
     with one_thread():
-        columns = {"prediction": _predicted(serving, features)}
+        columns = {"prediction": predict(pipeline, scorer.config, features)}
         if shadow:
-            same = shadow.recipe.features_digest == serving.recipe.features_digest
-            own = features if same else feature_frame(catalog, shadow.config, partition, cache, shadow.recipe.code)[1]
-            columns["challenger_prediction"] = _predicted(shadow, own)
-    return keys.join(features).assign(**columns)
+            other, beside = shadow
+            same = other.recipe.features_digest == scorer.recipe.features_digest
+            own = features if same else feature_frame(catalog, other.config, partition, cache, other.recipe.code)[1]
+            columns["challenger_prediction"] = predict(beside, other.config, own)
+        parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
+    whole = keys.join(features).assign(**columns)
+    return whole if parts is None else whole.join(parts)
 
 
-def _predicted(scorer: Scorer, features: pd.DataFrame) -> np.ndarray:
-    pipeline = mlflow_store.load_model(scorer.version.artifact_uri, scorer.version.artifact_digest)
-    return predict(pipeline, scorer.config, features)
+def _loaded(scorer: Scorer) -> Pipeline:
+    """The verified pipeline. Raises `ArtifactError`."""
+    version = scorer.version
+    pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, scorer.config.train.trusted_types)
+    champions.verified(version)
+    return pipeline
+
+
+def _loaded_beside(shadow: Scorer) -> Pipeline | None:
+    """The challenger's; None, and an alert, when it cannot be verified: the champion does not wait for it."""
+    try:
+        return _loaded(shadow)
+    except mlflow_store.ArtifactError as error:
+        champions.damaged(shadow.version, error, is_champion=False)
+        return None
 
 
 def _keep(
@@ -203,7 +243,8 @@ def _input_digest(partition: dt.date, serving: Scorer, shadow: Scorer | None) ->
         )
     }
     versions = [(each.version.artifact_digest, each.recipe.digest) for each in scorers]
-    return document_digest({"known": known, "versions": versions})
+    explain = {"explain": True} if scorers[0].config.explain else {}
+    return document_digest({"known": known, "versions": versions, **explain})
 
 
 def _facts(written: PredictionSet) -> dict[str, Any]:

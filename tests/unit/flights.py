@@ -36,6 +36,7 @@ OVERRIDES = (
     "EVERGREEN_DATABASE_URL",
     "EVERGREEN_STORAGE",
     "EVERGREEN_INCLUDE",
+    "EVERGREEN_LEDGER_ANCHORS",
     "EVERGREEN_MLFLOW_UI_URL",
     "MLFLOW_TRACKING_URI",
 )
@@ -135,7 +136,7 @@ def reversed_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def rows_of(table: sa.Table) -> list[sa.Row[tuple[object, ...]]]:
     with reading() as connection:
-        return list(connection.execute(table.select()).all())
+        return list(connection.execute(table.select().order_by(*table.primary_key)).all())
 
 
 def lenient(model: ModelConfig) -> ModelConfig:

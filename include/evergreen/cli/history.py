@@ -1,4 +1,4 @@
-"""``decisions``, ``champion-at`` and ``verify-ledger``: what was decided, who served when, and can it be believed?"""
+"""``decisions`` and ``champion-at``: what was decided, and who served when?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import datetime as dt
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
@@ -13,6 +15,7 @@ from include.evergreen.cli import arguments as common_arguments
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.gates import Decision
+    from include.evergreen.registry.tenures import Tenure
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
@@ -22,15 +25,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     common_arguments.add_json(verb)
     verb.set_defaults(verb=decisions)
 
-    text = "say which version of a model was champion at a moment of the wall clock"
+    text = "say which version of a model was champion at a moment of the wall clock, on what evidence, and who agreed"
     verb = verbs.add_parser("champion-at", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
+    common_arguments.add_json(verb)
     verb.add_argument("when", metavar="WHEN", help="a date (its end, in UTC) or a moment such as 2013-03-03T14:30")
     verb.set_defaults(verb=champion_at)
-
-    text = "check that no entry of the ledger was changed, removed or reordered"
-    verb = verbs.add_parser("verify-ledger", parents=[common], help=text, description=text.capitalize() + ".")
-    verb.set_defaults(verb=verify_ledger)
 
 
 def decisions(arguments: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def decisions(arguments: argparse.Namespace) -> int:
         print(json.dumps([_as_json(each) for each in found], indent=2))
         return 0
     for each in found:
-        print(f"{each.recorded_at:%Y-%m-%d %H:%M} UTC: the candidate as of {each.as_of} is {each.verdict} {_against(each)}")
+        print(f"{each.recorded_at:%Y-%m-%d %H:%M} UTC: the candidate as of {each.as_of} is {each.verdict} {_against(each)}{_in_mode(each)}")
         print("\n".join(f"  {criterion['verdict']}: {criterion['words']}" for criterion in each.criteria))
     if not found:
         print(f"No decision on {model} yet: none of its candidates has come to the gate.")
@@ -53,39 +53,65 @@ def decisions(arguments: argparse.Namespace) -> int:
 def champion_at(arguments: argparse.Namespace) -> int:
     from include.evergreen import clock
     from include.evergreen.config import Catalog
-    from include.evergreen.registry import champions
+    from include.evergreen.registry.tenures import tenure_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
     when = min(common_arguments.end_of(arguments.when), clock.now())  # nobody knows who will be
-    serving = champions.champion_at(model, when)
-    moment = f"{when:%Y-%m-%d %H:%M:%S} UTC"
-    if serving is None:
-        print(f"{model} had no champion at {moment}, by the wall clock.")
+    tenure = tenure_at(model, when)
+    if arguments.json:
+        print(json.dumps(asdict(tenure) if tenure else None, indent=2, default=str))
+        return 0
+    if tenure is None:
+        print(f"{model} had no champion at {_second(when)}, by the wall clock.")
     else:
-        print(f"{model}: version {serving.version} ({serving.semver}), as of {serving.as_of}, was champion at {moment}.")
-        print(f"  {_promotion(model, when)}")
-        print(f"  artifact digest {serving.artifact_digest}, MLflow run {serving.mlflow_run_id}")
-        if serving.irreproducible_because:
-            print(f"  no longer reproducible: {serving.irreproducible_because}")
+        print("\n".join(_told(tenure, when)))
     if common_arguments.is_date(arguments.when):
         _print_who_scored(model, common_arguments.partition(arguments.when))
     return 0
 
 
-def verify_ledger(arguments: argparse.Namespace) -> int:
-    from include.evergreen import ledger
+def _told(tenure: Tenure, when: dt.datetime) -> Iterator[str]:
+    """The auditor's page: who served, since when, by whose act, on what evidence, and how to get the same model again."""
+    version = tenure.version
+    yield f"{version.model}: version {version.version} ({version.semver}), as of {version.as_of}, was champion at {_second(when)}."
+    act = "made champion again by the roll-back of" if tenure.kind == "rollback" else "promoted by"
+    yield f"  {act} {tenure.actor} at {_second(tenure.since)}: {tenure.reason}"
+    place = f"in the place of version {tenure.previous_version}" if tenure.previous_version else "the first champion"
+    yield f"  {place}; {f'champion until {_second(tenure.until)}' if tenure.until else 'it still is champion'}"
+    if tenure.decision is None:
+        yield "  no blessed decision on it is in the database: see `verify-ledger`"
+    else:
+        judged = tenure.decision["champion_version"]
+        against = f"against version {judged}" if judged else "with no champion to judge it against"
+        yield f"  decision {tenure.decision['id']} of {_second(tenure.decision['recorded_at'])}: blessed {against}"
+        yield from (f"    {each['verdict']}: {each['words']}" for each in tenure.decision["criteria"])
+    yield f"  approval: {f'required, as {version.approval_because}' if version.approval_because else 'none was required'}"
+    yield from (
+        f"    {each['verdict']} by {each['actor']} at {_second(each['recorded_at'])}: {each['reason']}" for each in tenure.approvals
+    )
+    snapshot = tenure.snapshot
+    days = f"the {snapshot['window_days']} days before {version.as_of}"
+    yield f"  trained on snapshot {snapshot['digest'][:12]}: {snapshot['rows']} rows of {days}"
+    yield f"  artifact digest {version.artifact_digest}, MLflow run {version.mlflow_run_id}"
+    if version.irreproducible_because:
+        yield f"  no longer reproducible: {version.irreproducible_because}"
+    else:
+        yield f"  trained again by `reproduce {version.model} {version.version}`"
 
-    problems = ledger.verify()
-    if problems:
-        print("\n".join(problems))
-        print("The ledger cannot be trusted from there on. Compare it with a backup before anything else is recorded.")
-        return 1
-    print(f"The ledger is whole: {_entries()} entries, each chained to the one before it.")
-    return 0
+
+def _second(moment: dt.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _against(decision: Decision) -> str:
     return f"against version {decision.champion_version}" if decision.champion_version else "(there was no champion)"
+
+
+def _in_mode(decision: Decision) -> str:
+    """What people must know of a decision that the criteria did not make."""
+    if decision.mode == "enabled":
+        return ""
+    return f", in mode {decision.mode}: by the criteria alone it would be {decision.would_be}" if decision.mode == "dry_run" else ", unseen"
 
 
 def _as_json(decision: Decision) -> dict[str, Any]:
@@ -93,6 +119,8 @@ def _as_json(decision: Decision) -> dict[str, Any]:
         "id": decision.id,
         "model": decision.model,
         "verdict": decision.verdict,
+        "mode": decision.mode,
+        "attempt": decision.attempt,
         "as_of": decision.as_of.isoformat(),
         "champion_version": decision.champion_version,
         "run_key": decision.run_key,
@@ -101,31 +129,8 @@ def _as_json(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _promotion(model: str, when: dt.datetime) -> str:
-    """Who promoted the champion of that moment, when and why."""
-    from include.evergreen.database import reading
-    from include.evergreen.database.tables import promotions
-
-    query = (
-        promotions.select().where(promotions.c.model == model, promotions.c.promoted_at <= when).order_by(promotions.c.id.desc()).limit(1)
-    )
-    with reading() as connection:
-        row = connection.execute(query).one()
-    return f"promoted by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M:%S} UTC: {row.reason}"
-
-
 def _print_who_scored(model: str, partition: dt.date) -> None:
     from include.evergreen.scoring import find_predictions
 
     if predictions := find_predictions(model, partition):
         print(f"The partition {partition} was scored by version {predictions.version} ({predictions.rows} rows).")
-
-
-def _entries() -> int:
-    import sqlalchemy as sa
-
-    from include.evergreen.database import reading
-    from include.evergreen.database.tables import ledger
-
-    with reading() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(ledger)).scalar_one())

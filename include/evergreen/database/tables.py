@@ -154,6 +154,7 @@ run_claims = sa.Table(
     sa.Column("run_key", sa.String(64), primary_key=True),
     _key("model"),
     _key("mlflow_run_id"),
+    sa.Column("chosen", sa.JSON(none_as_null=True)),  # by tuning, so that every attempt fits the same; none: not yet
     _moment("recorded_at"),
 )
 
@@ -238,9 +239,11 @@ promotions = sa.Table(
     sa.Column(
         "kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")
     ),  # or rollback, which withdraws the previous one
+    sa.Column("request", sa.String(250), nullable=False, server_default=sa.text("''")),  # whose repetition is no second roll-back
     _key("actor", 120),
     _key("reason", 500),
     _moment("promoted_at"),
+    sa.Column("shown_at", Moment),  # when MLflow's alias was seen to name it; none: not yet
 )
 
 # While one stands, nothing is promoted or retrained by itself.

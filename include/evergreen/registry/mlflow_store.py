@@ -1,4 +1,4 @@
-"""All that we ask of MLflow: one run for each run key, one registered version for each blessed run, two aliases.
+"""All that we ask of MLflow's registry: one registered version for each blessed run, two aliases. (`training.tracking` logs the runs.)
 
 MLflow shows people what there is. What is served is decided by our own database (`champions`).
 """
@@ -8,192 +8,174 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from include.evergreen.errors import ConfigError, DataError, TransientError
+from include.evergreen.errors import DataError, TransientError
 from include.evergreen.quiet import import_quietly
 from include.evergreen.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
-    import pandas as pd
     from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
+Alias = Literal["champion", "challenger"]
 RUN_KEY_TAG = "evergreen.run_key"
 TRUSTED_TYPES = ["numpy.dtype"]  # plain data; skops trusts scikit-learn's own types by itself
+MODEL_FILE = "model.skops"
+ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # what MLflow answers for an alias or a version that is not there
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class LoggedModel:
-    run_id: str
-    artifact_uri: str
-    artifact_digest: str
+class ArtifactError(DataError):
+    """A model's files are gone, or not those that were recorded, or of a kind that is not loaded."""
 
 
-def _reaching_mlflow(function: Callable[P, R]) -> Callable[P, R]:
+def reaching_mlflow(function: Callable[P, R]) -> Callable[P, R]:
     """MLflow's own errors name no server; ours do, and say that a retry may help."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             return function(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, _refusals()):
+                raise
             uri = Settings.from_environment().mlflow_tracking_uri
             raise TransientError(
-                f"The MLflow store {uri} could not be used: {str(error).splitlines()[0][:300]}. "
+                f"The MLflow store {uri} could not be used: {(str(error).splitlines() or [type(error).__name__])[0][:300]}. "
                 f"Is it running, and is MLFLOW_TRACKING_URI right?"
             ) from error
 
     return wrapped
 
 
-@_reaching_mlflow
-def log_candidate(
-    *,
-    model: str,
-    run_key: str,
-    run_name: str,
-    pipeline: Pipeline,
-    example: pd.DataFrame,
-    predicted: np.ndarray,
-    params: dict[str, Any],
-    metrics: dict[str, float],
-    tags: dict[str, Any],
-) -> LoggedModel:
-    """Log a fitted pipeline with its facts in the one run of ``run_key``; a retry continues that run."""
-    from mlflow.entities import Metric, Param, RunTag
-    from mlflow.models import infer_signature
-
-    client = _client()
-    run_id = _run_of(client, model, run_key, run_name)
-    moment = int(time.time() * 1000)
-    client.log_batch(
-        run_id,
-        metrics=[Metric(name, value, moment, 0) for name, value in metrics.items()],
-        params=[Param(name, str(value)) for name, value in params.items()],
-        tags=[RunTag(f"evergreen.{name}", str(value)) for name, value in tags.items()],
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        _save(model, pipeline, path, example, infer_signature(example, predicted))
-        digest = _folder_digest(path)
-        artifact = f"model-{digest[:12]}"  # named by content: a second process cannot overwrite what the first recorded
-        client.log_artifacts(run_id, str(path), artifact)
-    client.set_terminated(run_id)
-    return LoggedModel(run_id, f"{client.get_run(run_id).info.artifact_uri}/{artifact}", digest)
+def _refusals() -> tuple[type[Exception], ...]:
+    """What a store, or the disk, says when it cannot be used. A local artifact is loaded without MLflow, whose import takes seconds."""
+    mlflow, sqlalchemy = sys.modules.get("mlflow.exceptions"), sys.modules.get("sqlalchemy.exc")
+    return (OSError, *([mlflow.MlflowException] if mlflow else []), *([sqlalchemy.SQLAlchemyError] if sqlalchemy else []))
 
 
-@_reaching_mlflow
-def load_model(artifact_uri: str, artifact_digest: str) -> Pipeline:
+@reaching_mlflow
+def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[str] = ()) -> Pipeline:
     """The fitted pipeline at ``artifact_uri``, loaded without running any code from it.
 
-    Raises `DataError` when its bytes are not those that were registered.
+    Besides scikit-learn's own types it may hold ``trusted_types`` (the model's ``train.trusted_types``). Raises `ArtifactError` when
+    its bytes are not those that were recorded, or are gone, or hold another type.
     """
-    import mlflow.artifacts
-
     skops_io = import_quietly("skops.io")
+    from skops.io.exceptions import UntrustedTypesFoundException
 
-    with tempfile.TemporaryDirectory() as folder:
-        local = url2pathname(urlsplit(artifact_uri).path) if artifact_uri.startswith("file:") else None
-        path = Path(local or mlflow.artifacts.download_artifacts(artifact_uri=artifact_uri, dst_path=folder))
-        found = _folder_digest(path)
-        if found != artifact_digest:
-            raise DataError(
-                f"The model at {artifact_uri} has digest {found[:12]}, but {artifact_digest[:12]} was registered: "
-                f"its files were changed. It is not served. Restore them, or train again."
+    with _artifact(artifact_uri, artifact_digest) as path:
+        if not (path / MODEL_FILE).is_file():
+            raise ArtifactError(
+                f"The model at {artifact_uri} has no {MODEL_FILE}, the one format that loads without running code. Train again."
             )
-        return skops_io.load(path / "model.skops", trusted=TRUSTED_TYPES)
+        try:
+            return skops_io.load(path / MODEL_FILE, trusted=[*TRUSTED_TYPES, *trusted_types])
+        except UntrustedTypesFoundException as error:
+            raise ArtifactError(
+                f"The model at {artifact_uri} is not loaded: {error} Allow them by name in train.trusted_types of its model.yaml "
+                f"if you trust who wrote it, or train with another estimator."
+            ) from error
+        except Exception as error:  # whatever a file that is no such model makes skops raise
+            raise ArtifactError(
+                f"The model at {artifact_uri} cannot be loaded: {type(error).__name__}: {str(error)[:300]}. It was recorded so; its "
+                f"{MODEL_FILE} is no model, or one of another release of skops or of its estimator's library. Train again."
+            ) from error
 
 
-@_reaching_mlflow
-def register_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str], *, is_challenger: bool) -> int:
-    """The registered version of this run, made now unless it stands already; a challenger that is the newest gets the alias."""
+@reaching_mlflow
+def verify_artifact(artifact_uri: str, artifact_digest: str) -> None:
+    """Raises `ArtifactError` unless the model's files are those that were recorded."""
+    with _artifact(artifact_uri, artifact_digest):
+        pass
+
+
+@reaching_mlflow
+def artifact_bytes(artifact_uri: str, artifact_digest: str) -> int:
+    """The size of all of the model's files. Raises `DataError` unless they are those that were recorded."""
+    with _artifact(artifact_uri, artifact_digest) as path:
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+@reaching_mlflow
+def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str]) -> int:
+    """The number of MLflow's version of this run: one that stands, the oldest if there are several, or a new one."""
     from mlflow.exceptions import MlflowException
 
-    client = _client()
+    client = mlflow_client()
     try:
         client.create_registered_model(model)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    standing = client.search_model_versions(f"name = '{model}'")
-    found = [each for each in standing if each.run_id == run_id]
-    version = found[0] if found else client.create_model_version(model, artifact_uri, run_id=run_id, tags={RUN_KEY_TAG: run_key, **tags})
-    is_newest = all(int(each.version) <= int(version.version) for each in standing)  # an old one that is found again moves nothing
-    if is_challenger and is_newest:
-        client.set_registered_model_alias(model, "challenger", version.version)
-    return int(version.version)
+    if standing := _versions_of_run(client, model, run_id):
+        return min(standing)
+    return int(client.create_model_version(model, artifact_uri, run_id=run_id, tags={RUN_KEY_TAG: run_key, **tags}).version)
 
 
-@_reaching_mlflow
-def set_champion_alias(model: str, version: int) -> None:
-    _client().set_registered_model_alias(model, "champion", str(version))
+@reaching_mlflow
+def remove_other_versions(model: str, run_id: str, *, keep: int) -> None:
+    """Remove what registrations that were killed, or came second, made of this run beside the version on record."""
+    client = mlflow_client()
+    for number in _versions_of_run(client, model, run_id):
+        if number != keep:
+            client.delete_model_version(model, str(number))
 
 
-@_reaching_mlflow
-def champion_alias(model: str) -> int | None:
-    """The version that MLflow's alias names, for comparison with ours."""
+@reaching_mlflow
+def alias(model: str, name: Alias) -> int | None:
+    """The version that the alias names, for comparison with our record."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return int(_client().get_model_version_by_alias(model, "champion").version)
+        return int(mlflow_client().get_model_version_by_alias(model, name).version)
     except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+        if error.error_code in ABSENT:
             return None
         raise
 
 
-@_reaching_mlflow
-def prepare_store() -> None:
-    """Make MLflow's tables now rather than in the first task."""
-    _client().search_experiments(max_results=1)
-
-
-def _save(model: str, pipeline: Pipeline, path: Path, example: pd.DataFrame, signature: Any) -> None:
-    import mlflow.sklearn
-
-    import_quietly("skops.io")
-    from skops.io.exceptions import UntrustedTypesFoundException
+@reaching_mlflow
+def set_alias(model: str, name: Alias, version: int | None) -> bool:
+    """Make the alias name ``version``, or nothing; says whether MLflow has that version."""
+    from mlflow.exceptions import MlflowException
 
     try:
-        with _quiet_mlflow():
-            mlflow.sklearn.save_model(
-                pipeline,
-                str(path),
-                serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-                skops_trusted_types=TRUSTED_TYPES,
-                signature=signature,
-                input_example=example,
-                pip_requirements=["scikit-learn", "skops"],
-            )
-    except mlflow.exceptions.MlflowException as error:
-        if not isinstance(error.__context__, UntrustedTypesFoundException):
+        if version is None:
+            mlflow_client().delete_registered_model_alias(model, name)
+        else:
+            mlflow_client().set_registered_model_alias(model, name, str(version))
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
             raise
-        raise ConfigError(
-            f"{model}: the estimator cannot be stored in a form that loads without running code: {error.__context__} "
-            f"Choose an estimator of scikit-learn's own."
-        ) from error
+        return version is None
+    return True
 
 
-def _client() -> MlflowClient:
+def champion_alias(model: str) -> int | None:
+    """The version that MLflow shows as champion."""
+    return alias(model, "champion")
+
+
+@reaching_mlflow
+def prepare_store() -> None:
+    """Make MLflow's tables now rather than in the first task."""
+    mlflow_client().search_experiments(max_results=1)
+
+
+def mlflow_client() -> MlflowClient:
+    """A client of the configured store, which gives up within a minute when it is out of reach."""
     for name, value in HTTP_LIMITS.items():
         os.environ.setdefault(name, value)  # its own defaults keep a task waiting for many minutes
     from mlflow import MlflowClient
@@ -202,44 +184,44 @@ def _client() -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _run_of(client: MlflowClient, model: str, run_key: str, run_name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    experiment = client.get_experiment_by_name(model)
-    if experiment is None:
-        artifacts = Settings.from_environment().mlflow_artifacts
-        try:
-            experiment_id = client.create_experiment(model, artifact_location=f"{artifacts}/{model}" if artifacts else None)
-        except MlflowException as error:  # another run made it in the meantime
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment_id = client.get_experiment_by_name(model).experiment_id
-    else:
-        experiment_id = experiment.experiment_id
-    found = client.search_runs([experiment_id], filter_string=f"tags.`{RUN_KEY_TAG}` = '{run_key}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    return str(client.create_run(experiment_id, run_name=run_name, tags={RUN_KEY_TAG: run_key}).info.run_id)
+def _versions_of_run(client: MlflowClient, model: str, run_id: str) -> list[int]:
+    found = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
+    return [int(each.version) for each in found if each.run_id == run_id]
 
 
-def _folder_digest(folder: Path) -> str:
+@contextmanager
+def _artifact(artifact_uri: str, artifact_digest: str) -> Iterator[Path]:
+    """The model's folder on a local disk, its bytes verified."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(url2pathname(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else _downloaded(artifact_uri, folder)
+        if not path.is_dir() or not any(path.iterdir()):
+            raise ArtifactError(f"The model at {artifact_uri} is gone. It is not served. Restore its files from a backup, or train again.")
+        found = folder_digest(path)
+        if found != artifact_digest:
+            raise ArtifactError(
+                f"The model at {artifact_uri} has digest {found[:12]}, but {artifact_digest[:12]} was registered: "
+                f"its files were changed. It is not served. Restore them, or train again."
+            )
+        yield path
+
+
+def _downloaded(artifact_uri: str, folder: str) -> Path:
+    """A folder that does not exist where the store has none of this name: its error for that is the one for a store that is ill."""
+    import mlflow.artifacts
+
+    parent, _, name = artifact_uri.rpartition("/")
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact_uri, dst_path=folder))
+    except mlflow.MlflowException:
+        if name in {PurePosixPath(each.path).name for each in mlflow.artifacts.list_artifacts(artifact_uri=parent)}:
+            raise
+        return Path(folder) / "gone"
+
+
+def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and bytes of all files in ``folder``."""
     hasher = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         hasher.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
         hasher.update(file.read_bytes())
     return hasher.hexdigest()
-
-
-@contextmanager
-def _quiet_mlflow() -> Iterator[None]:
-    """MLflow warns about pip environments that nobody asks it to make."""
-    import logging
-
-    logger = logging.getLogger("mlflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -132,7 +132,7 @@ def test_three_processes_append_to_the_ledger_and_the_chain_is_whole(ours: Postg
         "from include.evergreen.database import writing\n"
         "for number in range(20):\n"
         "    with writing() as connection:\n"
-        "        ledger.append(connection, kind='test', model='m', body={'number': number, 'text': 'Zürich \"1\"'})\n"
+        "        ledger.append(connection, kind='damage', model='m', body={'number': number, 'text': 'Zürich \"1\"'})\n"
     )
     processes = [start_python(code) for _ in range(3)]
     assert [process.wait(120) for process in processes] == [0, 0, 0]

@@ -15,7 +15,7 @@ from include.evergreen.database.tables import ledger as entries
 from include.evergreen.database.tables import model_versions, promotions
 from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.gates.decide import all_decisions
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry import champions, mlflow_store, versions
 from include.evergreen.registry.champions import RegisteredVersion, next_semver
 from include.evergreen.settings import Settings
 from tests.unit.flights import (
@@ -45,6 +45,7 @@ def second(trained: Path) -> RegisteredVersion:
 def test_a_blessed_candidate_becomes_a_version_and_the_challenger(second: RegisteredVersion) -> None:
     assert (second.version, second.semver, second.as_of) == (2, "1.0.1", SECOND_AS_OF)
     assert champions.challenger(MODEL) == second
+    champions.show_challenger(MODEL)
     assert _alias("challenger") == 2
     assert [each["version"] for each in _entries("registration")] == [1, 2]
 
@@ -59,7 +60,7 @@ def test_registering_twice_gives_one_version_in_mlflow_and_one_here(second: Regi
 def test_a_registration_that_was_killed_after_mlflow_had_it_finds_it_there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_key = all_decisions(MODEL)[0].run_key
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(champions, "insert_once", _killed)
+        patch.setattr(versions, "insert_once", _killed)
         champions.register(MODEL, run_key)
     assert champions.challenger(MODEL) is None
     assert champions.register(MODEL, run_key).version == 2
@@ -194,7 +195,7 @@ def test_a_promotion_that_was_killed_before_mlflows_alias_sets_it_when_repeated(
     second: RegisteredVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(mlflow_store, "set_champion_alias", _killed)
+        patch.setattr(mlflow_store, "set_alias", _killed)
         champions.promote(MODEL, 2, actor="a person", reason="it is better")
     assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (2, 1)
     champions.promote(MODEL, 2, actor="a person", reason="it is better")

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("run_key", sa.String(length=64), nullable=False),
         sa.Column("model", sa.String(length=60), nullable=False),
         sa.Column("mlflow_run_id", sa.String(length=60), nullable=False),
+        sa.Column("chosen", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("recorded_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("run_key", name=op.f("pk_run_claims")),
     )
@@ -80,10 +81,14 @@ def upgrade() -> None:
 
     with op.batch_alter_table("promotions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("kind", sa.String(length=10), server_default=sa.text("'promotion'"), nullable=False))
+        batch_op.add_column(sa.Column("request", sa.String(length=250), server_default=sa.text("''"), nullable=False))
+        batch_op.add_column(sa.Column("shown_at", Moment(), nullable=True))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("promotions", schema=None) as batch_op:
+        batch_op.drop_column("shown_at")
+        batch_op.drop_column("request")
         batch_op.drop_column("kind")
 
     with op.batch_alter_table("model_versions", schema=None) as batch_op:

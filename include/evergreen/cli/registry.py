@@ -1,0 +1,91 @@
+"""``versions``, ``promote`` and ``rollback``: what is registered, and which of it serves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.cli import arguments as common_arguments
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.registry.champions import Promotion, RegisteredVersion
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "list a model's registered versions, newest first, with what became of each"
+    verb = verbs.add_parser("versions", parents=[common], help=text, description=text.capitalize() + ".")
+    common_arguments.add_model(verb)
+    common_arguments.add_json(verb)
+    verb.set_defaults(verb=versions)
+
+    text = "make a blessed version champion by hand; your word is the approval, where one is required"
+    verb = verbs.add_parser("promote", parents=[common], help=text, description=text.capitalize() + ".")
+    common_arguments.add_model(verb)
+    verb.add_argument("version", metavar="VERSION", type=int, help="the number of a registered version")
+    _add_reason(verb)
+    verb.add_argument(
+        "--force", action="store_true", help="also one that is older than the champion, was refused, withdrawn, or rejected since"
+    )
+    verb.set_defaults(verb=promote)
+
+    text = "make the previous champion serve again; what is left is withdrawn, and no retry brings it back"
+    verb = verbs.add_parser("rollback", parents=[common], help=text, description=text.capitalize() + ".")
+    common_arguments.add_model(verb)
+    verb.add_argument("--to", metavar="VERSION", type=int, help="an earlier champion (default: the one before)")
+    _add_reason(verb)
+    verb.set_defaults(verb=rollback)
+
+
+def _add_reason(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--reason", required=True, metavar="R", help="why, in words, for the ledger")
+
+
+def versions(arguments: argparse.Namespace) -> int:
+    from include.evergreen.config import Catalog
+    from include.evergreen.registry import champions
+
+    model = common_arguments.known_model(Catalog(), arguments.model)
+    found = list(reversed(champions.versions_of(model)))
+    roles = champions.roles(model)
+    if arguments.json:
+        print(json.dumps([_as_json(each, roles) for each in found], indent=2))
+        return 0
+    for each in found:
+        asked = f"; needs approval: {each.approval_because}" if each.approval_because else ""
+        print(f"{each.version:>4}  {each.semver:<9} as of {each.as_of}  {roles.get(each.version, '')}{asked}".rstrip())
+    if not found:
+        print(f"No version of {model} is registered: none of its candidates was blessed yet.")
+    return 0
+
+
+def promote(arguments: argparse.Namespace) -> int:
+    from include.evergreen.cli.run import actor
+    from include.evergreen.config import Catalog
+    from include.evergreen.registry import champions
+
+    model = common_arguments.known_model(Catalog(), arguments.model)
+    outcome = champions.promote(model, arguments.version, actor=actor(), reason=arguments.reason, force=arguments.force)
+    return _told(model, outcome)
+
+
+def rollback(arguments: argparse.Namespace) -> int:
+    from include.evergreen.cli.run import actor
+    from include.evergreen.config import Catalog
+    from include.evergreen.registry import champions
+
+    model = common_arguments.known_model(Catalog(), arguments.model)
+    return _told(model, champions.rollback(model, to=arguments.to, actor=actor(), reason=arguments.reason))
+
+
+def _told(model: str, outcome: Promotion) -> int:
+    print(f"{model}: {outcome.words}.")
+    return 0 if outcome.promoted else 1
+
+
+def _as_json(version: RegisteredVersion, roles: dict[int, str]) -> dict[str, Any]:
+    names = ("version", "semver", "run_key", "artifact_digest", "recipe_digest", "snapshot_digest", "mlflow_run_id", "metrics",
+             "approval_because", "irreproducible_because")  # fmt: skip
+    document = {name: getattr(version, name) for name in names}
+    return {**document, "as_of": version.as_of.isoformat(), "role": roles.get(version.version, "")}

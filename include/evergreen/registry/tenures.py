@@ -1,0 +1,71 @@
+"""Who was champion at a moment, and on what evidence: the auditor's question, answered from our own records."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.database import reading
+from include.evergreen.database.tables import approvals, decisions, model_versions, promotions, snapshots
+from include.evergreen.registry.versions import RegisteredVersion, select_versions
+
+
+@dataclass(frozen=True)
+class Tenure:
+    """One version's time as champion. ``until`` is None while it serves; ``previous_version`` 0 means that there was none.
+
+    ``decision`` is the blessing it was promoted by, ``approvals`` what people had said on the version by then.
+    """
+
+    version: RegisteredVersion
+    kind: str
+    actor: str
+    reason: str
+    since: dt.datetime
+    until: dt.datetime | None
+    previous_version: int
+    decision: dict[str, Any] | None
+    approvals: list[dict[str, Any]]
+    snapshot: dict[str, Any]
+
+
+def tenure_at(model: str, when: dt.datetime) -> Tenure | None:
+    """The champion of that moment of the wall clock; None when there was none."""
+    of_model = promotions.select().where(promotions.c.model == model)
+    with reading() as connection:
+        row = connection.execute(of_model.where(promotions.c.promoted_at <= when).order_by(promotions.c.id.desc()).limit(1)).first()
+        if row is None:
+            return None
+        next_one = connection.execute(of_model.where(promotions.c.id > row.id).order_by(promotions.c.id).limit(1)).first()
+        version = next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == row.version))
+        snapshot = connection.execute(snapshots.select().where(snapshots.c.digest == version.snapshot_digest)).one()
+        return Tenure(
+            version=version,
+            kind=row.kind,
+            actor=row.actor,
+            reason=row.reason,
+            since=row.promoted_at,
+            until=next_one.promoted_at if next_one else None,
+            previous_version=row.previous_version,
+            decision=_decision(connection, version, row),
+            approvals=_approvals(connection, version, row.promoted_at),
+            snapshot={"digest": snapshot.digest, "rows": snapshot.rows, "window_days": snapshot.window_days, "as_of": snapshot.as_of},
+        )
+
+
+def _decision(connection: sa.Connection, version: RegisteredVersion, promotion: sa.Row[Any]) -> dict[str, Any] | None:
+    """The newest blessing by then: against the champion whose place was taken, if there is one (a person may promote without)."""
+    blessed = decisions.select().where(
+        decisions.c.run_key == version.run_key, decisions.c.verdict == "blessed", decisions.c.recorded_at <= promotion.promoted_at
+    )
+    judged_the_previous = (decisions.c.champion_version == promotion.previous_version).desc()
+    row = connection.execute(blessed.order_by(judged_the_previous, decisions.c.id.desc()).limit(1)).first()
+    return dict(row._mapping) if row else None
+
+
+def _approvals(connection: sa.Connection, version: RegisteredVersion, until: dt.datetime) -> list[dict[str, Any]]:
+    query = approvals.select().filter_by(model=version.model, version=version.version).where(approvals.c.recorded_at <= until)
+    return [dict(row._mapping) for row in connection.execute(query.order_by(approvals.c.id))]

@@ -1,0 +1,228 @@
+"""Registered versions: one for each blessed run key, whatever is retried, killed, or done twice at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen import clock, ledger
+from include.evergreen.alerts import raise_alert, resolve_alert
+from include.evergreen.approvals import newest_answer
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import approvals, candidates, decisions, model_versions, promotions
+from include.evergreen.database.upsert import insert_once
+from include.evergreen.effects import side_effect
+from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.registry import mlflow_store
+
+log = logging.getLogger(__name__)
+VERSIONS_SHOWN = 20
+
+WhyAsk = Callable[[str, bool, list[dict[str, Any]]], str]  # semver, whether it is the first model, its decision's criteria
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version in the registry, with what is needed to serve and to explain it."""
+
+    model: str
+    version: int
+    semver: str
+    run_key: str
+    as_of: dt.date
+    artifact_uri: str
+    artifact_digest: str
+    signature_digest: str
+    recipe_digest: str
+    snapshot_digest: str
+    reference_path: str
+    mlflow_run_id: str
+    metrics: dict[str, float]
+    approval_because: str = ""
+    irreproducible_because: str | None = None
+
+
+class UnearnedError(DataError):
+    """Somebody wants to register, promote or serve what our own database does not say is blessed and approved."""
+
+
+@contextmanager
+def alarming(model: str, run_key: str) -> Iterator[None]:
+    """An `UnearnedError` within raises the alert before it goes on. Not for use within `writing`, which holds the lock."""
+    try:
+        yield
+    except UnearnedError as error:
+        raise_bypass(model, run_key, str(error))
+        raise
+
+
+def raise_bypass(model: str, run_key: str, words: str) -> None:
+    """Raise the one critical alert of a run key that went past the gate or the approval."""
+    raise_alert(bypass_key(model, run_key), model=model, severity="critical", words=words, evidence={"run_key": run_key})
+
+
+def bypass_key(model: str, run_key: str) -> str:
+    return f"bypass/{model}/{run_key[:12]}"
+
+
+def nobody_is_asked(semver: str, is_first: bool, criteria: list[dict[str, Any]]) -> str:
+    """For models whose blessed versions need no approval."""
+    return ""
+
+
+def register(model: str, run_key: str, *, why_ask: WhyAsk = nobody_is_asked) -> RegisteredVersion:
+    """Register a blessed candidate as a version; doing it again, or twice at once, finds it.
+
+    What ``why_ask`` says is recorded with the version, so that a later edit of model.yaml takes no question back. Raises
+    `UnearnedError`, and the alert, when the newest decision in our own database does not bless the candidate.
+    """
+    registered = _find(run_key)
+    if registered is None or registered.model != model:
+        with alarming(model, run_key):
+            candidate = _blessed_candidate(model, run_key)
+        tags = {"evergreen.as_of": str(candidate.as_of), "evergreen.snapshot": candidate.snapshot_digest}
+        with side_effect("register.version"):
+            number = mlflow_store.make_version(model, run_key, candidate.mlflow_run_id, candidate.artifact_uri, tags)
+        with side_effect("register.record"), writing() as connection:
+            _record(connection, candidate, number, why_ask)
+        registered = _find(run_key)
+        assert registered is not None
+    with side_effect("register.version"):
+        mlflow_store.remove_other_versions(model, registered.mlflow_run_id, keep=registered.version)
+    resolve_alert(bypass_key(model, run_key))
+    log.info("%s: version %d (%s) as of %s is registered", model, registered.version, registered.semver, registered.as_of)
+    return registered
+
+
+def next_semver(newest: tuple[str, str, str] | None, signature: str, recipe: str) -> str:
+    """Major: the signature or the target changed. Minor: features.py, estimator or parameters. Patch: only newer data.
+
+    ``newest`` is (semver, signature digest, recipe digest) of the newest version, or None for the first.
+    """
+    if newest is None:
+        return "1.0.0"
+    major, minor, patch = (int(part) for part in newest[0].split("."))
+    if signature != newest[1]:
+        return f"{major + 1}.0.0"
+    if recipe != newest[2]:
+        return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def version_number(model: str, version: int) -> RegisteredVersion:
+    """The registered version, or `ConfigError` with those that there are."""
+    found = versions_of(model)
+    for each in found:
+        if each.version == version:
+            return each
+    known = ", ".join(str(each.version) for each in found[-VERSIONS_SHOWN:]) or "none"
+    raise ConfigError(f"{model} has no version {version}; registered: {known}.")
+
+
+def versions_of(model: str) -> list[RegisteredVersion]:
+    """All versions of a model, the oldest first."""
+    with reading() as connection:
+        return list(select_versions(connection, model_versions.c.model == model))
+
+
+def select_versions(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Iterator[RegisteredVersion]:
+    """The versions that meet ``conditions``, by their number."""
+    query = sa.select(
+        model_versions,
+        *(candidates.c[name] for name in ("artifact_uri", "artifact_digest", "signature_digest", "recipe_digest", "snapshot_digest",
+                                          "reference_path", "mlflow_run_id", "metrics", "irreproducible_because")),
+    ).join(candidates)  # fmt: skip
+    for row in connection.execute(query.where(*conditions).order_by(model_versions.c.version)):
+        yield RegisteredVersion(**{name: row._mapping[name] for name in RegisteredVersion.__dataclass_fields__})
+
+
+def why_not_blessed(connection: sa.Connection, version: RegisteredVersion) -> str:
+    """Why it may never be champion; empty when the gate blessed it."""
+    blessed = sa.select(decisions.c.id).where(decisions.c.run_key == version.run_key, decisions.c.verdict == "blessed")
+    if connection.execute(blessed.limit(1)).first():
+        return ""
+    return f"{version.model} version {version.version} has no blessed decision in the database"
+
+
+def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> str:
+    """Why it may not become champion by itself; empty when no approval is required, or the newest answer gives it."""
+    if not version.approval_because:
+        return ""
+    answer = newest_answer(connection, version.model, version.version)
+    subject = f"{version.model} version {version.version}"
+    if answer is None:
+        return f"{subject} needs a person's approval ({version.approval_because}), and none is in the database"
+    return "" if answer.verdict == "approved" else f"{subject} was {answer.words}"
+
+
+def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> str:
+    """Why a champion may not serve, though the record calls it so; empty when it may.
+
+    An approval that let it become champion is not undone by a later answer: a roll-back does that.
+    """
+    if words := why_not_blessed(connection, version):
+        return words
+    approved = approvals.select().filter_by(model=version.model, version=version.version, verdict="approved")
+    if not version.approval_because or connection.execute(approved.limit(1)).first():
+        return ""
+    return f"{version.model} version {version.version} is champion without the person's approval that it needs"
+
+
+def newest_verdict(connection: sa.Connection, run_key: str) -> str:
+    """The gate's last word on a candidate; empty when it has not spoken."""
+    newest = sa.select(decisions.c.verdict).where(decisions.c.run_key == run_key).order_by(decisions.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar() or ""
+
+
+def _blessed_candidate(model: str, run_key: str) -> sa.Row[Any]:
+    with reading() as connection:
+        candidate = connection.execute(candidates.select().where(candidates.c.run_key == run_key)).first()
+        verdict = newest_verdict(connection, run_key)
+    if candidate is None or candidate.model != model or verdict != "blessed":
+        last = f" (the newest is {verdict})" if verdict and candidate is not None and candidate.model == model else ""
+        raise UnearnedError(f"{model}: run key {run_key[:12]} has no blessed decision in the database{last}, so it is not registered.")
+    return candidate
+
+
+def _record(connection: sa.Connection, candidate: sa.Row[Any], number: int, why_ask: WhyAsk) -> None:
+    """Another process may have registered the run under a number of its own: then that one stands."""
+    model, run_key = candidate.model, candidate.run_key
+    other = connection.execute(model_versions.select().filter_by(model=model, version=number)).first()
+    if other is not None and other.run_key != run_key:
+        raise DataError(
+            f"{model}: MLflow gave the new version the number {number}, which our record has for run key {other.run_key[:12]} already. "
+            f"Is MLFLOW_TRACKING_URI the registry that the earlier versions are in? Restore it, then register again."
+        )
+    semver = next_semver(_newest_recipe(connection, model), candidate.signature_digest, candidate.recipe_digest)
+    is_first = connection.execute(promotions.select().where(promotions.c.model == model).limit(1)).first() is None
+    decided = decisions.select().where(decisions.c.run_key == run_key).order_by(decisions.c.id.desc()).limit(1)
+    asked = why_ask(semver, is_first, list(connection.execute(decided).one().criteria))
+    values = {"model": model, "version": number, "semver": semver, "as_of": candidate.as_of, "approval_because": asked,
+              "recorded_at": clock.now()}  # fmt: skip
+    if insert_once(connection, model_versions, {"run_key": run_key}, values):
+        body = {"version": number, "semver": semver, "run_key": run_key, "as_of": candidate.as_of,
+                "artifact_digest": candidate.artifact_digest, "approval_because": asked}  # fmt: skip
+        ledger.append(connection, kind="registration", model=model, body=body)
+
+
+def _find(run_key: str) -> RegisteredVersion | None:
+    with reading() as connection:
+        return next(select_versions(connection, model_versions.c.run_key == run_key), None)
+
+
+def _newest_recipe(connection: sa.Connection, model: str) -> tuple[str, str, str] | None:
+    query = (
+        sa.select(model_versions.c.semver, candidates.c.signature_digest, candidates.c.recipe_digest)
+        .join(candidates)
+        .where(model_versions.c.model == model)
+        .order_by(model_versions.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return (row.semver, row.signature_digest, row.recipe_digest) if row else None

@@ -1,0 +1,62 @@
+"""More candidates and versions without more training, copies of the first one; and our own state on PostgreSQL, copied from SQLite."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from include.evergreen.database import migrate, writing
+from include.evergreen.database.tables import candidates, decisions, metadata
+from include.evergreen.partitions.digest import document_digest
+from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry.champions import RegisteredVersion
+from tests.servers import PostgreSQL
+from tests.unit.flights import rows_of
+from tests.unit.lifecycle import MODEL
+
+
+def copied_candidate(name: object, *, as_of: dt.date | None = None, verdict: str | None = "blessed") -> str:
+    """The run key of a copy of the model's first candidate, with this verdict of the gate against the champion of now, or none."""
+    first: dict[str, Any] = next(row._asdict() for row in rows_of(candidates) if row.model == MODEL)
+    client = mlflow_store.mlflow_client()
+    run_key = document_digest({"copy": str(name)})
+    run = client.create_run(client.get_experiment_by_name(MODEL).experiment_id, tags={mlflow_store.RUN_KEY_TAG: run_key})
+    copied = {**first, "run_key": run_key, "mlflow_run_id": run.info.run_id, "as_of": as_of or first["as_of"]}
+    with writing() as connection:
+        connection.execute(candidates.insert().values(**copied))
+    if verdict:
+        decided(run_key, verdict)
+    return run_key
+
+
+def decided(run_key: str, verdict: str) -> int:
+    """The id of a decision that the gate might have made on a candidate, against the champion of now."""
+    serving = champions.champion(MODEL)
+    blessed: dict[str, Any] = next(row._asdict() for row in rows_of(decisions) if row.model == MODEL)
+    attempt = 1 + len([row for row in rows_of(decisions) if row.run_key == run_key])
+    copied = {**blessed, "run_key": run_key, "verdict": verdict, "attempt": attempt, "champion_version": serving.version if serving else 0}
+    with writing() as connection:
+        made = connection.execute(decisions.insert().values(**{name: value for name, value in copied.items() if name != "id"}))
+    return int(made.inserted_primary_key[0])  # type: ignore[index]
+
+
+def copied_version(name: object, *, as_of: dt.date | None = None, approval: str = "") -> RegisteredVersion:
+    """A registered copy; ``approval`` says why a person must approve it."""
+    return champions.register(MODEL, copied_candidate(name, as_of=as_of), why_ask=lambda *_: approval)
+
+
+def move_to(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on our own state is in PostgreSQL: all of what the home's SQLite has."""
+    rows = {table: [row._asdict() for row in rows_of(table)] for table in metadata.sorted_tables}
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", server.new_database("evergreen"))
+    migrate()
+    with writing() as connection:
+        for table, values in rows.items():
+            if values:
+                connection.execute(table.insert(), values)
+            if values and "id" in table.columns:
+                sequence = f"pg_get_serial_sequence('{table.name}', 'id')"
+                connection.execute(sa.text(f"SELECT setval({sequence}, (SELECT max(id) FROM {table.name}))"))

@@ -1,0 +1,61 @@
+"""Past training dates through the whole way to champion, while a newer champion serves: honest answers, and nothing moves."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from include.evergreen import clock, gates, ingestion, ledger, lifecycle, training
+from include.evergreen.alerts import open_alerts
+from include.evergreen.config import Catalog
+from include.evergreen.cycle import partitions_needed
+from include.evergreen.database.tables import candidates, decisions, model_versions, promotions
+from include.evergreen.database.tables import ledger as entries
+from include.evergreen.registry import champions, mlflow_store
+from tests.unit.flights import lenient, rows_of
+from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
+
+PAST_DATES = 14
+FIRST = AS_OF - dt.timedelta(days=PAST_DATES)
+
+
+@pytest.mark.timeout(600)
+def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champion_serves_on(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settle_cycled(tmp_path_factory)
+    catalog = Catalog()
+    declared = lenient(catalog.model(MODEL))
+    train = declared.train.model_copy(update={"window_days": 4, "min_days": 3, "holdout_days": 2})
+    model = declared.model_copy(update={"train": train})
+    for dataset, partition in partitions_needed(catalog, model, AS_OF, train.window_days + PAST_DATES):
+        ingestion.ingest(dataset, partition, "backfill")
+    before = champions.champion(MODEL)
+    dates = list(clock.days(FIRST, AS_OF - dt.timedelta(days=1)))
+    refused = []
+    for as_of in reversed(dates):  # the order in which a backfill runs must not matter
+        candidate, _ = training.train(catalog, model, training.take_snapshot(catalog, model, as_of), "a backfill")
+        decision = gates.decide(catalog, model, candidate)
+        assert decision.verdict in ("blessed", "rejected")
+        if decision.verdict == "blessed":
+            version = lifecycle.register_candidate(catalog, model, candidate.run_key)
+            outcome = lifecycle.promote_blessed(catalog, model, version.version, actor="a backfill", reason="as of the past")
+            assert not outcome.promoted
+            refused.append(outcome.words)
+    assert champions.champion(MODEL) == before
+    assert before is not None and mlflow_store.champion_alias(MODEL) == before.version
+    assert champions.challenger(MODEL) is None
+    assert [row.as_of for row in rows_of(candidates)] != [] and sorted(row.as_of for row in rows_of(candidates)) == [*dates, AS_OF]
+    assert len(refused) == len(rows_of(model_versions)) - 1 > 0
+    assert all("does not take the place of champion 1 as of 2013-01-20, which knows more" in words for words in refused)
+    assert [row.champion_version for row in rows_of(decisions)] == [0, *[1] * PAST_DATES]
+    assert len(rows_of(promotions)) == 1
+    assert open_alerts(MODEL) == []
+    kinds = [str(row.kind) for row in rows_of(entries)]
+    assert (kinds.count("decision"), kinds.count("registration"), kinds.count("promotion")) == (15, 1 + len(refused), 1)
+    assert {json.loads(str(row.body))["as_of"] for row in rows_of(entries) if row.kind == "decision"} == {
+        str(each) for each in [*dates, AS_OF]
+    }
+    assert ledger.verify() == []

@@ -1,0 +1,144 @@
+"""MLflow, or the database, answers nobody for a while: each step is worth a retry, and completes once it answers again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.evergreen import approvals, gates, ingestion, ledger, lifecycle, training
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.approval import Approval
+from include.evergreen.cycle import partitions_needed, run_cycle
+from include.evergreen.database.tables import candidates, decisions, model_versions, promotions
+from include.evergreen.errors import DataError, TransientError
+from include.evergreen.registry import champions, mlflow_store
+from tests.servers import PostgreSQL
+from tests.servers.mlflow import MlflowServer
+from tests.unit.copies import move_to
+from tests.unit.flights import close_database, lenient, rows_of
+from tests.unit.lifecycle import MODEL, day, settle_cycled, settle_landed
+
+AS_OF = day(21)
+Step = Callable[[], Any]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowServer]:
+    with MlflowServer(tmp_path / "mlflow") as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+        yield server
+
+
+def asking() -> ModelConfig:
+    return lenient(Catalog().model(MODEL)).model_copy(update={"approval": Approval(mode="human")})
+
+
+def steps(model: ModelConfig, snapshot: training.Snapshot, version: int) -> dict[str, Step]:
+    """The way to champion and back, of a model whose champion is the version before ``version``."""
+    catalog = Catalog()
+
+    def run_key() -> str:
+        return next(str(row.run_key) for row in rows_of(candidates) if row.as_of == snapshot.as_of and row.model == MODEL)
+
+    return {
+        "train": lambda: training.train(catalog, model, snapshot, "a test"),
+        "gate": lambda: gates.decide(catalog, model, training.find_candidate(run_key())),
+        "register": lambda: lifecycle.register_candidate(catalog, model, run_key()),
+        "approve": lambda: approvals.record_answer(MODEL, version, request="q", verdict="approved", actor="a person", reason="it is good"),
+        "promote": lambda: lifecycle.promote_blessed(catalog, model, version, actor="the night", reason="blessed by the gate"),
+        "roll back": lambda: champions.rollback(MODEL, actor="a person", reason="it went wrong", request="one form"),
+    }
+
+
+def holds(version: int) -> None:
+    """All went its way once, and nothing is there twice."""
+    client = mlflow_store.mlflow_client()
+    runs = client.search_runs([client.get_experiment_by_name(MODEL).experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED"] * version
+    assert sorted(int(each.version) for each in client.search_model_versions(f"name = '{MODEL}'")) == list(range(1, version + 1))
+    assert (len(rows_of(candidates)), len(rows_of(model_versions))) == (version, version)
+    assert [row.verdict for row in rows_of(decisions)] == ["blessed"] * version
+    assert [(row.version, row.kind) for row in rows_of(promotions)][-2:] == [(version, "promotion"), (version - 1, "rollback")]
+    serving = champions.champion(MODEL)
+    assert serving is not None and serving.version == version - 1 == mlflow_store.champion_alias(MODEL)
+    assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("how", ["stopped", "silent"])
+def test_an_mlflow_that_answers_nobody_is_worth_a_retry(
+    how: str, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle_landed(tmp_path_factory)
+    catalog = Catalog()
+    first = lenient(catalog.model(MODEL))
+    assert run_cycle(catalog, first, day(20), reason="the first", actor="a person").promotion is not None
+    ingest_what_is_read(catalog, first)
+    model = asking()
+    away, back = (mlflow_server.stop, mlflow_server.start) if how == "stopped" else (mlflow_server.pause, mlflow_server.resume)
+    for name, step in steps(model, training.take_snapshot(catalog, model, AS_OF), 2).items():
+        if name == "approve":  # MLflow has no part in it
+            step()
+            continue
+        away()
+        try:
+            with (
+                monkeypatch.context() as patch,
+                pytest.raises(TransientError, match=f"The MLflow store {mlflow_server.uri} could not be used"),
+            ):
+                patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+                step()
+            assert champions.champion(MODEL) is not None
+        finally:
+            back()
+        step()
+    holds(2)
+
+
+def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(
+    mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settle_landed(tmp_path_factory)
+    catalog = Catalog()
+    result = run_cycle(catalog, lenient(catalog.model(MODEL)), day(20), reason="the first", actor="a person")
+    candidate = result.candidate
+    mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
+    for folder in mlflow_server.folder.glob("artifacts/*/*/artifacts/model-*"):
+        if folder.is_dir():
+            folder.rename(folder.with_name(f"moved-{folder.name}"))
+    with pytest.raises(DataError, match="is gone. It is not served"):
+        mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
+
+
+def test_a_database_that_answers_nobody_is_worth_a_retry(
+    postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle_cycled(tmp_path_factory)
+    move_to(postgresql, monkeypatch)
+    catalog, model = Catalog(), asking()
+    ingest_what_is_read(catalog, model)
+    try:
+        for step in steps(model, training.take_snapshot(catalog, model, AS_OF), 2).values():
+            postgresql.stop()
+            try:
+                with pytest.raises(TransientError, match=r"The database postgresql.* did not answer"):
+                    step()
+            finally:
+                postgresql.start()
+            step()
+            assert champions.champion(MODEL) is not None
+        holds(2)
+    finally:
+        close_database()
+
+
+def ingest_what_is_read(catalog: Catalog, model: ModelConfig) -> None:
+    """Ingest what the training as of `AS_OF` reads."""
+    for dataset, partition in partitions_needed(catalog, model, AS_OF, model.train.window_days):
+        ingestion.ingest(dataset, partition, "backfill")
