@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from include.evergreen import clock
+from include.evergreen import clock, ledger
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import alerts
 from include.evergreen.effects import side_effect
@@ -55,8 +55,8 @@ def raise_alert(key: str, *, model: str, severity: Severity, words: str, evidenc
     return is_new
 
 
-def resolve_alert(key: str) -> bool:
-    """Resolve the alert of this cause; says whether it was firing."""
+def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
+    """Resolve the alert of this cause; says whether it was firing. That a person did so goes into the ledger."""
     query = alerts.select().where(alerts.c.key == key, alerts.c.state == "firing")
     with reading() as connection:
         if connection.execute(query).first() is None:
@@ -64,6 +64,9 @@ def resolve_alert(key: str) -> bool:
     with side_effect("alert"), writing() as connection:
         still = connection.execute(query).first()
         connection.execute(alerts.update().where(alerts.c.key == key).values(state="resolved", resolved_at=clock.now()))
+        if still and actor:
+            body = {"key": key, "words": still.words, "actor": actor, "reason": reason}
+            ledger.append(connection, kind="acknowledgement", model=still.model, body=body)
     if still:
         log.info("resolved: %s", still.words)
     return still is not None

@@ -6,22 +6,26 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.alerts import open_alerts
+from include.evergreen.approvals import waiting_versions
 from include.evergreen.config import Catalog
 from include.evergreen.database import reading
 from include.evergreen.database.tables import partition_versions
 from include.evergreen.gates import latest_decision
+from include.evergreen.pauses import standing_pause
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.triggers import firings_of
 
 
 def status(catalog: Catalog) -> dict[str, Any]:
-    """A JSON document: ``models`` and ``datasets`` by name, all that are declared.
+    """A JSON document: ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any.
 
     It goes by folder names and the database alone, so a model or dataset whose YAML is broken hides nothing.
     """
     figures = _dataset_figures()
     return {
+        "pause": _pause(),
         "models": {name: _model(name) for name in catalog.model_names()},
         "datasets": {name: figures.get(name, _NOTHING_INGESTED) for name in catalog.dataset_names()},
     }
@@ -36,8 +40,20 @@ def _model(name: str) -> dict[str, Any]:
         "challenger": _version(champions.challenger(name)),
         "last_decision": _decision(name),
         "last_firing": _firing(name),
-        "open_alerts": 0,  # nothing raises or keeps alerts yet, so none can be open
+        "waiting_for_approval": [
+            {"version": each.version, "semver": each.semver, "as_of": each.as_of.isoformat(), "because": each.because}
+            for each in waiting_versions(name)
+        ],
+        "open_alerts": len(open_alerts(name)),
     }
+
+
+def _pause() -> dict[str, Any] | None:
+    pause = standing_pause()
+    if pause is None:
+        return None
+    return {"actor": pause.actor, "reason": pause.reason, "since": pause.recorded_at.isoformat(), "until": pause.until.isoformat(),
+            "words": pause.words}  # fmt: skip
 
 
 def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from include.evergreen import pauses
+from include.evergreen.alerts import raise_alert, resolve_alert
+from include.evergreen.approvals import record_answer
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.database import writing
+from include.evergreen.database.tables import model_versions, promotions
 from include.evergreen.ingestion import ingest
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.partitions import current_partitions
@@ -23,9 +28,17 @@ def test_before_anything_has_run_all_that_is_declared_is_there_and_empty(
     tmp_path_factory: pytest.TempPathFactory, catalog: Catalog
 ) -> None:
     settle_landed(tmp_path_factory)
-    nobody = {"champion": None, "challenger": None, "last_decision": None, "last_firing": None, "open_alerts": 0}
+    nobody = {
+        "champion": None,
+        "challenger": None,
+        "last_decision": None,
+        "last_firing": None,
+        "waiting_for_approval": [],
+        "open_alerts": 0,
+    }
     nothing = {"partitions": 0, "latest": None, "rows": 0, "quarantined": 0}
     assert status(catalog) == {
+        "pause": None,
         "models": {"air_time": nobody, "flight_delay": nobody},
         "datasets": {"outcomes": nothing, "schedules": nothing, "weather": nothing},
     }
@@ -42,6 +55,34 @@ def test_a_model_shows_its_champion_and_the_decision_on_it(cycled: None, catalog
     assert (model["last_decision"]["verdict"], model["last_decision"]["champion_version"]) == ("blessed", 0)
     assert "auc is" in model["last_decision"]["words"]
     assert (model["challenger"], model["last_firing"], model["open_alerts"]) == (None, None, 0)
+
+
+def test_a_pause_and_the_open_alerts_of_each_model_show_until_they_are_over(cycled: None, catalog: Catalog) -> None:
+    made = pauses.pause(hours=1, actor="ada", reason="a bad feed")
+    raise_alert("bypass/1", model=MODEL, severity="critical", words="somebody moved the alias")
+    found = status(catalog)
+    assert found["pause"] == {
+        "actor": "ada", "reason": "a bad feed", "since": made.recorded_at.isoformat(), "until": made.until.isoformat(), "words": made.words
+    }  # fmt: skip
+    assert {name: model["open_alerts"] for name, model in found["models"].items()} == {MODEL: 1, "air_time": 0}
+    pauses.lift(actor="ada", reason="it is mended")
+    resolve_alert("bypass/1")
+    assert status(catalog)["pause"] is None
+    assert status(catalog)["models"][MODEL]["open_alerts"] == 0
+
+
+def test_a_version_waits_for_approval_until_a_person_speaks_or_a_champion_knows_more(cycled: None, catalog: Catalog) -> None:
+    with writing() as connection:
+        connection.execute(model_versions.update().values(approval_because="it is the first model"))
+    asked = {"version": 1, "semver": "1.0.0", "as_of": "2013-01-20", "because": "it is the first model"}
+    assert status(catalog)["models"][MODEL]["waiting_for_approval"] == [asked]
+    with writing() as connection:
+        connection.execute(promotions.update().values(as_of=day(21)))
+    assert status(catalog)["models"][MODEL]["waiting_for_approval"] == []
+    with writing() as connection:
+        connection.execute(promotions.update().values(as_of=day(20)))
+    record_answer(MODEL, 1, request="a run", verdict="refused", actor="ada", reason="too few rows")
+    assert status(catalog)["models"][MODEL]["waiting_for_approval"] == []
 
 
 def test_a_firing_shows_with_its_evidence(cycled: None, catalog: Catalog, flight_delay: ModelConfig) -> None:

@@ -42,6 +42,8 @@ def _print_tables(found: dict[str, Any]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
+    if found["pause"]:
+        console.print(f"PAUSED: {found['pause']['words']}", markup=False, highlight=False, style="bold yellow")
     console.print(_models(found["models"]))
     console.print(_datasets(found["datasets"]))
 
@@ -54,7 +56,7 @@ def _models(models: dict[str, Any]) -> Table:
         table.add_row(
             name,
             _version(model["champion"]),
-            _version(model["challenger"]),
+            _version(model["challenger"]) + _waiting(model["waiting_for_approval"]),
             f"{decision['verdict']}\nas of {decision['as_of']}" if decision else "-",
             f"{firing['rule']}\nas of {firing['as_of']}" if firing else "-",
             str(model["open_alerts"]),
@@ -87,3 +89,7 @@ def _version(version: dict[str, Any] | None) -> str:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(version["metrics"].items())[:METRICS_SHOWN])
     words = "\nno longer reproducible" if version.get("irreproducible_because") else ""
     return f"{version['version']} ({version['semver']})\nas of {version['as_of']}\n{metrics}{words}"
+
+
+def _waiting(versions: list[dict[str, Any]]) -> str:
+    return "".join(f"\nversion {each['version']} waits for approval" for each in versions)

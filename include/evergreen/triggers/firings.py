@@ -14,6 +14,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import firings
 from include.evergreen.monitoring.observations import observations_of
+from include.evergreen.pauses import standing_pause
 from include.evergreen.triggers.rules import Evidence, evaluate
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,11 @@ def tripped(model: ModelConfig) -> Evidence | None:
 
 
 def fire_if_tripped(model: ModelConfig) -> Firing | None:
-    """Record the firing of the rule that trips now, in one transaction with its ledger entry; None when none trips.
+    """Record the firing of the rule that trips now, in one transaction with its ledger entry; None when none trips or a pause stands.
 
     Two processes that ask at once record one firing: the cool-down is checked again under the write lock.
     """
-    evidence = tripped(model)
+    evidence = None if standing_pause() else tripped(model)
     if evidence is None:
         return None
     with writing() as connection:

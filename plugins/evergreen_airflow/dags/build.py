@@ -7,10 +7,12 @@ from functools import partial
 
 from airflow.sdk import DAG, get_parsing_context
 
+from evergreen_airflow.dags.audit import audit_dag
 from evergreen_airflow.dags.broken import broken_dag
 from evergreen_airflow.dags.dataset import ingest_dag
 from evergreen_airflow.dags.maintenance import maintenance_dag
 from evergreen_airflow.dags.model import MODEL_DAGS
+from evergreen_airflow.dags.pause import pause_dag
 from evergreen_airflow.dags.rescore import rescore_dag
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import ConfigError
@@ -24,7 +26,7 @@ def dataset_dags() -> Iterator[DAG]:
 
 
 def model_dags() -> Iterator[DAG]:
-    """Five DAGs for each declared model."""
+    """Six DAGs for each declared model."""
     catalog = Catalog()
     builders = {stage: partial(_model_dag, catalog, build) for stage, build in MODEL_DAGS.items()}
     yield from _built(catalog.model_names, builders, "model")
@@ -36,6 +38,10 @@ def platform_dags() -> Iterator[DAG]:
         yield rescore_dag(Catalog().model_names())
     if _wanted() in {None, "evergreen.maintenance"}:
         yield maintenance_dag()
+    if _wanted() in {None, "evergreen.audit"}:
+        yield audit_dag()
+    if _wanted() in {None, "evergreen.pause"}:
+        yield pause_dag()
 
 
 def _model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name: str) -> DAG:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.gate import AbsoluteCriterion
+from include.evergreen.config.gate import (
+    AbsoluteCriterion,
+    BaselineCriterion,
+    BehaviourCriterion,
+    CalibrationCriterion,
+    ChampionCriterion,
+    Criterion,
+    SizeCriterion,
+    SlicesCriterion,
+    SpeedCriterion,
+    StabilityCriterion,
+)
 
 
 def train(model: ModelConfig) -> str:
@@ -12,13 +23,14 @@ def train(model: ModelConfig) -> str:
 
 {model.description} Owner: **{model.owner}**. Runs {when}, and whenever the retraining sensor fires.
 
-*snapshot* reads up to {model.train.window_days} days before **as_of** as they were known then; *train* fits `{model.train.estimator}` on all
-but the newest {model.train.holdout_days} days and logs it in MLflow; *gate* judges it on those days:
+*snapshot* reads up to {model.train.window_days} days before **as_of** as they were known then; *train* fits `{model.train.estimator_words}` on all
+but the newest {model.train.holdout_days} days{_container(model)} and logs it in MLflow; *gate* judges it on those days:
 
 {_criteria(model)}
 
-*register* makes a blessed candidate a version and challenger; *promote* makes it champion, unless the champion has a later as_of.
-A rejected candidate is a normal night: register and promote are skipped, and the decision is recorded.
+*register* makes a blessed candidate a version and challenger; *promote* makes it champion, unless the champion has a later as_of
+or a pause stands (`evergreen.pause`). {_approval(model)}
+A rejected candidate is a normal night: what follows the gate is skipped, and the decision is recorded.
 
 **By hand:** Trigger with *As of*, or with a partition key. A past as_of gives the model that would have been trained then,
 and never takes the place of a champion that knows more.
@@ -27,9 +39,18 @@ and never takes the place of a champion that knows more.
 |---|---|---|
 | snapshot | too few days were known as of that date, or `features.py` failed | `python -m include.evergreen why {model.name} AS_OF` lists what is missing; backfill it |
 | train, register | MLflow did not answer, or the estimator's parameters are wrong | the error says which; transient ones are retried |
-| gate | an artifact was changed after it was trained | train again; find out who changed it |
-| promote | no blessed decision in our database, or a changed artifact | nothing was promoted; the champion serves on |
+| gate | it could not evaluate the candidate: its log says which criterion, and why (a changed artifact, no rows, a failing check) | mend that, and clear *gate*: it evaluates again |
+| promote | no blessed decision in our database, or a changed artifact: **somebody may have tampered** | nothing was promoted, the champion serves on, and an alert is open: `python -m include.evergreen alerts list` |
 """
+
+
+def _container(model: ModelConfig) -> str:
+    docker = model.train.docker
+    if model.train.run_in == "worker" or docker is None:
+        return ""
+    return (
+        f", in a container of `{docker.image}` ({docker.cpus:g} cores, {docker.memory_mb} MB, at most {docker.timeout_minutes:g} minutes),"
+    )
 
 
 def score(model: ModelConfig) -> str:
@@ -91,31 +112,125 @@ Each means: k of the last n observations breach, the newest among them. After a 
 | armed | our database did not answer | it is retried, and arms again |
 | fire | the training could not be started | the firing is kept; clear the task |
 
-**Pause** this DAG to stop retraining by firing.
+To hold retraining by firing, of every model and for some hours, use the form of `evergreen.pause`: the sensor stays armed, says
+in its log who paused and why, and evaluates the rules again when the pause is over.
+"""
+
+
+def approve(model: ModelConfig) -> str:
+    return f"""# {model.name}.approve
+
+One run asks a person whether one version of {model.name} may serve. Owner: **{model.owner}**. {_approval(model)}
+
+*ask* waits, without a worker, until somebody opens it (*Required Actions*, on Airflow's home page, the DAG and the task), reads the
+evidence and chooses **Approve** or **Refuse**. After **{model.approval.hours:g} hours** without an answer it counts as refused. The name of
+whoever answered and the reason are written into our database and the ledger; only then *promote* acts on them.
+
+| when this is | it means | do this |
+|---|---|---|
+| *ask* is waiting | nobody answered yet; the champion serves on, and trainings and retraining go on too | answer it |
+| *promote* is skipped | refused, or a pause stands, or the champion knows more by now: its log says which | nothing; or clear *ask* to ask anew |
+| *promote* failed | no approval in our database, whatever the state of *ask*: **somebody may have marked it** | nothing was promoted, and an alert is open: find out who marked it, clear *ask* |
+
+Marking *ask* as success approves nothing. All versions, with who approved which and why: *Versions*, on the task's Details tab.
 """
 
 
 def promote(model: ModelConfig) -> str:
     return f"""# {model.name}.promote
 
-A form: make a registered version of {model.name} champion, with your reason. Owner: **{model.owner}**.
+A form: make a registered version of {model.name} champion, or roll back to an earlier one, with your reason. Owner: **{model.owner}**.
+It takes seconds, and works while a pause stands.
 
-Only a version with a blessed decision and unchanged files can be promoted. With *Force* it may take the place of a champion
-that has a later as_of: this is how to go back. Your name and reason go into the ledger.
+- **promote**: only a version with a blessed decision and unchanged files. With *Force* it may take the place of a champion that
+  has a later as_of.
+- **roll back**: the champion before this one serves again, or the *Version* that you name. What is rolled back does not come back
+  by itself: a person must promote it.
 
-`python -m include.evergreen decisions {model.name}` lists what was decided on which version.
+Your name and reason go into the ledger.
+
+| when this fails | it means | do this |
+|---|---|---|
+| a version is missing, or was never registered | the form was filled in wrongly | the error lists the versions that there are |
+| no blessed decision, or a changed artifact | that version is not what the gate blessed | nothing was changed; choose another version, find out who changed it |
+
+The same without Airflow: `python -m include.evergreen rollback {model.name} --reason R`. What was decided on which version:
+`python -m include.evergreen decisions {model.name}`.
 """
 
 
+def _approval(model: ModelConfig) -> str:
+    """When a person must agree, in one sentence."""
+    if model.approval.mode == "auto":
+        return "No person need approve it (`approval.mode: auto`)."
+    occasions = {
+        "first_model": "it is the first model",
+        "slice_worse": "a slice is worse than the champion's",
+        "major_version": "its version is a major one",
+    }
+    when = "each time" if model.approval.mode == "human" else f"when {' or '.join(occasions[each] for each in model.approval.when)}"
+    return f"A person must approve it {when}: *ask* starts `{model.name}.approve`, which waits for the answer."
+
+
 def _criteria(model: ModelConfig) -> str:
-    lines = []
-    for each in model.gate.criteria:
-        if isinstance(each, AbsoluteCriterion):
-            bound = f"at least {each.at_least:g}" if each.at_least is not None else f"at most {each.at_most:g}"
-            lines.append(f"- {each.metric} {bound}")
-        else:
-            lines.append(f"- {each.metric} no worse than the champion's on the same rows, within {each.margin:g}")
-    return "\n".join(lines)
+    mode = {
+        "enabled": "",
+        "dry_run": "**The gate's mode is dry_run: all of this is evaluated and recorded, and every candidate is blessed.**\n\n",
+        "disabled": "**The gate is disabled: every candidate is blessed unseen, and none of this is evaluated.**\n\n",
+    }[model.gate.mode]
+    asked = [*map(_words, model.gate.criteria), "a clean process that loads the artifact predicts the same, bit for bit"]
+    return mode + "\n".join(f"- {each}" for each in asked)
+
+
+def _words(criterion: Criterion) -> str:
+    """What one criterion asks, in one line."""
+    match criterion:
+        case AbsoluteCriterion():
+            return f"{criterion.metric} {_bound(criterion.at_least, criterion.at_most)}"
+        case ChampionCriterion() | BaselineCriterion():
+            return _comparison(criterion)
+        case SlicesCriterion():
+            return _slices(criterion)
+        case BehaviourCriterion():
+            return "every check of `checks.py` passes"
+        case _:
+            return _limit(criterion)
+
+
+def _comparison(criterion: ChampionCriterion | BaselineCriterion) -> str:
+    if isinstance(criterion, BaselineCriterion):
+        return f"{criterion.metric} surely better than that of a trivial baseline, by {criterion.margin:g}"
+    if criterion.must == "better":
+        return f"{criterion.metric} surely better than the champion's on the same rows, by {criterion.margin:g}"
+    return f"{criterion.metric} surely no worse than the champion's on the same rows, within {criterion.margin:g}"
+
+
+def _slices(criterion: SlicesCriterion) -> str:
+    match criterion.judge:
+        case "worst":
+            return f"{criterion.metric} of the worst slice by {criterion.by} {_bound(criterion.at_least, criterion.at_most)}"
+        case "difference":
+            return f"{criterion.metric} of slices by {criterion.by} at most {criterion.max_difference:g} apart"
+        case "disparate_impact":
+            return "disparate impact by {} within {:g} to {:g}".format(criterion.by, *criterion.ratios)
+        case "equal_opportunity":
+            return f"equal opportunity by {criterion.by}, within {criterion.max_difference:g}"
+
+
+def _limit(criterion: CalibrationCriterion | SpeedCriterion | SizeCriterion | StabilityCriterion) -> str:
+    match criterion:
+        case CalibrationCriterion():
+            return f"calibration error at most {criterion.at_most:g}"
+        case SpeedCriterion():
+            return f"1,000 rows predicted in at most {criterion.at_most:g} ms"
+        case SizeCriterion():
+            return f"artifact of at most {criterion.at_most:g} MB"
+        case StabilityCriterion():
+            return f"{criterion.metric} of {criterion.seeds} seeds at most {criterion.max_spread:g} apart"
+
+
+def _bound(at_least: float | None, at_most: float | None) -> str:
+    return f"at least {at_least:g}" if at_least is not None else f"at most {at_most:g}"
 
 
 def _lag(days: int) -> str:

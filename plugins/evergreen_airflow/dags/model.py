@@ -1,4 +1,4 @@
-"""<model>.train, .score, .monitor, .retrain and .promote"""
+"""<model>.train, .score, .monitor, .retrain, .approve and .promote"""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from evergreen_airflow.dags.common import (
     predictions_asset,
     reason,
 )
+from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper
+from evergreen_airflow.operators.approval import AskForApprovalOperator, AskPersonOperator, PromoteApprovedOperator
 from evergreen_airflow.operators.serving import MonitorPartitionOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
+    PROMOTE,
+    ROLL_BACK,
     EvaluateGateOperator,
     PromoteByHandOperator,
     PromoteChampionOperator,
     RegisterChallengerOperator,
     TakeSnapshotOperator,
-    TrainCandidateOperator,
 )
 from evergreen_airflow.retries import DEFAULT_ARGS
 from evergreen_airflow.sensors.retraining import FireTrainingOperator, RetrainingSensor
@@ -33,13 +36,14 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
 
 MAX_ACTIVE_RUNS = 8
+MAX_OPEN_QUESTIONS = 100  # each waits for days at most, and costs no worker
 POLL_SECONDS = 5.0
 TRAIN_TIMEOUT = dt.timedelta(hours=6)
 NO_TIMEOUT = dt.timedelta(days=3650)  # a sensor that stands armed has not failed
 
 
 def train_dag(model: ModelConfig) -> DAG:
-    """Snapshot, train, gate, register, promote: by the clock, by hand and by firing. One at a time."""
+    """Snapshot, train, gate, register, then promote or ask a person: by the clock, by hand and by firing. One at a time."""
     when = by_the_clock(model.train.schedule) if model.train.schedule else {"schedule": None}
     params = {
         "as_of": optional_day("As of", "The day to stand at: nothing that became known later is read. Empty: the partition key."),
@@ -56,11 +60,13 @@ def train_dag(model: ModelConfig) -> DAG:
     with _dag(model, "train", docs.train(model), params, max_active_runs=1, dagrun_timeout=TRAIN_TIMEOUT, **when) as dag:
         (
             TakeSnapshotOperator(task_id="snapshot", model=model.name)
-            >> TrainCandidateOperator(task_id="train", model=model.name, execution_timeout=dt.timedelta(hours=4))
+            >> training_task(model)
             >> EvaluateGateOperator(task_id="gate", model=model.name)
-            >> RegisterChallengerOperator(task_id="register", model=model.name)
+            >> (register := RegisterChallengerOperator(task_id="register", model=model.name))
             >> PromoteChampionOperator(task_id="promote", model=model.name)
         )
+        if model.approval.mode != "auto":
+            register >> AskForApprovalOperator(task_id="ask", model=model.name)
     return dag
 
 
@@ -91,21 +97,39 @@ def retrain_dag(model: ModelConfig) -> DAG:
     return dag
 
 
+def approve_dag(model: ModelConfig) -> DAG:
+    """One run asks a person about one version. Many may wait, and for as long as it takes."""
+    params = {"version": Param(type="integer", minimum=1, title="Version", description="The registered version that is asked about.")}
+    extra = {"schedule": None, "max_active_runs": MAX_OPEN_QUESTIONS, "dagrun_timeout": None, "is_paused_upon_creation": False}
+    with _dag(model, "approve", docs.approve(model), params, **extra) as dag:
+        (
+            AskPersonOperator(task_id="ask", model=model.name, hours=model.approval.hours)
+            >> PromoteApprovedOperator(task_id="promote", model=model.name)
+        )
+    return dag
+
+
 def promote_dag(model: ModelConfig) -> DAG:
     """A form: which version is to serve, and why."""
     params = {
-        "version": Param(type="integer", minimum=1, title="Version", description="The registered version that is to be champion."),
+        "action": Param(
+            PROMOTE, type="string", enum=[PROMOTE, ROLL_BACK], title="Action", description="Roll back: an earlier champion serves again."
+        ),
+        "version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Version",
+            description="The version that is to be champion. Empty, to roll back: the champion before this one.",
+        ),
         "reason": Param(
             type="string", minLength=5, maxLength=500, title="Reason", description="Why. It goes into the ledger with your name."
         ),
         "force": Param(
-            False,
-            type="boolean",
-            title="Force",
-            description="Also when the champion has a later as_of: this is how to go back to an older version.",
+            False, type="boolean", title="Force", description="Promote also when the champion has a later as_of. A roll-back needs none."
         ),
     }
-    with _dag(model, "promote", docs.promote(model), params, schedule=None, max_active_runs=1) as dag:
+    with _dag(model, "promote", docs.promote(model), params, schedule=None, max_active_runs=1, is_paused_upon_creation=False) as dag:
         PromoteByHandOperator(task_id="promote", model=model.name)
     return dag
 
@@ -115,6 +139,7 @@ MODEL_DAGS: dict[str, Callable[[ModelConfig], DAG]] = {
     "score": score_dag,
     "monitor": monitor_dag,
     "retrain": retrain_dag,
+    "approve": approve_dag,
     "promote": promote_dag,
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import BaseSensorOperator
 
+from evergreen_airflow.operators.training import skip
 from evergreen_airflow.triggers.firing import FiringTrigger
 from include.evergreen.config import Catalog
 
@@ -28,12 +29,15 @@ class RetrainingSensor(BaseSensorOperator):
         return self.execute_complete(context)
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
-        """Record the firing, or arm again when another process was quicker."""
+        """Record the firing, or arm again when another process was quicker or a pause stands."""
+        from include.evergreen.pauses import standing_pause
         from include.evergreen.triggers import fire_if_tripped, unanswered_firing
 
-        firing = unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
+        pause = standing_pause()
+        firing = None if pause else unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
         if firing is None:
-            self.log.info("%s: armed; no rule trips. Looking again every %g s.", self.model, self.poll_seconds)
+            why = f"fires nothing, as {pause.words}" if pause else "no rule trips"
+            self.log.info("%s: armed; %s. Looking again every %g s.", self.model, why, self.poll_seconds)
             self.defer(trigger=FiringTrigger(self.model, self.poll_seconds), method_name="execute_complete")
         assert firing is not None  # defer raises
         self.log.warning("%s fires: %s", self.model, firing.words)
@@ -42,6 +46,8 @@ class RetrainingSensor(BaseSensorOperator):
 
 class FireTrainingOperator(TriggerDagRunOperator):
     """Starts the training that answers a firing. The run's id comes from the firing, so it is started once.
+
+    Under a pause it is skipped; the firing stays unanswered, and the sensor takes it up when the pause is over.
 
     :param model: the model's name
     :param sensed_by: the task that recorded the firing
@@ -53,8 +59,11 @@ class FireTrainingOperator(TriggerDagRunOperator):
         self.sensed_by = sensed_by
 
     def execute(self, context: Any) -> None:
+        from include.evergreen.pauses import standing_pause
         from include.evergreen.triggers import answer_firing
 
+        if pause := standing_pause():
+            skip(self, pause.words)
         firing = context["ti"].xcom_pull(task_ids=self.sensed_by)
         self.trigger_run_id = f"firing__{firing['firing']}__{firing['as_of']}"
         self.conf = {"as_of": firing["as_of"], "reason": f"fired: {firing['words']}"[:500]}

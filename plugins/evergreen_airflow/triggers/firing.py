@@ -14,6 +14,7 @@ LONGEST_WAIT_SECONDS = 300.0
 class FiringTrigger(BaseTrigger):
     """Asks our database every ``poll_seconds`` whether a rule of the model trips, and yields one event when one does.
 
+    While a pause stands nothing trips; it says so once, and evaluates the rules again when the pause is over.
     It never raises: under a continuous schedule a raising trigger is a hot loop of failed runs. An error is logged
     once, and the next questions come less and less often until one is answered.
 
@@ -30,10 +31,16 @@ class FiringTrigger(BaseTrigger):
         return "evergreen_airflow.triggers.firing.FiringTrigger", {"model": self.model, "poll_seconds": self.poll_seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        wait, last_error = self.poll_seconds, ""
+        wait, last_error, held_by = self.poll_seconds, "", ""
         while True:
             try:
-                words = await asyncio.to_thread(_what_trips, self.model)
+                pause = await asyncio.to_thread(_pause_words)
+                if pause != held_by:
+                    self.log.info(
+                        "%s: %s", self.model, f"fires nothing, as {pause}" if pause else "the pause is over; the rules count again"
+                    )
+                    held_by = pause
+                words = None if pause else await asyncio.to_thread(_what_trips, self.model)
                 wait, last_error = self.poll_seconds, ""
                 if words:
                     yield TriggerEvent({"words": words})  # type: ignore[no-untyped-call]
@@ -53,3 +60,10 @@ def _what_trips(model: str) -> str | None:
         return unanswered.words
     evidence = tripped(Catalog().model(model))
     return evidence.words if evidence else None
+
+
+def _pause_words() -> str:
+    from include.evergreen.pauses import standing_pause
+
+    pause = standing_pause()
+    return pause.words if pause else ""

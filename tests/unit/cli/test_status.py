@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+from include.evergreen import pauses
 from include.evergreen.config import Catalog
 from include.evergreen.status import status
 from tests.unit.cli.conftest import Ask
@@ -26,3 +27,9 @@ def test_the_tables_show_each_model_and_dataset(ask: Ask, cycled: None) -> None:
 def test_a_table_without_anything_in_it_is_readable(ask: Ask, landed: None) -> None:
     model = next(line for line in ask("status").out.splitlines() if MODEL in line)
     assert model.split() == [MODEL, "-", "-", "-", "-", "0"]
+
+
+def test_a_pause_stands_above_the_tables(ask: Ask, landed: None) -> None:
+    assert "PAUSED" not in ask("status").out
+    made = pauses.pause(hours=1, actor="ada", reason="a [bad] feed")
+    assert ask("status").out.splitlines()[0] == f"PAUSED: {made.words}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import ledger
+from include.evergreen import ledger, pauses
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.database import writing
@@ -54,6 +54,16 @@ def test_looking_alone_fires_nothing(model: ModelConfig) -> None:
     assert evidence is not None
     assert evidence.as_of == january(2)
     assert rows_of(firings) == []
+
+
+def test_a_pause_holds_what_trips_and_it_fires_when_the_pause_is_over(model: ModelConfig) -> None:
+    _observe(1, 30)
+    _observe(2, 30)
+    pauses.pause(hours=1, actor="ada", reason="a bad feed")
+    assert fire_if_tripped(model) is None
+    assert rows_of(firings) == []
+    pauses.lift(actor="ada", reason="it is mended")
+    assert fire_if_tripped(model) is not None
 
 
 def test_the_same_evidence_fires_once(model: ModelConfig) -> None:

@@ -1,0 +1,40 @@
+"""``pause`` and ``resume``: the one switch that holds all automatic promotion and retraining."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "hold all automatic promotion and retraining, for some hours"
+    words = f"{text.capitalize()}. A pause that stands is replaced. People go on promoting and rolling back by hand."
+    verb = verbs.add_parser("pause", parents=[common], help=text, description=words)
+    verb.add_argument("--hours", required=True, type=float, metavar="H", help="how long, from now on; it ends by itself")
+    verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger and for whoever meets the pause")
+    verb.set_defaults(verb=pause)
+
+    text = "end the pause of automatic promotion and retraining before its time"
+    verb = verbs.add_parser("resume", parents=[common], help=text, description=f"{text.capitalize()}.")
+    verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger")
+    verb.set_defaults(verb=resume)
+
+
+def pause(arguments: argparse.Namespace) -> int:
+    from include.evergreen import pauses
+    from include.evergreen.cli.run import actor
+
+    print(f"{pauses.pause(hours=arguments.hours, actor=actor(), reason=arguments.reason).words}.")
+    return 0
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    from include.evergreen import pauses
+    from include.evergreen.cli.run import actor
+
+    lifted = pauses.lift(actor=actor(), reason=arguments.reason)
+    print(f"Lifted: {lifted.words}." if lifted else "Nothing is paused.")
+    return 0

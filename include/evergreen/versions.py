@@ -1,0 +1,75 @@
+"""All versions of a model, with how each came to be: its decision, who approved or refused it, when it was promoted and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.approvals import Answer, Standing
+from include.evergreen.database import reading
+from include.evergreen.database.tables import approvals, candidates, decisions, model_versions, promotions
+from include.evergreen.registry import champions
+
+Row = sa.Row[Any]
+
+
+@dataclass(frozen=True)
+class VersionHistory:
+    """``decision`` is the newest blessing (a row of `decisions`); ``promotions`` are rows of that table, the newest first."""
+
+    version: int
+    semver: str
+    as_of: dt.date
+    registered_at: dt.datetime
+    metrics: dict[str, float]
+    mlflow_run_id: str
+    card_path: str
+    irreproducible_because: str | None
+    decision: Row | None
+    standing: Standing
+    promotions: tuple[Row, ...]
+    is_champion: bool
+    is_challenger: bool
+
+
+def version_history(model: str, limit: int = 100) -> list[VersionHistory]:
+    """The newest versions first, at most ``limit`` of them."""
+    champion, challenger = champions.champion(model), champions.challenger(model)
+    own = model_versions.c
+    query = (
+        sa.select(model_versions, candidates.c.metrics, candidates.c.mlflow_run_id, candidates.c.irreproducible_because)
+        .join(candidates)
+        .where(own.model == model)
+        .order_by(own.version.desc())
+        .limit(limit)
+    )
+    blessings = decisions.select().where(decisions.c.model == model, decisions.c.verdict == "blessed").order_by(decisions.c.id)
+    with reading() as connection:
+        versions = connection.execute(query).all()
+        blessed = {row.run_key: row for row in connection.execute(blessings)}
+        answers = {row.version: row for row in connection.execute(approvals.select().filter_by(model=model).order_by(approvals.c.id))}
+        promoted: dict[int, list[Row]] = defaultdict(list)
+        for row in connection.execute(promotions.select().filter_by(model=model).order_by(promotions.c.id.desc())):
+            promoted[row.version].append(row)
+    return [
+        VersionHistory(
+            version=row.version,
+            semver=row.semver,
+            as_of=row.as_of,
+            registered_at=row.recorded_at,
+            metrics=row.metrics,
+            mlflow_run_id=row.mlflow_run_id,
+            card_path=row.card_path,
+            irreproducible_because=row.irreproducible_because,
+            decision=blessed.get(row.run_key),
+            standing=Standing(row.approval_because, Answer(**answers[row.version]._mapping) if row.version in answers else None),
+            promotions=tuple(promoted[row.version]),
+            is_champion=champion is not None and champion.version == row.version,
+            is_challenger=challenger is not None and challenger.version == row.version,
+        )
+        for row in versions
+    ]

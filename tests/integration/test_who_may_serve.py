@@ -1,0 +1,213 @@
+"""Who may let a version serve: a person where one must agree, and our own database; never a state that somebody marked in Airflow."""
+
+import contextlib
+import json
+import time
+from urllib.parse import quote
+
+import jwt
+import pytest
+
+from include.evergreen.alerts import open_alerts
+from include.evergreen.approvals import standing_of, waiting_versions
+from include.evergreen.database import reading
+from include.evergreen.database.tables import candidates, ledger
+from include.evergreen.errors import TransientError
+from include.evergreen.pauses import standing_pause
+from include.evergreen.registry.champions import champion
+from include.evergreen.registry.versions import versions_of
+from tests.integration.airflow_under_test import TIMEOUT_SECONDS
+from tools.rest import AirflowApi
+
+MODEL = "air_time"
+AS_OF = "2013-01-10"
+NEEDS_APPROVAL = "\napproval:\n  mode: human\n"
+
+
+@pytest.fixture(scope="module")
+def asked(ten_days):
+    """`ten_days`, where from now on a person approves each version of air_time."""
+    path = ten_days.include / "models" / MODEL / "model.yaml"
+    before = path.read_text()
+    path.write_text(before + NEEDS_APPROVAL)
+    parse_again(ten_days.api, asks=True)
+    yield ten_days
+    path.write_text(before)
+    parse_again(ten_days.api, asks=False)
+
+
+def parse_again(api, *, asks):
+    """Have the file of the models' DAGs parsed now rather than in two minutes, and wait until the training asks, or asks no longer."""
+    token = api.get(f"dags/{MODEL}.train/details")["file_token"]
+    api._request("PUT", f"/api/v2/parseDagFile/{token}")
+    wait_until(lambda: any(task["task_id"] == "ask" for task in api.get(f"dags/{MODEL}.train/tasks")["tasks"]) == asks)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)
+
+
+def api_of(running, user):
+    """The API as somebody with a name and no more rights than a user has: an embedded Airflow itself knows nobody by name."""
+    secret = (running.home / "airflow" / "secret").read_text()
+    token = running.api._login()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    api = AirflowApi(running.airflow.url)
+    api._token = jwt.encode(
+        {**claims, "sub": user, "role": "USER"}, secret, algorithm="HS512", headers={"kid": jwt.get_unverified_header(token)["kid"]}
+    )
+    return api
+
+
+def state_of(running, dag_id, run_id, task_id):
+    return next(each["state"] for each in running.api.task_instances(dag_id, run_id) if each["task_id"] == task_id)
+
+
+def answer(running, user, run_id, chosen, reason):
+    """What the buttons of the form send, until the run has ended.
+
+    Not once: SQLite may be locked, and an answer within a second of the question can overtake Airflow's own note that the task is
+    parked. Airflow then takes the task for lost, and asks again half a minute later.
+    """
+    api, dag_id = api_of(running, user), f"{MODEL}.approve"
+    path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/ask/-1/hitlDetails"
+
+    def ended():
+        if state_of(running, dag_id, run_id, "ask") == "awaiting_input":
+            with contextlib.suppress(TransientError):
+                api.patch(path, {"chosen_options": [chosen], "params_input": {"reason": reason}})
+        return has_ended(running, dag_id, run_id)
+
+    time.sleep(2)
+    wait_until(ended)
+
+
+def mark_success(running, dag_id, run_id, task_id):
+    running.api.patch(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}", {"new_state": "success"})
+
+
+def wait_for_question(running, run_id):
+    wait_until(lambda: state_of(running, f"{MODEL}.approve", run_id, "ask") == "awaiting_input")
+
+
+def has_ended(running, dag_id, run_id):
+    return next(run for run in running.api.runs(dag_id) if run["dag_run_id"] == run_id)["state"] in {"success", "failed"}
+
+
+def wait_for_end(running, dag_id, run_id):
+    wait_until(lambda: has_ended(running, dag_id, run_id))
+
+
+def newest_entries(kinds):
+    with reading() as connection:
+        rows = connection.execute(ledger.select().where(ledger.c.kind.in_(kinds), ledger.c.model == MODEL).order_by(ledger.c.sequence))
+        return [(row.kind, json.loads(row.body)) for row in rows]
+
+
+def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_does_and_is_named(asked):
+    serving = champion(MODEL)
+    training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 8})
+    wait_for_end(asked, f"{MODEL}.train", training)  # which waits for nobody
+    assert state_of(asked, f"{MODEL}.train", training, "promote") == "skipped"
+    log = asked.api.task_log(f"{MODEL}.train", training, "promote")
+    assert any("waits for approval: a person approves each version" in line for line in log)
+    version = versions_of(MODEL)[-1]
+    assert [each.version for each in waiting_versions(MODEL)] == [version.version]
+    question = f"approval__v{version.version}"
+    wait_for_question(asked, question)
+    detail = asked.api.get(f"dags/{MODEL}.approve/dagRuns/{question}/taskInstances/ask/-1/hitlDetails")
+    assert f"{MODEL} version {version.version} ({version.semver})" in detail["subject"]
+    assert "### Criteria" in detail["body"] and f"cards/{version.version}" in detail["body"]
+
+    mark_success(asked, f"{MODEL}.approve", question, "ask")
+    wait_for_end(asked, f"{MODEL}.approve", question)
+    promote = next(each for each in asked.api.task_instances(f"{MODEL}.approve", question) if each["task_id"] == "promote")
+    assert (promote["state"], promote["try_number"]) == ("failed", 1)
+    assert champion(MODEL) == serving
+    (alert,) = open_alerts(MODEL)
+    assert alert.severity == "critical" and "needs a person's approval" in alert.words
+
+    tasks = {"task_ids": ["ask", "promote"], "dag_run_id": question, "only_failed": False, "dry_run": False}
+    asked.api.post(f"dags/{MODEL}.approve/clearTaskInstances", tasks)
+    wait_for_question(asked, question)
+    answer(asked, "grace", question, "Approve", "the slices are fine")
+    assert champion(MODEL) == version
+    approval, promotion = newest_entries({"approval", "promotion"})[-2:]
+    assert (approval[0], approval[1]["actor"], approval[1]["reason"]) == ("approval", "grace", "the slices are fine")
+    assert (promotion[0], promotion[1]["actor"], promotion[1]["version"]) == ("promotion", "grace", version.version)
+    assert waiting_versions(MODEL) == []
+
+
+def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
+    serving = champion(MODEL)
+    other = next(each for each in versions_of(MODEL) if each != serving)
+    question = asked.api.trigger(f"{MODEL}.approve", conf={"version": other.version})
+    wait_for_question(asked, question)
+    answer(asked, "ada", question, "Refuse", "it is worse at JFK")
+    assert state_of(asked, f"{MODEL}.approve", question, "promote") == "skipped"
+    assert standing_of(MODEL, other.version).words.endswith("it is worse at JFK")
+    kind, body = newest_entries({"approval", "refusal", "promotion"})[-1]
+    assert (kind, body["actor"], body["version"]) == ("refusal", "ada", other.version)
+    assert champion(MODEL) == serving
+
+
+def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(asked):
+    serving, versions = champion(MODEL), versions_of(MODEL)
+    before = {alert.key for alert in open_alerts(MODEL)}
+    training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 9})
+    wait_until(lambda: state_of(asked, f"{MODEL}.train", training, "train") == "success")
+    mark_success(asked, f"{MODEL}.train", training, "gate")  # which takes seconds, and has recorded nothing yet
+    wait_for_end(asked, f"{MODEL}.train", training)
+    states = {each["task_id"]: each["state"] for each in asked.api.task_instances(f"{MODEL}.train", training)}
+    assert states == {"snapshot": "success", "train": "success", "gate": "success", "register": "failed",
+                      "promote": "upstream_failed", "ask": "upstream_failed"}  # fmt: skip
+    assert (champion(MODEL), versions_of(MODEL)) == (serving, versions)
+    log = "\n".join(asked.api.task_log(f"{MODEL}.train", training, "register"))
+    new = [alert for alert in open_alerts(MODEL) if alert.key not in before]
+    assert len(new) == 1, log
+    (alert,) = new
+    assert alert.severity == "critical" and "no blessed decision" in alert.words
+
+    mark_success(asked, f"{MODEL}.train", training, "register")
+    tasks = {"task_ids": ["promote"], "dag_run_id": training, "only_failed": False, "dry_run": False}
+    asked.api.post(f"dags/{MODEL}.train/clearTaskInstances", tasks)
+    wait_until(lambda: state_of(asked, f"{MODEL}.train", training, "promote") == "failed")
+    assert champion(MODEL) == serving
+    assert len({alert.key for alert in open_alerts(MODEL)} - before) == 1, "one cause, one alert"
+
+
+def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(asked):
+    serving = champion("flight_delay")
+    api_of(asked, "ada").trigger("evergreen.pause", conf={"action": "pause", "hours": 1, "reason": "a bad feed"})
+    wait_until(standing_pause)
+    assert standing_pause().actor == "ada"
+    training = asked.api.trigger("flight_delay.train", conf={"as_of": AS_OF, "window_days": 8})
+    wait_for_end(asked, "flight_delay.train", training)
+    assert state_of(asked, "flight_delay.train", training, "promote") == "skipped"
+    log = asked.api.task_log("flight_delay.train", training, "promote")
+    assert any("ada paused automatic promotion" in line and "a bad feed" in line for line in log)
+    assert champion("flight_delay") == serving
+
+    newest = versions_of("flight_delay")[-1]
+    conf = {"action": "promote", "version": newest.version, "reason": "we checked it by hand"}
+    wait_for_end(asked, "flight_delay.promote", api_of(asked, "grace").trigger("flight_delay.promote", conf=conf))
+    assert champion("flight_delay") == newest
+    conf = {"action": "roll back", "reason": "it was too early"}
+    wait_for_end(asked, "flight_delay.promote", api_of(asked, "grace").trigger("flight_delay.promote", conf=conf))
+    assert champion("flight_delay") == serving
+
+    asked.api.trigger("evergreen.pause", conf={"action": "resume", "reason": "the feed is mended"})
+    wait_until(lambda: standing_pause() is None)
+
+
+def test_every_run_of_mlflow_leads_back_to_the_dag_run_that_made_it(asked):
+    import mlflow
+
+    with reading() as connection:
+        run_id = connection.execute(candidates.select().where(candidates.c.model == MODEL).order_by(candidates.c.recorded_at)).first()
+    tags = mlflow.MlflowClient(f"sqlite:///{asked.home}/mlflow.db").get_run(run_id.mlflow_run_id).data.tags
+    assert tags["airflow.dag_id"] == f"{MODEL}.train"
+    assert tags["airflow.url"] == f"{asked.airflow.url}/dags/{MODEL}.train/runs/{tags['airflow.dag_run_id']}"
