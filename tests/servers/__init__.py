@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.docker import DockerDaemon
 from tests.servers.http import HttpServer
 from tests.servers.postgresql import PostgreSQL
 
@@ -17,6 +18,15 @@ def postgresql() -> Iterator[PostgreSQL]:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     with PostgreSQL() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def docker_daemon() -> Iterator[DockerDaemon]:
+    """One daemon for all tests, without a route to anywhere."""
+    if reason := DockerDaemon.why_not():
+        pytest.skip(reason)
+    with DockerDaemon() as daemon:
+        yield daemon
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,115 @@
+"""``train``: one candidate from one snapshot, in this process: what a training's task does, and the container that it may start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+from typing import TYPE_CHECKING
+
+from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.config import Catalog, ModelConfig
+    from include.evergreen.training import Candidate, Snapshot
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "train a candidate on a snapshot, without the gate and what follows it"
+    words = f"{text.capitalize()}. Training again what was trained finds it, and changes nothing. Progress is logged with -v."
+    verb = verbs.add_parser("train", parents=[common], help=text, description=words)
+    common_arguments.add_model(verb)
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("--snapshot", metavar="DIGEST", help="the snapshot to train on, by its digest or the first eight characters or more")
+    which.add_argument(
+        "--as-of", type=common_arguments.partition, metavar="DATE",
+        help="take the snapshot as of this day: nothing that became known later is read",
+    )  # fmt: skip
+    verb.add_argument("--window", type=int, metavar="N", help="with --as-of: days of rows to train on (default: train.window_days)")
+    verb.add_argument("--reason", default="trained from the command line", metavar="R", help="why; it is kept with the candidate")
+    verb.add_argument("--recipe", metavar="DIGEST", help="refuse to train unless model.yaml and features.py give this recipe")
+    verb.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="a tag of the MLflow run; may be repeated")
+    verb.add_argument(
+        "--end-after", type=float, metavar="MINUTES",
+        help="end this process after so long, whatever it is doing: for a container whose worker may be gone by then",
+    )  # fmt: skip
+    common_arguments.add_json(verb)
+    verb.set_defaults(verb=train)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    from include.evergreen import training
+    from include.evergreen.config import Catalog
+
+    _end_after(arguments.end_after)
+    tags = _tags(arguments.tag)
+    catalog = Catalog()
+    model = catalog.model(arguments.model)
+    _refuse_another_recipe(catalog, model, arguments.recipe)
+    snapshot = _snapshot(catalog, model, arguments)
+    candidate, is_new = training.train(catalog, model, snapshot, arguments.reason, tags=tags)
+    if arguments.json:
+        print(json.dumps(as_json(candidate, is_new=is_new)))
+    else:
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in candidate.metrics.items())
+        print(f"{model.name} as of {candidate.as_of}: {'trained' if is_new else 'trained before'} on snapshot {snapshot.digest[:12]}")
+        print(f"On the holdout: {metrics}. Run key {candidate.run_key}; MLflow run {candidate.mlflow_run_id}.")
+    return 0
+
+
+def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
+    return {
+        "model": candidate.model,
+        "as_of": candidate.as_of.isoformat(),
+        "snapshot": candidate.snapshot_digest,
+        "run_key": candidate.run_key,
+        "is_new": is_new,
+        "mlflow_run_id": candidate.mlflow_run_id,
+        "metrics": candidate.metrics,
+    }
+
+
+def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespace) -> Snapshot:
+    from include.evergreen.training import find_snapshot, take_snapshot
+    from include.evergreen.training.verification import find_by_prefix
+
+    if arguments.as_of:
+        return take_snapshot(catalog, model, arguments.as_of, arguments.window)
+    if arguments.window is not None:
+        raise ConfigError("--window goes with --as-of: a snapshot that is taken has its window already. Leave one of the two away.")
+    found = find_by_prefix(arguments.snapshot)
+    if found.model != model.name:
+        raise ConfigError(
+            f"Snapshot {found.digest[:12]} is of {found.model}, not of {model.name}. `snapshot list {model.name}` shows those that are."
+        )
+    return find_snapshot(found.digest)
+
+
+def _refuse_another_recipe(catalog: Catalog, model: ModelConfig, wanted: str | None) -> None:
+    from include.evergreen.recipes import recipe_of
+
+    if wanted is not None and (found := recipe_of(catalog, model).digest) != wanted:
+        raise ConfigError(
+            f"{model.name}: model.yaml and features.py in {catalog.root} give recipe {found[:12]}, and recipe {wanted[:12]} was asked for: "
+            f"they are not those of the caller. In a container: build its image again, or mount the caller's files."
+        )
+
+
+def _tags(given: list[str]) -> dict[str, str]:
+    """Each ``NAME=VALUE``; raises `ConfigError`."""
+    if wrong := [each for each in given if not each.partition("=")[0].strip() or "=" not in each]:
+        raise ConfigError(f"--tag {wrong[0]!r} is no tag; write NAME=VALUE, such as team=airports.")
+    return {name.strip(): value for name, _, value in (each.partition("=") for each in given)}
+
+
+def _end_after(minutes: float | None) -> None:
+    """The kernel ends the process then: a Python handler would wait for a library's C code to return."""
+    if minutes is None:
+        return
+    if not 0 < minutes < float("inf"):
+        raise ConfigError(f"--end-after is {minutes:g}; give minutes, more than 0.")
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(math.ceil(minutes * 60))

@@ -1,0 +1,345 @@
+"""Training in a container, on a real Docker daemon: it gives what a worker gives, and nothing is left of it, however it ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from evergreen_airflow.dags.training_task import training_task
+from evergreen_airflow.operators.training import TrainCandidateOperator
+from include.evergreen import PROJECT_ROOT, clock, container, ingestion
+from include.evergreen.config import Catalog
+from include.evergreen.config.docker import Docker
+from include.evergreen.errors import ConfigError, DataError, TransientError
+from include.evergreen.registry import mlflow_store
+from include.evergreen.training import find_candidate, find_snapshot, take_snapshot
+from include.evergreen.training.pipeline import predict
+from tests.servers.docker import IMAGE, DockerDaemon
+from tests.unit.flights import at_home, copy_home
+from tests.unit.lifecycle import AS_OF, FIRST, MODEL, include_with, settle_landed
+
+WAIT_SECONDS = 60
+IN_DOCKER = "  run_in: docker\n  docker: {{image: '{image}', cpus: 2, memory_mb: {memory_mb}, timeout_minutes: 10}}\n"
+
+
+@pytest.fixture(scope="module")
+def _ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with at_home(tmp_path_factory.mktemp("ingested")) as home:
+        settle_landed(tmp_path_factory)
+        catalog = Catalog()
+        for name in catalog.dataset_names():
+            for day in clock.days(FIRST, AS_OF):
+                ingestion.ingest(catalog.dataset(name), day, "live")
+    return home
+
+
+@pytest.fixture
+def ingested(tmp_path: Path, _ingested: Path) -> Iterator[Path]:
+    """A home with three weeks of made-up flights, and nothing trained."""
+    with at_home(tmp_path / "home") as home:
+        yield copy_home(_ingested, home)
+
+
+@pytest.fixture
+def declare(ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Declare that the model trains in a container; returns its task."""
+    declared = include_with(tmp_path, monkeypatch) / "models" / MODEL / "model.yaml"
+    text = declared.read_text()
+
+    def declare(*, image: str = IMAGE, memory_mb: int = 2048) -> Any:
+        declared.write_text(text.replace("\ntrain:\n", "\ntrain:\n" + IN_DOCKER.format(image=image, memory_mb=memory_mb)))
+        return training_task(Catalog().model(MODEL))
+
+    return declare
+
+
+@pytest.fixture
+def daemon(docker_daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerDaemon]:
+    """Docker without a container, before and after."""
+    monkeypatch.setenv("DOCKER_HOST", docker_daemon.url)
+    monkeypatch.setenv(container.MOUNTS, docker_daemon.mounts)
+    assert docker_daemon.containers() == []
+    yield docker_daemon
+    left = docker_daemon.containers()
+    for each in left:
+        docker_daemon.client.remove_container(each["Id"], force=True)
+    assert left == []
+
+
+def context(window_days: int = 15, run_id: str = "manual__1", **params: Any) -> dict[str, Any]:
+    """Of a run whose task ``snapshot`` took one that nothing was trained on yet, unless ``window_days`` says the same again."""
+    catalog = Catalog()
+    digest = take_snapshot(catalog, catalog.model(MODEL), AS_OF, window_days).digest
+    return context_of(digest, run_id, **params)
+
+
+def context_of(digest: str, run_id: str = "manual__1", **params: Any) -> dict[str, Any]:
+    ti = SimpleNamespace(
+        dag_id=f"{MODEL}.train", run_id=run_id, task_id="train", map_index=-1, try_number=1,
+        xcom_pull=lambda task_ids: {"snapshot": {"snapshot": digest}}[task_ids],
+    )  # fmt: skip
+    run = SimpleNamespace(dag_id=ti.dag_id, run_id=run_id)
+    return {"ti": ti, "task_instance": ti, "dag_run": run, "run_id": run_id, "params": {"reason": "a test", **params}}
+
+
+def test_it_trains_what_a_worker_trains_bit_for_bit(declare: Any, ingested: Path, tmp_path: Path, daemon: DockerDaemon) -> None:
+    task, asked = declare(), context()
+    beside = copy_home(ingested, tmp_path / "beside")
+    answer = task.execute(asked)
+    in_container = predictions_of(answer)
+    assert TrainCandidateOperator(task_id="train", model=MODEL).execute(asked) == {**answer, "is_new": False}
+    with at_home(beside):
+        in_worker = TrainCandidateOperator(task_id="train", model=MODEL).execute(asked)
+        assert {**in_worker, "mlflow_run_id": ""} == {**answer, "mlflow_run_id": ""}
+        assert predictions_of(in_worker) == in_container
+
+
+def test_what_it_logs_is_in_the_tasks_log_and_secrets_are_not(
+    declare: Any,
+    daemon: DockerDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "pears and plums")
+    with caplog.at_level("INFO"):
+        answer = declare().execute(context(reason="to be read"))
+    logged = caplog.text + capsys.readouterr().out
+    assert "fitted on" in logged
+    assert "--reason=to be read" in logged
+    assert "pears and plums" not in logged
+    candidate = find_candidate(answer["run_key"])
+    assert candidate.facts["reason"] == "to be read"
+    assert os.stat(candidate.artifact_uri.removeprefix("file://")).st_uid == os.getuid()
+
+
+def test_an_image_of_the_project_needs_none_of_the_workers_files_but_its_state(
+    ingested: Path, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with compose, where a worker's own paths are not the Docker host's."""
+    from evergreen_airflow.operators.containers import TrainInContainerOperator
+
+    image = image_of_the_project(daemon, tmp_path)
+    monkeypatch.setenv(container.MOUNTS, daemon.mounts.replace("own", f"{ingested}:{ingested}"))
+    answer = TrainInContainerOperator(task_id="train", model=MODEL, docker=Docker(image=image)).execute(context())
+    assert find_candidate(answer["run_key"]).model == MODEL
+
+
+def test_an_answer_and_a_log_in_pieces_are_put_together_and_each_line_keeps_its_level(
+    declare: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accent = "é".encode()
+    pieces = [(b'{"a":', None), (None, b"WARNING caf" + accent[:1]), (None, accent[1:] + b"\nplain\nend"), (b" 1}\n", None)]
+    said, logged = declare()._follow(iter(pieces))
+    assert said == '{"a": 1}\n'
+    assert logged == "WARNING café\nplain\nend"
+    shown = caplog.text + capsys.readouterr().out
+    assert [line for line in shown.splitlines() if "café" in line and "warning" in line.lower()]
+
+
+def test_a_training_that_needs_more_memory_than_it_may_have_is_named(declare: Any, daemon: DockerDaemon) -> None:
+    with pytest.raises(ConfigError, match=r"needed more than its 64 MB .* Raise train.docker.memory_mb"):
+        declare(memory_mb=64).execute(context())
+
+
+def test_an_image_that_is_nowhere_is_named_with_what_to_do(declare: Any, daemon: DockerDaemon) -> None:
+    with pytest.raises(TransientError, match=r"train.docker.image 'evergreen:nowhere' is not on the Docker host .*docker build -t"):
+        declare(image="evergreen:nowhere").execute(context())
+
+
+def test_more_cores_than_there_are_is_the_authors_to_mend(declare: Any, daemon: DockerDaemon) -> None:
+    task = declare()
+    task.limits = task.limits.model_copy(update={"cpus": 10_000.0})
+    with pytest.raises(ConfigError, match=r"Docker refused to run .*CPUs"):
+        task.execute(context())
+
+
+def test_a_mount_that_is_not_there_is_the_deployments_to_mend(
+    declare: Any, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(container.MOUNTS, f"{daemon.mounts},{tmp_path}/nowhere:/nowhere")
+    with pytest.raises(ConfigError, match=r"/nowhere.*EVERGREEN_DOCKER_MOUNTS"):
+        declare().execute(context())
+
+
+def test_an_error_in_the_container_is_the_same_error_here(declare: Any, daemon: DockerDaemon) -> None:
+    with pytest.raises(DataError, match="No snapshot 00000000 is recorded"):
+        declare().execute(context_of("00000000"))
+
+
+def test_declarations_that_changed_under_it_are_not_trained(
+    declare: Any, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, asked = declare(), context()
+    elsewhere = include_with(tmp_path / "another", monkeypatch)  # the worker's; the container has those of ``declare``
+    features = elsewhere / "models" / MODEL / "features.py"
+    features.write_text(features.read_text() + "\n# changed\n")
+    home, code = os.environ["EVERGREEN_HOME"], PROJECT_ROOT / "include"
+    mounts = daemon.mounts.replace("own", f"{home}:{home},{code}:{code}:ro,{tmp_path / 'include'}:{elsewhere}:ro")
+    monkeypatch.setenv(container.MOUNTS, mounts)
+    with pytest.raises(ConfigError, match=r"recipe [0-9a-f]{12}, and recipe [0-9a-f]{12} was asked for"):
+        task.execute(asked)
+
+
+def test_it_may_use_the_cores_and_the_memory_that_are_declared_and_runs_as_the_worker(declare: Any, daemon: DockerDaemon) -> None:
+    with training_in_background(declare(memory_mb=1500), context(), daemon) as task:
+        found = daemon.client.inspect_container(daemon.containers()[0]["Id"])
+        task.on_kill()
+    limits = found["HostConfig"]
+    assert limits["NanoCpus"] == 2_000_000_000
+    assert limits["Memory"] == limits["MemorySwap"] == 1500 * 2**20
+    assert limits["NetworkMode"] == "none"
+    assert found["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
+    assert {each["Source"] for each in limits["Mounts"] if not each.get("ReadOnly")} == {os.environ["EVERGREEN_HOME"]}
+
+
+def test_a_timeout_leaves_no_container(declare: Any, daemon: DockerDaemon) -> None:
+    """As Airflow's task runner does it: an alarm raises in the midst of `execute`, and then calls `on_kill`."""
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow.sdk.execution_time.timeout import timeout
+
+    task, asked = declare(), context()
+    with pytest.raises(AirflowTaskTimeout), timeout(3):
+        task.execute(asked)
+    task.on_kill()
+    assert daemon.containers() == []
+
+
+def test_a_task_that_is_told_to_stop_removes_its_container_at_once(declare: Any, daemon: DockerDaemon) -> None:
+    with training_in_background(declare(), context(), daemon) as task:
+        began = time.monotonic()
+        task.on_kill()
+        assert daemon.containers() == []
+        assert time.monotonic() - began < 5, "Airflow waits five seconds before it kills the process"
+
+
+def test_after_its_worker_was_killed_the_next_try_removes_what_it_left_and_trains(declare: Any, daemon: DockerDaemon) -> None:
+    task, asked = declare(), context()
+    digest = asked["ti"].xcom_pull(task_ids="snapshot")["snapshot"]
+    code = f"""
+        from tests.plugins.test_containers import *
+        training_task(Catalog().model(MODEL)).execute(context_of({digest!r}))
+    """
+    worker = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=PROJECT_ROOT, env={**os.environ, "PYTHONPATH": ".:plugins"}
+    )
+    wait_for(lambda: any(each["State"] == "running" for each in daemon.containers()))
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    (left,) = daemon.containers()
+    answer = task.execute(asked)
+    assert left["Id"] not in {each["Id"] for each in daemon.containers()}
+    assert find_candidate(answer["run_key"]).snapshot_digest == digest
+
+
+def test_what_other_tasks_are_training_stays_and_what_is_overdue_goes(
+    declare: Any, daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evergreen_airflow.operators import containers
+
+    made = {}
+    for name, seconds in {"another task": 600, "overdue": -1}.items():
+        ends = str(int(time.time() + seconds))
+        labels = {containers.TASK: name, containers.DEPLOYMENT: containers._deployment(), containers.ENDS: ends}
+        made[name] = daemon.client.create_container(IMAGE, ["python"], labels=labels)["Id"]
+    foreign = daemon.client.create_container(IMAGE, ["python"], labels={**labels, containers.DEPLOYMENT: "another"})["Id"]
+    with pytest.raises(DataError, match="No snapshot"):
+        declare().execute(context_of("00000000"))
+    assert {each["Id"] for each in daemon.containers()} == {made["another task"], foreign}
+    for each in (made["another task"], foreign):
+        daemon.client.remove_container(each)
+
+
+def test_a_container_whose_worker_is_gone_ends_itself(declare: Any, daemon: DockerDaemon) -> None:
+    task = declare()
+    task.limits = task.limits.model_copy(update={"timeout_minutes": 2 / 60 - container.GRACE_MINUTES})
+    with pytest.raises(TransientError, match="ended itself: its worker was gone"):
+        task.execute(context())
+
+
+def test_without_a_daemon_the_error_says_where_one_was_looked_for(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(TransientError, match=r"no Docker daemon answers at unix:///nowhere/docker.sock"):
+        declare().execute(context())
+
+
+def test_dags_of_models_that_train_in_the_worker_import_no_docker() -> None:
+    code = (
+        "import sys; from evergreen_airflow.dags.model import train_dag; from include.evergreen.config import Catalog\n"
+        f"train_dag(Catalog().model({MODEL!r})); assert not [each for each in sys.modules if each.split('.')[0] == 'docker']"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, env={**os.environ, "PYTHONPATH": ".:plugins"}, check=True)
+
+
+def test_the_task_has_the_timeout_that_is_declared_and_survives_serialisation(declare: Any) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization  # type: ignore[attr-defined]
+
+    from evergreen_airflow.dags.model import train_dag
+
+    declare()
+    dag = train_dag(Catalog().model(MODEL))
+    assert f"in a container of `{IMAGE}` (2 cores, 2048 MB, at most 10 minutes)" in str(dag.doc_md)
+    assert dag.get_task("train").execution_timeout == dt.timedelta(minutes=10)
+    assert "private" not in str(DagSerialization.to_dict(dag)).lower()
+
+
+def image_of_the_project(daemon: DockerDaemon, folder: Path) -> str:
+    """Our Dockerfile without the steps that need a registry or a package index: FROM, RUN, and the user whom RUN makes."""
+    text = re.sub(r"^RUN (.*\\\n)*.*\n", "", (PROJECT_ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^FROM .*", f"FROM {IMAGE}", text, flags=re.MULTILINE).replace("--chown=airflow ", "").replace("USER airflow\n", "")
+    (folder / "Dockerfile").write_text(text)
+    said = list(
+        daemon.client.build(path=str(PROJECT_ROOT), dockerfile=str(folder / "Dockerfile"), tag="evergreen:tested", rm=True, decode=True)
+    )
+    assert not [each for each in said if "error" in each], said
+    return "evergreen:tested"
+
+
+def predictions_of(answer: dict[str, Any]) -> bytes:
+    """What the candidate predicts for every row that it was trained or judged on."""
+    candidate = find_candidate(answer["run_key"])
+    pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
+    model = Catalog().model(MODEL)
+    frame = find_snapshot(candidate.snapshot_digest).frame()
+    values = predict(pipeline, model, frame[[each.name for each in model.features]])
+    return bytes(values.tobytes())
+
+
+@contextmanager
+def training_in_background(task: Any, asked: dict[str, Any], daemon: DockerDaemon) -> Iterator[Any]:
+    """Within it the container runs; the block is to stop the task."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            task.execute(asked)
+        except BaseException as error:
+            raised.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    wait_for(lambda: any(each["State"] == "running" for each in daemon.containers()))
+    yield task
+    running.join(WAIT_SECONDS)
+    assert [type(each) for each in raised] == [TransientError]
+
+
+def wait_for(reached: Any) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,103 @@
+"""``train``: the verb that a training's container runs, and a person on a laptop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from include.evergreen.config import Catalog
+from include.evergreen.recipes import recipe_of
+from include.evergreen.training import find_candidate, take_snapshot
+from tests.unit.cli.conftest import Ask
+from tests.unit.lifecycle import AS_OF, MODEL
+
+pytestmark = pytest.mark.usefixtures("cycled")
+
+
+@pytest.fixture
+def digest() -> str:
+    """Of a snapshot that nothing was trained on yet."""
+    catalog = Catalog()
+    return take_snapshot(catalog, catalog.model(MODEL), AS_OF, 15).digest
+
+
+def test_it_trains_on_a_snapshot_once_and_says_so_as_json(ask: Ask, digest: str) -> None:
+    answer = ask("train", MODEL, "--snapshot", digest, "--reason", "a look", "--tag", "team=airports", "--json")
+    assert answer.code == 0
+    first = json.loads(answer.out)
+    candidate = find_candidate(first["run_key"])
+    assert first == {
+        "model": MODEL,
+        "as_of": str(AS_OF),
+        "snapshot": digest,
+        "run_key": candidate.run_key,
+        "is_new": True,
+        "mlflow_run_id": candidate.mlflow_run_id,
+        "metrics": candidate.metrics,
+    }
+    assert candidate.facts["reason"] == "a look"
+    again = json.loads(ask("train", MODEL, "--snapshot", digest[:8], "--json").out)
+    assert again == {**first, "is_new": False}
+
+
+def test_its_tags_are_those_of_the_mlflow_run(ask: Ask, digest: str) -> None:
+    from include.evergreen.registry.mlflow_store import mlflow_client
+
+    run_id = json.loads(ask("train", MODEL, "--snapshot", digest, "--tag", "team=airports", "--tag=url=http://x/?a=b", "--json").out)[
+        "mlflow_run_id"
+    ]
+    tags = mlflow_client().get_run(run_id).data.tags
+    assert (tags["team"], tags["url"]) == ("airports", "http://x/?a=b")
+
+
+def test_with_a_day_it_takes_the_snapshot_that_the_night_took_and_finds_its_candidate(ask: Ask) -> None:
+    answer = ask("train", MODEL, "--as-of", str(AS_OF), "--verbose")
+    assert answer.out.startswith(f"{MODEL} as of {AS_OF}: trained before on snapshot ")
+    assert "already trained as MLflow run" in answer.err
+
+
+def test_it_wants_exactly_one_of_a_snapshot_and_a_day(ask: Ask, digest: str) -> None:
+    for wrong in ([], ["--snapshot", digest, "--as-of", str(AS_OF)]):
+        with pytest.raises(SystemExit) as left:
+            ask("train", MODEL, *wrong)
+        assert left.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--snapshot", "{digest}", "--window", "9"], 2, "--window goes with --as-of"),
+        (["--snapshot", "00000000"], 3, "No snapshot 00000000 is recorded"),
+        (["--snapshot", "{digest}", "--tag", "airports"], 2, "--tag 'airports' is no tag; write NAME=VALUE"),
+        (["--snapshot", "{digest}", "--tag", "=airports"], 2, "--tag '=airports' is no tag; write NAME=VALUE"),
+        (["--snapshot", "{digest}", "--end-after", "0"], 2, "--end-after is 0; give minutes, more than 0"),
+        (["--snapshot", "{digest}", "--recipe", "beef"], 2, "and recipe beef was asked for"),
+    ],
+)
+def test_bad_arguments_are_named_and_nothing_is_trained(ask: Ask, digest: str, arguments: list[str], code: int, words: str) -> None:
+    answer = ask("train", MODEL, *(each.format(digest=digest) for each in arguments))
+    assert answer.code == code
+    assert words in answer.err
+    assert json.loads(ask("train", MODEL, "--snapshot", digest, "--json").out)["is_new"]
+
+
+def test_the_recipe_that_is_declared_is_accepted(ask: Ask, digest: str) -> None:
+    catalog = Catalog()
+    recipe = recipe_of(catalog, catalog.model(MODEL)).digest
+    assert ask("train", MODEL, "--snapshot", digest, "--recipe", recipe).code == 0
+
+
+def test_a_snapshot_of_another_model_is_refused(ask: Ask, digest: str) -> None:
+    answer = ask("train", "air_time", "--snapshot", digest)
+    assert answer.code == 2
+    assert f"Snapshot {digest[:12]} is of {MODEL}, not of air_time" in answer.err
+
+
+def test_it_ends_when_its_time_is_over_whatever_it_is_doing(start: Callable[..., subprocess.Popen[str]], digest: str) -> None:
+    process = start("train", MODEL, "--snapshot", digest, "--end-after", "0.01")  # the kernel knows whole seconds
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGALRM
