@@ -22,7 +22,7 @@ from include.evergreen.features.build import FeatureCode, features_source
 from include.evergreen.partitions.digest import canonical_json, document_digest
 
 DECLARED = ("task", "rows", "inputs", "target", "features", "train")
-WITHOUT_EFFECT = {"schedule", "run_in", "docker"}  # of train: when and where it runs changes nothing that is learnt
+WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
 FEATURES = "features.py"
 
 
@@ -61,6 +61,17 @@ def recipe_of(catalog: Catalog, model: ModelConfig) -> Recipe:
     declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
     document = {"declared": declared, FEATURES: features_source(catalog, model)}
     return Recipe(document_digest(document), model.name, document)
+
+
+def config_of(catalog: Catalog, recipe: Recipe) -> ModelConfig:
+    """The model as ``recipe`` declares it; of one that is retired or broken now, with nothing besides."""
+    try:
+        return recipe.config(catalog.model(recipe.model))
+    except ConfigError:
+        declared = recipe.document["declared"]
+        criterion = {"kind": "absolute", "metric": "auc" if declared["task"] == "classification" else "mae", "at_least": 0}
+        unlearnt = {"name": recipe.model, "description": "", "owner": "", "gate": {"criteria": [criterion]}}
+        return ModelConfig.model_validate({**unlearnt, **declared})
 
 
 def keep_recipe(connection: sa.Connection, recipe: Recipe) -> None:

@@ -16,6 +16,7 @@ class Settings:
     home: Path
     database_url: str
     storage: str
+    ledger_anchors: str
     mlflow_tracking_uri: str
     mlflow_artifacts: str | None
     mlflow_ui_url: str | None
@@ -24,10 +25,12 @@ class Settings:
     def from_environment(cls) -> Settings:
         home = Path(os.environ.get("EVERGREEN_HOME") or PROJECT_ROOT / "var").absolute()
         tracking = os.environ.get("MLFLOW_TRACKING_URI")
+        storage = os.environ.get("EVERGREEN_STORAGE") or str(home / "storage")
         return cls(
             home=home,
             database_url=os.environ.get("EVERGREEN_DATABASE_URL") or f"sqlite:///{home}/evergreen.db",
-            storage=os.environ.get("EVERGREEN_STORAGE") or str(home / "storage"),
+            storage=storage,
+            ledger_anchors=os.environ.get("EVERGREEN_LEDGER_ANCHORS") or f"{storage.rstrip('/')}/ledger/anchors",
             mlflow_tracking_uri=tracking or f"sqlite:///{home}/mlflow.db",
             mlflow_artifacts=None if tracking else (home / "mlartifacts").as_uri(),
             mlflow_ui_url=os.environ.get("EVERGREEN_MLFLOW_UI_URL") or None,

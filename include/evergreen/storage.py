@@ -188,12 +188,13 @@ def unfinished_files() -> list[Path]:
 
 
 @contextmanager
-def refusals(subject: str) -> Iterator[None]:
-    """What a disk or a server says to a write, as `TransientError`."""
+def refusals(subject: str, *, doing: str = "written") -> Iterator[None]:
+    """What a disk or a server says to a write (or to what else is being done), as `TransientError`."""
     try:
         yield
     except _refused() as error:
-        raise TransientError(f"{subject} could not be written: {error}. Is there room, and may this process write there?") from error
+        hint = "Is there room, and may this process write there?" if doing == "written" else "May this process read there?"
+        raise TransientError(f"{subject} could not be {doing}: {error}. {hint}") from error
 
 
 @contextmanager

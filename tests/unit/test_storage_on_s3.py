@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from s3fs import S3FileSystem
 
-from include.evergreen import ingestion, storage
+from include.evergreen import ingestion, ledger, storage
 from include.evergreen.config import Catalog
+from include.evergreen.database import writing
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.partitions import current_partition, read_partition
 from tests.servers.s3 import KEY, REGION, S3, SECRET
@@ -89,3 +90,13 @@ def test_a_day_is_ingested_and_read_again(on_s3: S3, landed: Path, catalog: Cata
     again, is_new = ingestion.ingest(dataset, day, "live")
     assert (again, is_new) == (version, False) and current_partition("weather", day) == version
     assert not (landed / "storage" / "datasets").exists()
+
+
+def test_the_ledgers_anchors_lie_there_too(on_s3: S3, home: Path) -> None:
+    first, is_new = ledger.anchor()
+    assert is_new
+    with writing() as connection:
+        ledger.append(connection, kind="damage", model="m", body={})
+    assert ledger.anchor() == (first, False)
+    assert ledger.verified().anchors == [first]
+    assert [file.path for file in storage.files("ledger")] == [f"ledger/anchors/{first.date}.json"]

@@ -1,0 +1,88 @@
+"""``verify-ledger`` and ``export-ledger``: can the record be believed, and how does an auditor get it?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.ledger import Verified
+
+PROBLEMS_FOUND = 1
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "check that no entry of the ledger was changed, removed or reordered, and that its tail is there"
+    verb = verbs.add_parser("verify-ledger", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument("--file", type=Path, metavar="FILE", help="verify an export instead; no database is needed")
+    verb.add_argument("--model", metavar="MODEL", help="with --file: it is the export of this model alone")
+    verb.add_argument("--anchors", metavar="URL", help="with --file: compare it with the anchors in this folder, or at this URL")
+    verb.set_defaults(verb=verify_ledger)
+
+    text = "write the ledger as JSON Lines, one entry a line"
+    verb = verbs.add_parser("export-ledger", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument("--model", metavar="MODEL", help="the entries of one model alone")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="the file to write (default: print it)")
+    verb.set_defaults(verb=export_ledger)
+
+
+def verify_ledger(arguments: argparse.Namespace) -> int:
+    from include.evergreen import ledger
+
+    if arguments.file is None:
+        if arguments.model or arguments.anchors:
+            raise ConfigError("--model and --anchors say what the file of --file is; the ledger in the database is verified as a whole.")
+        return _tell(ledger.verified(), "The ledger")
+    found = ledger.verified_file(arguments.file, model=arguments.model, place=arguments.anchors)
+    code = _tell(found, str(arguments.file), of_one_model=arguments.model, is_compared=arguments.anchors is not None)
+    return code
+
+
+def export_ledger(arguments: argparse.Namespace) -> int:
+    from include.evergreen import ledger, storage
+    from include.evergreen.config import Catalog
+
+    model = common_arguments.known_model(Catalog(), arguments.model) if arguments.model else None
+    if arguments.out is None:
+        ledger.export(sys.stdout, model)
+        return 0
+    unfinished = arguments.out.with_name(f".{arguments.out.name}-{os.getpid()}")
+    with storage.refusals(str(arguments.out)):
+        try:
+            with unfinished.open("w", encoding="utf-8") as file:
+                count = ledger.export(file, model)
+            unfinished.replace(arguments.out)  # whole, or not at all
+        finally:
+            unfinished.unlink(missing_ok=True)
+    print(
+        f"{count} entries are in {arguments.out}. `verify-ledger --file {arguments.out}{f' --model {model}' if model else ''}` verifies it."
+    )
+    return 0
+
+
+def _tell(found: Verified, subject: str, *, of_one_model: str | None = None, is_compared: bool = True) -> int:
+    if found.problems:
+        print("\n".join(found.problems))
+        print(f"{subject} cannot be trusted from there on. Compare it with a backup before anything else is recorded.")
+        return PROBLEMS_FOUND
+    if of_one_model:
+        print(
+            f"{subject}: {found.entries} entries of {of_one_model}, each as it was written. Whether one is missing, only the whole tells."
+        )
+        return 0
+    print(f"{subject} is whole: {found.entries} entries, each chained to the one before it.")
+    if found.anchors:
+        newest = found.anchors[-1]
+        print(f"It agrees with {len(found.anchors)} anchors; the newest, of {newest.date}, holds entry {newest.sequence}.")
+    elif is_compared:
+        print("There is no anchor yet, so a tail that was cut would not show. evergreen.audit writes one every day.")
+    else:
+        print(f"The newest hash is {found.newest}. It was compared with no anchor, so a tail that was cut would not show (--anchors).")
+    return 0

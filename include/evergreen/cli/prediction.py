@@ -1,0 +1,140 @@
+"""``prediction``: which version made a logged prediction, of what, by whose leave, and why so high or low."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.errors import DataError
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.predictions import Found, Logged, Origin
+
+LISTED = 20
+BAR = 20  # characters of the longest contribution's
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "show a logged prediction: its version, approver, snapshot, features and, where stored, what each contributed"
+    verb = verbs.add_parser("prediction", parents=[common], help=text, description=text.capitalize() + ".")
+    common_arguments.add_model(verb)
+    verb.add_argument("keys", metavar="COLUMN=VALUE", nargs="+", help="keys of the scored row; as many as it takes to name one")
+    verb.add_argument("--partition", type=common_arguments.partition, metavar="DATE", help="default: the newest that has such a row")
+    common_arguments.add_json(verb)
+    verb.set_defaults(verb=show)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    from include.evergreen.config import Catalog
+    from include.evergreen.predictions import find_logged, origin_of
+
+    catalog = Catalog()
+    model = common_arguments.known_model(catalog, arguments.model)
+    found = find_logged(catalog, model, arguments.keys, arguments.partition)
+    if not found.matches:
+        raise DataError(_nothing(model, found))
+    if arguments.json:
+        origin = origin_of(found.matches[0])  # of all: they are of one partition
+        print(json.dumps([_as_json(each, origin) for each in found.matches], indent=2, default=str))
+        return 0
+    if len(found.matches) > 1:
+        _list(model, found)
+        return 0
+    _tell(found.matches[0], origin_of(found.matches[0]))
+    return 0
+
+
+def _nothing(model: str, found: Found) -> str:
+    words = f"No logged prediction of {model} is of such a row. "
+    if found.searched:
+        words += f"Searched: {len(found.searched)} partitions, {found.searched[-1]} to {found.searched[0]}."
+    elif not found.unreadable:
+        words += "Nothing has been scored there yet."
+    return words + "".join(f"\n- not searched: {each}" for each in found.unreadable)
+
+
+def _list(model: str, found: Found) -> None:
+    print(f"{len(found.matches)} predictions of {model} for {found.matches[0].scored.partition} match; give more keys, or --partition:")
+    for each in found.matches[:LISTED]:
+        print(f"  {_pairs(each.keys)}: {each.value:.4g}")
+    if len(found.matches) > LISTED:
+        print(f"  and {len(found.matches) - LISTED} more")
+
+
+def _tell(logged: Logged, origin: Origin) -> None:
+    scored, version = logged.scored, origin.version
+    truth = "not known yet" if logged.truth is None else f"{logged.truth:g}"
+    print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {logged.value:.6g} (the truth: {truth})")
+    print(f"  version    {version.version} ({version.semver}), as of {version.as_of}")
+    print(f"  scored     {origin.scored_at:%Y-%m-%d %H:%M} UTC, {scored.origin}; {_file_words(origin)}")
+    if origin.promotion:
+        row = origin.promotion
+        print(f"  {row.kind:<10} by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}")
+    print(f"  approval   {origin.standing.answer.words if origin.standing.answer else origin.standing.words}")
+    if origin.decision:
+        print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
+        for criterion in origin.decision.criteria:
+            print(f"             {criterion['verdict']}: {criterion['words']}")
+    print(f"  snapshot   {origin.candidate.snapshot_digest}")
+    print(f"  artifact   {version.artifact_digest}, MLflow run {version.mlflow_run_id}")
+    print("  features" + ("" if logged.contributions else " (no contributions are stored: explain is false in model.yaml)"))
+    _tell_features(logged)
+
+
+def _tell_features(logged: Logged) -> None:
+    width = max(map(len, logged.features))
+    if not logged.contributions:
+        for name, value in logged.features.items():
+            print(f"    {name:<{width}}  {_value(value)}")
+        return
+    longest = max(abs(each) for each in logged.contributions.values()) or 1.0
+    values = max(len(_value(each)) for each in logged.features.values())
+    for name, part in sorted(logged.contributions.items(), key=lambda each: -abs(each[1])):
+        bar = ("+" if part > 0 else "-") * round(BAR * abs(part) / longest)
+        print(f"    {name:<{width}}  {_value(logged.features[name]):<{values}}  {part:+10.4g}  {bar}")
+    print(f"    {'a typical row gets':<{width}}  {'':<{values}}  {logged.base:10.4g}")
+
+
+def _file_words(origin: Origin) -> str:
+    return "its file is as it was written" if origin.is_as_written else "ITS FILE WAS CHANGED since it was written"
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={_value(value)}" for name, value in values.items())
+
+
+def _value(value: Any) -> str:
+    return "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _as_json(logged: Logged, origin: Origin) -> dict[str, Any]:
+    version, promotion, decision, answer = origin.version, origin.promotion, origin.decision, origin.standing.answer
+    return {
+        "model": logged.scored.model,
+        "partition": str(logged.scored.partition),
+        "keys": logged.keys,
+        "prediction": logged.value,
+        "truth": logged.truth,
+        "version": version.version,
+        "semver": version.semver,
+        "as_of": str(version.as_of),
+        "scored_at": origin.scored_at.isoformat(),
+        "origin": logged.scored.origin,
+        "is_as_written": origin.is_as_written,
+        "promotion": promotion and {"kind": promotion.kind, "actor": promotion.actor, "reason": promotion.reason,
+                                    "promoted_at": promotion.promoted_at.isoformat()},
+        "approval": {"needed_because": origin.standing.because, "verdict": answer and answer.verdict, "actor": answer and answer.actor,
+                     "reason": answer and answer.reason, "recorded_at": answer and answer.recorded_at.isoformat()},
+        "decision": decision and {"id": decision.id, "verdict": decision.verdict, "criteria": decision.criteria,
+                                  "recorded_at": decision.recorded_at.isoformat()},
+        "snapshot": origin.candidate.snapshot_digest,
+        "recipe": origin.candidate.recipe_digest,
+        "artifact_digest": version.artifact_digest,
+        "mlflow_run_id": version.mlflow_run_id,
+        "features": logged.features,
+        "contributions": logged.contributions or None,
+        "base": logged.base if logged.contributions else None,
+    }  # fmt: skip

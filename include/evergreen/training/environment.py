@@ -1,0 +1,121 @@
+"""What, besides data and recipe, decides the bits of a fitted model: the code, the libraries, the machine."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import importlib
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.training.fitting import one_thread
+
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops", "mlflow", "lightgbm", "xgboost", "xgboost-cpu")
+LOCK = "requirements.txt"
+GIT_SECONDS = 5
+
+
+def environment() -> dict[str, Any]:
+    """As JSON: ``code`` (commit, digest), ``lock``, ``python``, ``platform``, ``libraries``, ``numeric``, ``threads``, ``hash_seed``.
+
+    What is not there (no git, no lock file, a library that is not installed) is left out. ``numeric`` are the libraries for
+    linear algebra and parallel loops, ``threads`` what a fit lets each of them use. Found once for each process.
+    """
+    return copy.deepcopy(_found())
+
+
+def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line for each part of an `environment` that is not as it was recorded: ``scikit-learn: 1.9.0 -> 1.9.1``."""
+    then, current = _flat(recorded), _flat(now)
+    lines = []
+    for name in dict.fromkeys([*then, *current]):
+        if then.get(name) != current.get(name):
+            lines.append(f"{name}: {then.get(name, 'none')} -> {current.get(name, 'none')}")
+    return lines
+
+
+def code_digest(folder: Path) -> str:
+    """SHA-256, in hex, over the names and texts of all Python files below ``folder``: a container has no git, but has these."""
+    whole = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        text = file.read_bytes()
+        whole.update(f"{file.relative_to(folder).as_posix()}\0{len(text)}\0".encode())
+        whole.update(text)
+    return whole.hexdigest()
+
+
+@functools.cache
+def _found() -> dict[str, Any]:
+    lock = PROJECT_ROOT / LOCK
+    numeric = _numeric()
+    kinds = {" ".join(str(each[part]) for part in ("internal_api", "version", "architecture") if each.get(part)) for each in numeric}
+    return {
+        "code": {**({"commit": commit} if (commit := _commit()) else {}), "digest": code_digest(PROJECT_ROOT / "include" / "evergreen")},
+        **({"lock": hashlib.sha256(lock.read_bytes()).hexdigest()} if lock.exists() else {}),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": f"{platform.system()} {platform.machine()}, {_processor()}",
+        "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
+        "numeric": sorted(kinds),
+        "threads": {str(each["internal_api"]): int(each["num_threads"]) for each in numeric},
+        "hash_seed": os.environ.get("PYTHONHASHSEED") or "random",
+    }
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _processor() -> str:
+    """Which kind of processor it is: numeric libraries choose their routines by it, and so the last bits of sums."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "CPU part"))]
+    return named[0] if named else platform.processor() or "unknown processor"
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _numeric() -> list[dict[str, Any]]:
+    """The libraries under numpy, scipy and scikit-learn that compute in parallel, as a fit finds them."""
+    for name in ("scipy.linalg", "sklearn.ensemble"):
+        importlib.import_module(name)  # which loads them
+    from threadpoolctl import threadpool_info
+
+    with one_thread():
+        return list(threadpool_info())
+
+
+def _flat(document: Mapping[str, Any]) -> dict[str, str]:
+    """Each part as a line says it."""
+    code, threads = document.get("code", {}), document.get("threads", {})
+    named = {
+        "code, git commit": code.get("commit"),
+        "code, digest of include/evergreen": code.get("digest"),
+        f"lock, digest of {LOCK}": document.get("lock"),
+        "python": document.get("python"),
+        "platform": document.get("platform"),
+        **document.get("libraries", {}),
+        "numeric libraries": ", ".join(document.get("numeric", [])),
+        **{f"threads of {name}": number for name, number in threads.items()},
+        "PYTHONHASHSEED": document.get("hash_seed"),
+    }
+    return {name: str(value) for name, value in named.items() if value is not None}
