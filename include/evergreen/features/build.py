@@ -130,7 +130,7 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
 
 def load_features(path: Path) -> Features:
     """The function ``features`` of a `features.py`, of a module that nobody else has used. Raises `ConfigError`."""
-    return _executed(FeatureCode(path.read_text(encoding="utf-8"), str(path)))
+    return load_code(FeatureCode(path.read_text(encoding="utf-8"), str(path)))
 
 
 def _code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
@@ -139,10 +139,11 @@ def _code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
 
 @cache
 def _compiled(code: FeatureCode) -> Features:
-    return _executed(code)
+    return load_code(code)
 
 
-def _executed(code: FeatureCode) -> Features:
+def load_code(code: FeatureCode) -> Features:
+    """The function ``features`` of this code, as `load_features` gives it."""
     module = ModuleType("evergreen_features")
     module.__file__ = code.place
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
 from include.evergreen.errors import EvergreenError
-from include.evergreen.features.build import features_of, load_features
+from include.evergreen.features.build import FeatureCode, features_of, load_code, load_features
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.testkit.differences import changed
 from include.evergreen.testkit.made_up import MadeUpCache, MadeUpRows
@@ -49,14 +49,14 @@ class Origin:
         )
 
 
-def lineage(catalog: Catalog, model: ModelConfig) -> dict[str, tuple[Origin, ...]]:
-    """The origins of each declared feature, in the order of the model's inputs.
+def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = None) -> dict[str, tuple[Origin, ...]]:
+    """The origins of each declared feature, in the order of the model's inputs; computed by ``code``, by default features.py as it is now.
 
     Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
     """
     columns: dict[str, dict[str, set[str]]] = {feature.name: {} for feature in model.features}
     days: dict[str, dict[str, set[int]]] = {feature.name: {} for feature in model.features}
-    trial = _Trial(catalog, model)
+    trial = _Trial(catalog, model, code)
     for dataset, read in trial.columns_read().items():
         for column in read:
             for feature in trial.changed_by(dataset, {column}, days=None):
@@ -151,10 +151,11 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
 class _Trial:
     """One model's features of one made-up day, with and without other values in some columns."""
 
-    def __init__(self, catalog: Catalog, model: ModelConfig) -> None:
+    def __init__(self, catalog: Catalog, model: ModelConfig, code: FeatureCode | None) -> None:
         self.source = MadeUpRows(catalog, model)
         self._model = model
         self._path = catalog.features_path(model.name)
+        self._code = code
         self._cache = MadeUpCache(self.source.day, self.source)
         self._before = self._features(self._cache)
 
@@ -178,7 +179,8 @@ class _Trial:
 
     def _features(self, cache: MadeUpCache) -> pd.DataFrame:
         reader = PointInTimeReader(self._model, self.source.day, cache)
-        return features_of(self._model, reader, load_features(self._path), self._path)[1]
+        function = load_code(self._code) if self._code else load_features(self._path)
+        return features_of(self._model, reader, function, self._code.place if self._code else self._path)[1]
 
 
 class _OtherValues(MadeUpCache):

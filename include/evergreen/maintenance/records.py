@@ -23,7 +23,7 @@ from include.evergreen.database.tables import (
 from include.evergreen.training.snapshot import parts_path
 
 OF_DATASETS = ("raw", "datasets", "quarantine")  # folders of the storage, with one folder for each dataset in them
-OF_MODELS = ("predictions", "reports", "training", "references")
+OF_MODELS = ("predictions", "reports", "training", "references", "cards")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def files_of_datasets(dataset: str | None = None) -> list[Named]:
 
 
 def files_of_models(model: str | None = None) -> list[Named]:
-    """What is needed of one model, or of all: predictions, reports, and of candidates that were blessed or registered their files."""
+    """What is needed of one model, or of all: predictions, reports, model cards, and the files of blessed or registered candidates."""
     named = []
     with reading() as connection:
         for row in connection.execute(_of(prediction_sets, model)):
@@ -70,6 +70,9 @@ def files_of_models(model: str | None = None) -> list[Named]:
         for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
             mend = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition} --stage monitor`"
             named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", mend))
+        for row in connection.execute(_carded(model)):
+            mend = f"`python -m include.evergreen card {row.model} {row.version}` writes it again"
+            named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", mend))
         for row in connection.execute(_kept_candidates(model)):
             whose = f"{row.model} as of {row.as_of}"
             mend = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
@@ -133,6 +136,11 @@ def _kept_candidates(model: str | None) -> sa.Select[Any]:
         .order_by(candidates.c.model, candidates.c.as_of)
     )
     return query if model is None else query.where(candidates.c.model == model)
+
+
+def _carded(model: str | None) -> sa.Select[Any]:
+    query = model_versions.select().where(model_versions.c.card_path != "").order_by(model_versions.c.model, model_versions.c.version)
+    return query if model is None else query.where(model_versions.c.model == model)
 
 
 def _of(table: sa.Table, model: str | None) -> sa.Select[Any]:

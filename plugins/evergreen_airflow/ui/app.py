@@ -13,9 +13,12 @@ from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from evergreen_airflow.links import mlflow_ui
+from evergreen_airflow.ui.cards import card_response
 from evergreen_airflow.ui.pages import Problem, problem_page, render
 from evergreen_airflow.ui.report import report_response
 from evergreen_airflow.ui.validation import ValidationView
+from evergreen_airflow.ui.versions import AlertView, VersionView
 from include.evergreen import clock
 from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
 
@@ -61,6 +64,30 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
 def report_page(dag_id: str, partition: str) -> Response:
     """Evidently's report of the window that one partition ends, of the model that ``dag_id`` monitors."""
     return report_response(dag_id, _subject(dag_id, "monitor", "model"), _day(partition))
+
+
+@dag_pages.get("/versions")
+def versions_page(request: Request, dag_id: str) -> Response:
+    """All versions of the model that ``dag_id`` trains, and its open alerts."""
+    from include.evergreen.alerts import open_alerts
+    from include.evergreen.versions import version_history
+
+    model = _subject(dag_id, "train", "model")
+    return render(
+        request,
+        "versions.html",
+        dag_id=dag_id,
+        model=model,
+        versions=[VersionView(each) for each in version_history(model)],
+        alerts=[AlertView(each) for each in open_alerts(model)],
+        mlflow=mlflow_ui(),
+    )
+
+
+@dag_pages.get("/cards/{version}")
+def card_page(request: Request, dag_id: str, version: str) -> Response:
+    """The model card of one version of the model that ``dag_id`` trains."""
+    return card_response(request, dag_id, _subject(dag_id, "train", "model"), version)
 
 
 def _subject(dag_id: str, stage: str, kind: str) -> str:

@@ -14,6 +14,9 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from include.evergreen.errors import EvergreenError
+from include.evergreen.pauses import standing_pause
+
 TEMPLATES = Path(__file__).with_name("templates")
 PRIVATE = {
     "Cache-Control": "no-store",
@@ -33,12 +36,28 @@ class Problem(Exception):
 
 
 def render(request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
-    """Fill a template. It knows ``airflow``, the path that Airflow's own pages lie under."""
+    """Fill a template. It knows ``airflow``, the path that Airflow's own pages lie under, and the ``pause`` that stands, in words."""
+    if "pause" not in values:
+        values["pause"] = _pause()
     nonce = secrets.token_urlsafe(16)
-    airflow = request.scope.get("app_root_path", "").rstrip("/")
-    html = _environment().get_template(template).render(nonce=nonce, airflow=airflow, **values)
+    html = fragment(request, template, nonce=nonce, **values)
     policy = f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     return HTMLResponse(html, status, {**(headers or {}), **PRIVATE, "Content-Security-Policy": policy})
+
+
+def _pause() -> str:
+    """In words; empty when none stands, or our database does not say."""
+    try:
+        pause = standing_pause()
+    except EvergreenError:
+        return ""
+    return pause.words if pause else ""
+
+
+def fragment(request: Request, template: str, **values: Any) -> str:
+    """A filled template alone, as part of a page that is made elsewhere."""
+    airflow = request.scope.get("app_root_path", "").rstrip("/")
+    return _environment().get_template(template).render(airflow=airflow, **values)
 
 
 def problem_page(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> HTMLResponse:
@@ -49,6 +68,7 @@ def problem_page(request: Request, problem: Problem, headers: Mapping[str, str] 
         status=problem.status,
         headers=headers,
         problem=problem,
+        pause="",  # it may be shown to somebody who is not logged in
         dag_id=request.path_params.get("dag_id"),
         here=quote(request.url.path, safe=""),
     )
