@@ -18,7 +18,7 @@ test: setup lint  ## every test that this machine can run, and the list of those
 	@$(BIN)/python -m pytest
 
 bench: setup  ## every benchmark, beside the plain script that does the same
-	@for name in parse night ingest; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in parse night ingest gate train; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 setup: $(VENV)/.installed  ## virtual environment, pinned dependencies, databases, landing zone; safe to repeat
 	@$(BIN)/python -m include.evergreen prepare

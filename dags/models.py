@@ -1,4 +1,4 @@
-"""Five DAGs for each model under include/models: <model>.train, .score, .monitor, .retrain and .promote."""
+"""Six DAGs for each model under include/models: <model>.train, .score, .monitor, .retrain, .approve and .promote."""
 
 from evergreen_airflow.dags import model_dags
 

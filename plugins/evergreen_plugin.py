@@ -9,14 +9,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ValidationLink
+from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink, VersionsLink
 from evergreen_airflow.mappers import DayShiftMapper
 from evergreen_airflow.ui import URL_PREFIX
 
 
 class EvergreenPlugin(AirflowPlugin):
     name = "evergreen"
-    operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink()]
+    operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
     partition_mappers = [DayShiftMapper]
 
     @property

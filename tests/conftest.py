@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.servers import _s3_server, http_server, postgresql, s3  # noqa: F401
+from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3  # noqa: F401
 
 os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"

@@ -63,7 +63,7 @@ class Story:
     def wait_for_dags(self) -> None:
         """Until Airflow has parsed every DAG; then unpause them all."""
         self.progress.begin("Airflow reads the DAGs")
-        stages = ("train", "score", "monitor", "retrain", "promote")
+        stages = ("train", "score", "monitor", "retrain", "approve", "promote")
         wanted = {f"{name}.ingest" for name in self.catalog.dataset_names()} | {"evergreen.rescore"}
         wanted |= {f"{name}.{stage}" for name in self.catalog.model_names() for stage in stages}
         deadline = time.monotonic() + PARSE_TIMEOUT_SECONDS

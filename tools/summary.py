@@ -47,7 +47,7 @@ def _model(catalog: Catalog, model: str) -> Table:
         table.add_row("[bold]firing[/bold]", f"as of {firing.as_of}: {firing.words}")
     for decision in reversed(all_decisions(model)):
         against = f"against version {decision.champion_version}" if decision.champion_version else "with no champion yet"
-        table.add_row(f"gate, as of {decision.as_of}", f"[bold]{decision.verdict}[/bold] {against}: {decision.words}")
+        table.add_row(f"gate, as of {decision.as_of}", f"[bold]{decision.verdict}[/bold] {against}: {decision.brief}")
     serving = champion(model)
     if serving:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     from airflow.sdk.types import TaskInstanceKey
 
+    from include.evergreen.registry.champions import RegisteredVersion
+
 
 class ValidationLink(BaseOperatorLink):
     """The newest validation of the run's partition. It is there when the validation stopped the partition, too."""
@@ -47,12 +49,51 @@ class MlflowRunLink(BaseOperatorLink):
     name = "MLflow run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        if not (ui := _mlflow_ui()):
+        if not (ui := mlflow_ui()):
             return ""
         ti = _running(ti_key)
         returned = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
         run_id = returned.get("mlflow_run_id") if isinstance(returned, Mapping) else None
         return f"{ui}/#/runs/{quote(str(run_id), safe='')}" if run_id else ""  # MLflow finds the experiment by itself
+
+
+class VersionsLink(BaseOperatorLink):
+    """All versions of the task's model, with who approved and promoted which, and why."""
+
+    name = "Versions"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return versions_page(_running(ti_key).dag_id.rpartition(".")[0])
+
+
+class ModelCardLink(BaseOperatorLink):
+    """The model card of the version that the task names by ``version`` in the dict that it returns."""
+
+    name = "Model card"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        ti = _running(ti_key)
+        returned = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
+        version = returned.get("version") if isinstance(returned, Mapping) else None
+        return card_page(ti.dag_id.rpartition(".")[0], version) if isinstance(version, int) else ""
+
+
+def card_page(model: str, version: int) -> str:
+    """Where the model card of a version is, relative as `versions_page`."""
+    return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.train/cards/{version}"
+
+
+def versions_page(model: str) -> str:
+    """Relative to the UI's ``<base>``, so that it holds under whatever base path the API server has."""
+    return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.train/versions"
+
+
+def evidence_links(model: str, version: RegisteredVersion) -> dict[str, str]:
+    """Where the evidence on a version is, by the words for it."""
+    links = {"Model card": card_page(model, version.version), "All versions": versions_page(model)}
+    if ui := mlflow_ui():
+        links["MLflow run"] = f"{ui}/#/runs/{quote(version.mlflow_run_id, safe='')}"
+    return links
 
 
 def _running(ti_key: TaskInstanceKey) -> RuntimeTaskInstance:
@@ -70,7 +111,7 @@ def _page_of_partition(page: str, ti: RuntimeTaskInstance) -> str:
     return f"{URL_PREFIX[1:]}/dags/{quote(ti.dag_id, safe='')}/{page}/{partition}"
 
 
-def _mlflow_ui() -> str | None:
+def mlflow_ui() -> str | None:
     """Where MLflow's pages are, without any password that the tracking URI may hold."""
     settings = Settings.from_environment()
     parts = urlsplit(settings.mlflow_ui_url or settings.mlflow_tracking_uri)

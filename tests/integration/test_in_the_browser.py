@@ -11,8 +11,12 @@ from include.evergreen.registry.champions import champion
 
 DAGS = (
     [f"{dataset}.ingest" for dataset in ("outcomes", "schedules", "weather")]
-    + [f"{model}.{stage}" for model in ("air_time", "flight_delay") for stage in ("train", "score", "monitor", "retrain", "promote")]
-    + ["evergreen.rescore", "evergreen.maintenance"]
+    + [
+        f"{model}.{stage}"
+        for model in ("air_time", "flight_delay")
+        for stage in ("train", "score", "monitor", "retrain", "approve", "promote")
+    ]
+    + ["evergreen.rescore", "evergreen.maintenance", "evergreen.audit", "evergreen.pause"]
 )
 
 

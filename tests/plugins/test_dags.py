@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog
 from tools.embedded import ROOT
 
 HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow")
-STAGES = ("train", "score", "monitor", "retrain", "promote")
+STAGES = ("train", "score", "monitor", "retrain", "approve", "promote")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,11 @@ def dags():
 def expected_ids():
     catalog = Catalog()
     models = {f"{name}.{stage}" for name in catalog.model_names() for stage in STAGES}
-    return {f"{name}.ingest" for name in catalog.dataset_names()} | models | {"evergreen.rescore", "evergreen.maintenance"}
+    return (
+        {f"{name}.ingest" for name in catalog.dataset_names()}
+        | models
+        | {"evergreen.rescore", "evergreen.maintenance", "evergreen.audit", "evergreen.pause"}
+    )
 
 
 def test_there_is_a_dag_for_each_stage_of_everything_declared(dags):

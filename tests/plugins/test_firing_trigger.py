@@ -2,8 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from evergreen_airflow.triggers import firing
 from evergreen_airflow.triggers.firing import FiringTrigger
+from include.evergreen import pauses
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def first_event(trigger):
@@ -41,3 +46,24 @@ def test_an_error_is_logged_once_and_the_sensor_stays_armed(monkeypatch):
     monkeypatch.setattr(type(trigger.log), "exception", lambda self, *words: logged.append(words), raising=False)
     assert first_event(trigger).payload == {"words": "it trips"}
     assert len(logged) == 1
+
+
+def test_a_pause_holds_what_trips_is_logged_once_and_lets_go_when_it_is_lifted(monkeypatch):
+    monkeypatch.setattr(firing, "_what_trips", lambda model: "it trips")
+    pauses.pause(hours=1, actor="ada", reason="a bad feed")
+    trigger, logged = FiringTrigger("flight_delay", 0.01), []
+    monkeypatch.setattr(type(trigger.log), "info", lambda self, *words: logged.append(words[-1]), raising=False)
+
+    async def wait():
+        events = asyncio.create_task(anext(trigger.run()))
+        await asyncio.sleep(0.5)  # dozens of polls
+        assert not events.done()
+        await asyncio.to_thread(pauses.lift, actor="ada", reason="it is mended")
+        return await asyncio.wait_for(events, timeout=20)
+
+    assert asyncio.run(wait()).payload == {"words": "it trips"}
+    assert [each.split(",")[0].split(" until")[0] for each in logged] == [
+        "fires nothing",
+        "the pause is over; the rules count again",
+    ]
+    assert "ada paused" in logged[0]

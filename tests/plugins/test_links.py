@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import DAG, BaseOperator, BaseOperatorLink
 
-from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ValidationLink
+from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -108,6 +108,18 @@ def test_a_task_that_names_no_run_has_no_link(monkeypatch: pytest.MonkeyPatch, r
     assert link_of(MlflowRunLink(), returned=returned) == ""
 
 
+# --- the model card -------------------------------------------------------------------------------------------------
+
+
+def test_the_card_of_the_version_that_was_registered_is_linked() -> None:
+    assert link_of(ModelCardLink(), dag_id="air_time.train", returned={"version": 3}) == "evergreen/dags/air_time.train/cards/3"
+
+
+@pytest.mark.parametrize("returned", [None, {}, {"version": None}, {"version": "3/../../x"}, "a string"])
+def test_a_task_that_registered_nothing_has_no_card(returned: Any) -> None:
+    assert link_of(ModelCardLink(), dag_id="air_time.train", returned=returned) == ""
+
+
 # --- Airflow --------------------------------------------------------------------------------------------------------
 
 
@@ -115,7 +127,7 @@ def test_the_api_server_knows_the_links_of_a_serialized_task() -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 
     class Linked(BaseOperator):
-        operator_extra_links = (ValidationLink(), DriftReportLink(), MlflowRunLink())
+        operator_extra_links = (ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink())
 
     with DAG("weather.ingest", schedule=None) as dag:
         Linked(task_id="validate")
@@ -124,4 +136,5 @@ def test_the_api_server_knows_the_links_of_a_serialized_task() -> None:
         "Validation result": "_link_ValidationLink",
         "Drift report": "_link_DriftReportLink",
         "MLflow run": "_link_MlflowRunLink",
+        "Model card": "_link_ModelCardLink",
     }

@@ -82,7 +82,7 @@ found = {
     )
     assert found["app"] is True
     assert found["prefix"] == "/evergreen"
-    assert found["links"] == ["Drift report", "MLflow run", "Validation result"]
+    assert found["links"] == ["Drift report", "MLflow run", "Model card", "Validation result", "Versions"]
     assert found["mappers"] == ["evergreen_airflow.mappers.DayShiftMapper"]
 
 

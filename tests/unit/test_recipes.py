@@ -28,7 +28,7 @@ def test_what_is_no_part_of_a_training_is_as_it_is_declared_now(catalog: Catalog
     assert kept.config(now) == now
 
 
-@pytest.mark.parametrize("change", [{"schedule": None}, {"run_in": "docker"}, {"holdout_days": 7}])
+@pytest.mark.parametrize("change", [{"schedule": None}, {"run_in": "docker", "docker": {"image": "evergreen"}}, {"holdout_days": 7}])
 def test_when_and_where_a_training_runs_and_a_default_that_is_said_change_no_recipe(
     catalog: Catalog, air_time: ModelConfig, change: dict[str, object]
 ) -> None:

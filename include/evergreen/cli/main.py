@@ -10,18 +10,26 @@ import traceback
 from collections.abc import Sequence
 
 from include.evergreen.cli import (
+    alerts,
+    card,
     check,
     erase,
     features,
     history,
     ingest,
+    ledger,
     maintenance,
     partitions,
+    pauses,
+    prediction,
     prepare,
     quarantine,
+    registry,
+    reproduce,
     run,
     snapshots,
     status,
+    train,
 )
 from include.evergreen.cli.terminal import quiet
 from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
@@ -29,10 +37,31 @@ from include.evergreen.errors import ConfigError, DataError, EvergreenError, Tra
 EXIT_CODES: dict[type[EvergreenError], int] = {ConfigError: 2, DataError: 3, TransientError: 4}
 INTERRUPTED = 130  # what shells expect after Ctrl-C: 128 + SIGINT
 READER_LEFT = 141  # 128 + SIGPIPE
-VERB_GROUPS = (check, ingest, run, status, history, partitions, features, prepare, quarantine, snapshots, maintenance, erase)
+VERB_GROUPS = (
+    check,
+    ingest,
+    run,
+    train,
+    status,
+    history,
+    registry,
+    card,
+    ledger,
+    alerts,
+    pauses,
+    partitions,
+    features,
+    prepare,
+    quarantine,
+    snapshots,
+    reproduce,
+    prediction,
+    maintenance,
+    erase,
+)
 _EPILOG = """\
-exit codes: 0 done; 1 problems were found (check, maintain, snapshot verify, verify-ledger); 2 a file, setting or argument is wrong;
-3 the data is at fault; 4 something did not answer, try again; 130 Ctrl-C"""
+exit codes: 0 done; 1 problems were found (check, maintain, snapshot verify, verify-ledger, reproduce); 2 a file, setting or argument
+is wrong; 3 the data is at fault; 4 something did not answer, try again; 130 Ctrl-C"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from include.evergreen.config.document import Key
+from include.evergreen.config.gate import BaselineCriterion, BehaviourCriterion, SlicesCriterion
 from include.evergreen.config.loader import describe, shown_path
 from include.evergreen.config.metrics import METRICS, observation_names
 from include.evergreen.config.models import DatasetConfig, ModelConfig
@@ -37,6 +38,7 @@ def check_catalog(catalog: Catalog) -> list[str]:
         except ConfigError as error:
             problems += str(error).splitlines()
         problems += _features_problems(catalog, name)
+        problems += _checks_problems(catalog, name)
     return problems
 
 
@@ -89,17 +91,57 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             yield ("inputs", index, "lag_days"), text
     yield from _target_problems(model, known, datasets)
     yield from _personal_problems(model, datasets)
-    if not _is_import_path(model.train.estimator):
-        text = f"{model.train.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
-        yield ("train", "estimator"), text
-    for index, criterion in enumerate(model.gate.criteria):
-        if criterion.metric not in METRICS[model.task]:
-            text = _unknown(f"metric of a {model.task}", criterion.metric, list(METRICS[model.task]))
-            yield ("gate", "criteria", index, "metric"), text
+    yield from _train_problems(model)
+    yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric not in (names := observation_names(model)):
             text = _unknown(f"observation of a {model.task}", rule.metric, names)
             yield ("retrain", "rules", index, "metric"), text
+
+
+def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    train = model.train
+    for index, choice in enumerate(train.choices):
+        if not _is_import_path(choice.estimator):
+            key: Key = ("train", "estimators", index, "estimator") if train.estimators else ("train", "estimator")
+            yield key, f"{choice.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
+    for index, name in enumerate(train.trusted_types):
+        if not _is_import_path(name):
+            yield ("train", "trusted_types", index), f"{name!r} is not an import path, such as lightgbm.sklearn.LGBMClassifier"
+    if train.tune is not None and train.tune.metric not in (None, *METRICS[model.task]):
+        text = _unknown(f"metric of a {model.task}", train.tune.metric, list(METRICS[model.task]))
+        yield ("train", "tune", "metric"), text
+    if train.weights is not None and train.weights.classes is not None and model.task != "classification":
+        yield ("train", "weights", "classes"), f"is for classification, and this is a {model.task}; remove it"
+    numeric = [feature.name for feature in model.features if feature.kind == "numeric"]
+    if train.weights is not None and train.weights.feature not in (None, *numeric):
+        yield ("train", "weights", "feature"), _unknown("numeric feature", train.weights.feature, numeric)
+
+
+def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    for index, criterion in enumerate(model.gate.criteria):
+        key: Key = ("gate", "criteria", index)
+        metric = getattr(criterion, "metric", None)
+        if metric is not None and metric not in METRICS[model.task]:
+            yield (*key, "metric"), _unknown(f"metric of a {model.task}", metric, list(METRICS[model.task]))
+        if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
+            yield (*key, "margin"), f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
+        if isinstance(criterion, SlicesCriterion):
+            for name, text in _slices_problems(criterion, model, datasets):
+                yield (*key, name), text
+
+
+def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:
+    """Slices are named by their values, which decisions, cards and the ledger keep for ever: so never by a person's."""
+    if criterion.judge in ("disparate_impact", "equal_opportunity") and model.task != "classification":
+        yield "judge", f"{criterion.judge} is for classification, and this is a {model.task}; allowed: worst, difference"
+    features = {feature.name: feature.personal for feature in model.features}
+    columns = {column.name: column.personal for column in datasets[model.rows].columns} if model.rows in datasets else {}
+    if features.get(criterion.by) or columns.get(criterion.by):
+        yield "by", f"{criterion.by!r} is personal, and the names of slices are kept for ever; choose a column that is not"
+    elif columns and criterion.by not in {**features, **columns}:
+        allowed = [name for name, personal in {**columns, **features}.items() if not personal]
+        yield "by", _unknown(f"feature or column of {model.rows}", criterion.by, allowed)
 
 
 def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
@@ -130,6 +172,20 @@ def _features_problems(catalog: Catalog, name: str) -> list[str]:
     if path.is_file():
         return []
     return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
+
+
+def _checks_problems(catalog: Catalog, name: str) -> list[str]:
+    """A behaviour criterion without a checks.py would never be evaluated; checks that no criterion asks for, never tried."""
+    path = catalog.model_path(name).with_name("checks.py")
+    try:
+        asked = any(isinstance(each, BehaviourCriterion) for each in catalog.model(name).gate.criteria)
+    except ConfigError:
+        return []  # its own file is wrong, and says so
+    if asked and not path.is_file():
+        return [f"{shown_path(path)}: there is no such file; the behaviour criterion of model {name!r} needs it, write it"]
+    if path.is_file() and not asked:
+        return [f"{shown_path(path)}: is never tried; add {{kind: behaviour}} to gate.criteria of model {name!r}, or remove the file"]
+    return []
 
 
 def _is_import_path(text: str) -> bool:

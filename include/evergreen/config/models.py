@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from include.evergreen.config.approval import Approval
 from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
+from include.evergreen.config.card import Card
 from include.evergreen.config.gate import Gate
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source
@@ -316,6 +317,7 @@ class ModelConfig(Strict):
     approval: Approval = Approval()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
+    card: Card = Card()
     explain: bool = Field(
         default=False, description="Also keep what each feature contributed to each prediction; scoring then takes several times as long."
     )

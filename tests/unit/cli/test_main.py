@@ -119,7 +119,7 @@ def interrupted(process: subprocess.Popen[str]) -> str:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         try:
-            return process.communicate(timeout=10)[1]
+            return process.communicate(timeout=3)[1]
         except subprocess.TimeoutExpired:
             continue
 

@@ -148,6 +148,44 @@ class TestCheckFinds:
             f"{path}:16: gate.criteria[0].metric: unknown metric of a regression 'auc'; allowed: mae, rmse, r2"
         ]
 
+    @pytest.mark.parametrize(
+        ("criterion", "words"),
+        [
+            (
+                "by: shop, judge: disparate_impact",
+                "judge: disparate_impact is for classification, and this is a regression; allowed: worst",
+            ),
+            ("by: shp, judge: worst, metric: mae, at_most: 1", "by: unknown feature or column of sales 'shp'; did you mean 'shop'?"),
+        ],
+    )
+    def test_slices_that_could_never_be_judged(self, include: Path, change_model: Change, criterion: str, words: str) -> None:
+        path = change_model("kind: absolute, metric: mae, at_most: 15", f"kind: slices, {criterion}")
+        (line,) = Catalog(include).check()
+        assert line.startswith(f"{path}:16: gate.criteria[0].{words}")
+
+    def test_slices_by_a_personal_column_whose_values_decisions_would_keep(
+        self, include: Path, change_model: Change, change_dataset: Change
+    ) -> None:
+        path = change_model("kind: absolute, metric: mae, at_most: 15", "kind: slices, by: amount, judge: worst, metric: mae, at_most: 1")
+        change_dataset('description: "Amount, ${NOT_A_VARIABLE}"', "personal: true, description: Amount")
+        lines = Catalog(include).check()
+        assert f"{path}:16: gate.criteria[0].by: 'amount' is personal, and the names of slices are kept for ever" in lines[0]
+
+    def test_a_gate_that_asks_for_checks_that_nobody_wrote_and_checks_that_no_gate_asks_for(
+        self, include: Path, change_model: Change
+    ) -> None:
+        checks = include / "models" / "revenue" / "checks.py"
+        checks.write_text("CHECKS = []")
+        assert Catalog(include).check() == [
+            f"{checks}: is never tried; add {{kind: behaviour}} to gate.criteria of model 'revenue', or remove the file"
+        ]
+        change_model("{kind: absolute, metric: mae, at_most: 15}", "{kind: behaviour}")
+        assert Catalog(include).check() == []
+        checks.unlink()
+        assert Catalog(include).check() == [
+            f"{checks}: there is no such file; the behaviour criterion of model 'revenue' needs it, write it"
+        ]
+
     @pytest.mark.parametrize("metric", ["performance.auc", "drift.shopp", "drift", "quality.nulls", "mae"])
     def test_a_rule_on_what_is_never_observed(self, include: Path, change_model: Change, metric: str) -> None:
         path = change_model("metric: drift.shop", f"metric: {metric}")

@@ -49,7 +49,8 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
     def test_unknown_key(self, change_model: Change) -> None:
         assert problems(load_model, change_model("window_days:", "window_dayz:")) == [
             "12: train.window_dayz: unknown key 'window_dayz'; did you mean 'window_days'? "
-            "allowed: schedule, window_days, min_days, holdout_days, estimator, parameters, seed"
+            "allowed: schedule, window_days, min_days, holdout_days, estimator, parameters, search, estimators, tune, weights, "
+            "early_stop, seed, trusted_types, run_in, docker"
         ]
 
     def test_unknown_key_that_resembles_nothing_gets_no_guess(self, change_model: Change) -> None:
@@ -83,7 +84,7 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
 
     def test_missing_key_is_laid_at_the_mapping_that_lacks_it(self, change_model: Change) -> None:
         (line,) = problems(load_model, change_model("  estimator: sklearn.linear_model.Ridge\n", ""))
-        assert line.startswith("11: train.estimator: missing required key 'estimator' (Import path of")
+        assert line.startswith("11: train.estimator: is missing; give the import path of an estimator")
 
     def test_missing_key_of_the_whole_file(self, change_model: Change) -> None:
         assert problems(load_model, change_model("owner: shop\n", "")) == ["1: owner: missing required key 'owner'; add it"]
@@ -126,12 +127,14 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
 class TestAFormChosenByAKey:
     def test_unknown_form(self, change_model: Change) -> None:
         assert problems(load_model, change_model("kind: absolute", "kind: absolut")) == [
-            "16: gate.criteria[0].kind: 'absolut' is not allowed; did you mean 'absolute'? allowed: absolute, champion"
+            "16: gate.criteria[0].kind: 'absolut' is not allowed; did you mean 'absolute'? allowed: absolute, champion, "
+            "baseline, slices, calibration, speed, size, stability, behaviour"
         ]
 
     def test_form_not_said(self, change_model: Change) -> None:
         assert problems(load_model, change_model("kind: absolute, ", "")) == [
-            "16: gate.criteria[0].kind: missing required key 'kind'; allowed values: absolute, champion"
+            "16: gate.criteria[0].kind: missing required key 'kind'; allowed values: absolute, champion, "
+            "baseline, slices, calibration, speed, size, stability, behaviour"
         ]
 
     def test_key_of_another_form(self, change_model: Change) -> None:

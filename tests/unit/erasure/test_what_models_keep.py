@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen import storage
+from include.evergreen.cards import ensure_card
 from include.evergreen.conditions import Conditions
 from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.database import reading, writing
@@ -17,6 +18,7 @@ from include.evergreen.errors import TransientError
 from include.evergreen.monitoring import monitor
 from include.evergreen.partitions import current_partition, read_partition
 from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.registry import champions
 from include.evergreen.scoring import find_predictions, score
 from tests.unit.erasure.conftest import places_with
 from tests.unit.flights import SECOND_AS_OF, january, rows_of, run_python
@@ -64,6 +66,20 @@ def test_predictions_frames_and_samples_lose_the_rows_and_nothing_else(tail: str
         stays = [key not in gone[day] for day, *rest in rows for key in [tuple(rest)]]
         assert storage.read_frame(path).equals(frame[stays].reset_index(drop=True))
         assert path.startswith("references") or not all(stays)
+
+
+def test_a_model_card_holds_nobody_before_an_erasure_or_after_and_can_still_be_written(tail: str) -> None:
+    catalog = Catalog()
+    model, version = catalog.model(MODEL), champions.champion(MODEL)
+    assert version is not None
+    card = storage.read_bytes(ensure_card(catalog, model, version)).decode()
+    assert tail not in card
+    _erase(tail)
+    for file in list(storage.files("cards")):
+        storage.remove(file.path)
+    again = storage.read_bytes(ensure_card(catalog, model, version)).decode()
+    assert tail not in again
+    assert "It cannot be reproduced bit for bit: rows were erased: request 17." in again
 
 
 def test_no_file_and_no_database_of_ours_holds_the_person(tail: str) -> None:
