@@ -38,7 +38,7 @@ from include.evergreen.effects import Moment, current_effect, watched
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.settings import Settings
 from tests.unit.flights import close_database, lenient, rows_of
-from tests.unit.killing import Killing
+from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import MODEL
 
 AS_OF = dt.date(2013, 1, 22)
@@ -230,7 +230,7 @@ class Step:
     def die(self, number: int) -> dict[str, Any]:
         """Kill the step after the write of this number (0: before the first), and do it again; what was wrong, if anything."""
         self._become(self._before)
-        Killing._in_a_child(lambda: self._dying(number))
+        in_a_child(lambda: self._dying(number))
         found = self._child(self._living)
         wrong = {name: [value, self.told.state[name]] for name, value in found["state"].items() if value != self.told.state[name]}
         if found["before"]["problems"]:
@@ -298,7 +298,7 @@ class Step:
                 traceback.print_exc()
                 raise
 
-        status = Killing._in_a_child(answer)
+        status = in_a_child(answer)
         assert status == 0, f"{self._work.__name__}: a child that was to live ended with {status}"
         return dict(json.loads(self._answer.read_text()))
 
@@ -327,7 +327,7 @@ def main() -> None:
     chosen = sys.argv[1:] or [step.__name__ for step in STEPS]
     for work in STEPS:
         if work is reconcile:
-            assert Killing._in_a_child(move_the_alias) == 0
+            assert in_a_child(move_the_alias) == 0
         step = Step(work)
         numbers = range(len(step.told.places) + 1) if work.__name__ in chosen else ()
         wrong = {}

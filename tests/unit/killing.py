@@ -46,12 +46,12 @@ class Killing:
 
     def die(self, number: int) -> None:
         """Do the work up to the line of this number, and die there."""
-        died = self._in_a_child(lambda: self._traced(lambda line, _: os.kill(os.getpid(), signal.SIGKILL) if line == number else None))
+        died = in_a_child(lambda: self._traced(lambda line, _: os.kill(os.getpid(), signal.SIGKILL) if line == number else None))
         assert died == -signal.SIGKILL, f"the process was to die at {self.lines[number]}, and ended with {died}"
 
     def live(self) -> None:
         """Do the work to its end."""
-        assert self._in_a_child(self._work) == 0, "the work could not be done"
+        assert in_a_child(self._work) == 0, "the work could not be done"
 
     def _noted(self) -> list[Place]:
         noted = self._before.with_name(f"{self._home.name}-lines.json")
@@ -61,7 +61,7 @@ class Killing:
             self._traced(lambda _, place: places.append(place))
             noted.write_text(json.dumps(places))
 
-        assert self._in_a_child(note) == 0, "the work could not be done"
+        assert in_a_child(note) == 0, "the work could not be done"
         return [(name, line) for name, line in json.loads(noted.read_text())]
 
     def _traced(self, seen: Callable[[int, Place], object]) -> None:
@@ -84,15 +84,16 @@ class Killing:
         finally:
             sys.settrace(None)
 
-    @staticmethod
-    def _in_a_child(work: Callable[[], object]) -> int:
-        close_database()
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                work()
-                status = 0
-            finally:
-                os._exit(status)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """Do the work in a forked process; returns its exit code, negative for the signal that ended it."""
+    close_database()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

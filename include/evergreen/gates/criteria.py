@@ -20,7 +20,7 @@ from include.evergreen.config.gate import (
     StabilityCriterion,
 )
 from include.evergreen.features.build import TARGET
-from include.evergreen.gates.bootstrap import OfSums, interval, replicates
+from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
 from include.evergreen.gates.evidence import Evidence, Scored
 from include.evergreen.registry import mlflow_store
 from include.evergreen.training.candidate import chosen_of, fit_chosen
@@ -99,7 +99,9 @@ def _compared(
     value, theirs = evidence.candidate.metrics.get(metric), other.metrics.get(metric)
     if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
         return unmeasured(kind, metric, sign * margin)
-    between = difference_interval(evidence.candidate, other, metric, confidence)
+    drawn = evidence.candidate.replicates(metric) - other.replicates(metric)
+    judged_by = surely_better if margin >= 0 else interval
+    between = judged_by(drawn, evidence.candidate.units.count, confidence=confidence)
     if between is None:
         return unmeasured(kind, metric, sign * margin)
     gain_at_worst = between[0] if sign > 0 else -between[1]
@@ -200,11 +202,6 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
 
 def interval_of(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
     return interval(scored.replicates(metric), scored.units.count, confidence=confidence)
-
-
-def difference_interval(scored: Scored, other: Scored, metric: str, confidence: float) -> tuple[float, float] | None:
-    """Of ``scored`` less ``other``, on the same resamples."""
-    return interval(scored.replicates(metric) - other.replicates(metric), scored.units.count, confidence=confidence)
 
 
 def interval_words(between: tuple[float, float] | None, what: str) -> str:

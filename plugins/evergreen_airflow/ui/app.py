@@ -70,7 +70,7 @@ def report_page(dag_id: str, partition: str) -> Response:
 def versions_page(request: Request, dag_id: str) -> Response:
     """All versions of the model that ``dag_id`` trains, and its open alerts."""
     from include.evergreen.alerts import open_alerts
-    from include.evergreen.versions import version_history
+    from include.evergreen.registry.overview import version_history
 
     model = _subject(dag_id, "train", "model")
     return render(

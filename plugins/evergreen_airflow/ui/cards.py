@@ -44,7 +44,7 @@ class SinceView:
 def card_response(request: Request, dag_id: str, model: str, version: str) -> Response:
     """The card of one version. Raises `Problem` when there is none, `DataError` when it is gone or was changed."""
     from include.evergreen.cards import read_card
-    from include.evergreen.versions import version_history
+    from include.evergreen.registry.overview import version_history
 
     found = next((each for each in version_history(model, limit=ALL) if str(each.version) == version), None)
     if found is None:

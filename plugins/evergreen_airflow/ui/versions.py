@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from include.evergreen.alerts import Alert
-    from include.evergreen.versions import VersionHistory
+    from include.evergreen.registry.overview import VersionHistory
 
 Tone = Literal["good", "fair", "bad", "muted"]
 METRICS_SHOWN = 3

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from typing import Any
 
 from include.evergreen import effects, training
@@ -21,6 +20,7 @@ from include.evergreen.database.tables import candidates, run_claims
 from include.evergreen.registry import mlflow_store
 from include.evergreen.settings import Settings
 from tests.unit.flights import close_database, rows_of
+from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import AS_OF, MODEL
 
 TRIALS = 2
@@ -72,8 +72,8 @@ def main() -> None:
         if number and place.startswith("before"):  # as it is after the one before it
             continue
         _put_back(before)
-        assert _in_a_child(lambda number=number: _dying(number)) == DIED, place
-        assert _in_a_child(_living) == 0, place
+        assert in_a_child(lambda number=number: _dying(number)) == DIED, place
+        assert in_a_child(_living) == 0, place
         found[f"{number} {place}"] = json.loads(home.with_name("left.json").read_text())
     print(json.dumps(found))
 
@@ -88,7 +88,7 @@ def _noted() -> list[str]:
             train_once()
         noted.write_text(json.dumps(places))
 
-    assert _in_a_child(note) == 0
+    assert in_a_child(note) == 0
     places: list[str] = json.loads(noted.read_text())
     return places
 
@@ -109,19 +109,6 @@ def _put_back(before: Any) -> None:
     close_database()
     shutil.rmtree(home)
     shutil.copytree(before, home)
-
-
-def _in_a_child(work: Callable[[], object]) -> int:
-    close_database()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":
