@@ -11,6 +11,16 @@ os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PRO
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
 
 
+@pytest.fixture(scope="session")
+def lightgbm():
+    """The library. Its wheel, unlike the others', brings no OpenMP."""
+    try:
+        import lightgbm
+    except OSError as error:
+        pytest.skip(f"LightGBM cannot be loaded: {error}. Debian has what it lacks in libgomp1")
+    return lightgbm
+
+
 def pytest_configure():
     """Ended from outside, the tests still stop the servers that they started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

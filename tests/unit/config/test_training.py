@@ -21,6 +21,7 @@ TUNE = {"candidates": 3}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+@pytest.mark.usefixtures("lightgbm")
 def test_every_example_of_the_guide_can_be_declared_and_its_estimators_made(flight_delay: ModelConfig, example: dict[str, Any]) -> None:
     check_choices(flight_delay.model_copy(update={"train": Train.model_validate(example)}))
 

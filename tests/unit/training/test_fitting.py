@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
-import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,14 +107,14 @@ def test_early_stop_is_scikit_learns_own_and_stops(flight_delay: ModelConfig) ->
     assert np.array_equal(ours.predict_proba(_as_given(rows)), own.predict_proba(_columns(ours, rows)))
 
 
-def test_early_stop_with_weights_fits(flight_delay: ModelConfig) -> None:
+def test_early_stop_with_weights_fits(flight_delay: ModelConfig, lightgbm: ModuleType) -> None:
     weights = {"classes": "balanced", "half_life_days": 3}
     for estimator in (BOOSTING, LIGHTGBM):
         model = made_up_model(flight_delay, estimator=estimator, early_stop={"days": 2, "rounds": 3}, weights=weights)
         assert np.isfinite(predict(learn(model, made_up_rows()), model, made_up_rows())).all()
 
 
-def test_lightgbm_stops_early_on_the_newest_days(flight_delay: ModelConfig) -> None:
+def test_lightgbm_stops_early_on_the_newest_days(flight_delay: ModelConfig, lightgbm: ModuleType) -> None:
     rows = made_up_rows()
     parameters = {"n_estimators": 500, "learning_rate": 0.3}
     ours = learn(made_up_model(flight_delay, estimator=LIGHTGBM, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
@@ -139,7 +139,7 @@ def test_lightgbm_stops_early_on_the_newest_days(flight_delay: ModelConfig) -> N
     ],
 )
 def test_a_boosted_model_of_another_library_is_stored_and_loaded_by_name_and_predicts_the_same_to_the_last_bit(
-    flight_delay: ModelConfig, library: str, estimator: str, types: list[str]
+    flight_delay: ModelConfig, lightgbm: ModuleType, library: str, estimator: str, types: list[str]
 ) -> None:
     pytest.importorskip(library)  # xgboost-cpu has no wheels but for Linux on x86_64
     rows = made_up_rows()

@@ -222,6 +222,7 @@ FITTED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("lightgbm")
 @pytest.mark.parametrize("kind", FITTED)
 def test_whatever_was_fitted_is_fitted_again(
     kind: str, flights: Path, air_time: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

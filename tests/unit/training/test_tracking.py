@@ -161,6 +161,7 @@ def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
     assert len(_trials(candidate)) == TRIALS
 
 
+@pytest.mark.usefixtures("lightgbm")
 def test_an_estimator_that_is_refused_at_storing_leaves_a_failed_run_that_says_why(catalog: Catalog) -> None:
     model = _declaring(catalog.model(MODEL), estimator=LIGHTGBM, parameters={"n_estimators": 5})
     with pytest.raises(ConfigError, match="it holds .*lightgbm.basic.Booster, lightgbm.sklearn.LGBMClassifier.*train.trusted_types: "):
@@ -188,6 +189,7 @@ def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succe
     assert "evergreen.failed_because" not in run.data.tags
 
 
+@pytest.mark.usefixtures("lightgbm")
 def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(catalog: Catalog) -> None:
     model = _declaring(catalog.model(MODEL), estimator=LIGHTGBM, parameters={"n_estimators": 5}, trusted_types=LIGHTGBM_TYPES)
     snapshot = training.take_snapshot(catalog, model, AS_OF)
