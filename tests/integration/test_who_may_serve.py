@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import jwt
 import pytest
+import yaml
 
 from include.evergreen.alerts import open_alerts
 from include.evergreen.approvals import standing_of, waiting_versions
@@ -22,6 +23,16 @@ from tools.rest import AirflowApi
 MODEL = "air_time"
 AS_OF = "2013-01-10"
 NEEDS_APPROVAL = "\napproval:\n  mode: human\n"
+SLOW_CHECKS = """
+import time
+from include.evergreen.testkit.behaviour import invariance
+
+def slowly(rows):
+    time.sleep(60)
+    return rows
+
+CHECKS = [invariance("nothing changes, slowly", slowly, at_most=0)]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +45,20 @@ def asked(ten_days):
     yield ten_days
     path.write_text(before)
     parse_again(ten_days.api, asks=False)
+
+
+@pytest.fixture
+def slow_gate(asked):
+    """`asked`, where the gate of air_time takes a minute, so that there is time to mark it."""
+    declared = asked.include / "models" / MODEL / "model.yaml"
+    checks, before = declared.with_name("checks.py"), declared.read_text()
+    model = yaml.safe_load(before)
+    model["gate"]["criteria"].append({"kind": "behaviour"})
+    declared.write_text(yaml.safe_dump(model, sort_keys=False))
+    checks.write_text(SLOW_CHECKS)
+    yield asked
+    declared.write_text(before)
+    checks.unlink()
 
 
 def parse_again(api, *, asks):
@@ -154,12 +179,13 @@ def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
     assert champion(MODEL) == serving
 
 
-def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(asked):
+def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_gate):
+    asked = slow_gate
     serving, versions = champion(MODEL), versions_of(MODEL)
     before = {alert.key for alert in open_alerts(MODEL)}
     training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 9})
     wait_until(lambda: state_of(asked, f"{MODEL}.train", training, "train") == "success")
-    mark_success(asked, f"{MODEL}.train", training, "gate")  # which takes seconds, and has recorded nothing yet
+    mark_success(asked, f"{MODEL}.train", training, "gate")  # which has recorded nothing yet
     wait_for_end(asked, f"{MODEL}.train", training)
     states = {each["task_id"]: each["state"] for each in asked.api.task_instances(f"{MODEL}.train", training)}
     assert states == {"snapshot": "success", "train": "success", "gate": "success", "register": "failed",
