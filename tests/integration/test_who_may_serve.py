@@ -111,7 +111,12 @@ def answer(running, user, run_id, chosen, reason):
 
 
 def mark_success(running, dag_id, run_id, task_id):
-    running.api.patch(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}", {"new_state": "success"})
+    def marked():
+        with contextlib.suppress(TransientError):  # SQLite may be locked
+            running.api.patch(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}", {"new_state": "success"})
+        return state_of(running, dag_id, run_id, task_id) == "success"
+
+    wait_until(marked)
 
 
 def wait_for_question(running, run_id):

@@ -22,11 +22,13 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
+from include.evergreen.registry.mlflow_store import UnloadableError
 from include.evergreen.serving_check import ERROR, PREDICTIONS, QUESTION, ROWS
 
 KIND, METRIC = "serving", "equal_predictions"
 INHERITED_NOT = ("AIRFLOW", "_AIRFLOW", "LD_PRELOAD", "PYTHONSTARTUP", "PYTHONINSPECT")  # a server that only serves has none of it
 LONGEST_LAST_WORDS = 300
+CANNOT_SERVE = "a clean process cannot load the artifact and score with it"
 
 
 class ServingCheck:
@@ -82,9 +84,11 @@ class ServingCheck:
             told = json.loads((self._folder / ERROR).read_text(encoding="utf-8"))
             if told["kind"] == TransientError.__name__:
                 raise TransientError(f"In the clean process: {told['words']}")
+            if told["kind"] == UnloadableError.__name__:
+                return _result("failed", f"{CANNOT_SERVE}: {told['words']}")
             return _result("not_evaluated", f"a clean process was refused the artifact: {told['words']}")
         if code != 0:
-            return _result("failed", f"a clean process cannot load the artifact and score with it: {self._last_words()}")
+            return _result("failed", f"{CANNOT_SERVE}: {self._last_words()}")
         return self._compared(np.load(self._folder / PREDICTIONS), seconds)
 
     def _compared(self, there: np.ndarray, seconds: float) -> CriterionResult:

@@ -40,6 +40,10 @@ class ArtifactError(DataError):
     """A model's files are gone, or not those that were recorded, or of a kind that is not loaded."""
 
 
+class UnloadableError(ArtifactError):
+    """The files are those that were recorded, and this process can make no model of them."""
+
+
 def reaching_mlflow(function: Callable[P, R]) -> Callable[P, R]:
     """MLflow's own errors name no server; ours do, and say that a retry may help."""
 
@@ -88,7 +92,7 @@ def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[
                 f"if you trust who wrote it, or train with another estimator."
             ) from error
         except Exception as error:  # whatever a file that is no such model makes skops raise
-            raise ArtifactError(
+            raise UnloadableError(
                 f"The model at {artifact_uri} cannot be loaded: {type(error).__name__}: {str(error)[:300]}. It was recorded so; its "
                 f"{MODEL_FILE} is no model, or one of another release of skops or of its estimator's library. Train again."
             ) from error

@@ -101,7 +101,7 @@ def test_the_gates_word_against_the_new_champion_counts(model: ModelConfig) -> N
     strict = Gate.model_validate({"criteria": [{"kind": "absolute", "metric": "auc", "at_least": 1.0}]})
     outcome = lifecycle.promote_blessed(Catalog(), model.model_copy(update={"gate": strict}), second.version, **NIGHT)
     assert not outcome.promoted
-    assert outcome.words.startswith("version 3 was blessed, but not against champion 2: failed: auc is")
+    assert outcome.words.startswith("version 3 was blessed, but not against champion 2: 1 of 2 criteria passed; failed: auc is")
     assert (champion(), open_keys()) == (2, [])
 
 
