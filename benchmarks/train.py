@@ -165,7 +165,7 @@ def _train_once(catalog: Catalog, model: ModelConfig, as_of: dt.date) -> tuple[d
 
 def _fit_barely(model: ModelConfig, snapshot: Snapshot) -> dict[str, float]:
     fit_rows, holdout = split_by_time(model, snapshot.frame())
-    names = [feature.name for feature in model.features]
+    names = model.feature_names
     pipeline = build_pipeline(model)
     with one_thread():
         fit(pipeline, model, fit_rows[names], fit_rows[TARGET].to_numpy())

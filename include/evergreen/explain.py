@@ -39,7 +39,7 @@ def explained(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, re
     Scoring does not wait for what only explains it.
     """
     try:
-        reference = storage.read_frame(reference_path, [feature.name for feature in model.features])
+        reference = storage.read_frame(reference_path, model.feature_names)
     except DataError as error:
         log.warning("%s: its predictions are stored without contributions: %s", model.name, error)
         return None
@@ -114,7 +114,7 @@ def _values(
     model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, typical: pd.DataFrame, coalitions: Sequence[int]
 ) -> dict[int, np.ndarray]:
     """For each coalition the predictions, one a row, when its features have the row's values and all others the typical ones."""
-    names = [feature.name for feature in model.features]
+    names = model.feature_names
     own, absent = as_fitted(features[names]), as_fitted(typical[names])
     values: dict[int, np.ndarray] = {}
     for some in _batches(coalitions, max(1, ROWS_AT_ONCE // max(1, len(own)))):

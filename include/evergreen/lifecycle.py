@@ -62,8 +62,3 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
         except ChampionChangedError as error:
             log.info("%s It is judged again.", error)
     raise TransientError(f"{model.name}: its champion changed {MOST_DECISIONS} times while version {version} was judged. Try again later.")
-
-
-def reconcile(model: str) -> list[str]:
-    """Put MLflow's aliases back to what our record says; see `champions.reconcile`."""
-    return champions.reconcile(model)

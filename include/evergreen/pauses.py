@@ -52,12 +52,12 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
     if until <= clock.now():
         raise ConfigError(f"pause: it would have ended at {until:%Y-%m-%d %H:%M} UTC, which is over. Pause again.")
     with writing() as connection:
-        standing = _standing(connection)
+        standing = standing_within(connection)
         if standing and (standing.actor, standing.reason, standing.until) == (actor, reason, until):
             return standing
         connection.execute(pauses.insert().values(actor=actor, reason=reason, recorded_at=clock.now(), until=until))
         ledger.append(connection, kind="pause", model="", body={"actor": actor, "reason": reason, "until": until.isoformat()})
-        made = _standing(connection)
+        made = standing_within(connection)
     assert made is not None
     log.warning("%s", made.words)
     return made
@@ -67,7 +67,7 @@ def lift(*, actor: str, reason: str) -> Pause | None:
     """End the pause that stands before its time; None when none stands."""
     reason = checked_reason("resume", reason)
     with writing() as connection:
-        standing = _standing(connection)
+        standing = standing_within(connection)
         if standing is None:
             return None
         connection.execute(pauses.update().where(pauses.c.id == standing.id).values(lifted_at=clock.now(), lifted_by=actor))
@@ -79,10 +79,11 @@ def lift(*, actor: str, reason: str) -> Pause | None:
 def standing_pause() -> Pause | None:
     """The pause that stands now."""
     with reading() as connection:
-        return _standing(connection)
+        return standing_within(connection)
 
 
-def _standing(connection: sa.Connection) -> Pause | None:
+def standing_within(connection: sa.Connection) -> Pause | None:
+    """As `standing_pause`, within the caller's transaction."""
     row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
     if row is None or row.lifted_at is not None or row.until <= clock.now():
         return None

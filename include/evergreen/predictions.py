@@ -14,11 +14,12 @@ from include.evergreen.approvals import Standing, standing_of
 from include.evergreen.conditions import Conditions, parse_conditions
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.database import reading
-from include.evergreen.database.tables import decisions, prediction_sets, promotions
+from include.evergreen.database.tables import prediction_sets, promotions
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.explain import CONTRIBUTION
 from include.evergreen.features.build import join_truth, true_values
 from include.evergreen.features.reader import PartitionCache
+from include.evergreen.gates import Decision, blessing_of
 from include.evergreen.partitions.verification import stored_rows
 from include.evergreen.recipes import config_of, find_recipe, recipe_of_version
 from include.evergreen.registry import champions
@@ -69,7 +70,7 @@ class Origin:
     is_as_written: bool
     promotion: sa.Row[Any] | None
     standing: Standing
-    decision: sa.Row[Any] | None
+    decision: Decision | None
 
 
 def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> Found:
@@ -103,7 +104,6 @@ def origin_of(logged: Logged) -> Origin:
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
     record = prediction_sets.select().filter_by(model=scored.model, partition=scored.partition)
-    blessed = decisions.select().filter_by(run_key=version.run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
     with reading() as connection:
         row = connection.execute(record).one()
         promoted = (
@@ -112,7 +112,7 @@ def origin_of(logged: Logged) -> Origin:
             .order_by(promotions.c.id.desc())
             .limit(1)
         )
-        promotion, decision = connection.execute(promoted).first(), connection.execute(blessed).first()
+        promotion = connection.execute(promoted).first()
     return Origin(
         version=version,
         candidate=find_candidate(version.run_key),
@@ -120,7 +120,7 @@ def origin_of(logged: Logged) -> Origin:
         is_as_written=stored_rows(scored.path, scored.digest).state == "whole",
         promotion=promotion,
         standing=standing_of(scored.model, scored.version),
-        decision=decision,
+        decision=blessing_of(version.run_key),
     )
 
 

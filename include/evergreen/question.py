@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from include.evergreen.approvals import standing_of
-from include.evergreen.database import reading
-from include.evergreen.database.tables import decisions
-from include.evergreen.gates import Decision
+from include.evergreen.gates import blessing_of
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
 
@@ -26,7 +24,7 @@ def question_on(model: str, version: int, *, hours: float, links: Mapping[str, s
     from include.evergreen.gates.report import markdown
 
     asked, because = champions.version_number(model, version), standing_of(model, version).because
-    serving, decision = champions.champion(model), _blessing(asked)
+    serving, decision = champions.champion(model), blessing_of(asked.run_key)
     parts = [
         f"**Why you are asked:** {because or 'somebody started this run by hand; no rule asks for it'}.",
         _what_changes(asked, serving),
@@ -46,11 +44,3 @@ def _what_changes(asked: RegisteredVersion, serving: RegisteredVersion | None) -
     if serving.version == asked.version:
         return "It is champion already."
     return f"It would take the place of version **{serving.version}** ({serving.semver}), as of {serving.as_of}."
-
-
-def _blessing(version: RegisteredVersion) -> Decision | None:
-    """The newest blessed decision on it: the one that it was registered on."""
-    query = decisions.select().filter_by(run_key=version.run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
-    with reading() as connection:
-        row = connection.execute(query).first()
-    return Decision(**row._mapping) if row else None

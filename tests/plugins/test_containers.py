@@ -315,7 +315,7 @@ def predictions_of(answer: dict[str, Any]) -> bytes:
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
     model = Catalog().model(MODEL)
     frame = find_snapshot(candidate.snapshot_digest).frame()
-    values = predict(pipeline, model, frame[[each.name for each in model.features]])
+    values = predict(pipeline, model, frame[model.feature_names])
     return bytes(values.tobytes())
 
 

@@ -82,7 +82,7 @@ def promote_by_hand() -> None:
 
 
 def reconcile() -> None:
-    lifecycle.reconcile(MODEL)
+    champions.reconcile(MODEL)
 
 
 def move_the_alias() -> None:

@@ -13,9 +13,9 @@ from include.evergreen.cards.holdout import Holdout, examine
 from include.evergreen.cards.origins import Origins, find_origins
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading
-from include.evergreen.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
+from include.evergreen.database.tables import candidates, model_versions, partition_versions, snapshots
 from include.evergreen.errors import ConfigError
-from include.evergreen.gates import Decision
+from include.evergreen.gates import Decision, blessing_of
 from include.evergreen.recipes import recipe_of_version
 from include.evergreen.registry import mlflow_store
 from include.evergreen.registry.champions import RegisteredVersion
@@ -69,7 +69,8 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
         tombstones = connection.execute(
             sa.select(snapshots.c.tombstones).where(snapshots.c.digest == candidate.snapshot_digest)
         ).scalar_one()
-        decision = _blessing(connection, version.run_key, registered.recorded_at)
+    decision = blessing_of(version.run_key, until=registered.recorded_at)  # the one of that time, so that the card stays the same
+    assert decision is not None
     snapshot = find_snapshot(candidate.snapshot_digest)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, model.train.trusted_types)
     return Facts(
@@ -87,13 +88,6 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
         holdout=examine(config, pipeline, snapshot.frame(), decision.criteria, run_key=version.run_key),
         origins=find_origins(catalog, config, recipe),
     )
-
-
-def _blessing(connection: sa.Connection, run_key: str, registered_at: dt.datetime) -> Decision:
-    """The decision by which it was registered: the newest blessed one of that time, so that the card stays the same."""
-    query = decisions.select().where(decisions.c.run_key == run_key, decisions.c.verdict == "blessed").order_by(decisions.c.id)
-    found = [Decision(**row._mapping) for row in connection.execute(query)]
-    return [each for each in found if each.recorded_at <= registered_at or each is found[0]][-1]
 
 
 def _read(catalog: Catalog, snapshot: Snapshot) -> list[Read]:

@@ -16,7 +16,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.gates.bootstrap import Units
-from include.evergreen.gates.criteria import interval_of
+from include.evergreen.gates.criteria import interval_of, share_interval
 from include.evergreen.gates.evidence import Scored
 from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.fitting import one_thread
@@ -103,7 +103,7 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
     The metrics' intervals are the gate's own, to the last bit: the same resamples, drawn by ``run_key``.
     """
     fit_rows, holdout = split_by_time(model, frame)
-    features = holdout[[feature.name for feature in model.features]]
+    features = holdout[model.feature_names]
     truth = holdout[TARGET].to_numpy(dtype="float64")
     units = Units.days(holdout[PARTITION_COLUMN].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
     with one_thread():
@@ -143,7 +143,7 @@ def bins_of(truth: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[B
     for chosen in np.array_split(order, count):
         mean, rows = float(truth[chosen].mean()), len(chosen)
         half = Z * float(truth[chosen].std(ddof=1)) / math.sqrt(rows)
-        low, high = _wilson(mean, rows) if shares else (mean - half, mean + half)
+        low, high = share_interval(truth[chosen]) if shares else (mean - half, mean + half)
         found.append(Bin(float(predicted[chosen].mean()), mean, rows, low, high))
     return found
 
@@ -158,12 +158,6 @@ def histogram_of(truth: np.ndarray, predicted: np.ndarray, *, shares: bool) -> H
         return tuple(float(each) for each in np.where(counts < MIN_CATEGORY_ROWS, 0, counts) / len(values))
 
     return Histogram(tuple(float(edge) for edge in edges), counted(predicted), () if shares else counted(truth))
-
-
-def _wilson(share: float, rows: int) -> tuple[float, float]:
-    centre = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
-    half = Z / (1 + Z**2 / rows) * math.sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2))
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:

@@ -327,7 +327,7 @@ class ModelConfig(Strict):
         declared = [each.dataset for each in self.inputs]
         if repeated := repeated_names(declared):
             raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
-        if repeated := repeated_names([each.name for each in self.features]):
+        if repeated := repeated_names(self.feature_names):
             raise problem_at("features", f"declared twice: {repeated}; keep one of each")
         if self.rows not in declared:
             raise problem_at("rows", f"{self.rows!r} is not among the inputs; allowed: {', '.join(declared)}")
@@ -336,6 +336,10 @@ class ModelConfig(Strict):
         if self.task == "regression" and self.target.positive_above is not None:
             raise problem_at("target.positive_above", "is for classification, and this is a regression; remove it")
         return self
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [feature.name for feature in self.features]
 
     def lag_days(self, dataset: str) -> int:
         """Days between a scored partition and the newest partition of ``dataset`` that it may read."""

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.team_code import executed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,13 +144,7 @@ def _compiled(code: FeatureCode) -> Features:
 
 def load_code(code: FeatureCode) -> Features:
     """The function ``features`` of this code, as `load_features` gives it."""
-    module = ModuleType("evergreen_features")
-    module.__file__ = code.place
-    try:
-        # not by the import system: its byte code tells files apart by whole seconds, and would serve yesterday's features
-        exec(compile(code.text, code.place, "exec"), module.__dict__)  # noqa: S102
-    except Exception as error:  # as above: a team's own code
-        raise ConfigError(f"{code.place} cannot be imported: {type(error).__name__}: {error}") from error
+    module = executed(code.text, code.place)
     if not callable(getattr(module, "features", None)):
         raise ConfigError(f"{code.place} must define features(read), which returns one row of features for each row of read.rows().")
     function: Features = module.features
@@ -166,7 +160,7 @@ def _place(error: Exception, path: Path | str) -> str:
 def _as_declared(
     features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, *, personal: bool = False
 ) -> pd.DataFrame:
-    declared = [feature.name for feature in model.features]
+    declared = model.feature_names
     found = list(features.columns)
     if set(found) != set(declared):
         missing, extra = sorted(set(declared) - set(found)), sorted(set(found) - set(declared))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import BehaviourCriterion
 from include.evergreen.config.loader import shown_path
 from include.evergreen.errors import ConfigError, EvergreenError
 from include.evergreen.gates.criteria import CriterionResult, verdict
 from include.evergreen.gates.evidence import Evidence
+from include.evergreen.team_code import executed
 from include.evergreen.testkit.behaviour import Check
 
 FILE = "checks.py"
@@ -54,13 +53,7 @@ def _checks(catalog: Catalog, model: ModelConfig, place: str) -> list[Check]:
         raise ConfigError(
             f"{place}: there is no such file; the behaviour criterion of {model.name} needs it. Write it, or remove the criterion."
         )
-    module = ModuleType("evergreen_checks")
-    module.__file__ = place
-    try:
-        exec(compile(text, place, "exec"), module.__dict__)  # noqa: S102  # as features.py is: by its text, never by stale byte code
-    except Exception as error:  # as above: a team's own code
-        raise ConfigError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
-    checks = getattr(module, "CHECKS", None)
+    checks = getattr(executed(text, place), "CHECKS", None)
     if not isinstance(checks, list | tuple) or not checks or not all(isinstance(each, Check) for each in checks):
         raise ConfigError(f"{place} must set CHECKS to a list of checks, each made by invariance, direction or must_pass of the testkit.")
     return list(checks)

@@ -133,8 +133,7 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
         truth = scored.truth[chosen]
         observed = float(truth.mean())
         if evidence.model.task == "classification":
-            ends = stats.binomtest(int(truth.sum()), rows).proportion_ci(method="wilson")
-            low, high = float(ends.low), float(ends.high)
+            low, high = share_interval(truth)
         else:
             spread = float(truth.std(ddof=1)) / math.sqrt(rows) * float(stats.t.ppf(SHOWN_CONFIDENCE, rows - 1)) if rows > 1 else 0.0
             low, high = observed - spread, observed + spread
@@ -198,6 +197,14 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
     details = {"seeds": {str(seed): value for seed, value in values.items()}}
     passed = verdict(high - low <= criterion.max_spread)
     return CriterionResult(criterion.kind, criterion.metric, high - low, criterion.max_spread, passed, words, None, details)
+
+
+def share_interval(truth: np.ndarray) -> tuple[float, float]:
+    """Wilson's interval (1927), at 95%, of the share of ones among independent rows."""
+    from scipy import stats
+
+    ends = stats.binomtest(int(truth.sum()), len(truth)).proportion_ci(method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def interval_of(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:

@@ -75,7 +75,9 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
-        return _blessing_of(candidate.run_key)
+        blessing = blessing_of(candidate.run_key)
+        assert blessing is not None
+        return blessing
     key = {
         "run_key": candidate.run_key,
         "champion_version": champion.version if champion else 0,
@@ -118,6 +120,14 @@ def latest_decision(model: str) -> Decision | None:
     return found[0] if found else None
 
 
+def blessing_of(run_key: str, until: dt.datetime | None = None) -> Decision | None:
+    """The newest blessed decision on a candidate, or the newest of those recorded by ``until``."""
+    query = decisions.select().filter_by(run_key=run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
+    with reading() as connection:
+        row = connection.execute(query if until is None else query.where(decisions.c.recorded_at <= until)).first()
+    return Decision(**row._mapping) if row else None
+
+
 def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
     """The newest decisions first."""
     query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
@@ -152,12 +162,6 @@ def _log_report(decision: Decision, candidate: Candidate) -> None:
     name = f"gate/against-version-{decision.champion_version}-{decision.gate_digest[:8]}-attempt-{decision.attempt}.html"
     with side_effect("gate.report"):
         mlflow_store.mlflow_client().log_text(candidate.mlflow_run_id, render(decision), name)
-
-
-def _blessing_of(run_key: str) -> Decision:
-    blessed = decisions.select().where(decisions.c.run_key == run_key, decisions.c.verdict == "blessed")
-    with reading() as connection:
-        return Decision(**connection.execute(blessed.order_by(decisions.c.id.desc()).limit(1)).one()._mapping)
 
 
 def _find(key: dict[str, Any]) -> Decision | None:

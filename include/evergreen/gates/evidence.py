@@ -83,7 +83,7 @@ class Evidence:
     @property
     def features(self) -> pd.DataFrame:
         """The holdout's features, as the candidate takes them."""
-        return self.holdout[[feature.name for feature in self.model.features]]
+        return self.holdout[self.model.feature_names]
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         """What the candidate predicts for some rows, one float each. Raises `DataError` when one is no number."""
@@ -138,7 +138,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:
     with one_thread():
-        found = predict(pipeline, model, rows[[feature.name for feature in model.features]])
+        found = predict(pipeline, model, rows[model.feature_names])
     if wrong := int((~np.isfinite(found)).sum()):
         raise DataError(
             f"{model.name}: {wrong} of the {len(found)} predictions of {who} on the holdout are no numbers, so it is not judged."

@@ -23,7 +23,7 @@ def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, as_of: dt
     import pandas as pd
 
     config = recipe.config(model)
-    names = [feature.name for feature in config.features]
+    names = config.feature_names
     keys = [f"{KEY_PREFIX}{key}" for key in catalog.dataset(config.rows).keys]
     cache = PartitionCache(as_of)
     frames = []

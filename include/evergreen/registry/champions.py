@@ -1,4 +1,4 @@
-"""Which version serves, which did when, and how one comes to.
+"""How a version comes to serve, and which may.
 
 Our database decides: a promotion or a roll-back is one row with its ledger entry, under the lock of `writing`. MLflow's aliases are
 set after it, and put back when they say something else.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +17,26 @@ from include.evergreen import clock, ledger
 from include.evergreen.alerts import Severity, raise_alert, resolve_alert
 from include.evergreen.approvals import keep_answer, newest_answer
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import decisions, model_versions, promotions
+from include.evergreen.database.tables import decisions, promotions
 from include.evergreen.effects import side_effect
 from include.evergreen.errors import ConfigError, DataError, TransientError
-from include.evergreen.pauses import standing_pause
+from include.evergreen.pauses import standing_within
 from include.evergreen.reasons import checked_reason
 from include.evergreen.registry import mlflow_store
+from include.evergreen.registry.aliases import reconcile, show_challenger
+from include.evergreen.registry.history import (
+    NO_VERSION,
+    History,
+    challenger,
+    challenger_for,
+    champion,
+    champion_at,
+    champion_for,
+    champions_for,
+    history,
+    roles,
+    version_within,
+)
 from include.evergreen.registry.versions import (
     RegisteredVersion,
     UnearnedError,
@@ -33,7 +45,6 @@ from include.evergreen.registry.versions import (
     next_semver,
     raise_bypass,
     register,
-    select_versions,
     version_number,
     versions_of,
     why_not_approved,
@@ -72,11 +83,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-NO_VERSION = 0
 LONGEST_REASON, LONGEST_ACTOR = 500, 120  # what the database's columns hold
 BY_HAND = "promotion by hand"  # the request under which a person's promotion is kept as the approval that it is
 TIMES_AT_ONCE = 10  # promotions that may overtake another one before it gives up
-SECOND_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -88,104 +97,8 @@ class Promotion:
     words: str
 
 
-@dataclass(frozen=True)
-class History:
-    """What the promotions of one model come to.
-
-    ``line`` holds the versions that are or were champion, each once, the one that serves last; a roll-back goes back along it, and
-    what it leaves is ``withdrawn``, with the roll-back that did so: nothing but a person's force brings it back.
-    """
-
-    line: tuple[int, ...]
-    withdrawn: dict[int, sa.Row[Any]]
-    rows: tuple[sa.Row[Any], ...]
-
-    @property
-    def champion(self) -> int:
-        """0: there is none."""
-        return self.line[-1] if self.line else NO_VERSION
-
-
 class ChampionChangedError(TransientError):
     """Another champion serves than the one that the decision judged against: it must be judged again."""
-
-
-# --- who serves, and who did ------------------------------------------------------------------------------------------
-
-
-def champion(model: str) -> RegisteredVersion | None:
-    """The version that serves now."""
-    with reading() as connection:
-        return _version(connection, model, history(connection, model).champion)
-
-
-def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
-    """The version that may score ``partition``: the first of `champions_for`."""
-    return next(iter(champions_for(model, partition)), None)
-
-
-def champions_for(model: str, partition: dt.date) -> list[RegisteredVersion]:
-    """The champions, of now and before, that had not seen ``partition`` yet and were not withdrawn; who was promoted last comes first."""
-    with reading() as connection:
-        line = history(connection, model).line
-        wanted = (model_versions.c.model == model, model_versions.c.version.in_(line), model_versions.c.as_of <= partition)
-        known = {each.version: each for each in select_versions(connection, *wanted)}
-    return [known[number] for number in reversed(line) if number in known]
-
-
-def champion_at(model: str, when: dt.datetime) -> RegisteredVersion | None:
-    """The version that was champion at a moment of the wall clock."""
-    with reading() as connection:
-        return _version(connection, model, history(connection, model, until=when).champion)
-
-
-def challenger(model: str) -> RegisteredVersion | None:
-    """The newest version registered after the champion, with no earlier as_of, that was not withdrawn.
-
-    One trained as of the past challenges nobody.
-    """
-    with reading() as connection:
-        past = history(connection, model)
-        current = _version(connection, model, past.champion)
-        later = (model_versions.c.version > current.version, model_versions.c.as_of >= current.as_of) if current else ()
-        found = list(select_versions(connection, model_versions.c.model == model, *later))
-    return next((each for each in reversed(found) if each.version not in past.withdrawn), None)
-
-
-def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
-    """The challenger, to score ``partition`` in the champion's shadow; none when it has seen that day."""
-    found = challenger(model)
-    return found if found and found.as_of <= partition else None
-
-
-def roles(model: str) -> dict[int, str]:
-    """What each version that is or was more than registered is: champion, challenger, an earlier champion, or withdrawn."""
-    with reading() as connection:
-        past = history(connection, model)
-    rival = challenger(model)
-    return {
-        **({rival.version: "challenger"} if rival else {}),
-        **dict.fromkeys(past.line, "was champion"),
-        **{version: f"withdrawn by {row.actor}: {row.reason}" for version, row in past.withdrawn.items()},
-        **({past.champion: "champion"} if past.champion else {}),
-    }
-
-
-def history(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> History:
-    """All promotions and roll-backs of a model, up to a moment, told as the line of its champions."""
-    query = promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)
-    rows = connection.execute(query.where(promotions.c.promoted_at <= until) if until else query).all()
-    line: list[int] = []
-    withdrawn: dict[int, sa.Row[Any]] = {}
-    for row in rows:
-        if row.kind == "rollback":
-            kept = line.index(row.version) + 1 if row.version in line else 0
-            withdrawn.update({left: row for left in line[kept:]})
-            line = [*line[:kept], *([] if kept else [row.version])]
-        else:
-            withdrawn.pop(row.version, None)
-            line = [*(each for each in line if each != row.version), row.version]
-    return History(tuple(line), withdrawn, tuple(rows))
 
 
 def serving(model: str, partition: dt.date) -> list[RegisteredVersion]:
@@ -241,7 +154,7 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
         if why_not := why_not_blessed(connection, wanted):
             raise UnearnedError(f"{why_not}, so it is not promoted.")
         outcome = _promote_by_hand(connection, past, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force)
-    _show(model)
+    reconcile(model)
     log.info("%s: %s", model, outcome.words)
     return outcome
 
@@ -255,7 +168,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
         outcome = _promote_judged(connection, wanted, decision, actor[:LONGEST_ACTOR], reason.strip()[:LONGEST_REASON])
-    _show(wanted.model)
+    reconcile(wanted.model)
     log.info("%s: %s", wanted.model, outcome.words)
     return outcome
 
@@ -279,7 +192,7 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
             if why_not := why_not_servable(connection, target):
                 raise UnearnedError(f"{why_not}, so it is not rolled back to.")
             outcome = _roll_back(connection, now, target, actor=actor[:LONGEST_ACTOR], reason=reason, request=request)
-        _show(model)
+        reconcile(model)
         log.info("%s: %s", model, outcome.words)
         return outcome
     raise TransientError(
@@ -296,22 +209,13 @@ def obstacle(wanted: RegisteredVersion) -> Promotion | None:
         return _obstacle(connection, history(connection, wanted.model), wanted)
 
 
-def reconcile(model: str) -> list[str]:
-    """Make MLflow's aliases name what our record names; one sentence for each that did not.
-
-    A champion's alias that a hand moved makes one critical alert, which stays until a person resolves it; one that a killed promotion
-    left behind makes none.
-    """
-    return _show(model)
-
-
 # --- within the lock --------------------------------------------------------------------------------------------------
 
 
 def _promote_by_hand(
     connection: sa.Connection, past: History, wanted: RegisteredVersion, *, actor: str, reason: str, force: bool
 ) -> Promotion:
-    current = _version(connection, wanted.model, past.champion)
+    current = version_within(connection, wanted.model, past.champion)
     if current and current.version == wanted.version:
         return _champion_already(wanted)
     against = [words for words in (_why_withdrawn(past, wanted), _why_older(current, wanted)) if words]
@@ -335,7 +239,7 @@ def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decisi
     past = history(connection, wanted.model)
     if found := _obstacle(connection, past, wanted):
         return found
-    current = _version(connection, wanted.model, past.champion)
+    current = version_within(connection, wanted.model, past.champion)
     row = connection.execute(decisions.select().where(decisions.c.id == decision)).first()
     if row is None or row.run_key != wanted.run_key or row.verdict != "blessed":
         raise UnearnedError(f"{wanted.model} version {wanted.version} is not blessed by decision {decision}, so it is not promoted.")
@@ -352,11 +256,11 @@ def _obstacle(connection: sa.Connection, past: History, wanted: RegisteredVersio
         return _champion_already(wanted)
     if why_not := why_not_blessed(connection, wanted) or why_not_approved(connection, wanted):
         raise UnearnedError(f"{why_not}, so it is not promoted.")
-    current = _version(connection, wanted.model, past.champion)
+    current = version_within(connection, wanted.model, past.champion)
     words = _why_withdrawn(past, wanted) or _why_older(current, wanted)
     if words:
         return Promotion(False, past.champion, f"{words}; a person may force it, with a reason")
-    if pause := standing_pause():
+    if pause := standing_within(connection):
         return Promotion(False, past.champion, f"version {wanted.version} is not promoted: {pause.words}")
     return None
 
@@ -364,7 +268,7 @@ def _obstacle(connection: sa.Connection, past: History, wanted: RegisteredVersio
 def _roll_back(connection: sa.Connection, past: History, target: RegisteredVersion, *, actor: str, reason: str, request: str) -> Promotion:
     if past.champion == target.version:
         return _champion_already(target)
-    current = _version(connection, target.model, past.champion)
+    current = version_within(connection, target.model, past.champion)
     left = list(past.line[past.line.index(target.version) + 1 :])
     return _write(connection, current, target, kind="rollback", actor=actor, reason=reason, request=request, evidence={"withdrawn": left})
 
@@ -422,88 +326,5 @@ def _why_older(current: RegisteredVersion | None, wanted: RegisteredVersion) -> 
     )
 
 
-def _version(connection: sa.Connection, model: str, number: int) -> RegisteredVersion | None:
-    if number == NO_VERSION:
-        return None
-    return next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == number))
-
-
 def _artifact_key(version: RegisteredVersion) -> str:
     return f"artifact/{version.model}/{version.version}"
-
-
-# --- MLflow's aliases -------------------------------------------------------------------------------------------------
-
-
-def show_challenger(model: str) -> None:
-    """Make MLflow's alias name our challenger, or nothing."""
-    found = challenger(model)
-    wanted = found.version if found else None
-    if mlflow_store.alias(model, "challenger") != wanted:
-        with side_effect("register.alias"):
-            mlflow_store.set_alias(model, "challenger", wanted)
-
-
-def _show(model: str) -> list[str]:
-    """Set MLflow's aliases by our record, and again while somebody else changes that."""
-    told: list[str] = []
-    ours: set[int | None] = set()  # what this call set itself
-    for _ in range(TIMES_AT_ONCE):
-        with reading() as connection:
-            past = history(connection, model)
-        wanted = past.champion or None
-        seen = mlflow_store.alias(model, "champion")
-        if seen != wanted:
-            told.append(_put_back(model, past, seen, ours))
-            ours.add(wanted)
-        if not past.rows or _is_shown(model, past):
-            break
-    show_challenger(model)
-    return told
-
-
-def _put_back(model: str, past: History, seen: int | None, ours: set[int | None]) -> str:
-    """Set the champion's alias, after the alert when a hand had moved it."""
-    wanted = past.champion or None
-    was = f"version {seen}" if seen else "no version"
-    words = f"{model}: MLflow's alias champion named {was}"
-    if seen not in _left_behind(past.rows) | ours and _is_still(model, seen):
-        record = f"version {wanted}, which serves on" if wanted else "none"
-        words += (
-            f", which no promotion of ours did; our record has {record}. The alias was put back. Find out who moved it, then resolve this."
-        )
-        raise_alert(f"alias/{model}", model=model, severity="critical", words=words, evidence={"alias": seen, "champion": wanted})
-    else:
-        words += f"; it now names {f'version {wanted}' if wanted else 'none'}"
-    with side_effect("promote.alias"):
-        if not mlflow_store.set_alias(model, "champion", wanted):
-            words = f"{model}: MLflow has no version {wanted} any more, though it is champion, and serves on. Somebody deleted it there."
-            raise_alert(f"alias/{model}", model=model, severity="critical", words=words, evidence={"alias": seen, "champion": wanted})
-    return words
-
-
-def _left_behind(rows: Sequence[sa.Row[Any]]) -> set[int | None]:
-    """What the alias may rightly name: what it last was seen to, or any champion since, whose promotions a crash cut short."""
-    may: set[int | None] = {None} if not rows else set()
-    for row in reversed(rows):
-        may.add(row.version)
-        if row.shown_at is not None:
-            break
-        may.add(row.previous_version or None)
-    return may
-
-
-def _is_still(model: str, seen: int | None) -> bool:
-    """Another process may be between its record and its alias: look twice before anybody is woken."""
-    time.sleep(SECOND_LOOK_SECONDS)
-    return mlflow_store.alias(model, "champion") == seen
-
-
-def _is_shown(model: str, past: History) -> bool:
-    """Note that the alias names the newest champion; False when another promotion came in between."""
-    newest = past.rows[-1]
-    if newest.shown_at is None:
-        with side_effect("promote.alias"), writing() as connection:
-            connection.execute(promotions.update().where(promotions.c.id == newest.id).values(shown_at=clock.now()))
-    with reading() as connection:
-        return len(history(connection, model).rows) == len(past.rows)

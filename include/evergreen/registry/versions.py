@@ -82,7 +82,7 @@ def register(model: str, run_key: str, *, why_ask: WhyAsk = nobody_is_asked) -> 
     What ``why_ask`` says is recorded with the version, so that a later edit of model.yaml takes no question back. Raises
     `UnearnedError`, and the alert, when the newest decision in our own database does not bless the candidate.
     """
-    registered = _find(run_key)
+    registered = find_version(run_key)
     if registered is None or registered.model != model:
         with alarming(model, run_key):
             candidate = _blessed_candidate(model, run_key)
@@ -91,7 +91,7 @@ def register(model: str, run_key: str, *, why_ask: WhyAsk = nobody_is_asked) -> 
             number = mlflow_store.make_version(model, run_key, candidate.mlflow_run_id, candidate.artifact_uri, tags)
         with side_effect("register.record"), writing() as connection:
             _record(connection, candidate, number, why_ask)
-        registered = _find(run_key)
+        registered = find_version(run_key)
         assert registered is not None
     with side_effect("register.version"):
         mlflow_store.remove_other_versions(model, registered.mlflow_run_id, keep=registered.version)
@@ -123,6 +123,12 @@ def version_number(model: str, version: int) -> RegisteredVersion:
             return each
     known = ", ".join(str(each.version) for each in found[-VERSIONS_SHOWN:]) or "none"
     raise ConfigError(f"{model} has no version {version}; registered: {known}.")
+
+
+def find_version(run_key: str) -> RegisteredVersion | None:
+    """The version that was registered of this run key, if one was."""
+    with reading() as connection:
+        return next(select_versions(connection, model_versions.c.run_key == run_key), None)
 
 
 def versions_of(model: str) -> list[RegisteredVersion]:
@@ -209,11 +215,6 @@ def _record(connection: sa.Connection, candidate: sa.Row[Any], number: int, why_
         body = {"version": number, "semver": semver, "run_key": run_key, "as_of": candidate.as_of,
                 "artifact_digest": candidate.artifact_digest, "approval_because": asked}  # fmt: skip
         ledger.append(connection, kind="registration", model=model, body=body)
-
-
-def _find(run_key: str) -> RegisteredVersion | None:
-    with reading() as connection:
-        return next(select_versions(connection, model_versions.c.run_key == run_key), None)
 
 
 def _newest_recipe(connection: sa.Connection, model: str) -> tuple[str, str, str] | None:

@@ -163,7 +163,7 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
     """What `train` fits, with no effect on anything outside: equal rows and an equal choice give equal bits."""
     pipeline = learn(model, fit_rows, chosen)
     with one_thread():
-        predicted = predict(pipeline, model, holdout[[feature.name for feature in model.features]])
+        predicted = predict(pipeline, model, holdout[model.feature_names])
         return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
 
 
@@ -194,7 +194,7 @@ def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame
 def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:
     """A fixed sample of what the candidate was fitted on, with its predictions: what drift is measured against."""
     sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
-    features = sample[[feature.name for feature in model.features]]
+    features = sample[model.feature_names]
     return sample.assign(prediction=predict(pipeline, model, features)).reset_index(drop=True)
 
 

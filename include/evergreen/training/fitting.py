@@ -26,7 +26,7 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     Raises `ConfigError` for an estimator that is refused, `DataError` for rows that nothing can be learnt from.
     """
     pipeline = build_pipeline(model, chosen)
-    features = [feature.name for feature in model.features]
+    features = model.feature_names
     judges = None
     if model.train.early_stop is not None:
         rows, judging = newest_apart(rows, model.train.early_stop.days)

@@ -229,7 +229,7 @@ def _chosen(config: ModelConfig, candidate: Candidate) -> Chosen:
 def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of: str, rows: pd.DataFrame) -> Compared:
     import numpy as np
 
-    features = rows[[feature.name for feature in config.features]]
+    features = rows[config.feature_names]
     then, now = (np.ascontiguousarray(_predicted(each, config, features), dtype=float) for each in (artifact, fitted))
     differing = then.view(np.int64) != now.view(np.int64)
     return Compared(rows_of, len(rows), int(differing.sum()), float(np.abs(then - now).max()) if differing.any() else 0.0)

@@ -187,7 +187,7 @@ class _Running:
         fit_rows = self.rows[self.rows[PARTITION_COLUMN].isin(before)]
         judged = self.rows[self.rows[PARTITION_COLUMN].isin(judges)]
         pipeline = learn(self.model, fit_rows, chosen)
-        features = judged[[feature.name for feature in self.model.features]]
+        features = judged[self.model.feature_names]
         with one_thread():
             predicted = predict(pipeline, self.model, features)
         score = measure(self.model, judged[TARGET].to_numpy(), predicted).get(self.metric)

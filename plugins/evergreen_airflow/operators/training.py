@@ -159,13 +159,12 @@ class PromoteByHandOperator(ModelOperator):
 
 def registered_version(model: str, context: Mapping[str, Any]) -> int:
     """The version that this run registered. Raises `UnearnedError`, and the alert, when somebody but marked the task register."""
-    from include.evergreen.registry.versions import UnearnedError, alarming, versions_of
+    from include.evergreen.registry.versions import UnearnedError, alarming, find_version
 
     run_key = _run_key(model, context)
     with alarming(model, run_key):
-        for each in versions_of(model):
-            if each.run_key == run_key:
-                return each.version
+        if found := find_version(run_key):
+            return found.version
         raise UnearnedError(f"{model}: the candidate of {context['run_id']} is not registered, whatever the state of register says.")
 
 

@@ -32,7 +32,7 @@ def catalog(tmp_path: Path) -> Catalog:
 def test_features_come_in_the_declared_order_and_kinds_one_row_for_each_row(catalog: Catalog, name: str) -> None:
     model = catalog.model(name)
     rows, features = feature_frame(catalog, model, DAY, PartitionCache(DAY))
-    assert list(features.columns) == [feature.name for feature in model.features]
+    assert list(features.columns) == model.feature_names
     kinds = {"numeric": "float64", "categorical": "string"}
     assert [str(kind) for kind in features.dtypes] == [kinds[feature.kind] for feature in model.features]
     assert features.index.equals(rows.index)
@@ -117,7 +117,7 @@ def test_rows_and_truth_that_share_no_keys_are_the_authors_fault(catalog: Catalo
 
 
 def _write(catalog: Catalog, model: ModelConfig, body: str) -> None:
-    names = [feature.name for feature in model.features]
+    names = model.feature_names
     text = f"import pandas as pd\nNAMES = {names}\ndef features(read):\n    rows = read.rows()\n    {body}\n"
     catalog.features_path(model.name).write_text(text)
 

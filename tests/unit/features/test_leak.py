@@ -95,7 +95,7 @@ def test_older_truth_does_change_a_training_run(catalog: Catalog, model: ModelCo
 
 def test_training_and_scoring_give_the_same_features_for_the_same_rows(catalog: Catalog, model: ModelConfig) -> None:
     trained_on = take_snapshot(catalog, model, DAY).frame()
-    names = [feature.name for feature in model.features]
+    names = model.feature_names
     for day in (january(2), january(8), YESTERDAY):
         rows, scored = feature_frame(catalog, model, day, PartitionCache(day))
         known = trained_on[trained_on[PARTITION_COLUMN] == str(day)]

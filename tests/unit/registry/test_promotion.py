@@ -23,7 +23,7 @@ from include.evergreen.database.tables import candidates, decisions, model_versi
 from include.evergreen.database.tables import ledger as entries
 from include.evergreen.effects import watched
 from include.evergreen.errors import ConfigError, DataError
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry import aliases, champions, mlflow_store
 from include.evergreen.registry.champions import ChampionChangedError, RegisteredVersion, UnearnedError
 from include.evergreen.scoring import find_predictions, score
 from tests.unit.copies import copied_candidate, copied_version, decided
@@ -275,36 +275,36 @@ def test_a_day_is_scored_by_no_withdrawn_champion() -> None:
 
 
 def test_an_alias_that_a_hand_moved_makes_one_alert_and_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(champions, "SECOND_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(aliases, "SECOND_LOOK_SECONDS", 0.01)
     copied_version("b")
     for _ in range(2):
         mlflow_store.set_alias(MODEL, "champion", 2)
-        [words] = lifecycle.reconcile(MODEL)
+        [words] = champions.reconcile(MODEL)
         assert "alias champion named version 2, which no promotion of ours did; our record has version 1, which serves on" in words
     assert champion() == 1
     [alert] = alerts.open_alerts(MODEL)
     assert (alert.key, alert.severity, alert.times) == (f"alias/{MODEL}", "critical", 2)
-    assert lifecycle.reconcile(MODEL) == []
+    assert champions.reconcile(MODEL) == []
     assert open_keys() == [f"alias/{MODEL}"]  # until a person resolves it
 
 
 def test_moving_it_back_to_an_earlier_champion_is_seen_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(champions, "SECOND_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(aliases, "SECOND_LOOK_SECONDS", 0.01)
     three_champions()
     mlflow_store.set_alias(MODEL, "champion", 2)
-    lifecycle.reconcile(MODEL)
+    champions.reconcile(MODEL)
     assert (champion(), open_keys()) == (3, [f"alias/{MODEL}"])
 
 
 def test_an_alias_that_was_removed_and_one_of_a_model_without_champion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(champions, "SECOND_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(aliases, "SECOND_LOOK_SECONDS", 0.01)
     mlflow_store.set_alias(MODEL, "champion", None)
-    lifecycle.reconcile(MODEL)
+    champions.reconcile(MODEL)
     assert (champion(), open_keys()) == (1, [f"alias/{MODEL}"])
     with writing() as connection:
         connection.execute(promotions.delete())
     alerts.resolve_alert(f"alias/{MODEL}")
-    lifecycle.reconcile(MODEL)
+    champions.reconcile(MODEL)
     assert mlflow_store.champion_alias(MODEL) is None
     assert open_keys() == [f"alias/{MODEL}"]
 
@@ -314,13 +314,13 @@ def test_a_promotion_that_was_killed_before_the_alias_alarms_nobody() -> None:
     with pytest.raises(KeyboardInterrupt), watched(_dying_before("promote.alias")):
         champions.promote(MODEL, version, **PERSON)
     assert mlflow_store.champion_alias(MODEL) == 1
-    assert len(lifecycle.reconcile(MODEL)) == 1
+    assert len(champions.reconcile(MODEL)) == 1
     assert (champion(), open_keys()) == (2, [])
 
 
 def test_a_version_that_was_deleted_in_mlflow_is_told_and_serves_on() -> None:
     mlflow_store.mlflow_client().delete_model_version(MODEL, "1")
-    [words] = lifecycle.reconcile(MODEL)
+    [words] = champions.reconcile(MODEL)
     assert "MLflow has no version 1 any more, though it is champion, and serves on" in words
     assert open_keys() == [f"alias/{MODEL}"]
     assert champions.champion(MODEL) is not None
