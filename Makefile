@@ -1,4 +1,4 @@
-# Two commands do everything: `make run` (the main job) and `make test`. Both begin with `make setup`.
+# Two commands do everything: `make run` (the main job) and `make test`. Both begin with `make setup`. `make check` is for while you work.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,13 +9,19 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
 
-.PHONY: run test bench setup lock clean lint schemas
+.PHONY: run test check bench setup lock clean lint schemas test-times
 
 run: setup  ## the main job through the real scheduler; ONCE=1 stops everything afterwards, PORT=n chooses the UI's port
 	@$(BIN)/python -m tools.run $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
-test: setup lint  ## every test that this machine can run, and the list of those that it could not
-	@$(BIN)/python -m pytest
+test: setup  ## style, types, contracts, every test that this machine can run, and the list of those that it could not
+	@$(BIN)/python -m tools.checks
+
+check: $(VENV)/.installed  ## the same for what the working tree changed since SINCE (default: HEAD), in two minutes
+	@$(BIN)/python -m tools.checks --changed $(if $(SINCE),--since $(SINCE))
+
+test-times: setup  ## measure what each file's tests take, which orders them and says what `make check` has time for
+	@EVERGREEN_TEST_TIMES=tests/seconds.json $(BIN)/python -m tools.checks
 
 bench: setup  ## every benchmark, beside the plain script that does the same
 	@for name in parse night ingest gate train; do $(BIN)/python -m benchmarks.$$name || exit 1; done

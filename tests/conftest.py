@@ -1,7 +1,10 @@
-"""What all tests share: where skips are not accepted, they fail."""
+"""What all tests share: how they are spread over workers, and where skips are not accepted, that they fail."""
 
+import json
 import os
 import signal
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,13 @@ from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3
 
 os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
+ROOT = Path(__file__).parent
+SECONDS = ROOT / "seconds.json"  # of each file; `make test-times` measures them again
+TOGETHER = {  # what shares a costly server runs in one worker; all else by file
+    "integration/test_training_in_a_container.py": "docker",
+    "plugins/test_containers.py": "docker",
+    "integration/": "airflow",
+}
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +31,53 @@ def lightgbm():
     return lightgbm
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Ended from outside, the tests still stop the servers that they started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if place := os.environ.get("EVERGREEN_TEST_TIMES"):
+        config.pluginmanager.register(_Times(Path(place)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """In parallel, what shares a server or a file's fixtures stays together, and what takes longest begins first."""
+    if not hasattr(config, "workerinput"):
+        return
+    seconds, of_group = json.loads(SECONDS.read_text()), defaultdict(float)
+    files = {str(item.path.relative_to(ROOT)) for item in items}
+    for file in files:
+        of_group[_group(file)] += seconds.get(file, 0.0)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(str(item.path.relative_to(ROOT)))))
+    items.sort(key=lambda item: -of_group[_group(str(item.path.relative_to(ROOT)))])
+
+
+def _group(file):
+    return next((group for start, group in TOGETHER.items() if file.startswith(start)), file)
+
+
+class _Times:
+    """Writes down what each file's tests took: seconds of processors, which a busy machine does not stretch, or of the clock, if more."""
+
+    def __init__(self, place):
+        self._place, self._seconds, self._before = place, defaultdict(float), 0.0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        report = yield
+        now = sum(os.times()[:4])
+        report.user_properties.append(("processors", now - self._before))
+        self._before = now
+        return report
+
+    def pytest_runtest_logreport(self, report):
+        file = report.nodeid.split("::")[0].removeprefix("tests/")
+        self._seconds[file] += dict(report.user_properties)["processors"]
+
+    def pytest_sessionfinish(self, session):
+        if not hasattr(session.config, "workerinput"):
+            longest_first = sorted(self._seconds.items(), key=lambda each: -each[1])
+            self._place.write_text(json.dumps({file: round(seconds, 1) for file, seconds in longest_first}, indent=1) + "\n")
 
 
 @pytest.hookimpl(wrapper=True)

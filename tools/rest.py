@@ -48,6 +48,11 @@ class AirflowApi:
     def pause(self, dag_id: str, *, paused: bool) -> None:
         self.patch(f"dags/{dag_id}", {"is_paused": paused})
 
+    def parse_again(self, dag_id: str) -> None:
+        """Ask for the DAG's file to be parsed now rather than at the next interval. Airflow may lose it: ask until its effect is seen."""
+        token = self.get(f"dags/{dag_id}/details")["file_token"]
+        self._request("PUT", f"/api/v2/parseDagFile/{token}")
+
     def trigger(
         self, dag_id: str, *, partition_key: str | None = None, conf: dict[str, Any] | None = None, run_id: str | None = None
     ) -> str:

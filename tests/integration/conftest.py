@@ -13,11 +13,12 @@ from include.evergreen.database import migrate
 from include.evergreen.partitions import current_partitions
 from include.evergreen.registry.mlflow_store import prepare_store
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
-from tools.embedded import ROOT, EmbeddedAirflow, free_port
+from tests.servers.ports import reserved_port
+from tests.templates import template
+from tools.embedded import ROOT, EmbeddedAirflow
 from tools.landing_zone import lay_out
 from tools.rest import AirflowApi
 
-FIRST_PORT = 18080
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -30,25 +31,18 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def landing(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("landing")
-    lay_out(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def running(tmp_path_factory, landing):
-    """Airflow with three datasets and two models that need few days, all DAGs switched on."""
+@pytest.fixture(scope="package")
+def running(tmp_path_factory):
+    """Airflow with three datasets and two models that need few days, all DAGs switched on; gone when the last test here has ended."""
     home = tmp_path_factory.mktemp("home")
-    shutil.copytree(landing, home / "landing")
+    shutil.copytree(template("year", lay_out), home / "landing")
     include = small_include(tmp_path_factory.mktemp("include"))
     before = dict(os.environ)
     os.environ.update(EVERGREEN_HOME=str(home), EVERGREEN_INCLUDE=str(include))
     try:
         migrate()
         prepare_store()
-        with EmbeddedAirflow(home, port=free_port(FIRST_PORT)) as airflow:
+        with reserved_port() as port, EmbeddedAirflow(home, port=port) as airflow:
             api = airflow.api()
             wait_for_dags(api, 19)
             for dag_id in api.dag_ids():
@@ -81,7 +75,7 @@ def wait_for_dags(api: AirflowApi, count: int) -> None:
         time.sleep(0.3)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ten_days(running):
     """Seven days backfilled, both models trained as of the eighth, and three live nights."""
     for dataset in DATASETS:

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from include.evergreen import clock, container, ingestion
+from include.evergreen import container
 from include.evergreen.config import Catalog
 from include.evergreen.training import find_candidate
 from tests.integration.conftest import wait_for_dags
 from tests.servers.docker import IMAGE, DockerDaemon
+from tests.servers.ports import reserved_port
 from tests.unit.flights import at_home
-from tests.unit.lifecycle import AS_OF, FIRST, MODEL, include_with, settle_landed
-from tools.embedded import EmbeddedAirflow, free_port
+from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
+from tools.embedded import EmbeddedAirflow
 from tools.rest import AirflowApi
 
 TIMEOUT_SECONDS = 180
@@ -52,14 +53,11 @@ class Training:
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory, docker_daemon: DockerDaemon) -> Iterator[Training]:
     with pytest.MonkeyPatch.context() as patch, at_home(tmp_path_factory.mktemp("home")) as home:
-        settle_landed(tmp_path_factory)
-        for dataset in map(Catalog().dataset, Catalog().dataset_names()):
-            for day in clock.days(FIRST, AS_OF):
-                ingestion.ingest(dataset, day, "live")
+        settle_ingested()
         declared = include_with(tmp_path_factory.mktemp("declared"), patch) / "models" / MODEL / "model.yaml"
         declared.write_text(declared.read_text().replace("\ntrain:\n", CONTAINER))
         environment = {"DOCKER_HOST": docker_daemon.url, container.MOUNTS: docker_daemon.mounts}
-        with EmbeddedAirflow(home, port=free_port(), environment=environment) as airflow:
+        with reserved_port() as port, EmbeddedAirflow(home, port=port, environment=environment) as airflow:
             api = airflow.api()
             wait_for_dags(api, len(Catalog().model_names()))
             found = Training(api, docker_daemon)

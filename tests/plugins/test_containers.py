@@ -21,7 +21,7 @@ import pytest
 
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.operators.training import TrainCandidateOperator
-from include.evergreen import PROJECT_ROOT, clock, container, ingestion
+from include.evergreen import PROJECT_ROOT, container
 from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
 from include.evergreen.errors import ConfigError, DataError, TransientError
@@ -30,28 +30,18 @@ from include.evergreen.training import find_candidate, find_snapshot, take_snaps
 from include.evergreen.training.pipeline import predict
 from tests.servers.docker import IMAGE, DockerDaemon
 from tests.unit.flights import at_home, copy_home
-from tests.unit.lifecycle import AS_OF, FIRST, MODEL, include_with, settle_landed
+from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
 
 WAIT_SECONDS = 60
 IN_DOCKER = "  run_in: docker\n  docker: {{image: '{image}', cpus: 2, memory_mb: {memory_mb}, timeout_minutes: 10}}\n"
 
 
-@pytest.fixture(scope="module")
-def _ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with at_home(tmp_path_factory.mktemp("ingested")) as home:
-        settle_landed(tmp_path_factory)
-        catalog = Catalog()
-        for name in catalog.dataset_names():
-            for day in clock.days(FIRST, AS_OF):
-                ingestion.ingest(catalog.dataset(name), day, "live")
-    return home
-
-
 @pytest.fixture
-def ingested(tmp_path: Path, _ingested: Path) -> Iterator[Path]:
+def ingested(tmp_path: Path) -> Iterator[Path]:
     """A home with three weeks of made-up flights, and nothing trained."""
     with at_home(tmp_path / "home") as home:
-        yield copy_home(_ingested, home)
+        settle_ingested()
+        yield home
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests.servers.ports import reserved_port
 
 START_SECONDS = 90
 
@@ -21,18 +22,19 @@ class MlflowServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> MlflowServer:
-        self.start()
+        with contextlib.ExitStack() as undo:
+            self._port = undo.enter_context(reserved_port())
+            self.uri = f"http://127.0.0.1:{self._port}"
+            undo.callback(self.stop)
+            self.start()
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._undo.close()
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -7,16 +7,17 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+
+from tests.servers.ports import reserved_port
 
 START_SECONDS = 60
 PR_SET_PDEATHSIG = 1
@@ -27,9 +28,6 @@ class PostgreSQL:
     """Starts on entering and is gone, with all that it kept, on leaving."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:  # of the system's choice: other tests on this machine start servers too
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -40,7 +38,9 @@ class PostgreSQL:
 
     def __enter__(self) -> PostgreSQL:
         self._folder = Path(tempfile.mkdtemp(prefix="postgresql-of-evergreen-"))
+        self._undo = ExitStack()
         try:
+            self.port = self._undo.enter_context(reserved_port())
             secret = self._folder / "password"
             secret.write_text(PASSWORD)
             if self._user():
@@ -56,6 +56,7 @@ class PostgreSQL:
 
     def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGINT)
+        self._undo.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ from include.evergreen.clock import days
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import migrate
 from include.evergreen.registry import champions, mlflow_store
+from tests.templates import template
 from tests.unit.flights import (
     FIRST_AS_OF,
     INGESTED_UNTIL,
@@ -25,51 +26,62 @@ from tests.unit.flights import (
     registered_as_of,
     trained_as_of,
 )
+from tests.unit.warm_serving import use_warm_processes
 from tools.landing_zone import COLUMNS, lay_out
 
 
 @pytest.fixture(scope="session")
-def _empty_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with at_home(tmp_path_factory.mktemp("empty")) as home:
-        migrate()
-    return home
+def _empty_template() -> Path:
+    return template("empty", _make_empty)
 
 
 @pytest.fixture(scope="session")
-def _landed_template(tmp_path_factory: pytest.TempPathFactory, _empty_template: Path) -> Path:
+def _landed_template() -> Path:
     """The source's files of the days that tests need, of which none is ingested."""
-    year = tmp_path_factory.mktemp("year")
-    lay_out(year)
-    home = copy_home(_empty_template, tmp_path_factory.mktemp("landed"))
+    return template("landed", _make_landed)
+
+
+@pytest.fixture(scope="session")
+def _flights_template() -> Path:
+    return template("flights", _make_flights)
+
+
+@pytest.fixture(scope="session")
+def _trained_template() -> Path:
+    return template("trained", _make_trained)
+
+
+def _make_empty(home: Path) -> None:
+    with at_home(home):
+        migrate()
+
+
+def _make_landed(home: Path) -> None:
+    copy_home(template("empty", _make_empty), home)
+    year = template("year", lay_out)
     for dataset in COLUMNS:
         (home / "landing" / dataset).mkdir(parents=True)
         for day in LANDED:
             shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
-    shutil.rmtree(year)
-    return home
 
 
-@pytest.fixture(scope="session")
-def _flights_template(tmp_path_factory: pytest.TempPathFactory, _landed_template: Path) -> Path:
-    with at_home(copy_home(_landed_template, tmp_path_factory.mktemp("flights"))) as home:
+def _make_flights(home: Path) -> None:
+    with at_home(copy_home(template("landed", _make_landed), home)):
         mlflow_store.prepare_store()
         catalog = Catalog()
         for name in catalog.dataset_names():
             for day in days(january(1), INGESTED_UNTIL):
                 ingestion.ingest(catalog.dataset(name), day, "live")
     _drop_what_no_test_reads(home)
-    return home
 
 
-@pytest.fixture(scope="session")
-def _trained_template(tmp_path_factory: pytest.TempPathFactory, _flights_template: Path) -> Path:
-    with at_home(copy_home(_flights_template, tmp_path_factory.mktemp("trained"))) as home:
+def _make_trained(home: Path) -> None:
+    with at_home(copy_home(template("flights", _make_flights), home)):
         catalog = Catalog()
         for model in map(catalog.model, catalog.model_names()):
             first = registered_as_of(model, FIRST_AS_OF)
             champions.promote(model.name, first.version, actor="a person", reason="the first")
             assert gates.decide(Catalog(), lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
-    return home
 
 
 def _drop_what_no_test_reads(home: Path) -> None:
@@ -87,6 +99,13 @@ def _own_home(tmp_path: Path) -> Iterator[Path]:
     with at_home(tmp_path / "home") as home:
         yield home
     shutil.rmtree(home, ignore_errors=True)  # pytest would keep three sessions of them, of gigabytes
+
+
+@pytest.fixture(autouse=True)
+def _warm_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates start theirs from one that has imported everything, except in tests marked with `clean_process`."""
+    if request.node.get_closest_marker("clean_process") is None:
+        use_warm_processes(monkeypatch)
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
-"""Ingests a day again and again, each time in a process that kills itself (SIGKILL) one line further on.
+"""Ingests a day again and again, each time in a process that kills itself (SIGKILL) where the disk has come to another state.
 
     EVERGREEN_HOME=<a home with landing files> python -m tests.unit.kill_at_every_line weather 2013-01-05
 
 After each death the same day is ingested once more in a process that lives, maintenance runs, and what the home then holds
-is compared with one that was never disturbed. Prints one JSON object: the number of deaths, the lines at which they
-happened, and what differed.
+is compared with one that was never disturbed. Prints one JSON object: the number of deaths, the lines that stand
+before one, and what differed. With EVERGREEN_KILL_AT_EVERY_LINE=1 it dies at each of them.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from typing import Any
 
 from include.evergreen import clock, ingestion
@@ -20,36 +19,25 @@ from include.evergreen.database.tables import partition_versions, validations
 from include.evergreen.maintenance import Limits, remove_orphans
 from include.evergreen.settings import Settings
 from tests.unit.flights import rows_of
-from tests.unit.killing import Killing, Place
+from tests.unit.killing import Killing
 
 WATCHED = ("ingestion.py", "storage.py", "quarantine.py", "partitions/", "database/", "validation/record.py", "erasure/")
-TIMES = {"storage.py": 3}  # it writes three files; elsewhere a line that comes again (for the next column) is the same to a killer
 
 
 def main(dataset: str, day: str) -> None:
     killing = Killing(lambda: ingestion.ingest(Catalog().dataset(dataset), clock.parse_partition(day), "live"), WATCHED)
     undisturbed = _state()
-    differing, places = [], []
-    for number, place in _chosen(killing.lines):
+    differing = []
+    for number in killing.points:
         killing.put_back()
         killing.die(number)
         killing.live()
         remove_orphans(Catalog(), Limits(grace_hours=0))
-        places.append(f"{place[0]}:{place[1]}")
         if (found := _state()) != undisturbed:
-            differing.append({"killed_at": place, "found": found})
-    print(json.dumps({"deaths": len(places), "places": places, "undisturbed": undisturbed, "differing": differing}, default=str))
-
-
-def _chosen(lines: list[Place]) -> list[tuple[int, Place]]:
-    """Each line's first time or times, with the number under which it comes."""
-    times: Counter[Place] = Counter()
-    chosen = []
-    for number, place in enumerate(lines):
-        times[place] += 1
-        if times[place] <= TIMES.get(place[0], 1):
-            chosen.append((number, place))
-    return chosen
+            differing.append({"killed_at": killing.lines[number], "found": found})
+    lines = sorted({f"{name}:{line}" for name, line in killing.lines})
+    told = {"deaths": len(killing.points), "lines": lines, "undisturbed": undisturbed, "differing": differing}
+    print(json.dumps(told, default=str))
 
 
 def _state() -> dict[str, Any]:

@@ -10,7 +10,10 @@ import os
 import shutil
 import signal
 import sys
+import time
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,13 +22,18 @@ from include.evergreen.settings import Settings
 from tests.unit.flights import close_database
 
 CORE = f"{PROJECT_ROOT}/include/evergreen/"
+EVERY_LINE = os.environ.get("EVERGREEN_KILL_AT_EVERY_LINE") == "1"
+TIMESTAMPS_TICK_SECONDS = 0.1  # files written twice within it may keep their timestamps; a kernel's tick is 10 ms at most
+UNREAD = ("-shm", "-lock")  # SQLite's index of its log is rebuilt from that
 Place = tuple[str, int]
 
 
 class Killing:
     """``work``, and the lines of the modules ``watched`` (paths below the core, or how they begin) that it runs through.
 
-    Making one does the work; afterwards the home is as undisturbed work leaves it.
+    Making one does the work; afterwards the home is as undisturbed work leaves it. A death leaves nothing but what is on disk, so one
+    death for each state of the disk stands for all lines at which the disk is the same: ``points`` has the number of the first of them.
+    With EVERGREEN_KILL_AT_EVERY_LINE=1 it has each line's first time as well.
     """
 
     def __init__(self, work: Callable[[], object], watched: tuple[str, ...]) -> None:
@@ -36,7 +44,7 @@ class Killing:
         shutil.copytree(self._home, self._before)
         work()  # here, so that the children inherit what it imports
         self.put_back()
-        self.lines = self._noted()
+        self.lines, self.points = self._noted()
 
     def put_back(self) -> None:
         """Make the home what it was before any work."""
@@ -53,16 +61,26 @@ class Killing:
         """Do the work to its end."""
         assert in_a_child(self._work) == 0, "the work could not be done"
 
-    def _noted(self) -> list[Place]:
+    def _noted(self) -> tuple[list[Place], list[int]]:
         noted = self._before.with_name(f"{self._home.name}-lines.json")
 
         def note() -> None:
             places: list[Place] = []
-            self._traced(lambda _, place: places.append(place))
-            noted.write_text(json.dumps(places))
+            points: dict[object, int] = {}
+            disk = _Disk(self._home)
+
+            def see(number: int, place: Place) -> None:
+                places.append(place)
+                points.setdefault(disk.state(), number)
+                if EVERY_LINE:
+                    points.setdefault(place, number)
+
+            self._traced(see)
+            noted.write_text(json.dumps([places, sorted(set(points.values()))]))
 
         assert in_a_child(note) == 0, "the work could not be done"
-        return [(name, line) for name, line in json.loads(noted.read_text())]
+        lines, points = json.loads(noted.read_text())
+        return [(name, line) for name, line in lines], points
 
     def _traced(self, seen: Callable[[int, Place], object]) -> None:
         """Do the work, and call ``seen`` before each watched line with its number and place."""
@@ -83,6 +101,37 @@ class Killing:
             self._work()
         finally:
             sys.settrace(None)
+
+
+class _Disk:
+    """What a home's files hold. One is read again only when it may have changed since."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._known: dict[str, tuple[tuple[int, int], int]] = {}
+
+    def state(self) -> int:
+        """A checksum over the names and contents of all files, but what a source has landed."""
+        found = [(path, self._checksum(path)) for path in sorted(self._files(str(self._home)))]
+        return hash(tuple(found))
+
+    def _files(self, folder: str) -> list[str]:
+        files = []
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                files += [] if entry.name == "landing" else self._files(entry.path)
+            elif not entry.name.endswith(UNREAD):
+                files.append(entry.path)
+        return files
+
+    def _checksum(self, path: str) -> int:
+        stat = os.stat(path)
+        stamp = (stat.st_size, stat.st_mtime_ns)
+        stood = self._known.get(path)
+        if stood is None or stood[0] != stamp or time.time() - stat.st_mtime < TIMESTAMPS_TICK_SECONDS:
+            stood = (stamp, zlib.crc32(Path(path).read_bytes()))
+            self._known[path] = stood
+        return stood[1]
 
 
 def in_a_child(work: Callable[[], object]) -> int:

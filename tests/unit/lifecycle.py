@@ -6,8 +6,8 @@ Lateness follows the hour and the carrier, so that a model can learn something f
 from __future__ import annotations
 
 import datetime as dt
+import pickle
 import shutil
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +15,40 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import clock
+from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
 from include.evergreen.cycle import CycleResult, run_cycle
 from include.evergreen.database import migrate, reading
 from include.evergreen.database.tables import metadata
 from include.evergreen.registry import mlflow_store
 from include.evergreen.settings import Settings
+from tests.templates import template
 from tests.unit.flights import at_home, copy_home
 
 FIRST, LAST = dt.date(2013, 1, 1), dt.date(2013, 1, 25)
 AS_OF = dt.date(2013, 1, 20)  # of the cycle that has run in a `cycled` home; it leaves five days to go on with
 MODEL = "flight_delay"
 ROWS_A_DAY = 120
+RESULT = "result.pickle"
 ORIGINS, CARRIERS = ("EWR", "JFK", "LGA"), ("AA", "B6", "DL", "UA")
 VOLATILE = {"stage_records": {"detail", "recorded_at"}}  # a run that finds all done confirms it there
 
 
-def settle_landed(factory: pytest.TempPathFactory) -> None:
+def settle_landed() -> None:
     """Fill this test's home: databases prepared, 25 days of files, nothing ingested."""
-    copy_home(_landed(factory.getbasetemp()), Settings.from_environment().home)
+    copy_home(template("made-up-landed", _make_landed), Settings.from_environment().home)
 
 
-def settle_cycled(factory: pytest.TempPathFactory) -> CycleResult:
+def settle_ingested() -> None:
+    """Fill this test's home as `settle_landed` does, with the files up to `AS_OF` ingested, live."""
+    copy_home(template("made-up-ingested", _make_ingested), Settings.from_environment().home)
+
+
+def settle_cycled() -> CycleResult:
     """Fill this test's home as `settle_landed` does, with a cycle of `MODEL` as of `AS_OF` in it; returns its result."""
-    home, result = _cycled(factory.getbasetemp())
-    copy_home(home, Settings.from_environment().home)
+    home = copy_home(template("made-up-cycled", _make_cycled), Settings.from_environment().home)
+    result: CycleResult = pickle.loads((home / RESULT).read_bytes())
+    (home / RESULT).unlink()
     return result
 
 
@@ -85,23 +93,28 @@ def _rows(table: sa.Table) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(sa.select(*columns).order_by(*table.primary_key.columns))]
 
 
-@cache
-def _landed(base: Path) -> Path:
-    with at_home(base / "made-up-landed") as home:
+def _make_landed(home: Path) -> None:
+    with at_home(home):
         migrate()
         mlflow_store.prepare_store()
         for partition in clock.days(FIRST, LAST):
             _deliver(home / "landing", partition)
-    return home
 
 
-@cache
-def _cycled(base: Path) -> tuple[Path, CycleResult]:
-    with at_home(copy_home(_landed(base), base / "made-up-cycled")) as home:
+def _make_ingested(home: Path) -> None:
+    with at_home(copy_home(template("made-up-landed", _make_landed), home)):
+        catalog = Catalog()
+        for dataset in map(catalog.dataset, catalog.dataset_names()):
+            for partition in clock.days(FIRST, AS_OF):
+                ingestion.ingest(dataset, partition, "live")
+
+
+def _make_cycled(home: Path) -> None:
+    with at_home(copy_home(template("made-up-landed", _make_landed), home)):
         catalog = Catalog()
         result = run_cycle(catalog, catalog.model(MODEL), AS_OF, reason="the first", actor="a person")
     shutil.rmtree(home / "storage" / "raw")  # nothing reads it again
-    return home, result
+    (home / RESULT).write_bytes(pickle.dumps(result))
 
 
 def _deliver(folder: Path, partition: dt.date) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from tests.unit.warm import start_warm, warm_context
 
 TIMES = 4  # what Airflow would try again too
 PATIENCE_SECONDS = 120
@@ -17,13 +18,12 @@ class Racers:
     """``number`` processes; `race` gives each its job, and they start together."""
 
     def __init__(self, number: int, modules: Sequence[str]) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = warm_context()
         self._barrier = context.Barrier(number)
         self._pipes, self._processes = [], []
         for _ in range(number):
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, self._barrier, list(modules)), daemon=True)
-            process.start()
+            process = start_warm(_serve, there, self._barrier, list(modules))
             self._pipes.append(here)
             self._processes.append(process)
         for pipe in self._pipes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
 from include.evergreen.database.tables import partition_versions
+from tests.templates import template
 from tests.unit.flights import at_home, copy_home, january, rows_of, start_python
 from tools.landing_zone import COLUMNS, lay_out
 
@@ -26,19 +26,16 @@ for text in {days}:
 """
 
 
-@pytest.fixture(scope="module")
-def month(tmp_path_factory: pytest.TempPathFactory, _empty_template: Path) -> Iterator[Path]:
+@pytest.fixture
+def month(_empty_template: Path, tmp_path: Path) -> Path:
     """A home with January's files, of which none is ingested."""
-    year = tmp_path_factory.mktemp("year")
-    lay_out(year)
-    home = copy_home(_empty_template, tmp_path_factory.mktemp("month"))
+    year = template("year", lay_out)
+    home = copy_home(_empty_template, tmp_path / "month")
     for dataset in COLUMNS:
         (home / "landing" / dataset).mkdir(parents=True)
         for day in MONTH:
             shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
-    shutil.rmtree(year)
-    yield home
-    shutil.rmtree(home)
+    return home
 
 
 def test_thirty_one_days_by_four_at_a_time_are_to_the_digest_those_ingested_one_by_one(month: Path, tmp_path: Path) -> None:

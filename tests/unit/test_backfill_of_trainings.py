@@ -22,10 +22,8 @@ FIRST = AS_OF - dt.timedelta(days=PAST_DATES)
 
 
 @pytest.mark.timeout(600)
-def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champion_serves_on(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    settle_cycled(tmp_path_factory)
+def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champion_serves_on() -> None:
+    settle_cycled()
     catalog = Catalog()
     declared = lenient(catalog.model(MODEL))
     train = declared.train.model_copy(update={"window_days": 4, "min_days": 3, "holdout_days": 2})

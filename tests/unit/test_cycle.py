@@ -17,8 +17,8 @@ from tests.unit.lifecycle import AS_OF, MODEL, day, everything, landing, settle_
 
 
 @pytest.fixture
-def cycled(tmp_path_factory: pytest.TempPathFactory) -> CycleResult:
-    return settle_cycled(tmp_path_factory)
+def cycled() -> CycleResult:
+    return settle_cycled()
 
 
 def run(model: ModelConfig, as_of: dt.date, **others: object) -> CycleResult:
@@ -128,10 +128,8 @@ def test_a_window_of_ones_own_is_what_is_trained_on(cycled: CycleResult, flight_
         ({"reason": "x" * 501}, "has 501 characters"),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_happens(
-    arguments: dict[str, object], complaint: str, tmp_path_factory: pytest.TempPathFactory, flight_delay: ModelConfig
-) -> None:
-    settle_landed(tmp_path_factory)
+def test_bad_arguments_are_refused_before_anything_happens(arguments: dict[str, object], complaint: str, flight_delay: ModelConfig) -> None:
+    settle_landed()
     before = everything()
     as_of = arguments.pop("as_of", AS_OF)
     assert isinstance(as_of, dt.date)

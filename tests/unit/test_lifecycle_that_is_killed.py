@@ -23,7 +23,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from tests.unit.flights import at_home
 
     with at_home(tmp_path_factory.mktemp("killed") / "home"):
-        settle_cycled(tmp_path_factory)
+        settle_cycled()
         done = subprocess.run(
             [sys.executable, "-m", "tests.unit.effects_killed"], check=False, cwd=PROJECT_ROOT, capture_output=True, text=True,
         )  # fmt: skip

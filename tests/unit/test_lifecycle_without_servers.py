@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from include.evergreen.errors import DataError, TransientError
 from include.evergreen.registry import champions, mlflow_store
 from tests.servers import PostgreSQL
 from tests.servers.mlflow import MlflowServer
+from tests.servers.ports import reserved_port
 from tests.unit.copies import move_to
 from tests.unit.flights import close_database, lenient, rows_of
 from tests.unit.lifecycle import MODEL, day, settle_cycled, settle_landed
 
 AS_OF = day(21)
 Step = Callable[[], Any]
+Away = Callable[[MlflowServer], AbstractContextManager[str]]
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -71,40 +74,51 @@ def holds(version: int) -> None:
     assert ledger.verify() == []
 
 
-@pytest.mark.parametrize("how", ["stopped", "silent"])
-def test_an_mlflow_that_answers_nobody_is_worth_a_retry(
-    how: str, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle_landed(tmp_path_factory)
+@contextmanager
+def refusing(_: MlflowServer) -> Iterator[str]:
+    """Where it was listens nobody: what a client of a stopped server meets. (A server's start takes longer than a step.)"""
+    with reserved_port() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def silent(server: MlflowServer) -> Iterator[str]:
+    server.pause()
+    try:
+        yield server.uri
+    finally:
+        server.resume()
+
+
+@pytest.mark.parametrize("away", [refusing, silent])
+def test_an_mlflow_that_answers_nobody_is_worth_a_retry(away: Away, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle_landed()
     catalog = Catalog()
     first = lenient(catalog.model(MODEL))
     assert run_cycle(catalog, first, day(20), reason="the first", actor="a person").promotion is not None
     ingest_what_is_read(catalog, first)
     model = asking()
-    away, back = (mlflow_server.stop, mlflow_server.start) if how == "stopped" else (mlflow_server.pause, mlflow_server.resume)
     for name, step in steps(model, training.take_snapshot(catalog, model, AS_OF), 2).items():
         if name == "approve":  # MLflow has no part in it
             step()
             continue
-        away()
-        try:
-            with (
-                monkeypatch.context() as patch,
-                pytest.raises(TransientError, match=f"The MLflow store {mlflow_server.uri} could not be used"),
-            ):
-                patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-                step()
-            assert champions.champion(MODEL) is not None
-        finally:
-            back()
+        with (
+            away(mlflow_server) as uri,
+            monkeypatch.context() as patch,
+            pytest.raises(TransientError, match=f"The MLflow store {uri} could not be used"),
+        ):
+            patch.setenv("MLFLOW_TRACKING_URI", uri)
+            patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+            step()
+        assert champions.champion(MODEL) is not None
         step()
     holds(2)
 
 
 def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(
-    mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+    mlflow_server: MlflowServer,
 ) -> None:
-    settle_landed(tmp_path_factory)
+    settle_landed()
     catalog = Catalog()
     result = run_cycle(catalog, lenient(catalog.model(MODEL)), day(20), reason="the first", actor="a person")
     candidate = result.candidate
@@ -116,10 +130,8 @@ def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(
         mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
 
 
-def test_a_database_that_answers_nobody_is_worth_a_retry(
-    postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle_cycled(tmp_path_factory)
+def test_a_database_that_answers_nobody_is_worth_a_retry(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle_cycled()
     move_to(postgresql, monkeypatch)
     catalog, model = Catalog(), asking()
     ingest_what_is_read(catalog, model)

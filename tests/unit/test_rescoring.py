@@ -22,8 +22,8 @@ NEXT = AS_OF + dt.timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
-def _cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    settle_cycled(tmp_path_factory)
+def _cycled() -> None:
+    settle_cycled()
 
 
 def deliver(dataset: str, partition: dt.date) -> None:

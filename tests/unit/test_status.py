@@ -20,14 +20,12 @@ from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, landing, settl
 
 
 @pytest.fixture
-def cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    settle_cycled(tmp_path_factory)
+def cycled() -> None:
+    settle_cycled()
 
 
-def test_before_anything_has_run_all_that_is_declared_is_there_and_empty(
-    tmp_path_factory: pytest.TempPathFactory, catalog: Catalog
-) -> None:
-    settle_landed(tmp_path_factory)
+def test_before_anything_has_run_all_that_is_declared_is_there_and_empty(catalog: Catalog) -> None:
+    settle_landed()
     nobody = {
         "champion": None,
         "challenger": None,

@@ -18,8 +18,8 @@ RESCORE_NEXT = "`python -m include.evergreen rescore flight_delay --from 2013-01
 
 
 @pytest.fixture(autouse=True)
-def _cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    settle_cycled(tmp_path_factory)
+def _cycled() -> None:
+    settle_cycled()
 
 
 def deliver(dataset: str, partition: dt.date) -> None:

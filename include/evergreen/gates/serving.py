@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import numpy as np
 
@@ -52,15 +53,7 @@ class ServingCheck:
             self._evidence.features.to_parquet(self._folder / ROWS)
             self._began = time.monotonic()
             self._errors = undo.enter_context((self._folder / "stderr").open("w+b"))
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "include.evergreen.serving_check", str(self._folder)],
-                cwd=PROJECT_ROOT,
-                env=_clean_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                start_new_session=True,
-            )
+            self._process = start_clean_process(self._folder, _clean_environment(), self._errors)
             undo.callback(self._end)
             self._undo = undo.pop_all()
         return self
@@ -115,6 +108,19 @@ class ServingCheck:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+
+def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """One that has imported nothing yet, and answers the question in ``folder``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "include.evergreen.serving_check", str(folder)],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        start_new_session=True,
+    )
 
 
 def _clean_environment() -> dict[str, str]:

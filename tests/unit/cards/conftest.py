@@ -15,9 +15,9 @@ from tests.unit.lifecycle import MODEL, settle_cycled
 
 
 @pytest.fixture
-def version(tmp_path_factory: pytest.TempPathFactory) -> RegisteredVersion:
+def version() -> RegisteredVersion:
     """The champion of a home in which a cycle has run."""
-    settle_cycled(tmp_path_factory)
+    settle_cycled()
     found = champions.champion(MODEL)
     assert found is not None
     return found
@@ -27,7 +27,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> RegisteredVersion:
 def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     """What its card is written from, gathered once."""
     with at_home(tmp_path_factory.mktemp("card")):
-        settle_cycled(tmp_path_factory)
+        settle_cycled()
         catalog = Catalog()
         return gather(catalog, catalog.model(MODEL), champions.version_number(MODEL, 1))
 

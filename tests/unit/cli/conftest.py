@@ -62,12 +62,12 @@ def _heed_ctrl_c() -> None:
 
 
 @pytest.fixture
-def landed(tmp_path_factory: pytest.TempPathFactory) -> None:
+def landed() -> None:
     """Databases, files, nothing ingested."""
-    settle_landed(tmp_path_factory)
+    settle_landed()
 
 
 @pytest.fixture
-def cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
+def cycled() -> None:
     """A home in which a cycle has run."""
-    settle_cycled(tmp_path_factory)
+    settle_cycled()

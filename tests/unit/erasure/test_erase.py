@@ -204,9 +204,7 @@ killing = Killing(
     ("erasure/", "storage.py", "ledger.py", "database/engine.py", "partitions/files.py"),
 )
 expected = records()
-whole = len(killing.lines)
-points = sorted({*range(0, whole, max(1, whole // POINTS)), *range(whole - 20, whole)})
-for point in points:
+for point in killing.points:
     killing.put_back()
     killing.die(point)
     killing.live()
@@ -215,13 +213,13 @@ for point in points:
     entries = [json.loads(row.body) for row in rows_of(ledger) if row.kind == "erasure"]
     assert len(entries) in (1, 2) and chain.verify() == [], (point, entries)
     assert entries[0]["counts"] == {"accepted rows": 4, "quarantined rows": 3, "raw rows": 8, "versions": 4}, (point, entries)
-print(len(points), whole)
+print(len(killing.points), len(killing.lines))
 """
 
 
 def test_an_erasure_that_is_killed_at_any_line_is_finished_by_the_same_command(visits: DatasetConfig) -> None:
-    points, lines = map(int, run_python(KILLED.replace("POINTS", "40")).split())
-    assert points > 40
+    points, lines = map(int, run_python(KILLED).split())
+    assert points > 20
     assert lines > 500
 
 

@@ -7,20 +7,19 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import Catalog
+from include.evergreen.database.tables import candidates
 from include.evergreen.training import Candidate, find_candidate
-from tests.unit.flights import at_home, brief, copy_home, january, trained_as_of
-
-
-@pytest.fixture(scope="session")
-def _waiting_template(tmp_path_factory: pytest.TempPathFactory, _flights_template: Path) -> tuple[Path, str]:
-    with at_home(copy_home(_flights_template, tmp_path_factory.mktemp("waiting"))) as home:
-        candidate = trained_as_of(brief(Catalog().model("air_time")), january(14))
-    return home, candidate.run_key
+from tests.templates import template
+from tests.unit.flights import at_home, brief, copy_home, january, rows_of, trained_as_of
 
 
 @pytest.fixture
-def candidate(_own_home: Path, _waiting_template: tuple[Path, str]) -> Candidate:
+def candidate(_own_home: Path, _flights_template: Path) -> Candidate:
     """As of 14 January, in a home as `flights` gives; no decision is taken, and there is no champion."""
-    template, run_key = _waiting_template
-    copy_home(template, _own_home)
-    return find_candidate(run_key)
+
+    def make(home: Path) -> None:
+        with at_home(copy_home(_flights_template, home)):
+            trained_as_of(brief(Catalog().model("air_time")), january(14))
+
+    copy_home(template("waiting", make), _own_home)
+    return find_candidate(str(rows_of(candidates)[0].run_key))

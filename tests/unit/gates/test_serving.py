@@ -14,6 +14,8 @@ from include.evergreen.gates.serving import ServingCheck
 from include.evergreen.training import Candidate
 from tests.unit.flights import brief, january, lenient, trained_as_of
 
+pytestmark = pytest.mark.clean_process
+
 HOMEMADE = "from sklearn.linear_model import Ridge\n\n\nclass Homemade(Ridge):\n    pass\n"
 
 
@@ -35,7 +37,7 @@ def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candi
     with ServingCheck(evidence, 0.01) as serving:
         result = serving.result()
     assert (result.verdict, result.words) == ("not_evaluated", "a clean process did not load the artifact and score within 0.01 s")
-    assert not [each for each in psutil.Process().children() if "serving_check" in " ".join(each.cmdline())]
+    assert not [each for each in psutil.Process().children() if "include.evergreen.serving_check" in each.cmdline()]
     assert not serving._folder.exists()
 
 

@@ -16,12 +16,12 @@ def storage_root() -> Path:
 
 
 @pytest.fixture
-def landed(tmp_path_factory: pytest.TempPathFactory) -> None:
+def landed() -> None:
     """Databases, files, nothing ingested."""
-    settle_landed(tmp_path_factory)
+    settle_landed()
 
 
 @pytest.fixture
-def cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
+def cycled() -> None:
     """A home in which a cycle has run: a champion, predictions, a report."""
-    settle_cycled(tmp_path_factory)
+    settle_cycled()

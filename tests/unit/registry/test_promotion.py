@@ -36,9 +36,9 @@ PERSON = {"actor": "a person", "reason": "it went wrong"}
 
 
 @pytest.fixture(autouse=True)
-def cycled(tmp_path_factory: pytest.TempPathFactory) -> CycleResult:
+def cycled() -> CycleResult:
     """A home in which a cycle has run: version 1 is champion."""
-    return settle_cycled(tmp_path_factory)
+    return settle_cycled()
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ LIGHTGBM_TYPES = ["collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm
 
 
 @pytest.fixture(autouse=True)
-def _cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    settle_cycled(tmp_path_factory)
+def _cycled() -> None:
+    settle_cycled()
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ MEMBER = "weather/2013-01-06/v1"
 
 
 @pytest.fixture(autouse=True)
-def cycled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    settle_cycled(tmp_path_factory)
+def cycled() -> None:
+    settle_cycled()
 
 
 @pytest.fixture
