@@ -35,12 +35,20 @@ class ValidationLink(BaseOperatorLink):
 
 
 class DriftReportLink(BaseOperatorLink):
-    """Evidently's report of the window that the run's partition ends, or a page that says why there is none yet."""
+    """Evidently's report of the window that the run's partition ends, which is drawn when it is opened, or why there is none.
+
+    Of a task that drew one, whatever its run is about, it is the ``partition`` in the dict that the task returns.
+    """
 
     name = "Drift report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        return _page_of_partition("reports", _running(ti_key))
+        ti = _running(ti_key)
+        if ti.dag_id.endswith(".monitor"):
+            return _page_of_partition("reports", ti)
+        returned = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
+        partition = returned.get("partition") if isinstance(returned, Mapping) else None
+        return report_page(ti.dag_id.rpartition(".")[0], partition) if partition else ""
 
 
 class MlflowRunLink(BaseOperatorLink):
@@ -81,6 +89,11 @@ class ModelCardLink(BaseOperatorLink):
 def card_page(model: str, version: int) -> str:
     """Where the model card of a version is, relative as `versions_page`."""
     return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.train/cards/{version}"
+
+
+def report_page(model: str, partition: str) -> str:
+    """Where the drift report of a window is, relative as `versions_page`."""
+    return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.monitor/reports/{partition}"
 
 
 def versions_page(model: str) -> str:

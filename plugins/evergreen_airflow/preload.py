@@ -37,6 +37,8 @@ MODULES = (
     "sklearn.metrics",
     "sklearn.pipeline",
     "sklearn.preprocessing",
+    "scipy.spatial.distance",
+    "scipy.stats",
     "skops.io",
     "mlflow",
     "mlflow.sklearn",
@@ -47,10 +49,6 @@ MODULES = (
     "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_workspace_store",
-    "plotly.offline",
-    "evidently",
-    "evidently.metrics",
-    "evidently.legacy.calculations.stattests.registry",
 )
 
 

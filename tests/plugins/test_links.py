@@ -60,6 +60,12 @@ def test_a_run_without_a_partition_has_no_link(key: str | None) -> None:
     assert link_of(DriftReportLink(), key=key) == ""
 
 
+def test_a_task_that_drew_the_report_of_a_firing_links_to_it_though_its_run_has_no_partition() -> None:
+    found = link_of(DriftReportLink(), dag_id="air_time.retrain", returned={"partition": "2013-02-09", "report": "reports/..."})
+    assert found == "evergreen/dags/air_time.monitor/reports/2013-02-09"
+    assert link_of(DriftReportLink(), dag_id="air_time.retrain") == ""
+
+
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("link", "dag_id"), [(ValidationLink(), "weather.ingest"), (DriftReportLink(), "flight_delay.monitor")])
 def test_a_link_opens_a_page_that_exists(reader: TestClient, link: BaseOperatorLink, dag_id: str) -> None:

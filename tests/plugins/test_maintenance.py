@@ -103,18 +103,3 @@ def test_a_wrong_declaration_fails_retention_after_all_else_was_done(dag: Any, h
     monkeypatch.setenv("EVERGREEN_INCLUDE", str(include))
     with pytest.raises(ConfigError, match="mine: retention was not applied"):
         execute(dag, "retention")
-
-
-def test_a_report_that_is_kept_no_longer_says_so_on_its_page(home: Path, reader: Any) -> None:
-    from include.evergreen.database import writing
-    from include.evergreen.database.tables import reports
-    from include.evergreen.stages import record_stage
-
-    with writing() as connection:
-        values = {"path": "", "input_digest": "0" * 64, "recorded_at": clock.now()}
-        connection.execute(reports.insert().values(model="flight_delay", partition=dt.date(2013, 2, 9), **values))
-    record_stage("flight_delay", "monitor", dt.date(2013, 2, 9), "done", {"words": "drift.share 0.250"})
-    page = reader.get("/evergreen/dags/flight_delay.monitor/reports/2013-02-09")
-    assert page.status_code == 404
-    assert "The drift report of flight_delay for 2013-02-09 is kept no longer" in page.text
-    assert "Drift.share 0.250." in page.text

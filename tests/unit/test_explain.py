@@ -163,7 +163,8 @@ def test_monitoring_is_blind_to_them(trained: Path, catalog: Catalog, air_time: 
     scoring.score(catalog, explained(air_time), DAY, "live")
     monitoring.monitor(catalog, explained(air_time), DAY, "live")
     assert _observed(air_time.name, DAY) == before
-    assert "contribution" not in storage.read_bytes(monitoring.find_report(air_time.name, DAY) or "").decode()
+    path = monitoring.ensure_report(catalog, explained(air_time), DAY)
+    assert "contribution" not in monitoring.read_report(path).decode()
 
 
 def test_scoring_does_not_wait_for_a_lost_reference(

@@ -25,6 +25,7 @@ from include.evergreen.cli import (
     prepare,
     quarantine,
     registry,
+    report,
     reproduce,
     run,
     snapshots,
@@ -56,6 +57,7 @@ VERB_GROUPS = (
     snapshots,
     reproduce,
     prediction,
+    report,
     maintenance,
     erase,
 )

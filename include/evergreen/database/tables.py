@@ -323,7 +323,8 @@ observations = sa.Table(
     sa.UniqueConstraint("model", "metric", "partition"),
 )
 
-# The Evidently report of one model for one window.
+# That one window of one model was monitored, and on what. `path` is where its drift report lies once it is drawn: the storage says
+# whether it is. Empty: an earlier release drew one and retention removed it.
 reports = sa.Table(
     "reports",
     metadata,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import candidates, model_versions, prediction_sets, reports
+from include.evergreen.database.tables import candidates, model_versions, prediction_sets
 from include.evergreen.erasure.stored import Key, rows_of_people
 from include.evergreen.features.build import KEY_PREFIX
 from include.evergreen.features.reader import PARTITION_COLUMN
@@ -41,7 +41,7 @@ class Derived:
     """What was made of the rows of ``dataset`` that had ``keys`` in their partitions.
 
     Reports show extremes and categories as they stand in single rows (tried), so those whose window or reference holds a
-    row that goes are removed whole; monitoring draws them again.
+    row that goes are removed whole. None is drawn again of what was there: their names hold the digests of what they show.
     """
 
     def __init__(self, catalog: Catalog, dataset: DatasetConfig, keys: Keys) -> None:
@@ -66,7 +66,7 @@ class Derived:
 
     @cached_property
     def reports(self) -> list[tuple[str, dt.date]]:
-        """The (model, partition) of each report that may show a row that goes, recorded or not."""
+        """The (model, partition) of each report that is kept and may show a row that goes, recorded or not."""
         found = set()
         for model in {each.model for each in self.affected}:
             scored = {each.day for each in self.affected if each.model == model and each.day}
@@ -167,8 +167,6 @@ def erase_derived(derived: Derived) -> dict[str, int]:
     """Erase it all; returns counts. Reports go first: the files that they were found by still hold the rows then."""
     counts = derived.counts()
     for model, day in derived.reports:
-        with writing() as connection:
-            connection.execute(reports.delete().where(reports.c.model == model, reports.c.partition == day))
         for file in list(storage.files(f"reports/{model}/{day}")):
             storage.remove(file.path)
     for each in derived.affected:

@@ -20,7 +20,7 @@ class Limits:
         record it (``EVERGREEN_ORPHAN_GRACE_HOURS``)
     :param unregistered_days: days that the training frame and the reference sample of a candidate are kept that was neither
         blessed nor registered (``EVERGREEN_UNREGISTERED_DAYS``)
-    :param report_days: days that an Evidently report is kept (``EVERGREEN_REPORT_DAYS``)
+    :param report_days: days that a drift report is kept once it is drawn (``EVERGREEN_REPORT_DAYS``)
     :param sample: partition versions and prediction sets that are read again and verified a night (``EVERGREEN_VERIFY_SAMPLE``)
     """
 

@@ -13,6 +13,7 @@ from include.evergreen.database import reading
 from include.evergreen.database.tables import (
     candidates,
     decisions,
+    firings,
     model_versions,
     partition_versions,
     prediction_sets,
@@ -30,7 +31,7 @@ OF_MODELS = ("predictions", "reports", "training", "references", "cards")
 class Named:
     """A file that a record names: what it is to people, and what to do when it is gone.
 
-    ``expected`` is false where a record also says why the file may be gone.
+    ``expected`` is false where the file may be gone, or not made yet, and all is well.
     """
 
     path: str
@@ -68,8 +69,8 @@ def files_of_models(model: str | None = None) -> list[Named]:
             mend = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
             named.append(Named(row.path, f"{row.model} {row.partition}: its {row.rows} predictions", mend))
         for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
-            mend = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition} --stage monitor`"
-            named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", mend))
+            mend = f"`python -m include.evergreen report {row.model} {row.partition}` draws it"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", mend, expected=False))  # drawn when it is wanted
         for row in connection.execute(_carded(model)):
             mend = f"`python -m include.evergreen card {row.model} {row.version}` writes it again"
             named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", mend))
@@ -104,6 +105,12 @@ def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None) -> se
         query = query.where(validations.c.recorded_at >= newer_than)
     with reading() as connection:
         return {f"raw/{dataset}/{row.partition}/{row.raw_digest[:16]}.parquet" for row in connection.execute(query)}
+
+
+def evidence_folders() -> set[str]:
+    """Where the drift reports of windows lie that made a rule trip."""
+    with reading() as connection:
+        return {f"reports/{row.model}/{row.as_of}" for row in connection.execute(sa.select(firings.c.model, firings.c.as_of))}
 
 
 def kept_members(connection: sa.Connection, written_lately: set[str]) -> set[tuple[str, dt.date, int]]:

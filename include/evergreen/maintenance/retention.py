@@ -20,10 +20,10 @@ from include.evergreen import clock, storage
 from include.evergreen.config import Catalog
 from include.evergreen.config.models import Retention
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import partition_versions, reports
+from include.evergreen.database.tables import partition_versions
 from include.evergreen.errors import ConfigError
 from include.evergreen.maintenance.limits import Limits
-from include.evergreen.maintenance.records import kept_members, raw_files_of_validations, unregistered_files
+from include.evergreen.maintenance.records import evidence_folders, kept_members, raw_files_of_validations, unregistered_files
 from include.evergreen.maintenance.removal import Removal, remove_files
 
 log = logging.getLogger(__name__)
@@ -133,16 +133,13 @@ def _mark(connection: sa.Connection, rows: Sequence[Version], **values: Any) -> 
 
 
 def _remove_old_reports(limits: Limits, done: Retained, *, dry_run: bool) -> None:
-    """A report's row stays, with an empty path: it says what was monitored, which is not done again for the page's sake."""
+    """Files alone: their records stay, and who opens one again has it drawn again. The evidence of a firing is kept."""
     moment = clock.now()
-    old = (reports.c.path != "") & (reports.c.recorded_at <= moment - dt.timedelta(days=limits.report_days))
-    with reading() if dry_run else writing() as connection:
-        rows = connection.execute(reports.select().where(old).order_by(reports.c.model, reports.c.partition)).all()
-        if not dry_run:
-            connection.execute(reports.update().where(old).values(path=""))
-    why = f"a drift report of more than {limits.report_days:g} days ago"
-    wanted = [(row.path, why) for row in rows]
-    done.removals.extend(remove_files(wanted, written_before=moment - limits.grace, dry_run=dry_run))
+    evidence = evidence_folders()
+    why = f"a drift report that was drawn more than {limits.report_days:g} days ago"
+    wanted = [(file.path, why) for file in storage.files("reports") if file.path.rpartition("/")[0] not in evidence]
+    before = moment - max(limits.grace, dt.timedelta(days=limits.report_days))
+    done.removals.extend(remove_files(wanted, written_before=before, dry_run=dry_run))
 
 
 def _remove_unregistered(limits: Limits, done: Retained, *, dry_run: bool) -> None:

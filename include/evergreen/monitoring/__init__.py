@@ -1,6 +1,17 @@
 """What became of a partition's predictions: quality, drift and performance as observations, and a report to read."""
 
-from include.evergreen.monitoring.monitor import find_report, monitor
+from include.evergreen.monitoring.monitor import monitor
 from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
+from include.evergreen.monitoring.report import NotAsMonitoredError, ensure_report, find_monitored, find_report, read_report
 
-__all__ = ["Observation", "find_report", "monitor", "observations_of", "record_observations"]
+__all__ = [
+    "NotAsMonitoredError",
+    "Observation",
+    "ensure_report",
+    "find_monitored",
+    "find_report",
+    "monitor",
+    "observations_of",
+    "read_report",
+    "record_observations",
+]

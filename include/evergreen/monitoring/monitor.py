@@ -1,14 +1,13 @@
-"""Monitors one partition: what is known of it now becomes observations and one report."""
+"""Monitors one partition: what is known of it now becomes observations. Its report is drawn when it is wanted: see `report`."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING
 
-from include.evergreen import clock, storage
+from include.evergreen import clock
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import reading, writing
+from include.evergreen.database import writing
 from include.evergreen.database.tables import reports
 from include.evergreen.database.upsert import upsert
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
@@ -16,16 +15,12 @@ from include.evergreen.features.build import join_truth, true_values
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
+from include.evergreen.monitoring.report import find_monitored
+from include.evergreen.monitoring.window import window_of
 from include.evergreen.partitions import current_partition
-from include.evergreen.partitions.digest import document_digest
-from include.evergreen.recipes import recipe_of_version
-from include.evergreen.registry import champions
-from include.evergreen.scoring import Outcome, PredictionSet, find_predictions, predictions_of, stage_waits
+from include.evergreen.scoring import Outcome, PredictionSet, find_predictions, stage_waits
 from include.evergreen.stages import find_stage, record_stage
 from include.evergreen.training.metrics import measure
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 TRUTH_KNOWN_BY = dt.date.max  # monitoring judges by the newest truth there is, whenever it became known
@@ -40,69 +35,31 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
-    window = _window(model, scored)
-    version = champions.version_number(model.name, scored.version)
-    model = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest).config(model)  # its own features and target
-    truth = current_partition(model.target.dataset, partition)
-    rows = current_partition(model.rows, partition)
-    input_digest = document_digest(
-        {
-            "version": scored.version,
-            "scored": [each.digest for each in window],
-            "truth": truth.digest if truth else None,
-            "quarantine": rows.quarantine_digest if rows else None,
-            "monitor": model.monitor.model_dump(),
-        }
-    )
-    if _report_input(model.name, partition) == input_digest:
+    window = window_of(catalog, model, scored)
+    model = window.model  # its version's own features and target
+    input_digest = window.input_digest()
+    record = find_monitored(model.name, partition)
+    if record is not None and record.input_digest == input_digest:
         words = "nothing that was monitored has changed"
         _confirm_done(model.name, partition, words)
         return Outcome("unchanged", words, _facts(model.name, partition))
     figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
-    drift = measure_drift(model, storage.read_frame(version.reference_path), _rows(window))
-    figures.append(("drift.share", drift.share, sum(each.rows for each in window)))
+    reference = window.reference()
+    drift = measure_drift(model, reference, window.current())
+    figures.append(("drift.share", drift.share, window.rows))
     for name, score in drift.scores.items():
         metric = "prediction_drift.score" if name == PREDICTION else f"drift.{name}"
-        figures.append((metric, score, sum(each.rows for each in window)))
-    path = f"reports/{model.name}/{partition}/{input_digest[:16]}.html"
-    storage.write_bytes(path, _with_heading(drift.html, scored, sum(each.rows for each in window)).encode())
-    _record(model, scored, origin, figures, path, input_digest, began)
+        figures.append((metric, score, window.rows))
+    _record(model, scored, origin, figures, window.report_path(reference), input_digest, began)
     words = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
-    if truth is None:
+    if current_partition(model.target.dataset, partition) is None:
         words += f"; the truth of {model.target.dataset}/{partition} is not there yet"
     record_stage(model.name, "monitor", partition, "done", {"words": words})
     return Outcome("done", words, _facts(model.name, partition))
 
 
-def find_report(model: str, partition: dt.date) -> str | None:
-    """Where the newest report of this window lies in the storage; None when there is none, or it is kept no longer."""
-    with reading() as connection:
-        query = reports.select().where(reports.c.model == model, reports.c.partition == partition)
-        row = connection.execute(query).first()
-    return str(row.path) or None if row else None
-
-
 Figure = tuple[str, float, int]
-
-
-def _with_heading(html: str, scored: PredictionSet, rows: int) -> str:
-    """Evidently's page says neither whose it is nor of when."""
-    words = f"{scored.model}: {rows} rows up to {scored.partition}, against what version {scored.version} was trained on"
-    heading = f'<title>{words}</title><h1 style="font: 500 22px system-ui, sans-serif; margin: 16px 24px">{words}</h1>'
-    return html.replace("<body>", f"<body>{heading}", 1)
-
-
-def _window(model: ModelConfig, scored: PredictionSet) -> list[PredictionSet]:
-    """The days that the drift window covers, all scored by the version that scored its last."""
-    first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
-    return [each for each in predictions_of(model.name, first, scored.partition) if each.version == scored.version]
-
-
-def _rows(window: list[PredictionSet]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.concat([each.frame() for each in window], ignore_index=True)
 
 
 def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
@@ -140,19 +97,10 @@ def _record(
 
 
 def _confirm_done(model: str, partition: dt.date, words: str) -> None:
-    """For a run that was killed between its report and its stage record; the words of one that was not stay."""
+    """For a run that was killed between its last record and that of the stage; the words of one that was not stay."""
     record = find_stage(model, "monitor", partition)
     if record is None or record.status != "done":
         record_stage(model, "monitor", partition, "done", {"words": words})
-
-
-def _report_input(model: str, partition: dt.date) -> str | None:
-    """Of the report that stands; one whose file was lost does not, one that maintenance removed for its age does."""
-    with reading() as connection:
-        row = connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
-    if row is None or (row.path and not storage.exists(row.path)):
-        return None
-    return str(row.input_digest)
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:

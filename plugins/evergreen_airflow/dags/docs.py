@@ -84,14 +84,15 @@ Observes one scored partition (day): quality, drift of features and predictions 
 performance once `{model.target.dataset}` of that day is there. Owner: **{model.owner}**.
 
 It runs when the day was scored, and again when its truth arrives. Figures become observations, which the rules of
-`{model.name}.retrain` read; *Drift report* on the task (its Details tab) opens Evidently's report of the window.
+`{model.name}.retrain` read; *Drift report* on the task (its Details tab) opens Evidently's report of the window,
+which is drawn when somebody opens it, or at once when a rule trips.
 
 A number counts as drifted from {model.monitor.numeric_threshold:g} standard deviations (Wasserstein), a category from {model.monitor.categorical_threshold:g} (Jensen-Shannon).
 
 | when it is | it means | do this |
 |---|---|---|
 | skipped | the day has no predictions (yet) | see `{model.name}.score` for that day |
-| failed | storage, database or Evidently failed | read the error; a retry replaces what was half done |
+| failed | storage or database failed | read the error; a retry replaces what was half done |
 """
 
 
@@ -111,6 +112,10 @@ Each means: k of the last n observations breach, the newest among them. After a 
 |---|---|---|
 | armed | our database did not answer | it is retried, and arms again |
 | fire | the training could not be started | the firing is kept; clear the task |
+| report | the drift report of the firing's window could not be drawn | the training goes on; clear the task |
+
+*report* draws it at once, as evidence, beside *fire*: *Drift report* on the task opens it. It is skipped when the window's data was
+corrected before it could.
 
 To hold retraining by firing, of every model and for some hours, use the form of `evergreen.pause`: the sensor stays armed, says
 in its log who paused and why, and evaluates the rules again when the pause is over.

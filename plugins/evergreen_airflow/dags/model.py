@@ -20,7 +20,7 @@ from evergreen_airflow.dags.common import (
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper
 from evergreen_airflow.operators.approval import AskForApprovalOperator, AskPersonOperator, PromoteApprovedOperator
-from evergreen_airflow.operators.serving import MonitorPartitionOperator, ScorePartitionOperator
+from evergreen_airflow.operators.serving import DrawEvidenceOperator, MonitorPartitionOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
     PROMOTE,
     ROLL_BACK,
@@ -94,6 +94,7 @@ def retrain_dag(model: ModelConfig) -> DAG:
     with _dag(model, "retrain", docs.retrain(model), {}, max_active_runs=1, dagrun_timeout=None, **extra) as dag:
         armed = RetrainingSensor(task_id="armed", model=model.name, poll_seconds=POLL_SECONDS, timeout=NO_TIMEOUT, execution_timeout=None)
         armed >> FireTrainingOperator(task_id="fire", model=model.name, sensed_by="armed")
+        armed >> DrawEvidenceOperator(task_id="report", model=model.name, sensed_by="armed")  # beside it: the training waits for no page
     return dag
 
 

@@ -50,6 +50,30 @@ class MonitorPartitionOperator(ModelOperator):
         return {"partition": str(partition), "words": outcome.words, **outcome.facts}
 
 
+class DrawEvidenceOperator(ModelOperator):
+    """Draws the drift report of the window that made a rule trip, at once: what it shows may be corrected tomorrow.
+
+    :param sensed_by: the task that recorded the firing
+    """
+
+    operator_extra_links = (DriftReportLink(),)
+
+    def __init__(self, *, model: str, sensed_by: str, **kwargs: Any) -> None:
+        super().__init__(model=model, **kwargs)
+        self.sensed_by = sensed_by
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from include.evergreen.monitoring import NotAsMonitoredError, ensure_report
+
+        partition = parse_partition(context["ti"].xcom_pull(task_ids=self.sensed_by)["as_of"])
+        catalog = Catalog()
+        try:
+            path = ensure_report(catalog, catalog.model(self.model), partition)
+        except NotAsMonitoredError as error:  # a correction was quicker, and no retry brings back what was
+            skip(self, str(error))
+        return {"partition": str(partition), "report": path}
+
+
 class RescoreOperator(ModelOperator):
     """Scores and monitors a range of partitions again, without ingesting."""
 

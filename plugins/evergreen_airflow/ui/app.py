@@ -61,9 +61,9 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
 
 
 @dag_pages.get("/reports/{partition}")
-def report_page(dag_id: str, partition: str) -> Response:
-    """Evidently's report of the window that one partition ends, of the model that ``dag_id`` monitors."""
-    return report_response(dag_id, _subject(dag_id, "monitor", "model"), _day(partition))
+def report_page(request: Request, dag_id: str, partition: str) -> Response:
+    """Evidently's report of the window that one partition ends, of the model that ``dag_id`` monitors; drawn when it is opened."""
+    return report_response(request, dag_id, _subject(dag_id, "monitor", "model"), _day(partition))
 
 
 @dag_pages.get("/versions")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -363,11 +365,111 @@ def test_a_day_that_was_scored_and_not_monitored_says_so(reader: TestClient) -> 
     assert "was scored for 2013-02-09, but not monitored yet" in reader.get(REPORT).text
 
 
-def test_a_report_whose_file_is_gone_names_it(reader: TestClient) -> None:
+# --- a report that is not drawn yet ---------------------------------------------------------------------------------
+
+DRAWS = """
+import sys, time, pathlib
+from include.evergreen import storage
+model, day = sys.argv[1:]
+while not pathlib.Path(GATE).exists():
+    time.sleep(0.01)
+with pathlib.Path(GATE).open("a") as file:
+    file.write("drawn ")
+storage.write_bytes(f"reports/{model}/{day}/aaaa.html", b"<html>drawn</html>")
+"""
+
+
+def drawn_by(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Reports are drawn by this code, in a process as usual."""
+    from evergreen_airflow.ui import report
+    from evergreen_airflow.ui.drawings import Drawings
+
+    monkeypatch.setattr(report, "DRAWINGS", Drawings((sys.executable, "-c", code)))
+
+
+def until_drawn() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("draw "):
+            thread.join(60)
+
+
+def test_a_report_that_is_not_drawn_yet_is_drawn_once_for_all_who_open_it(
+    reader: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = tmp_path / "gate"
+    drawn_by(monkeypatch, DRAWS.replace("GATE", repr(str(gate))))
+    forget_file(f"reports/flight_delay/{DAY}/aaaa.html")
+    for _ in range(3):
+        page = reader.get(REPORT)
+        assert page.status_code == 202
+        assert page.headers["refresh"] == "2"
+        assert "Drawing the drift report of flight_delay for 2013-02-09" in page.text
+        assert "script" not in page.headers["content-security-policy"]
+    gate.touch()
+    until_drawn()
+    assert gate.read_text() == "drawn "
+    assert reader.get(REPORT).text == "<html>drawn</html>"
+    assert reader.get(REPORT).text == "<html>drawn</html>"
+    assert gate.read_text() == "drawn "
+
+
+def test_no_more_than_two_are_drawn_at_once(reader: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = tmp_path / "gate"
+    drawn_by(monkeypatch, DRAWS.replace("GATE", repr(str(gate))))
+    models = ["one", "two", "three"]
+    for model in models:
+        forget_file(f"reports/{model}/{DAY}/aaaa.html", model)
+    pages = [reader.get(REPORT.replace("flight_delay", model)).text for model in models]
+    assert ["Others are being drawn before it" in page for page in pages] == [False, False, True]
+    gate.touch()
+    until_drawn()
+    for model in models[:2]:
+        assert reader.get(REPORT.replace("flight_delay", model)).text == "<html>drawn</html>"
+    reader.get(REPORT.replace("flight_delay", "three"))
+    until_drawn()
+    assert reader.get(REPORT.replace("flight_delay", "three")).text == "<html>drawn</html>"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 503, "was ended by signal 9. Is there enough memory?"),
+        ("import sys; print('a warning', file=sys.stderr); sys.exit('evergreen: no room <b>')", 503, "<p>no room &lt;b&gt;</p>"),
+        ("import sys; print('evergreen: it has changed since', file=sys.stderr); sys.exit(3)", 404, "<p>it has changed since</p>"),
+    ],
+)
+def test_one_that_could_not_be_drawn_says_why_and_opening_it_again_tries_again(
+    reader: TestClient, monkeypatch: pytest.MonkeyPatch, code: str, status: int, words: str
+) -> None:
+    drawn_by(monkeypatch, code)
     forget_file("reports/flight_delay/gone.html")
-    answer = reader.get(REPORT)
-    assert answer.status_code == 404
-    assert "reports/flight_delay/gone.html is recorded in the database but is not in the storage" in answer.text
+    assert reader.get(REPORT).status_code == 202
+    until_drawn()
+    page = reader.get(REPORT)
+    assert page.status_code == status
+    assert "refresh" not in page.headers
+    assert "The drift report of flight_delay for 2013-02-09 could not be drawn" in page.text
+    assert words in page.text
+    assert reader.get(REPORT).status_code == 202
+    until_drawn()
+
+
+def test_it_is_the_command_line_that_draws_and_what_it_says_is_shown(reader: TestClient) -> None:
+    forget_file(f"reports/flight_delay/{DAY}/aaaa.html.gz")
+    assert reader.get(REPORT).status_code == 202
+    until_drawn()
+    page = reader.get(REPORT)
+    assert page.status_code == 404
+    assert "cannot be drawn as it was monitored on" in page.text
+    assert "the predictions are gone since" in page.text
+
+
+def test_who_may_not_read_the_dag_has_nothing_drawn(log_in: LogIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    drawn_by(monkeypatch, f"open({str(tmp_path / 'drawn')!r}, 'w')")
+    forget_file("reports/flight_delay/gone.html")
+    assert log_in(None).get(REPORT).status_code == 403
+    until_drawn()
+    assert not (tmp_path / "drawn").exists()
 
 
 # --- around it ------------------------------------------------------------------------------------------------------

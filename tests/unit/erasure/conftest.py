@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -69,4 +70,5 @@ def places_with(text: str) -> list[str]:
 def _content(file: Path) -> str:
     if file.suffix == ".parquet":
         return pd.read_parquet(file).to_csv() + file.read_bytes().decode("latin-1")
-    return file.read_bytes().decode("latin-1")
+    content = file.read_bytes()
+    return (gzip.decompress(content) if file.suffix == ".gz" else content).decode("latin-1")

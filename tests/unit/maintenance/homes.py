@@ -13,12 +13,12 @@ from include.evergreen import ingestion
 from include.evergreen.clock import now
 from include.evergreen.config import Catalog
 from include.evergreen.database import writing
-from include.evergreen.database.tables import partition_versions, reports, snapshots, validations
+from include.evergreen.database.tables import partition_versions, snapshots, validations
 from include.evergreen.partitions import PartitionVersion
 from include.evergreen.settings import Settings
 from tests.unit.lifecycle import landing
 
-AGED = (partition_versions, validations, reports, snapshots)
+AGED = (partition_versions, validations, snapshots)
 
 
 def days_pass(days: float) -> None:

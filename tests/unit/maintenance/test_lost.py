@@ -8,7 +8,7 @@ from include.evergreen import storage
 from include.evergreen.config import Catalog
 from include.evergreen.database.tables import candidates, snapshots
 from include.evergreen.maintenance import records_without_files
-from include.evergreen.monitoring import find_report, monitor
+from include.evergreen.monitoring import ensure_report, monitor
 from include.evergreen.scoring import find_predictions, score
 from include.evergreen.training import take_snapshot, train
 from tests.unit.flights import rows_of
@@ -56,20 +56,24 @@ def test_lost_rows_of_a_superseded_version_can_only_come_from_a_backup(whole: No
     assert "restore it from a backup" in found.mend
 
 
-def test_lost_predictions_and_reports_come_back_by_what_the_message_says(whole: None) -> None:
-    predictions, report = find_predictions(MODEL, day(20)), find_report(MODEL, day(20))
+def test_lost_predictions_come_back_by_what_the_message_says(whole: None) -> None:
+    predictions = find_predictions(MODEL, day(20))
     assert predictions
-    assert report
     storage.remove(predictions.path)
-    storage.remove(report)
-    found = {each.path: each for each in records_without_files()}
-    assert set(found) == {predictions.path, report}
-    assert f"rescore {MODEL} --from 2013-01-20 --to 2013-01-20" in found[predictions.path].mend
-    assert "--stage monitor" in found[report].mend
+    (found,) = records_without_files()
+    assert found.path == predictions.path
+    assert f"rescore {MODEL} --from 2013-01-20 --to 2013-01-20" in found.mend
     catalog = Catalog()
     score(catalog, catalog.model(MODEL), day(20), "live")
-    monitor(catalog, catalog.model(MODEL), day(20), "live")
     assert records_without_files() == []
+
+
+def test_a_drift_report_that_is_not_there_is_no_loss_since_it_can_be_drawn(whole: None) -> None:
+    catalog = Catalog()
+    path = ensure_report(catalog, catalog.model(MODEL), day(20))
+    storage.remove(path)
+    assert records_without_files() == []
+    assert ensure_report(catalog, catalog.model(MODEL), day(20)) == path
 
 
 def test_a_lost_frame_and_reference_sample_come_back_by_training_again(whole: None) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from include.evergreen import ingestion, storage
 from include.evergreen.config import Catalog
+from include.evergreen.database.tables import reports
 from include.evergreen.errors import DataError
 from include.evergreen.maintenance import Limits, Removal, remove_orphans
-from tests.unit.flights import run_python
+from tests.unit.flights import rows_of, run_python
 from tests.unit.lifecycle import MODEL, day, everything, landing, shorten
 from tests.unit.maintenance.homes import correct, days_pass, ingest, set_age, stored
 
@@ -44,9 +45,12 @@ def test_a_file_that_no_record_names_goes_when_it_is_old_enough_and_not_before(l
 
 def test_nothing_that_a_record_names_goes_however_old_it_is(cycled: None) -> None:
     correct("schedules", day(19), "distance", 777)
+    (monitored, *_) = rows_of(reports)
+    storage.write_bytes(monitored.path, b"drawn")
     days_pass(4000)
     before = everything()
     removed = sweep()
+    assert storage.exists(monitored.path)
     assert [each for each in removed if not each.path.startswith("raw/")] == []
     assert {name: value for name, value in everything().items() if name != "files"} == {
         name: value for name, value in before.items() if name != "files"

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from include.evergreen import clock, storage
 from include.evergreen.clock import moment
 from include.evergreen.config import Catalog
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import decisions, model_versions, partition_versions, promotions, reports, snapshots
+from include.evergreen.database.tables import decisions, firings, model_versions, partition_versions, promotions, snapshots
 from include.evergreen.errors import DataError
 from include.evergreen.maintenance import Limits, Retained, apply_retention
 from include.evergreen.maintenance.records import member_of
-from include.evergreen.monitoring import find_report
+from include.evergreen.monitoring import ensure_report
 from include.evergreen.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.settings import Settings
 from include.evergreen.training import take_snapshot
@@ -202,20 +203,35 @@ def test_old_reports_go_and_what_was_monitored_is_not_monitored_again_for_it(cyc
             ingest(name, day(number))
     assert score(catalog, model, day(20), "live").status in {"done", "unchanged"}
     monitor(catalog, model, day(20), "live")
-    path = find_report(MODEL, day(20))
-    assert path in stored()
-    days_pass(8)
+    days_pass(30)
+    path = ensure_report(catalog, model, day(20))
+    days_pass(6)
+    assert path not in {each.path for each in retain(report_days=7).removals}, "it counts from when it was drawn"
+    days_pass(2)
     assert path in {each.path for each in retain(report_days=7).removals}
     assert path not in stored()
-    assert find_report(MODEL, day(20)) is None
     assert monitor(catalog, model, day(20), "live").status == "unchanged"
-    assert next(row for row in rows_of(reports) if row.partition == day(20)).path == ""
+    assert ensure_report(catalog, model, day(20)) == path
+    assert path in stored()
+
+
+def test_the_drift_report_of_a_firing_is_kept_as_its_evidence(cycled: None, storage_root: Path) -> None:
+    fired, other = f"reports/{MODEL}/2013-01-20/a.html.gz", f"reports/{MODEL}/2013-01-19/b.html.gz"
+    for path in (fired, other):
+        storage.write_bytes(path, b"")
+    with writing() as connection:
+        values = {"rule": "a rule", "version": 1, "evidence": {}, "recorded_at": clock.now()}
+        connection.execute(firings.insert().values(model=MODEL, as_of=day(20), **values))
+    days_pass(1000)
+    assert other in {each.path for each in retain(report_days=7).removals}
+    assert fired in stored()
 
 
 def test_a_dry_run_says_the_same_and_touches_nothing(cycled: None, include: Path) -> None:
     keep_for(include, "schedules", "{superseded_days: 1, raw_days: 1}")
     ingest("schedules", day(25))
     correct("schedules", day(25), "distance", 777)
+    storage.write_bytes(f"reports/{MODEL}/2013-01-20/a.html.gz", b"")
     days_pass(200)
     before = everything()
     said = apply_retention(Catalog(), Limits(), dry_run=True)

@@ -11,7 +11,7 @@ from include.evergreen import ingestion, monitoring, scoring, storage
 from include.evergreen.config import METRICS, Catalog, ModelConfig
 from include.evergreen.database.tables import observations, reports
 from include.evergreen.gates.decide import all_decisions
-from include.evergreen.monitoring import find_report, observations_of
+from include.evergreen.monitoring import find_monitored, find_report, observations_of
 from include.evergreen.partitions import current_partition, read_partition
 from include.evergreen.registry import champions
 from include.evergreen.scoring import Outcome, find_predictions
@@ -138,23 +138,20 @@ def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catal
     assert performance.rows <= (days[1].rows if days[1] else 0)
 
 
-def test_the_report_of_a_day_is_a_page_that_can_be_read(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_monitoring_draws_no_report(catalog: Catalog, air_time: ModelConfig) -> None:
     _score_and_monitor(catalog, air_time)
-    path = find_report("air_time", DAY)
-    assert path is not None
-    assert path.startswith("reports/air_time/2013-01-20/")
-    assert b"<html" in storage.read_bytes(path)[:1000].lower()
-    assert find_report("air_time", january(19)) is None
+    assert find_report("air_time", DAY) is None
+    assert list(storage.files("reports")) == []
 
 
-def test_a_monitoring_that_was_killed_before_its_report_stands_is_done_again_and_doubles_nothing(
+def test_a_monitoring_that_was_killed_before_it_was_recorded_is_done_again_and_doubles_nothing(
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scoring.score(catalog, air_time, DAY, "live")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(MODULE, "upsert", _killed)
         _monitor(catalog, air_time)
-    assert find_report("air_time", DAY) is None
+    assert find_monitored("air_time", DAY) is None
     count = len(rows_of(observations))
     assert _monitor(catalog, air_time).status == "done"
     assert len(rows_of(observations)) == count > 0

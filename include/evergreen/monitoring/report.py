@@ -1,0 +1,133 @@
+"""Drift reports: drawn when somebody opens one or a rule trips, and kept, so that the next to open it waits for nothing.
+
+The record of what was monitored names the report's file, whether it is drawn or not, by a digest of all that it shows. So a report
+that is drawn later shows what was monitored then, or is refused; and none is drawn of rows that were erased since.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import gzip
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen import clock, storage
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.database import reading, writing
+from include.evergreen.database.tables import reports
+from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.errors import DataError
+from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, window_of
+from include.evergreen.scoring import find_predictions
+from include.evergreen.settings import Settings
+
+log = logging.getLogger(__name__)
+LOCK = "drawing.lock"
+
+
+class NotAsMonitoredError(DataError):
+    """What a report would show is not what was monitored any more."""
+
+
+def find_report(model: str, partition: dt.date) -> str | None:
+    """Where the report of the window that ``partition`` ends lies in the storage; None when none is drawn, or none is kept."""
+    record = find_monitored(model, partition)
+    return str(record.path) if record and record.path and storage.exists(record.path) else None
+
+
+def find_monitored(model: str, partition: dt.date) -> sa.Row[Any] | None:
+    """The record that ``partition`` was monitored, with the ``input_digest`` of what was read; None when it was not."""
+    with reading() as connection:
+        return connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
+
+
+def read_report(path: str) -> bytes:
+    """The page itself, in HTML. Raises `DataError` when it is gone."""
+    content = storage.read_bytes(path)
+    return gzip.decompress(content) if path.endswith(REPORT_SUFFIX) else content  # earlier releases kept it as it is
+
+
+def ensure_report(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
+    """The path in the storage of the window's report, which is drawn now unless it is there; on one machine, one at a time.
+
+    Raises `DataError` when the partition was not monitored, `NotAsMonitoredError` when what was monitored is there no more, and
+    `TransientError` while an erasure is unfinished.
+    """
+    if path := find_report(model.name, partition):
+        return path
+    with _one_at_a_time():
+        return find_report(model.name, partition) or _draw(catalog, model, partition)
+
+
+def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
+    from include.evergreen.monitoring.drawing import draw
+
+    began = clock.now()
+    record, scored = find_monitored(model.name, partition), find_predictions(model.name, partition)
+    if record is None:
+        raise DataError(
+            f"{model.name} was not monitored for {partition}, so there is no drift to draw. "
+            f"`python -m include.evergreen why {model.name} {partition}` says what is missing."
+        )
+    if scored is None:
+        raise NotAsMonitoredError(_changed(model.name, record, "the predictions are gone"))
+    window = window_of(catalog, model, scored)
+    reference = window.reference()
+    path = window.report_path(reference)
+    _refuse_other_data(window, record, path)
+    heading = f"{model.name}: {window.rows} rows up to {partition}, against what version {scored.version} was trained on"
+    page = draw(window.model, reference, window.current(), heading)
+    _keep(window, path, gzip.compress(page.encode(), mtime=0), began)
+    log.info("%s %s: its drift report is %s", model.name, partition, path)
+    return path
+
+
+def _refuse_other_data(window: Window, record: sa.Row[Any], path: str) -> None:
+    if record.path == path:
+        return
+    has_same_input = record.input_digest == window.input_digest()
+    if has_same_input and not record.path.endswith(REPORT_SUFFIX):
+        return  # monitored by an earlier release, which did not name what the report shows
+    if has_same_input:
+        raise NotAsMonitoredError(
+            f"The drift report of {record.model} for {record.partition} cannot be drawn: rows of the sample that version "
+            f"{window.version.version} is compared with were erased since. The figures of that day stay."
+        )
+    raise NotAsMonitoredError(_changed(record.model, record, "the window's predictions, or `monitor` in model.yaml, have changed"))
+
+
+def _changed(model: str, record: sa.Row[Any], why: str) -> str:
+    return (
+        f"The drift report of {model} for {record.partition} cannot be drawn as it was monitored on {record.recorded_at:%Y-%m-%d %H:%M} "
+        f"UTC: {why} since. `python -m include.evergreen rescore {model} --from {record.partition} --to {record.partition}` scores and "
+        f"monitors that day as it stands now; then its report can be drawn."
+    )
+
+
+def _keep(window: Window, path: str, content: bytes, began: dt.datetime) -> None:
+    """The file appears within the transaction: an erasure that begins has either stopped it, or finds it among the files that go."""
+    this = (reports.c.model == window.model.name) & (reports.c.partition == window.scored.partition)
+    with storage.scratch_file() as scratch:
+        with storage.refusals(str(scratch)):
+            scratch.write_bytes(content)
+        with writing() as connection:
+            refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in window.model.inputs], began, is_derived=True)
+            storage.keep_file(scratch, path)
+            connection.execute(reports.update().where(this, ~reports.c.path.endswith(REPORT_SUFFIX)).values(path=path))
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Drawing takes a core and some 400 MB; who waited for the same page finds it drawn. The lock ends with its process."""
+    home = Settings.from_environment().home
+    with storage.refusals(str(home / LOCK)):
+        home.mkdir(parents=True, exist_ok=True)
+        file = (home / LOCK).open("ab")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

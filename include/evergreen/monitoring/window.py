@@ -1,0 +1,78 @@
+"""The window that a partition ends: what its drift is measured on, and by which digests it is known again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.evergreen import storage
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.partitions import current_partition
+from include.evergreen.partitions.digest import document_digest, frame_digest
+from include.evergreen.recipes import recipe_of_version
+from include.evergreen.registry import champions
+from include.evergreen.registry.versions import RegisteredVersion
+from include.evergreen.scoring import PredictionSet, predictions_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT_SUFFIX = ".html.gz"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days up to the one of ``scored`` that the same version scored; ``model`` is as that version's recipe declares it."""
+
+    model: ModelConfig
+    version: RegisteredVersion
+    scored: PredictionSet
+    days: list[PredictionSet]
+
+    @property
+    def rows(self) -> int:
+        return sum(each.rows for each in self.days)
+
+    def reference(self) -> pd.DataFrame:
+        """The sample of what the version was trained on."""
+        return storage.read_frame(self.version.reference_path)
+
+    def current(self) -> pd.DataFrame:
+        """The predictions of all days, with the features that they were made from."""
+        import pandas as pd
+
+        return pd.concat([each.frame() for each in self.days], ignore_index=True)
+
+    def input_digest(self) -> str:
+        """Of all that monitoring reads: another one, and the partition is monitored again."""
+        truth = current_partition(self.model.target.dataset, self.scored.partition)
+        rows = current_partition(self.model.rows, self.scored.partition)
+        return document_digest(
+            {
+                "version": self.scored.version,
+                "scored": [each.digest for each in self.days],
+                "truth": truth.digest if truth else None,
+                "quarantine": rows.quarantine_digest if rows else None,
+                "monitor": self.model.monitor.model_dump(),
+            }
+        )
+
+    def report_path(self, reference: pd.DataFrame) -> str:
+        """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else."""
+        shown = {
+            "version": self.scored.version,
+            "scored": [each.digest for each in self.days],
+            "reference": frame_digest(reference),
+            "monitor": self.model.monitor.model_dump(),
+        }
+        return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"
+
+
+def window_of(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Window:
+    """The window that ``scored`` ends. Raises `ConfigError` and `DataError` where the version's recipe cannot be had."""
+    version = champions.version_number(model.name, scored.version)
+    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
+    days = [each for each in predictions_of(model.name, first, scored.partition) if each.version == scored.version]
+    return Window(recipe.config(model), version, scored, days)
