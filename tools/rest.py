@@ -17,9 +17,9 @@ HEALTH_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 class AirflowApi:
     """Talks to one API server; logs in by itself (an embedded server makes everyone an administrator)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
-        self._token: str | None = None
+        self._token = token
 
     def unhealthy_components(self) -> list[str]:
         """The parts of Airflow that do not report healthy yet."""
@@ -101,7 +101,8 @@ class AirflowApi:
             if len(found) >= answer["total_entries"] or not answer[key]:
                 return found
 
-    def _login(self) -> str:
+    def login(self) -> str:
+        """The token that every request carries."""
         if self._token is None:
             self._token = str(self._request("GET", "/auth/token", authenticated=False)["access_token"])
         return self._token
@@ -109,7 +110,7 @@ class AirflowApi:
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None, *, authenticated: bool = True) -> Any:
         headers = {"Content-Type": "application/json"}
         if authenticated:
-            headers["Authorization"] = f"Bearer {self._login()}"
+            headers["Authorization"] = f"Bearer {self.login()}"
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         try:

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import json
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -60,6 +61,13 @@ def test_the_first_task_of_scoring_waits_for_all_inputs_and_says_so(ten_days):
     first = min(ten_days.runs_of("flight_delay.score", "2013-01-08"), key=lambda run: run["run_after"])
     log = ten_days.api.task_log("flight_delay.score", first["dag_run_id"], "score")
     assert any("waiting for schedules/2013-01-08" in line for line in log)
+
+
+def test_airflow_listens_on_loopback_alone(ten_days):
+    ours = psutil.Process().children(recursive=True)
+    sockets = [each for process in ours for each in process.net_connections(kind="inet") if each.status == psutil.CONN_LISTEN]
+    assert ten_days.airflow.port in {each.laddr.port for each in sockets}
+    assert {each.laddr.ip for each in sockets} == {"127.0.0.1"}
 
 
 def test_the_retraining_sensor_stands_armed_and_uses_no_worker(ten_days):

@@ -14,7 +14,7 @@ from include.evergreen.alerts import open_alerts
 from include.evergreen.approvals import standing_of, waiting_versions
 from include.evergreen.database import reading
 from include.evergreen.database.tables import candidates, ledger
-from include.evergreen.errors import TransientError
+from include.evergreen.errors import ConfigError, TransientError
 from include.evergreen.pauses import standing_pause
 from include.evergreen.registry.champions import champion
 from include.evergreen.registry.versions import versions_of
@@ -69,7 +69,8 @@ def parse_again(api, *, asks):
 
     def is_parsed():
         if next(looks) % LOOKS_BETWEEN_REQUESTS == 0:
-            api.parse_again(f"{MODEL}.train")
+            with contextlib.suppress(TransientError, ConfigError):  # SQLite may be locked; or the request before still stands
+                api.parse_again(f"{MODEL}.train")
         return any(task["task_id"] == "ask" for task in api.get(f"dags/{MODEL}.train/tasks")["tasks"]) == asks
 
     wait_until(is_parsed)
@@ -85,13 +86,10 @@ def wait_until(condition):
 def api_of(running, user):
     """The API as somebody with a name and no more rights than a user has: an embedded Airflow itself knows nobody by name."""
     secret = (running.home / "airflow" / "secret").read_text()
-    token = running.api._login()
+    token = running.api.login()
     claims = jwt.decode(token, options={"verify_signature": False})
-    api = AirflowApi(running.airflow.url)
-    api._token = jwt.encode(
-        {**claims, "sub": user, "role": "USER"}, secret, algorithm="HS512", headers={"kid": jwt.get_unverified_header(token)["kid"]}
-    )
-    return api
+    headers = {"kid": jwt.get_unverified_header(token)["kid"]}
+    return AirflowApi(running.airflow.url, jwt.encode({**claims, "sub": user, "role": "USER"}, secret, algorithm="HS512", headers=headers))
 
 
 def state_of(running, dag_id, run_id, task_id):
@@ -113,7 +111,6 @@ def answer(running, user, run_id, chosen, reason):
                 api.patch(path, {"chosen_options": [chosen], "params_input": {"reason": reason}})
         return has_ended(running, dag_id, run_id)
 
-    time.sleep(2)
     wait_until(ended)
 
 

@@ -12,6 +12,7 @@ from include.evergreen import pauses
 from include.evergreen.approvals import find_answer, record_answer, standing_of
 from include.evergreen.database import reading
 from include.evergreen.database.tables import approvals
+from include.evergreen.errors import ConfigError
 from tests.plugins.ui.test_versions import registered
 
 if TYPE_CHECKING:
@@ -127,9 +128,14 @@ def test_the_form_of_the_pause_pauses_once_however_often_it_is_retried_and_resum
 
 
 def test_the_form_allows_what_the_pause_allows() -> None:
-    from evergreen_airflow.dags import pause
+    from evergreen_airflow.dags.pause import pause_dag
 
-    assert pause.LONGEST_HOURS == pauses.LONGEST_HOURS
+    schema = pause_dag().params.get_param("hours").schema
+    assert (schema["exclusiveMinimum"], schema["maximum"]) == (0, pauses.LONGEST_HOURS)
+    pauses.pause(hours=schema["maximum"], actor="ada", reason="a bad feed")
+    for hours in (schema["exclusiveMinimum"], schema["maximum"] + 1):
+        with pytest.raises(ConfigError):
+            pauses.pause(hours=hours, actor="ada", reason="a bad feed")
 
 
 def test_a_firing_is_held_by_a_pause_and_stays_for_after() -> None:

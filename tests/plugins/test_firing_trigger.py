@@ -1,12 +1,12 @@
 """The trigger behind the armed sensor."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
-from evergreen_airflow.triggers import firing
 from evergreen_airflow.triggers.firing import FiringTrigger
-from include.evergreen import pauses
+from include.evergreen import pauses, triggers
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -19,47 +19,71 @@ def first_event(trigger):
     return asyncio.run(asyncio.wait_for(wait(), timeout=20))
 
 
+@pytest.fixture
+def rules(monkeypatch):
+    """What the rules of a model say, look after look: words, None, or an error. The last is said for ever."""
+    answers = []
+
+    def tripped(model):
+        assert model.name == "flight_delay"
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(words=answer) if answer else None
+
+    monkeypatch.setattr(triggers, "tripped", tripped)
+    return answers
+
+
 def test_it_survives_serialisation():
     path, arguments = FiringTrigger("flight_delay", 5.0).serialize()
     assert path == "evergreen_airflow.triggers.firing.FiringTrigger"
     assert FiringTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_it_yields_one_event_when_a_rule_trips(monkeypatch):
-    answers = iter([None, None, "performance.auc<0.6 (2 of 3)"])
-    monkeypatch.setattr(firing, "_what_trips", lambda model: next(answers))
+def test_it_yields_one_event_when_a_rule_trips(rules):
+    rules += [None, None, "performance.auc<0.6 (2 of 3)"]
     assert first_event(FiringTrigger("flight_delay", 0.01)).payload == {"words": "performance.auc<0.6 (2 of 3)"}
 
 
-def test_an_error_is_logged_once_and_the_sensor_stays_armed(monkeypatch):
-    answers = iter([OSError("the database is away"), OSError("the database is away"), "it trips"])
+def test_it_yields_no_second_event(rules):
+    rules += ["it trips"]
+
+    async def all_events():
+        return [event async for event in FiringTrigger("flight_delay", 0.01).run()]
+
+    assert len(asyncio.run(asyncio.wait_for(all_events(), timeout=20))) == 1
+
+
+def test_an_error_is_logged_once_and_the_sensor_stays_armed(rules, monkeypatch):
+    rules += [OSError("the database is away"), OSError("the database is away"), "it trips"]
     logged = []
-
-    def what_trips(model):
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(firing, "_what_trips", what_trips)
     trigger = FiringTrigger("flight_delay", 0.01)
     monkeypatch.setattr(type(trigger.log), "exception", lambda self, *words: logged.append(words), raising=False)
     assert first_event(trigger).payload == {"words": "it trips"}
     assert len(logged) == 1
 
 
-def test_a_pause_holds_what_trips_is_logged_once_and_lets_go_when_it_is_lifted(monkeypatch):
-    monkeypatch.setattr(firing, "_what_trips", lambda model: "it trips")
+def test_a_pause_holds_what_trips_is_logged_once_and_lets_go_when_it_is_lifted(rules, monkeypatch):
+    rules += ["it trips"]
     pauses.pause(hours=1, actor="ada", reason="a bad feed")
     trigger, logged = FiringTrigger("flight_delay", 0.01), []
     monkeypatch.setattr(type(trigger.log), "info", lambda self, *words: logged.append(words[-1]), raising=False)
+    looks, standing_pause = [], pauses.standing_pause
+
+    def looked():
+        looks.append(standing_pause())
+        return looks[-1]
+
+    monkeypatch.setattr(pauses, "standing_pause", looked)
 
     async def wait():
         events = asyncio.create_task(anext(trigger.run()))
-        await asyncio.sleep(0.5)  # dozens of polls
-        assert not events.done()
+        while len(looks) < 10:
+            await asyncio.sleep(0)
+            assert not events.done()
         await asyncio.to_thread(pauses.lift, actor="ada", reason="it is mended")
-        return await asyncio.wait_for(events, timeout=20)
+        return await asyncio.wait_for(events, timeout=60)
 
     assert asyncio.run(wait()).payload == {"words": "it trips"}
     assert [each.split(",")[0].split(" until")[0] for each in logged] == [

@@ -1,10 +1,15 @@
 """The embedded Airflow: where it listens, what it keeps to itself, and what it leaves behind."""
 
+import json
 import socket
 import stat
+import sys
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
+from include.evergreen import telemetry_off
 from include.evergreen.errors import ConfigError, TransientError
 from tools import embedded, run
 from tools.embedded import HOST, airflow_settings, free_port
@@ -42,20 +47,55 @@ def test_no_free_port_is_a_clear_error_that_names_the_ports_and_what_to_do(taken
         free_port(taken)
 
 
-def test_it_listens_on_loopback_alone_and_sends_no_usage_data(tmp_path):
-    airflow = embedded.EmbeddedAirflow(tmp_path, port=8081)
-    environment = airflow._environment()
-    assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
-    assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
-    assert embedded.HOST == "127.0.0.1"
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """An Airflow that was started, but for its programs: what each of them was given, arguments and environment."""
+    programs, given = tmp_path / "bin", tmp_path / "given"
+    programs.mkdir()
+    given.mkdir()
+    (programs / "airflow").write_text(
+        f"#!{sys.executable}\nimport json, os, pathlib, signal, sys\n"
+        f"pathlib.Path({str(given)!r}, sys.argv[1]).write_text(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
+        f"if sys.argv[1] != 'db':\n    signal.pause()\n"
+    )
+    (programs / "airflow").chmod(0o755)
+
+    def unhealthy():
+        return [name for name in embedded.COMPONENTS if not (given / name).exists() or not (given / name).read_text()]
+
+    monkeypatch.setattr(embedded.EmbeddedAirflow, "api", lambda airflow: SimpleNamespace(unhealthy_components=unhealthy))
+
+    def start():
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", str(programs / "python"))
+            with embedded.EmbeddedAirflow(tmp_path / "home", port=8081):
+                return {name: json.loads((given / name).read_text()) for name in embedded.COMPONENTS}
+
+    return start
 
 
-def test_settings_of_another_airflow_in_the_shell_do_not_reach_it(tmp_path, monkeypatch):
+def test_what_serves_is_told_to_listen_on_loopback_and_the_others_to_serve_no_logs(started):
+    """What it comes to is seen in tests/integration, where a real one runs."""
+    arguments = {name: given for name, (given, _) in started().items()}
+    host = arguments["api-server"].index("--host")
+    assert arguments["api-server"][host + 1] == "127.0.0.1"
+    for name in ("scheduler", "triggerer"):
+        assert "--skip-serve-logs" in arguments[name], name
+
+
+def test_none_of_its_processes_sends_usage_data(started, monkeypatch):
+    for name in telemetry_off():
+        monkeypatch.setenv(name, "true")
+    for name, (_, environment) in started().items():
+        assert {setting: environment[setting] for setting in telemetry_off()} == telemetry_off(), name
+
+
+def test_settings_of_another_airflow_in_the_shell_reach_none_of_its_processes(started, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production")
     monkeypatch.setenv("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", "False")
-    environment = embedded.EmbeddedAirflow(tmp_path, port=8081)._environment()
-    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:///")
-    assert "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE" not in environment
+    for name, (_, environment) in started().items():
+        assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:///"), name
+        assert "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE" not in environment, name
 
 
 def test_its_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path):
@@ -72,6 +112,7 @@ def test_a_second_run_on_the_same_home_is_refused(tmp_path):
 def test_an_airflow_that_cannot_start_says_which_log_to_read_and_leaves_no_process(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "COMPONENTS", ("no-such-component",))
     airflow = embedded.EmbeddedAirflow(tmp_path, port=free_port(18500))
+    before = {each.pid for each in psutil.Process().children(recursive=True)}
     with pytest.raises(TransientError, match=r"no-such-component ended while starting .*no-such-component\.log"):
         airflow.start()
-    assert airflow._processes == {}
+    assert [each for each in psutil.Process().children(recursive=True) if each.pid not in before] == []

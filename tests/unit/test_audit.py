@@ -17,9 +17,9 @@ from include.evergreen.database import writing
 from include.evergreen.database.tables import ledger as entries
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.registry import champions, mlflow_store
+from tests.servers.ports import reserved_port
 from tests.unit.flights import SECOND_AS_OF, registered_as_of
 from tests.unit.lifecycle import everything, include_with
-from tools.embedded import free_port
 
 
 def artifact(model: str) -> Path:
@@ -110,9 +110,10 @@ def test_a_broken_yaml_hides_nothing(trained: Path, tmp_path: Path, monkeypatch:
 
 
 def test_a_server_that_does_not_answer_is_worth_a_retry_and_is_no_damage(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port(28100)}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    audited = audit_champions()
+    with reserved_port() as port:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        audited = audit_champions()
     assert (len(audited.unanswered), audited.damaged) == (2, [])
     with pytest.raises(TransientError, match="- air_time: "):
         refuse_what_is_wrong(audited)

@@ -561,7 +561,7 @@ def test_two_runs_that_write_one_partition_at_once_leave_one_whole_version(publi
         assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"
     go.touch()
-    results = [run.communicate(timeout=100) for run in runs]
+    results = [run.communicate(timeout=300) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], results
     current = current_partition("sales", DAY)
     assert current is not None

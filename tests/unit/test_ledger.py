@@ -85,7 +85,7 @@ def test_two_processes_that_append_at_once_keep_one_unbroken_chain(home: Path) -
         "        ledger.append(connection, kind='damage', model='m', body={'number': number})\n"
     )
     processes = [start_python(code) for _ in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     assert len(rows_of(entries)) == 40
     assert ledger.verify() == []
 
@@ -249,7 +249,7 @@ def test_an_anchor_that_cannot_be_read_shows(home: Path) -> None:
 def test_processes_that_anchor_at_once_write_one_whole_anchor(home: Path) -> None:
     _append(2)
     processes = [start_python("from include.evergreen import ledger\nprint(ledger.anchor())") for _ in range(4)]
-    answers = {process.communicate(timeout=100)[0].split("), ")[0] for process in processes}
+    answers = {process.communicate(timeout=300)[0].split("), ")[0] for process in processes}
     assert len(answers) == 1
     assert [file.name for file in (home / "storage" / "ledger" / "anchors").iterdir()] == [f"{ledger.anchors()[0][0].date}.json"]
 

@@ -15,8 +15,8 @@ from include.evergreen.config import Catalog
 from include.evergreen.database import writing
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.partitions import current_partition, read_partition
+from tests.servers.ports import reserved_port
 from tests.servers.s3 import KEY, REGION, S3, SECRET
-from tools.embedded import free_port
 
 
 @pytest.fixture
@@ -76,11 +76,13 @@ def test_what_is_not_there_and_who_does_not_answer_are_told_apart(on_s3: S3, mon
     with pytest.raises(TransientError, match="could not be"):
         storage.write_bytes("notes/a.json", b"")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port(28100)}")
-    S3FileSystem.clear_instance_cache()
-    for asking in (storage.exists, storage.read_bytes, lambda path: storage.write_bytes(path, b""), lambda path: list(storage.files(path))):
-        with pytest.raises(TransientError):
-            asking("notes")  # type: ignore[operator]
+    asks = (storage.exists, storage.read_bytes, lambda path: storage.write_bytes(path, b""), lambda path: list(storage.files(path)))
+    with reserved_port() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        S3FileSystem.clear_instance_cache()
+        for asking in asks:
+            with pytest.raises(TransientError):
+                asking("notes")  # type: ignore[operator]
 
 
 def test_a_day_is_ingested_and_read_again(on_s3: S3, landed: Path, catalog: Catalog) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 import pty
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +12,10 @@ from include.evergreen.cli import progress
 from include.evergreen.cli.progress import PlainLines
 
 
-def test_a_short_step_is_a_line_when_it_begins_and_one_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_step_is_a_line_when_it_begins_and_one_when_it_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=iter([7.0, 7.0]).__next__))
     show = PlainLines()
     for done in (0, 1):
         show("train", done, 1)
@@ -20,14 +23,13 @@ def test_a_short_step_is_a_line_when_it_begins_and_one_when_it_ends(capsys: pyte
 
 
 def test_a_long_step_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    moments = iter([0.0, 4.9, 5.0, 9.9, 10.0, 10.1])  # seconds
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=moments.__next__))
     show = PlainLines()
-    for done in range(5):
-        if done == 2:
-            time.sleep(0.06)
-        show("ingest", done, 4)
-    lines = [line.split(" (")[0] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["ingest: 4 to do ...", "ingest: 2 of 4", "ingest: 4 of 4"]
+    for done in range(6):
+        show("ingest", done, 5)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["ingest: 5 to do ...", "ingest: 2 of 5 (5.0 s)", "ingest: 4 of 5 (10.0 s)", "ingest: 5 of 5 (10.1 s)"]
 
 
 def test_a_step_with_nothing_to_do_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

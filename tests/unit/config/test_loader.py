@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -253,13 +253,12 @@ class TestAFileThatIsNoMappingInYaml:
 
 class TestAFileThatWouldHarmItsReader:
     def test_billion_laughs_is_refused_at_once(self, change_model: Change) -> None:
+        """Written out it is 9 to the 24th values: counting them all would not end."""
         laughs = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-        laughs += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
+        laughs += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghijklmnopqrstuvwx")]
         path = change_model("  window_days: 60", f"  parameters: {{{', '.join(laughs)}}}")
-        began = time.monotonic()
         (line,) = problems(load_model, path)
         assert "more than 50000 values once its aliases" in line
-        assert time.monotonic() - began < 5
 
     def test_alias_to_itself_is_refused(self, change_model: Change) -> None:
         (line,) = problems(load_model, change_model("  window_days: 60", "  parameters: &p {p: *p}"))

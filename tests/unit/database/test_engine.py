@@ -80,7 +80,7 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
         values = {"model": "m", "as_of": dt.date(2013, 2, 1), "window_days": 1, "rows": 0, "members": {}}
         upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
     processes = [start_python(code) for _ in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     assert rows_of(snapshots)[0].rows == 50
 
 

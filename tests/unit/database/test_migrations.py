@@ -33,7 +33,7 @@ def test_the_migrations_give_exactly_the_declared_tables(home: Path) -> None:
 
 def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
     processes = [start_python("from include.evergreen.database import migrate; migrate()") for _ in range(2)]
-    assert [(process.wait(60), process.communicate()[1]) for process in processes] == [(0, ""), (0, "")]
+    assert [(process.wait(300), process.communicate()[1]) for process in processes] == [(0, ""), (0, "")]
     assert set(metadata.tables) < set(_tables())
 
 

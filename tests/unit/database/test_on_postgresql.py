@@ -52,7 +52,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(ours: PostgreSQL)
 
 def test_migrating_again_and_by_several_at_once_does_no_harm(empty: PostgreSQL) -> None:
     processes = [start_python("from include.evergreen.database import migrate\nmigrate()") for _ in range(3)]
-    assert [(process.wait(120), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 3
+    assert [(process.wait(300), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 3
     migrate()
     assert rows_of(observations) == []
 
@@ -97,13 +97,13 @@ def test_writers_wait_for_each_other_and_lose_nothing(ours: PostgreSQL) -> None:
         values = {"model": "m", "as_of": DAY, "window_days": 1, "rows": 0, "members": {}}
         upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
     processes = [start_python(code) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert rows_of(snapshots)[0].rows == 75
 
 
 def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_row(ours: PostgreSQL) -> None:
     processes = [start_python(_publishing(own=letter)) for letter in "ab"]
-    assert [(process.wait(120), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 2
+    assert [(process.wait(300), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 2
     versions = sorted(rows_of(partition_versions), key=lambda row: row.version)
     assert [row.version for row in versions] == list(range(1, len(versions) + 1))
     assert all(row.path == f"{row.digest}.parquet" for row in versions)
@@ -114,14 +114,14 @@ def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_ro
 
 def test_runs_that_publish_the_same_content_at_once_make_one_version(ours: PostgreSQL) -> None:
     processes = [start_python(_publishing(own="a", times=1)) for _ in range(3)]
-    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert [row.version for row in rows_of(partition_versions)] == [1]
 
 
 def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL) -> None:
     for own, known in (("a", 10), ("b", 20)):
         code = _publishing(own=own, times=1, known=f"2013-02-{known}T00:00:00+00:00")
-        assert start_python(code).wait(60) == 0
+        assert start_python(code).wait(300) == 0
     found = [known_partitions("sales", as_of=dt.datetime(2013, 2, day, tzinfo=dt.UTC), first=DAY, last=DAY) for day in (9, 10, 15, 20)]
     assert [[version.digest for version in versions] for versions in found] == [[], ["a0"], ["a0"], ["b0"]]
 
@@ -135,7 +135,7 @@ def test_three_processes_append_to_the_ledger_and_the_chain_is_whole(ours: Postg
         "        ledger.append(connection, kind='damage', model='m', body={'number': number, 'text': 'Zürich \"1\"'})\n"
     )
     processes = [start_python(code) for _ in range(3)]
-    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert ledger.verify() == []
     assert sorted(row.sequence for row in rows_of(entries)) == list(range(1, 61))
     with writing() as connection:

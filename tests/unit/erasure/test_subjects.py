@@ -34,7 +34,7 @@ def test_the_secret_is_made_once_and_nobody_else_may_read_it(home: object) -> No
 def test_processes_that_need_the_secret_at_once_get_the_same(home: object) -> None:
     code = "from include.evergreen.erasure.secret import secret; print(secret().decode())"
     processes = [start_python(code) for _ in range(6)]
-    assert len({process.communicate(timeout=100)[0] for process in processes}) == 1
+    assert len({process.communicate(timeout=300)[0] for process in processes}) == 1
     assert all(process.returncode == 0 for process in processes)
 
 

@@ -70,7 +70,7 @@ def test_a_resample_of_one_class_has_no_auc_and_too_many_of_them_leave_no_interv
 
 
 def test_an_interval_of_many_units_is_the_percentile_interval_and_of_few_it_is_wider() -> None:
-    drawn = RANDOM.normal(size=20_000)
+    drawn = np.random.default_rng(6).normal(size=20_000)
     many, few = interval(drawn, 100_000, confidence=0.95), interval(drawn, 7, confidence=0.95)
     assert many == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=1e-3)
     assert few is not None

@@ -15,8 +15,8 @@ from include.evergreen.gates.slices import judge_slices
 from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late
 
 ORIGINS = np.tile(["EWR", "JFK", "LGA", "LGA"], ROWS // 4)
-RANDOM = np.random.default_rng(8)
-TRUTH, CHANCES = late(RANDOM, strength=2.0)
+TRUTH, CHANCES = late(np.random.default_rng(8), strength=2.0)
+GUESSES = np.random.default_rng(9).random(ROWS)
 
 
 def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
@@ -40,7 +40,7 @@ def test_the_worst_slice_is_named_with_its_figure(flight_delay: ModelConfig) -> 
 
 
 def test_a_slice_that_got_worse_than_the_champions_is_named_and_one_that_did_not_is_not(flight_delay: ModelConfig) -> None:
-    guessed_at_newark = np.where(ORIGINS == "EWR", RANDOM.random(ROWS), CHANCES)
+    guessed_at_newark = np.where(ORIGINS == "EWR", GUESSES, CHANCES)
     result = judged(evidence(flight_delay, guessed_at_newark, CHANCES), judge="worst", metric="auc", at_least=0.1)
     assert result.details["worse_than_champion"] == ["origin=EWR"]
     assert "worse than the champion's on the same rows: origin=EWR" in result.words
@@ -67,7 +67,7 @@ def test_slices_by_a_personal_feature_are_refused_before_any_value_is_read(fligh
 
 
 def test_slices_may_differ_by_so_much(flight_delay: ModelConfig) -> None:
-    guessed_at_newark = np.where(ORIGINS == "EWR", RANDOM.random(ROWS), CHANCES)
+    guessed_at_newark = np.where(ORIGINS == "EWR", GUESSES, CHANCES)
     apart = judged(evidence(flight_delay, guessed_at_newark), judge="difference", metric="auc", max_difference=0.1)
     alike = judged(evidence(flight_delay, CHANCES), judge="difference", metric="auc", max_difference=0.1)
     assert (apart.verdict, alike.verdict) == ("failed", "passed")
@@ -86,7 +86,7 @@ def test_disparate_impact_is_the_ratio_of_the_shares_called_positive(flight_dela
 
 
 def test_equal_opportunity_compares_those_who_were_late_alone(flight_delay: ModelConfig) -> None:
-    called = np.where(TRUTH == 1, 0.9, RANDOM.random(ROWS))  # all that were late are called so; the others by chance
+    called = np.where(TRUTH == 1, 0.9, GUESSES)  # all that were late are called so; the others by chance
     assert judged(evidence(flight_delay, called), judge="equal_opportunity", max_difference=0.01).value == 0.0
     missed_at_newark = np.where((ORIGINS == "EWR") & (TRUTH == 1), 0.1, called)
     result = judged(evidence(flight_delay, missed_at_newark), judge="equal_opportunity", max_difference=0.5)

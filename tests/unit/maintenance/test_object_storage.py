@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -16,7 +18,8 @@ from tests.unit.maintenance.homes import correct, ingest
 
 
 @pytest.fixture
-def bucket(landed: None, monkeypatch: pytest.MonkeyPatch) -> fsspec.AbstractFileSystem:
+def bucket(landed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fsspec.AbstractFileSystem:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # of scratch files: another test's are no orphans here
     monkeypatch.setenv("EVERGREEN_STORAGE", "memory://bucket/evergreen")
     filesystem = fsspec.filesystem("memory")
     filesystem.store.clear()

@@ -118,7 +118,7 @@ def test_two_processes_that_publish_at_once_lose_no_version_and_make_none_twice(
         "publish('the end')\n"
     )
     processes = [start_python(f"PROCESS = {number}\n{code}") for number in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     rows = rows_of(partition_versions)
     assert [row.version for row in rows] == list(range(1, len(rows) + 1))
     assert {row.digest for row in rows} == {f"{process}-{number}" for process in range(2) for number in range(15)} | {"the end"}

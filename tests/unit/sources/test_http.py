@@ -20,6 +20,7 @@ from include.evergreen.partitions import current_partition
 from include.evergreen.sources import Delivery, source_of
 from tests.servers import HttpServer
 from tests.servers.http import Request
+from tests.servers.ports import reserved_port
 
 DAY = dt.date(2013, 2, 9)
 ROW = {"shop": "north", "count": 3}
@@ -272,10 +273,9 @@ def test_the_wait_is_as_long_as_the_server_asks_for(http_server: HttpServer) -> 
 
 def test_a_server_that_asks_for_a_long_rest_is_left_alone_until_a_later_retry(http_server: HttpServer) -> None:
     http_server.answers["/sales"] = lambda request: request.answer(429, b"", retry_after="3600")
-    began = time.monotonic()
     with pytest.raises(TransientError, match="asks to be left alone for 3600 seconds"):
         rows(opened(http_server))
-    assert len(http_server.requests) == 1 and time.monotonic() - began < 5
+    assert len(http_server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -340,11 +340,10 @@ def test_a_second_answer_that_is_whole_replaces_the_first_that_was_not(http_serv
 
 
 def test_a_server_that_keeps_silent_is_not_waited_for_for_ever(http_server: HttpServer) -> None:
-    http_server.answers["/sales"] = lambda request: http_server.leaving.wait(30) and None
-    began = time.monotonic()
+    http_server.answers["/sales"] = lambda request: http_server.leaving.wait() and None
     with pytest.raises(TransientError, match="keeps silent for too long"):
         rows(opened(http_server, timeout_seconds=0.3, retries=1))
-    assert time.monotonic() - began < 5
+    assert not http_server.leaving.is_set(), "it has never answered"
 
 
 def test_a_server_that_drips_is_not_waited_for_for_ever(http_server: HttpServer) -> None:
@@ -354,17 +353,13 @@ def test_a_server_that_drips_is_not_waited_for_for_ever(http_server: HttpServer)
             request.send(b" ")
 
     http_server.answers["/sales"] = page
-    began = time.monotonic()
     with pytest.raises(TransientError, match="takes longer than the 1 seconds allowed"):
         rows(opened(http_server, deadline_seconds=1))
-    assert time.monotonic() - began < 5
 
 
 def test_a_server_that_is_not_there_is_worth_a_retry(http_server: HttpServer) -> None:
-    with HttpServer() as gone:
-        url = gone.url
-    with pytest.raises(TransientError, match=f"{url}/sales cannot be reached"):
-        rows(opened(http_server, url=f"{url}/sales", retries=1))
+    with reserved_port() as port, pytest.raises(TransientError, match=f"http://127.0.0.1:{port}/sales cannot be reached"):
+        rows(opened(http_server, url=f"http://127.0.0.1:{port}/sales", retries=1))
 
 
 def test_an_answer_that_is_too_large_is_cut_off_while_it_is_read(http_server: HttpServer) -> None:

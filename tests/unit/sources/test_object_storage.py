@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from include.evergreen.config import DatasetConfig
 from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.sources import Delivery, source_of
+from tests.servers.ports import reserved_port
 from tests.servers.s3 import KEY, S3, SECRET
-from tools.embedded import free_port
 
 DAY = dt.date(2013, 2, 9)
 CSV = b"shop,count\nnorth,3\n"
@@ -105,9 +105,10 @@ def test_a_machine_without_credentials_of_its_own_is_told_to_name_a_connection(s
 
 
 def test_a_store_that_is_not_there_is_worth_a_retry(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection(f"http://127.0.0.1:{free_port(28000)}"))
-    with pytest.raises(TransientError, match="s3://bucket/sales/2013-02-09.csv was not given to connection 'aws_default'"):
-        rows(opened())
+    with reserved_port() as port:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection(f"http://127.0.0.1:{port}"))
+        with pytest.raises(TransientError, match="s3://bucket/sales/2013-02-09.csv was not given to connection 'aws_default'"):
+            rows(opened())
 
 
 def test_an_object_that_changes_while_it_is_read_is_worth_a_retry(s3: S3) -> None:

@@ -237,7 +237,7 @@ def test_a_teams_models_are_examined_wherever_they_stand(include: Path) -> None:
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert answer.returncode == 1

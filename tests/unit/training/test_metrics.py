@@ -7,17 +7,17 @@ from sklearn import metrics
 from include.evergreen.config import METRICS, ModelConfig
 from include.evergreen.training.metrics import measure
 
-RANDOM = np.random.default_rng(0)
+TRUTH = np.random.default_rng(0).integers(0, 2, 100).astype(float)
+PREDICTED = np.random.default_rng(1).random(100)
 
 
 def test_every_metric_that_a_gate_may_name_is_measured(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
-    truth, predicted = RANDOM.integers(0, 2, 100).astype(float), RANDOM.random(100)
-    assert set(measure(flight_delay, truth, predicted)) == set(METRICS["classification"])
-    assert set(measure(air_time, truth, predicted)) == set(METRICS["regression"])
+    assert set(measure(flight_delay, TRUTH, PREDICTED)) == set(METRICS["classification"])
+    assert set(measure(air_time, TRUTH, PREDICTED)) == set(METRICS["regression"])
 
 
 def test_the_figures_are_scikit_learns_own(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
-    truth, predicted = RANDOM.integers(0, 2, 100).astype(float), RANDOM.random(100)
+    truth, predicted = TRUTH, PREDICTED
     figures = measure(flight_delay, truth, predicted)
     assert figures["auc"] == metrics.roc_auc_score(truth, predicted)
     assert figures["log_loss"] == pytest.approx(metrics.log_loss(truth, predicted))

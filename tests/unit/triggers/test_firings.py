@@ -137,7 +137,7 @@ def test_two_processes_that_ask_at_once_record_one_firing(home: Path) -> None:
     with writing():
         processes = [start_python(code) for _ in range(2)]
         assert [process.stdout.readline() for process in processes if process.stdout] == ["at the lock\n"] * 2
-    outcomes = [process.communicate(timeout=60)[0].strip() for process in processes]
+    outcomes = [process.communicate(timeout=300)[0].strip() for process in processes]
     assert sorted(outcomes) == ["False", "True"]
     assert (len(rows_of(firings)), len(rows_of(entries))) == (1, 1)
     assert ledger.verify() == []
