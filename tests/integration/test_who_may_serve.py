@@ -111,6 +111,7 @@ def answer(running, user, run_id, chosen, reason):
                 api.patch(path, {"chosen_options": [chosen], "params_input": {"reason": reason}})
         return has_ended(running, dag_id, run_id)
 
+    time.sleep(2)
     wait_until(ended)
 
 
