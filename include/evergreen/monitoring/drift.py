@@ -4,7 +4,7 @@ The score of a number is the Wasserstein distance in standard deviations of the 
 Jensen-Shannon distance (natural logarithms: 0 is the same, 0.83 nothing in common). A feature that is one value all day long, such as
 yesterday's rate of cancellations, is far from its reference by any overlap of histograms, but not by Wasserstein.
 
-Both are computed here as Evidently computes them, without importing it: that takes seconds in every process, and its figures a
+Both are computed here as Evidently computes them, without importing it: that takes four seconds in every process, and its run a
 third of a second more. A test holds the two together.
 """
 

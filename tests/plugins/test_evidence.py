@@ -1,0 +1,54 @@
+"""The drift report of a window that made a rule trip: drawn at once, beside the training that the firing starts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from include.evergreen import clock, storage
+from include.evergreen.config import Catalog
+from include.evergreen.database import writing
+from include.evergreen.database.tables import reports
+
+pytestmark = pytest.mark.usefixtures("home")
+DAY = dt.date(2013, 2, 9)
+DRAWN, NOT_DRAWN = f"reports/air_time/{DAY}/a.html.gz", f"reports/air_time/{DAY}/b.html.gz"
+
+
+def monitored(path: str) -> None:
+    with writing() as connection:
+        values = {"model": "air_time", "partition": DAY, "path": path, "input_digest": "x", "recorded_at": clock.now()}
+        connection.execute(reports.insert().values(**values))
+
+
+def execute() -> Any:
+    """As after a sensor that recorded a firing as of the day."""
+    from evergreen_airflow.operators.serving import DrawEvidenceOperator
+
+    fired = {"firing": 1, "as_of": str(DAY), "words": "it trips"}
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"armed": fired}[task_ids])
+    return DrawEvidenceOperator(task_id="report", model="air_time", sensed_by="armed").execute({"ti": ti})
+
+
+def test_the_report_is_of_the_window_that_the_firing_names() -> None:
+    storage.write_bytes(DRAWN, b"")
+    monitored(DRAWN)
+    assert execute() == {"partition": str(DAY), "report": DRAWN}
+
+
+def test_where_a_correction_was_quicker_the_task_is_skipped_and_says_so() -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    monitored(NOT_DRAWN)
+    with pytest.raises(AirflowSkipException, match="cannot be drawn as it was monitored on .*: the predictions are gone since"):
+        execute()
+
+
+def test_the_training_does_not_wait_for_the_report() -> None:
+    from evergreen_airflow.dags.model import retrain_dag
+
+    dag = retrain_dag(Catalog().model("air_time"))
+    assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == {"armed": set(), "fire": {"armed"}, "report": {"armed"}}
