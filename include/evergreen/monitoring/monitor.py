@@ -54,9 +54,10 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
             "monitor": model.monitor.model_dump(),
         }
     )
+    read = {"predictions": scored.digest, "truth": truth.digest if truth else None}
     if _report_input(model.name, partition) == input_digest:
         words = "nothing that was monitored has changed"
-        _confirm_done(model.name, partition, words)
+        _confirm_done(model.name, partition, words, read)
         return Outcome("unchanged", words, _facts(model.name, partition))
     figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
     drift = measure_drift(model, storage.read_frame(version.reference_path), _rows(window))
@@ -71,7 +72,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
     if truth is None:
         words += f"; the truth of {model.target.dataset}/{partition} is not there yet"
-    record_stage(model.name, "monitor", partition, "done", {"words": words})
+    record_stage(model.name, "monitor", partition, "done", {"words": words, "read": read})
     return Outcome("done", words, _facts(model.name, partition))
 
 
@@ -139,11 +140,13 @@ def _record(
         upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 
 
-def _confirm_done(model: str, partition: dt.date, words: str) -> None:
+def _confirm_done(model: str, partition: dt.date, words: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its report and its stage record; the words of one that was not stay."""
     record = find_stage(model, "monitor", partition)
     if record is None or record.status != "done":
-        record_stage(model, "monitor", partition, "done", {"words": words})
+        record_stage(model, "monitor", partition, "done", {"words": words, "read": read})
+    elif record.detail.get("read") != read:
+        record_stage(model, "monitor", partition, "done", {**record.detail, "read": read})
 
 
 def _report_input(model: str, partition: dt.date) -> str | None:

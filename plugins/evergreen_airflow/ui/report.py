@@ -40,7 +40,7 @@ def _no_report(dag_id: str, model: str, day: dt.date) -> Problem:
             f"The figures of that day stay: `python -m include.evergreen why {model} {day}` and the rules of {model}.retrain read them.",
         )
     if stage is None:
-        words = f"{model} was neither scored nor monitored for {day}."
+        words = _why_not_scored(model, day)
     elif stage.stage == "score" and stage.status == "done":
         words = f"{model} was scored for {day}, but not monitored yet."
     else:
@@ -53,3 +53,12 @@ def _no_report(dag_id: str, model: str, day: dt.date) -> Problem:
         f"The report is written when {dag_id} runs for that day: by itself once the day is scored, or when you trigger it with "
         f"the partition key {day}.",
     )
+
+
+def _why_not_scored(model: str, day: dt.date) -> str:
+    from include.evergreen.readiness import scoring
+
+    ready = scoring(model, day)
+    if ready.missing and ready.since:
+        return f"The scoring of {model} for {day} is waiting for {', '.join(ready.missing)} (since {ready.since:%Y-%m-%d %H:%M} UTC)."
+    return f"{model} was neither scored nor monitored for {day}{f': {ready.obstacle}' if ready.obstacle else ''}."
