@@ -57,7 +57,7 @@ class Running:
         """Every task instance of some stages of all models, in order: its DAG, its partition and its state."""
         found = []
         for dag_id in (f"{model}.{stage}" for model in MODELS for stage in stages):
-            partitions = {run["dag_run_id"]: run["partition_key"] for run in self.api.runs(dag_id)}
+            partitions = {run["dag_run_id"]: run["partition_key"] or "" for run in self.api.runs(dag_id)}
             found += [(dag_id, partitions[task["dag_run_id"]], task["state"]) for task in self.api.task_instances(dag_id)]
         return sorted(found)
 

@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
+from include.evergreen import clock
 from include.evergreen.config import Catalog
-from include.evergreen.database import reading
+from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import metadata
 from include.evergreen.monitoring import observations_of
 from include.evergreen.partitions import current_partition, current_partitions
@@ -196,6 +197,27 @@ def test_the_rescore_form_scores_a_range_again_without_ingesting(ten_days):
     assert run["state"] == "success"
     assert len(ten_days.api.runs("weather.ingest")) == ingestions
     assert any("3 of 3 days" in line for line in ten_days.api.task_log("evergreen.rescore", run["dag_run_id"], "rescore"))
+
+
+def test_what_no_event_started_is_started_by_the_nightly_audit_and_once(ten_days):
+    before = find_predictions("air_time", NIGHTS[-1])
+    monitored = len(ten_days.runs_of("air_time.monitor", str(NIGHTS[-1])))
+    with writing() as connection:  # as if the inputs had come two hours ago, and their events had been lost
+        tables = metadata.tables
+        for name in ("prediction_sets", "stage_records"):
+            of_it = (tables[name].c.model == "air_time") & (tables[name].c.partition == NIGHTS[-1])
+            connection.execute(tables[name].delete().where(of_it))
+        versions = tables["partition_versions"]
+        connection.execute(versions.update().values(recorded_at=clock.now() - dt.timedelta(hours=2)))
+    run = ten_days.run("evergreen.audit")
+    assert run["state"] == "success"
+    [started] = [each for each in ten_days.api.runs("air_time.score") if each["dag_run_id"].startswith("missed__")]
+    assert (started["conf"]["partition"], started["state"]) == (str(NIGHTS[-1]), "success")
+    assert find_predictions("air_time", NIGHTS[-1]) == before
+    assert len(ten_days.runs_of("air_time.monitor", str(NIGHTS[-1]))) == monitored + 1
+    again = ten_days.run("evergreen.audit")
+    states = {task["task_id"]: task["state"] for task in ten_days.api.task_instances("evergreen.audit", again["dag_run_id"])}
+    assert states == {"ledger": "success", "anchor": "success", "champions": "success", "missed": "success", "start": "skipped"}
 
 
 def test_the_nightly_maintenance_reads_all_of_it_again_and_removes_nothing_that_is_young(ten_days):
