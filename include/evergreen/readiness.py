@@ -19,7 +19,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.database import reading
 from include.evergreen.database.tables import partition_versions, prediction_sets, stage_records
 from include.evergreen.recipes import find_recipe
-from include.evergreen.registry.history import challenger_for, champions_within
+from include.evergreen.registry.history import challenger_for, champion_for
 from include.evergreen.registry.versions import RegisteredVersion
 
 Origin = Literal["live", "backfill"]
@@ -88,15 +88,15 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
     """
     with reading() as connection:
         row = _scored(connection, model, partition)
-        if row is None:
-            return _first_scoring(connection, model, partition)
-        read = (row.detail or {}).get("read")
-        if read is None:
-            return Readiness(news=_since_then(connection, model, partition, row.recorded_at), standing=row.origin)
-        news = _corrections(connection, partition, {_key(name): digest for name, digest in read.items()})
-        if not news and published and name_of(published) not in read:
-            news = _for_the_challenger(connection, model, partition, published, row.challenger_version)
-        return Readiness(news=news, standing=row.origin)
+        read = (row.detail or {}).get("read") if row else None
+        news = () if read is None else _corrections(connection, partition, {_key(name): digest for name, digest in read.items()})
+    if row is None:
+        return _first_scoring(model, partition)
+    if read is None:
+        news = _since_then(model, partition, row.recorded_at)
+    elif not news and published and name_of(published) not in read:
+        news = _for_the_challenger(model, partition, published, row.challenger_version)
+    return Readiness(news=news, standing=row.origin)
 
 
 def monitoring(model: str, partition: dt.date, truth: str) -> Readiness:
@@ -128,12 +128,12 @@ def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
 # --- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def _first_scoring(connection: sa.Connection, model: str, partition: dt.date) -> Readiness:
-    champion = next(iter(champions_within(connection, model, partition)), None)
+def _first_scoring(model: str, partition: dt.date) -> Readiness:
+    champion = champion_for(model, partition)
     if champion is None:
         return Readiness(obstacle=f"no champion with an as_of up to {partition}")
     keys = inputs_of(champion, partition)
-    versions = _versions(connection, keys)
+    versions = _published(keys)
     return Readiness(
         missing=tuple(name_of(key) for key in keys if key not in versions),
         news=tuple(_news(found[-1]) for found in versions.values()),
@@ -147,22 +147,22 @@ def _corrections(connection: sa.Connection, partition: dt.date, read: dict[Key, 
     return tuple(_news(version) for key, version in known.items() if version is not None and version.digest != read[key])
 
 
-def _for_the_challenger(connection: sa.Connection, model: str, partition: dt.date, published: Key, shadow: int) -> tuple[News, ...]:
+def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: int) -> tuple[News, ...]:
     """What the challenger alone reads came after the champion had scored: it can join now."""
     rival = challenger_for(model, partition)
     if rival is None or rival.version == shadow:
         return ()
     keys = inputs_of(rival, partition)
-    versions = _versions(connection, keys)
+    versions = _published(keys)
     if published not in keys or set(keys) - set(versions):
         return ()
     return (_news(versions[published][-1]),)
 
 
-def _since_then(connection: sa.Connection, model: str, partition: dt.date, scored_at: dt.datetime) -> tuple[News, ...]:
+def _since_then(model: str, partition: dt.date, scored_at: dt.datetime) -> tuple[News, ...]:
     """Of a scoring whose record, by an older release, does not say what it read: the versions that came after it."""
-    champion = next(iter(champions_within(connection, model, partition)), None)
-    versions = _versions(connection, inputs_of(champion, partition)) if champion else {}
+    champion = champion_for(model, partition)
+    versions = _published(inputs_of(champion, partition)) if champion else {}
     known = [_known(found, partition) for found in versions.values()]
     return tuple(_news(version) for version in known if version is not None and version.recorded_at > scored_at)
 
@@ -224,6 +224,11 @@ def _scored(connection: sa.Connection, model: str, partition: dt.date) -> sa.Row
 def _monitored(connection: sa.Connection, model: str, partition: dt.date) -> _Monitored:
     row = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
     return _Monitored(row.recorded_at, row.detail.get("read", {})) if row else _Monitored()
+
+
+def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
+    with reading() as connection:
+        return _versions(connection, keys)
 
 
 def _versions(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:

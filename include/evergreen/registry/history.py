@@ -47,14 +47,9 @@ def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
 def champions_for(model: str, partition: dt.date) -> list[RegisteredVersion]:
     """The champions, of now and before, that had not seen ``partition`` yet and were not withdrawn; who was promoted last comes first."""
     with reading() as connection:
-        return champions_within(connection, model, partition)
-
-
-def champions_within(connection: sa.Connection, model: str, partition: dt.date) -> list[RegisteredVersion]:
-    """`champions_for`, within the caller's transaction."""
-    line = history(connection, model).line
-    wanted = (model_versions.c.model == model, model_versions.c.version.in_(line), model_versions.c.as_of <= partition)
-    known = {each.version: each for each in select_versions(connection, *wanted)}
+        line = history(connection, model).line
+        wanted = (model_versions.c.model == model, model_versions.c.version.in_(line), model_versions.c.as_of <= partition)
+        known = {each.version: each for each in select_versions(connection, *wanted)}
     return [known[number] for number in reversed(line) if number in known]
 
 
