@@ -10,14 +10,14 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink, VersionsLink
-from evergreen_airflow.mappers import DayShiftMapper
+from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.ui import URL_PREFIX
 
 
 class EvergreenPlugin(AirflowPlugin):
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
-    partition_mappers = [DayShiftMapper]
+    partition_mappers = [DayShiftMapper, MonitoringMapper, ScoringMapper]
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # only the API server asks, so only it builds

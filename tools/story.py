@@ -20,7 +20,6 @@ from include.evergreen.errors import EvergreenError, TransientError
 from include.evergreen.partitions import current_partition, current_partitions
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring import find_predictions
-from include.evergreen.stages import find_stage
 from include.evergreen.triggers import firings_of, tripped
 from tools.failures import failures_since
 from tools.progress import Progress
@@ -91,10 +90,9 @@ class Story:
         self._settle(
             lambda: f"January is backfilled: {self._history_count()} of {total} partitions", lambda: self._history_count() == total
         )
-        skipped = sum(self._has_skipped(model, day) for model in self.catalog.model_names() for day in HISTORY)
         self.progress.done(
             f"January: {total} partitions of {len(self.catalog.dataset_names())} datasets backfilled; "
-            f"{skipped} scorings skipped and recorded, for there was no champion yet"
+            f"no scoring was started, for there is no champion yet"
         )
 
     def train_first(self, model: str) -> None:
@@ -201,10 +199,6 @@ class Story:
 
     def _history_count(self) -> int:
         return sum(len(current_partitions(name, HISTORY[0], HISTORY[-1])) for name in self.catalog.dataset_names())
-
-    def _has_skipped(self, model: str, day: dt.date) -> bool:
-        stage = find_stage(model, "score", day)
-        return stage is not None and stage.status == "skipped"
 
     def _is_done(self, night: dt.date, wanted: list[tuple[str, dt.date]]) -> bool:
         models = self.catalog.model_names()

@@ -93,23 +93,23 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     if missing := missing_inputs(model, partition):
         return stage_waits(model, "score", partition, missing)
     shadow = _shadow(catalog, model, partition, serving)
-    input_digest = _input_digest(partition, serving, shadow)
+    known = _known_inputs(partition, serving, shadow)
     standing = find_predictions(model.name, partition)
-    if standing and standing.input_digest == input_digest and storage.exists(standing.path):
+    if standing and standing.input_digest == _input_digest(known, serving, shadow) and storage.exists(standing.path):
         words = f"version {standing.version} has scored the same {standing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"words": words})
+        record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
         return Outcome("unchanged", words, _facts(standing))
     began = clock.now()
     pipeline = _loaded(serving)
     beside = _loaded_beside(shadow) if shadow else None
-    if beside is None:
-        shadow, input_digest = None, _input_digest(partition, serving, None)
+    if shadow and beside is None:
+        shadow, known = None, _known_inputs(partition, serving, None)
     predictions = _predict(catalog, partition, (serving, pipeline), (shadow, beside) if shadow else None)
-    written = _keep(serving, partition, predictions, shadow, input_digest, origin, began)
+    written = _keep(serving, partition, predictions, shadow, _input_digest(known, serving, shadow), origin, began)
     words = f"{written.rows} rows scored by version {written.version}"
     if shadow:
         words += f", and by challenger {shadow.version.version} in its shadow"
-    record_stage(model.name, "score", partition, "done", {"words": words})
+    record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
     log.info("%s %s: %s", model.name, partition, words)
     return Outcome("done", words, _facts(written))
 
@@ -227,13 +227,13 @@ def _keep(
     return PredictionSet(model=model.name, partition=partition, **values)
 
 
-def _input_digest(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> str:
-    """What decides the predictions: the versions with their recipes, and every partition that their features may read."""
+def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
+    """The digest of every partition that the versions' features may read, by ``dataset/day``."""
     cache = PartitionCache(partition)
-    scorers = [each for each in (serving, shadow) if each]
-    known = {
+    return {
         f"{each.dataset}/{version.partition}": version.digest
-        for scorer in scorers
+        for scorer in (serving, shadow)
+        if scorer
         for each in scorer.config.inputs
         for version in cache.known(
             each.dataset,
@@ -242,9 +242,20 @@ def _input_digest(partition: dt.date, serving: Scorer, shadow: Scorer | None) ->
             partition - dt.timedelta(days=each.lag_days),
         )
     }
-    versions = [(each.version.artifact_digest, each.recipe.digest) for each in scorers]
-    explain = {"explain": True} if scorers[0].config.explain else {}
+
+
+def _input_digest(known: dict[str, str], serving: Scorer, shadow: Scorer | None) -> str:
+    """What decides the predictions: the versions with their recipes, and what their features may read."""
+    versions = [(each.version.artifact_digest, each.recipe.digest) for each in (serving, shadow) if each]
+    explain = {"explain": True} if serving.config.explain else {}
     return document_digest({"known": known, "versions": versions, **explain})
+
+
+def _newest(known: dict[str, str], partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
+    """Of ``known``, the newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
+    scorers = [each for each in (serving, shadow) if each]
+    names = [f"{each.dataset}/{partition - dt.timedelta(days=each.lag_days)}" for scorer in scorers for each in scorer.config.inputs]
+    return {name: known.get(name, "") for name in names}
 
 
 def _facts(written: PredictionSet) -> dict[str, Any]:

@@ -34,11 +34,13 @@ class StageRecord:
         return str(self.detail.get("words", ""))
 
 
-def record_stage(model: str, stage: Stage, partition: dt.date, status: Status, detail: dict[str, Any]) -> None:
-    """Keep where the stage stands; ``since`` moves only when the status changes."""
+def record_stage(
+    model: str, stage: Stage, partition: dt.date, status: Status, detail: dict[str, Any], *, since: dt.datetime | None = None
+) -> None:
+    """Keep where the stage stands; ``since`` (by default now) moves only when the status changes."""
     key = {"model": model, "stage": stage, "partition": partition}
     moment = clock.now()
-    values = {"status": status, "detail": detail, "since": moment, "recorded_at": moment}
+    values = {"status": status, "detail": detail, "since": since or moment, "recorded_at": moment}
     with writing() as connection:
         condition = [stage_records.c[name] == value for name, value in key.items()]
         standing = connection.execute(sa.select(stage_records.c.status).where(*condition)).scalar()

@@ -11,6 +11,7 @@ from include.evergreen import clock
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import ConfigError
 from include.evergreen.partitions import PartitionVersion, current_partition
+from include.evergreen.readiness import Readiness, monitoring, scoring
 from include.evergreen.registry import champions
 from include.evergreen.stages import Stage, StageRecord, find_stage
 from include.evergreen.validation.record import latest_validation
@@ -24,8 +25,8 @@ def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
     return [
         *(_delivery_words(each) for each in found.inputs),
         f"{_delivery_words(found.truth)} It is the truth that monitoring compares with.",
-        _stage_words("score", found.score),
-        _stage_words("monitor", found.monitor),
+        _stage_words("score", found.score, found.to_score),
+        _stage_words("monitor", found.monitor, found.to_monitor),
         f"Next: {next(_next_steps(model, partition, found))}",
     ]
 
@@ -63,6 +64,8 @@ class _Findings:
     truth: _Delivery
     score: StageRecord | None
     monitor: StageRecord | None
+    to_score: Readiness
+    to_monitor: Readiness
     has_champion: bool
 
 
@@ -72,6 +75,8 @@ def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findin
         truth=_delivery(catalog, model.target.dataset, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
+        to_score=scoring(model.name, partition),
+        to_monitor=monitoring(model.name, partition, model.target.dataset),
         has_champion=champions.champion_for(model.name, partition) is not None,
     )
 
@@ -116,13 +121,20 @@ def _later_stop_words(each: _Delivery) -> str:
     return f" A later delivery was stopped by validation, so this one stays: {_sentence(each.stopped_because)}"
 
 
-def _stage_words(stage: Stage, record: StageRecord | None) -> str:
-    if record is None:
-        return f"The {stage} stage has not run."
-    since = _utc(record.since)
-    if record.status == "waiting":
-        return f"The {stage} stage is {record.words}, since {since}."
-    return f"The {stage} stage is {record.status} since {since}: {_sentence(record.words)}"
+def _stage_words(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
+    """Where the stage stands. What has not begun left no record of its own: no task is started that has nothing to do."""
+    if record and (record.status == "done" or (record.status == "skipped" and ready.obstacle)):
+        return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.words)}"
+    if ready.obstacle:
+        return f"The {stage} stage has not run: {ready.obstacle}."
+    since = record.since if record and record.status == "waiting" else ready.since
+    if ready.missing and since:
+        return f"The {stage} stage is waiting for {', '.join(ready.missing)}, since {_utc(since)}."
+    if ready.is_due:
+        return (
+            f"The {stage} stage has not run, though all that it needs is there since {_utc(max(each.recorded_at for each in ready.news))}."
+        )
+    return f"The {stage} stage has not run."
 
 
 def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Iterator[str]:
@@ -136,12 +148,12 @@ def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Ite
         yield f"train and promote a version as of {partition} or earlier, as no later one may score that day: `{run}`."
     if not _is_done(found.score):
         yield f"everything that scoring needs is there, so score and monitor: `{rescore}`."
-    if newer := _published_after(found.score, found.inputs):
+    if newer := [each.name for each in found.to_score.news]:
         yield f"{' and '.join(newer)} changed after scoring, so score and monitor again: `{rescore}`."
     if not _is_done(found.monitor):
         yield f"it is scored and not monitored, so monitor it: `{rescore} --stage monitor`."
-    if _published_after(found.monitor, [found.truth]):
-        yield f"{found.truth.name} came after monitoring, so monitor again: `{rescore} --stage monitor`."
+    if newer := [each.name for each in found.to_monitor.news]:
+        yield f"{' and '.join(newer)} came after monitoring, so monitor again: `{rescore} --stage monitor`."
     if found.truth.version is None:
         yield f"{_unblock([found.truth])}, so that performance can be measured. All else is done."
     yield "nothing; all is done."
@@ -149,10 +161,6 @@ def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Ite
 
 def _is_done(record: StageRecord | None) -> bool:
     return record is not None and record.status == "done"
-
-
-def _published_after(record: StageRecord | None, deliveries: list[_Delivery]) -> list[str]:
-    return [each.name for each in deliveries if record and each.version and each.version.recorded_at > record.recorded_at]
 
 
 def _unblock(absent: list[_Delivery]) -> str:

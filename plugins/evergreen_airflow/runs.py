@@ -31,17 +31,8 @@ def known_at_of(context: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def own_origin(context: Mapping[str, Any]) -> Origin:
-    """Live or backfill, by the run's own type: for ingestion alone, where the data enters."""
+    """Live or backfill, by the run's own type: for ingestion alone, where the data enters. What follows takes it from the record."""
     return BACKFILL if _run_type(context) == BACKFILL else LIVE
-
-
-def inherited_origin(context: Mapping[str, Any]) -> Origin | None:
-    """The origin that the asset events carried: live when any of them is; None when a person started the run."""
-    events = context.get("triggering_asset_events") or {}
-    origins = {event.extra.get("origin") for found in events.values() for event in found}
-    if not origins:
-        return None
-    return LIVE if LIVE in origins else BACKFILL
 
 
 def person_of(context: Mapping[str, Any]) -> str:

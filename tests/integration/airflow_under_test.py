@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.evergreen.clock import days
@@ -27,6 +27,7 @@ class Running:
     api: AirflowApi
     home: Path
     include: Path
+    serving_tasks: list[tuple[str, str, str]] = field(default_factory=list)  # of the ten days: DAG, partition and state
 
     def settle(self, reached=lambda: True) -> None:
         """Wait until no run but the armed sensors is active and ``reached`` holds."""
@@ -51,6 +52,14 @@ class Running:
         run_id = self.api.trigger(dag_id, **arguments)
         self.settle()
         return next(run for run in self.api.runs(dag_id) if run["dag_run_id"] == run_id)
+
+    def tasks_of(self, *stages: str) -> list[tuple[str, str, str]]:
+        """Every task instance of some stages of all models, in order: its DAG, its partition and its state."""
+        found = []
+        for dag_id in (f"{model}.{stage}" for model in MODELS for stage in stages):
+            partitions = {run["dag_run_id"]: run["partition_key"] or "" for run in self.api.runs(dag_id)}
+            found += [(dag_id, partitions[task["dag_run_id"]], task["state"]) for task in self.api.task_instances(dag_id)]
+        return sorted(found)
 
     def failures(self):
         return failures_since(self.api, self.home / "airflow" / "logs", "2000-01-01T00:00:00Z")

@@ -91,6 +91,7 @@ def ten_days(running):
                 running.api.trigger(f"{dataset}.ingest", partition_key=str(night - dt.timedelta(days=1)))
         running.settle()
     assert running.failures() == []
+    running.serving_tasks = running.tasks_of("score", "monitor")
     return running
 
 

@@ -8,6 +8,7 @@ import pytest
 from include.evergreen.database import reading
 from include.evergreen.database.tables import candidates
 from include.evergreen.registry.champions import champion
+from tests.integration.airflow_under_test import MODELS
 
 CLICKS = 10
 DRAWN_WITHIN_MS = 180_000
@@ -20,6 +21,8 @@ DAGS = (
     ]
     + ["evergreen.rescore", "evergreen.maintenance", "evergreen.audit", "evergreen.pause"]
 )
+
+READ_BY = ("2013-01-21", "2013-01-22")  # by whom the outcomes of the day before are
 
 
 @pytest.fixture
@@ -71,11 +74,13 @@ def test_the_list_shows_all_dags_and_no_import_error(page):
     assert page.get_by_text("Dag Import Errors").count() == 0
 
 
-def test_a_backfill_from_the_form_cascades_to_monitoring_for_just_these_days(page, ten_days):
-    before = {run["dag_run_id"] for run in ten_days.api.runs("flight_delay.monitor")}
+def test_a_backfill_from_the_form_cascades_to_scoring_and_monitoring_for_just_the_days_that_read_it(page, ten_days):
+    ten_days.backfill("schedules", "2013-01-21", "2013-01-22")
+    ten_days.backfill("weather", "2013-01-20", "2013-01-21")
+    before = ten_days.tasks_of("score", "monitor")
     form = open_form(page, "outcomes.ingest")
     form.get_by_text("Backfill", exact=True).click()
-    for day, shown in (("2013/01/04", "Jan 04, 2013"), ("2013/01/06", "Jan 06, 2013")):
+    for day, shown in (("2013/01/20", "Jan 20, 2013"), ("2013/01/21", "Jan 21, 2013")):
         form.get_by_text("Select date and time").first.click()
         field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
         field.fill(day)
@@ -83,15 +88,15 @@ def test_a_backfill_from_the_form_cascades_to_monitoring_for_just_these_days(pag
         form.get_by_text(shown).wait_for()
         page.keyboard.press("Escape")
         field.wait_for(state="hidden")
-    form.get_by_text("All Runs", exact=True).click()
-    form.get_by_text("3 runs will be triggered").wait_for()
+    form.get_by_text("2 runs will be triggered").wait_for()
     press(page, form.get_by_role("button", name="Run Backfill"), "/backfills")
 
-    def new_keys():
-        return sorted(run["partition_key"] for run in ten_days.api.runs("flight_delay.monitor") if run["dag_run_id"] not in before)
+    def new_tasks():
+        return {task for task in ten_days.tasks_of("score", "monitor") if task not in before}
 
-    ten_days.settle(lambda: len(new_keys()) >= 3)
-    assert new_keys() == ["2013-01-04", "2013-01-05", "2013-01-06"]
+    expected = {(f"{model}.{stage}", day, "success") for model in MODELS for stage in ("score", "monitor") for day in READ_BY}
+    ten_days.settle(lambda: new_tasks() == expected)
+    assert new_tasks() == expected
 
 
 def test_training_by_hand_with_a_past_as_of_trains_as_of_that_day_and_promotes_nothing(page, ten_days):

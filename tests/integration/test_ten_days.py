@@ -3,18 +3,22 @@
 import csv
 import datetime as dt
 import json
+from collections import Counter
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen.database import reading
+from include.evergreen import clock
+from include.evergreen.config import Catalog
+from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import metadata
 from include.evergreen.monitoring import observations_of
 from include.evergreen.partitions import current_partition, current_partitions
 from include.evergreen.registry.champions import champion, champion_for
 from include.evergreen.scoring import find_predictions, predictions_of
 from include.evergreen.stages import find_stage
+from include.evergreen.why import why
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
 MOMENTS = {"recorded_at", "since", "promoted_at"}
@@ -36,12 +40,19 @@ def test_a_backfill_of_ingestion_makes_one_partition_a_day_with_origin_backfill(
         assert {each.version for each in found} == {1}
 
 
-def test_scoring_before_there_was_a_champion_is_a_recorded_skip(ten_days):
+def test_days_before_there_was_a_champion_start_no_task_and_say_why(ten_days):
     for model in MODELS:
-        assert find_stage(model, "score", HISTORY[0]).status == "waiting"  # for the weather of the year before
-        for day in HISTORY[1:]:
-            assert find_stage(model, "score", day).status == "skipped"
-        assert {each.partition for each in predictions_of(model)} == set(NIGHTS)
+        for day in HISTORY:
+            assert (find_stage(model, "score", day), find_stage(model, "monitor", day)) == (None, None)
+        lines = why(Catalog(), Catalog().model(model), HISTORY[1])
+        assert f"The score stage has not run: no champion with an as_of up to {HISTORY[1]}." in lines
+        assert {each.partition for each in predictions_of(model, HISTORY[0], NIGHTS[-1])} == set(NIGHTS)
+
+
+def test_each_night_is_scored_by_one_task_and_monitored_by_one_and_by_one_more_for_its_truth(ten_days):
+    scorings = [(f"{model}.score", str(night), "success") for model in MODELS for night in NIGHTS]
+    monitorings = [(f"{model}.monitor", str(night), "success") for model in MODELS for night in NIGHTS + NIGHTS[:-1]]
+    assert ten_days.serving_tasks == sorted(scorings + monitorings)
 
 
 def test_live_nights_are_scored_and_monitored_once_each_with_origin_live(ten_days):
@@ -50,17 +61,18 @@ def test_live_nights_are_scored_and_monitored_once_each_with_origin_live(ten_day
             predictions = find_predictions(model, night)
             assert predictions.rows == current_partition("schedules", night).rows
             assert (predictions.version, predictions.origin) == (1, "live")
-        observed = observations_of(model)
+        observed = observations_of(model, last=NIGHTS[-1])
         assert {each.partition for each in observed} == set(NIGHTS)
         assert len({(each.partition, each.metric) for each in observed}) == len(observed)
         metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
-        assert [each.partition for each in observations_of(model, metric)] == NIGHTS[:-1]  # the truth is a day late
+        assert [each.partition for each in observations_of(model, metric, last=NIGHTS[-1])] == NIGHTS[:-1]  # the truth is a day late
 
 
-def test_the_first_task_of_scoring_waits_for_all_inputs_and_says_so(ten_days):
-    first = min(ten_days.runs_of("flight_delay.score", "2013-01-08"), key=lambda run: run["run_after"])
-    log = ten_days.api.task_log("flight_delay.score", first["dag_run_id"], "score")
-    assert any("waiting for schedules/2013-01-08" in line for line in log)
+def test_a_person_who_scores_a_day_that_is_not_complete_is_told_what_it_waits_for(ten_days):
+    run = ten_days.run("flight_delay.score", partition_key="2013-01-17")
+    assert ten_days.api.task_instances("flight_delay.score", run["dag_run_id"])[0]["state"] == "skipped"
+    log = ten_days.api.task_log("flight_delay.score", run["dag_run_id"], "score")
+    assert any("Skipped: waiting for schedules/2013-01-17, weather/2013-01-16, outcomes/2013-01-16" in line for line in log)
 
 
 def test_airflow_listens_on_loopback_alone(ten_days):
@@ -76,8 +88,8 @@ def test_the_retraining_sensor_stands_armed_and_uses_no_worker(ten_days):
         assert [task["task_id"] for task in armed] == ["armed"]
 
 
-def test_doing_all_of_it_again_duplicates_nothing(ten_days):
-    before, failed_before = everything_recorded(), ten_days.failures()
+def test_doing_all_of_it_again_duplicates_nothing_and_starts_no_task_that_has_nothing_to_do(ten_days):
+    before, failed_before, tasks_before = everything_recorded(), ten_days.failures(), ten_days.tasks_of("score", "monitor")
     ten_days.backfill("schedules", "2013-01-01", "2013-01-10", reprocess="completed")
     for dataset in ("outcomes", "weather"):
         ten_days.backfill(dataset, "2013-01-01", "2013-01-09", reprocess="completed")
@@ -85,13 +97,27 @@ def test_doing_all_of_it_again_duplicates_nothing(ten_days):
         ten_days.run(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
     assert everything_recorded() == before
     assert ten_days.failures() == failed_before
+    assert ten_days.tasks_of("score", "monitor") == tasks_before
 
 
-def test_backfilling_past_days_of_outcomes_monitors_just_these_days(ten_days):
-    before = {run["dag_run_id"] for run in ten_days.api.runs("flight_delay.monitor")}
-    ten_days.backfill("outcomes", "2013-01-04", "2013-01-06", reprocess="completed")
-    new = [run for run in ten_days.api.runs("flight_delay.monitor") if run["dag_run_id"] not in before]
-    assert sorted(run["partition_key"] for run in new) == ["2013-01-04", "2013-01-05", "2013-01-06"]
+def test_a_backfill_whose_inputs_come_in_any_order_scores_each_of_its_days_once_and_monitors_it(ten_days):
+    before = ten_days.tasks_of("score", "monitor")
+    days = ["2013-01-12", "2013-01-13", "2013-01-14"]
+    backfills = [
+        ten_days.api.backfill("outcomes.ingest", "2013-01-11", "2013-01-13"),
+        ten_days.api.backfill("schedules.ingest", days[0], days[-1]),
+        ten_days.api.backfill("weather.ingest", "2013-01-11", "2013-01-13"),
+    ]
+    ten_days.settle(lambda: all(map(ten_days.api.backfill_is_done, backfills)))
+    new = list((Counter(ten_days.tasks_of("score", "monitor")) - Counter(before)).elements())
+    assert [task for task in new if task[0].endswith(".score")] == [(f"{model}.score", day, "success") for model in MODELS for day in days]
+    monitored = {task for task in new if task[0].endswith(".monitor")}
+    assert monitored == {(f"{model}.monitor", day, "success") for model in MODELS for day in days}
+    for model in MODELS:
+        assert {find_predictions(model, dt.date.fromisoformat(day)).origin for day in days} == {"backfill"}
+        metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
+        observed = [str(each.partition) for each in observations_of(model, metric, dt.date(2013, 1, 12), dt.date(2013, 1, 14))]
+        assert observed == days[:-1]  # of the last day the truth is not there
 
 
 def test_training_as_of_a_past_date_never_takes_the_place_of_a_newer_champion(ten_days):
@@ -124,7 +150,7 @@ def test_a_corrected_day_of_weather_alone_scores_the_day_that_read_it_again(ten_
     assert after[dt.date(2013, 1, 9)].digest != before[dt.date(2013, 1, 9)].digest
     assert after[dt.date(2013, 1, 8)] == before[dt.date(2013, 1, 8)]
     assert after[dt.date(2013, 1, 10)] == before[dt.date(2013, 1, 10)]
-    assert len(predictions_of("flight_delay")) == len(NIGHTS)
+    assert len(predictions_of("flight_delay", last=NIGHTS[-1])) == len(NIGHTS)
 
 
 @pytest.mark.parametrize("dag_id", ["weather.ingest", "flight_delay.score", "flight_delay.monitor", "flight_delay.train"])
@@ -179,6 +205,27 @@ def test_the_rescore_form_scores_a_range_again_without_ingesting(ten_days):
     assert run["state"] == "success"
     assert len(ten_days.api.runs("weather.ingest")) == ingestions
     assert any("3 of 3 days" in line for line in ten_days.api.task_log("evergreen.rescore", run["dag_run_id"], "rescore"))
+
+
+def test_what_no_event_started_is_started_by_the_nightly_audit_and_once(ten_days):
+    before = find_predictions("air_time", NIGHTS[-1])
+    monitored = len(ten_days.runs_of("air_time.monitor", str(NIGHTS[-1])))
+    with writing() as connection:  # as if the inputs had come two hours ago, and their events had been lost
+        tables = metadata.tables
+        for name in ("prediction_sets", "stage_records"):
+            of_it = (tables[name].c.model == "air_time") & (tables[name].c.partition == NIGHTS[-1])
+            connection.execute(tables[name].delete().where(of_it))
+        versions = tables["partition_versions"]
+        connection.execute(versions.update().values(recorded_at=clock.now() - dt.timedelta(hours=2)))
+    run = ten_days.run("evergreen.audit")
+    assert run["state"] == "success"
+    [started] = [each for each in ten_days.api.runs("air_time.score") if each["dag_run_id"].startswith("missed__")]
+    assert (started["conf"]["partition"], started["state"]) == (str(NIGHTS[-1]), "success")
+    assert find_predictions("air_time", NIGHTS[-1]) == before
+    assert len(ten_days.runs_of("air_time.monitor", str(NIGHTS[-1]))) == monitored + 1
+    again = ten_days.run("evergreen.audit")
+    states = {task["task_id"]: task["state"] for task in ten_days.api.task_instances("evergreen.audit", again["dag_run_id"])}
+    assert states == {"ledger": "success", "anchor": "success", "champions": "success", "missed": "success", "start": "skipped"}
 
 
 def test_the_nightly_maintenance_reads_all_of_it_again_and_removes_nothing_that_is_young(ten_days):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def execute(dag: Any, task: str) -> dict[str, Any]:
 
 def test_only_a_ledger_that_was_verified_is_anchored_and_the_champions_wait_for_nothing(dag: Any) -> None:
     assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == {
-        "ledger": set(), "anchor": {"ledger"}, "champions": set(),
+        "ledger": set(), "anchor": {"ledger"}, "champions": set(), "missed": set(), "start": {"missed"},
     }  # fmt: skip
 
 
@@ -52,6 +53,26 @@ def test_its_tasks_give_counts(dag: Any, recorded: Path) -> None:
     assert execute(dag, "anchor") == {**first, "is_new": False}
     assert execute(dag, "ledger") == {"entries": 2, "anchors": 1}
     assert execute(dag, "champions") == {"models": 0, "mended": []}
+
+
+def test_each_piece_of_missed_work_starts_the_run_of_its_own_dag_once(dag: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.evergreen import missed
+
+    found = missed.Missed("m", "score", dt.date(2013, 2, 9), ("weather/2013-02-08",), dt.datetime(2013, 2, 9, tzinfo=dt.UTC), "mark")
+    monkeypatch.setattr(missed, "missed_work", lambda _: [found] * 501)
+    runs = dag.get_task("missed").execute({})
+    assert len(runs) == 500
+    assert runs[0] == {
+        "trigger_dag_id": "m.score",
+        "trigger_run_id": "missed__2013-02-09__mark",
+        "conf": {"partition": "2013-02-09", "reason": "missed: weather/2013-02-08"},
+    }
+    start = dag.get_task("start").partial_kwargs
+    assert (start["skip_when_already_exists"], start["logical_date"]) == (True, None)
+
+
+def test_nothing_missed_starts_nothing(dag: Any, home: Path) -> None:
+    assert dag.get_task("missed").execute({}) == []
 
 
 def test_a_damaged_ledger_fails_its_task(dag: Any, recorded: Path) -> None:

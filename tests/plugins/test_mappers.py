@@ -1,8 +1,49 @@
 import datetime as dt
+import json
 
 import pytest
 
-from evergreen_airflow.mappers import DayShiftMapper
+from evergreen_airflow import mappers
+from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
+from include.evergreen import readiness
+from include.evergreen.clock import now
+from include.evergreen.errors import DataError, TransientError
+from include.evergreen.readiness import News, Readiness
+
+NEVER_ASKED = -1.0
+
+
+@pytest.fixture(autouse=True)
+def _a_database_that_nobody_complained_of(monkeypatch):
+    monkeypatch.setattr(mappers._Database, "ask_again_at", NEVER_ASKED)
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Makes our database answer so to both kinds of mapper; returns the questions that were asked."""
+
+    def answer(found):
+        asked = []
+
+        def reply(*question):
+            asked.append(question)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(readiness, "scoring", reply)
+        monkeypatch.setattr(readiness, "monitoring", reply)
+        return asked
+
+    return answer
+
+
+def due(name="weather/2013-02-28"):
+    return Readiness(news=(News(name, "live", now()),))
+
+
+SCORING = ScoringMapper(model="air_time", dataset="weather", days=1)
+MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
 
 
 @pytest.mark.parametrize(("days", "expected"), [(0, "2013-02-28"), (1, "2013-03-01"), (31, "2013-03-31")])
@@ -10,13 +51,73 @@ def test_a_day_concerns_the_day_that_many_days_later(days, expected):
     assert DayShiftMapper(days).to_downstream("2013-02-28") == expected
 
 
-def test_a_key_that_is_no_day_makes_no_run():
-    assert DayShiftMapper(1).to_downstream("junk; drop table") == []
+@pytest.mark.parametrize("mapper", [DayShiftMapper(1), SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("key", ["junk; drop table", "2013-2-8", "", "2013-02-30"])
+def test_a_key_that_is_no_day_makes_no_run_and_asks_nothing(mapper, key, answer):
+    asked = answer(due())
+    assert mapper.to_downstream(key) == []
+    assert asked == []
 
 
-def test_the_run_is_dated_by_its_own_day():
-    assert DayShiftMapper(1).to_partition_date("2013-03-01") == dt.datetime(2013, 3, 1, tzinfo=dt.UTC)
+@pytest.mark.parametrize("mapper", [DayShiftMapper(1), SCORING], ids=lambda mapper: type(mapper).__name__)
+def test_the_run_is_dated_by_its_own_day(mapper):
+    assert mapper.to_partition_date("2013-03-01") == dt.datetime(2013, 3, 1, tzinfo=dt.UTC)
 
 
-def test_it_survives_serialisation():
-    assert DayShiftMapper.deserialize(DayShiftMapper(3).serialize()).days == 3
+def test_a_day_that_can_be_scored_makes_a_run_by_the_event_of_its_last_input(answer):
+    asked = answer(due())
+    assert SCORING.to_downstream("2013-02-28") == "2013-03-01"
+    assert asked == [("air_time", dt.date(2013, 3, 1), ("weather", dt.date(2013, 2, 28)))]
+
+
+def test_an_input_that_came_a_moment_before_the_last_one_makes_none(answer):
+    answer(due("schedules/2013-03-01"))
+    assert SCORING.to_downstream("2013-02-28") == []
+
+
+def test_a_scored_day_with_something_new_to_monitor_makes_a_run(answer):
+    asked = answer(due("predictions"))
+    assert MONITORING.to_downstream("2013-02-28") == "2013-02-28"
+    assert asked == [("air_time", dt.date(2013, 2, 28), "outcomes")]
+
+
+@pytest.mark.parametrize("nothing", [Readiness(), Readiness(missing=("a",), news=due().news), Readiness(obstacle="no", news=due().news)])
+@pytest.mark.parametrize("mapper", [SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
+def test_a_day_without_work_makes_no_run(mapper, nothing, answer):
+    answer(nothing)
+    assert mapper.to_downstream("2013-02-28") == []
+
+
+@pytest.mark.parametrize("mapper", [SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("error", [TransientError("locked"), DataError("a recipe was changed"), RuntimeError("anything")], ids=repr)
+def test_when_our_database_gives_no_answer_the_task_looks_and_the_publisher_never_knows(mapper, error, answer, caplog):
+    answer(error)
+    assert mapper.to_downstream("2013-02-28") == mapper.to_downstream("2013-02-28") != []
+    assert f"Whether air_time has work for {mapper.dataset}/2013-02-28 is not known, so a task looks: {error}" in caplog.text
+
+
+def test_a_database_that_does_not_answer_is_left_alone_for_a_while(answer, monkeypatch):
+    asked = answer(TransientError("does not answer"))
+    for model in ("air_time", "flight_delay", "another"):
+        assert ScoringMapper(model=model, dataset="weather").to_downstream("2013-02-28")
+    assert len(asked) == 1
+    monkeypatch.setattr(mappers._Database, "ask_again_at", NEVER_ASKED)  # as it is when the while is over
+    assert SCORING.to_downstream("2013-02-28")
+    assert len(asked) == 2
+
+
+def test_one_model_whose_record_is_broken_keeps_no_other_from_being_asked(answer):
+    asked = answer(DataError("a recipe was changed"))
+    for model in ("air_time", "flight_delay"):
+        assert ScoringMapper(model=model, dataset="weather").to_downstream("2013-02-28")
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("mapper", [DayShiftMapper(3), SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
+def test_it_survives_serialisation(mapper):
+    from airflow.serialization.decoders import decode_partition_mapper
+    from airflow.serialization.encoders import encode_partition_mapper
+
+    again = decode_partition_mapper(json.loads(json.dumps(encode_partition_mapper(mapper))))
+    assert type(again) is type(mapper)
+    assert vars(again) == vars(mapper)

@@ -83,7 +83,7 @@ found = {
     assert found["app"] is True
     assert found["prefix"] == "/evergreen"
     assert found["links"] == ["Drift report", "MLflow run", "Model card", "Validation result", "Versions"]
-    assert found["mappers"] == ["evergreen_airflow.mappers.DayShiftMapper"]
+    assert found["mappers"] == [f"evergreen_airflow.mappers.{name}Mapper" for name in ("DayShift", "Monitoring", "Scoring")]
 
 
 def test_starting_the_app_waits_for_no_heavy_library(tmp_path: Path) -> None:

@@ -2,16 +2,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from evergreen_airflow.runs import as_of_of, inherited_origin, own_origin, partition_of
+from evergreen_airflow.runs import as_of_of, own_origin, partition_of
 from include.evergreen.errors import ConfigError
 
 
-def context(partition_key=None, run_type="manual", events=None, **params):
+def context(partition_key=None, run_type="manual", **params):
     from airflow.sdk.api.datamodels._generated import DagRunType
 
     run = SimpleNamespace(dag_id="weather.ingest", partition_key=partition_key, run_type=DagRunType(run_type), triggering_user_name=None)
-    found = {"asset": [SimpleNamespace(extra={"origin": origin}) for origin in events]} if events else {}
-    return {"dag_run": run, "params": params, "triggering_asset_events": found}
+    return {"dag_run": run, "params": params}
 
 
 def test_the_parameter_comes_before_the_partition_key():
@@ -37,10 +36,3 @@ def test_a_mangled_key_is_refused(key):
 @pytest.mark.parametrize(("run_type", "origin"), [("backfill", "backfill"), ("manual", "live"), ("scheduled", "live")])
 def test_ingestion_tells_live_from_backfill_by_its_own_run_type(run_type, origin):
     assert own_origin(context(run_type=run_type)) == origin
-
-
-@pytest.mark.parametrize(
-    ("events", "origin"), [(["backfill"], "backfill"), (["live"], "live"), (["backfill", "live"], "live"), (None, None)]
-)
-def test_downstream_inherits_the_origin_of_its_events(events, origin):
-    assert inherited_origin(context(run_type="asset_triggered", events=events)) == origin

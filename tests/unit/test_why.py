@@ -8,6 +8,7 @@ import pytest
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import DataError
 from include.evergreen.ingestion import ingest
+from include.evergreen.partitions import current_partition
 from include.evergreen.rescoring import rescore
 from include.evergreen.stages import find_stage
 from include.evergreen.why import why
@@ -63,6 +64,28 @@ def test_a_day_that_waits_says_for_what_and_since_when(catalog: Catalog, flight_
     assert lines[-1].endswith(f"{RESCORE_NEXT}.")
 
 
+def test_a_day_that_no_task_was_started_for_says_what_it_waits_for_and_since_when(catalog: Catalog, flight_delay: ModelConfig) -> None:
+    deliver("schedules", NEXT)
+    came = current_partition("schedules", NEXT)
+    assert came
+    deliver("weather", AS_OF)
+    lines = why(catalog, flight_delay, NEXT)
+    assert f"The score stage is waiting for outcomes/2013-01-20, since {came.recorded_at:%Y-%m-%d %H:%M} UTC." in lines
+    assert "The monitor stage has not run." in lines
+    deliver("outcomes", AS_OF)
+    last = current_partition("outcomes", AS_OF)
+    assert last
+    lines = why(catalog, flight_delay, NEXT)
+    assert f"The score stage has not run, though all that it needs is there since {last.recorded_at:%Y-%m-%d %H:%M} UTC." in lines
+    assert lines[-1] == f"Next: everything that scoring needs is there, so score and monitor: {RESCORE_NEXT}."
+
+
+def test_a_day_that_no_champion_may_score_says_so_though_no_task_was_started(catalog: Catalog, flight_delay: ModelConfig) -> None:
+    lines = why(catalog, flight_delay, day(10))
+    assert "The score stage has not run: no champion with an as_of up to 2013-01-10." in lines
+    assert f"The monitor stage is waiting for predictions of {MODEL}/2013-01-10, since " in "\n".join(lines)
+
+
 def test_a_day_whose_inputs_have_come_since_asks_for_scoring(catalog: Catalog, flight_delay: ModelConfig) -> None:
     rescore(catalog, flight_delay, NEXT, NEXT)
     for dataset, partition in (("schedules", NEXT), ("weather", AS_OF), ("outcomes", AS_OF)):
@@ -102,7 +125,7 @@ def test_a_day_outside_the_schedules_says_that_it_will_not_come(catalog: Catalog
     assert before[1] == "weather/2012-12-31 is not there and will not come: its schedule starts on 2013-01-01."
     assert after[0] == "schedules/2014-01-01 is not there and will not come: its schedule ended on 2013-12-31."
     assert "nothing brings weather/2012-12-31, unless the dataset.yaml of weather changes" in before[-1]
-    assert "The score stage has not run." in before
+    assert "The score stage has not run: no champion with an as_of up to 2013-01-01." in before
 
 
 def test_a_day_that_is_still_to_come_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flight_delay: ModelConfig) -> None:

@@ -1,4 +1,4 @@
-"""``why`` and ``rescore``: how far a model's partitions came, and once more through scoring and monitoring."""
+"""``why``, ``missed`` and ``rescore``: how far partitions came, what nothing has started, and once more through scoring and monitoring."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-02-09")
     verb.set_defaults(verb=why)
 
+    text = "list what models could have scored or monitored for more than an hour, and nothing has started"
+    verb = verbs.add_parser("missed", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument(
+        "--since", type=common_arguments.beginning_of, metavar="WHEN", help="look at what was published since then (default: a week ago)"
+    )
+    verb.add_argument("--make-up", action="store_true", help="score and monitor it, in this process")
+    verb.set_defaults(verb=missed)
+
     text = "score and monitor a range of partitions again, without ingesting"
     verb = verbs.add_parser("rescore", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
@@ -40,6 +48,23 @@ def why(arguments: argparse.Namespace) -> int:
     catalog = Catalog()
     print("\n".join(explain(catalog, catalog.model(arguments.model), arguments.partition)))
     return 0
+
+
+def missed(arguments: argparse.Namespace) -> int:
+    from include.evergreen import rescoring
+    from include.evergreen.config import Catalog
+    from include.evergreen.missed import make_up_for, missed_work
+
+    catalog, failed = Catalog(), False
+    found = missed_work(catalog, since=arguments.since)
+    for each in found:
+        print(each)
+        if arguments.make_up:
+            outcome = make_up_for(catalog, each)
+            print(f"  {outcome.status}: {outcome.words}")
+            failed |= outcome.status == rescoring.FAILED
+    print(f"{len(found)} found." if found else "Nothing was missed.")
+    return DATA_AT_FAULT if failed else 0
 
 
 def rescore(arguments: argparse.Namespace) -> int:

@@ -37,11 +37,13 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
     window = window_of(catalog, model, scored)
     model = window.model  # its version's own features and target
+    truth = current_partition(model.target.dataset, partition)
     input_digest = window.input_digest()
+    read = {"predictions": scored.digest, "truth": truth.digest if truth else None}
     record = find_monitored(model.name, partition)
     if record is not None and record.input_digest == input_digest:
         words = "nothing that was monitored has changed"
-        _confirm_done(model.name, partition, words)
+        _confirm_done(model.name, partition, words, read)
         return Outcome("unchanged", words, _facts(model.name, partition))
     figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
     reference = window.reference()
@@ -53,9 +55,9 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     _record(model, scored, origin, figures, window.report_path(reference), input_digest, began)
     words = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
-    if current_partition(model.target.dataset, partition) is None:
+    if truth is None:
         words += f"; the truth of {model.target.dataset}/{partition} is not there yet"
-    record_stage(model.name, "monitor", partition, "done", {"words": words})
+    record_stage(model.name, "monitor", partition, "done", {"words": words, "read": read})
     return Outcome("done", words, _facts(model.name, partition))
 
 
@@ -96,11 +98,13 @@ def _record(
         upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 
 
-def _confirm_done(model: str, partition: dt.date, words: str) -> None:
+def _confirm_done(model: str, partition: dt.date, words: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its last record and that of the stage; the words of one that was not stay."""
     record = find_stage(model, "monitor", partition)
     if record is None or record.status != "done":
-        record_stage(model, "monitor", partition, "done", {"words": words})
+        record_stage(model, "monitor", partition, "done", {"words": words, "read": read})
+    elif record.detail.get("read") != read:
+        record_stage(model, "monitor", partition, "done", {**record.detail, "read": read})
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:

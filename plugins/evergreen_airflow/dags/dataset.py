@@ -55,7 +55,7 @@ models that read {dataset.name}. Ingesting a day again replaces nothing unless i
 version of the partition, and reads as of a moment before it was known go on seeing the version before.
 
 **By hand:** Trigger, and give the day as partition key (`2013-02-09`). **Many days:** Trigger, Backfill, and choose the range;
-scoring and monitoring of the models follow by themselves.
+scoring and monitoring of the models follow by themselves, where anything is new to them.
 
 | when this fails | it means | do this |
 |---|---|---|

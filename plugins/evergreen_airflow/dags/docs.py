@@ -59,13 +59,14 @@ def score(model: ModelConfig) -> str:
 
 Scores one partition (day) of `{model.rows}` with the champion, and with the challenger in its shadow. Owner: **{model.owner}**.
 
-It runs whenever one of its inputs is published, for the day that reads it:
+It runs when the last of its inputs is published, for the day that reads it, and once more for each correction of one:
 
 {inputs}
 
-The first task asks our database whether all inputs are there. If not, it is **skipped** and says what it waits for; the run that
-the last input starts does the work. A later correction of one input scores that day again. A day is scored by the champion
-that had not seen it: without one it is skipped, too.
+No run is started that has nothing to do: none while an input is missing, none when an input is published again unchanged, and none
+without a champion that had not seen the day. `python -m include.evergreen why {model.name} DAY` says what a day waits for, and since when.
+A run that you start by hand for such a day is **skipped**, and its log says why. What an event should have started and did not,
+`evergreen.audit` starts in the night.
 
 | when this fails | it means | do this |
 |---|---|---|
@@ -83,15 +84,15 @@ def monitor(model: ModelConfig) -> str:
 Observes one scored partition (day): quality, drift of features and predictions against the champion's training rows, and realised
 performance once `{model.target.dataset}` of that day is there. Owner: **{model.owner}**.
 
-It runs when the day was scored, and again when its truth arrives. Figures become observations, which the rules of
-`{model.name}.retrain` read; *Drift report* on the task (its Details tab) opens Evidently's report of the window,
-which is drawn when somebody opens it, or at once when a rule trips.
+It runs when the day was scored, and again when its truth arrives; the truth of a day that was not scored starts nothing. Figures become
+observations, which the rules of `{model.name}.retrain` read; *Drift report* on the task (its Details tab) opens Evidently's report of the
+window, which is drawn when somebody opens it, or at once when a rule trips.
 
 A number counts as drifted from {model.monitor.numeric_threshold:g} standard deviations (Wasserstein), a category from {model.monitor.categorical_threshold:g} (Jensen-Shannon).
 
 | when it is | it means | do this |
 |---|---|---|
-| skipped | the day has no predictions (yet) | see `{model.name}.score` for that day |
+| skipped | you started it by hand for a day that has no predictions (yet) | see `{model.name}.score` for that day |
 | failed | storage or database failed | read the error; a retry replaces what was half done |
 """
 

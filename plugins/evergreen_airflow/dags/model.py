@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
@@ -18,7 +18,7 @@ from evergreen_airflow.dags.common import (
     reason,
 )
 from evergreen_airflow.dags.training_task import training_task
-from evergreen_airflow.mappers import DayShiftMapper
+from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.operators.approval import AskForApprovalOperator, AskPersonOperator, PromoteApprovedOperator
 from evergreen_airflow.operators.serving import DrawEvidenceOperator, MonitorPartitionOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
@@ -71,8 +71,10 @@ def train_dag(model: ModelConfig) -> DAG:
 
 
 def score_dag(model: ModelConfig) -> DAG:
-    """Scores a partition whenever one of the inputs that it reads is published."""
-    inputs = {dataset_asset(each.dataset): DayShiftMapper(each.lag_days) for each in model.inputs}
+    """Scores a partition when the last of its inputs is published, and again for each correction that it reads."""
+    inputs = {
+        dataset_asset(each.dataset): ScoringMapper(model=model.name, dataset=each.dataset, days=each.lag_days) for each in model.inputs
+    }
     params = {"partition": optional_day("Partition", "The day to score. Empty: the partition key."), "reason": reason()}
     with _dag(model, "score", docs.score(model), params, **_on_any(inputs)) as dag:
         ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
@@ -81,7 +83,8 @@ def score_dag(model: ModelConfig) -> DAG:
 
 def monitor_dag(model: ModelConfig) -> DAG:
     """Observes a partition when it was scored, and again when its truth arrives."""
-    inputs = {predictions_asset(model.name): DayShiftMapper(0), dataset_asset(model.target.dataset): DayShiftMapper(0)}
+    mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
+    inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
     params = {"partition": optional_day("Partition", "The day to monitor. Empty: the partition key."), "reason": reason()}
     with _dag(model, "monitor", docs.monitor(model), params, **_on_any(inputs)) as dag:
         MonitorPartitionOperator(task_id="monitor", model=model.name)
@@ -158,6 +161,9 @@ def _dag(model: ModelConfig, stage: str, doc: str, params: dict[str, Param], **e
     )
 
 
-def _on_any(inputs: dict[Any, DayShiftMapper]) -> dict[str, Any]:
-    """A run for the mapped day whenever any of the assets has an event. (All-of would wait for ever after a correction.)"""
+def _on_any(inputs: Mapping[Any, DayShiftMapper]) -> dict[str, Any]:
+    """A run for the mapped day when any of the assets has an event of which the mapper says that it brings work.
+
+    (All-of would wait for ever after a correction.)
+    """
     return {"schedule": PartitionedAssetTimetable(assets=AssetAny(*inputs), partition_mapper_config=dict(inputs))}

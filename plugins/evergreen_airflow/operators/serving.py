@@ -1,29 +1,36 @@
-"""Score, monitor and rescore."""
+"""Score, monitor and rescore, and find what was missed of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow.sdk import BaseOperator
+
 from evergreen_airflow.links import DriftReportLink
 from evergreen_airflow.operators.ingestion import announce
 from evergreen_airflow.operators.training import ModelOperator, skip
-from evergreen_airflow.runs import BACKFILL, inherited_origin, partition_of
+from evergreen_airflow.runs import partition_of
 from include.evergreen.clock import parse_partition
 from include.evergreen.config import Catalog
 from include.evergreen.errors import DataError
 from include.evergreen.stages import Stage
 
+MOST_STARTED = 500  # in one night; Airflow maps a task at most 1,024 times
+
 
 class ScorePartitionOperator(ModelOperator):
-    """Scores a partition once all inputs are there; else, or when nothing changed, it skips and says why."""
+    """Scores a partition once all inputs are there; else, or when nothing changed, it skips and says why.
+
+    An event that brings no work makes no run (see `evergreen_airflow.mappers`); a person may start one all the same.
+    """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.scoring import find_predictions, score
+        from include.evergreen import readiness
+        from include.evergreen.scoring import score
 
         catalog, partition = Catalog(), partition_of(context)
-        standing = find_predictions(self.model, partition)
-        origin = inherited_origin(context) or (standing.origin if standing else BACKFILL)
+        origin = readiness.scoring(self.model, partition).origin
         outcome = score(catalog, catalog.model(self.model), partition, origin)
         is_first_try = context["ti"].try_number == 1  # a later try may have lost the event of an earlier one
         if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
@@ -38,13 +45,12 @@ class MonitorPartitionOperator(ModelOperator):
     operator_extra_links = (DriftReportLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from include.evergreen import readiness
         from include.evergreen.monitoring import monitor
-        from include.evergreen.scoring import find_predictions
 
         catalog, partition = Catalog(), partition_of(context)
-        standing = find_predictions(self.model, partition)
-        origin = inherited_origin(context) or (standing.origin if standing else BACKFILL)
-        outcome = monitor(catalog, catalog.model(self.model), partition, origin)
+        model = catalog.model(self.model)
+        outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.target.dataset).origin)
         if not outcome.is_done:
             skip(self, outcome.words)
         return {"partition": str(partition), "words": outcome.words, **outcome.facts}
@@ -72,6 +78,27 @@ class DrawEvidenceOperator(ModelOperator):
         except NotAsMonitoredError as error:  # a correction was quicker, and no retry brings back what was
             skip(self, str(error))
         return {"partition": str(partition), "report": path}
+
+
+class FindMissedWorkOperator(BaseOperator):
+    """Finds work that no event has started, and gives the runs that make up for it: the arguments of `TriggerDagRunOperator`."""
+
+    def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+        from include.evergreen.missed import missed_work
+
+        missed = missed_work(Catalog())
+        for each in missed[:MOST_STARTED]:
+            self.log.warning("Missed: %s", each)
+        if len(missed) > MOST_STARTED:
+            self.log.warning("%d more are left for the next night", len(missed) - MOST_STARTED)
+        return [
+            {
+                "trigger_dag_id": f"{each.model}.{each.stage}",
+                "trigger_run_id": f"missed__{each.partition}__{each.mark}",
+                "conf": {"partition": str(each.partition), "reason": f"missed: {', '.join(each.news)}"[:500]},
+            }
+            for each in missed[:MOST_STARTED]
+        ]
 
 
 class RescoreOperator(ModelOperator):

@@ -45,7 +45,7 @@ def _not_monitored(dag_id: str, model: str, day: dt.date) -> Problem:
 
     stage = find_stage(model, "monitor", day) or find_stage(model, "score", day)
     if stage is None:
-        words = f"{model} was neither scored nor monitored for {day}."
+        words = _why_not_scored(model, day)
     elif stage.stage == "score" and stage.status == "done":
         words = f"{model} was scored for {day}, but not monitored yet."
     else:
@@ -58,3 +58,12 @@ def _not_monitored(dag_id: str, model: str, day: dt.date) -> Problem:
         f"A report can be drawn once {dag_id} has run for that day: by itself when the day is scored, or when you trigger it with "
         f"the partition key {day}.",
     )
+
+
+def _why_not_scored(model: str, day: dt.date) -> str:
+    from include.evergreen.readiness import scoring
+
+    ready = scoring(model, day)
+    if ready.missing and ready.since:
+        return f"The scoring of {model} for {day} is waiting for {', '.join(ready.missing)} (since {ready.since:%Y-%m-%d %H:%M} UTC)."
+    return f"{model} was neither scored nor monitored for {day}{f': {ready.obstacle}' if ready.obstacle else ''}."

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import ledger
+from include.evergreen import ledger, readiness
 from include.evergreen.database import engine, migrate, reading, writing
 from include.evergreen.database.tables import ledger as entries
-from include.evergreen.database.tables import metadata, observations, partition_versions, snapshots
+from include.evergreen.database.tables import metadata, observations, partition_versions, prediction_sets, snapshots
 from include.evergreen.database.upsert import insert_once, upsert
 from include.evergreen.errors import ConfigError, TransientError
 from include.evergreen.partitions import current_partition
 from include.evergreen.partitions.store import known_partitions
+from include.evergreen.stages import record_stage
 from tests.servers import PostgreSQL
 from tests.unit.flights import close_database, rows_of, start_python
 
@@ -124,6 +125,24 @@ def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL)
         assert start_python(code).wait(300) == 0
     found = [known_partitions("sales", as_of=dt.datetime(2013, 2, day, tzinfo=dt.UTC), first=DAY, last=DAY) for day in (9, 10, 15, 20)]
     assert [[version.digest for version in versions] for versions in found] == [[], ["a0"], ["a0"], ["b0"]]
+
+
+def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
+    monkeypatch.setattr(readiness, "inputs_of", lambda *_: [("sales", DAY), ("weather", DAY)])
+    assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(60) == 0
+    assert readiness.scoring("m", DAY).missing == ("weather/2013-02-09",)
+    assert readiness.monitoring("m", DAY, "sales").missing == ("predictions of m/2013-02-09",)
+    assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00").replace("sales", "weather")).wait(60) == 0
+    assert readiness.scoring("m", DAY).is_started_by("weather/2013-02-09")
+    assert not readiness.scoring("m", DAY).is_started_by("sales/2013-02-09")
+    with writing() as connection:
+        made = {"version": 1, "challenger_version": 0, "rows": 1, "digest": "d", "path": "p", "input_digest": "i", "origin": "live"}
+        connection.execute(prediction_sets.insert().values(model="m", partition=DAY, recorded_at=VALUES["recorded_at"], **made))
+    record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-09": "a0", "weather/2013-02-09": "before"}})
+    assert [each.name for each in readiness.scoring("m", DAY).news] == ["weather/2013-02-09"]
+    record_stage("m", "monitor", DAY, "done", {"read": {"predictions": "d", "truth": None}})
+    assert [each.name for each in readiness.monitoring("m", DAY, "sales").news] == ["sales/2013-02-09"]
 
 
 def test_three_processes_append_to_the_ledger_and_the_chain_is_whole(ours: PostgreSQL) -> None:
