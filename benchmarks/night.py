@@ -34,7 +34,7 @@ from include.evergreen.scoring import find_predictions
 from include.evergreen.triggers import firings_of
 from tools.landing_zone import COLUMNS, lay_out
 
-FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.history prepares what is known before it
+FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.night_state prepares what is known before it
 LAST_NIGHT = dt.date(2013, 2, 8)  # then comes the blizzard, and with it firings
 NIGHTS = 5
 LANDED = days(dt.date(2013, 1, 1), LAST_NIGHT)
@@ -99,7 +99,7 @@ def _prepare(home: Path, plain_state: Path) -> None:
             shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
     shutil.rmtree(year)
     use_home(home)
-    run_python("benchmarks.history", home, plain_state)
+    run_python("benchmarks.night_state", home, plain_state)
 
 
 def _run_nights(

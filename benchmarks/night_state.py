@@ -1,6 +1,6 @@
 """The state that the first measured night begins from, in our layout and in the plain script's: the same rows, the same champion.
 
-    python -m benchmarks.history HOME STATE
+    python -m benchmarks.night_state HOME STATE
 
 HOME must hold the landing zone. Run in a process of its own, so that the benchmark itself stays small beside what it measures.
 """
