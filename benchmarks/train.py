@@ -13,7 +13,6 @@ The gate is listed apart: it evaluates too, and loads the artifact in a clean pr
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import statistics
 import sys
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scratch import MeasuredProcessError, scratch_folder, use_home
+from benchmarks.scratch import MeasuredProcessError, land, scratch_folder
 from include.evergreen import ingestion
 from include.evergreen.cards import ensure_card
 from include.evergreen.clock import days
@@ -38,7 +37,6 @@ from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.fitting import one_thread
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import build_pipeline, fit, predict
-from tools.landing_zone import COLUMNS, lay_out
 
 FIRST_DAY = dt.date(2013, 1, 1)
 FIRST_AS_OF = dt.date(2013, 3, 4)  # from here on, 60 days before it have all that they need
@@ -122,15 +120,8 @@ def _models(catalog: Catalog) -> dict[str, ModelConfig]:
 def _prepare(home: Path, catalog: Catalog, rounds: int) -> None:
     """All that is known as of the last round, ingested."""
     say("the flights until then are ingested")
-    year = home.with_name("year")
-    lay_out(year)
-    use_home(home)
     last = FIRST_AS_OF + dt.timedelta(days=rounds)
-    for dataset in COLUMNS:
-        (home / "landing" / dataset).mkdir(parents=True)
-        for day in days(FIRST_DAY, last):
-            shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
-    shutil.rmtree(year)
+    land(home, days(FIRST_DAY, last))
     migrate()
     mlflow_store.prepare_store()
     for name in catalog.dataset_names():
