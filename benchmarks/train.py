@@ -33,10 +33,10 @@ from include.evergreen.database import migrate
 from include.evergreen.errors import EvergreenError
 from include.evergreen.features.build import TARGET
 from include.evergreen.gates import decide
+from include.evergreen.inference import one_thread
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.training import Snapshot, take_snapshot, train
 from include.evergreen.training.candidate import split_by_time
-from include.evergreen.training.fitting import one_thread
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import build_pipeline, fit, predict
 
