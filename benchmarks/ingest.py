@@ -37,7 +37,7 @@ class Form:
 
 
 FULL = Form(1_000_000, rounds=5, rehearsals=1, growth=(1_000_000, 5_000_000, 20_000_000), window=(20_000, 731))
-SMALL = Form(20_000, rounds=1, rehearsals=0, growth=(10_000, 40_000), window=(500, 30))
+SMALL = Form(20_000, rounds=1, rehearsals=0, growth=(10_000, 40_000), window=(500, 5))
 
 
 def main(given: list[str] | None = None) -> int:
