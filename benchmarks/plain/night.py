@@ -103,7 +103,7 @@ def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     champion = mlflow.sklearn.load_model(version.source)
     scored = score(state, partitions, champion, day)
     reference = pd.read_parquet(state / "references" / f"{version.run_id}.parquet")
-    drift = measure_drift(reference, scored, state / "reports" / f"{day}.html")
+    drift = measure_drift(reference, scored)
     performance = measure_performance(state, partitions, yesterday)
     fit_rows, holdout = split(training_frame(partitions, day))
     candidate = fit(fit_rows)
@@ -257,8 +257,8 @@ def measure(truth: Any, predicted: Any) -> dict[str, float]:
     }
 
 
-def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame, report: Path) -> dict[str, float]:
-    """Evidently's distances of the scored day from what the champion was fitted on, and its report as a page."""
+def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame) -> dict[str, float]:
+    """Evidently's distances of the scored day from what the champion was fitted on. Its page is made when somebody asks for it."""
     columns = [*FEATURES, "prediction"]
     columns = [name for name in columns if reference[name].notna().any() and scored[name].notna().any()]
     categorical = [name for name in columns if name in CATEGORICAL]
@@ -270,7 +270,6 @@ def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame, report: Path) -
         Dataset.from_pandas(frame[columns].astype(dict.fromkeys(categorical, "object")), definition) for frame in (scored, reference)
     )
     run = Report(measured).run(current_data=current, reference_data=reference)
-    write_text(report, run.get_html_str(as_iframe=False))
     distances = {each["config"]["column"]: float(each["value"]) for each in run.dict()["metrics"]}
     drifted = [value >= (0.1 if name in CATEGORICAL else 2.0) for name, value in distances.items() if name != "prediction"]
     return {**distances, "share": sum(drifted) / len(drifted)}
