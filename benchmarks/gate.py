@@ -1,6 +1,6 @@
 """What the gate's intervals cost: the vectorised paired bootstrap beside a loop over scikit-learn's own metrics.
 
-    python -m benchmarks.gate [--json]
+    python -m benchmarks.gate [--json] [--small]
 
 AUC and log-loss of two versions on 100,000 rows, over 1,000 resamples that both sides share. The loop copies the rows of each
 resample and measures them; it runs on the first few of the resamples only, and its time is scaled up. The figures must agree to
@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,50 +22,62 @@ from sklearn import metrics
 
 from benchmarks.report import Report, arguments, differences, say
 from include.evergreen.gates.bootstrap import Statistic, Units, draw, replicates, statistic
-from include.evergreen.training.fitting import one_thread
+from include.evergreen.inference import one_thread
 
-ROWS, DAYS, RESAMPLES = 100_000, 28, 1000
-LOOPED = 40  # of the resamples
-ROUNDS = 3
+DAYS = 28
 SEED = 11
 METRICS = ("auc", "log_loss")
 SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Form:
+    """``looped``: on how many of the resamples the loop runs."""
+
+    rows: int
+    resamples: int
+    looped: int
+    rounds: int
+
+
+FULL = Form(rows=100_000, resamples=1000, looped=40, rounds=3)
+SMALL = Form(rows=2_000, resamples=200, looped=10, rounds=1)
 
 
 def main(given: list[str] | None = None) -> int:
     options = arguments(__doc__ or "").parse_args(given)
     try:
         with one_thread():
-            return _measure().print(as_json=options.json)
+            return _measure(SMALL if options.small else FULL).print(as_json=options.json)
     except KeyboardInterrupt:
         say("Stopped. Nothing is left running.")
         return 130
 
 
-def _measure() -> Report:
-    truth, days, versions = _holdout()
-    by_rows = Units.rows(ROWS)
+def _measure(form: Form) -> Report:
+    truth, days, versions = _holdout(form.rows)
+    by_rows = Units.rows(form.rows)
     vectorised_s, loop_s, ours, theirs = [], [], np.empty(0), np.empty(0)
     memory_before = _peak_mb()
-    for number in range(1, ROUNDS + 1):
-        say(f"round {number} of {ROUNDS}: {RESAMPLES} resamples vectorised")
-        seconds, ours = _timed(truth, versions, by_rows)
+    for number in range(1, form.rounds + 1):
+        say(f"round {number} of {form.rounds}: {form.resamples} resamples vectorised")
+        seconds, ours = _timed(truth, versions, by_rows, form.resamples)
         vectorised_s.append(seconds)
         memory_after = _peak_mb()
-        say(f"round {number} of {ROUNDS}: {LOOPED} resamples by the loop")
+        say(f"round {number} of {form.rounds}: {form.looped} resamples by the loop")
         began = time.perf_counter()
-        theirs = np.array(list(_looped(truth, versions))).T
-        loop_s.append((time.perf_counter() - began) * RESAMPLES / LOOPED)
-    days_s, _ = _timed(truth, versions, Units.days(days))
-    found = differences(ours[:, :LOOPED].tolist(), theirs.tolist(), tolerance={"replicates": SAME}, where="replicates")
+        theirs = np.array(list(_looped(truth, versions, form))).T
+        loop_s.append((time.perf_counter() - began) * form.resamples / form.looped)
+    days_s, _ = _timed(truth, versions, Units.days(days), form.resamples)
+    found = differences(ours[:, : form.looped].tolist(), theirs.tolist(), tolerance={"replicates": SAME}, where="replicates")
     figures: dict[str, Any] = {
-        "rows": ROWS,
-        "resamples": RESAMPLES,
+        "rows": form.rows,
+        "resamples": form.resamples,
         "vectorised_s": statistics.median(vectorised_s),
         "loop_s": statistics.median(loop_s),
-        "loop_resamples_run": LOOPED,
+        "loop_resamples_run": form.looped,
         "vectorised_by_days_s": days_s,
-        "largest_difference": float(np.abs(ours[:, :LOOPED] - theirs).max()),
+        "largest_difference": float(np.abs(ours[:, : form.looped] - theirs).max()),
         "vectorised_peak_mb_above_start": memory_after - memory_before,
     }
     ratios = {
@@ -74,36 +87,36 @@ def _measure() -> Report:
     return Report("gate", figures, ratios, found)
 
 
-def _holdout() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def _holdout(rows: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """The truth (a quarter of it late), each row's day, and two versions' chances, a tenth of which are tied with others."""
     random = np.random.default_rng(SEED)
-    signal = random.normal(size=ROWS)
-    truth = (random.random(ROWS) < 1 / (1 + np.exp(1.3 - signal))).astype("float64")
+    signal = random.normal(size=rows)
+    truth = (random.random(rows) < 1 / (1 + np.exp(1.3 - signal))).astype("float64")
     versions = []
     for _ in range(2):
-        chance = 1 / (1 + np.exp(1.3 - signal - random.normal(0, 0.7, ROWS)))
-        versions.append(np.where(random.random(ROWS) < 0.1, chance.round(2), chance))
-    return truth, random.integers(0, DAYS, ROWS), versions
+        chance = 1 / (1 + np.exp(1.3 - signal - random.normal(0, 0.7, rows)))
+        versions.append(np.where(random.random(rows) < 0.1, chance.round(2), chance))
+    return truth, random.integers(0, DAYS, rows), versions
 
 
-def _timed(truth: np.ndarray, versions: list[np.ndarray], units: Units) -> tuple[float, np.ndarray]:
+def _timed(truth: np.ndarray, versions: list[np.ndarray], units: Units, resamples: int) -> tuple[float, np.ndarray]:
     """The seconds, the preparation of the statistics among them, and each statistic on each resample."""
     began = time.perf_counter()
     of_both: list[Statistic] = [statistic(metric, units, truth, predicted) for predicted in versions for metric in METRICS]
-    found = replicates(of_both, units, resamples=RESAMPLES, seed=SEED)
+    found = replicates(of_both, units, resamples=resamples, seed=SEED)
     return time.perf_counter() - began, found
 
 
-def _looped(truth: np.ndarray, versions: list[np.ndarray]) -> Iterator[list[float]]:
+def _looped(truth: np.ndarray, versions: list[np.ndarray], form: Form) -> Iterator[list[float]]:
     """What one would write: the rows of each resample, and scikit-learn's metrics of them."""
     done = 0
-    for weights in draw(ROWS, RESAMPLES, SEED):
+    for weights in draw(form.rows, form.resamples, SEED):
         for each in weights:
-            rows = np.repeat(np.arange(ROWS), each)
+            rows = np.repeat(np.arange(form.rows), each)
             late = truth[rows]
             yield [float(measure(late, predicted[rows])) for predicted in versions for measure in (metrics.roc_auc_score, metrics.log_loss)]
             done += 1
-            if done == LOOPED:
+            if done == form.looped:
                 return
 
 

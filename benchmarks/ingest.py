@@ -1,6 +1,6 @@
 """Ingestion of one large partition, beside the bare libraries doing the least possible, and how it grows.
 
-    python -m benchmarks.ingest [--json]
+    python -m benchmarks.ingest [--json] [--small]
 
 A million rows of twelve columns come as CSV: fetched, validated (fifteen expectations), quarantined and published, beside
 pandas.read_csv, the same suite in boolean mode and to_parquet. The two take turns, each in a process of its own, and are
@@ -14,6 +14,7 @@ import json
 import shutil
 import statistics
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,29 @@ from benchmarks import sales
 from benchmarks.report import Report, arguments, differences, say
 from benchmarks.scratch import MeasuredProcessError, run_python, scratch_folder
 
-ROWS = 1_000_000
-ROUNDS = 5
 LAST_BITS = 1e-15
-GROWTH_ROWS = (1_000_000, 5_000_000, 20_000_000)
+
+
+@dataclass(frozen=True)
+class Form:
+    """``rows`` of CSV, so many ``rounds`` of it; ``growth``: rows of Parquet; a day's rows of the window, and its days before the year."""
+
+    rows: int
+    rounds: int
+    rehearsals: int  # which bring the libraries into the disk's cache
+    growth: tuple[int, ...]
+    window: tuple[int, int]
+
+
+FULL = Form(1_000_000, rounds=5, rehearsals=1, growth=(1_000_000, 5_000_000, 20_000_000), window=(20_000, 731))
+SMALL = Form(20_000, rounds=1, rehearsals=0, growth=(10_000, 40_000), window=(500, 5))
 
 
 def main(given: list[str] | None = None) -> int:
     options = arguments(__doc__ or "").parse_args(given)
     try:
         with scratch_folder("ingest") as folder:
-            return _measure(folder).print(as_json=options.json)
+            return _measure(folder, SMALL if options.small else FULL).print(as_json=options.json)
     except KeyboardInterrupt:
         say("Stopped. Nothing is left running.")
         return 130
@@ -40,43 +53,48 @@ def main(given: list[str] | None = None) -> int:
         return 1
 
 
-def _measure(folder: Path) -> Report:
-    ours, bare, found = _beside_the_bare_libraries(folder / "csv")
-    grown = {rows: _grow(folder / f"parquet-{rows}", rows) for rows in GROWTH_ROWS}
-    window = json.loads(run_python("benchmarks.window_once", folder / "window"))
-    smallest, largest = GROWTH_ROWS[0], GROWTH_ROWS[-1]
+def _measure(folder: Path, form: Form) -> Report:
+    ours, bare, found = _beside_the_bare_libraries(folder / "csv", form)
+    grown = {rows: _grow(folder / f"parquet-{rows}", rows) for rows in form.growth}
+    window = json.loads(run_python("benchmarks.window_once", folder / "window", *map(str, form.window)))
+    smallest, largest = form.growth[0], form.growth[-1]
     figures: dict[str, Any] = {
         "ours_s": {step: statistics.median(each["seconds"][step] for each in ours) for step in ours[0]["seconds"]},
         "bare_s": {step: statistics.median(each["seconds"][step] for each in bare) for step in bare[0]["seconds"]},
         "ours_peak_mb": statistics.median(each["peak_mb"] for each in ours),
-        "parquet_s": {f"{rows // 1_000_000}M": each["seconds"]["all"] for rows, each in grown.items()},
-        "parquet_peak_mb": {f"{rows // 1_000_000}M": each["peak_mb"] for rows, each in grown.items()},
+        "parquet_s": {_short(rows): each["seconds"]["all"] for rows, each in grown.items()},
+        "parquet_peak_mb": {_short(rows): each["peak_mb"] for rows, each in grown.items()},
         "libraries_mb": grown[largest]["before_mb"],
         "window": window,
     }
     found += [f"parquet of {rows}: {each['rows']} rows" for rows, each in grown.items() if each["rows"] != rows]
+    seconds_a_row = {rows: each["seconds"]["all"] / rows for rows, each in grown.items()}
     ratios = {
         "pipeline_over_bare": figures["ours_s"]["all"] / figures["bare_s"]["all"],
-        "seconds_a_row_of_20M_over_1M": (grown[largest]["seconds"]["all"] / largest) / (grown[smallest]["seconds"]["all"] / smallest),
+        f"seconds_a_row_of_{_short(largest)}_over_{_short(smallest)}": seconds_a_row[largest] / seconds_a_row[smallest],
         "window_bytes_read_over_all": window["bytes_read"] / window["bytes_of_partitions"],
     }
     return Report("ingest", figures, ratios, found)
 
 
-def _beside_the_bare_libraries(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+def _short(rows: int) -> str:
+    return f"{rows // 1_000_000}M" if rows >= 1_000_000 else f"{rows // 1_000}k"
+
+
+def _beside_the_bare_libraries(folder: Path, form: Form) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     landing = folder / "home" / "landing" / f"{sales.PARTITION}.csv"
-    say(f"laying out {ROWS:,} rows of CSV")
-    sales.write_csv(landing, ROWS)
+    say(f"laying out {form.rows:,} rows of CSV")
+    sales.write_csv(landing, form.rows)
     sales.declare(folder / "include", suffix="csv")
     ours, bare, found = [], [], []
-    for number in range(ROUNDS + 1):
-        say("a rehearsal, which brings the libraries into the disk's cache" if number == 0 else f"round {number} of {ROUNDS}")
+    for number in range(1 - form.rehearsals, form.rounds + 1):
+        say("a rehearsal" if number < 1 else f"round {number} of {form.rounds}")
         home = folder / f"home-{number}"
         home.mkdir()
         (home / "landing").symlink_to(landing.parent)
         one = _ingest(home, folder / "include")
         other = json.loads(run_python("benchmarks.plain.ingest", landing, folder / "bare.parquet"))
-        if number:
+        if number >= 1:
             ours.append(one)
             bare.append(other)
         found += _unequal(home / "storage", one, other, folder / "bare.parquet")

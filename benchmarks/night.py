@@ -1,6 +1,6 @@
 """One night of one model through the real scheduler, beside a plain script that does the same in one cold process.
 
-    python -m benchmarks.night [--json] [--nights N] [--no-preload]
+    python -m benchmarks.night [--json] [--nights N] [--no-preload] [--small]
 
 A night: the day's schedule and yesterday's weather and outcomes arrive. They are ingested; the day is scored, its drift and
 yesterday's performance are monitored; a candidate is trained, judged and, if it passes, promoted.
@@ -8,12 +8,14 @@ yesterday's performance are monitored; a candidate is trained, judged and, if it
 The scheduler's clock runs from just before the first trigger to the end of the last task. The training is triggered when its
 inputs are published: in production its own schedule starts it, at about that time. The plain script's clock is that of its
 whole process. The two take turns, each on a state of its own.
+
+The small form is one night of January after a champion of sixteen days. Its steps run in this process, without Airflow, so it says
+whether both sides still do the same, and nothing of how long the night takes.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -21,25 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_memory_mb_during, proportional_memory_mb
+from benchmarks.outcome import MODEL, differences_of
 from benchmarks.plain_script import PlainScript
-from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scheduler import MODEL, Night, airflow_for_nights, anatomy, decided, ingested_in, run_night
-from benchmarks.scratch import MeasuredProcessError, run_python, scratch_folder, use_home
+from benchmarks.report import Report, arguments, say
+from benchmarks.scheduler import Night, airflow_for_nights, anatomy, run_night
+from benchmarks.scratch import MeasuredProcessError, land, run_python, scratch_folder
 from include.evergreen.clock import days
 from include.evergreen.errors import EvergreenError
-from include.evergreen.monitoring import observations_of
-from include.evergreen.partitions import current_partition
-from include.evergreen.registry.champions import champion_for
-from include.evergreen.scoring import find_predictions
 from include.evergreen.triggers import firings_of
-from tools.landing_zone import COLUMNS, lay_out
 
-FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.history prepares what is known before it
+FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.night_state prepares what is known before it
 LAST_NIGHT = dt.date(2013, 2, 8)  # then comes the blizzard, and with it firings
 NIGHTS = 5
 LANDED = days(dt.date(2013, 1, 1), LAST_NIGHT)
-# Our features round a mean once, the script's at each addition; a fit makes 1e-11 of the last bit.
-TOLERANCE = {"predictions": 1e-9, "drift": 1e-9, "performance": 1e-9, "candidate": 1e-9}
+SMALL_CHAMPION_AS_OF, SMALL_NIGHT = dt.date(2013, 1, 24), dt.date(2013, 1, 25)  # the earliest that the gate blesses
 
 
 def main(given: list[str] | None = None) -> int:
@@ -52,6 +49,8 @@ def main(given: list[str] | None = None) -> int:
     options = parser.parse_args(given)
     try:
         with scratch_folder("night") as folder:
+            if options.small:
+                return _small(folder).print(as_json=options.json)
             return _measure(folder, options.nights, without_preloading=options.no_preload).print(as_json=options.json)
     except KeyboardInterrupt:
         say("Stopped. Nothing is left running.")
@@ -88,18 +87,22 @@ def _measure(folder: Path, count: int, *, without_preloading: bool) -> Report:
     return Report("night", figures, ratios, found)
 
 
+def _small(folder: Path) -> Report:
+    from benchmarks import core_night, night_state  # with all that a task imports
+
+    home, plain = folder / "home", PlainScript(folder / "plain", folder / "home" / "landing")
+    land(home, LANDED[: LANDED.index(SMALL_NIGHT) + 1])
+    night_state.prepare(plain.state, SMALL_CHAMPION_AS_OF)
+    figures: dict[str, Any] = {"core_s": core_night.run_night(SMALL_NIGHT), "script_s": plain.run(SMALL_NIGHT)}
+    figures["verdict"] = plain.outputs(SMALL_NIGHT)["verdict"]
+    return Report("night", figures, {}, _differences([SMALL_NIGHT], plain))
+
+
 def _prepare(home: Path, plain_state: Path) -> None:
     """Both sides' state as it is before the first night. From then on this process reads ``home``."""
     say("January is ingested and a first champion trained, without Airflow")
-    year = home.with_name(f"{home.name}-year")
-    lay_out(year)
-    for dataset in COLUMNS:
-        (home / "landing" / dataset).mkdir(parents=True)
-        for day in LANDED:
-            shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
-    shutil.rmtree(year)
-    use_home(home)
-    run_python("benchmarks.history", home, plain_state)
+    land(home, LANDED)
+    run_python("benchmarks.night_state", home, plain_state)
 
 
 def _run_nights(
@@ -129,35 +132,9 @@ def _without_preloading(folder: Path, nights: Sequence[dt.date]) -> dict[str, An
 
 def _differences(nights: Sequence[dt.date], plain: PlainScript) -> list[str]:
     """In words, where this process's home differs from what the plain script made of the same nights."""
-    found = [
-        words for night in nights for words in differences(_outputs(night), plain.outputs(night), tolerance=TOLERANCE, where=str(night))
-    ]
+    found = [words for night in nights for words in differences_of(night, plain)]
     fired = [firing for firing in firings_of(MODEL) if firing.as_of <= nights[-1]]
     return found + [f"{firing.as_of}: the retraining sensor fired, which the plain script has no part for" for firing in fired]
-
-
-def _outputs(night: dt.date) -> dict[str, Any]:
-    """What came of a night on our side, in the shape of the plain script's outputs."""
-    from include.evergreen.training import find_candidate
-
-    ingested = {dataset: current_partition(dataset, day) for dataset, day in ingested_in(night)}
-    predictions, decision, serving = find_predictions(MODEL, night), decided(night), champion_for(MODEL, night)
-    assert predictions and decision and serving
-    return {
-        "datasets": {name: {"rows": each.rows, "quarantined": each.quarantined} for name, each in ingested.items() if each},
-        "scored_rows": predictions.rows,
-        "predictions": predictions.frame()["prediction"].tolist(),
-        "drift": {**_observed("drift.", night), "prediction": _observed("prediction_drift.", night)["score"]},
-        "performance": _observed("performance.", night - dt.timedelta(days=1)),
-        "candidate": find_candidate(decision.run_key).metrics,
-        "verdict": decision.verdict,
-        "champion": serving.version,
-    }
-
-
-def _observed(prefix: str, day: dt.date) -> dict[str, float]:
-    found = observations_of(MODEL, first=day, last=day)
-    return {each.metric.removeprefix(prefix): each.value for each in found if each.metric.startswith(prefix)}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How DAG parsing grows with the fleet: 1, 100 and 1000 models, whole and for one task's parsing context.
 
-    python -m benchmarks.parse [--json]
+    python -m benchmarks.parse [--json] [--small]
 
 The DAG processor parses a whole file; a task parses it for its own DAG alone. Each parse has a process of its own, and is
 measured from when Airflow is imported; that import, and turning DAGs into what is stored, are figures of their own. The
@@ -13,6 +13,7 @@ import json
 import shutil
 import statistics
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,28 @@ from benchmarks.report import Report, arguments, differences, say
 from benchmarks.scratch import ROOT, MeasuredProcessError, run_python, scratch_folder
 from tools.embedded import airflow_settings
 
-FLEETS = (1, 100, 1000)
-LARGEST = max(FLEETS)
 TEMPLATES = ("flight_delay", "air_time")
 FIRST_MODEL = "flight_delay_0000"
-ROUNDS = 5
-ROUNDS_OF_LARGEST = 3
-DAGS_A_MODEL = 5
+
+
+@dataclass(frozen=True)
+class Form:
+    """``fleets`` are numbers of models, the smallest first; each is parsed whole so many times, and ``rounds`` times for one task."""
+
+    fleets: dict[int, int]
+    rounds: int
+    rehearses: bool  # first, which brings Airflow into the disk's cache
+
+
+FULL = Form({1: 5, 100: 5, 1000: 3}, rounds=5, rehearses=True)
+SMALL = Form({1: 1, 5: 1}, rounds=1, rehearses=False)
 
 
 def main(given: list[str] | None = None) -> int:
-    parser = arguments(__doc__ or "")
-    options = parser.parse_args(given)
+    options = arguments(__doc__ or "").parse_args(given)
     try:
         with scratch_folder("parse") as folder:
-            return _measure(folder).print(as_json=options.json)
+            return _measure(folder, SMALL if options.small else FULL).print(as_json=options.json)
     except KeyboardInterrupt:
         say("Stopped. Nothing is left running.")
         return 130
@@ -55,33 +63,35 @@ def lay_out_fleet(include: Path, models: int) -> None:
         shutil.copy(source / "features.py", target)
 
 
-def _measure(folder: Path) -> Report:
+def _measure(folder: Path, form: Form) -> Report:
     figures: dict[str, Any] = {}
     found: list[str] = []
     contexts: dict[int, dict[str, Any]] = {}
-    for models in FLEETS:
+    for models in form.fleets:
         lay_out_fleet(folder / f"include-{models}", models)
-    _parse(folder, 1)  # brings Airflow into the disk's cache
-    for models in FLEETS:
-        rounds = ROUNDS_OF_LARGEST if models == LARGEST else ROUNDS
-        say(f"{models} model{'s' * (models > 1)}: parsed whole, {rounds} times")
+    if form.rehearses:
+        _parse(folder, 1)
+    for models, rounds in form.fleets.items():
+        say(f"{models} model{'s' * (models > 1)}: parsed whole, {rounds} time{'s' * (rounds > 1)}")
         whole = _median_of([_parse(folder, models) for _ in range(rounds)])
-        found += _unexpected(whole, models)
+        found += _unexpected(folder / f"include-{models}", whole)
         figures[f"whole_{models}_s"] = whole["parse_s"]
         figures[f"whole_{models}_serialize_s"] = whole["serialize_s"]
         figures[f"whole_{models}_peak_mb"] = whole["peak_mb"]
-    for models in (1, LARGEST):
-        say(f"{models} model{'s' * (models > 1)}: parsed for one task, {ROUNDS} times")
-        contexts[models] = _median_of([_parse(folder, models, dag_id=f"{FIRST_MODEL}.train", task_id="gate") for _ in range(ROUNDS)])
+    smallest, largest = min(form.fleets), max(form.fleets)
+    for models in (smallest, largest):
+        say(f"{models} model{'s' * (models > 1)}: parsed for one task, {form.rounds} time{'s' * (form.rounds > 1)}")
+        rounds_of_one = [_parse(folder, models, dag_id=f"{FIRST_MODEL}.train", task_id="gate") for _ in range(form.rounds)]
+        contexts[models] = _median_of(rounds_of_one)
         figures[f"one_context_of_{models}_ms"] = contexts[models]["parse_s"] * 1000
         figures[f"one_context_of_{models}_dags_alone_ms"] = contexts[models]["dags_alone_s"] * 1000
         figures[f"one_context_of_{models}_peak_mb"] = contexts[models]["peak_mb"]
-    figures["import_airflow_s"] = contexts[1]["import_airflow_s"]
+    figures["import_airflow_s"] = contexts[smallest]["import_airflow_s"]
     figures["peak_mb"] = max(value for name, value in figures.items() if name.endswith("_peak_mb"))
-    found += differences(contexts[1]["dags"], contexts[LARGEST]["dags"], tolerance={}, where="the DAG that one task parses")
+    found += differences(contexts[smallest]["dags"], contexts[largest]["dags"], tolerance={}, where="the DAG that one task parses")
     ratios = {
-        f"one_context_of_{LARGEST}_over_1": contexts[LARGEST]["parse_s"] / contexts[1]["parse_s"],
-        f"one_context_of_{LARGEST}_over_1_dags_alone": contexts[LARGEST]["dags_alone_s"] / contexts[1]["dags_alone_s"],
+        f"one_context_of_{largest}_over_{smallest}": contexts[largest]["parse_s"] / contexts[smallest]["parse_s"],
+        f"one_context_of_{largest}_over_{smallest}_dags_alone": contexts[largest]["dags_alone_s"] / contexts[smallest]["dags_alone_s"],
     }
     return Report("parse", figures, ratios, found)
 
@@ -106,11 +116,12 @@ def _median_of(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _unexpected(whole: dict[str, Any], models: int) -> list[str]:
-    found = [f"{models} models: {file}: {error[-300:]}" for file, error in whole["errors"].items()]
-    if len(whole["dags"]) != DAGS_A_MODEL * models:
-        found.append(f"{models} models gave {len(whole['dags'])} DAGs; expected {DAGS_A_MODEL} for each")
-    return found
+def _unexpected(include: Path, whole: dict[str, Any]) -> list[str]:
+    """In words, what failed, and the DAGs that are missing or too many: a fleet has each of a model's DAGs for each model."""
+    models = [each.name for each in (include / "models").iterdir()]
+    expected = {f"{model}.{stage}" for model in models for stage in whole["stages"]}
+    found = [f"{len(models)} models: {file}: {error[-300:]}" for file, error in whole["errors"].items()]
+    return found + [f"{len(models)} models: only one side has the DAG {name}" for name in sorted(expected ^ set(whole["dags"]))]
 
 
 if __name__ == "__main__":

@@ -39,12 +39,15 @@ def main() -> None:
     serialized, errors = _serialize_dags(bag, structlog.get_logger())
     ended = time.perf_counter()
     peak = _peak_mb()
+    from evergreen_airflow.dags.model import MODEL_DAGS
+
     measured = {
         "import_airflow_s": imported - started,
         "parse_s": parsed - imported,
         "serialize_s": ended - parsed,
         **({"dags_alone_s": _seconds_without_imports(parse)} if CONTEXT in os.environ else {}),
         "peak_mb": peak,
+        "stages": sorted(MODEL_DAGS),
         "errors": {**bag.import_errors, **errors},
         "dags": {each.dag_id: _digest(each.data) for each in sorted(serialized, key=lambda dag: dag.dag_id)},
     }

@@ -102,6 +102,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     """What every benchmark takes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    parser.add_argument("--small", action="store_true", help="a small form, for the test suite: it shows that both sides agree")
     return parser
 
 

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.outcome import DATASETS, MODEL, decided, ingested_in
 from include.evergreen.errors import EvergreenError, TransientError
-from include.evergreen.gates.decide import Decision, all_decisions
 from include.evergreen.monitoring import observations_of
 from include.evergreen.partitions import current_partition
 from tools.embedded import EmbeddedAirflow, free_port
 from tools.failures import failures_since
 from tools.rest import AirflowApi
 
-MODEL = "flight_delay"
-DATASETS = ("schedules", "weather", "outcomes")
 DAGS = (*(f"{name}.ingest" for name in DATASETS), *(f"{MODEL}.{stage}" for stage in ("train", "score", "monitor", "retrain")))
 FIRST_PORT = 8200
 PORTS = 600  # spread by process id, so that two benchmarks at once do not reach for the same one
@@ -95,17 +93,6 @@ def run_night(airflow: EmbeddedAirflow, night: dt.date) -> Night:
     waiter.until("training", lambda: decided(night) is not None)
     waiter.until_settled()
     return Night(_tasks_since(api, waiter.started_at))
-
-
-def ingested_in(night: dt.date) -> list[tuple[str, dt.date]]:
-    """The datasets and days that become known in a night."""
-    yesterday = night - dt.timedelta(days=1)
-    return [("schedules", night), ("weather", yesterday), ("outcomes", yesterday)]
-
-
-def decided(night: dt.date) -> Decision | None:
-    """The gate's decision on the candidate as of ``night``."""
-    return next((each for each in all_decisions(MODEL) if each.as_of == night), None)
 
 
 def anatomy(nights: Sequence[Night]) -> dict[str, Any]:

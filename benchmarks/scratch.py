@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+from tools.landing_zone import lay_out
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE_VARIABLES = (
@@ -46,6 +49,12 @@ def use_home(home: Path) -> None:
         os.environ.pop(name, None)
     os.environ["EVERGREEN_HOME"] = str(home)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def land(home: Path, days: Collection[dt.date]) -> None:
+    """The source's files of these days, in what is from then on this process's home."""
+    lay_out(home / "landing", only=days)
+    use_home(home)
 
 
 def run_python(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:

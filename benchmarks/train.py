@@ -1,6 +1,6 @@
 """What a training costs around the fit: snapshot, features, logging, registration and model card, beside the bare fit and evaluation.
 
-    python -m benchmarks.train [--json] [--rounds N]
+    python -m benchmarks.train [--json] [--rounds N] [--small]
 
 On the flights, in one process whose libraries are loaded (as Airflow's tasks find them), each model on its declared window of
 60 days: a round trains as of the next day. The bare side is what a notebook would do on the same frame: fit the pipeline, predict
@@ -13,16 +13,17 @@ The gate is listed apart: it evaluates too, and loads the artifact in a clean pr
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.outcome import DATASETS
 from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scratch import MeasuredProcessError, scratch_folder, use_home
+from benchmarks.scratch import MeasuredProcessError, land, scratch_folder
 from include.evergreen import ingestion
 from include.evergreen.cards import ensure_card
 from include.evergreen.clock import days
@@ -32,20 +33,32 @@ from include.evergreen.database import migrate
 from include.evergreen.errors import EvergreenError
 from include.evergreen.features.build import TARGET
 from include.evergreen.gates import decide
+from include.evergreen.inference import one_thread
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.training import Snapshot, take_snapshot, train
 from include.evergreen.training.candidate import split_by_time
-from include.evergreen.training.fitting import one_thread
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import build_pipeline, fit, predict
-from tools.landing_zone import COLUMNS, lay_out
 
 FIRST_DAY = dt.date(2013, 1, 1)
-FIRST_AS_OF = dt.date(2013, 3, 4)  # from here on, 60 days before it have all that they need
 ROUNDS = 3
 MOST_ROUNDS = 20
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 BOOSTINGS_OWN = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)  # which skops does not load unasked
+
+
+@dataclass(frozen=True)
+class Form:
+    """As of the day after ``as_of`` is the first round; without ``models`` all of them are trained."""
+
+    as_of: dt.date
+    rounds: int
+    rehearsals: int = 1
+    models: tuple[str, ...] = ()
+
+
+FULL_AS_OF = dt.date(2013, 3, 4)  # from here on, 60 days before it have all that they need
+SMALL = Form(dt.date(2013, 1, 17), rounds=1, rehearsals=0, models=("flight_delay",))
 AROUND = ("snapshot", "train_around_fit", "register", "card")
 T = TypeVar("T")
 
@@ -58,7 +71,7 @@ def main(given: list[str] | None = None) -> int:
     options = parser.parse_args(given)
     try:
         with scratch_folder("train") as folder:
-            return _measure(folder, options.rounds).print(as_json=options.json)
+            return _measure(folder, SMALL if options.small else Form(FULL_AS_OF, options.rounds)).print(as_json=options.json)
     except KeyboardInterrupt:
         say("Stopped. Nothing is left running.")
         return 130
@@ -67,21 +80,24 @@ def main(given: list[str] | None = None) -> int:
         return 1
 
 
-def _measure(folder: Path, rounds: int) -> Report:
+def _measure(folder: Path, form: Form) -> Report:
     catalog = Catalog()
-    _prepare(folder / "home", catalog, rounds)
+    last = form.as_of + dt.timedelta(days=form.rounds)
+    _prepare(folder / "home", catalog, last)
     figures: dict[str, Any] = {}
     ratios: dict[str, float] = {}
     found: list[str] = []
     for name, model in _models(catalog).items():
+        if form.models and name not in form.models:
+            continue
         measured = []
-        for number in range(rounds + 1):
-            as_of = FIRST_AS_OF + dt.timedelta(days=number)
-            say(f"{name}: {'a rehearsal' if number == 0 else f'round {number} of {rounds}'}, as of {as_of}")
+        for number in range(1 - form.rehearsals, form.rounds + 1):
+            as_of = form.as_of + dt.timedelta(days=number)
+            say(f"{name}: {'a rehearsal' if number < 1 else f'round {number} of {form.rounds}'}, as of {as_of}")
             seconds, words = _train_once(catalog, model, as_of)
             found += [f"{name}: {each}" for each in words]
             say(", ".join(f"{part} {value:.2f} s" for part, value in seconds.items()))
-            if number:
+            if number >= 1:
                 measured.append(seconds)
             else:
                 figures[f"{name}.first_card_s"] = seconds["card"]
@@ -119,21 +135,13 @@ def _models(catalog: Catalog) -> dict[str, ModelConfig]:
     return {name: model.model_copy(update={"gate": model.gate.model_copy(update={"mode": "dry_run"})}) for name, model in chosen.items()}
 
 
-def _prepare(home: Path, catalog: Catalog, rounds: int) -> None:
+def _prepare(home: Path, catalog: Catalog, last: dt.date) -> None:
     """All that is known as of the last round, ingested."""
     say("the flights until then are ingested")
-    year = home.with_name("year")
-    lay_out(year)
-    use_home(home)
-    last = FIRST_AS_OF + dt.timedelta(days=rounds)
-    for dataset in COLUMNS:
-        (home / "landing" / dataset).mkdir(parents=True)
-        for day in days(FIRST_DAY, last):
-            shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
-    shutil.rmtree(year)
+    land(home, days(FIRST_DAY, last))
     migrate()
     mlflow_store.prepare_store()
-    for name in catalog.dataset_names():
+    for name in DATASETS:
         for day in days(FIRST_DAY, last):
             ingestion.ingest(catalog.dataset(name), day, "backfill")
 

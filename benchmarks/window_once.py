@@ -1,6 +1,6 @@
-"""Three years of partitions, of which features ask for three columns over 365 days: what is read of the disk.
+"""Years of partitions, of which features ask for three columns over the last 365 days: what is read of the disk.
 
-    python -m benchmarks.window_once FOLDER
+    python -m benchmarks.window_once FOLDER count DAYS_BEFORE
 
 Prints one JSON object. Bytes are the kernel's count of what this process read (`/proc/self/io`), between the opening of the
 reader and the frame that it gives.
@@ -26,17 +26,17 @@ from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.partitions import current_partitions, publish_partition
 from include.evergreen.partitions.files import RowWriter, arrow_schema, write_in_order
 
-DAYS = clock.days(dt.date(2011, 1, 1), dt.date(2013, 12, 31))
+LAST_DAY = dt.date(2013, 12, 31)
 ASKED_DAYS = 365
-ROWS_A_DAY = 20_000
 COLUMNS = ["shop", "price", "quantity"]
 
 
-def main(folder: str) -> None:
+def main(folder: str, rows_a_day: str, days_before: str) -> None:
+    rows, days = int(rows_a_day), clock.days(LAST_DAY - dt.timedelta(days=ASKED_DAYS - 1 + int(days_before)), LAST_DAY)
     use_home(Path(folder))
     migrate()
     sales.declare(Path(folder) / "include", suffix="csv")
-    _publish(Path(folder))
+    _publish(Path(folder), rows, days)
     model = Catalog(ROOT / "include").model("flight_delay").model_copy(
         update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=ASKED_DAYS),)}
     )  # fmt: skip
@@ -47,7 +47,7 @@ def main(folder: str) -> None:
     frame = reader.window("sales", ASKED_DAYS, columns=COLUMNS)
     read, seconds = _bytes_read() - before, time.perf_counter() - started
     document: dict[str, Any] = {
-        "days": len(DAYS),
+        "days": len(days),
         "days_read": len(cache.read),
         "rows": len(frame),
         "columns": sorted(frame.columns),
@@ -55,28 +55,28 @@ def main(folder: str) -> None:
         "bytes_read": read,
         "seconds": seconds,
     }
-    assert len(frame) == ASKED_DAYS * ROWS_A_DAY
+    assert len(frame) == ASKED_DAYS * rows
     assert len(cache.read) == ASKED_DAYS
     print(json.dumps(document))
     shutil.rmtree(folder)
 
 
-def _publish(folder: Path) -> None:
+def _publish(folder: Path, count: int, days: list[dt.date]) -> None:
     """The same rows on each of the days, under a digest of their own by the order's number."""
     dataset = Catalog(folder / "include").dataset("sales")
-    rows = next(sales.sales(ROWS_A_DAY)).cast(arrow_schema(dataset))
+    rows = next(sales.sales(count)).cast(arrow_schema(dataset))
     with RowWriter(rows.schema) as writer:
         write_in_order(writer, lambda _: iter(rows.to_batches()), dataset.keys)
         digest = writer.digest()
         content = Path(writer.finish()).read_bytes()
-    for day in DAYS:
+    for day in days:
         path = f"datasets/sales/{day}/{digest[:16]}.parquet"
         storage.write_bytes(path, content)
         publish_partition(
             dataset="sales",
             partition=day,
-            content={"digest": digest, "path": path, "rows": ROWS_A_DAY, "quarantine_digest": "", "quarantine_path": "", "quarantined": 0,
-                     "source_rows": ROWS_A_DAY},
+            content={"digest": digest, "path": path, "rows": count, "quarantine_digest": "", "quarantine_path": "", "quarantined": 0,
+                     "source_rows": count},
             known_at=lambda _, day=day: clock.moment(day) + dt.timedelta(days=1),
             origin="backfill",
         )  # fmt: skip

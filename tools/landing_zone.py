@@ -5,8 +5,10 @@ python -m tools.landing_zone FOLDER
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -18,17 +20,17 @@ COLUMNS = {
 }
 
 
-def lay_out(folder: Path) -> int:
-    """Write the files that are not there yet and return how many there are in all."""
+def lay_out(folder: Path, *, only: Collection[dt.date] = ()) -> int:
+    """Write the files that are not there yet, or those of ``only`` these days, and return how many there are in all."""
     done = folder / ".complete"
     if not done.exists():
         data = _data_folder()
         flights = pd.read_csv(data / "flights.csv.zip", dtype="string", keep_default_na=False)
         weather = pd.read_csv(data / "weather.csv", dtype="string", keep_default_na=False)
-        _write_days(flights, folder / "schedules", COLUMNS["schedules"])
-        _write_days(flights, folder / "outcomes", COLUMNS["outcomes"])
-        _write_days(weather, folder / "weather", COLUMNS["weather"])
-        done.touch()
+        for dataset, rows in (("schedules", flights), ("outcomes", flights), ("weather", weather)):
+            _write_days(_of(rows, only), folder / dataset, COLUMNS[dataset])
+        if not only:
+            done.touch()
     return sum(1 for _ in folder.glob("*/*.csv"))
 
 
@@ -40,10 +42,17 @@ def _data_folder() -> Path:
     return Path(spec.origin).parent / "data"
 
 
+def _of(rows: pd.DataFrame, only: Collection[dt.date]) -> pd.DataFrame:
+    return rows[_day(rows).isin([str(day) for day in only])] if only else rows
+
+
+def _day(rows: pd.DataFrame) -> pd.Series:
+    return rows["year"] + "-" + rows["month"].str.zfill(2) + "-" + rows["day"].str.zfill(2)
+
+
 def _write_days(rows: pd.DataFrame, folder: Path, columns: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    day = rows["year"] + "-" + rows["month"].str.zfill(2) + "-" + rows["day"].str.zfill(2)
-    for name, group in rows.groupby(day):
+    for name, group in rows.groupby(_day(rows)):
         file = folder / f"{name}.csv"
         if not file.exists():  # a file that a person corrected stays corrected
             unfinished = file.with_suffix(".unfinished")

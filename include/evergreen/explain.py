@@ -18,8 +18,9 @@ import numpy as np
 from include.evergreen import storage
 from include.evergreen.config import ModelConfig
 from include.evergreen.errors import DataError
+from include.evergreen.inference import as_fitted
 from include.evergreen.training.candidate import typical_row
-from include.evergreen.training.pipeline import as_fitted, predict
+from include.evergreen.training.pipeline import predict
 
 if TYPE_CHECKING:
     import pandas as pd

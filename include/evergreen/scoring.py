@@ -16,12 +16,12 @@ from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.explain import explained
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache
+from include.evergreen.inference import one_thread
 from include.evergreen.partitions import current_partition
 from include.evergreen.partitions.digest import document_digest, frame_digest
 from include.evergreen.recipes import Recipe, recipe_of_version
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.stages import Stage, record_stage
-from include.evergreen.training.fitting import one_thread
 from include.evergreen.training.pipeline import predict
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PLAIN = Path(__file__).resolve().parents[2] / "benchmarks" / "plain"
+BESIDE = {script.stem for script in PLAIN.glob("*.py")}  # a plain script may have parts, which are plain scripts themselves
 OURS = {"include", "evergreen_airflow", "tools", "benchmarks", "airflow"}
 
 
@@ -21,4 +22,5 @@ def _imported(script: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield "benchmarks" if node.level else str(node.module).partition(".")[0]
+            name = str(node.module).partition(".")[0]
+            yield (name if name in BESIDE else "benchmarks") if node.level else name

@@ -18,9 +18,9 @@ from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.criteria import interval_of, share_interval
 from include.evergreen.gates.evidence import Scored
+from include.evergreen.inference import as_fitted, one_thread
 from include.evergreen.training.candidate import split_by_time
-from include.evergreen.training.fitting import one_thread
-from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, as_fitted, predict
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,13 +15,13 @@ from include.evergreen.features.build import KEY_PREFIX, TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
 from include.evergreen.gates.bootstrap import Units, replicates, statistic
 from include.evergreen.gates.holdout import own_features
+from include.evergreen.inference import one_thread
 from include.evergreen.recipes import recipe_of_version
 from include.evergreen.registry import mlflow_store
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.training import Candidate, Snapshot, find_snapshot
 from include.evergreen.training.candidate import split_by_time
-from include.evergreen.training.fitting import one_thread
-from include.evergreen.training.metrics import measure
+from include.evergreen.training.metrics import measure, measure_one
 from include.evergreen.training.pipeline import predict
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class Scored:
     @cached_property
     def metrics(self) -> dict[str, float]:
         return measure(self.model, self.truth, self.predicted)
+
+    def value(self, metric: str) -> float | None:
+        """One metric alone: of many slices, all of them would take longer than everything else."""
+        return measure_one(metric, self.truth, self.predicted)
 
     def replicates(self, metric: str) -> np.ndarray:
         """The metric on each resample."""

@@ -45,7 +45,8 @@ class ServingCheck:
             self._folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="evergreen-serving-")))
             judged = self._evidence.judged
             question = {
-                "model": self._evidence.model.model_dump(mode="json", exclude_defaults=True),
+                "task": self._evidence.model.task,
+                "trusted_types": self._evidence.model.train.trusted_types,
                 "artifact_uri": judged.artifact_uri,
                 "artifact_digest": judged.artifact_digest,
             }

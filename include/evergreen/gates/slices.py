@@ -115,11 +115,10 @@ def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen:
 
 def _value(criterion: SlicesCriterion, scored: Scored) -> float | None:
     if criterion.metric is not None:
-        found = scored.metrics.get(criterion.metric, math.nan)
+        found = scored.value(criterion.metric)
     else:
-        ones = np.ones((1, scored.units.count))
-        found = float(_rate(criterion, scored)(ones)[0])
-    return found if math.isfinite(found) else None
+        found = float(_rate(criterion, scored)(np.ones((1, scored.units.count)))[0])
+    return found if found is not None and math.isfinite(found) else None
 
 
 def _drawn(criterion: SlicesCriterion, scored: Scored) -> np.ndarray:

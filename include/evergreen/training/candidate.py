@@ -20,14 +20,15 @@ from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.inference import as_fitted, one_thread
 from include.evergreen.partitions.digest import document_digest
 from include.evergreen.recipes import Recipe, keep_recipe, recipe_of, signature_digest
 from include.evergreen.registry import mlflow_store
 from include.evergreen.training import claims, tracking
 from include.evergreen.training.environment import environment
-from include.evergreen.training.fitting import learn, newest_apart, one_thread
+from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.metrics import measure
-from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, as_fitted, declared, predict
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, declared, predict
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.tuning import Outcome, check_choices, choose
 

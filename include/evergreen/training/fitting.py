@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.errors import DataError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.inference import one_thread
 from include.evergreen.training.pipeline import Chosen, build_pipeline, fit
 from include.evergreen.training.weights import row_weights
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
-
-THREADS = 1  # measured: on shared cores more threads are slower, and one gives the same bits every time
 
 
 def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) -> Pipeline:
@@ -42,12 +39,3 @@ def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFr
     """The older rows, and those of the newest ``days`` days that ``rows`` has."""
     newest = rows[PARTITION_COLUMN].isin(sorted(rows[PARTITION_COLUMN].unique())[-days:])
     return rows[~newest], rows[newest]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within it, numeric libraries compute in `THREADS` thread."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=THREADS):
-        yield

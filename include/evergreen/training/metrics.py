@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.evergreen.config import ModelConfig
+from include.evergreen.config import METRICS, ModelConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,21 +18,31 @@ def measure(model: ModelConfig, truth: np.ndarray, predicted: np.ndarray) -> dic
 
     ``truth`` and ``predicted`` are floats, one a row; for a classification 0/1 and the probability of 1.
     """
+    found = {metric: measure_one(metric, truth, predicted) for metric in METRICS[model.task]}
+    return {metric: value for metric, value in found.items() if value is not None}
+
+
+def measure_one(metric: str, truth: np.ndarray, predicted: np.ndarray) -> float | None:
+    """A metric (of `METRICS`), as `measure` has it; None where the rows do not define it."""
     from sklearn import metrics
 
-    if len(truth) == 0:
-        return {}
-    if model.task == "regression":
-        return {
-            "mae": float(metrics.mean_absolute_error(truth, predicted)),
-            "rmse": float(metrics.root_mean_squared_error(truth, predicted)),
-            **({"r2": float(metrics.r2_score(truth, predicted))} if len(truth) > 1 else {}),
-        }
-    clipped = predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    both_classes = len(set(truth.tolist())) == 2
-    return {
-        **({"auc": float(metrics.roc_auc_score(truth, predicted))} if both_classes else {}),
-        "log_loss": float(metrics.log_loss(truth, clipped, labels=[0.0, 1.0])),
-        "brier": float(metrics.brier_score_loss(truth, predicted)),
-        "accuracy": float(metrics.accuracy_score(truth, predicted >= ACCURACY_CUT)),
-    }
+    if len(truth) == 0 or (metric == "r2" and len(truth) == 1) or (metric == "auc" and len(set(truth.tolist())) != 2):
+        return None
+    match metric:
+        case "mae":
+            value = metrics.mean_absolute_error(truth, predicted)
+        case "rmse":
+            value = metrics.root_mean_squared_error(truth, predicted)
+        case "r2":
+            value = metrics.r2_score(truth, predicted)
+        case "auc":
+            value = metrics.roc_auc_score(truth, predicted)
+        case "log_loss":
+            value = metrics.log_loss(truth, predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR), labels=[0.0, 1.0])
+        case "brier":
+            value = metrics.brier_score_loss(truth, predicted)
+        case "accuracy":
+            value = metrics.accuracy_score(truth, predicted >= ACCURACY_CUT)
+        case _:
+            raise KeyError(f"{metric!r} is no metric of METRICS; a new one needs its measure here")
+    return float(value)

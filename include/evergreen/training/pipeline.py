@@ -11,6 +11,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.config.training import CAN_STOP_EARLY
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.inference import as_fitted, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,22 +100,7 @@ def fit(
 
 def predict(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame) -> np.ndarray:
     """One float a row: the probability of the positive class, or the predicted value."""
-    import numpy as np
-
-    if not len(features):
-        return np.empty(0)  # scikit-learn would refuse; a day may have no rows
-    frame = as_fitted(features)
-    if model.task == "classification":
-        probabilities: np.ndarray = pipeline.predict_proba(frame)[:, 1]
-        return probabilities
-    values: np.ndarray = pipeline.predict(frame)
-    return values
-
-
-def as_fitted(features: pd.DataFrame) -> pd.DataFrame:
-    """The features as scikit-learn and MLflow's signature know them: text as plain objects, missing text as ''."""
-    text = [name for name in features.columns if features[name].dtype == "string"]
-    return features.assign(**{name: features[name].fillna("").astype(object) for name in text})
+    return predicted(pipeline, model.task, features)
 
 
 def _estimator(model: ModelConfig, chosen: Chosen) -> Any:

@@ -19,13 +19,14 @@ from include.evergreen.database.tables import snapshots
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.inference import one_thread
 from include.evergreen.partitions import PartitionVersion, known_versions
 from include.evergreen.partitions.digest import frame_digest
 from include.evergreen.recipes import FEATURES, Recipe, config_of, find_recipe, recipe_of
 from include.evergreen.registry import champions, mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate, split_by_time
 from include.evergreen.training.environment import differences, environment
-from include.evergreen.training.fitting import learn, one_thread
+from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
 from include.evergreen.training.snapshot import parts_path
 from include.evergreen.training.verification import SnapshotRecord, Verifier, recorded_snapshots

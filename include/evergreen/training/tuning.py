@@ -18,7 +18,8 @@ from include.evergreen.config.training import Choice, Search, Tune
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.training.fitting import learn, one_thread
+from include.evergreen.inference import one_thread
+from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import Chosen, build_pipeline, predict
 

@@ -12,7 +12,7 @@ from include.evergreen.errors import TransientError
 from include.evergreen.gates.evidence import Evidence, gather
 from include.evergreen.gates.serving import ServingCheck
 from include.evergreen.training import Candidate
-from tests.unit.flights import brief, january, lenient, trained_as_of
+from tests.unit.flights import brief, january, lenient, run_python, trained_as_of
 
 pytestmark = pytest.mark.clean_process
 
@@ -31,6 +31,21 @@ def test_a_clean_process_predicts_the_same_for_all_rows_and_one_last_bit_is_a_di
         failed = serving.result()
     assert (passed.verdict, passed.value) == ("passed", 1.0)
     assert (failed.verdict, "otherwise for 1 of" in failed.words) == ("failed", True)
+
+
+def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Evidence) -> None:
+    """Its imports are most of what a gate takes."""
+    with ServingCheck(evidence, 100) as serving:
+        assert serving.result().verdict == "passed"
+        code = (
+            "import sys\nfrom pathlib import Path\nfrom include.evergreen import serving_check\n"
+            f"assert serving_check.main(Path({str(serving._folder)!r})) == 0\n"
+            "print(sorted({'mlflow', 'sqlalchemy', 'pydantic', 'great_expectations', 'evidently', 'airflow'} & set(sys.modules)))\n"
+            "print(sorted(name for name in sys.modules if name.startswith('include.evergreen.')))"
+        )
+        foreign, ours = run_python(code).splitlines()
+    assert foreign == "[]"
+    assert len(ours.split(",")) < 10, ours
 
 
 def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candidate(evidence: Evidence) -> None:

@@ -1,6 +1,6 @@
 """The state that the first measured night begins from, in our layout and in the plain script's: the same rows, the same champion.
 
-    python -m benchmarks.history HOME STATE
+    python -m benchmarks.night_state HOME STATE
 
 HOME must hold the landing zone. Run in a process of its own, so that the benchmark itself stays small beside what it measures.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 
+from benchmarks.outcome import DATASETS, MODEL
 from benchmarks.scratch import use_home
 from include.evergreen import ingestion, storage
 from include.evergreen.clock import days
@@ -28,7 +29,6 @@ from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.scoring import find_predictions, score
 from include.evergreen.training import take_snapshot, train
 
-MODEL = "flight_delay"
 FIRST_DAY = dt.date(2013, 1, 1)
 CHAMPION_AS_OF = dt.date(2013, 2, 1)  # the day before the first night; its flights are scored, their truth is not known
 
@@ -39,28 +39,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("state", type=Path)
     options = parser.parse_args(arguments)
     use_home(options.home)
+    prepare(options.state, CHAMPION_AS_OF)
+    return 0
+
+
+def prepare(state: Path, champion_as_of: dt.date) -> None:
+    """Everything as it is on the evening of that day, whose flights are scored: in this process's home, and plainly in ``state``."""
     migrate()
     mlflow_store.prepare_store()
     catalog = Catalog()
     model = catalog.model(MODEL)
-    _ingest(catalog)
-    champion = _promote_first(catalog, model)
-    for outcome in (score(catalog, model, CHAMPION_AS_OF, "live"), monitor(catalog, model, CHAMPION_AS_OF, "live")):
+    _ingest(catalog, champion_as_of)
+    champion = _promote_first(catalog, model, champion_as_of)
+    for outcome in (score(catalog, model, champion_as_of, "live"), monitor(catalog, model, champion_as_of, "live")):
         assert outcome.status == "done", outcome.words
-    _lay_out_plainly(catalog, champion, options.state)
-    return 0
+    _lay_out_plainly(champion, state)
 
 
-def _ingest(catalog: Catalog) -> None:
-    """All that was known when `CHAMPION_AS_OF` began."""
-    for dataset in map(catalog.dataset, catalog.dataset_names()):
-        last = CHAMPION_AS_OF if dataset.name == "schedules" else CHAMPION_AS_OF - dt.timedelta(days=1)
+def _ingest(catalog: Catalog, as_of: dt.date) -> None:
+    """All that was known when ``as_of`` began."""
+    for dataset in map(catalog.dataset, DATASETS):
+        last = as_of if dataset.name == "schedules" else as_of - dt.timedelta(days=1)
         for day in days(FIRST_DAY, last):
             ingestion.ingest(dataset, day, "backfill")
 
 
-def _promote_first(catalog: Catalog, model: ModelConfig) -> RegisteredVersion:
-    candidate, _ = train(catalog, model, take_snapshot(catalog, model, CHAMPION_AS_OF), "the first")
+def _promote_first(catalog: Catalog, model: ModelConfig, as_of: dt.date) -> RegisteredVersion:
+    candidate, _ = train(catalog, model, take_snapshot(catalog, model, as_of), "the first")
     decision = decide(catalog, model, candidate)
     assert decision.verdict == "blessed", decision.words
     version = champions.register(model.name, candidate.run_key)
@@ -68,25 +73,23 @@ def _promote_first(catalog: Catalog, model: ModelConfig) -> RegisteredVersion:
     return version
 
 
-def _lay_out_plainly(catalog: Catalog, champion: RegisteredVersion, state: Path) -> None:
-    for name in catalog.dataset_names():
+def _lay_out_plainly(champion: RegisteredVersion, state: Path) -> None:
+    for name in DATASETS:
         for version in current_partitions(name):
             _write(read_partition(version), state / "datasets" / name / f"{version.partition}.parquet")
-    predictions = find_predictions(MODEL, CHAMPION_AS_OF)
+    predictions = find_predictions(MODEL, champion.as_of)
     assert predictions is not None
-    _write(predictions.frame(), state / "predictions" / f"{CHAMPION_AS_OF}.parquet")
+    _write(predictions.frame(), state / "predictions" / f"{champion.as_of}.parquet")
     run_id = _register_plainly(champion, state)
     _write(storage.read_frame(champion.reference_path), state / "references" / f"{run_id}.parquet")
 
 
 def _register_plainly(champion: RegisteredVersion, state: Path) -> str:
     """The champion's own files in an MLflow store of the plain script's own; returns the run's id."""
-    mlflow.set_tracking_uri(f"sqlite:///{state}/mlflow.db")
-    mlflow.create_experiment(MODEL, artifact_location=(state / "mlartifacts").as_uri())
-    mlflow.set_experiment(MODEL)
-    with mlflow.start_run() as run:
-        mlflow.log_artifacts(champion.artifact_uri.removeprefix("file://"), "model")
-    client = mlflow.MlflowClient()
+    store = f"sqlite:///{state}/mlflow.db"
+    client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    run = client.create_run(client.create_experiment(MODEL, artifact_location=(state / "mlartifacts").as_uri()))
+    client.log_artifacts(run.info.run_id, champion.artifact_uri.removeprefix("file://"), "model")
     client.create_registered_model(MODEL)
     version = client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     client.set_registered_model_alias(MODEL, "champion", version.version)

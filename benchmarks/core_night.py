@@ -1,0 +1,45 @@
+"""One night of one model in this process, without Airflow: each step is the core function that a task of the night calls."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from benchmarks.outcome import MODEL, ingested_in
+from include.evergreen import ingestion, lifecycle
+from include.evergreen.config import Catalog
+from include.evergreen.gates import decide
+from include.evergreen.monitoring import monitor
+from include.evergreen.scoring import score
+from include.evergreen.training import take_snapshot, train
+
+T = TypeVar("T")
+
+
+def run_night(night: dt.date) -> dict[str, float]:
+    """Seconds of each step, on the home of this process."""
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, function: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        found = function()
+        seconds[step] = time.perf_counter() - began
+        return found
+
+    catalog = Catalog()
+    model = catalog.model(MODEL)
+    for dataset, day in ingested_in(night):
+        timed(f"ingest_{dataset}", lambda dataset=dataset, day=day: ingestion.ingest(catalog.dataset(dataset), day, "live"))  # type: ignore[misc]
+    timed("score", lambda: score(catalog, model, night, "live"))
+    timed("monitor_drift", lambda: monitor(catalog, model, night, "live"))
+    timed("monitor_performance", lambda: monitor(catalog, model, night - dt.timedelta(days=1), "live"))
+    snapshot = timed("snapshot", lambda: take_snapshot(catalog, model, night))
+    candidate, _ = timed("train", lambda: train(catalog, model, snapshot, "a night"))
+    decision = timed("gate", lambda: decide(catalog, model, candidate))
+    if decision.verdict == "blessed":
+        version = timed("register", lambda: lifecycle.register_candidate(catalog, model, candidate.run_key))
+        actor, reason = "the benchmark", "blessed by the gate"
+        timed("promote", lambda: lifecycle.promote_blessed(catalog, model, version.version, actor=actor, reason=reason))
+    return seconds
