@@ -48,8 +48,9 @@ lint: $(VENV)/.installed  ## style, types and import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-schemas: $(VENV)/.installed  ## the JSON Schemas that editors complete dataset.yaml and model.yaml with
+schemas: $(VENV)/.installed  ## the JSON Schemas that editors complete both YAML files with, and the guide that lists their keys
 	@$(BIN)/python -m include.evergreen.config.schema
+	@$(BIN)/python -m include.evergreen.config.reference
 
 lock: $(VENV)/.installed  ## resolve requirements.in again
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-emit-index-url --no-emit-find-links \

@@ -8,6 +8,7 @@ import pytest
 from include.evergreen.database import reading
 from include.evergreen.database.tables import candidates
 from include.evergreen.registry.champions import champion
+from tests.integration.forms import open_form, run_backfill, run_training
 
 DAGS = (
     [f"{dataset}.ingest" for dataset in ("outcomes", "schedules", "weather")]
@@ -29,12 +30,6 @@ def page(browser, ten_days):
     yield page
     page.close()
     assert errors == []
-
-
-def open_form(page, dag_id):
-    page.goto(f"/dags/{dag_id}")
-    page.get_by_test_id("trigger-dag-button").click()
-    return page.locator("[role=dialog][aria-modal=true]")
 
 
 def wait_until(condition, seconds=60):
@@ -61,21 +56,7 @@ def test_the_list_shows_all_dags_and_no_import_error(page):
 
 def test_a_backfill_from_the_form_cascades_to_monitoring_for_just_these_days(page, ten_days):
     before = {run["dag_run_id"] for run in ten_days.api.runs("flight_delay.monitor")}
-    form = open_form(page, "outcomes.ingest")
-    form.get_by_text("Backfill", exact=True).click()
-    for day, shown in (("2013/01/04", "Jan 04, 2013"), ("2013/01/06", "Jan 06, 2013")):
-        form.get_by_text("Select date and time").first.click()
-        field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
-        field.fill(day)
-        field.press("Enter")
-        form.get_by_text(shown).wait_for()
-        page.keyboard.press("Escape")
-        field.wait_for(state="hidden")
-    form.get_by_text("All Runs", exact=True).click()
-    form.get_by_text("3 runs will be triggered").wait_for()
-    with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith("/backfills")) as started:
-        form.get_by_role("button", name="Run Backfill").click()
-    assert started.value.status == 200
+    run_backfill(page, "outcomes.ingest", dt.date(2013, 1, 4), dt.date(2013, 1, 6), again=True)
 
     def new_keys():
         return sorted(run["partition_key"] for run in ten_days.api.runs("flight_delay.monitor") if run["dag_run_id"] not in before)
@@ -86,9 +67,7 @@ def test_a_backfill_from_the_form_cascades_to_monitoring_for_just_these_days(pag
 
 def test_training_by_hand_with_a_past_as_of_trains_as_of_that_day_and_promotes_nothing(page, ten_days):
     serving = champion("flight_delay")
-    form = open_form(page, "flight_delay.train")
-    form.locator("input[name=element_as_of]").fill("2013-01-06")
-    form.get_by_role("button", name="Trigger", exact=True).click()
+    run_training(page, "flight_delay.train", dt.date(2013, 1, 6))
 
     def trained():
         with reading() as connection:

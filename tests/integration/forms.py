@@ -1,0 +1,34 @@
+"""Airflow's forms, filled in as people do."""
+
+
+def open_form(page, dag_id):
+    """The form behind *Trigger*."""
+    page.goto(f"/dags/{dag_id}")
+    page.get_by_test_id("trigger-dag-button").click()
+    return page.locator("[role=dialog][aria-modal=true]")
+
+
+def run_backfill(page, dag_id, first, last, *, again=False):
+    """Backfill from ``first`` to ``last`` (dates, both included); ``again``: also what ran before."""
+    form = open_form(page, dag_id)
+    form.get_by_text("Backfill", exact=True).click()
+    for day in (first, last):
+        form.get_by_text("Select date and time").first.click()
+        field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
+        field.fill(f"{day:%Y/%m/%d}")
+        field.press("Enter")
+        form.get_by_text(f"{day:%b %d, %Y}").wait_for()
+        page.keyboard.press("Escape")
+        field.wait_for(state="hidden")
+    if again:
+        form.get_by_text("All Runs", exact=True).click()
+    form.get_by_text(f"{(last - first).days + 1} runs will be triggered").wait_for()
+    with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith("/backfills")) as started:
+        form.get_by_role("button", name="Run Backfill").click()
+    assert started.value.status == 200
+
+
+def run_training(page, dag_id, as_of):
+    form = open_form(page, dag_id)
+    form.locator("input[name=element_as_of]").fill(str(as_of))
+    form.get_by_role("button", name="Trigger", exact=True).click()
