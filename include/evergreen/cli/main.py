@@ -28,6 +28,7 @@ from include.evergreen.cli import (
     registry,
     reproduce,
     run,
+    scaffold,
     snapshots,
     status,
     train,
@@ -40,6 +41,7 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C: 128 + SIGINT
 READER_LEFT = 141  # 128 + SIGPIPE
 VERB_GROUPS = (
     check,
+    scaffold,
     ingest,
     run,
     train,
