@@ -84,6 +84,10 @@ def test_every_key_of_both_files_is_in_the_reference(kind: str) -> None:
             assert f"| `{key}` | " in reference_text(), f"{key} of {name}"
 
 
+def test_every_key_of_the_reference_says_what_it_means() -> None:
+    assert [line for line in reference_text().splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
+
+
 def test_a_stale_reference_is_told_and_written_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "yaml-reference.md"
     assert main(["--check"], page) == 1

@@ -143,6 +143,7 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
     first, last, as_of = date(FORM), date(FORM, 2), date(AS_OF)
     assert f"{MODEL}.train" in serving.shown
     page = browser.new_page(base_url=serving.api.url, viewport={"width": 1400, "height": 1200})
+    page.set_default_timeout(60_000)
     for dataset in ("orders", "deliveries"):
         assert f"`{dataset}.ingest`" in section(6)
         run_backfill(page, f"{dataset}.ingest", first, last)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def _table(place: str, schema: dict[str, Any], definitions: dict[str, Any], seen
         default = default if len(default) <= 40 else "see its own keys"
         names = list(dict.fromkeys(_references(each)))
         takes = f"keys of {', '.join(f'`{name}`' for name in names)} below" if names and "items" not in each else _takes(each)
-        yield f"| `{key}` | {takes} | {default.replace('`null`', 'none')} | {_cell(each.get('description', ''))} |"
+        yield f"| `{key}` | {takes} | {default.replace('`null`', 'none')} | {_cell(_meaning(each, names, definitions))} |"
         below += [(f"{place}{key}", name) for name in names]
     yield ""
     for path, name in below:
@@ -73,6 +74,14 @@ def _table(place: str, schema: dict[str, Any], definitions: dict[str, Any], seen
         words = _cell(found.get("description", ""))
         yield f"### `{path}`: {name}\n" + (f"{words}\n" if words else "")
         yield from _table(f"{path}.", found, definitions, seen)
+
+
+def _meaning(schema: dict[str, Any], names: list[str], definitions: dict[str, Any]) -> str:
+    """Its own description, else what the class of its keys is about."""
+    if "const" in schema:
+        return "Chooses these keys."
+    of_class = definitions[names[0]].get("description", "") if len(names) == 1 else ""
+    return str(schema.get("description") or re.split(r"(?<=[.])\s", of_class)[0])
 
 
 def _references(schema: dict[str, Any]) -> Iterator[str]:

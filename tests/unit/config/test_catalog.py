@@ -107,8 +107,8 @@ class TestCheckFinds:
         dataset = change_dataset("owner: shop\n", "")
         model = change_model("owner: shop\n", "")
         assert Catalog(include).check() == [
-            f"{dataset}:1: owner: missing required key 'owner'; add it",
-            f"{model}:1: owner: missing required key 'owner'; add it",
+            f"{dataset}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it",
+            f"{model}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow and on its cards); add it",
         ]
 
     def test_an_input_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
@@ -138,7 +138,7 @@ class TestCheckFinds:
 
     def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset("owner: shop\n", "")
-        assert Catalog(include).check() == [f"{path}:1: owner: missing required key 'owner'; add it"]
+        assert Catalog(include).check() == [f"{path}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it"]
 
     def test_a_model_without_features(self, include: Path) -> None:
         path = include / "models/revenue/features.py"
