@@ -14,21 +14,22 @@ from pathlib import Path
 import pytest
 
 from include.evergreen import PROJECT_ROOT
+from include.evergreen.clock import days
 from include.evergreen.config import Catalog
 from include.evergreen.monitoring import observations_of
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring import predictions_of
 from tests.integration.forms import run_backfill, run_training
 from tests.unit.flights import at_home
-from tools.embedded import free_port
 from tools.rest import AirflowApi
 
 GUIDE = (PROJECT_ROOT / "docs/guides/your-own-model.md").read_text()
 MODEL = "delivery_minutes"
-FIRST_PORT = 18900
+FIRST_PORT = 18900  # serve takes the next that is free
 TIMEOUT_SECONDS = 240
-FORM = re.compile(r"from (\S+) to (\d{4}-\d\d-\d\d)")
-AS_OF = re.compile(r"\*As of\* (\d{4}-\d\d-\d\d)")
+DAY = r"(\d{4}-\d\d-\d\d)"
+BACKFILL = re.compile(rf"`(\w+)\.ingest`[^`]*? from {DAY} to {DAY}", re.DOTALL)
+AS_OF = re.compile(rf"\*As of\* {DAY}")
 
 
 def section(number):
@@ -44,10 +45,6 @@ def commands(number):
     """The commands of a section, as a shell would split them."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section(number), re.MULTILINE | re.DOTALL)
     return [shlex.split(line) for language, block in blocks if not language for line in block.splitlines()]
-
-
-def date(pattern, group=1):
-    return dt.date.fromisoformat(pattern.search(section(6))[group])
 
 
 def run(command, folder):
@@ -93,8 +90,8 @@ def told(folder):
 def serving(told, folder):
     """The process that section 6 starts, once it tells where the UI is, with an API for it; it is stopped at the end, if not before."""
     assert commands(6)[0] == ["make", "serve"]
-    port = free_port(FIRST_PORT)
-    recipe = subprocess.run(["make", "-n", "serve", f"PORT={port}"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    asked = ["make", "-n", "serve", f"PORT={FIRST_PORT}"]
+    recipe = subprocess.run(asked, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
     program, *arguments = shlex.split(recipe.splitlines()[-1])
     assert program == ".venv/bin/python"
     process = subprocess.Popen(
@@ -140,18 +137,22 @@ def test_its_features_keep_the_promise_of_every_model_s(folder):
 
 
 def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, folder):
-    first, last, as_of = date(FORM), date(FORM, 2), date(AS_OF)
+    as_of = dt.date.fromisoformat(AS_OF.search(section(6))[1])
+    backfills = {dataset: tuple(map(dt.date.fromisoformat, days)) for dataset, *days in BACKFILL.findall(section(6))}
+    assert set(backfills) == {"orders", "deliveries"}
     assert f"{MODEL}.train" in serving.shown
     page = browser.new_page(base_url=serving.api.url, viewport={"width": 1400, "height": 1200})
     page.set_default_timeout(60_000)
-    for dataset in ("orders", "deliveries"):
-        assert f"`{dataset}.ingest`" in section(6)
+    for dataset, (first, last) in backfills.items():
         run_backfill(page, f"{dataset}.ingest", first, last)
 
-    days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
-    wait_until(lambda: len(observations_of(MODEL, "performance.mae", first, last)) == len(days), "monitoring with the truth")
-    assert [each.partition for each in predictions_of(MODEL, first, last)] == days
-    wait_until(lambda: not serving.api.runs("~", state=["queued", "running"], dag_id_pattern=f"{MODEL}.monitor"), "the last run's end")
+    scored = days(*backfills["orders"])
+    observed = days(*backfills["deliveries"])  # the truth of the day that section 5 scored is among them
+    wait_until(
+        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the truth"
+    )
+    assert [each.partition for each in predictions_of(MODEL, scored[0], scored[-1])] == scored
+    wait_until(lambda: not serving.api.runs(f"{MODEL}.monitor", state=["queued", "running"]), "the last run's end")
 
     run_training(page, f"{MODEL}.train", as_of)
     wait_until(lambda: champion(MODEL).as_of == as_of, "the next champion")
@@ -163,12 +164,17 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
 
 
 def test_a_ctrl_c_leaves_no_process(serving, folder):
+    assert len(processes_of(folder)) > 5
     serving.send_signal(signal.SIGINT)
     out, _ = serving.communicate()
     assert serving.returncode == 0, out
-    home = f"EVERGREEN_HOME={folder / 'var'}".encode()
-    left = [number for number in filter(str.isdigit, os.listdir("/proc")) if int(number) != os.getpid() and home in environment_of(number)]
-    assert left == []
+    assert processes_of(folder) == []
+
+
+def processes_of(folder):
+    """All of the Airflow there, MLflow's UI among them."""
+    home = f"AIRFLOW_HOME={folder / 'var' / 'airflow'}".encode()
+    return [number for number in filter(str.isdigit, os.listdir("/proc")) if home in environment_of(number)]
 
 
 def environment_of(process):
