@@ -90,9 +90,9 @@ def serve_until_stopped(console: Console, airflow: EmbeddedAirflow, mlflow_port:
     airflow.start_beside(
         "mlflow", mlflow_command(mlflow_port), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
     )  # else eight helpers, of 280 MB each
-    console.print(f"Airflow's UI: [bold]{airflow.url}[/bold]   MLflow's UI: http://{HOST}:{mlflow_port}   Ctrl-C stops both.")
     asleep = threading.Event()
     try:
+        console.print(f"Airflow's UI: [bold]{airflow.url}[/bold]   MLflow's UI: http://{HOST}:{mlflow_port}   Ctrl-C stops both.")
         while not asleep.wait(LOOK_EVERY_SECONDS):
             if dead := airflow.dead_component():
                 raise TransientError(f"The process {dead} has ended by itself. Its log: {airflow.logs / f'{dead}.log'}")
