@@ -9,10 +9,13 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
 
-.PHONY: run test check bench setup lock clean lint schemas test-times
+.PHONY: run serve test check bench setup lock clean lint schemas test-times
 
 run: setup  ## the main job through the real scheduler; ONCE=1 stops everything afterwards, PORT=n chooses the UI's port
 	@$(BIN)/python -m tools.run $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
+
+serve: setup  ## the same Airflow over what is declared, without the main job, until Ctrl-C; PORT=n as above
+	@$(BIN)/python -m tools.serve $(if $(PORT),--port $(PORT))
 
 test: setup  ## style, types, contracts, every test that this machine can run, and the list of those that it could not
 	@$(BIN)/python -m tools.checks
@@ -45,8 +48,9 @@ lint: $(VENV)/.installed  ## style, types and import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-schemas: $(VENV)/.installed  ## the JSON Schemas that editors complete dataset.yaml and model.yaml with
+schemas: $(VENV)/.installed  ## the JSON Schemas that editors complete both YAML files with, and the guide that lists their keys
 	@$(BIN)/python -m include.evergreen.config.schema
+	@$(BIN)/python -m include.evergreen.config.reference
 
 lock: $(VENV)/.installed  ## resolve requirements.in again
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-emit-index-url --no-emit-find-links \

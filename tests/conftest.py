@@ -17,6 +17,7 @@ SECONDS = ROOT / "seconds.json"  # of each file; `make test-times` measures them
 TOGETHER = {  # what shares a costly server runs in one worker; all else by file
     "integration/test_training_in_a_container.py": "docker",
     "plugins/test_containers.py": "docker",
+    "integration/test_your_own_model.py": "an Airflow of its own",
     "integration/": "airflow",
 }
 

@@ -79,6 +79,10 @@ class EmbeddedAirflow:
             self.stop()
             raise
 
+    def start_beside(self, name: str, command: list[str], **environment: str) -> None:
+        """Start one process more, which is watched and ended with the others and writes a log of its name."""
+        self._start_process(name, command, {**self._environment(), **environment})
+
     def stop(self) -> None:
         """End every process group that was started here: politely first, then for certain."""
         for process in self._processes.values():
@@ -117,8 +121,11 @@ class EmbeddedAirflow:
         arguments = {"api-server": ["--host", HOST, "--port", str(self.port), "--workers", "1"]}.get(name, [])
         if name in {"scheduler", "triggerer"}:
             arguments = ["--skip-serve-logs"]  # it would listen on every interface; local logs are read from disk
+        self._start_process(name, [_airflow(), name, *arguments], environment)
+
+    def _start_process(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self._processes[name] = subprocess.Popen(
-            [_airflow(), name, *arguments],
+            command,
             env=environment,
             cwd=ROOT,
             stdout=self._open_log(name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ class TaskFailure:
         return f"{self.dag_id}, task {self.task_id}{about}, failed:\n  {self.why}\n  its log: {self.log}"
 
 
-def failures_since(api: AirflowApi, logs: Path, started_at: str) -> list[TaskFailure]:
-    """The failed tasks of runs that ended after ``started_at`` (ISO moment)."""
-    runs = api.runs("~", state="failed", end_date_gte=started_at)
+def failures_since(api: AirflowApi, logs: Path, started_at: str, *, of: Container[str] | None = None) -> list[TaskFailure]:
+    """The failed tasks of runs that ended after ``started_at`` (ISO moment); ``of``: of these DAGs alone."""
+    runs = [run for run in api.runs("~", state="failed", end_date_gte=started_at) if of is None or run["dag_id"] in of]
     found = []
     for run in runs:
         for task in api.task_instances(run["dag_id"], run["dag_run_id"], state="failed"):

@@ -40,7 +40,14 @@ class AirflowApi:
         return self._request("PATCH", f"/api/v2/{path}", body)
 
     def dag_ids(self) -> set[str]:
-        return {dag["dag_id"] for dag in self.get("dags", limit=1000)["dags"]}
+        return {dag["dag_id"] for dag in self._all_pages("dags", "dags", {})}
+
+    def paused_dag_ids(self) -> set[str]:
+        return {dag["dag_id"] for dag in self._all_pages("dags", "dags", {"paused": True})}
+
+    def switched_dag_ids(self) -> set[str]:
+        """The DAGs that somebody has ever switched on or off."""
+        return {event["dag_id"] for event in self._all_pages("eventLogs", "event_logs", {"event": "patch_dag"})}
 
     def import_errors(self) -> list[dict[str, Any]]:
         return list(self.get("importErrors")["import_errors"])

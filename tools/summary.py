@@ -13,20 +13,21 @@ from include.evergreen.registry.champions import champion
 from include.evergreen.scoring import predictions_of
 from include.evergreen.triggers import firings_of
 from include.evergreen.triggers.rules import evaluate
+from tools.example import DATASETS, MODELS
 
 
 def print_summary(console: Console, catalog: Catalog) -> None:
-    """Two tables: the datasets, and what became of each model."""
-    console.print(_datasets(catalog))
-    for model in catalog.model_names():
+    """Two tables, of the example: the datasets, and what became of each model."""
+    console.print(_datasets())
+    for model in MODELS:
         console.print(_model(catalog, model))
 
 
-def _datasets(catalog: Catalog) -> Table:
+def _datasets() -> Table:
     table = Table(title="Datasets", title_justify="left", show_edge=False)
     for name in ("dataset", "partitions", "first", "last", "rows", "quarantined"):
         table.add_column(name, justify="right" if name in {"partitions", "rows", "quarantined"} else "left")
-    for name in catalog.dataset_names():
+    for name in DATASETS:
         found = current_partitions(name)
         if found:
             rows, aside = sum(each.rows for each in found), sum(each.quarantined for each in found)

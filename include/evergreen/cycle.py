@@ -1,4 +1,4 @@
-"""A whole cycle of one model in this process: ingest what is missing, train, gate, promote, score and monitor.
+"""A whole cycle of one model in this process: ingest what is missing, train, gate, promote, score, monitor and ask the rules.
 
 Each step is the same core function that a task of the model's DAGs calls, so the laptop and the night agree.
 """
@@ -24,6 +24,7 @@ from include.evergreen.registry import champions
 from include.evergreen.registry.champions import Promotion, RegisteredVersion
 from include.evergreen.scoring import Outcome, find_predictions, score
 from include.evergreen.training import Candidate, Snapshot, take_snapshot, train
+from include.evergreen.triggers import RuleOutlook, rule_outlooks
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # the step's name, how much of it is done, and of how much
@@ -36,7 +37,8 @@ UNAVAILABLE_SHOWN = 3
 class CycleResult:
     """What came of each step. ``unavailable`` says why, for each ``dataset/partition`` that could not be ingested.
 
-    ``version`` and ``promotion`` are None unless the gate blessed the candidate.
+    ``version`` and ``promotion`` are None unless the gate blessed the candidate. ``rules`` says of each rule whether it would
+    fire now; a cycle fires nothing.
     """
 
     model: str
@@ -51,6 +53,7 @@ class CycleResult:
     promotion: Promotion | None
     scored: Outcome
     monitored: Outcome
+    rules: list[RuleOutlook]
 
 
 def no_progress(step: str, done: int, total: int) -> None:
@@ -94,7 +97,8 @@ def run_cycle(
     with _step(progress, "monitor"):
         monitored = monitor(catalog, model, as_of, origin)
     return CycleResult(
-        model.name, as_of, ingested, unavailable, snapshot, candidate, is_new, decision, version, promotion, scored, monitored
+        model.name, as_of, ingested, unavailable, snapshot, candidate, is_new, decision, version, promotion, scored, monitored,
+        rule_outlooks(model),
     )  # fmt: skip
 
 

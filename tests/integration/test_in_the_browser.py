@@ -9,8 +9,8 @@ from include.evergreen.database import reading
 from include.evergreen.database.tables import candidates
 from include.evergreen.registry.champions import champion
 from tests.integration.airflow_under_test import MODELS
+from tests.integration.forms import open_form, press, run_backfill, run_training
 
-CLICKS = 10
 DRAWN_WITHIN_MS = 180_000
 DAGS = (
     [f"{dataset}.ingest" for dataset in ("outcomes", "schedules", "weather")]
@@ -34,22 +34,6 @@ def page(browser, ten_days):
     yield page
     page.close()
     assert errors == []
-
-
-def open_form(page, dag_id):
-    page.goto(f"/dags/{dag_id}")
-    page.get_by_test_id("trigger-dag-button").click()
-    return page.locator("[role=dialog][aria-modal=true]")
-
-
-def press(page, button, path):
-    """Click until Airflow has taken it: SQLite may be locked, which answers with an error of the server's, and the form stays open."""
-    for _ in range(CLICKS):
-        with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith(path)) as answer:
-            button.click()
-        if answer.value.status < 500:
-            break
-    assert answer.value.ok, answer.value.text()
 
 
 def wait_until(condition, seconds=60):
@@ -78,18 +62,7 @@ def test_a_backfill_from_the_form_cascades_to_scoring_and_monitoring_for_just_th
     ten_days.backfill("schedules", "2013-01-21", "2013-01-22")
     ten_days.backfill("weather", "2013-01-20", "2013-01-21")
     before = ten_days.tasks_of("score", "monitor")
-    form = open_form(page, "outcomes.ingest")
-    form.get_by_text("Backfill", exact=True).click()
-    for day, shown in (("2013/01/20", "Jan 20, 2013"), ("2013/01/21", "Jan 21, 2013")):
-        form.get_by_text("Select date and time").first.click()
-        field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
-        field.fill(day)
-        field.press("Enter")
-        form.get_by_text(shown).wait_for()
-        page.keyboard.press("Escape")
-        field.wait_for(state="hidden")
-    form.get_by_text("2 runs will be triggered").wait_for()
-    press(page, form.get_by_role("button", name="Run Backfill"), "/backfills")
+    run_backfill(page, "outcomes.ingest", dt.date(2013, 1, 20), dt.date(2013, 1, 21))
 
     def new_tasks():
         return {task for task in ten_days.tasks_of("score", "monitor") if task not in before}
@@ -101,9 +74,7 @@ def test_a_backfill_from_the_form_cascades_to_scoring_and_monitoring_for_just_th
 
 def test_training_by_hand_with_a_past_as_of_trains_as_of_that_day_and_promotes_nothing(page, ten_days):
     serving = champion("flight_delay")
-    form = open_form(page, "flight_delay.train")
-    form.locator("input[name=element_as_of]").fill("2013-01-06")
-    press(page, form.get_by_role("button", name="Trigger", exact=True), "/dagRuns")
+    run_training(page, "flight_delay.train", dt.date(2013, 1, 6))
 
     def trained():
         with reading() as connection:

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from include.evergreen import telemetry_off
-from include.evergreen.errors import ConfigError, TransientError
-from tools import embedded, run
+from include.evergreen.errors import TransientError
+from tools import embedded
 from tools.embedded import HOST, airflow_settings, free_port
 
 
@@ -102,11 +102,6 @@ def test_its_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path):
     first = airflow_settings(tmp_path, 1)["AIRFLOW__API_AUTH__JWT_SECRET"]
     assert airflow_settings(tmp_path, 2)["AIRFLOW__API_AUTH__JWT_SECRET"] == first
     assert stat.S_IMODE((tmp_path / "airflow" / "secret").stat().st_mode) == 0o600
-
-
-def test_a_second_run_on_the_same_home_is_refused(tmp_path):
-    with run._only_one(tmp_path), pytest.raises(ConfigError, match="is running already"), run._only_one(tmp_path):
-        pass
 
 
 def test_an_airflow_that_cannot_start_says_which_log_to_read_and_leaves_no_process(tmp_path, monkeypatch):

@@ -12,13 +12,14 @@ from include.evergreen.cli import arguments as common_arguments
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.cycle import CycleResult
+    from include.evergreen.triggers import RuleOutlook
 
 LONGEST_ACTOR = 120  # what the database's column holds
 UNAVAILABLE_SHOWN = 5
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "ingest what is missing, train, gate, promote, score and monitor, without Airflow"
+    text = "ingest what is missing, train, gate, promote, score, monitor and say which rule would fire, without Airflow"
     verb = verbs.add_parser("run", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
     verb.add_argument(
@@ -61,12 +62,22 @@ def summary(result: CycleResult) -> Iterator[str]:
     yield from (f"  {each['verdict']}: {each['words']}" for each in result.decision.criteria)
     yield f"Score of {result.as_of}: {result.scored.status}: {result.scored.words}."
     yield f"Monitor of {result.as_of}: {result.monitored.status}: {result.monitored.words}."
+    yield from _rules(result.rules)
 
 
 def _outcome(result: CycleResult) -> str:
     if result.promotion is None:
         return f"the gate's decision is {result.decision.verdict}, so the champion stays as it was."
     return f"{result.promotion.words}."
+
+
+def _rules(rules: list[RuleOutlook]) -> Iterator[str]:
+    if not rules:
+        yield "Rules: model.yaml declares none under retrain, so nothing fires a training by itself."
+        return
+    firing = next((each for each in rules if each.would_fire), None)
+    yield f"Rules: {'a training would be fired; here it is not, as that is for the sensor' if firing else 'none would fire'}."
+    yield from (f"  {each.words}" for each in rules)
 
 
 def _unavailable(unavailable: dict[str, str]) -> Iterator[str]:

@@ -152,6 +152,20 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
         columns = [column.name for column in datasets[target.dataset].columns]
         if target.column not in columns:
             yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, columns)
+        elif (kind := datasets[target.dataset].columns[columns.index(target.column)].type) not in ("integer", "number", "boolean"):
+            yield ("target", "column"), f"{target.column} is a {kind}, and a target is an integer, a number or a boolean"
+        if model.rows in datasets and (problem := _keys_problem(datasets[model.rows], datasets[target.dataset])):
+            yield ("target", "dataset"), problem
+
+
+def _keys_problem(rows: DatasetConfig, truth: DatasetConfig) -> str | None:
+    """Without keys in common no row would ever find its truth."""
+    if rows.keys and rows.keys == truth.keys:
+        return None
+    return (
+        f"rows of {rows.name} find their truth in {truth.name} by keys, which must be the same in both dataset.yaml; "
+        f"got {listed(rows.keys)} and {listed(truth.keys)}"
+    )
 
 
 def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:

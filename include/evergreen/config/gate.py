@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
 
+METRIC = "Of a classification: auc, log_loss, brier, accuracy; of a regression: mae, rmse, r2."
 MIN_SLICE_ROWS = 100
 FOUR_FIFTHS = 0.8
 WITHOUT_EFFECT = {"alert_after_rejections", "serving_timeout_seconds"}  # of the gate: they change no answer to its question
@@ -20,9 +21,9 @@ class AbsoluteCriterion(Strict):
     """A metric on the holdout must be at least, or at most, a figure."""
 
     kind: Literal["absolute"]
-    metric: str
-    at_least: float | None = None
-    at_most: float | None = None
+    metric: str = Field(description=METRIC)
+    at_least: float | None = Field(default=None, description="Exactly one of the two.")
+    at_most: float | None = Field(default=None, description="Exactly one of the two.")
 
     @model_validator(mode="after")
     def _has_exactly_one_bound(self) -> AbsoluteCriterion:
@@ -34,7 +35,7 @@ class AbsoluteCriterion(Strict):
 class _Compared(Strict):
     """What comparisons on the same rows share: they are judged by the worse end of the difference's interval."""
 
-    metric: str
+    metric: str = Field(description=METRIC)
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="One-sided: how sure the verdict must be that the difference holds.")
 
 
@@ -117,7 +118,7 @@ class SpeedCriterion(Strict):
 
     kind: Literal["speed"]
     at_most: float = Field(gt=0, description="Milliseconds for 1,000 rows, by the median of the repeats.")
-    repeats: int = Field(default=5, ge=1, le=100)
+    repeats: int = Field(default=5, ge=1, le=100, description="How often it is measured.")
 
 
 class SizeCriterion(Strict):
@@ -131,7 +132,7 @@ class StabilityCriterion(Strict):
     """Fitted again with other seeds, a metric on the holdout must stay about the same."""
 
     kind: Literal["stability"]
-    metric: str
+    metric: str = Field(description=METRIC)
     max_spread: float = Field(gt=0, description="The most that the highest and the lowest of the fits may differ.")
     seeds: int = Field(default=3, ge=2, le=20, description="How many fits are compared, the candidate's own among them.")
 
@@ -157,10 +158,12 @@ Criterion = Annotated[
 
 
 class Gate(Strict):
+    """What a candidate must earn."""
+
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
         default="enabled", description="dry_run: evaluate and record all, and bless whatever comes of it; disabled: bless unseen."
     )
-    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    criteria: tuple[Criterion, ...] = Field(min_length=1, description="All must be met.")
     resample: Literal["days", "rows"] = Field(
         default="days", description="What intervals resample: whole days, whose rows are alike, or rows as if they were independent."
     )

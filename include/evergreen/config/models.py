@@ -18,6 +18,8 @@ from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSche
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
 
+STOP_OR_WARN = "stop the partition, or warn."
+
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
 
 
@@ -54,11 +56,13 @@ class Knowledge(Strict):
 
 
 class Column(Strict):
-    name: str = Field(min_length=1, max_length=120)
-    type: Literal["integer", "number", "string", "timestamp", "boolean"]
-    nullable: bool = False
-    unit: str | None = None
-    description: str
+    """One column of a dataset."""
+
+    name: str = Field(min_length=1, max_length=120, description="As the source calls it.")
+    type: Literal["integer", "number", "string", "timestamp", "boolean"] = Field(description="What its cells are; others are refused.")
+    nullable: bool = Field(default=False, description="Whether a row may lack a value.")
+    unit: str | None = Field(default=None, description="For people, such as minutes.")
+    description: str = Field(description="What it says, for people.")
     personal: bool = Field(default=False, description="Personal data: its values are left out of examples, reports, alerts and logs.")
     timezone: str | None = Field(
         default=None,
@@ -98,7 +102,7 @@ class Volume(Strict):
     min_partitions: int = Field(default=7, ge=1, description="With fewer, it is not evaluated.")
     at_least: float = Field(default=0.5, ge=0, description="Share of the median below which the check fails.")
     at_most: float = Field(default=2.0, gt=0, description="Multiple of the median above which the check fails.")
-    on_fail: Literal["stop", "warn"] = "warn"
+    on_fail: Literal["stop", "warn"] = Field(default="warn", description=STOP_OR_WARN)
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Volume:
@@ -113,18 +117,18 @@ class Freshness(Strict):
     """A deadline: a partition that has not arrived by then is late."""
 
     hours_after_partition: float = Field(description="Hours from the partition's midnight (UTC) by which it must have arrived.")
-    on_fail: Literal["stop", "warn"] = "warn"
+    on_fail: Literal["stop", "warn"] = Field(default="warn", description=STOP_OR_WARN)
 
 
 class Reference(Strict):
     """Every row's columns must be found together in another dataset; rows with a missing value are not asked."""
 
-    columns: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = Field(min_length=1, description="The columns here.")
     dataset: Name
     to: tuple[str, ...] = Field(default=(), description="The columns there, in the same order; none means the same names.")
     lag_days: int = Field(default=0, ge=0, le=366, description="Days back from the partition to the newest partition that is looked into.")
     days: int = Field(default=1, ge=1, le=366, description="How many of that dataset's days are looked into.")
-    on_fail: OnFail = "quarantine"
+    on_fail: OnFail = Field(default="quarantine", description="stop the partition, quarantine the failing rows, or warn.")
 
     @model_validator(mode="after")
     def _matches_columns(self) -> Reference:
@@ -136,11 +140,11 @@ class Reference(Strict):
 class Correlation(Strict):
     """Pearson's correlation of two columns, against the reference period's."""
 
-    columns: tuple[str, str]
+    columns: tuple[str, str] = Field(description="Two columns of numbers or booleans.")
     first: dt.date = Field(description="First partition of the reference period.")
     last: dt.date = Field(description="Last partition of the reference period.")
     max_difference: float = Field(default=0.3, gt=0, le=2, description="How far the correlation may be from the reference period's.")
-    on_fail: Literal["stop", "warn"] = "warn"
+    on_fail: Literal["stop", "warn"] = Field(default="warn", description=STOP_OR_WARN)
 
     @model_validator(mode="after")
     def _is_a_period(self) -> Correlation:
@@ -150,6 +154,8 @@ class Correlation(Strict):
 
 
 class Quarantine(Strict):
+    """How many rows may be set aside."""
+
     max_share: float = Field(default=0.05, ge=0, le=1, description="Share of a partition's rows above which the whole partition stops.")
 
 
@@ -168,23 +174,23 @@ class DatasetConfig(Strict):
     """A declared source of rows, ingested in partitions."""
 
     name: Name
-    description: str
-    owner: str
-    tags: tuple[str, ...] = ()
-    source: Source
+    description: str = Field(description="What a row is, and when it is known, in a sentence.")
+    owner: str = Field(description="Who answers for it: shown in Airflow.")
+    tags: tuple[str, ...] = Field(default=(), description="Airflow's tags of its DAG, beside ours.")
+    source: Source = Field(description="Where its rows come from; its type decides which keys there are.")
     schedule: PartitionSchedule
     knowledge: Knowledge
-    columns: tuple[Column, ...] = Field(min_length=1)
+    columns: tuple[Column, ...] = Field(min_length=1, description="What is kept of what the source gives.")
     keys: tuple[str, ...] = Field(default=(), description="Columns that identify a row within a partition. No two rows may share them.")
     undeclared_columns: Literal["stop", "warn", "ignore"] = Field(
         default="warn", description="What to do when the source gives columns that are not declared. They are never kept."
     )
-    expectations: tuple[Expectation, ...] = ()
+    expectations: tuple[Expectation, ...] = Field(default=(), description="What the rows must be.")
     volume: Volume | None = None
     freshness: Freshness | None = None
-    references: tuple[Reference, ...] = ()
-    correlations: tuple[Correlation, ...] = ()
-    quarantine: Quarantine = Quarantine()
+    references: tuple[Reference, ...] = Field(default=(), description="What must be found in other datasets.")
+    correlations: tuple[Correlation, ...] = Field(default=(), description="What must go together as it did.")
+    quarantine: Quarantine = Field(default=Quarantine(), description="How many rows may be set aside.")
     retention: Retention = Retention()
 
     @property
@@ -227,7 +233,7 @@ class Input(Strict):
     """A dataset that the model reads, and how late: lag_days 1 means that day D reads partitions up to D-1."""
 
     dataset: Name
-    lag_days: int = Field(default=0, ge=0, le=31)
+    lag_days: int = Field(default=0, ge=0, le=31, description="Day D reads its partitions up to D less this, and waits for that one.")
     window_days: int = Field(
         default=31,
         ge=1,
@@ -240,20 +246,24 @@ class Target(Strict):
     """What the model predicts: a column of the dataset in which the truth arrives."""
 
     dataset: Name
-    column: str
+    column: str = Field(description="An integer, a number or a boolean; a row without a value is neither learnt from nor judged.")
     positive_above: float | None = Field(default=None, description="Classification: a row is positive when the column is above this.")
 
 
 class Feature(Strict):
-    name: str
-    kind: Literal["numeric", "categorical"]
-    description: str
+    """One column that features.py computes."""
+
+    name: str = Field(description="The column that features.py gives.")
+    kind: Literal["numeric", "categorical"] = Field(description="How it is prepared for the estimator, and how its drift is measured.")
+    description: str = Field(description="What it says, for people.")
     personal: bool = Field(
         default=False, description="It carries personal data: drift is not measured on it, and no report shows its values."
     )
 
 
 class Monitor(Strict):
+    """How drift is measured on each day that was scored."""
+
     window_days: int = Field(
         default=1,
         ge=1,
@@ -275,10 +285,10 @@ class Rule(Strict):
     """Fires when k of the last n observations of a metric breach, the newest among them."""
 
     metric: str = Field(description="An observation's name, such as drift.share or performance.auc.")
-    above: float | None = None
-    below: float | None = None
-    k: int = Field(ge=1)
-    n: int = Field(ge=1)
+    above: float | None = Field(default=None, description="An observation above it breaches.")
+    below: float | None = Field(default=None, description="An observation below it breaches. Exactly one of the two.")
+    k: int = Field(ge=1, description="So many must breach.")
+    n: int = Field(ge=1, description="So many of the newest observations are looked at.")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
@@ -296,7 +306,9 @@ class Rule(Strict):
 
 
 class Retrain(Strict):
-    rules: tuple[Rule, ...] = ()
+    """When the model trains again by itself."""
+
+    rules: tuple[Rule, ...] = Field(default=(), description="The first that trips fires.")
     cooldown_days: int = Field(default=7, ge=0, description="Days, in partition time, after a firing in which no other fires.")
 
 
@@ -304,14 +316,14 @@ class ModelConfig(Strict):
     """A declared model: what it predicts, from what, and what keeps it fresh."""
 
     name: Name
-    description: str
-    owner: str
-    tags: tuple[str, ...] = ()
-    task: Literal["classification", "regression"]
+    description: str = Field(description="What it predicts, in a sentence.")
+    owner: str = Field(description="Who answers for it: shown in Airflow and on its cards.")
+    tags: tuple[str, ...] = Field(default=(), description="Airflow's tags of its DAGs, beside ours.")
+    task: Literal["classification", "regression"] = Field(description="A chance of being positive, or a figure.")
     rows: Name = Field(description="The dataset whose rows are scored.")
-    inputs: tuple[Input, ...] = Field(min_length=1)
+    inputs: tuple[Input, ...] = Field(min_length=1, description="Every dataset that features.py reads, that of the rows included.")
     target: Target
-    features: tuple[Feature, ...] = Field(min_length=1)
+    features: tuple[Feature, ...] = Field(min_length=1, description="Exactly what features.py gives.")
     train: Train
     gate: Gate
     approval: Approval = Approval()

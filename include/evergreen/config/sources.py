@@ -20,7 +20,7 @@ from include.evergreen.config.base import ExpandedPath, Strict, problem_at
 class DelimitedText(Strict):
     """How CSV text is written."""
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="What stands between two cells.")
     encoding: str = Field(default="utf-8", description="Python's name of the character encoding.")
 
     @field_validator("delimiter")
@@ -45,7 +45,7 @@ class DelimitedText(Strict):
 class FileFormat(Strict):
     """How files are read, wherever they lie."""
 
-    format: Literal["csv", "parquet", "jsonl"] = "csv"
+    format: Literal["csv", "parquet", "jsonl"] = Field(default="csv", description="What is in the files.")
     compression: Literal["infer", "none", "gzip", "zip"] = Field(
         default="infer", description="How files are packed; infer goes by their names: .gz, .zip, or not at all."
     )
@@ -179,13 +179,13 @@ class HttpSource(Strict):
         description="Query parameters. `{partition}` stands for the partition's key, `{start}` and `{end}` for the moments (UTC) at which "
         "its day begins and the next one does.",
     )
-    format: Literal["csv", "json", "jsonl"] = "json"
+    format: Literal["csv", "json", "jsonl"] = Field(default="json", description="What the server answers with.")
     csv: DelimitedText = DelimitedText()
     missing_values: tuple[str, ...] = Field(default=("", "NA"), description="Cells of text that mean 'no value'.")
     records: str | None = Field(
         default=None, description="Where in a JSON page the list of rows stands: keys with dots between them. None: the page is the list."
     )
-    pagination: Pagination | None = None
+    pagination: Pagination | None = Field(default=None, description="How the next page is found; none: there is one page.")
     max_bytes: int = Field(default=1024**3, gt=0, description="A partition that is larger when unpacked, all pages together, is refused.")
     max_page_bytes: int = Field(default=64 * 1024**2, gt=0, description="A JSON page, which is read whole, that is larger is refused.")
     timeout_seconds: float = Field(default=30, gt=0, description="How long the server may stay silent.")

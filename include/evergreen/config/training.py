@@ -99,6 +99,8 @@ class EarlyStop(Strict):
 
 
 class Train(Strict):
+    """When, on what and with which estimator the model is trained."""
+
     schedule: PartitionSchedule | None = Field(default=None, description="Trains by the clock; none trains by hand and by firing alone.")
     window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")
     min_days: int = Field(default=14, ge=2, description="Fewer days than this with rows and labels stop the training.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from include.evergreen import clock
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import observations
@@ -30,6 +32,14 @@ def record_observations(model: str, partition: dt.date, figures: list[Observatio
         if figures:
             moment = clock.now()
             connection.execute(observations.insert(), [{**each.__dict__, "recorded_at": moment} for each in figures])
+
+
+def newest_observed(model: str, count: int) -> list[dt.date]:
+    """The newest ``count`` partitions that have observations, newest first."""
+    column = observations.c.partition
+    query = sa.select(column).where(observations.c.model == model).distinct().order_by(column.desc()).limit(count)
+    with reading() as connection:
+        return list(connection.execute(query).scalars())
 
 
 def observations_of(model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[Observation]:

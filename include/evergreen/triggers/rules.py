@@ -34,12 +34,9 @@ def evaluate(rule: Rule, observed: list[Observation]) -> Evidence | None:
     Only live observations of the version that is observed now count: backfills fire nothing, and a new champion is not
     judged by its predecessor's figures.
     """
-    live = [each for each in observed if each.origin == "live"]
-    if not live:
-        return None
-    newest = [each for each in live if each.version == live[-1].version][-rule.n :]
-    breaches = [_breaches(rule, each.value) for each in newest]
-    if not breaches[-1] or sum(breaches) < rule.k:
+    newest = counted(rule, observed)
+    breaches = [breaches_bound(rule, each.value) for each in newest]
+    if not newest or not breaches[-1] or sum(breaches) < rule.k:
         return None
     bound = rule.above if rule.above is not None else rule.below
     assert bound is not None
@@ -50,7 +47,13 @@ def evaluate(rule: Rule, observed: list[Observation]) -> Evidence | None:
     return Evidence(rule.name, rule.metric, bound, figures, newest[-1].partition, newest[-1].version)
 
 
-def _breaches(rule: Rule, value: float) -> bool:
+def counted(rule: Rule, observed: list[Observation]) -> list[Observation]:
+    """The observations that ``rule`` is judged on, at most its n, oldest first."""
+    live = [each for each in observed if each.origin == "live"]
+    return [each for each in live if each.version == live[-1].version][-rule.n :]
+
+
+def breaches_bound(rule: Rule, value: float) -> bool:
     if rule.above is not None:
         return value > rule.above
     assert rule.below is not None

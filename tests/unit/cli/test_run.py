@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from include.evergreen.config import Catalog
+from include.evergreen.triggers import firings_of
 from tests.unit.cli.conftest import Ask
-from tests.unit.lifecycle import MODEL, day, landing
+from tests.unit.lifecycle import MODEL, day, include_with, landing
 
 
 def test_a_run_tells_in_words_what_came_of_it(ask: Ask, cycled: None) -> None:
@@ -14,8 +19,33 @@ def test_a_run_tells_in_words_what_came_of_it(ask: Ask, cycled: None) -> None:
     assert lines[2].startswith("Trained: on ") and "on the holdout (" in lines[2]
     assert lines[3] in {"Gate: blessed.", "Gate: rejected."}
     assert "it must be at least 0.55" in lines[4]
-    assert lines[-2].startswith("Score of 2013-01-21: done: 120 rows scored by version ")
-    assert lines[-1].startswith("Monitor of 2013-01-21: done: ")
+    assert lines[-5].startswith("Score of 2013-01-21: done: 120 rows scored by version ")
+    assert lines[-4].startswith("Monitor of 2013-01-21: done: ")
+
+
+def test_a_run_ends_with_what_each_rule_would_do(ask: Ask, cycled: None) -> None:
+    *_, heading, drift, performance = ask("run", MODEL, "--as-of", "2013-01-20").out.splitlines()
+    assert heading == "Rules: none would fire."
+    assert drift.startswith("  rule prediction_drift.score>3 (1 of 1) would not fire: 0 of the last 1 breach, and it takes 1; ")
+    assert performance == "  rule performance.log_loss>0.8 (2 of 3) would not fire: performance.log_loss has no observation yet"
+
+
+def test_a_run_names_the_rule_that_would_fire_and_fires_nothing(
+    ask: Ask, cycled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = include_with(tmp_path, monkeypatch) / "models" / MODEL / "model.yaml"
+    file.write_text(file.read_text().replace("metric: prediction_drift.score, above: 3", "metric: prediction_drift.score, above: 0"))
+    *_, heading, drift, _ = ask("run", MODEL, "--as-of", "2013-01-20").out.splitlines()
+    assert heading == "Rules: a training would be fired; here it is not, as that is for the sensor."
+    assert drift.endswith(" would fire a training as of 2013-01-20")
+    assert firings_of(MODEL) == []
+
+
+def test_a_model_without_rules_says_that_nothing_fires(ask: Ask, cycled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = include_with(tmp_path, monkeypatch) / "models" / MODEL / "model.yaml"
+    file.write_text(file.read_text().partition("retrain:")[0])
+    last = ask("run", MODEL, "--as-of", "2013-01-20").out.splitlines()[-1]
+    assert last == "Rules: model.yaml declares none under retrain, so nothing fires a training by itself."
 
 
 def test_progress_goes_to_stderr_step_by_step(ask: Ask, cycled: None) -> None:

@@ -107,8 +107,8 @@ class TestCheckFinds:
         dataset = change_dataset("owner: shop\n", "")
         model = change_model("owner: shop\n", "")
         assert Catalog(include).check() == [
-            f"{dataset}:1: owner: missing required key 'owner'; add it",
-            f"{model}:1: owner: missing required key 'owner'; add it",
+            f"{dataset}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it",
+            f"{model}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow and on its cards); add it",
         ]
 
     def test_an_input_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
@@ -125,9 +125,20 @@ class TestCheckFinds:
             f"{path}:8: target.column: unknown column of sales 'amounts'; did you mean 'amount'? allowed: shop, amount"
         ]
 
+    def test_a_target_that_is_no_figure(self, include: Path, change_model: Change) -> None:
+        path = change_model("column: amount", "column: shop")
+        assert Catalog(include).check() == [f"{path}:8: target.column: shop is a string, and a target is an integer, a number or a boolean"]
+
+    def test_rows_and_a_truth_that_no_key_brings_together(self, include: Path, change_dataset: Change) -> None:
+        change_dataset("keys: [shop]\n", "")
+        assert Catalog(include).check() == [
+            f"{include}/models/revenue/model.yaml:8: target.dataset: rows of sales find their truth in sales by keys, "
+            "which must be the same in both dataset.yaml; got none and none"
+        ]
+
     def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset("owner: shop\n", "")
-        assert Catalog(include).check() == [f"{path}:1: owner: missing required key 'owner'; add it"]
+        assert Catalog(include).check() == [f"{path}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it"]
 
     def test_a_model_without_features(self, include: Path) -> None:
         path = include / "models/revenue/features.py"
@@ -209,19 +220,19 @@ class TestCheckFinds:
     def test_an_expectation_on_a_column_that_is_not_declared(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset(
             "keys: [shop]\n",
-            "expectations:\n  - {expect: expect_column_to_exist, arguments: {column: shops}}\n",
+            "keys: [shop]\nexpectations:\n  - {expect: expect_column_to_exist, arguments: {column: shops}}\n",
         )
         assert Catalog(include).check() == [
-            f"{path}:11: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? allowed: shop, amount"
+            f"{path}:12: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? allowed: shop, amount"
         ]
 
     @pytest.mark.parametrize("arguments", ["{column_A: shop, column_B: shops}", "{column_list: [shop, shops]}"])
     def test_an_expectation_on_several_columns_of_which_one_is_not_declared(
         self, include: Path, change_dataset: Change, arguments: str
     ) -> None:
-        path = change_dataset("keys: [shop]\n", f"expectations:\n  - {{expect: expect_any_thing, arguments: {arguments}}}\n")
+        path = change_dataset("keys: [shop]\n", f"keys: [shop]\nexpectations:\n  - {{expect: expect_any_thing, arguments: {arguments}}}\n")
         (line,) = Catalog(include).check()
-        assert line.startswith(f"{path}:11: expectations[0].arguments.column_")
+        assert line.startswith(f"{path}:12: expectations[0].arguments.column_")
         assert line.endswith(": unknown column 'shops'; did you mean 'shop'? allowed: shop, amount")
 
     @pytest.mark.parametrize(
@@ -236,8 +247,8 @@ class TestCheckFinds:
         ],
     )
     def test_a_reference_that_could_never_be_evaluated(self, include: Path, change_dataset: Change, reference: str, problem: str) -> None:
-        path = change_dataset("keys: [shop]\n", f"references:\n  - {reference}\n")
-        assert Catalog(include).check() == [f"{path}:11: references[0].{problem}"]
+        path = change_dataset("keys: [shop]\n", f"keys: [shop]\nreferences:\n  - {reference}\n")
+        assert Catalog(include).check() == [f"{path}:12: references[0].{problem}"]
 
     def test_a_folder_that_nothing_reads(self, include: Path) -> None:
         (include / "models/lost").mkdir()

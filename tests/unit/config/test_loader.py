@@ -87,7 +87,9 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
         assert line.startswith("11: train.estimator: is missing; give the import path of an estimator")
 
     def test_missing_key_of_the_whole_file(self, change_model: Change) -> None:
-        assert problems(load_model, change_model("owner: shop\n", "")) == ["1: owner: missing required key 'owner'; add it"]
+        assert problems(load_model, change_model("owner: shop\n", "")) == [
+            "1: owner: missing required key 'owner' (Who answers for it: shown in Airflow and on its cards); add it"
+        ]
 
     def test_duplicate_key(self, change_model: Change) -> None:
         assert problems(load_model, change_model("task: regression", "task: regression\nowner: me")) == [

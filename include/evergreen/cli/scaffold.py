@@ -1,0 +1,63 @@
+"""``new-dataset`` and ``new-model``: declarations to begin with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from include.evergreen.cli.arguments import Verbs
+
+KNOWN_WHEN_THE_DAY_IS_OVER = 24
+
+
+def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    text = "write a dataset.yaml to begin with, after a CSV file where there is one"
+    verb = verbs.add_parser("new-dataset", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument("name", metavar="NAME", help="the dataset's name")
+    verb.add_argument(
+        "--like", type=Path, metavar="FILE", help="a CSV file of one day; a date in its name (2024-01-01) stands for the partition"
+    )
+    verb.add_argument(
+        "--known-after", type=float, default=KNOWN_WHEN_THE_DAY_IS_OVER, metavar="HOURS",
+        help="hours after its day begins until its rows are known (default: 24); negative: before",
+    )  # fmt: skip
+    verb.set_defaults(verb=new_dataset)
+
+    text = "write a model.yaml and a features.py to begin with, after the datasets of its rows and its target"
+    verb = verbs.add_parser("new-model", parents=[common], help=text, description=text.capitalize() + ".")
+    verb.add_argument("name", metavar="NAME", help="the model's name")
+    verb.add_argument("--rows", required=True, metavar="DATASET", help="the dataset whose rows are scored")
+    verb.add_argument("--target", required=True, metavar="DATASET.COLUMN", help="what is predicted, where its truth arrives")
+    verb.add_argument("--positive-above", type=float, metavar="X", help="a classification: rows whose target is above X are positive")
+    verb.set_defaults(verb=new_model)
+
+
+def new_dataset(arguments: argparse.Namespace) -> int:
+    from include.evergreen import scaffold
+    from include.evergreen.cli.run import actor
+    from include.evergreen.config import Catalog
+
+    path = scaffold.new_dataset(Catalog(), arguments.name, like=arguments.like, known_after_hours=arguments.known_after, owner=actor())
+    _print_next(path, f"python -m include.evergreen ingest {arguments.name} DATE")
+    return 0
+
+
+def new_model(arguments: argparse.Namespace) -> int:
+    from include.evergreen import scaffold
+    from include.evergreen.cli.run import actor
+    from include.evergreen.config import Catalog
+
+    path = scaffold.new_model(
+        Catalog(), arguments.name, rows=arguments.rows, target=arguments.target, positive_above=arguments.positive_above, owner=actor()
+    )
+    _print_next(path, f"python -m include.evergreen run {arguments.name} --as-of DATE")
+    return 0
+
+
+def _print_next(path: Path, then: str) -> None:
+    from include.evergreen.config.loader import shown_path
+
+    print(f"Written: {shown_path(path)}. Look through it, say what stands to be said, and then:")
+    print(f"  python -m include.evergreen check\n  {then}")

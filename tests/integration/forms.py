@@ -1,0 +1,54 @@
+"""Airflow's forms, filled in as people do."""
+
+from playwright.sync_api import TimeoutError as NotShownError
+
+LOADS = 3
+CLICKS = 10
+
+
+def open_form(page, dag_id):
+    """The form behind *Trigger*. A page that met a locked SQLite stays without it, and is loaded again, as people do."""
+    button = page.get_by_test_id("trigger-dag-button")
+    for left in reversed(range(LOADS)):
+        page.goto(f"/dags/{dag_id}")
+        try:
+            button.click()
+            break
+        except NotShownError:
+            if not left:
+                raise
+    return page.locator("[role=dialog][aria-modal=true]")
+
+
+def run_backfill(page, dag_id, first, last, *, again=False):
+    """Backfill from ``first`` to ``last`` (dates, both included); ``again``: also what ran before."""
+    form = open_form(page, dag_id)
+    form.get_by_text("Backfill", exact=True).click()
+    for day in (first, last):
+        form.get_by_text("Select date and time").first.click()
+        field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
+        field.fill(f"{day:%Y/%m/%d}")
+        field.press("Enter")
+        form.get_by_text(f"{day:%b %d, %Y}").wait_for()
+        page.keyboard.press("Escape")
+        field.wait_for(state="hidden")
+    if again:
+        form.get_by_text("All Runs", exact=True).click()
+    form.get_by_text(f"{(last - first).days + 1} runs will be triggered").wait_for()
+    press(page, form.get_by_role("button", name="Run Backfill"), "/backfills")
+
+
+def run_training(page, dag_id, as_of):
+    form = open_form(page, dag_id)
+    form.locator("input[name=element_as_of]").fill(str(as_of))
+    press(page, form.get_by_role("button", name="Trigger", exact=True), "/dagRuns")
+
+
+def press(page, button, path):
+    """Click until Airflow has taken it: SQLite may be locked, which answers with an error of the server's, and the form stays open."""
+    for _ in range(CLICKS):
+        with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith(path)) as answer:
+            button.click()
+        if answer.value.status < 500:
+            break
+    assert answer.value.ok, answer.value.text()

@@ -1,0 +1,184 @@
+"""docs/guides/your-own-model.md, followed to the letter: from a CSV to a champion, on the command line and in `make serve`."""
+
+import datetime as dt
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.clock import days
+from include.evergreen.config import Catalog
+from include.evergreen.monitoring import observations_of
+from include.evergreen.registry.champions import champion
+from include.evergreen.scoring import predictions_of
+from tests.integration.forms import run_backfill, run_training
+from tests.unit.flights import at_home
+from tools.rest import AirflowApi
+
+GUIDE = (PROJECT_ROOT / "docs/guides/your-own-model.md").read_text()
+MODEL = "delivery_minutes"
+FIRST_PORT = 18900  # serve takes the next that is free
+TIMEOUT_SECONDS = 240
+DAY = r"(\d{4}-\d\d-\d\d)"
+BACKFILL = re.compile(rf"`(\w+)\.ingest`[^`]*? from {DAY} to {DAY}", re.DOTALL)
+AS_OF = re.compile(rf"\*As of\* {DAY}")
+
+
+def section(number):
+    return re.search(rf"^## {number}\. .*?(?=^## )", GUIDE, re.MULTILINE | re.DOTALL)[0]
+
+
+def files():
+    """Each file that the guide shows, by the place that it names."""
+    return re.findall(r"`(\S+?)`:\n\n```(?:python|yaml)\n(.*?)```", GUIDE, re.DOTALL)
+
+
+def commands(number):
+    """The commands of a section, as a shell would split them."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section(number), re.MULTILINE | re.DOTALL)
+    return [shlex.split(line) for language, block in blocks if not language for line in block.splitlines()]
+
+
+def run(command, folder):
+    """One of the guide's commands, given in the project's folder; returns what it printed."""
+    program, *arguments = command
+    assert program == ".venv/bin/python"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come about"
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A project folder in which sections 1 to 4 were followed: the files are saved, and their commands were given."""
+    folder = tmp_path_factory.mktemp("project")
+    with at_home(folder / "var"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERGREEN_INCLUDE", str(folder / "include"))
+        for place, text in files():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_text(text)
+        run([".venv/bin/python", "-m", "include.evergreen", "prepare"], folder)
+        for number in (1, 2, 3, 4):
+            for command in commands(number):
+                run(command, folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def told(folder):
+    """What the command line of section 5 said, by verb."""
+    return {command[3]: run(command, folder) for command in commands(5)}
+
+
+@pytest.fixture(scope="module")
+def serving(told, folder):
+    """The process that section 6 starts, once it tells where the UI is, with an API for it; it is stopped at the end, if not before."""
+    assert commands(6)[0] == ["make", "serve"]
+    asked = ["make", "-n", "serve", f"PORT={FIRST_PORT}"]
+    recipe = subprocess.run(asked, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    program, *arguments = shlex.split(recipe.splitlines()[-1])
+    assert program == ".venv/bin/python"
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "PYTHONPATH": f"{PROJECT_ROOT}:{PROJECT_ROOT / 'plugins'}", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    process.shown = ""
+    try:
+        while "Ctrl-C stops both" not in process.shown:
+            line = process.stdout.readline()
+            assert line, process.shown
+            process.shown += line
+        process.api = AirflowApi(re.search(r"Airflow's UI: (\S+)", process.shown)[1])
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def test_its_files_are_sound_declarations(folder):
+    assert run([".venv/bin/python", "-m", "include.evergreen", "check"], folder) == "2 datasets and 1 model are sound.\n"
+
+
+def test_its_command_line_makes_a_champion_and_says_what_the_rules_would_do(told, folder):
+    as_of = dt.date.fromisoformat(re.search(r"--as-of (\S+)", section(5))[1])
+    serving = champion(MODEL)
+    assert (serving.version, serving.as_of) == (1, as_of)
+    assert told["run"].startswith(f"{MODEL} as of {as_of}: version 1 (1.0.0) as of {as_of} is champion.\n")
+    assert "Rules: none would fire." in told["run"]
+    assert MODEL in told["status"]
+
+
+def test_its_features_keep_the_promise_of_every_model_s(folder):
+    from include.evergreen.testkit import CHECKS, examine
+
+    assert [finding for check in CHECKS for finding in examine(Catalog(), MODEL, check)] == []
+
+
+def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, folder):
+    as_of = dt.date.fromisoformat(AS_OF.search(section(6))[1])
+    backfills = {dataset: tuple(map(dt.date.fromisoformat, days)) for dataset, *days in BACKFILL.findall(section(6))}
+    assert set(backfills) == {"orders", "deliveries"}
+    assert f"{MODEL}.train" in serving.shown
+    page = browser.new_page(base_url=serving.api.url, viewport={"width": 1400, "height": 1200})
+    page.set_default_timeout(60_000)
+    for dataset, (first, last) in backfills.items():
+        run_backfill(page, f"{dataset}.ingest", first, last)
+
+    scored = days(*backfills["orders"])
+    observed = days(*backfills["deliveries"])  # the truth of the day that section 5 scored is among them
+    wait_until(
+        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the truth"
+    )
+    assert [each.partition for each in predictions_of(MODEL, scored[0], scored[-1])] == scored
+    wait_until(lambda: not serving.api.runs(f"{MODEL}.monitor", state=["queued", "running"]), "the last run's end")
+
+    run_training(page, f"{MODEL}.train", as_of)
+    wait_until(lambda: champion(MODEL).as_of == as_of, "the next champion")
+    page.close()
+    for command in commands(6)[1:]:
+        assert MODEL in run(command, folder)
+    told = json.loads(run([".venv/bin/python", "-m", "include.evergreen", "status", "--json"], folder))
+    assert told["models"][MODEL]["champion"]["as_of"] == str(as_of)
+
+
+def test_a_ctrl_c_leaves_no_process(serving, folder):
+    assert len(processes_of(folder)) > 5
+    serving.send_signal(signal.SIGINT)
+    out, _ = serving.communicate()
+    assert serving.returncode == 0, out
+    assert processes_of(folder) == []
+
+
+def processes_of(folder):
+    """All of the Airflow there, MLflow's UI among them."""
+    home = f"AIRFLOW_HOME={folder / 'var' / 'airflow'}".encode()
+    return [number for number in filter(str.isdigit, os.listdir("/proc")) if home in environment_of(number)]
+
+
+def environment_of(process):
+    try:
+        return Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

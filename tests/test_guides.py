@@ -1,0 +1,128 @@
+"""The guides say what is: every one is found, every link leads somewhere, every key and example is what the files take."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from include.evergreen import PROJECT_ROOT
+from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.models import Feature, Input, ModelConfig, Monitor, Retrain, Rule, Target
+from include.evergreen.config.reference import main, reference_text
+from include.evergreen.config.schedule import PartitionSchedule
+
+GUIDES = sorted((PROJECT_ROOT / "docs" / "guides").glob("*.md"))
+PAGES = [PROJECT_ROOT / "README.md", *GUIDES, *sorted((PROJECT_ROOT / "docs" / "decisions").glob("*.md"))]
+KEYS: dict[str, tuple[type[BaseModel], ...]] = {
+    "declaring-a-model.md": (Input, Target, Feature),
+    "schedules.md": (PartitionSchedule,),
+    "monitoring.md": (Monitor, Retrain, Rule),
+}
+SOUND: dict[str, Any] = {
+    "name": "churn",
+    "description": "x",
+    "owner": "x",
+    "task": "classification",
+    "rows": "customers",
+    "inputs": [{"dataset": "customers"}],
+    "target": {"dataset": "departures", "column": "left", "positive_above": 0},
+    "features": [{"name": "tariff", "kind": "categorical", "description": "x"}],
+    "train": {"estimator": "sklearn.linear_model.LogisticRegression"},
+    "gate": {"criteria": [{"kind": "absolute", "metric": "auc", "at_least": 0.5}]},
+}
+
+
+def text_of(guide: str) -> str:
+    return (PROJECT_ROOT / "docs" / "guides" / guide).read_text()
+
+
+def examples(guide: str) -> list[dict[str, Any]]:
+    return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", text_of(guide), re.MULTILINE | re.DOTALL)]
+
+
+def keys_in(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_in, value.values()))
+    return set().union(*map(keys_in, value)) if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_the_readme_leads_to_every_guide(guide: Path) -> None:
+    assert f"](docs/guides/{guide.name})" in (PROJECT_ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_to_a_page_and_a_heading_that_are_there(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text()):
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        if heading:
+            assert heading in {anchor(line) for line in target.read_text().splitlines() if line.startswith("#")}, link
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lstrip("#").strip().lower()).replace(" ", "-")
+
+
+def test_the_reference_says_what_the_config_classes_say() -> None:
+    assert text_of("yaml-reference.md") == reference_text(), "run `make schemas`"
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+def test_every_key_of_both_files_is_in_the_reference(kind: str) -> None:
+    schema = json.loads((PROJECT_ROOT / f"include/evergreen/config/{kind}.schema.json").read_text())
+    for name, definition in {"the file": schema, **schema["$defs"]}.items():
+        for key in definition.get("properties", {}):
+            assert f"| `{key}` | " in reference_text(), f"{key} of {name}"
+
+
+def test_every_key_of_the_reference_says_what_it_means() -> None:
+    assert [line for line in reference_text().splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
+
+
+def test_a_stale_reference_is_told_and_written_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "yaml-reference.md"
+    assert main(["--check"], page) == 1
+    assert "yaml-reference.md is out of date" in capsys.readouterr().err
+    assert (main([], page), main(["--check"], page)) == (0, 0)
+
+
+@pytest.mark.parametrize(("guide", "kind"), [(guide, kind) for guide, kinds in KEYS.items() for kind in kinds])
+def test_each_key_stands_in_an_example_and_in_a_table_with_its_default(guide: str, kind: type[BaseModel]) -> None:
+    shown = set().union(*map(keys_in, examples(guide)))
+    for key, field in kind.model_fields.items():
+        assert key in shown, f"{kind.__name__}.{key} is in no example"
+        row = re.search(rf"^\| [^|]*`{key}`[^|]*\|([^|]*)\|([^|]*)\|", text_of(guide), re.MULTILINE)
+        assert row, f"{kind.__name__}.{key} is in no table"
+        default = "required" if field.is_required() else json.dumps(field.default)
+        if default not in ("null", "[]"):
+            assert default in row[2] or (kind is Rule and key in ("above", "below")), f"{key}: {row[0]}, and it is {default}"
+
+
+def test_the_guides_examples_are_sound() -> None:
+    for example in examples("declaring-a-model.md"):
+        others = {"task": "regression", "gate": {"criteria": [{"kind": "absolute", "metric": "mae", "at_most": 1}]}}
+        is_regression = "positive_above" not in example["target"]
+        ModelConfig.model_validate({**SOUND, **(others if is_regression else {}), **example})
+    for example in examples("monitoring.md"):
+        model = ModelConfig.model_validate({**SOUND, **example})
+        assert {rule.metric for rule in model.retrain.rules} <= set(observation_names(model))
+    night, monday = examples("schedules.md")
+    PartitionSchedule.model_validate(night["schedule"])
+    ModelConfig.model_validate({**SOUND, **monday})
+
+
+def test_the_monitoring_guide_names_every_observation() -> None:
+    for task, metrics in METRICS.items():
+        row = next(line for line in text_of("monitoring.md").splitlines() if line.startswith("| `performance.") and task in line)
+        assert all(f".{metric}`" in row for metric in metrics)
+    for name in observation_names(ModelConfig.model_validate(SOUND)):
+        assert name.startswith("performance.") or f"`{name.replace('drift.tariff', 'drift.FEATURE')}`" in text_of("monitoring.md"), name
