@@ -13,6 +13,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -44,7 +45,23 @@ class Killing:
         shutil.copytree(self._home, self._before)
         work()  # here, so that the children inherit what it imports
         self.put_back()
-        self.lines, self.points = self._noted()
+        self.lines = [(str(name), int(line)) for name, line in self._noted(lambda _number, place: place)]
+
+    @cached_property
+    def points(self) -> list[int]:
+        """The number of the first line of each state of the disk."""
+        self.put_back()
+        disk = _Disk(self._home)
+        states = self._noted(lambda _number, _place: disk.state())
+        keys = [*zip(states, range(len(states)), strict=True)]
+        if EVERY_LINE:
+            keys += [(str(place), number) for number, place in enumerate(self.lines)]
+        return sorted({number: None for number in {key: number for key, number in reversed(keys)}.values()})
+
+    def some_lines(self, most: int) -> range:
+        """The numbers of as many lines, spread over all of them: where a home is too large for its state to be looked at at each line."""
+        step = max(1, len(self.lines) // most)
+        return range(step // 2, len(self.lines), step)
 
     def put_back(self) -> None:
         """Make the home what it was before any work."""
@@ -61,26 +78,17 @@ class Killing:
         """Do the work to its end."""
         assert in_a_child(self._work) == 0, "the work could not be done"
 
-    def _noted(self) -> tuple[list[Place], list[int]]:
+    def _noted(self, look: Callable[[int, Place], Any]) -> list[Any]:
+        """What ``look`` gives at each line, in a child that does the work."""
         noted = self._before.with_name(f"{self._home.name}-lines.json")
 
         def note() -> None:
-            places: list[Place] = []
-            points: dict[object, int] = {}
-            disk = _Disk(self._home)
-
-            def see(number: int, place: Place) -> None:
-                places.append(place)
-                points.setdefault(disk.state(), number)
-                if EVERY_LINE:
-                    points.setdefault(place, number)
-
-            self._traced(see)
-            noted.write_text(json.dumps([places, sorted(set(points.values()))]))
+            found: list[Any] = []
+            self._traced(lambda number, place: found.append(look(number, place)))
+            noted.write_text(json.dumps(found))
 
         assert in_a_child(note) == 0, "the work could not be done"
-        lines, points = json.loads(noted.read_text())
-        return [(name, line) for name, line in lines], points
+        return list(json.loads(noted.read_text()))
 
     def _traced(self, seen: Callable[[int, Place], object]) -> None:
         """Do the work, and call ``seen`` before each watched line with its number and place."""

@@ -204,13 +204,12 @@ killing = Killing(
     ("erasure/",),
 )
 expected = state()
-for point in killing.points:
+for point in killing.some_lines(8):
     killing.put_back()
     killing.die(point)
     killing.live()
     assert state() == expected, point
     assert places_with(TAIL) == [], (point, places_with(TAIL))
-print(len(killing.points), len(killing.lines))
 """
 
 
