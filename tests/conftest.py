@@ -14,11 +14,11 @@ os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PRO
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
 ROOT = Path(__file__).parent
 SECONDS = ROOT / "seconds.json"  # of each file; `make test-times` measures them again
-TOGETHER = {  # what shares a costly server runs in one worker; all else by file
-    "integration/test_training_in_a_container.py": "docker",
-    "plugins/test_containers.py": "docker",
-    "integration/test_your_own_model.py": "an Airflow of its own",
-    "integration/": "airflow",
+TOGETHER = {  # what shares a costly server runs in one worker, and no more than two Airflows run at once; all else by file
+    "integration/test_training_in_a_container.py": "second",
+    "plugins/test_containers.py": "second",
+    "integration/test_your_own_model.py": "second",
+    "integration/": "first",
 }
 
 
@@ -39,17 +39,26 @@ def pytest_configure(config):
         config.pluginmanager.register(_Times(Path(place)))
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """In parallel, what shares a server, or a file's fixtures, stays together in one worker."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _group(nodeid.split("::")[0].removeprefix("tests/"))
+
+    return Grouped(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    """In parallel, what shares a server or a file's fixtures stays together, and what takes longest begins first."""
+    """In parallel, what takes longest begins first."""
     if not hasattr(config, "workerinput"):
         return
     seconds, of_group = json.loads(SECONDS.read_text()), defaultdict(float)
     files = {str(item.path.relative_to(ROOT)) for item in items}
     for file in files:
         of_group[_group(file)] += seconds.get(file, 0.0)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(str(item.path.relative_to(ROOT)))))
     items.sort(key=lambda item: -of_group[_group(str(item.path.relative_to(ROOT)))])
 
 

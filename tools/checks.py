@@ -22,7 +22,7 @@ from tools.affected_tests import ROOT, affected
 BIN = Path(sys.executable).parent
 STATIC = (("ruff", "check", "--quiet", "."), ("ruff", "format", "--quiet", "--check", "."), ("mypy",), ("lint-imports",))
 WORKERS = (os.cpu_count() or 1) + 1  # one of them waits for a real Airflow most of the time
-IN_PARALLEL = ("-n", str(WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder")
+IN_PARALLEL = ("-n", str(WORKERS), "--dist", "loadscope", "--no-loadscope-reorder")
 BUDGET_SECONDS = 90.0  # of processors, for the tests of a change; beside it, types take half a minute of one
 
 
