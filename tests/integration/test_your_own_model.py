@@ -90,8 +90,11 @@ def told(folder):
 def serving(told, folder):
     """The process that section 6 starts, once it tells where the UI is, with an API for it; it is stopped at the end, if not before."""
     assert commands(6)[0] == ["make", "serve"]
-    asked = ["make", "-n", "serve", f"PORT={FIRST_PORT}"]
-    recipe = subprocess.run(asked, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    asked = ["make", "-n", "--no-print-directory", "serve", f"PORT={FIRST_PORT}"]
+    outside = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }  # of `make test`, which runs us
+    recipe = subprocess.run(asked, cwd=PROJECT_ROOT, env=outside, capture_output=True, text=True, check=True).stdout
     program, *arguments = shlex.split(recipe.splitlines()[-1])
     assert program == ".venv/bin/python"
     process = subprocess.Popen(
