@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -59,7 +60,8 @@ def _generation() -> Path:
 
 def _digest() -> str:
     files = {file for pattern in MADE_OF for file in PROJECT_ROOT.glob(pattern) if file.is_file() and "__pycache__" not in file.parts}
-    digest = hashlib.sha256(f"{sys.version} {PROJECT_ROOT}".encode())
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False).stdout
+    digest = hashlib.sha256(f"{sys.version} {PROJECT_ROOT} {head}".encode())  # a training keeps the commit that it ran on
     for file in sorted(files):
         digest.update(str(file.relative_to(PROJECT_ROOT)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
