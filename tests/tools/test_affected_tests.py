@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import affected_tests
 from tools.affected_tests import UNMEASURED_SECONDS, affected
 
 CHANGED = "include/evergreen/gates/decide.py"
@@ -11,7 +12,7 @@ PLENTY = 10_000.0
 
 
 @pytest.fixture
-def tree(tmp_path) -> Path:
+def tree(tmp_path, monkeypatch) -> Path:
     """A module, one that imports it within a function, and tests that reach it directly, at second hand, and not at all."""
     files = {
         CHANGED: "",
@@ -26,6 +27,8 @@ def tree(tmp_path) -> Path:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    monkeypatch.setattr(affected_tests, "SECONDS", tmp_path / "seconds.json")
+    affected_tests.SECONDS.write_text("{}")  # what is not measured counts as `UNMEASURED_SECONDS`
     return tmp_path
 
 

@@ -26,7 +26,6 @@ def ingested(monkeypatch):
     found = {}
     monkeypatch.setattr(story_module, "POLL_SECONDS", 0)
     monkeypatch.setattr(story_module, "current_partitions", lambda name, first, last: found.get(name, []))
-    monkeypatch.setattr(story_module, "find_stage", lambda *about: None)
     return found
 
 
