@@ -149,15 +149,13 @@ class Waiting:
 
 def waiting_versions(model: str) -> list[Waiting]:
     """The versions that wait for a person, the newest first; without those that know less than the champion does by now."""
-    serving = sa.select(promotions.c.as_of).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1).scalar_subquery()
-    answered = sa.select(approvals.c.id).where(approvals.c.model == model, approvals.c.version == model_versions.c.version).exists()
     own = model_versions.c
-    query = (
-        sa.select(own.version, own.semver, own.as_of, own.approval_because.label("because"), own.recorded_at.label("since"))
-        .where(own.model == model, own.approval_because != "", ~answered, sa.or_(serving.is_(None), own.as_of >= serving))
-        .order_by(own.version.desc())
-    )
+    serving = sa.select(promotions.c.as_of).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
+    answered = sa.select(approvals.c.id).where(approvals.c.model == model, approvals.c.version == own.version).exists()
+    asked = sa.select(own.version, own.semver, own.as_of, own.approval_because.label("because"), own.recorded_at.label("since"))
     with reading() as connection:
+        as_of = connection.execute(serving).scalar() or dt.date.min
+        query = asked.where(own.model == model, own.as_of >= as_of, own.approval_because != "", ~answered).order_by(own.version.desc())
         return [Waiting(**row._mapping) for row in connection.execute(query)]
 
 

@@ -170,8 +170,11 @@ def _ingest_missing(needed: list[tuple[DatasetConfig, dt.date]], progress: Progr
 
 
 def _missing(needed: list[tuple[DatasetConfig, dt.date]]) -> list[tuple[DatasetConfig, dt.date]]:
-    names = {dataset.name for dataset, _ in needed}
-    there = {(name, each.partition) for name in names for each in current_partitions(name)}
+    days: dict[str, list[dt.date]] = {}
+    for dataset, day in needed:
+        days.setdefault(dataset.name, []).append(day)
+    spans = {name: (min(wanted), max(wanted)) for name, wanted in days.items()}
+    there = {(name, each.partition) for name, span in spans.items() for each in current_partitions(name, *span)}
     return [(dataset, day) for dataset, day in needed if (dataset.name, day) not in there]
 
 

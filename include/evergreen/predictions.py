@@ -23,7 +23,7 @@ from include.evergreen.gates import Decision, blessing_of
 from include.evergreen.partitions.verification import stored_rows
 from include.evergreen.recipes import config_of, find_recipe, recipe_of_version
 from include.evergreen.registry import champions
-from include.evergreen.scoring import PredictionSet, predictions_of
+from include.evergreen.scoring import PredictionSet, newest_predictions, predictions_of
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.validation.checks import PERSONAL
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TRUTH_KNOWN_BY = dt.date.max
 MOST_FOUND = 1000
+SETS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,10 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
 
     Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
     """
-    first, last = (partition, partition) if partition else (dt.date.min, dt.date.max)
     searched: list[dt.date] = []
     unreadable: list[str] = []
     asked: dict[int, tuple[ModelConfig, DatasetConfig, Conditions]] = {}  # by version: their recipes may name other rows
-    for scored in reversed(predictions_of(model, first, last)):
+    for scored in _newest_first(model, partition):
         if scored.version not in asked:
             config = _config(catalog, model, scored.version)
             dataset = catalog.dataset(config.rows)
@@ -97,6 +97,18 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
         if len(rows):
             return Found(list(_logged(catalog, config, dataset, scored, rows)), searched, unreadable)
     return Found([], searched, unreadable)
+
+
+def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
+    """The prediction sets of a model, or of one partition, some at a time: a match is mostly among the newest."""
+    if partition:
+        yield from predictions_of(model, partition, partition)
+        return
+    before: dt.date | None = dt.date.max
+    while before is not None:
+        found = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
+        yield from found
+        before = found[-1].partition - dt.timedelta(days=1) if found else None
 
 
 def origin_of(logged: Logged) -> Origin:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
 
 from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
@@ -72,13 +75,14 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     Each version computes its own features, as its recipe says.
     """
     able = champions.serving(model.name, partition)
-    if not able and (missing := missing_inputs(model, partition)):
+    first = next(able, None)
+    if first is None and (missing := missing_inputs(model, partition)):
         return stage_waits(model, "score", partition, missing)
-    if not able:
+    if first is None:
         words = f"no champion with an as_of up to {partition}: train and promote one first"
         record_stage(model.name, "score", partition, "skipped", {"words": words})
         return Outcome("skipped", words, {})
-    for version in able:
+    for version in chain([first], able):
         try:
             return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
         except mlflow_store.ArtifactError as error:
@@ -139,11 +143,16 @@ def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
 
 def predictions_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
     """The prediction sets from ``first`` to ``last``, oldest first."""
-    query = (
-        prediction_sets.select()
-        .where(prediction_sets.c.model == model, prediction_sets.c.partition.between(first, last))
-        .order_by(prediction_sets.c.partition)
-    )
+    return _sets(prediction_sets.c.partition.between(first, last), model=model, order=prediction_sets.c.partition)
+
+
+def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[PredictionSet]:
+    """The newest ``limit`` prediction sets up to a partition, the newest first."""
+    return _sets(prediction_sets.c.partition <= until, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
+
+
+def _sets(condition: sa.ColumnElement[bool], *, model: str, order: sa.ColumnElement[Any], limit: int | None = None) -> list[PredictionSet]:
+    query = prediction_sets.select().where(prediction_sets.c.model == model, condition).order_by(order).limit(limit)
     with reading() as connection:
         rows = connection.execute(query).all()
     return [PredictionSet(**{name: row._mapping[name] for name in PredictionSet.__dataclass_fields__}) for row in rows]

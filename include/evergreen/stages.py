@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from include.evergreen.database.tables import stage_records
 from include.evergreen.database.upsert import upsert
 
 Stage = Literal["score", "monitor"]
+STAGES: tuple[Stage, ...] = ("score", "monitor")
 Status = Literal["done", "waiting", "skipped"]
 
 
@@ -48,15 +50,16 @@ def record_stage(
 
 
 def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
-    found = [each for each in stages_of(model, first=partition, last=partition) if each.stage == stage]
+    found = stages_of(model, first=partition, last=partition, stages=(stage,))
     return found[0] if found else None
 
 
-def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[StageRecord]:
-    """All stages from ``first`` to ``last``, oldest partition first."""
+def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES) -> list[StageRecord]:
+    """The records from ``first`` to ``last``, oldest partition first."""
+    table = stage_records.c
     query = (
         stage_records.select()
-        .where(stage_records.c.model == model, stage_records.c.partition.between(first, last))
+        .where(table.model == model, table.stage.in_(stages), table.partition.between(first, last))
         .order_by(stage_records.c.partition, stage_records.c.stage)
     )
     with reading() as connection:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from include.evergreen.alerts import open_alerts
 from include.evergreen.approvals import waiting_versions
 from include.evergreen.config import Catalog
 from include.evergreen.database import reading
-from include.evergreen.database.tables import partition_versions
 from include.evergreen.gates import latest_decision
+from include.evergreen.partitions.totals import all_totals
 from include.evergreen.pauses import standing_pause
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
-from include.evergreen.triggers import firings_of
+from include.evergreen.triggers import newest_firing
 
 
 def status(catalog: Catalog) -> dict[str, Any]:
@@ -82,10 +80,9 @@ def _decision(model: str) -> dict[str, Any] | None:
 
 
 def _firing(model: str) -> dict[str, Any] | None:
-    fired = firings_of(model)
-    if not fired:
+    newest = newest_firing(model)
+    if newest is None:
         return None
-    newest = fired[-1]
     return {
         "rule": newest.rule,
         "as_of": newest.as_of.isoformat(),
@@ -96,33 +93,7 @@ def _firing(model: str) -> dict[str, Any] | None:
 
 
 def _dataset_figures() -> dict[str, dict[str, Any]]:
-    """Counts over the current version of every partition, by dataset: one query, however many partitions there are."""
-    table = partition_versions.c
-    newest = (
-        sa.select(table.dataset, table.partition, sa.func.max(table.version).label("version"))
-        .group_by(table.dataset, table.partition)
-        .subquery()
-    )
-    is_newest = sa.and_(table.dataset == newest.c.dataset, table.partition == newest.c.partition, table.version == newest.c.version)
-    query = (
-        sa.select(
-            table.dataset,
-            sa.func.count().label("partitions"),
-            sa.func.max(table.partition).label("latest"),
-            sa.func.sum(table.rows).label("rows"),
-            sa.func.sum(table.quarantined).label("quarantined"),
-        )
-        .join(newest, is_newest)
-        .group_by(table.dataset)
-    )
+    """Counts over the current version of every partition, by dataset."""
     with reading() as connection:
-        found = connection.execute(query).all()
-    return {
-        row.dataset: {
-            "partitions": row.partitions,
-            "latest": row.latest.isoformat(),
-            "rows": int(row.rows),
-            "quarantined": int(row.quarantined),
-        }
-        for row in found
-    }
+        found = all_totals(connection)
+    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in found.items()}

@@ -13,10 +13,10 @@ from include.evergreen.database import migrate
 from include.evergreen.partitions import current_partitions
 from include.evergreen.registry.mlflow_store import prepare_store
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
-from tests.servers.ports import reserved_port
 from tests.templates import template
 from tools.embedded import ROOT, EmbeddedAirflow
 from tools.landing_zone import lay_out
+from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
 CHROMIUM = "/usr/bin/chromium"

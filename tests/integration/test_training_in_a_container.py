@@ -16,10 +16,10 @@ from include.evergreen.config import Catalog
 from include.evergreen.training import find_candidate
 from tests.integration.conftest import wait_for_dags
 from tests.servers.docker import IMAGE, DockerDaemon
-from tests.servers.ports import reserved_port
 from tests.unit.flights import at_home
 from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
 from tools.embedded import EmbeddedAirflow
+from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
 TIMEOUT_SECONDS = 180

@@ -13,7 +13,7 @@ from include.evergreen import storage
 from include.evergreen.config import DatasetConfig
 from include.evergreen.errors import ConfigError, TransientError
 from include.evergreen.sources import connections, source_of
-from tests.servers.postgresql import PASSWORD
+from tools.postgresql import PASSWORD
 
 DAY = dt.date(2013, 2, 9)
 YAML = """\

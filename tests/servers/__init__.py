@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers.docker import DockerDaemon
 from tests.servers.http import HttpServer
-from tests.servers.postgresql import PostgreSQL
+from tools.postgresql import PostgreSQL
 
 
 @pytest.fixture(scope="session")

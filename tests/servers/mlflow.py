@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.servers.ports import reserved_port
+from tools.ports import reserved_port
 
 START_SECONDS = 90
 

@@ -17,9 +17,9 @@ from include.evergreen.database import writing
 from include.evergreen.database.tables import ledger as entries
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.registry import champions, mlflow_store
-from tests.servers.ports import reserved_port
 from tests.unit.flights import SECOND_AS_OF, registered_as_of
 from tests.unit.lifecycle import everything, include_with
+from tools.ports import reserved_port
 
 
 def artifact(model: str) -> Path:

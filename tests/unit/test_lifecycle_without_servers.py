@@ -18,10 +18,10 @@ from include.evergreen.errors import DataError, TransientError
 from include.evergreen.registry import champions, mlflow_store
 from tests.servers import PostgreSQL
 from tests.servers.mlflow import MlflowServer
-from tests.servers.ports import reserved_port
 from tests.unit.copies import move_to
 from tests.unit.flights import close_database, lenient, rows_of
 from tests.unit.lifecycle import MODEL, day, settle_cycled, settle_landed
+from tools.ports import reserved_port
 
 AS_OF = day(21)
 Step = Callable[[], Any]

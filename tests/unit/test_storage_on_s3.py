@@ -15,8 +15,8 @@ from include.evergreen.config import Catalog
 from include.evergreen.database import writing
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.partitions import current_partition, read_partition
-from tests.servers.ports import reserved_port
 from tests.servers.s3 import KEY, REGION, S3, SECRET
+from tools.ports import reserved_port
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Every table, with what one row of it stands for.
 
 Partitions are dates, written ``YYYY-MM-DD``, so that text order is time order. Moments are UTC.
+
+All of these but `pauses` and `erasures` grow with the years, so whatever is asked of them often has an index that answers it:
+a test fails for a query of the nightly verbs that reads a table from end to end.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ def _moment(name: str) -> sa.Column[dt.datetime]:
     return sa.Column(name, Moment, nullable=False)
 
 
+def _index(name: str, *columns: str, where: str = "") -> sa.Index:
+    """With ``where``, of the rows alone that the condition holds for: as long as those are few, so is the index."""
+    condition = sa.text(where) if where else None
+    return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
 # One validated content of one partition. The row with the highest version is current.
 partition_versions = sa.Table(
     "partition_versions",
@@ -62,7 +71,28 @@ partition_versions = sa.Table(
     _key("origin", 10),
     _moment("recorded_at"),
     sa.Column("removed_at", Moment),  # when retention took its files away; the record stays
+    sa.Column("superseded_at", Moment),  # when the next version was recorded; none: it is current
+    sa.Column("kept_at", Moment),  # when retention saw that it stays for ever, since a snapshot that we keep names it
     sa.UniqueConstraint("dataset", "partition", "version"),
+    _index(
+        "ix_partition_versions_superseded",
+        "dataset",
+        "superseded_at",
+        where="superseded_at IS NOT NULL AND removed_at IS NULL AND kept_at IS NULL",
+    ),
+    _index("ix_partition_versions_recorded", "recorded_at"),
+    _index("ix_partition_versions_raw", "dataset", "recorded_at", where="raw_path != ''"),
+)
+
+# The current versions of a dataset's partitions, counted as they are published: a sum over years would be read again at each look.
+dataset_totals = sa.Table(
+    "dataset_totals",
+    metadata,
+    sa.Column("dataset", sa.String(60), primary_key=True),
+    sa.Column("partitions", sa.Integer, nullable=False),
+    sa.Column("latest", sa.Date, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("quarantined", sa.BigInteger, nullable=False),
 )
 
 # The newest validation of one partition, passed or not.
@@ -77,6 +107,7 @@ validations = sa.Table(
     _json("result"),
     _moment("recorded_at"),
     sa.UniqueConstraint("dataset", "partition"),
+    _index("ix_validations_recorded", "dataset", "recorded_at"),
 )
 
 # A quarantined row that a person let through, for this and every later ingestion of the partition.
@@ -135,6 +166,19 @@ snapshots = sa.Table(
     _key("frame_path", 500),
     sa.Column("tombstones", sa.JSON),  # what was deleted of it since, and why; none: it is whole
     _moment("recorded_at"),
+    _index("ix_snapshots_model", "model", "as_of"),
+    _index("ix_snapshots_recorded", "recorded_at"),
+)
+
+# From which to which partition of a dataset a snapshot has members: finds the snapshots that may name a version.
+snapshot_spans = sa.Table(
+    "snapshot_spans",
+    metadata,
+    sa.Column("snapshot_digest", sa.String(64), sa.ForeignKey("snapshots.digest"), primary_key=True),
+    sa.Column("dataset", sa.String(60), primary_key=True),
+    sa.Column("first", sa.Date, nullable=False),
+    sa.Column("last", sa.Date, nullable=False),
+    _index("ix_snapshot_spans_dataset", "dataset", "last"),
 )
 
 # What, besides the data, makes a training what it is: what model.yaml declared, and the text of features.py. The digest is the document's.
@@ -176,6 +220,8 @@ candidates = sa.Table(
     _json("facts"),
     sa.Column("irreproducible_because", sa.String(500)),  # none: it can be trained again from what is kept
     _moment("recorded_at"),
+    _index("ix_candidates_model", "model", "as_of"),
+    _index("ix_candidates_snapshot", "snapshot_digest"),
 )
 
 # The gate's word on a candidate, against the champion of that moment.
@@ -194,6 +240,7 @@ decisions = sa.Table(
     _json("criteria"),
     _moment("recorded_at"),
     sa.UniqueConstraint("run_key", "champion_version", "gate_digest", "attempt"),
+    _index("ix_decisions_model", "model", "id"),
 )
 
 # A registered model version: MLflow's number, and ours.
@@ -210,6 +257,8 @@ model_versions = sa.Table(
     sa.Column("card_path", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: registered before cards were written
     _moment("recorded_at"),
     sa.UniqueConstraint("model", "version"),
+    _index("ix_model_versions_model", "model", "id"),
+    _index("ix_model_versions_as_of", "model", "as_of"),
 )
 
 # A person's word on a registered version; the newest one counts. A request is answered once.
@@ -227,12 +276,12 @@ approvals = sa.Table(
     sa.UniqueConstraint("model", "version", "request"),
 )
 
-# Each time a version became champion. The newest row of a model names its champion.
+# Each time a version became champion. The newest row of a model names its champion; those without an end are the line of its champions.
 promotions = sa.Table(
     "promotions",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("model", sa.String(60), nullable=False, index=True),
+    _key("model"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("as_of", sa.Date, nullable=False),
     sa.Column("previous_version", sa.Integer, nullable=False),  # 0: there was none
@@ -244,6 +293,11 @@ promotions = sa.Table(
     _key("reason", 500),
     _moment("promoted_at"),
     sa.Column("shown_at", Moment),  # when MLflow's alias was seen to name it; none: not yet
+    sa.Column("ended_by", sa.Integer),  # the promotion or roll-back that took its place in the line; 0: a roll-back, which takes none
+    _index("ix_promotions_model", "model", "id"),
+    _index("ix_promotions_version", "model", "version", "id"),
+    _index("ix_promotions_request", "model", "request", where="request != ''"),
+    _index("ix_promotions_line", "model", "id", where="ended_by IS NULL"),
 )
 
 # While one stands, nothing is promoted or retrained by itself.
@@ -274,6 +328,7 @@ alerts = sa.Table(
     _moment("first_at"),
     _moment("last_at"),
     sa.Column("resolved_at", Moment),
+    _index("ix_alerts_firing", "model", where="state = 'firing'"),
 )
 
 # What was decided or done, for ever. Each row's hash covers the row before it.
@@ -287,6 +342,8 @@ ledger = sa.Table(
     _moment("recorded_at"),
     _key("previous_hash", 64),
     _key("hash", 64),
+    _index("ix_ledger_model", "model", "sequence"),
+    _index("ix_ledger_damage", "model", where="kind = 'damage'"),
 )
 
 # The newest predictions of one model for one partition.
@@ -305,6 +362,7 @@ prediction_sets = sa.Table(
     _key("origin", 10),
     _moment("recorded_at"),
     sa.UniqueConstraint("model", "partition"),
+    _index("ix_prediction_sets_recorded", "recorded_at"),
 )
 
 # One monitored figure of one model for one window, which the partition ends.
@@ -321,6 +379,7 @@ observations = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     _moment("recorded_at"),
     sa.UniqueConstraint("model", "metric", "partition"),
+    _index("ix_observations_partition", "model", "partition"),
 )
 
 # That one window of one model was monitored, and on what. `path` is where its drift report lies once it is drawn: the storage says
@@ -350,4 +409,6 @@ firings = sa.Table(
     _moment("recorded_at"),
     sa.Column("training_run_id", sa.String(250)),  # none until the training was asked for
     sa.UniqueConstraint("model", "rule", "as_of"),
+    _index("ix_firings_model", "model", "id"),
+    _index("ix_firings_as_of", "model", "as_of"),
 )

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from include.evergreen import clock, storage
 from include.evergreen.conditions import Conditions
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import candidates, partition_versions, quarantine_releases, snapshots, validations
+from include.evergreen.database.tables import candidates, partition_versions, quarantine_releases, snapshot_spans, snapshots, validations
 from include.evergreen.erasure.record import add_counts
 from include.evergreen.erasure.stored import Found, Rewritten, rewrite
+from include.evergreen.partitions.store import newest_version
+from include.evergreen.partitions.totals import count_change
 
 log = logging.getLogger(__name__)
 LEFT_OUT = "left out: rows of this partition were erased"
@@ -23,8 +25,11 @@ LEFT_OUT = "left out: rows of this partition were erased"
 def members_by_version(dataset: str) -> dict[tuple[str, int], list[tuple[str, str]]]:
     """By partition and version: the snapshots that name it, each as (digest, the member's name)."""
     found: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    reads_it = sa.select(snapshot_spans.c.snapshot_digest).where(snapshot_spans.c.dataset == dataset)
     with reading() as connection:
-        for digest, members in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members)):
+        for digest, members in connection.execute(
+            sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(reads_it))
+        ):
             for name, member in members.items():
                 parts = name.split("/")
                 if parts[0] == dataset and len(parts) > 1 and isinstance(member, dict):
@@ -53,12 +58,16 @@ def erase_partition(
         changed = []
         versions = connection.execute(partition_versions.select().where(*this)).all()
         named = {path for each in versions for path in (each.path, each.quarantine_path, each.raw_path)}
+        before = newest_version(connection, dataset, partition)
         for version in versions:
             if values := _without(version, rewritten, removed):
                 connection.execute(sa.update(partition_versions).where(partition_versions.c.id == version.id).values(**values))
                 counts["versions"] += 1
                 if version.path in rewritten:
                     changed.append(version.version)
+        after = newest_version(connection, dataset, partition)
+        if after is not None:
+            count_change(connection, before, after)
         for each in files:
             if each.path in rewritten and each.path in named:  # else the same command, given twice at once, was quicker
                 counts[f"{each.kind} rows"] += each.rows

@@ -31,6 +31,7 @@ class PartitionCache:
         self.read: dict[tuple[str, dt.date, int], PartitionVersion] = {}
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
         self._versions: dict[str, dict[dt.date, list[PartitionVersion]]] = {}
+        self._looked_up: dict[str, tuple[int, int]] = {}  # of each dataset, the first and last partition, as ordinals of their days
         self._held: dict[tuple[str, str], pd.DataFrame] = {}  # by dataset and path, the one that was used last at the end
         self._sizes: dict[tuple[str, str], int] = {}  # of what is held, in bytes
         self._held_bytes = 0
@@ -39,7 +40,7 @@ class PartitionCache:
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         """The newest version of each partition from ``first`` to ``last`` with a knowledge time <= ``as_of``."""
         limit = self._limit(as_of)
-        versions = self._versions_of(dataset)
+        versions = self._versions_of(dataset, first, last)
         known = ([each for each in versions.get(day, []) if each.knowledge_time <= limit] for day in clock.days(first, last))
         return [each[-1] for each in known if each]
 
@@ -95,17 +96,29 @@ class PartitionCache:
             self._held_bytes -= self._sizes.pop(longest_unused)
             self._whole.discard(longest_unused)
 
-    def _versions_of(self, dataset: str) -> dict[dt.date, list[PartitionVersion]]:
+    def _versions_of(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
-        if dataset not in self._versions:
-            versions: dict[dt.date, list[PartitionVersion]] = {}
-            for each in self._recorded(dataset):
+        versions = self._versions.setdefault(dataset, {})
+        for begin, end in self._to_look_up(dataset, first.toordinal(), last.toordinal()):
+            for each in self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)):
                 versions.setdefault(each.partition, []).append(each)
-            self._versions[dataset] = versions
-        return self._versions[dataset]
+        return versions
 
-    def _recorded(self, dataset: str) -> list[PartitionVersion]:
-        return known_versions(dataset, as_of=clock.moment(self.as_of))
+    def _to_look_up(self, dataset: str, first: int, last: int) -> list[tuple[int, int]]:
+        """What of these partitions was not looked up yet. As much more with it as was before, so that a training, which goes through
+        its days one by one, asks seldom, and nobody asks for years."""
+        if dataset not in self._looked_up:
+            self._looked_up[dataset] = first, last
+            return [(first, last)]
+        begin, end = self._looked_up[dataset]
+        more = end - begin + 1
+        new_begin = begin if first >= begin else min(first, max(begin - more, dt.date.min.toordinal()))
+        new_end = end if last <= end else max(last, min(end + more, dt.date.max.toordinal()))
+        self._looked_up[dataset] = new_begin, new_end
+        return [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
+
+    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+        return known_versions(dataset, as_of=clock.moment(self.as_of), first=first, last=last)
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)

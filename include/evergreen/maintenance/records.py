@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from include.evergreen.database import reading
 from include.evergreen.database.tables import (
     candidates,
-    decisions,
     firings,
     model_versions,
     partition_versions,
@@ -21,6 +20,7 @@ from include.evergreen.database.tables import (
     snapshots,
     validations,
 )
+from include.evergreen.maintenance.naming import is_kept, kept_snapshots
 from include.evergreen.training.snapshot import parts_path
 
 OF_DATASETS = ("raw", "datasets", "quarantine")  # folders of the storage, with one folder for each dataset in them
@@ -91,55 +91,64 @@ def parts_of_snapshots(model: str) -> set[str]:
 
 def unregistered_files(model: str) -> set[str]:
     """The training frames, parts of snapshots and reference samples of one model that are recorded, and no candidate of worth needs."""
+    taken = sa.select(snapshots.c.model, snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.model == model)
     with reading() as connection:
-        taken = connection.execute(snapshots.select().where(snapshots.c.model == model)).all()
-        trained = connection.execute(sa.select(candidates.c.reference_path).where(candidates.c.model == model)).scalars()
-        recorded = {row.frame_path for row in taken} | {parts_path(model, row.digest) for row in taken} | set(trained)
-    return recorded - {each.path for each in files_of_models(model)} - parts_of_snapshots(model)
+        frames = {path for row in connection.execute(taken) for path in (row.frame_path, parts_path(model, row.digest))}
+        trained = set(connection.execute(sa.select(candidates.c.reference_path).where(candidates.c.model == model)).scalars())
+        kept = connection.execute(_kept_candidates(model)).all()
+    needed = {path for row in kept for path in (row.frame_path, row.reference_path, parts_path(model, row.snapshot_digest))}
+    return (frames | trained) - needed
 
 
-def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None) -> set[str]:
-    """The raw rows of each partition's newest validation: of a stopped one they are all there is to look into."""
-    query = validations.select().where(validations.c.dataset == dataset)
+def unregistered_among(model: str, paths: Iterable[str]) -> list[str]:
+    """Which of these files of one model `unregistered_files` names: looked up one by one, since most records' files are gone by now."""
+    with reading() as connection:
+        return [path for path in paths if _is_unregistered(connection, model, path)]
+
+
+def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
+    beginning = path.rsplit("/", 1)[-1].partition(".")[0]  # of the digest or run key that the file is named by
+    until = f"{beginning}~"  # after all that begin so
+    if path.startswith("references/"):
+        key = candidates.c.run_key
+        trained = sa.select(candidates.c.model, candidates.c.reference_path, is_kept()).where(key >= beginning, key < until)
+        kept = [is_needed for whose, reference, is_needed in connection.execute(trained) if (whose, reference) == (model, path)]
+        return bool(kept) and not any(kept)
+    digest = snapshots.c.digest
+    taken = sa.select(digest, snapshots.c.model, snapshots.c.frame_path).where(digest >= beginning, digest < until)
+    digests = [each for each, whose, frame in connection.execute(taken) if whose == model and path in (frame, parts_path(model, each))]
+    return bool(digests) and not kept_snapshots(connection, digests)
+
+
+def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, partitions: Collection[dt.date] | None = None) -> set[str]:
+    """The raw rows of each partition's newest validation, or of some partitions': of a stopped one they are all there is to look into."""
+    table = validations.c
+    query = sa.select(table.partition, table.raw_digest).where(table.dataset == dataset)
     if newer_than is not None:
-        query = query.where(validations.c.recorded_at >= newer_than)
+        query = query.where(table.recorded_at >= newer_than)
+    if partitions is not None:
+        query = query.where(table.partition.in_(partitions))
     with reading() as connection:
         return {f"raw/{dataset}/{row.partition}/{row.raw_digest[:16]}.parquet" for row in connection.execute(query)}
 
 
-def evidence_folders() -> set[str]:
-    """Where the drift reports of windows lie that made a rule trip."""
+def evidence_among(paths: Iterable[str]) -> set[str]:
+    """Which of these drift reports (``reports/MODEL/DAY/...``) are of windows that made a rule trip."""
     with reading() as connection:
-        return {f"reports/{row.model}/{row.as_of}" for row in connection.execute(sa.select(firings.c.model, firings.c.as_of))}
+        return {path for path in paths if _is_evidence(connection, *path.split("/")[1:3])}
 
 
-def kept_members(connection: sa.Connection, written_lately: set[str]) -> set[tuple[str, dt.date, int]]:
-    """(dataset, partition, version) of all that a snapshot names which may still be needed.
-
-    That is: a candidate trained on it was blessed or registered, or its frame is in ``written_lately``, so that a training
-    may be under way.
-    """
-    kept = {row.snapshot_digest for row in connection.execute(_kept_candidates(None))}
-    named: set[tuple[str, dt.date, int]] = set()
-    for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.frame_path, snapshots.c.members)):
-        if row.digest in kept or row.frame_path in written_lately:
-            named.update(member_of(key, member) for key, member in row.members.items())
-    return named
-
-
-def member_of(key: str, member: Mapping[str, Any]) -> tuple[str, dt.date, int]:
-    """The dataset, partition and version of one entry of a snapshot's members."""
-    dataset, partition, *_ = key.split("/")
-    return dataset, dt.date.fromisoformat(partition), int(member["version"])
+def _is_evidence(connection: sa.Connection, model: str, day: str) -> bool:
+    fired = sa.select(firings.c.id).where(firings.c.model == model, firings.c.as_of == dt.date.fromisoformat(day)).limit(1)
+    return connection.execute(fired).first() is not None
 
 
 def _kept_candidates(model: str | None) -> sa.Select[Any]:
-    registered = sa.select(model_versions.c.run_key)
-    blessed = sa.select(decisions.c.run_key).where(decisions.c.verdict == "blessed")
+    names = ("model", "as_of", "run_key", "snapshot_digest", "reference_path")
     query = (
-        sa.select(candidates, snapshots.c.frame_path, snapshots.c.tombstones, snapshots.c.window_days)
+        sa.select(*(candidates.c[name] for name in names), snapshots.c.frame_path, snapshots.c.tombstones, snapshots.c.window_days)
         .join(snapshots)
-        .where(candidates.c.run_key.in_(registered) | candidates.c.run_key.in_(blessed))
+        .where(is_kept())
         .order_by(candidates.c.model, candidates.c.as_of)
     )
     return query if model is None else query.where(candidates.c.model == model)

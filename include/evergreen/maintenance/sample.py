@@ -14,12 +14,14 @@ from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import ledger as ledger_table
 from include.evergreen.database.tables import partition_versions, prediction_sets
 from include.evergreen.errors import DataError
-from include.evergreen.maintenance.records import kept_members
+from include.evergreen.maintenance.naming import kept_snapshots, snapshots_naming
 from include.evergreen.partitions.digest import canonical_json
 from include.evergreen.partitions.verification import stored_rows
 
 log = logging.getLogger(__name__)
 LEDGER_KIND = "damage"
+PROBED = 200  # ids that are looked at at once, and at least
+PROBED_FOR_EACH = 40  # ids that are drawn for each that is to be verified, where most may not be chosen
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Verified:
-    """How many of all that could have been verified were, and what was wrong with them."""
+    """How many were verified, of how many that could have been (of more than `PROBED`, about), and what was wrong with them."""
 
     checked: int
     population: int
@@ -50,8 +52,7 @@ def verify_sample(size: int, *, night: str) -> Verified:
     Chosen among the current versions, those that the snapshot of a blessed or registered candidate names, and all
     prediction sets. Damage is recorded in the ledger, once. Raises `TransientError` when the storage does not answer.
     """
-    population = _population()
-    chosen = random.Random(f"evergreen {night}").sample(population, min(size, len(population)))  # noqa: S311 no secret
+    chosen, population = _choose(size, night)
     damage: list[Damage] = []
     for done, (table, number) in enumerate(sorted(chosen), start=1):
         damage += _damage_of_version(number) if table == "partition" else _damage_of_predictions(number)
@@ -60,7 +61,7 @@ def verify_sample(size: int, *, night: str) -> Verified:
     for each in damage:
         log.error("%s: %s. %s.", each.subject, each.words, each.mend)
     _record(damage)
-    return Verified(len(chosen), len(population), damage)
+    return Verified(len(chosen), population, damage)
 
 
 def refuse_damage(damage: list[Damage]) -> None:
@@ -70,17 +71,39 @@ def refuse_damage(damage: list[Damage]) -> None:
         raise DataError(f"{len(damage)} files do not hold what was recorded:\n{lines}\nFind out who or what changed the storage.")
 
 
-def _population() -> list[tuple[str, int]]:
-    """(kind, id) of all that may be chosen, in an order that does not depend on the database."""
-    table = partition_versions
-    newest = sa.func.max(table.c.version).over(partition_by=(table.c.dataset, table.c.partition)).label("newest")
-    columns = (table.c.id, table.c.dataset, table.c.partition, table.c.version, table.c.removed_at, newest)
+def _choose(size: int, night: str) -> tuple[list[tuple[str, int]], int]:
+    """(kind, id) of ``size`` that may be chosen, and how many there are.
+
+    Ids are drawn, and those that may not be chosen are passed over: nobody lists what was recorded in years to verify fifty of it.
+    """
     with reading() as connection:
-        kept = kept_members(connection, set())
-        rows = connection.execute(sa.select(*columns)).all()
-        predictions = connection.execute(sa.select(prediction_sets.c.id)).scalars().all()
-    versions = [row for row in rows if row.version == row.newest or (row.dataset, row.partition, row.version) in kept]
-    return sorted([("partition", row.id) for row in versions if row.removed_at is None] + [("predictions", each) for each in predictions])
+        ends = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (partition_versions, prediction_sets)]
+        total = sum(ends)
+        drawn = random.Random(f"evergreen {night}").sample(range(total), min(total, max(PROBED, size * PROBED_FOR_EACH)))  # noqa: S311 no secret
+        found: list[tuple[str, int]] = []
+        probed = 0
+        while probed < len(drawn) and (probed < PROBED or len(found) < size):
+            some = drawn[probed : probed + PROBED]
+            probed += len(some)
+            found += _eligible(connection, [("partition", n + 1) if n < ends[0] else ("predictions", n + 1 - ends[0]) for n in some])
+    return found[:size], round(len(found) * total / probed) if probed else 0
+
+
+def _eligible(connection: sa.Connection, drawn: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those of ``drawn`` that exist and may be chosen, in the order in which they were drawn."""
+    table = partition_versions.c
+    numbers = {kind: [number for each, number in drawn if each == kind] for kind in ("partition", "predictions")}
+    columns = (table.id, table.dataset, table.partition, table.version, table.superseded_at)
+    versions = sa.select(*columns).where(table.id.in_(numbers["partition"]), table.removed_at.is_(None))
+    rows = connection.execute(versions).all()
+    superseded = {(row.dataset, row.partition, row.version) for row in rows if row.superseded_at is not None}
+    naming = snapshots_naming(connection, superseded)
+    kept = kept_snapshots(connection, {digest for each in naming.values() for digest in each})
+    named = {member for member, digests in naming.items() if digests & kept}
+    may = {("partition", row.id) for row in rows if row.superseded_at is None or (row.dataset, row.partition, row.version) in named}
+    sets = sa.select(prediction_sets.c.id).where(prediction_sets.c.id.in_(numbers["predictions"]))
+    may |= {("predictions", number) for number in connection.execute(sets).scalars()}
+    return [each for each in drawn if each in may]
 
 
 def _damage_of_version(number: int) -> list[Damage]:
@@ -120,11 +143,11 @@ def _row(table: sa.Table, number: int) -> sa.Row[Any] | None:
 
 
 def _record(damage: list[Damage]) -> None:
-    if not damage:
-        return
-    with writing() as connection:
-        known = set(connection.execute(sa.select(ledger_table.c.body).where(ledger_table.c.kind == LEDGER_KIND)).scalars())
-        for each in damage:
-            body = asdict(each)
-            if canonical_json(body) not in known:  # night after night it would be the same
+    """Night after night it would be the same, so what stands in the ledger already is not told again."""
+    entry = ledger_table.c
+    for each in damage:
+        body = asdict(each)
+        same = ledger_table.select().where(entry.model == each.model, entry.kind == LEDGER_KIND, entry.body == canonical_json(body))
+        with writing() as connection:
+            if connection.execute(same).first() is None:
                 ledger.append(connection, kind=LEDGER_KIND, model=each.model, body=body)

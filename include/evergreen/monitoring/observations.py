@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from include.evergreen import clock
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import observations
+from include.evergreen.database.tables import model_versions, observations
 
 
 @dataclass(frozen=True)
@@ -49,4 +50,27 @@ def observations_of(model: str, metric: str | None = None, first: dt.date = dt.d
         query = query.where(observations.c.metric == metric)
     with reading() as connection:
         rows = connection.execute(query.order_by(observations.c.partition, observations.c.metric)).all()
-    return [Observation(**{name: row._mapping[name] for name in Observation.__dataclass_fields__}) for row in rows]
+    return [_observation(row) for row in rows]
+
+
+def newest_live(model: str, metric: str, n: int) -> list[Observation]:
+    """The newest ``n`` live observations of the version that was observed last, oldest first: what a rule is judged on.
+
+    A version scores no partition before its as_of, so nothing older is looked at, however many years were observed.
+    """
+    table = observations.c
+    live = observations.select().where(table.model == model, table.metric == metric, table.origin == "live")
+    newest_first = live.order_by(table.partition.desc())
+    with reading() as connection:
+        newest = connection.execute(newest_first.limit(1)).first()
+        if newest is None:
+            return []
+        own = sa.select(model_versions.c.as_of).where(model_versions.c.model == model, model_versions.c.version == newest.version)
+        as_of = connection.execute(own).scalar() or dt.date.min
+        same = newest_first.where(table.version == newest.version, table.partition >= as_of).limit(n)
+        rows = connection.execute(same).all()
+    return [_observation(row) for row in reversed(rows)]
+
+
+def _observation(row: sa.Row[Any]) -> Observation:
+    return Observation(**{name: row._mapping[name] for name in Observation.__dataclass_fields__})

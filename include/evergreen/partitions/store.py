@@ -13,6 +13,7 @@ from include.evergreen import clock, storage
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import partition_versions
 from include.evergreen.errors import DataError
+from include.evergreen.partitions.totals import count_change
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +55,13 @@ def publish_partition(
     version that it supersedes, if there is one; ``also`` does what must stand or fall with the publication, or refuses it.
     """
     with writing() as connection:
-        current = _newest(connection, dataset, partition)
+        current = newest_version(connection, dataset, partition)
         if also:
             also(connection, current)
         same = current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"])
         if current and same:
             return current, False
+        moment = clock.now()
         connection.execute(
             partition_versions.insert().values(
                 dataset=dataset,
@@ -67,18 +69,21 @@ def publish_partition(
                 version=current.version + 1 if current else 1,
                 knowledge_time=known_at(current),
                 origin=origin,
-                recorded_at=clock.now(),
+                recorded_at=moment,
                 **content,
             )
         )
-        published = _newest(connection, dataset, partition)
+        published = newest_version(connection, dataset, partition)
         assert published is not None
+        if current:
+            connection.execute(partition_versions.update().where(*_is(current)).values(superseded_at=moment))
+        count_change(connection, current, published)
         return published, True
 
 
 def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | None:
     with reading() as connection:
-        return _newest(connection, dataset, partition)
+        return newest_version(connection, dataset, partition)
 
 
 def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PartitionVersion]:
@@ -88,37 +93,26 @@ def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date
 
 def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date, last: dt.date) -> list[PartitionVersion]:
     """For each partition from ``first`` to ``last``, the newest version with a knowledge time <= ``as_of``."""
-    condition = [
-        partition_versions.c.dataset == dataset,
-        partition_versions.c.partition.between(first, last),
-    ]
-    if as_of is not None:
-        condition.append(partition_versions.c.knowledge_time <= as_of)
-    newest = (
-        sa.select(partition_versions.c.partition, sa.func.max(partition_versions.c.version).label("version"))
-        .where(*condition)
-        .group_by(partition_versions.c.partition)
-        .subquery()
-    )
-    query = (
-        sa.select(partition_versions)
-        .join(
-            newest,
-            (newest.c.partition == partition_versions.c.partition) & (newest.c.version == partition_versions.c.version),
-        )
-        .where(partition_versions.c.dataset == dataset)
-        .order_by(partition_versions.c.partition)
-    )
+    table = partition_versions.c
+    condition = [table.dataset == dataset, table.partition.between(first, last)]
+    known = condition if as_of is None else [*condition, table.knowledge_time <= as_of]
+    newest = sa.select(table.partition, sa.func.max(table.version).label("version")).where(*known).group_by(table.partition).subquery()
+    is_newest = (newest.c.partition == table.partition) & (newest.c.version == table.version)
+    query = sa.select(partition_versions).join(newest, is_newest).where(*condition).order_by(table.partition)
     with reading() as connection:
         return [_version(row) for row in connection.execute(query)]
 
 
-def known_versions(dataset: str, *, as_of: dt.datetime) -> list[PartitionVersion]:
-    """Every version with a knowledge time <= ``as_of``, superseded ones included, older versions first."""
+def known_versions(dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+    """Every version of the partitions from ``first`` to ``last`` with a knowledge time <= ``as_of``, superseded ones included.
+
+    By partition, older versions first.
+    """
+    table = partition_versions.c
     query = (
         partition_versions.select()
-        .where(partition_versions.c.dataset == dataset, partition_versions.c.knowledge_time <= as_of)
-        .order_by(partition_versions.c.version)
+        .where(table.dataset == dataset, table.partition.between(first, last), table.knowledge_time <= as_of)
+        .order_by(table.partition, table.version)
     )
     with reading() as connection:
         return [_version(row) for row in connection.execute(query)]
@@ -137,7 +131,8 @@ def read_partition(version: PartitionVersion, columns: Sequence[str] | None = No
     return storage.read_frame(version.path, columns)
 
 
-def _newest(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
+def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
+    """As `current_partition`, within the caller's transaction."""
     query = (
         partition_versions.select()
         .where(partition_versions.c.dataset == dataset, partition_versions.c.partition == partition)
@@ -148,7 +143,10 @@ def _newest(connection: sa.Connection, dataset: str, partition: dt.date) -> Part
     return _version(row) if row else None
 
 
+def _is(version: PartitionVersion) -> tuple[sa.ColumnElement[bool], ...]:
+    table = partition_versions.c
+    return table.dataset == version.dataset, table.partition == version.partition, table.version == version.version
+
+
 def _version(row: sa.Row[Any]) -> PartitionVersion:
-    values = dict(row._mapping)
-    del values["id"]
-    return PartitionVersion(**values)
+    return PartitionVersion(**{name: row._mapping[name] for name in PartitionVersion.__dataclass_fields__})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,10 +13,11 @@ from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import promotions
 from include.evergreen.effects import side_effect
 from include.evergreen.registry import mlflow_store
-from include.evergreen.registry.history import History, challenger, history
+from include.evergreen.registry.history import challenger, newest_promotion
 
 TIMES_AT_ONCE = 10  # promotions that may overtake this one before it gives up
 SECOND_LOOK_SECONDS = 1.0
+MOST_UNSHOWN = 100  # promotions in a row that crashes may have cut short before the alias was seen
 
 
 def show_challenger(model: str) -> None:
@@ -39,24 +39,23 @@ def reconcile(model: str) -> list[str]:
     ours: set[int | None] = set()  # what this call set itself
     for _ in range(TIMES_AT_ONCE):
         with reading() as connection:
-            past = history(connection, model)
-        wanted = past.champion or None
+            newest = newest_promotion(connection, model)
+        wanted = newest.version if newest else None
         seen = mlflow_store.alias(model, "champion")
         if seen != wanted:
-            told.append(_put_back(model, past, seen, ours))
+            told.append(_put_back(model, wanted, seen, ours))
             ours.add(wanted)
-        if not past.rows or _is_shown(model, past):
+        if newest is None or _is_shown(model, newest):
             break
     show_challenger(model)
     return told
 
 
-def _put_back(model: str, past: History, seen: int | None, ours: set[int | None]) -> str:
+def _put_back(model: str, wanted: int | None, seen: int | None, ours: set[int | None]) -> str:
     """Set the champion's alias, after the alert when a hand had moved it."""
-    wanted = past.champion or None
     was = f"version {seen}" if seen else "no version"
     words = f"{model}: MLflow's alias champion named {was}"
-    if seen not in _left_behind(past.rows) | ours and _is_still(model, seen):
+    if seen not in _left_behind(model) | ours and _is_still(model, seen):
         record = f"version {wanted}, which serves on" if wanted else "none"
         words += (
             f", which no promotion of ours did; our record has {record}. The alias was put back. Find out who moved it, then resolve this."
@@ -71,15 +70,17 @@ def _put_back(model: str, past: History, seen: int | None, ours: set[int | None]
     return words
 
 
-def _left_behind(rows: Sequence[sa.Row[Any]]) -> set[int | None]:
+def _left_behind(model: str) -> set[int | None]:
     """What the alias may rightly name: what it last was seen to, or any champion since, whose promotions a crash cut short."""
-    may: set[int | None] = {None} if not rows else set()
-    for row in reversed(rows):
-        may.add(row.version)
-        if row.shown_at is not None:
-            break
-        may.add(row.previous_version or None)
-    return may
+    may: set[int | None] = set()
+    newest_first = promotions.select().where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(MOST_UNSHOWN)
+    with reading() as connection:
+        for row in connection.execute(newest_first):
+            may.add(row.version)
+            if row.shown_at is not None:
+                break
+            may.add(row.previous_version or None)
+    return may or {None}
 
 
 def _is_still(model: str, seen: int | None) -> bool:
@@ -88,11 +89,11 @@ def _is_still(model: str, seen: int | None) -> bool:
     return mlflow_store.alias(model, "champion") == seen
 
 
-def _is_shown(model: str, past: History) -> bool:
+def _is_shown(model: str, newest: sa.Row[Any]) -> bool:
     """Note that the alias names the newest champion; False when another promotion came in between."""
-    newest = past.rows[-1]
     if newest.shown_at is None:
         with side_effect("promote.alias"), writing() as connection:
             connection.execute(promotions.update().where(promotions.c.id == newest.id).values(shown_at=clock.now()))
     with reading() as connection:
-        return len(history(connection, model).rows) == len(past.rows)
+        now = newest_promotion(connection, model)
+    return now is not None and now.id == newest.id

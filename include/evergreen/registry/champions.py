@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,20 @@ from include.evergreen.registry import mlflow_store
 from include.evergreen.registry.aliases import reconcile, show_challenger
 from include.evergreen.registry.history import (
     NO_VERSION,
-    History,
     challenger,
     challenger_for,
     champion,
     champion_at,
     champion_for,
+    champion_number,
     champions_for,
-    history,
+    line,
+    newest_promotion,
+    place_of,
     roles,
+    take_place,
     version_within,
+    withdrawal,
 )
 from include.evergreen.registry.versions import (
     RegisteredVersion,
@@ -55,7 +60,6 @@ from include.evergreen.registry.versions import (
 __all__ = [
     "NO_VERSION",
     "ChampionChangedError",
-    "History",
     "Promotion",
     "RegisteredVersion",
     "UnearnedError",
@@ -66,7 +70,6 @@ __all__ = [
     "champion_for",
     "champions_for",
     "damaged",
-    "history",
     "next_semver",
     "obstacle",
     "promote",
@@ -101,23 +104,24 @@ class ChampionChangedError(TransientError):
     """Another champion serves than the one that the decision judged against: it must be judged again."""
 
 
-def serving(model: str, partition: dt.date) -> list[RegisteredVersion]:
-    """The `champions_for` of a partition that may serve by our own record; the one that does not makes the one critical alert.
+def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
+    """The `champions_for` of a partition that may serve by our own record; one that may not makes the one critical alert.
 
-    Their artifacts are still to be verified: `verified` and `damaged` keep the alerts on those.
+    Each is looked at when it is asked for: the next one only where one cannot serve. Their artifacts are still to be verified:
+    `verified` and `damaged` keep the alerts on those. Raises `DataError` when there are champions, and none may serve.
     """
-    found = champions_for(model, partition)
-    may = []
-    for each in found:
+    refused, may = False, False
+    for each in champions_for(model, partition):
         with reading() as connection:
             words = why_not_servable(connection, each)
         if words:
+            refused = True
             raise_bypass(model, each.run_key, f"{words}. The last champion that has them serves.")
         else:
-            may.append(each)
-    if found and not may:
+            may = True
+            yield each
+    if refused and not may:
         raise DataError(f"{model}: none of its champions may serve {partition}: see its open alerts.")
-    return may
 
 
 def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool = True) -> None:
@@ -150,10 +154,9 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
     wanted = version_number(model, version)
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
     with alarming(model, wanted.run_key), side_effect("promote.record"), writing() as connection:
-        past = history(connection, model)
         if why_not := why_not_blessed(connection, wanted):
             raise UnearnedError(f"{why_not}, so it is not promoted.")
-        outcome = _promote_by_hand(connection, past, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force)
+        outcome = _promote_by_hand(connection, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force)
     reconcile(model)
     log.info("%s: %s", model, outcome.words)
     return outcome
@@ -182,16 +185,17 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
     reason = checked_reason(model, reason)
     for _ in range(TIMES_AT_ONCE):
         with reading() as connection:
-            past = history(connection, model)
-        target = version_number(model, _rollback_target(model, past, to, request))
+            before = newest_promotion(connection, model)
+            number = _rollback_target(connection, model, to, request)
+        target = version_number(model, number)
         mlflow_store.verify_artifact(target.artifact_uri, target.artifact_digest)
         with alarming(model, target.run_key), side_effect("rollback.record"), writing() as connection:
-            now = history(connection, model)
-            if len(now.rows) != len(past.rows):
+            newest = newest_promotion(connection, model)
+            if (newest and newest.id) != (before and before.id):
                 continue  # another promotion or roll-back came in between: look again
             if why_not := why_not_servable(connection, target):
                 raise UnearnedError(f"{why_not}, so it is not rolled back to.")
-            outcome = _roll_back(connection, now, target, actor=actor[:LONGEST_ACTOR], reason=reason, request=request)
+            outcome = _roll_back(connection, target, actor=actor[:LONGEST_ACTOR], reason=reason, request=request)
         reconcile(model)
         log.info("%s: %s", model, outcome.words)
         return outcome
@@ -206,28 +210,28 @@ def obstacle(wanted: RegisteredVersion) -> Promotion | None:
     Raises `UnearnedError`, and the alert, when it was never blessed, or lacks the approval that is required.
     """
     with alarming(wanted.model, wanted.run_key), reading() as connection:
-        return _obstacle(connection, history(connection, wanted.model), wanted)
+        return _obstacle(connection, wanted)
 
 
 # --- within the lock --------------------------------------------------------------------------------------------------
 
 
-def _promote_by_hand(
-    connection: sa.Connection, past: History, wanted: RegisteredVersion, *, actor: str, reason: str, force: bool
-) -> Promotion:
-    current = version_within(connection, wanted.model, past.champion)
+def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, actor: str, reason: str, force: bool) -> Promotion:
+    newest = newest_promotion(connection, wanted.model)
+    serves = newest.version if newest else NO_VERSION
+    current = version_within(connection, wanted.model, serves)
     if current and current.version == wanted.version:
         return _champion_already(wanted)
-    against = [words for words in (_why_withdrawn(past, wanted), _why_older(current, wanted)) if words]
+    against = [words for words in (_why_withdrawn(connection, wanted), _why_older(current, wanted)) if words]
     answer = newest_answer(connection, wanted.model, wanted.version)
     if answer and answer.verdict == "refused":
         against.append(f"version {wanted.version} was {answer.words}")
     if (verdict := newest_verdict(connection, wanted.run_key)) != "blessed":
         against.append(f"the gate's newest decision on version {wanted.version} is {verdict}")
     if against and not force:
-        return Promotion(False, past.champion, f"{'; '.join(against)}; a person may force it, with a reason")
+        return Promotion(False, serves, f"{'; '.join(against)}; a person may force it, with a reason")
     if wanted.approval_because:
-        request = f"{BY_HAND} {len(past.rows) + 1}"
+        request = f"{BY_HAND} {newest.id + 1 if newest else 1}"
         keep_answer(connection, wanted.model, wanted.version, request=request, verdict="approved", actor=actor, reason=reason)
     if against:
         body = {"version": wanted.version, "actor": actor, "reason": reason, "overridden": against}
@@ -236,55 +240,63 @@ def _promote_by_hand(
 
 
 def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decision: int, actor: str, reason: str) -> Promotion:
-    past = history(connection, wanted.model)
-    if found := _obstacle(connection, past, wanted):
+    if found := _obstacle(connection, wanted):
         return found
-    current = version_within(connection, wanted.model, past.champion)
+    serves = champion_number(connection, wanted.model)
+    current = version_within(connection, wanted.model, serves)
     row = connection.execute(decisions.select().where(decisions.c.id == decision)).first()
     if row is None or row.run_key != wanted.run_key or row.verdict != "blessed":
         raise UnearnedError(f"{wanted.model} version {wanted.version} is not blessed by decision {decision}, so it is not promoted.")
-    if row.champion_version != past.champion:
+    if row.champion_version != serves:
         raise ChampionChangedError(
-            f"{wanted.model} version {wanted.version} was judged against version {row.champion_version}, and {past.champion} serves now."
+            f"{wanted.model} version {wanted.version} was judged against version {row.champion_version}, and {serves} serves now."
         )
     evidence = {"forced": False, "decision": decision}
     return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence=evidence)
 
 
-def _obstacle(connection: sa.Connection, past: History, wanted: RegisteredVersion) -> Promotion | None:
-    if past.champion == wanted.version:
+def _obstacle(connection: sa.Connection, wanted: RegisteredVersion) -> Promotion | None:
+    serves = champion_number(connection, wanted.model)
+    if serves == wanted.version:
         return _champion_already(wanted)
     if why_not := why_not_blessed(connection, wanted) or why_not_approved(connection, wanted):
         raise UnearnedError(f"{why_not}, so it is not promoted.")
-    current = version_within(connection, wanted.model, past.champion)
-    words = _why_withdrawn(past, wanted) or _why_older(current, wanted)
+    current = version_within(connection, wanted.model, serves)
+    words = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
     if words:
-        return Promotion(False, past.champion, f"{words}; a person may force it, with a reason")
+        return Promotion(False, serves, f"{words}; a person may force it, with a reason")
     if pause := standing_within(connection):
-        return Promotion(False, past.champion, f"version {wanted.version} is not promoted: {pause.words}")
+        return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.words}")
     return None
 
 
-def _roll_back(connection: sa.Connection, past: History, target: RegisteredVersion, *, actor: str, reason: str, request: str) -> Promotion:
-    if past.champion == target.version:
+def _roll_back(connection: sa.Connection, target: RegisteredVersion, *, actor: str, reason: str, request: str) -> Promotion:
+    current = version_within(connection, target.model, champion_number(connection, target.model))
+    if current and current.version == target.version:
         return _champion_already(target)
-    current = version_within(connection, target.model, past.champion)
-    left = list(past.line[past.line.index(target.version) + 1 :])
-    return _write(connection, current, target, kind="rollback", actor=actor, reason=reason, request=request, evidence={"withdrawn": left})
+    place = place_of(connection, target.model, target.version)
+    assert place is not None  # as the newest promotion is still the one that it was found by
+    left = [row.version for row in reversed(line(connection, target.model)) if row.id > place.id]
+    return _write(connection, current, target, kind="rollback", actor=actor, reason=reason, request=request, after=place.id,
+                  evidence={"withdrawn": left})  # fmt: skip
 
 
-def _rollback_target(model: str, past: History, to: int | None, request: str) -> int:
-    if request and any(row.kind == "rollback" and row.request == request for row in past.rows):
-        return past.champion  # it was done already
-    earlier = past.line[:-1]
+def _rollback_target(connection: sa.Connection, model: str, to: int | None, request: str) -> int:
+    same = promotions.select().where(
+        promotions.c.model == model, promotions.c.request == request, promotions.c.request != "", promotions.c.kind == "rollback"
+    )
+    if request and connection.execute(same.limit(1)).first():
+        return champion_number(connection, model)  # it was done already
+    places: list[int] = [row.version for row in line(connection, model)]
+    earlier = places[1:]
     if to is None:
         if not earlier:
             raise ConfigError(f"{model} has no earlier champion to roll back to. Promote a version by hand, or train another one.")
-        return earlier[-1]
-    if to in past.line:
+        return earlier[0]
+    if to in places:
         return to
-    allowed = ", ".join(str(each) for each in earlier) or "none"
-    why = "was withdrawn by a roll-back" if to in past.withdrawn else "never was champion"
+    allowed = ", ".join(str(each) for each in reversed(earlier)) or "none"
+    why = "was withdrawn by a roll-back" if withdrawal(connection, model, to) else "never was champion"
     raise ConfigError(
         f"{model} cannot be rolled back to version {to}, which {why}; earlier champions: {allowed}. Promote it by hand instead."
     )
@@ -292,12 +304,13 @@ def _rollback_target(model: str, past: History, to: int | None, request: str) ->
 
 def _write(
     connection: sa.Connection, current: RegisteredVersion | None, wanted: RegisteredVersion, *, kind: str, actor: str, reason: str,
-    evidence: dict[str, Any], request: str = "",
+    evidence: dict[str, Any], request: str = "", after: int | None = None,
 ) -> Promotion:  # fmt: skip
-    """The one place where a champion is made: the row and its ledger entry."""
+    """The one place where a champion is made: the row, its place in the line, and its ledger entry; ``after`` as `take_place` has it."""
     record = {"model": wanted.model, "version": wanted.version, "as_of": wanted.as_of, "actor": actor, "reason": reason,
               "previous_version": current.version if current else NO_VERSION}  # fmt: skip
-    connection.execute(promotions.insert().values(**record, kind=kind, request=request, promoted_at=clock.now()))
+    new = promotions.insert().values(**record, kind=kind, request=request, promoted_at=clock.now()).returning(promotions.c.id)
+    take_place(connection, connection.execute(new).scalar_one(), model=wanted.model, version=wanted.version, after=after)
     ledger.append(connection, kind=kind, model=wanted.model, body={**record, **evidence, "artifact_digest": wanted.artifact_digest})
     again = " again" if kind == "rollback" else ""
     words = f"version {wanted.version} ({wanted.semver}) as of {wanted.as_of} is champion{again}"
@@ -308,8 +321,8 @@ def _champion_already(version: RegisteredVersion) -> Promotion:
     return Promotion(True, version.version, f"version {version.version} ({version.semver}) is champion already")
 
 
-def _why_withdrawn(past: History, wanted: RegisteredVersion) -> str:
-    row = past.withdrawn.get(wanted.version)
+def _why_withdrawn(connection: sa.Connection, wanted: RegisteredVersion) -> str:
+    row = withdrawal(connection, wanted.model, wanted.version)
     return (
         f"version {wanted.version} was withdrawn by {row.actor}'s roll-back at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}"
         if row

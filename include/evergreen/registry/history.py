@@ -1,8 +1,14 @@
-"""Who serves, and who did: what the promotions and roll-backs of a model come to."""
+"""Who serves, and who did: what the promotions and roll-backs of a model come to.
+
+The line of a model's champions holds the versions that are or were champion, each once, the one that serves last; a roll-back goes
+back along it, and what it leaves is withdrawn. Each promotion is a place in it, until ``ended_by`` says what took the place away: so
+every question here reads the newest places alone, however many years came before.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,50 +19,41 @@ from include.evergreen.database.tables import model_versions, promotions
 from include.evergreen.registry.versions import RegisteredVersion, select_versions
 
 NO_VERSION = 0
-
-
-@dataclass(frozen=True)
-class History:
-    """What the promotions of one model come to.
-
-    ``line`` holds the versions that are or were champion, each once, the one that serves last; a roll-back goes back along it, and
-    what it leaves is ``withdrawn``, with the roll-back that did so: nothing but a person's force brings it back.
-    """
-
-    line: tuple[int, ...]
-    withdrawn: dict[int, sa.Row[Any]]
-    rows: tuple[sa.Row[Any], ...]
-
-    @property
-    def champion(self) -> int:
-        """0: there is none."""
-        return self.line[-1] if self.line else NO_VERSION
+TAKES_NO_PLACE = 0  # of a roll-back, in ``ended_by``
+CHAMPIONS_TRIED = 20  # who may take over from one that cannot serve: when so many in a row cannot, a person must look
+RIVALS_LOOKED_AT = 100  # versions, the newest first, of which one was not withdrawn
+Row = sa.Row[Any]
 
 
 def champion(model: str) -> RegisteredVersion | None:
     """The version that serves now."""
     with reading() as connection:
-        return version_within(connection, model, history(connection, model).champion)
+        return version_within(connection, model, champion_number(connection, model))
 
 
 def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
     """The version that may score ``partition``: the first of `champions_for`."""
-    return next(iter(champions_for(model, partition)), None)
+    return next(champions_for(model, partition), None)
 
 
-def champions_for(model: str, partition: dt.date) -> list[RegisteredVersion]:
-    """The champions, of now and before, that had not seen ``partition`` yet and were not withdrawn; who was promoted last comes first."""
+def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
+    """The champions, of now and before, that had not seen ``partition`` yet and were not withdrawn; who was promoted last comes first.
+
+    Each is read when it is asked for, since mostly the first is enough; `CHAMPIONS_TRIED` of them at most.
+    """
     with reading() as connection:
-        line = history(connection, model).line
-        wanted = (model_versions.c.model == model, model_versions.c.version.in_(line), model_versions.c.as_of <= partition)
-        known = {each.version: each for each in select_versions(connection, *wanted)}
-    return [known[number] for number in reversed(line) if number in known]
+        places = connection.execute(_line(model).where(promotions.c.as_of <= partition).limit(CHAMPIONS_TRIED)).all()
+    for place in places:
+        with reading() as connection:
+            found = version_within(connection, model, place.version)
+        if found and found.as_of <= partition:
+            yield found
 
 
 def champion_at(model: str, when: dt.datetime) -> RegisteredVersion | None:
     """The version that was champion at a moment of the wall clock."""
     with reading() as connection:
-        return version_within(connection, model, history(connection, model, until=when).champion)
+        return version_within(connection, model, champion_number(connection, model, until=when))
 
 
 def challenger(model: str) -> RegisteredVersion | None:
@@ -64,18 +61,90 @@ def challenger(model: str) -> RegisteredVersion | None:
 
     One trained as of the past challenges nobody.
     """
+    own = model_versions.c
     with reading() as connection:
-        past = history(connection, model)
-        current = version_within(connection, model, past.champion)
-        later = (model_versions.c.version > current.version, model_versions.c.as_of >= current.as_of) if current else ()
-        found = list(select_versions(connection, model_versions.c.model == model, *later))
-    return next((each for each in reversed(found) if each.version not in past.withdrawn), None)
+        current = version_within(connection, model, champion_number(connection, model))
+        later = (own.version > current.version, own.as_of >= current.as_of) if current else ()
+        newest_first = sa.select(own.version).where(own.model == model, *later).order_by(own.version.desc()).limit(RIVALS_LOOKED_AT)
+        numbers = connection.execute(newest_first).scalars()
+        rival = next((number for number in numbers if withdrawal(connection, model, number) is None), NO_VERSION)
+        return version_within(connection, model, rival)
 
 
 def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
     """The challenger, to score ``partition`` in the champion's shadow; none when it has seen that day."""
     found = challenger(model)
     return found if found and found.as_of <= partition else None
+
+
+def champion_number(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> int:
+    """The version that serves, or served at a moment; `NO_VERSION` when there is none."""
+    newest = newest_promotion(connection, model, until)
+    return newest.version if newest else NO_VERSION
+
+
+def newest_promotion(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> Row | None:
+    """The last promotion or roll-back of a model, by then."""
+    query = promotions.select().where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
+    return connection.execute(query if until is None else query.where(promotions.c.promoted_at <= until)).first()
+
+
+def line(connection: sa.Connection, model: str) -> list[Row]:
+    """The line of a model's champions, the one that serves first: for each of them the promotion by which it stands there."""
+    return list(connection.execute(_line(model)).all())
+
+
+def place_of(connection: sa.Connection, model: str, version: int) -> Row | None:
+    """The promotion by which a version stands in the line, if it does."""
+    return connection.execute(_line(model).where(promotions.c.version == version)).first()
+
+
+def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | None:
+    """The roll-back that withdrew a version, unless it was promoted again: nothing but a person's force brings it back."""
+    places = promotions.select().where(promotions.c.model == model, promotions.c.version == version).order_by(promotions.c.id.desc())
+    place = next((row for row in connection.execute(places) if row.ended_by != TAKES_NO_PLACE), None)
+    if place is None or place.ended_by is None:
+        return None
+    ended = connection.execute(promotions.select().where(promotions.c.id == place.ended_by)).first()
+    return ended if ended and ended.kind == "rollback" else None
+
+
+def take_place(connection: sa.Connection, promotion: int, *, model: str, version: int, after: int | None) -> None:
+    """End, for a promotion or roll-back that was just recorded, the places that it takes away, within the caller's transaction.
+
+    A promotion moves the version to the end of the line (``after`` is None); a roll-back ends all places after that of ``after``, the
+    id of the promotion by which its version stands.
+    """
+    standing = (promotions.c.model == model, promotions.c.ended_by.is_(None), promotions.c.id < promotion)
+    ended = promotions.c.version == version if after is None else promotions.c.id > after
+    connection.execute(promotions.update().where(*standing, ended).values(ended_by=promotion))
+    if after is not None:
+        connection.execute(promotions.update().where(promotions.c.id == promotion).values(ended_by=TAKES_NO_PLACE))
+
+
+@dataclass(frozen=True)
+class History:
+    """What all promotions of one model come to: its ``line``, the one that serves last, and what was ``withdrawn`` by which roll-back."""
+
+    line: tuple[int, ...]
+    withdrawn: dict[int, Row]
+
+    @property
+    def champion(self) -> int:
+        """0: there is none."""
+        return self.line[-1] if self.line else NO_VERSION
+
+
+def history(connection: sa.Connection, model: str) -> History:
+    """Of the whole of it, for the page that shows the whole."""
+    rows = connection.execute(promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)).all()
+    kinds = {row.id: row for row in rows}
+    newest = {row.version: row for row in rows if row.ended_by != TAKES_NO_PLACE}
+    ended = {version: kinds.get(row.ended_by) for version, row in newest.items() if row.ended_by is not None}
+    return History(
+        line=tuple(row.version for row in rows if row.ended_by is None),
+        withdrawn={version: row for version, row in ended.items() if row is not None and row.kind == "rollback"},
+    )
 
 
 def roles(model: str) -> dict[int, str]:
@@ -91,25 +160,12 @@ def roles(model: str) -> dict[int, str]:
     }
 
 
-def history(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> History:
-    """All promotions and roll-backs of a model, up to a moment, told as the line of its champions."""
-    query = promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)
-    rows = connection.execute(query.where(promotions.c.promoted_at <= until) if until else query).all()
-    line: list[int] = []
-    withdrawn: dict[int, sa.Row[Any]] = {}
-    for row in rows:
-        if row.kind == "rollback":
-            kept = line.index(row.version) + 1 if row.version in line else 0
-            withdrawn.update({left: row for left in line[kept:]})
-            line = [*line[:kept], *([] if kept else [row.version])]
-        else:
-            withdrawn.pop(row.version, None)
-            line = [*(each for each in line if each != row.version), row.version]
-    return History(tuple(line), withdrawn, tuple(rows))
-
-
 def version_within(connection: sa.Connection, model: str, number: int) -> RegisteredVersion | None:
     """The version of this number, within the caller's transaction; None for `NO_VERSION`."""
     if number == NO_VERSION:
         return None
-    return next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == number))
+    return next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == number), None)
+
+
+def _line(model: str) -> sa.Select[Any]:
+    return promotions.select().where(promotions.c.model == model, promotions.c.ended_by.is_(None)).order_by(promotions.c.id.desc())

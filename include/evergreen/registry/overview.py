@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,25 +37,20 @@ class VersionHistory:
     is_challenger: bool
 
 
-def version_history(model: str, limit: int = 100) -> list[VersionHistory]:
-    """The newest versions first, at most ``limit`` of them."""
+def version_history(model: str, limit: int = 100, *, version: int | None = None) -> list[VersionHistory]:
+    """The newest versions first, at most ``limit`` of them; or just the one of number ``version``, if there is one."""
     champion, challenger = champions.champion(model), champions.challenger(model)
     own = model_versions.c
     query = (
         sa.select(model_versions, candidates.c.metrics, candidates.c.mlflow_run_id, candidates.c.irreproducible_because)
         .join(candidates)
-        .where(own.model == model)
+        .where(own.model == model, *([] if version is None else [own.version == version]))
         .order_by(own.version.desc())
         .limit(limit)
     )
-    blessings = decisions.select().where(decisions.c.model == model, decisions.c.verdict == "blessed").order_by(decisions.c.id)
     with reading() as connection:
         versions = connection.execute(query).all()
-        blessed = {row.run_key: row for row in connection.execute(blessings)}
-        answers = {row.version: row for row in connection.execute(approvals.select().filter_by(model=model).order_by(approvals.c.id))}
-        promoted: dict[int, list[Row]] = defaultdict(list)
-        for row in connection.execute(promotions.select().filter_by(model=model).order_by(promotions.c.id.desc())):
-            promoted[row.version].append(row)
+        blessed, answers, promoted = _of_versions(connection, model, versions)
     return [
         VersionHistory(
             version=row.version,
@@ -67,9 +63,27 @@ def version_history(model: str, limit: int = 100) -> list[VersionHistory]:
             irreproducible_because=row.irreproducible_because,
             decision=blessed.get(row.run_key),
             standing=Standing(row.approval_because, Answer(**answers[row.version]._mapping) if row.version in answers else None),
-            promotions=tuple(promoted[row.version]),
+            promotions=tuple(promoted.get(row.version, ())),
             is_champion=champion is not None and champion.version == row.version,
             is_challenger=challenger is not None and challenger.version == row.version,
         )
         for row in versions
     ]
+
+
+def _of_versions(
+    connection: sa.Connection, model: str, versions: Sequence[Row]
+) -> tuple[dict[str, Row], dict[int, Row], dict[int, list[Row]]]:
+    """The newest blessing of each, by its run key; the newest answer, and the promotions, newest first, by its number."""
+    numbers, keys = [row.version for row in versions], [row.run_key for row in versions]
+    blessings = decisions.select().where(decisions.c.run_key.in_(keys), decisions.c.verdict == "blessed").order_by(decisions.c.id)
+    said = approvals.select().where(approvals.c.model == model, approvals.c.version.in_(numbers)).order_by(approvals.c.id)
+    places = promotions.select().where(promotions.c.model == model, promotions.c.version.in_(numbers)).order_by(promotions.c.id.desc())
+    promoted: dict[int, list[Row]] = defaultdict(list)
+    for row in connection.execute(places):
+        promoted[row.version].append(row)
+    return (
+        {row.run_key: row for row in connection.execute(blessings)},
+        {row.version: row for row in connection.execute(said)},
+        promoted,
+    )

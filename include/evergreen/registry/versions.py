@@ -117,11 +117,12 @@ def next_semver(newest: tuple[str, str, str] | None, signature: str, recipe: str
 
 def version_number(model: str, version: int) -> RegisteredVersion:
     """The registered version, or `ConfigError` with those that there are."""
-    found = versions_of(model)
-    for each in found:
-        if each.version == version:
-            return each
-    known = ", ".join(str(each.version) for each in found[-VERSIONS_SHOWN:]) or "none"
+    own = model_versions.c
+    with reading() as connection:
+        if found := next(select_versions(connection, own.model == model, own.version == version), None):
+            return found
+        numbers = sa.select(own.version).where(own.model == model).order_by(own.version.desc()).limit(VERSIONS_SHOWN)
+        known = ", ".join(str(each) for each in reversed(connection.execute(numbers).scalars().all())) or "none"
     raise ConfigError(f"{model} has no version {version}; registered: {known}.")
 
 
@@ -206,7 +207,8 @@ def _record(connection: sa.Connection, candidate: sa.Row[Any], number: int, why_
             f"Is MLFLOW_TRACKING_URI the registry that the earlier versions are in? Restore it, then register again."
         )
     semver = next_semver(_newest_recipe(connection, model), candidate.signature_digest, candidate.recipe_digest)
-    is_first = connection.execute(promotions.select().where(promotions.c.model == model).limit(1)).first() is None
+    promoted = sa.select(promotions.c.id).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
+    is_first = connection.execute(promoted).first() is None
     decided = decisions.select().where(decisions.c.run_key == run_key).order_by(decisions.c.id.desc()).limit(1)
     asked = why_ask(semver, is_first, list(connection.execute(decided).one().criteria))
     values = {"model": model, "version": number, "semver": semver, "as_of": candidate.as_of, "approval_because": asked,

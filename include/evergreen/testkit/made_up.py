@@ -208,8 +208,9 @@ class MadeUpCache(PartitionCache):
         super().__init__(as_of)
         self._source = source
 
-    def _recorded(self, dataset: str) -> list[PartitionVersion]:
-        return [each for each in self._source.versions(dataset) if each.knowledge_time <= clock.moment(self.as_of)]
+    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+        versions = [each for each in self._source.versions(dataset) if first <= each.partition <= last]
+        return [each for each in versions if each.knowledge_time <= clock.moment(self.as_of)]
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = self._source.content(version)

@@ -20,7 +20,7 @@ from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.inference import one_thread
-from include.evergreen.partitions import PartitionVersion, known_versions
+from include.evergreen.partitions import PartitionVersion
 from include.evergreen.partitions.digest import frame_digest
 from include.evergreen.recipes import FEATURES, Recipe, config_of, find_recipe, recipe_of
 from include.evergreen.registry import champions, mlflow_store
@@ -156,8 +156,8 @@ class _Members(PartitionCache):
         self._days = {(dataset, day) for dataset, day, _ in places}
         self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}
 
-    def _recorded(self, dataset: str) -> list[PartitionVersion]:
-        return [each for each in known_versions(dataset, as_of=clock.moment(self.as_of)) if self._was_seen(each)]
+    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+        return [each for each in super()._recorded(dataset, first, last) if self._was_seen(each)]
 
     def _was_seen(self, version: PartitionVersion) -> bool:
         day = str(version.partition)

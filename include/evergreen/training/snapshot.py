@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import partition_versions, snapshots
+from include.evergreen.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.database.upsert import insert_once
 from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError
@@ -111,9 +113,12 @@ def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found:
 
 def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
     """Within the transaction that records it, after which retention keeps what it names."""
-    removed = sa.select(partition_versions).where(partition_versions.c.removed_at.is_not(None))
-    for row in connection.execute(removed):
-        if f"{row.dataset}/{row.partition}/v{row.version}" in snapshot.members:
+    table = partition_versions.c
+    for span in spans_of(snapshot.digest, snapshot.members):
+        within = table.dataset == span["dataset"], table.partition.between(span["first"], span["last"])
+        for row in connection.execute(partition_versions.select().where(*within, table.removed_at.is_not(None))):
+            if f"{row.dataset}/{row.partition}/v{row.version}" not in snapshot.members:
+                continue
             raise DataError(
                 f"{snapshot.model} as of {snapshot.as_of}: version {row.version} of {row.dataset} {row.partition} was removed by retention "
                 f"while it was read. Choose a later as_of, or keep versions longer: retention.superseded_days."
@@ -133,4 +138,14 @@ def _record(snapshot: Snapshot, began: dt.datetime) -> None:
             "frame_path": snapshot.frame_path,
             "recorded_at": clock.now(),
         }
-        insert_once(connection, snapshots, {"digest": snapshot.digest}, values)
+        if insert_once(connection, snapshots, {"digest": snapshot.digest}, values):
+            connection.execute(snapshot_spans.insert(), spans_of(snapshot.digest, snapshot.members))
+
+
+def spans_of(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
+    """For each dataset that a snapshot read, its row of `snapshot_spans`: the first and the last partition."""
+    days: defaultdict[str, list[dt.date]] = defaultdict(list)
+    for name in members:
+        dataset, day, *_ = name.split("/")
+        days[dataset].append(dt.date.fromisoformat(day))
+    return [{"snapshot_digest": digest, "dataset": name, "first": min(found), "last": max(found)} for name, found in sorted(days.items())]

@@ -1,6 +1,14 @@
 """Rules over observations, and the firings of those that tripped."""
 
-from include.evergreen.triggers.firings import Firing, answer_firing, fire_if_tripped, firings_of, tripped, unanswered_firing
+from include.evergreen.triggers.firings import (
+    Firing,
+    answer_firing,
+    fire_if_tripped,
+    firings_of,
+    newest_firing,
+    tripped,
+    unanswered_firing,
+)
 from include.evergreen.triggers.outlook import RuleOutlook, rule_outlooks
 
 __all__ = [
@@ -9,6 +17,7 @@ __all__ = [
     "answer_firing",
     "fire_if_tripped",
     "firings_of",
+    "newest_firing",
     "rule_outlooks",
     "tripped",
     "unanswered_firing",

@@ -13,7 +13,7 @@ from include.evergreen import clock, ledger
 from include.evergreen.config import ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import firings
-from include.evergreen.monitoring.observations import observations_of
+from include.evergreen.monitoring.observations import newest_live
 from include.evergreen.pauses import standing_pause
 from include.evergreen.triggers.rules import Evidence, evaluate
 
@@ -41,7 +41,7 @@ class Firing:
 def tripped(model: ModelConfig) -> Evidence | None:
     """The first rule of ``model`` that trips now and is not cooling down; reads alone, and cheaply."""
     for rule in model.retrain.rules:
-        evidence = evaluate(rule, observations_of(model.name, rule.metric))
+        evidence = evaluate(rule, newest_live(model.name, rule.metric, rule.n))
         if evidence and not _is_cooling_down(model, evidence.as_of):
             return evidence
     return None
@@ -62,21 +62,29 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
         connection.execute(firings.insert().values(**values, evidence=body, recorded_at=clock.now()))
         ledger.append(connection, kind="firing", model=model.name, body=body)
-    fired = firings_of(model.name)[-1]
+    fired = newest_firing(model.name)
+    assert fired is not None
     log.warning("%s fires: %s", model.name, fired.words)
     return fired
 
 
 def unanswered_firing(model: str) -> Firing | None:
     """The newest firing whose training nobody has asked for yet: a process died between the two."""
-    found = [each for each in firings_of(model) if each.training_run_id is None]
-    return found[-1] if found else None
+    return newest_firing(model, firings.c.training_run_id.is_(None))
 
 
 def answer_firing(firing_id: int, training_run_id: str) -> None:
     """Note which training run answers the firing."""
     with writing() as connection:
         connection.execute(firings.update().where(firings.c.id == firing_id).values(training_run_id=training_run_id))
+
+
+def newest_firing(model: str, *conditions: sa.ColumnElement[bool]) -> Firing | None:
+    """The firing of a model that was recorded last, among those that meet ``conditions``; None when there is none."""
+    query = firings.select().where(firings.c.model == model, *conditions).order_by(firings.c.id.desc()).limit(1)
+    with reading() as connection:
+        row = connection.execute(query).first()
+    return Firing(**row._mapping) if row else None
 
 
 def firings_of(model: str) -> list[Firing]:

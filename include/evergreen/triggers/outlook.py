@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
-from include.evergreen.monitoring.observations import Observation, observations_of
+from include.evergreen.monitoring.observations import Observation, newest_live, observations_of
 from include.evergreen.pauses import standing_pause
 from include.evergreen.triggers.firings import firings_of
 from include.evergreen.triggers.rules import breaches_bound, counted, evaluate
@@ -24,7 +24,12 @@ class RuleOutlook:
 
 def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
     """Every rule of ``model``, as it is declared. Reads alone. The first that would fire is the one that the sensor would fire."""
-    return [_outlook(model, rule, observations_of(model.name, rule.metric)) for rule in model.retrain.rules]
+    return [_outlook(model, rule, _observed(model.name, rule)) for rule in model.retrain.rules]
+
+
+def _observed(model: str, rule: Rule) -> list[Observation]:
+    """What the rule is judged on; where nothing is, what was observed by backfills."""
+    return newest_live(model, rule.metric, rule.n) or observations_of(model, rule.metric)
 
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:

@@ -14,7 +14,7 @@ from evergreen_airflow.ui.pages import PRIVATE, Problem, fragment
 from evergreen_airflow.ui.versions import VersionView
 
 SINCE = "<!-- since registration -->"  # where the card leaves room for it
-ALL = 100_000
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version, as the database can hold it
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
@@ -46,7 +46,8 @@ def card_response(request: Request, dag_id: str, model: str, version: str) -> Re
     from include.evergreen.cards import read_card
     from include.evergreen.registry.overview import version_history
 
-    found = next((each for each in version_history(model, limit=ALL) if str(each.version) == version), None)
+    known = version_history(model, version=int(version)) if NUMBER.fullmatch(version) else []
+    found = next(iter(known), None)
     if found is None:
         raise Problem(
             404,

@@ -29,6 +29,10 @@ def days_pass(days: float) -> None:
             key = table.primary_key.columns.values()[0]
             for row in connection.execute(sa.select(key, table.c.recorded_at)).all():
                 connection.execute(table.update().where(key == row[0]).values(recorded_at=row.recorded_at - earlier))
+        superseded = partition_versions.c.superseded_at
+        for number, moment in connection.execute(sa.select(partition_versions.c.id, superseded).where(superseded.is_not(None))).all():
+            this = partition_versions.c.id == number
+            connection.execute(partition_versions.update().where(this).values(superseded_at=moment - earlier))
     for file in Path(Settings.from_environment().storage).rglob("*"):
         if file.is_file():
             set_age(file, (now().timestamp() - file.stat().st_mtime) / 86_400 + days)

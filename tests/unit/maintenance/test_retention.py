@@ -12,7 +12,7 @@ from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import decisions, firings, model_versions, partition_versions, promotions, snapshots
 from include.evergreen.errors import DataError
 from include.evergreen.maintenance import Limits, Retained, apply_retention
-from include.evergreen.maintenance.records import member_of
+from include.evergreen.maintenance.naming import member_of
 from include.evergreen.monitoring import ensure_report
 from include.evergreen.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.settings import Settings
@@ -38,7 +38,7 @@ def retain(**limits: float) -> Retained:
 
 
 def versions(dataset: str, partition: dt.date) -> list[PartitionVersion]:
-    return [each for each in known_versions(dataset, as_of=FAR) if each.partition == partition]
+    return known_versions(dataset, as_of=FAR, first=partition, last=partition)
 
 
 def test_a_superseded_versions_rows_go_and_its_record_stays_and_says_since_when(landed: None, include: Path) -> None:
@@ -119,7 +119,7 @@ def test_what_the_snapshot_of_a_registered_version_names_is_never_removed(cycled
     days_pass(4000)
     assert retain().versions == []
     for dataset in ("weather", "schedules", "outcomes"):
-        for version in known_versions(dataset, as_of=FAR):
+        for version in known_versions(dataset, as_of=FAR, first=dt.date.min, last=dt.date.max):
             assert len(read_partition(version)) == version.rows
     assert ("weather", day(6), 1) in named
 

@@ -25,6 +25,7 @@ from include.evergreen.effects import watched
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.registry import aliases, champions, mlflow_store
 from include.evergreen.registry.champions import ChampionChangedError, RegisteredVersion, UnearnedError
+from include.evergreen.registry.history import history
 from include.evergreen.scoring import find_predictions, score
 from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import lenient, rows_of
@@ -183,7 +184,7 @@ def test_what_a_person_refused_another_may_promote_by_force_alone(model: ModelCo
     assert champions.promote(MODEL, version, actor="another", reason="it is needed", force=True).promoted
     [override] = told("override")
     assert override["actor"] == "another" and "was refused by one" in override["overridden"][0]
-    assert champions.serving(MODEL, AS_OF)[0].version == 2
+    assert next(champions.serving(MODEL, AS_OF)).version == 2
 
 
 def test_an_edit_of_the_yaml_takes_no_question_back(model: ModelConfig) -> None:
@@ -221,7 +222,7 @@ def test_what_lies_between_is_withdrawn_too() -> None:
     champions.rollback(MODEL, to=1, **PERSON)
     assert champion() == 1
     with reading() as connection:
-        assert set(champions.history(connection, MODEL).withdrawn) == {2, 3}
+        assert set(history(connection, MODEL).withdrawn) == {2, 3}
 
 
 @pytest.mark.parametrize(("to", "why"), [(4, "never was champion"), (2, "was withdrawn by a roll-back")])

@@ -20,7 +20,7 @@ from include.evergreen.partitions import current_partition
 from include.evergreen.sources import Delivery, source_of
 from tests.servers import HttpServer
 from tests.servers.http import Request
-from tests.servers.ports import reserved_port
+from tools.ports import reserved_port
 
 DAY = dt.date(2013, 2, 9)
 ROW = {"shop": "north", "count": 3}

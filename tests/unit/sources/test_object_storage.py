@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from include.evergreen.config import DatasetConfig
 from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.sources import Delivery, source_of
-from tests.servers.ports import reserved_port
 from tests.servers.s3 import KEY, S3, SECRET
+from tools.ports import reserved_port
 
 DAY = dt.date(2013, 2, 9)
 CSV = b"shop,count\nnorth,3\n"

@@ -20,7 +20,7 @@ from include.evergreen.partitions import current_partition, read_partition
 from include.evergreen.sources import Delivery, source_of
 from include.evergreen.sources import sql as sql_source
 from tests.servers import PostgreSQL
-from tests.servers.postgresql import PASSWORD
+from tools.postgresql import PASSWORD
 
 DAY = dt.date(2013, 2, 9)
 SALES = """

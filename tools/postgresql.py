@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: its own cluster in a temporary folder, on loopback, with a password."""
+"""A PostgreSQL server of one's own, for tests and benchmarks: its own cluster in a temporary folder, on loopback, with a password."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]  # Airflow's own dependency
 
-from tests.servers.ports import reserved_port
+from tools.ports import reserved_port
 
 START_SECONDS = 60
 PR_SET_PDEATHSIG = 1
-PASSWORD = "pears&plums/9"  # with characters that URLs must quote
+PASSWORD = "pears&plums/9"  # noqa: S105  with characters that URLs must quote
 
 
 class PostgreSQL:
@@ -43,9 +43,9 @@ class PostgreSQL:
             self.port = self._undo.enter_context(reserved_port())
             secret = self._folder / "password"
             secret.write_text(PASSWORD)
-            if self._user():
+            if user := self._user():
                 for path in (self._folder, secret):
-                    shutil.chown(path, user=self._user())
+                    shutil.chown(path, user=user)
             initdb = [str(self.program("initdb")), "-D", f"{self._folder}/data", "-U", "evergreen", f"--pwfile={secret}"]
             self._run([*initdb, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"])
             self.start()
@@ -77,7 +77,7 @@ class PostgreSQL:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                preexec_fn=_end_with_the_tests,
+                preexec_fn=_end_with_this_process,  # noqa: PLW1509  it calls nothing but prctl
                 **self._as_user(),
             )
         deadline = time.monotonic() + START_SECONDS
@@ -139,7 +139,7 @@ class PostgreSQL:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-def _end_with_the_tests() -> None:
-    """Even tests that are killed leave no server behind."""
+def _end_with_this_process() -> None:
+    """Even a process that is killed leaves no server behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
