@@ -20,6 +20,7 @@ from typing import IO
 
 from include.evergreen import telemetry_off
 from include.evergreen.errors import TransientError
+from tools.guard import Guard
 from tools.rest import AirflowApi
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,7 @@ class EmbeddedAirflow:
     """Airflow's four processes under one home, started and stopped together.
 
     ``home`` holds everything that this Airflow and Evergreen write. ``environment`` adds to, or overrides, what is set
-    here. Used as a context manager it leaves no process behind, however the block ends.
+    here. Used as a context manager it leaves no process behind, however the block ends; nor does this process, if it is killed.
     """
 
     home: Path
@@ -45,6 +46,7 @@ class EmbeddedAirflow:
     environment: dict[str, str] = field(default_factory=dict)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
     _logs: list[IO[bytes]] = field(default_factory=list, init=False)
+    _guard: Guard | None = field(default=None, init=False)
 
     def __enter__(self) -> EmbeddedAirflow:
         self.start()
@@ -96,6 +98,9 @@ class EmbeddedAirflow:
             process.wait()
         for log in self._logs:
             log.close()
+        if self._guard is not None:
+            self._guard.dismiss()
+        self._guard = None
         self._processes.clear()
         self._logs.clear()
 
@@ -124,7 +129,8 @@ class EmbeddedAirflow:
         self._start_process(name, [_airflow(), name, *arguments], environment)
 
     def _start_process(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        self._processes[name] = subprocess.Popen(
+        self._guard = self._guard or Guard()
+        process = subprocess.Popen(
             command,
             env=environment,
             cwd=ROOT,
@@ -133,6 +139,8 @@ class EmbeddedAirflow:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._processes[name] = process
+        self._guard.watch(process.pid)
 
     def _open_log(self, name: str) -> IO[bytes]:
         log = (self.logs / f"{name}.log").open("ab")
