@@ -12,6 +12,7 @@ from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3
 
 os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
+NICENESS = 5
 ROOT = Path(__file__).parent
 SECONDS = ROOT / "seconds.json"  # of each file; `make test-times` measures them again
 TOGETHER = {  # what shares a costly server runs in one worker, and no more than two Airflows run at once; all else by file
@@ -60,6 +61,14 @@ def pytest_collection_modifyitems(config, items):
     for file in files:
         of_group[_group(file)] += seconds.get(file, 0.0)
     items.sort(key=lambda item: -of_group[_group(str(item.path.relative_to(ROOT)))])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """In parallel, what waits for a real Airflow goes first: that one takes memory and processors until its last test has ended."""
+    shares_a_server = _group(str(item.path.relative_to(ROOT))) in TOGETHER.values()
+    if hasattr(item.config, "workerinput") and not shares_a_server and os.nice(0) == 0:
+        os.nice(NICENESS)
 
 
 def _group(file):

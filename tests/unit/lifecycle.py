@@ -113,7 +113,6 @@ def _make_cycled(home: Path) -> None:
     with at_home(copy_home(template("made-up-landed", _make_landed), home)):
         catalog = Catalog()
         result = run_cycle(catalog, catalog.model(MODEL), AS_OF, reason="the first", actor="a person")
-    shutil.rmtree(home / "storage" / "raw")  # nothing reads it again
     (home / RESULT).write_bytes(pickle.dumps(result))
 
 

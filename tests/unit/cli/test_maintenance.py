@@ -10,7 +10,7 @@ from include.evergreen import storage
 from include.evergreen.config import Catalog
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import day, everything, include_with
-from tests.unit.maintenance.homes import correct, days_pass, ingest, keep_for, stored
+from tests.unit.maintenance.homes import correct, days_pass, ingest, ingest_missing, keep_for, stored
 
 
 @pytest.fixture
@@ -19,8 +19,7 @@ def aged(cycled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     include = include_with(tmp_path, monkeypatch)
     for name in Catalog().dataset_names():
         keep_for(include, name, "{superseded_days: 10, raw_days: 10}")
-        for number in range(1, 22):
-            ingest(name, day(number))
+    ingest_missing(day(21))
     ingest("weather", day(24))
     correct("weather", day(24), "temp", 39.5)
     storage.write_bytes("datasets/weather/2013-01-24/0000.parquet", b"an orphan")

@@ -9,14 +9,13 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from include.evergreen import ingestion
-from include.evergreen.clock import now
+from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
 from include.evergreen.database import writing
 from include.evergreen.database.tables import partition_versions, snapshots, validations
-from include.evergreen.partitions import PartitionVersion
+from include.evergreen.partitions import PartitionVersion, current_partitions
 from include.evergreen.settings import Settings
-from tests.unit.lifecycle import landing
+from tests.unit.lifecycle import FIRST, landing
 
 AGED = (partition_versions, validations, snapshots)
 
@@ -35,16 +34,24 @@ def days_pass(days: float) -> None:
             connection.execute(partition_versions.update().where(this).values(superseded_at=moment - earlier))
     for file in Path(Settings.from_environment().storage).rglob("*"):
         if file.is_file():
-            set_age(file, (now().timestamp() - file.stat().st_mtime) / 86_400 + days)
+            set_age(file, (clock.now().timestamp() - file.stat().st_mtime) / 86_400 + days)
 
 
 def set_age(file: Path, days: float) -> None:
-    written = now().timestamp() - days * 86_400
+    written = clock.now().timestamp() - days * 86_400
     os.utime(file, (written, written))
 
 
 def ingest(dataset: str, partition: dt.date, known_at: dt.datetime | None = None) -> PartitionVersion:
     return ingestion.ingest(Catalog().dataset(dataset), partition, "live", known_at=known_at)[0]
+
+
+def ingest_missing(until: dt.date) -> None:
+    """Every day of every dataset up to then that the cycle of a `cycled` home did not need."""
+    for name in Catalog().dataset_names():
+        there = {version.partition for version in current_partitions(name)}
+        for partition in set(clock.days(FIRST, until)) - there:
+            ingest(name, partition)
 
 
 def correct(dataset: str, partition: dt.date, column: str, value: object, known_at: dt.datetime | None = None) -> PartitionVersion:

@@ -13,16 +13,14 @@ from include.evergreen.scoring import find_predictions, score
 from include.evergreen.training import take_snapshot, train
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL, day
-from tests.unit.maintenance.homes import correct, ingest, stored
+from tests.unit.maintenance.homes import correct, ingest, ingest_missing, stored
 
 
 @pytest.fixture
 def whole(cycled: None) -> None:
-    """A home in which nothing is lost: the template has no raw rows, and ingesting again writes them anew."""
+    """A home in which nothing is lost."""
+    ingest_missing(day(21))
     catalog = Catalog()
-    for name in catalog.dataset_names():
-        for number in range(1, 22):
-            ingest(name, day(number))
     model = catalog.model(MODEL)
     score(catalog, model, day(20), "live")
     monitor(catalog, model, day(20), "live")

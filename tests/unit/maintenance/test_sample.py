@@ -17,18 +17,10 @@ from include.evergreen.partitions.verification import StoredRows
 from include.evergreen.scoring import find_predictions, predictions_of
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL, day
-from tests.unit.maintenance.homes import correct, ingest
+from tests.unit.maintenance.homes import correct
 
 ALL = 10_000
 pytestmark = pytest.mark.usefixtures("cycled")
-
-
-@pytest.fixture(autouse=True)
-def raw_rows_stand(cycled: None) -> None:
-    catalog = Catalog()
-    for name in catalog.dataset_names():
-        for number in range(1, 21):
-            ingest(name, day(number))
 
 
 def change(path: str, how: Callable[[pd.DataFrame], pd.DataFrame]) -> None:

@@ -1,16 +1,16 @@
-"""Trains with tuning again and again, in forked processes that end themselves before the first side effect, or after each of them.
+"""Trains with tuning once, and once more from all that is on disk before the first side effect, and after each of them.
 
     EVERGREEN_HOME=<a home in which a cycle has run> python -m tests.unit.training.killed_training
 
-After each death the same training is done once more by a process that lives. Prints as JSON, for each death, what is then in
-MLflow and in our database.
+A process that is killed there leaves that disk and nothing else. Prints as JSON, for each such death, what is in MLflow and in our
+database when the training was done once more.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from include.evergreen import effects, training
@@ -24,7 +24,6 @@ from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import AS_OF, MODEL
 
 TRIALS = 2
-DIED = 9
 
 
 def tuned() -> ModelConfig:
@@ -64,51 +63,51 @@ def left_of_it() -> dict[str, Any]:
 
 
 def main() -> None:
-    home = Settings.from_environment().home
-    before = home.with_name("before")
-    shutil.copytree(home, before)
     found = {}
-    for number, place in enumerate(_noted()):
-        if number and place.startswith("before"):  # as it is after the one before it
-            continue
-        _put_back(before)
-        assert in_a_child(lambda number=number: _dying(number)) == DIED, place
+    for place, disk in _deaths():
+        _put_back(disk)
         assert in_a_child(_living) == 0, place
-        found[f"{number} {place}"] = json.loads(home.with_name("left.json").read_text())
+        found[place] = json.loads(_beside("left.json").read_text())
     print(json.dumps(found))
 
 
-def _noted() -> list[str]:
-    """Each side effect of one training, in order, with its moment."""
-    noted = Settings.from_environment().home.with_name("effects.json")
+def _deaths() -> list[tuple[str, Path]]:
+    """What is on disk before the first side effect of one training, and after each of them: all that a process killed there leaves."""
+    home = Settings.from_environment().home
 
-    def note() -> None:
-        places: list[str] = []
-        with effects.watched(lambda name, moment: places.append(f"{moment} {name}")):
+    def train_and_copy() -> None:
+        deaths: list[tuple[str, str]] = []
+
+        def copy(name: str, moment: str) -> None:
+            if deaths and moment == "before":  # as it is after the one before it
+                return
+            disk = _beside(f"death-{len(deaths)}")
+            shutil.copytree(home, disk)
+            deaths.append((f"{len(deaths)} {moment} {name}", str(disk)))
+
+        with effects.watched(copy):
             train_once()
-        noted.write_text(json.dumps(places))
+        _beside("deaths.json").write_text(json.dumps(deaths))
 
-    assert in_a_child(note) == 0
-    places: list[str] = json.loads(noted.read_text())
-    return places
-
-
-def _dying(number: int) -> None:
-    count = iter(range(10_000))
-    with effects.watched(lambda *_: os._exit(DIED) if next(count) == number else None):
-        train_once()
+    close_database()
+    assert in_a_child(train_and_copy) == 0
+    return [(place, Path(disk)) for place, disk in json.loads(_beside("deaths.json").read_text())]
 
 
 def _living() -> None:
     train_once()
-    Settings.from_environment().home.with_name("left.json").write_text(json.dumps(left_of_it()))
+    _beside("left.json").write_text(json.dumps(left_of_it()))
 
 
-def _put_back(before: Any) -> None:
+def _put_back(disk: Path) -> None:
     home = Settings.from_environment().home
     close_database()
     shutil.rmtree(home)
-    shutil.copytree(before, home)
+    disk.rename(home)
+
+
+def _beside(name: str) -> Path:
+    return Settings.from_environment().home.with_name(name)
 
 
 if __name__ == "__main__":
