@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,23 +19,28 @@ from tests.servers import PostgreSQL
 from tests.servers.mlflow import MlflowServer
 from tests.unit.copies import move_to
 from tests.unit.flights import close_database, lenient, rows_of
-from tests.unit.lifecycle import MODEL, day, settle_cycled, settle_landed
+from tests.unit.lifecycle import MODEL, day, settle_cycled, settle_ingested
 from tools.ports import reserved_port
 
 AS_OF = day(21)
 Step = Callable[[], Any]
-Away = Callable[[MlflowServer], AbstractContextManager[str]]
 
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture
-def mlflow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowServer]:
-    with MlflowServer(tmp_path / "mlflow") as server:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+@pytest.fixture(scope="module")
+def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    with MlflowServer(tmp_path_factory.mktemp("mlflow")) as server:
         yield server
+
+
+@pytest.fixture
+def mlflow_server(_started: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
+    """One for all tests here, each of which has models of its own in it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", _started.uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    return _started
 
 
 def asking() -> ModelConfig:
@@ -90,38 +94,37 @@ def silent(server: MlflowServer) -> Iterator[str]:
         server.resume()
 
 
-@pytest.mark.parametrize("away", [refusing, silent])
-def test_an_mlflow_that_answers_nobody_is_worth_a_retry(away: Away, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    settle_landed()
+def test_an_mlflow_that_answers_nobody_is_worth_a_retry(mlflow_server: MlflowServer) -> None:
+    settle_ingested()
     catalog = Catalog()
     first = lenient(catalog.model(MODEL))
     assert run_cycle(catalog, first, day(20), reason="the first", actor="a person").promotion is not None
     ingest_what_is_read(catalog, first)
     model = asking()
     for name, step in steps(model, training.take_snapshot(catalog, model, AS_OF), 2).items():
-        if name == "approve":  # MLflow has no part in it
-            step()
-            continue
-        with (
-            away(mlflow_server) as uri,
-            monkeypatch.context() as patch,
-            pytest.raises(TransientError, match=f"The MLflow store {uri} could not be used"),
-        ):
-            patch.setenv("MLFLOW_TRACKING_URI", uri)
-            patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-            step()
-        assert champions.champion(MODEL) is not None
+        for away in (refusing, silent) if name != "approve" else ():  # MLflow has no part in that
+            fails_while(away(mlflow_server), step)
         step()
     holds(2)
 
 
-def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(
-    mlflow_server: MlflowServer,
-) -> None:
-    settle_landed()
+def fails_while(away: AbstractContextManager[str], step: Step) -> None:
+    with (
+        away as uri,
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(TransientError, match=f"The MLflow store {uri} could not be used"),
+    ):
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        step()
+    assert champions.champion(MODEL) is not None
+
+
+def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(mlflow_server: MlflowServer) -> None:
+    settle_ingested()
     catalog = Catalog()
-    result = run_cycle(catalog, lenient(catalog.model(MODEL)), day(20), reason="the first", actor="a person")
-    candidate = result.candidate
+    model = catalog.model("air_time")
+    candidate, _ = training.train(catalog, model, training.take_snapshot(catalog, model, day(20)), "a test")
     mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
     for folder in mlflow_server.folder.glob("artifacts/*/*/artifacts/model-*"):
         if folder.is_dir():

@@ -10,8 +10,12 @@ import pytest
 
 from include.evergreen import ingestion
 from include.evergreen.config import Catalog, DatasetConfig
+from include.evergreen.monitoring import ensure_report, monitor
+from include.evergreen.scoring import score
 from include.evergreen.settings import Settings
-from tests.unit.flights import january
+from tests.templates import template
+from tests.unit.flights import at_home, copy_home, january
+from tests.unit.lifecycle import include_with
 
 DAYS = [january(day) for day in (1, 2, 3)]
 PERSON = "ada.lovelace@example.org"
@@ -31,6 +35,34 @@ quarantine: {max_share: 0.5}
 expectations:
   - {expect: expect_column_values_to_be_between, arguments: {column: pulse, min_value: 30, max_value: 220}, on_fail: quarantine}
 """
+
+
+MODEL = "flight_delay"
+SCORED = (january(18), january(19))
+
+
+@pytest.fixture
+def aircraft_are_personal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ships, but that an aircraft's number stands for a person."""
+    file = include_with(tmp_path, monkeypatch) / "datasets" / "schedules" / "dataset.yaml"
+    file.write_text(file.read_text().replace("{name: tailnum, ", "{name: tailnum, personal: true, "))
+
+
+@pytest.fixture
+def scored(_trained_template: Path, _own_home: Path, aircraft_are_personal: None) -> Path:
+    """`trained`, and the days of `SCORED` are scored and monitored, and their drift reports drawn."""
+
+    def make(home: Path) -> None:
+        include = Catalog().root
+        with at_home(copy_home(_trained_template, home)):
+            catalog = Catalog(include)
+            model = catalog.model(MODEL)
+            for day in SCORED:
+                assert score(catalog, model, day, "live").is_done
+                assert monitor(catalog, model, day, "live").is_done
+                ensure_report(catalog, model, day)
+
+    return copy_home(template("scored-with-people", make), _own_home)
 
 
 @pytest.fixture

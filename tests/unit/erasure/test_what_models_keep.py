@@ -20,27 +20,16 @@ from include.evergreen.partitions import current_partition, read_partition
 from include.evergreen.partitions.digest import frame_digest
 from include.evergreen.registry import champions
 from include.evergreen.scoring import find_predictions, score
-from tests.unit.erasure.conftest import places_with
+from tests.unit.erasure.conftest import MODEL, places_with
 from tests.unit.flights import SECOND_AS_OF, january, rows_of, run_python
-from tests.unit.lifecycle import include_with
 
-MODEL = "flight_delay"
 DAY = january(18)  # scored below; it is in the training window of the second candidate, and not of the champion
 EARLIER = january(10)  # in the training window of both
 
 
 @pytest.fixture
-def tail(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def tail(scored: Path) -> str:
     """An aircraft that flew on `DAY` and on `EARLIER`, in a home where the day is scored and monitored; it stands for a person."""
-    include = include_with(tmp_path, monkeypatch)
-    file = include / "datasets" / "schedules" / "dataset.yaml"
-    file.write_text(file.read_text().replace("{name: tailnum, ", "{name: tailnum, personal: true, "))
-    catalog = Catalog()
-    model = catalog.model(MODEL)
-    for day in (DAY, january(19)):
-        assert score(catalog, model, day, "live").is_done
-        assert monitor(catalog, model, day, "live").is_done
-        ensure_report(catalog, model, day)
     flown = [read_partition(_current(day))["tailnum"].dropna() for day in (DAY, EARLIER)]
     return str(sorted(set(flown[0]) & set(flown[1]))[0])
 
@@ -184,7 +173,7 @@ from include.evergreen.database.tables import candidates, partition_versions, pr
 from include.evergreen.erasure.erase import erase
 from include.evergreen.partitions.digest import frame_digest
 from include.evergreen.settings import Settings
-from tests.unit.erasure.conftest import places_with
+from tests.unit.erasure.conftest import MODEL, places_with
 from tests.unit.flights import rows_of
 from tests.unit.killing import Killing
 shutil.rmtree(Settings.from_environment().home / "landing")
