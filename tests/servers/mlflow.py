@@ -40,7 +40,8 @@ class MlflowServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--artifacts-destination", f"{self.folder}/artifacts"]
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1", *kept]
-        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        environment = {**inherited, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its eight runners take longer to start than it does
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.folder, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
