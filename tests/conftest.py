@@ -11,6 +11,7 @@ import pytest
 from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3  # noqa: F401
 
 os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
+TIMES = "EVERGREEN_TEST_TIMES"
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
 NICENESS = 5
 ROOT = Path(__file__).parent
@@ -36,7 +37,8 @@ def lightgbm():
 def pytest_configure(config):
     """Ended from outside, the tests still stop the servers that they started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if place := os.environ.get("EVERGREEN_TEST_TIMES"):
+    in_a_worker = hasattr(config, "workerinput")
+    if place := os.environ.pop(TIMES, "") if in_a_worker else os.environ.get(TIMES, ""):  # not for a pytest that a test starts
         config.pluginmanager.register(_Times(Path(place)))
 
 
@@ -76,22 +78,28 @@ def _group(file):
 
 
 class _Times:
-    """Writes down what each file's tests took: seconds of processors, which a busy machine does not stretch, or of the clock, if more."""
+    """Writes down what each file's tests took: seconds of processors, or of the clock where they mostly wait.
+
+    While each processor has two workers, what computes takes twice its seconds by the clock.
+    """
 
     def __init__(self, place):
         self._place, self._seconds, self._before = place, defaultdict(float), 0.0
+
+    def pytest_collection_finish(self):
+        self._before = sum(os.times()[:4])
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
         report = yield
         now = sum(os.times()[:4])
-        report.user_properties.append(("processors", now - self._before))
+        report.user_properties.append(("seconds", max(now - self._before, report.duration / 2)))
         self._before = now
         return report
 
     def pytest_runtest_logreport(self, report):
         file = report.nodeid.split("::")[0].removeprefix("tests/")
-        self._seconds[file] += dict(report.user_properties)["processors"]
+        self._seconds[file] += dict(report.user_properties)["seconds"]
 
     def pytest_sessionfinish(self, session):
         if not hasattr(session.config, "workerinput"):

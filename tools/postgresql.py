@@ -37,7 +37,8 @@ class PostgreSQL:
         return found or next((str(each) for each in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), None)
 
     def __enter__(self) -> PostgreSQL:
-        self._folder = Path(tempfile.mkdtemp(prefix="postgresql-of-evergreen-"))
+        # not where TMPDIR says: the user postgres may not go there, and a socket's path has room for a hundred letters
+        self._folder = Path(tempfile.mkdtemp(prefix="postgresql-of-evergreen-", dir="/tmp"))
         self._undo = ExitStack()
         try:
             self.port = self._undo.enter_context(reserved_port())

@@ -25,10 +25,18 @@ DAGS = (
 READ_BY = ("2013-01-21", "2013-01-22")  # by whom the outcomes of the day before are
 
 
+@pytest.fixture(scope="module")
+def visitor(browser, ten_days):
+    """One person's browser, which keeps the UI's own files from page to page."""
+    context = browser.new_context(base_url=ten_days.airflow.url, viewport={"width": 1400, "height": 1200}, reduced_motion="reduce")
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser, ten_days):
+def page(visitor):
     """A new page of the UI, which must end without an error of its own."""
-    page = browser.new_page(base_url=ten_days.airflow.url, viewport={"width": 1400, "height": 1200})
+    page = visitor.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

@@ -4,6 +4,7 @@ import json
 import socket
 import stat
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -59,6 +60,7 @@ def started(tmp_path, monkeypatch):
         f"if sys.argv[1] != 'db':\n    signal.pause()\n"
     )
     (programs / "airflow").chmod(0o755)
+    (programs / "python").symlink_to(Path(sys.executable).resolve())
 
     def unhealthy():
         return [name for name in embedded.COMPONENTS if not (given / name).exists() or not (given / name).read_text()]

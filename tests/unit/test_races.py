@@ -16,6 +16,7 @@ from include.evergreen.database import reading
 from include.evergreen.database.tables import candidates, model_versions, promotions, snapshots
 from include.evergreen.database.tables import ledger as ledger_table
 from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry.history import withdrawal
 from tests.unit.copies import copied_candidate, copied_version, move_to
 from tests.unit.flights import close_database, rows_of
 from tests.unit.lifecycle import MODEL, settle_cycled
@@ -97,7 +98,7 @@ def test_a_promotion_and_a_rollback(racers: Racers) -> None:
         orders.add(kinds[0])
         _one_champion_and_a_true_ledger()
         with reading() as connection:
-            is_withdrawn = version in champions.history(connection, MODEL).withdrawn
+            is_withdrawn = withdrawal(connection, MODEL, version) is not None
         assert is_withdrawn is (kinds[0] == "promotion"), "what was promoted before the roll-back is withdrawn, what came after it serves"
     assert orders == {"promotion", "rollback"}, "the rounds were to fall both ways"
 
