@@ -1,5 +1,6 @@
 """What all tests share: how they are spread over workers, and where skips are not accepted, that they fail."""
 
+import gc
 import json
 import os
 import signal
@@ -63,6 +64,13 @@ def pytest_collection_modifyitems(config, items):
     for file in files:
         of_group[_group(file)] += seconds.get(file, 0.0)
     items.sort(key=lambda item: -of_group[_group(str(item.path.relative_to(ROOT)))])
+
+
+def pytest_collection_finish(session):
+    """A million objects of imported libraries are not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

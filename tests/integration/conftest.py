@@ -20,7 +20,7 @@ from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
 LOOKS_FOR_WORK_SECONDS = 0.3  # the scheduler, three times as seldom as elsewhere: it stays up for long, beside other tests
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -102,7 +102,7 @@ def browser():
     """Headless Chromium, as Debian packages it. Not for the whole session: Playwright's event loop would stay in the way."""
     sync_api = pytest.importorskip("playwright.sync_api")
     if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium")
+        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium-headless-shell")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield chromium
