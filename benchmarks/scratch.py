@@ -18,6 +18,7 @@ from tools.landing_zone import lay_out
 ROOT = Path(__file__).resolve().parents[1]
 STATE_VARIABLES = (
     "AIRFLOW_HOME",
+    "EVERGREEN_CLEAN_PROCESSES",
     "EVERGREEN_DATABASE_URL",
     "EVERGREEN_INCLUDE",
     "EVERGREEN_MLFLOW_UI_URL",

@@ -187,7 +187,7 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
         "api": {"base_url": f"http://{HOST}:{port}", "secret_key": secret},
         "api_auth": {"jwt_secret": secret},
         "scheduler": {
-            "scheduler_idle_sleep_time": 0.1,
+            "scheduler_idle_sleep_time": 0.01,  # our executor waits by itself, and is woken when a task ends
             "task_instance_heartbeat_timeout": 90,
             "enable_health_check": False,
         },

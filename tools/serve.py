@@ -21,7 +21,6 @@ from tools.switches import Switches
 
 PARSE_EVERY_SECONDS = 20  # somebody waits for the DAGs of the file that was just saved
 PARSE_TIMEOUT_SECONDS = 120
-IDLE_SECONDS = 0.3  # between the scheduler's looks for work: it takes 6% of a processor while there is none, and 19% with 0.1
 POLL_SECONDS = 0.4
 PROBLEMS_SHOWN = 5
 
@@ -36,7 +35,7 @@ def _serve(console: Console, port: int) -> None:
     _say_what_is_wrong(console)
     mlflow_port = free_port(MLFLOW_PORT)
     often = {f"AIRFLOW__DAG_PROCESSOR__{key}": str(PARSE_EVERY_SECONDS) for key in ("MIN_FILE_PROCESS_INTERVAL", "REFRESH_INTERVAL")}
-    environment = {**mlflow_ui_at(mlflow_port), **often, "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": str(IDLE_SECONDS)}
+    environment = {**mlflow_ui_at(mlflow_port), **often}
     airflow = EmbeddedAirflow(Settings.from_environment().home, port=free_port(port), environment=environment)
     try:
         with Progress(console) as progress:

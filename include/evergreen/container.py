@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from include.evergreen import PROJECT_ROOT, telemetry_off
+from include.evergreen.clean_processes import ADDRESS
 from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
 from include.evergreen.settings import Settings
 
@@ -24,7 +25,7 @@ STORES = ("EVERGREEN_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "GCS_", "FSSPEC_
 # measured: with OPENBLAS_CORETYPE set in the worker alone, a container's predictions differed from its own in the last bits
 ARITHMETIC = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "KMP_", "NPY_")
 HANDED_ON = STORES + ARITHMETIC  # what a variable's name begins with
-KEPT_BACK = (MOUNTS, NETWORK, "EVERGREEN_PRELOAD")
+KEPT_BACK = (MOUNTS, NETWORK, "EVERGREEN_PRELOAD", ADDRESS)
 HANDED_ON_TOO = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 GRACE_MINUTES = 1.0  # that the container outlives its task's time-out, so that the task is what speaks
 ERRORS: dict[int, type[EvergreenError]] = {2: ConfigError, 3: DataError, 4: TransientError}  # as `cli.main.EXIT_CODES` has it

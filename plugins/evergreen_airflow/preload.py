@@ -52,12 +52,16 @@ MODULES = (
 )
 
 
+def is_on() -> bool:
+    return os.environ.get(SWITCH, "1") != "0"
+
+
 def preload(modules: tuple[str, ...] = MODULES) -> list[str]:
     """Import ``modules`` and return those that were; one that fails is logged and passed over.
 
     ``EVERGREEN_PRELOAD=0`` turns it off.
     """
-    if os.environ.get(SWITCH, "1") == "0":
+    if not is_on():
         log.info("Preloading is turned off by %s=0", SWITCH)
         return []
     started = time.monotonic()

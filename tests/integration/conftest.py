@@ -19,7 +19,6 @@ from tools.landing_zone import lay_out
 from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
-LOOKS_FOR_WORK_SECONDS = 0.3  # the scheduler, three times as seldom as elsewhere: it stays up for long, beside other tests
 CHROMIUM = "/usr/bin/chromium-headless-shell"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -43,8 +42,7 @@ def running(tmp_path_factory):
     try:
         migrate()
         prepare_store()
-        seldom = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": str(LOOKS_FOR_WORK_SECONDS)}
-        with reserved_port() as port, EmbeddedAirflow(home, port=port, environment=seldom) as airflow:
+        with reserved_port() as port, EmbeddedAirflow(home, port=port) as airflow:
             api = airflow.api()
             wait_for_dags(api, 19)
             for dag_id in api.dag_ids():

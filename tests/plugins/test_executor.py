@@ -3,24 +3,106 @@
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
-from evergreen_airflow.executor import PreloadingLocalExecutor
+import psutil
+import pytest
+
+from evergreen_airflow import executor as executor_module
+from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
 from evergreen_airflow.preload import MODULES, preload
 from evergreen_airflow.supervisor_wait import LOOK_AGAIN_SECONDS, shorten_wait_for_exit
+from include.evergreen.clean_processes import ADDRESS
 
 
-def test_the_executor_overrides_start_alone():
-    own = {name for name in vars(PreloadingLocalExecutor) if not name.startswith("__")}
-    assert own == {"start"}
+@pytest.fixture
+def executor(monkeypatch):
+    """One that was started with nothing to preload and no worker, and is ended."""
+    monkeypatch.setenv("EVERGREEN_PRELOAD", "0")
+    executor = PreloadingLocalExecutor(parallelism=2)
+    monkeypatch.setattr(executor, "_spawn_workers_with_gc_freeze", lambda number: None)
+    executor.start()
+    yield executor
+    executor.end()
+
+
+class Clock:
+    """Passes only while the executor waits for a task to end, and none does."""
+
+    def __init__(self):
+        self.now, self.waits = 1000.0, []
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        self.now += seconds
+        return False
+
+
+@pytest.fixture
+def clock(executor, monkeypatch):
+    clock, poll = Clock(), executor.result_queue._reader.poll
+    monkeypatch.setattr(executor_module, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(executor.result_queue._reader, "poll", lambda seconds=0.0: poll() or (seconds > 0 and clock.wait(seconds)))
+    executor._news_at = clock.now
+    return clock
+
+
+def test_the_executor_overrides_when_it_starts_looks_and_ends_and_nothing_else():
+    own = {name for name in vars(PreloadingLocalExecutor) if not name.startswith("_")}
+    assert own == {"start", "sync", "end", "terminate"}
+
+
+def test_with_nothing_new_it_looks_ever_more_seldom_and_soon_again_once_something_was(executor, clock):
+    while clock.now < 1010.0:
+        executor.sync()
+    assert clock.waits == sorted(clock.waits)
+    assert (clock.waits[0], clock.waits[-1]) == (SHORTEST_WAIT, LONGEST_WAIT)
+    assert len(clock.waits) < 100, "no more than with a tenth of a second between looks"
+    executor.running.add("a task")
+    clock.waits.clear()
+    executor.sync()
+    assert clock.waits == [], "what was just submitted is not waited for"
+    executor.sync()
+    assert clock.waits == [WAIT_WHILE_TASKS_RUN]
+    executor.result_queue.put(("a task", "success", None))
+    executor.sync()
+    assert executor.event_buffer == {"a task": ("success", None)}
+    executor.sync()
+    assert clock.waits == [WAIT_WHILE_TASKS_RUN, SHORTEST_WAIT]
+
+
+def test_a_task_that_ends_wakes_it(executor, monkeypatch):
+    executor.running.add("a task")
+    executor.sync()
+    monkeypatch.setattr(executor_module, "WAIT_WHILE_TASKS_RUN", 600.0)  # longer than the test may take
+    threading.Timer(0.01, executor.result_queue.put, [("a task", "success", None)]).start()
+    executor.sync()
+    assert executor.event_buffer == {"a task": ("success", None)}
+
+
+@pytest.mark.parametrize("ended", ["end", "terminate"])
+def test_the_server_of_clean_processes_is_there_before_the_workers_and_gone_with_the_executor(monkeypatch, ended):
+    monkeypatch.setattr(executor_module, "preload", lambda: [])
+    executor = PreloadingLocalExecutor(parallelism=2)
+    found = []
+    monkeypatch.setattr(executor, "_spawn_workers_with_gc_freeze", lambda number: found.append(os.environ[ADDRESS]))
+    executor.start()
+    server = psutil.Process(executor._clean_processes.pid)
+    assert server.cmdline()[-1] == str(Path(found[0]).parent)
+    getattr(executor, ended)()
+    assert not server.is_running()
+    assert ADDRESS not in os.environ
 
 
 def test_a_module_that_fails_to_import_is_passed_over():
     assert preload(("json", "there_is_no_such_module", "csv")) == ["json", "csv"]
 
 
-def test_one_setting_turns_preloading_off(monkeypatch):
-    monkeypatch.setenv("EVERGREEN_PRELOAD", "0")
+def test_one_setting_turns_preloading_off_and_the_server_of_clean_processes(executor):
     assert preload(("json",)) == []
+    assert executor._clean_processes.pid is None
+    assert ADDRESS not in os.environ
 
 
 def test_all_that_is_preloaded_can_be_imported_in_an_airflow_process_without_a_word_of_noise():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen import gates, ingestion
+from include.evergreen.clean_processes import ADDRESS, Server
 from include.evergreen.clock import days
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import migrate
@@ -26,7 +28,6 @@ from tests.unit.flights import (
     registered_as_of,
     trained_as_of,
 )
-from tests.unit.warm_serving import use_warm_processes
 from tools.landing_zone import COLUMNS, lay_out
 
 
@@ -101,11 +102,23 @@ def _own_home(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(home, ignore_errors=True)  # pytest would keep three sessions of them, of gigabytes
 
 
+@pytest.fixture(scope="session")
+def server_of_clean_processes() -> Iterator[str]:
+    """The address of one that all tests share; it imports what it needs when the first gate asks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(ADDRESS, raising=False)
+        server = Server()
+        server.start()
+        address = os.environ.pop(ADDRESS)
+        yield address
+        server.stop()
+
+
 @pytest.fixture(autouse=True)
-def _warm_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gates start theirs from one that has imported everything, except in tests marked with `clean_process`."""
+def _clean_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates have theirs forked, as in the embedded Airflow, except in tests marked with `clean_process`."""
     if request.node.get_closest_marker("clean_process") is None:
-        use_warm_processes(monkeypatch)
+        monkeypatch.setenv(ADDRESS, request.getfixturevalue("server_of_clean_processes"))
 
 
 @pytest.fixture

@@ -27,9 +27,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from include.evergreen import alerts, approvals, clock, gates, ingestion, ledger, lifecycle, storage, training
+from include.evergreen.clean_processes import Server
 from include.evergreen.config import Catalog
 from include.evergreen.config.approval import Approval
 from include.evergreen.cycle import partitions_needed
@@ -42,7 +41,6 @@ from include.evergreen.settings import Settings
 from tests.unit.flights import close_database, lenient, rows_of
 from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import MODEL
-from tests.unit.warm_serving import use_warm_processes
 
 AS_OF = dt.date(2013, 1, 22)
 CHANGES_MLFLOW = ("create_", "log_", "set_", "delete_", "update_", "rename_", "restore_", "transition_")
@@ -319,7 +317,7 @@ def _import(modules: list[str]) -> None:
 
 
 def main() -> None:
-    use_warm_processes(pytest.MonkeyPatch())
+    Server().start()
     for dataset, day in partitions_needed(catalog, model, AS_OF, model.train.window_days):
         ingestion.ingest(dataset, day, "backfill")
     training.take_snapshot(catalog, model, AS_OF)

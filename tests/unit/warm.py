@@ -22,9 +22,9 @@ def warm_context() -> ForkServerContext:
     return multiprocessing.get_context("forkserver")
 
 
-def start_warm(work: Callable[..., Any], *arguments: Any, environment: dict[str, str] | None = None) -> ForkServerProcess:
-    """Start ``work`` in a process with this one's environment of now, or with another."""
-    process = warm_context().Process(target=_within, args=(environment or dict(os.environ), work, arguments), daemon=True)
+def start_warm(work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
+    """Start ``work`` in a process with this one's environment of now."""
+    process = warm_context().Process(target=_within, args=(dict(os.environ), work, arguments), daemon=True)
     process.start()
     return process
 

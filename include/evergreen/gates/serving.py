@@ -6,7 +6,6 @@ Only that shows that it does not live on what this process happened to have impo
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import IO
 import numpy as np
 
 from include.evergreen import PROJECT_ROOT
+from include.evergreen.clean_processes import CleanProcess, clean_environment, fork_clean_process
 from include.evergreen.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
@@ -27,7 +27,6 @@ from include.evergreen.registry.mlflow_store import UnloadableError
 from include.evergreen.serving_check import ERROR, PREDICTIONS, QUESTION, ROWS
 
 KIND, METRIC = "serving", "equal_predictions"
-INHERITED_NOT = ("AIRFLOW", "_AIRFLOW", "LD_PRELOAD", "PYTHONSTARTUP", "PYTHONINSPECT")  # a server that only serves has none of it
 LONGEST_LAST_WORDS = 300
 CANNOT_SERVE = "a clean process cannot load the artifact and score with it"
 
@@ -54,7 +53,7 @@ class ServingCheck:
             self._evidence.features.to_parquet(self._folder / ROWS)
             self._began = time.monotonic()
             self._errors = undo.enter_context((self._folder / "stderr").open("w+b"))
-            self._process = start_clean_process(self._folder, _clean_environment(), self._errors)
+            self._process = start_clean_process(self._folder, clean_environment(), self._errors)
             undo.callback(self._end)
             self._undo = undo.pop_all()
         return self
@@ -111,9 +110,9 @@ class ServingCheck:
         self._process.wait()
 
 
-def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    """One that has imported nothing yet, and answers the question in ``folder``."""
-    return subprocess.Popen(
+def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> CleanProcess:
+    """One that knows nothing of this one, and answers the question in ``folder``: forked by a server that only imports, or all new."""
+    return fork_clean_process(folder, environment, errors) or subprocess.Popen(
         [sys.executable, "-m", "include.evergreen.serving_check", str(folder)],
         cwd=PROJECT_ROOT,
         env=environment,
@@ -122,12 +121,6 @@ def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[by
         stderr=errors,
         start_new_session=True,
     )
-
-
-def _clean_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(INHERITED_NOT)}
-    paths = [str(PROJECT_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _result(verdict: Verdict, words: str, value: float | None = None) -> CriterionResult:

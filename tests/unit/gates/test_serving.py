@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from include.evergreen import gates
+from include.evergreen.clean_processes import ADDRESS
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.errors import TransientError
 from include.evergreen.gates.evidence import Evidence, gather
@@ -19,11 +20,19 @@ pytestmark = pytest.mark.clean_process
 HOMEMADE = "from sklearn.linear_model import Ridge\n\n\nclass Homemade(Ridge):\n    pass\n"
 
 
+@pytest.fixture(params=["a new interpreter", "forked by a server"])
+def both_kinds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a gate is told does not depend on where its clean process comes from."""
+    if request.param == "forked by a server":
+        monkeypatch.setenv(ADDRESS, request.getfixturevalue("server_of_clean_processes"))
+
+
 @pytest.fixture
 def evidence(candidate: Candidate, air_time: ModelConfig) -> Evidence:
     return gather(Catalog(), air_time, candidate, None)
 
 
+@pytest.mark.usefixtures("both_kinds")
 def test_a_clean_process_predicts_the_same_for_all_rows_and_one_last_bit_is_a_difference(evidence: Evidence) -> None:
     with ServingCheck(evidence, 100) as serving:
         passed = serving.result()
@@ -56,12 +65,14 @@ def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candi
     assert not serving._folder.exists()
 
 
+@pytest.mark.usefixtures("both_kinds")
 def test_a_process_that_cannot_reach_the_store_is_worth_a_retry(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     object.__setattr__(evidence.judged, "artifact_uri", "mlflow-artifacts://127.0.0.1:9/model")
     with ServingCheck(evidence, 100) as serving, pytest.raises(TransientError, match="In the clean process"):
         serving.result()
 
 
+@pytest.mark.usefixtures("both_kinds")
 def test_an_estimator_that_only_this_process_knows_is_rejected(
     flights: Path, air_time: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
