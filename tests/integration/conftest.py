@@ -19,7 +19,7 @@ from tools.landing_zone import lay_out
 from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
-CHROMIUM = "/usr/bin/chromium-headless-shell"
+CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -100,7 +100,7 @@ def browser():
     """Headless Chromium, as Debian packages it. Not for the whole session: Playwright's event loop would stay in the way."""
     sync_api = pytest.importorskip("playwright.sync_api")
     if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium-headless-shell")
+        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield chromium

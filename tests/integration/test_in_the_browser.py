@@ -26,31 +26,23 @@ DAGS = (
 READ_BY = ("2013-01-21", "2013-01-22")  # by whom the outcomes of the day before are
 
 
-@pytest.fixture(scope="module")
-def visitor(browser, ten_days):
-    """One person's browser, which keeps the UI's own files from page to page."""
-    context = browser.new_context(base_url=ten_days.airflow.url, viewport={"width": 1400, "height": 1200}, reduced_motion="reduce")
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def page(visitor):
+def page(browser, ten_days):
     """A new page of the UI, which must end without an error of its own."""
-    with opened(visitor) as page:
+    with opened(browser, ten_days.airflow.url) as page:
         yield page
 
 
 @pytest.fixture(scope="module")
-def the_list(visitor):
+def the_list(browser, ten_days):
     """The list of all DAGs, from which people go to one and come back."""
-    with opened(visitor) as page:
+    with opened(browser, ten_days.airflow.url) as page:
         yield page
 
 
 @contextmanager
-def opened(visitor):
-    page = visitor.new_page()
+def opened(browser, url):
+    page = browser.new_page(base_url=url, viewport={"width": 1400, "height": 1200}, reduced_motion="reduce")
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
