@@ -23,6 +23,7 @@ CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-gpu-rasterization",  # Debian's default, which would be drawn by the processor
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

@@ -33,7 +33,7 @@ def page(browser, ten_days):
         yield page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def the_list(browser, ten_days):
     """The list of all DAGs, from which people go to one and come back."""
     with opened(browser, ten_days.airflow.url) as page:
@@ -57,18 +57,19 @@ def wait_until(condition, seconds=60):
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("dag_id", DAGS)
-def test_every_dag_page_opens_and_says_what_the_dag_does(the_list, dag_id):
-    if not the_list.url.endswith("/dags"):
-        the_list.goto("/dags")
-    the_list.get_by_role("link", name=dag_id, exact=True).first.click()
-    the_list.get_by_role("heading", name=dag_id).wait_for()
-    the_list.get_by_role("button", name="Dag Docs").click()
-    docs = the_list.locator("[role=dialog][data-state=open]")
-    docs.get_by_role("heading", name=dag_id).last.wait_for()
-    the_list.keyboard.press("Escape")
-    docs.wait_for(state="hidden")
-    the_list.go_back()
+class TestThoseWhoGoFromDagToDag:  # a class, so that their list is closed after the last of them: an open one asks and draws all the time
+    @pytest.mark.parametrize("dag_id", DAGS)
+    def test_every_dag_page_opens_and_says_what_the_dag_does(self, the_list, dag_id):
+        if not the_list.url.endswith("/dags"):
+            the_list.goto("/dags")
+        the_list.get_by_role("link", name=dag_id, exact=True).first.click()
+        the_list.get_by_role("heading", name=dag_id).wait_for()
+        the_list.get_by_role("button", name="Dag Docs").click()
+        docs = the_list.locator("[role=dialog][data-state=open]")
+        docs.get_by_role("heading", name=dag_id).last.wait_for()
+        the_list.keyboard.press("Escape")
+        docs.wait_for(state="hidden")
+        the_list.go_back()
 
 
 def test_the_list_shows_all_dags_and_no_import_error(page):
