@@ -115,8 +115,11 @@ def server_of_clean_processes() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _clean_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gates have theirs forked, as in the embedded Airflow, except in tests marked with `clean_process`."""
+def _clean_processes(request: pytest.FixtureRequest, _own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates have theirs forked, as in the embedded Airflow, except in tests marked with `clean_process`.
+
+    After the home, so that what a test sets is undone before the home's database is closed.
+    """
     if request.node.get_closest_marker("clean_process") is None:
         monkeypatch.setenv(ADDRESS, request.getfixturevalue("server_of_clean_processes"))
 
