@@ -18,6 +18,7 @@ from include.evergreen.clock import days, moment
 from include.evergreen.config import Catalog
 from include.evergreen.errors import EvergreenError, TransientError
 from include.evergreen.partitions import current_partition, current_partitions
+from include.evergreen.readiness import monitoring, scoring
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring import find_predictions
 from include.evergreen.triggers import firings_of, tripped
@@ -31,9 +32,9 @@ HISTORY = days(dt.date(2013, 1, 1), dt.date(2013, 1, 31))
 NIGHTS = days(dt.date(2013, 2, 1), dt.date(2013, 2, 14))
 FIRST_TRAINING = NIGHTS[0]
 STEP_TIMEOUT_SECONDS = 600
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.25
 PARSE_TIMEOUT_SECONDS = 120
-SETTLED_AFTER_LOOKS = 3  # an asset event may be a scheduler loop away from the run that it makes
+SETTLED_AFTER_LOOKS = 2  # a run that was asked for may be a scheduler loop away from its tasks
 
 
 class StoryError(EvergreenError):
@@ -90,7 +91,7 @@ class Story:
                 self.api.backfill(f"{dataset}.ingest", first, last)
         total = len(HISTORY) * len(DATASETS)
         self._settle(
-            lambda: f"January is backfilled: {self._history_count()} of {total} partitions", lambda: self._history_count() == total
+            "January is backfilled", lambda: self._history_count() == total, lambda: f"{self._history_count()} of {total} partitions"
         )
         self.progress.done(
             f"January: {total} partitions of {len(DATASETS)} datasets backfilled; no scoring was started, for there is no champion yet"
@@ -102,7 +103,7 @@ class Story:
             return
         self.progress.begin(f"{model} is trained as of {FIRST_TRAINING}")
         self._trigger(f"{model}.train", f"first__{FIRST_TRAINING}", conf={"as_of": str(FIRST_TRAINING), "reason": "the first training"})
-        self._settle(lambda: f"{model} is trained as of {FIRST_TRAINING}: {self._running()}")
+        self._settle(f"{model} is trained as of {FIRST_TRAINING}")
         serving = champion(model)
         if serving is None:
             raise StoryError(f"{model} has no champion after its first training. `python -m include.evergreen decisions {model}` says why.")
@@ -119,16 +120,16 @@ class Story:
         fired_before = {model: len(firings_of(model)) for model in MODELS}
 
         def is_answered() -> bool:
-            return all(self._firings_are_answered(model, fired_before[model]) for model in MODELS)
+            return self._has_come(yesterday, night) and all(self._firings_are_answered(model, fired_before[model]) for model in MODELS)
 
         for dataset, day in wanted:
             self._trigger(f"{dataset}.ingest", f"live__{day}", partition_key=str(day))
-        self._settle(lambda: f"Night of {night}: {self._running()}", is_answered)
+        self._settle(f"Night of {night}", is_answered)
         trained = [model for model in MODELS if self._trains_on(model, night)]
         if trained:
             for model in trained:
                 self._trigger(f"{model}.train", f"nightly__{night}", partition_key=str(night))
-            self._settle(lambda: f"Night of {night}: {self._running()}", is_answered)
+            self._settle(f"Night of {night}", is_answered)
         words = [self._scored(model, night) for model in MODELS]
         words += [f"{model} trained by schedule: {self._decided(model, night)}" for model in trained]
         for model in MODELS:
@@ -146,7 +147,7 @@ class Story:
         self.progress.begin(f"The outcomes of {last} arrive")
         for dataset, day in wanted:
             self._trigger(f"{dataset}.ingest", f"live__{day}", partition_key=str(day))
-        self._settle(lambda: f"The outcomes of {last} arrive: {self._running()}")
+        self._settle(f"The outcomes of {last} arrive", lambda: self._has_come(last))
         self.progress.done(f"The outcomes of {last} have arrived")
 
     def _firings_are_answered(self, model: str, before: int) -> bool:
@@ -157,28 +158,35 @@ class Story:
         ended = {run["dag_run_id"] for run in self.api.runs(f"{model}.train", state=["success", "failed"])} if asked_for else set()
         return set(asked_for) <= ended
 
-    def _settle(self, words: Callable[[], str], reached: Callable[[], bool] = lambda: True) -> None:
-        """Wait until nothing of the example runs or is queued but the armed sensors, and ``reached`` holds."""
+    def _settle(self, words: str, reached: Callable[[], bool] = lambda: True, count: Callable[[], str] | None = None) -> None:
+        """Wait until nothing of the example runs or is queued but the armed sensors, and ``reached`` holds; ``count`` tells how far."""
         deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
         quiet = 0
         while quiet < SETTLED_AFTER_LOOKS:
             self._pause()
-            self.progress.update(words())
-            quiet = quiet + 1 if reached() and not self._active() else 0
+            active = self._active()
+            self.progress.update(f"{words}: {count() if count else ', '.join(sorted(set(active))) or 'waiting for the scheduler'}")
+            quiet = quiet + 1 if not active and reached() else 0
             if failures := failures_since(self.api, self.logs, self.started_at, of=self.dags):
                 raise StoryError("\n".join(str(each) for each in failures[:3]))
             if time.monotonic() > deadline:
                 raise StoryError(
-                    f"Nothing came of this in {STEP_TIMEOUT_SECONDS} s: {words()}. Airflow's own logs: {self.logs.parent / 'processes'}"
+                    f"Nothing came of this in {STEP_TIMEOUT_SECONDS} s: {words}. Airflow's own logs: {self.logs.parent / 'processes'}"
                 )
+
+    def _has_come(self, *partitions: dt.date) -> bool:
+        """Whether nothing is left to score or to monitor of these days, by our own record: an asset's event may still be on its way."""
+        targets = {model: self.catalog.model(model).target.dataset for model in MODELS}
+        return not any(
+            scoring(model, partition).is_due or monitoring(model, partition, target).is_due
+            for model, target in targets.items()
+            for partition in partitions
+        )
 
     def _active(self, dag_id: str = "~") -> list[str]:
         """The example's DAGs that have a run queued or running, the standing sensors aside."""
         runs = self.api.runs(dag_id, state=["queued", "running"])
         return [run["dag_id"] for run in runs if run["dag_id"] in self.dags and not run["dag_id"].endswith(".retrain")]
-
-    def _running(self) -> str:
-        return ", ".join(sorted(set(self._active()))) or "waiting for the scheduler"
 
     def _trigger(self, dag_id: str, run_id: str, *, partition_key: str | None = None, conf: dict[str, str] | None = None) -> None:
         """Start a run under a name of its own, unless an earlier try has started it."""
