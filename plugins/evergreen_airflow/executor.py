@@ -12,6 +12,7 @@ from typing import Any
 from airflow.executors.local_executor import LocalExecutor
 
 from evergreen_airflow.preload import is_on, preload
+from evergreen_airflow.sqlite_now import tell_fractions_of_now
 from evergreen_airflow.supervisor_wait import shorten_wait_for_exit
 from include.evergreen.clean_processes import Server
 
@@ -35,6 +36,7 @@ class PreloadingLocalExecutor(LocalExecutor):
     def start(self) -> None:
         preload()
         shorten_wait_for_exit()
+        tell_fractions_of_now()
         if is_on():
             self._clean_processes.start()
         super().start()

@@ -1,5 +1,7 @@
 """The executor and what it does before it forks."""
 
+import datetime as dt
+import inspect
 import os
 import subprocess
 import sys
@@ -8,6 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
+from airflow.models import DagRun
 
 from evergreen_airflow import executor as executor_module
 from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
@@ -146,3 +150,21 @@ def test_the_wait_is_still_where_we_shorten_it():
     from airflow.sdk.execution_time import supervisor
 
     assert "max_wait_time" in supervisor.WatchedSubprocess._service_subprocess.__wrapped__.__code__.co_varnames
+
+
+def test_on_sqlite_a_run_is_due_at_its_moment_and_not_at_the_next_full_second(executor):
+    engine = sa.create_engine("sqlite://")
+    runs = sa.Table("runs", sa.MetaData(), sa.Column("run_after", sa.DateTime))
+    with engine.begin() as connection:
+        runs.create(connection)
+        for seconds in (-0.002, 60):
+            connection.execute(runs.insert().values(run_after=dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=seconds)))
+        due = sa.select(sa.func.count()).select_from(runs).where(runs.c.run_after <= sa.func.now())
+        assert connection.execute(due).scalar() == 1
+        told = connection.execute(sa.select(sa.func.now())).scalar()
+        assert abs(dt.datetime.now(dt.UTC).replace(tzinfo=None) - told) < dt.timedelta(seconds=30)
+
+
+def test_airflow_still_compares_with_the_databases_now():
+    """When it no longer does, sqlite_now.py can go."""
+    assert "run_after <= func.now()" in inspect.getsource(DagRun.get_queued_dag_runs_to_set_running)
