@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tools import affected_tests
-from tools.affected_tests import UNMEASURED_SECONDS, affected
+from tools.affected_tests import DATA, ROOT, UNMEASURED_SECONDS, affected
 
 CHANGED = "include/evergreen/gates/decide.py"
 PLENTY = 10_000.0
@@ -67,3 +67,8 @@ def test_a_test_that_was_removed_is_not_run(tree):
 def test_a_module_that_is_imported_by_its_name_in_a_table_is_tested_by_its_folders_tests():
     chosen = affected(["include/evergreen/sources/parquet.py"], PLENTY).chosen
     assert "tests/unit/sources/test_files.py" in chosen
+
+
+def test_what_no_import_shows_leads_to_tests_that_there_are():
+    assert [path for paths in DATA.values() for path in paths if not (ROOT / path).exists()] == []
+    assert "tests/test_guides.py" in affected(["docs/guides/gates.md"], 60).chosen
