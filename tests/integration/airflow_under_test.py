@@ -17,6 +17,7 @@ NIGHTS = days(dt.date(2013, 1, 8), dt.date(2013, 1, 10))
 TRAINED_AS_OF = dt.date(2013, 1, 8)
 SETTLED_LOOKS = 4
 TIMEOUT_SECONDS = 240
+NOT_YET = "not yet"  # the state of a task whose run was made a moment ago
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Running:
         found = []
         for dag_id in (f"{model}.{stage}" for model in MODELS for stage in stages):
             partitions = {run["dag_run_id"]: run["partition_key"] or "" for run in self.api.runs(dag_id)}
-            found += [(dag_id, partitions[task["dag_run_id"]], task["state"]) for task in self.api.task_instances(dag_id)]
+            found += [(dag_id, partitions[task["dag_run_id"]], task["state"] or NOT_YET) for task in self.api.task_instances(dag_id)]
         return sorted(found)
 
     def failures(self):
