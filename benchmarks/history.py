@@ -37,14 +37,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scratch import MeasuredProcessError, scratch_folder, use_home
+from benchmarks.report import Report, arguments, differences, run_benchmark, say
+from benchmarks.scratch import MeasuredProcessError, use_home
 from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
 from include.evergreen import ingestion, maintenance
 from include.evergreen.config import Catalog
 from include.evergreen.database import disconnect, engine, migrate
-from include.evergreen.errors import EvergreenError
 from include.evergreen.gates import decide
 from include.evergreen.maintenance.records import files_of_datasets, files_of_models
 from include.evergreen.monitoring import monitor
@@ -75,15 +74,7 @@ def main(given: list[str] | None = None) -> int:
     options = parser.parse_args(given)
     years = SMALL if options.small else FULL if options.full else DEFAULT
     rounds = SMALL_ROUNDS if options.small else options.rounds
-    try:
-        with scratch_folder("history") as folder:
-            return measured(folder, years, rounds, options.database).print(as_json=options.json)
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is left running.")
-        return 130
-    except (EvergreenError, MeasuredProcessError) as error:
-        say(str(error))
-        return 1
+    return run_benchmark("history", lambda folder: measured(folder, years, rounds, options.database), as_json=options.json)
 
 
 def measured(folder: Path, years: Years, rounds: int, database: str | None = None) -> Report:

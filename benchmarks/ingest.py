@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import sales
-from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scratch import MeasuredProcessError, run_python, scratch_folder
+from benchmarks.report import Report, arguments, differences, run_benchmark, say
+from benchmarks.scratch import run_python
 
 LAST_BITS = 1e-15
 
@@ -42,15 +42,7 @@ SMALL = Form(20_000, rounds=1, rehearsals=0, growth=(10_000, 40_000), window=(50
 
 def main(given: list[str] | None = None) -> int:
     options = arguments(__doc__ or "").parse_args(given)
-    try:
-        with scratch_folder("ingest") as folder:
-            return _measure(folder, SMALL if options.small else FULL).print(as_json=options.json)
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is left running.")
-        return 130
-    except MeasuredProcessError as error:
-        say(str(error))
-        return 1
+    return run_benchmark("ingest", lambda folder: _measure(folder, SMALL if options.small else FULL), as_json=options.json)
 
 
 def _measure(folder: Path, form: Form) -> Report:

@@ -19,17 +19,17 @@ import datetime as dt
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_memory_mb_during, proportional_memory_mb
 from benchmarks.outcome import MODEL, differences_of
 from benchmarks.plain_script import PlainScript
-from benchmarks.report import Report, arguments, say
+from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scheduler import Night, airflow_for_nights, anatomy, run_night
-from benchmarks.scratch import MeasuredProcessError, land, run_python, scratch_folder
+from benchmarks.scratch import land, run_python
 from include.evergreen.clock import days
-from include.evergreen.errors import EvergreenError
 from include.evergreen.triggers import firings_of
 
 FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.night_state prepares what is known before it
@@ -47,17 +47,8 @@ def main(given: list[str] | None = None) -> int:
     )
     parser.add_argument("--no-preload", action="store_true", help="measure the scheduler's nights once more, without preloaded modules")
     options = parser.parse_args(given)
-    try:
-        with scratch_folder("night") as folder:
-            if options.small:
-                return _small(folder).print(as_json=options.json)
-            return _measure(folder, options.nights, without_preloading=options.no_preload).print(as_json=options.json)
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is left running.")
-        return 130
-    except (EvergreenError, MeasuredProcessError) as error:
-        say(str(error))
-        return 1
+    measure = _small if options.small else partial(_measure, count=options.nights, without_preloading=options.no_preload)
+    return run_benchmark("night", measure, as_json=options.json)
 
 
 def _measure(folder: Path, count: int, *, without_preloading: bool) -> Report:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scratch import ROOT, MeasuredProcessError, run_python, scratch_folder
+from benchmarks.report import Report, arguments, differences, run_benchmark, say
+from benchmarks.scratch import ROOT, run_python
 from tools.embedded import airflow_settings
 
 TEMPLATES = ("flight_delay", "air_time")
@@ -40,15 +40,7 @@ SMALL = Form({1: 1, 5: 1}, rounds=1, rehearses=False)
 
 def main(given: list[str] | None = None) -> int:
     options = arguments(__doc__ or "").parse_args(given)
-    try:
-        with scratch_folder("parse") as folder:
-            return _measure(folder, SMALL if options.small else FULL).print(as_json=options.json)
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is left running.")
-        return 130
-    except MeasuredProcessError as error:
-        say(str(error))
-        return 1
+    return run_benchmark("parse", lambda folder: _measure(folder, SMALL if options.small else FULL), as_json=options.json)
 
 
 def lay_out_fleet(include: Path, models: int) -> None:

@@ -11,12 +11,16 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.scratch import MeasuredProcessError, scratch_folder
+from include.evergreen.errors import EvergreenError
 
 Figures = Mapping[str, Any]
 SHOWN_DIFFERENCES = 20
@@ -62,6 +66,19 @@ class Report:
         for name, value in document["ratios"].items():
             table.add_row(f"[bold]{name}[/bold]", f"[bold]{value:g}[/bold]")
         return table
+
+
+def run_benchmark(name: str, measure: Callable[[Path], Report], *, as_json: bool) -> int:
+    """Measure in a folder that is gone afterwards, and print; the exit status, with errors and Ctrl-C in plain words."""
+    try:
+        with scratch_folder(name) as folder:
+            return measure(folder).print(as_json=as_json)
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is left running.")
+        return 130
+    except (EvergreenError, MeasuredProcessError) as error:
+        say(str(error))
+        return 1
 
 
 def machine() -> dict[str, Any]:

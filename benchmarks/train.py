@@ -22,15 +22,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.outcome import DATASETS
-from benchmarks.report import Report, arguments, differences, say
-from benchmarks.scratch import MeasuredProcessError, land, scratch_folder
+from benchmarks.report import Report, arguments, differences, run_benchmark, say
+from benchmarks.scratch import land
 from include.evergreen import ingestion
 from include.evergreen.cards import ensure_card
 from include.evergreen.clock import days
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.database import migrate
-from include.evergreen.errors import EvergreenError
 from include.evergreen.features.build import TARGET
 from include.evergreen.gates import decide
 from include.evergreen.inference import one_thread
@@ -69,15 +68,8 @@ def main(given: list[str] | None = None) -> int:
         "--rounds", type=int, default=ROUNDS, choices=range(1, MOST_ROUNDS + 1), help=f"take the median of this many (default: {ROUNDS})"
     )
     options = parser.parse_args(given)
-    try:
-        with scratch_folder("train") as folder:
-            return _measure(folder, SMALL if options.small else Form(FULL_AS_OF, options.rounds)).print(as_json=options.json)
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is left running.")
-        return 130
-    except (EvergreenError, MeasuredProcessError) as error:
-        say(str(error))
-        return 1
+    form = SMALL if options.small else Form(FULL_AS_OF, options.rounds)
+    return run_benchmark("train", lambda folder: _measure(folder, form), as_json=options.json)
 
 
 def _measure(folder: Path, form: Form) -> Report:
