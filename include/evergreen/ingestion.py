@@ -18,7 +18,8 @@ import numpy as np
 from include.evergreen import clock, storage
 from include.evergreen.config import DatasetConfig
 from include.evergreen.database import reading
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure, without_erased
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.subjects import without_erased
 from include.evergreen.errors import DataError
 from include.evergreen.partitions import Also, PartitionVersion, publish_partition
 from include.evergreen.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order

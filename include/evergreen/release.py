@@ -18,7 +18,7 @@ from include.evergreen.conditions import Conditions
 from include.evergreen.config import DatasetConfig
 from include.evergreen.database.tables import quarantine_releases
 from include.evergreen.database.upsert import insert_once
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.partitions import PartitionVersion
 from include.evergreen.partitions.files import arrow_schema, batches_of

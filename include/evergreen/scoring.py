@@ -15,7 +15,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import prediction_sets
 from include.evergreen.database.upsert import upsert
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.explain import explained
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache

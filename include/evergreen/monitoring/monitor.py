@@ -10,7 +10,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import writing
 from include.evergreen.database.tables import reports
 from include.evergreen.database.upsert import upsert
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.features.build import join_truth, true_values
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift

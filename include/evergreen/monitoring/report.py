@@ -20,7 +20,7 @@ from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import reports
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError
 from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, window_of
 from include.evergreen.scoring import find_predictions

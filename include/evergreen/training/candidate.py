@@ -16,7 +16,7 @@ from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import candidates
 from include.evergreen.database.upsert import insert_once
 from include.evergreen.effects import side_effect
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError, TransientError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN

@@ -16,7 +16,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.database import reading, writing
 from include.evergreen.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.database.upsert import insert_once
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.erasure.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.errors import DataError
 from include.evergreen.features.build import features_source, labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
