@@ -10,11 +10,12 @@ from typing import TypeVar
 from benchmarks.outcome import MODEL, ingested_in
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
-from include.evergreen.gates import decide
+from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
-from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.scoring.score import score
-from include.evergreen.training import take_snapshot, train
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def run_night(night: dt.date) -> dict[str, float]:
     candidate, _ = timed("train", lambda: train(catalog, model, snapshot, "a night"))
     decision = timed("gate", lambda: decide(catalog, model, candidate))
     if decision.verdict == "blessed":
-        version = timed("register", lambda: lifecycle.register_candidate(catalog, model, candidate.run_key))
+        version = timed("register", lambda: register_candidate(catalog, model, candidate.run_key))
         actor, reason = "the benchmark", "blessed by the gate"
-        timed("promote", lambda: lifecycle.promote_blessed(catalog, model, version.version, actor=actor, reason=reason))
+        timed("promote", lambda: promote_blessed(catalog, model, version.version, actor=actor, reason=reason))
     return seconds

@@ -43,17 +43,19 @@ from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
-from include.evergreen.gates import decide
+from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.observations import observations_of
 from include.evergreen.operations import maintenance
 from include.evergreen.operations.maintenance.records import files_of_datasets, files_of_models
 from include.evergreen.operations.status import status
 from include.evergreen.registry import champions
-from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import disconnect, engine, migrate
-from include.evergreen.training import take_snapshot, train
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tools.postgresql import PostgreSQL
 
 AS_OF = dt.date(2025, 1, 1)  # of the trainings; the days that are scored begin here

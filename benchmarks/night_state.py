@@ -21,14 +21,16 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partitions, read_partition
 from include.evergreen.foundation.clock import days
-from include.evergreen.gates import decide
+from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
-from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database import migrate
-from include.evergreen.training import take_snapshot, train
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 
 FIRST_DAY = dt.date(2013, 1, 1)
 CHAMPION_AS_OF = dt.date(2013, 2, 1)  # the day before the first night; its flights are scored, their truth is not known

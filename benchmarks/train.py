@@ -29,16 +29,17 @@ from include.evergreen.config.training import Train
 from include.evergreen.data import ingestion
 from include.evergreen.features.build import TARGET
 from include.evergreen.foundation.clock import days
-from include.evergreen.gates import decide
+from include.evergreen.gates.decide import decide
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import migrate
-from include.evergreen.training import Snapshot, take_snapshot, train
-from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import build_pipeline, fit, predict
+from include.evergreen.training.snapshot import Snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import split_by_time, train
 
 FIRST_DAY = dt.date(2013, 1, 1)
 ROUNDS = 3

@@ -105,7 +105,7 @@ def picture(core: Mapping[str, Hall]) -> str:
     return "\n".join(parts) + "\n</svg>\n"
 
 
-def _not_implied(name: str, core: Mapping[str, Hall]) -> set[str]:
+def _not_implied(name: str, core: Mapping[str, Hall]) -> frozenset[str]:
     """What a hall imports, without what another of its imports reaches anyhow."""
 
     def reached(start: str) -> set[str]:

@@ -12,6 +12,7 @@ import time
 from rich.console import Console
 
 from include.evergreen.config import Catalog
+from include.evergreen.config.check import check_catalog
 from include.evergreen.config.wording import listed
 from include.evergreen.foundation.settings import Settings
 from tools.embedded import PREFERRED_PORT, EmbeddedAirflow, free_port
@@ -52,7 +53,7 @@ def _serve(console: Console, port: int) -> None:
 
 def _say_what_is_wrong(console: Console) -> None:
     """Bad files fail their own DAGs alone, so the rest is served."""
-    problems = Catalog().check()
+    problems = check_catalog(Catalog())
     for problem in problems[:PROBLEMS_SHOWN]:
         say(console, problem, style="red")
     if problems:

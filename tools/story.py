@@ -20,8 +20,8 @@ from include.evergreen.foundation.clock import days, moment
 from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.monitoring.triggers import firings_of, tripped
 from include.evergreen.registry.champions import champion
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.readiness import monitoring, scoring
-from include.evergreen.scoring.score import find_predictions
 from tools.dags import DAG_FILES, dags_of
 from tools.example import DATASETS, MODELS
 from tools.failures import failures_since
@@ -227,7 +227,7 @@ class Story:
         return f"{model} scored {predictions.rows} flights" if predictions else f"{model} did not score"
 
     def _decided(self, model: str, as_of: dt.date) -> str:
-        from include.evergreen.gates.decide import all_decisions
+        from include.evergreen.gates.decision import all_decisions
 
         found = [each for each in all_decisions(model) if each.as_of == as_of]
         return found[0].verdict if found else ""

@@ -15,7 +15,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.monitoring import observations_of
 from include.evergreen.operations.diagnose import why
 from include.evergreen.registry.champions import champion, champion_for
-from include.evergreen.scoring.score import find_predictions, predictions_of
+from include.evergreen.scoring.predictions import find_predictions, predictions_of
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import metadata
 from include.evergreen.state.stage_status import find_stage

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.training import container, find_candidate
+from include.evergreen.training import container
+from include.evergreen.training.candidate import find_candidate
 from tests.integration.conftest import wait_for_dags
 from tests.servers.docker import IMAGE, DockerDaemon
 from tests.unit.flights import at_home

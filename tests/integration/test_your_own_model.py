@@ -18,7 +18,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.foundation.clock import days
 from include.evergreen.monitoring import observations_of
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring.score import predictions_of
+from include.evergreen.scoring.predictions import predictions_of
 from tests.integration.forms import run_backfill, run_training
 from tests.unit.flights import at_home
 from tools.rest import AirflowApi

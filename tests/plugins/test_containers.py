@@ -26,8 +26,11 @@ from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.state import mlflow_store
-from include.evergreen.training import container, find_candidate, find_snapshot, take_snapshot
+from include.evergreen.training import container
+from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.pipeline import predict
+from include.evergreen.training.snapshot import find_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.servers.docker import IMAGE, DockerDaemon
 from tests.unit.flights import at_home, copy_home
 from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested

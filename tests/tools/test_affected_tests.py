@@ -16,12 +16,12 @@ def tree(tmp_path, monkeypatch) -> Path:
     """A module, one that imports it within a function, and tests that reach it directly, at second hand, and not at all."""
     files = {
         CHANGED: "",
-        "include/evergreen/cycle.py": "def run():\n    from include.evergreen.gates.decide import decide\n",
+        "include/evergreen/operations/local_run.py": "def run():\n    from include.evergreen.gates.decide import decide\n",
         "tests/unit/gates/test_decide.py": "",
         "tests/unit/test_lifecycle.py": "from include.evergreen.gates import decide\n",
-        "tests/unit/test_cycle.py": "from include.evergreen import cycle\n",
-        "tests/unit/test_clock.py": "from include.evergreen import clock\n",
-        "tests/unit/conftest.py": "from include.evergreen import clock\n",
+        "tests/unit/test_local_run.py": "from include.evergreen.operations import local_run\n",
+        "tests/unit/test_clock.py": "from include.evergreen.foundation import clock\n",
+        "tests/unit/conftest.py": "from include.evergreen.foundation import clock\n",
         "tests/models/test_declared_models.py": "",
     }
     for name, text in files.items():
@@ -36,14 +36,14 @@ def test_the_tests_that_mirror_a_module_come_first_then_who_imports_it_then_who_
     assert affected([CHANGED], PLENTY, tree).chosen == (
         "tests/unit/gates/test_decide.py",
         "tests/unit/test_lifecycle.py",
-        "tests/unit/test_cycle.py",
+        "tests/unit/test_local_run.py",
     )
 
 
 def test_what_there_is_no_time_for_is_named(tree):
     found = affected([CHANGED], 2 * UNMEASURED_SECONDS, tree)
     assert found.chosen == ("tests/unit/gates/test_decide.py", "tests/unit/test_lifecycle.py")
-    assert found.left == ("tests/unit/test_cycle.py",)
+    assert found.left == ("tests/unit/test_local_run.py",)
 
 
 def test_the_nearest_is_run_however_long_it_takes(tree):
@@ -52,7 +52,7 @@ def test_the_nearest_is_run_however_long_it_takes(tree):
 
 def test_a_changed_test_is_run_and_so_are_those_of_a_changed_fixture(tree):
     assert affected(["tests/unit/test_clock.py"], PLENTY, tree).chosen == ("tests/unit/test_clock.py",)
-    below = {"tests/unit/test_clock.py", "tests/unit/test_cycle.py", "tests/unit/test_lifecycle.py", "tests/unit/gates/test_decide.py"}
+    below = {"tests/unit/test_clock.py", "tests/unit/test_local_run.py", "tests/unit/test_lifecycle.py", "tests/unit/gates/test_decide.py"}
     assert set(affected(["tests/unit/conftest.py"], PLENTY, tree).chosen) == below
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.clock import days
+from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.serving.clean_processes import ADDRESS, Server
 from include.evergreen.state import mlflow_store
@@ -84,7 +84,7 @@ def _make_trained(home: Path) -> None:
         for model in map(catalog.model, catalog.model_names()):
             first = registered_as_of(model, FIRST_AS_OF)
             champions.promote(model.name, first.version, actor="a person", reason="the first")
-            assert gates.decide(Catalog(), lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
+            assert decide(Catalog(), lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
 
 
 def _drop_what_no_test_reads(home: Path) -> None:

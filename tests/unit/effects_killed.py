@@ -27,14 +27,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from include.evergreen import gates, training
 from include.evergreen.config import Catalog
 from include.evergreen.config.approval import Approval
 from include.evergreen.data import ingestion
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.gates.decide import decide
 from include.evergreen.operations.local_run import partitions_needed
-from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.registry import approvals, champions
 from include.evergreen.serving.clean_processes import Server
 from include.evergreen.state import alerts, ledger, mlflow_store, storage
@@ -42,6 +42,10 @@ from include.evergreen.state.database import engine, reading
 from include.evergreen.state.database.tables import approvals as answers
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions, snapshots
 from include.evergreen.state.effects import Moment, current_effect, watched
+from include.evergreen.training.candidate import find_candidate
+from include.evergreen.training.snapshot import find_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train as fit_and_record
 from tests.unit.flights import close_database, lenient, rows_of
 from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import MODEL
@@ -59,15 +63,15 @@ model = lenient(catalog.model(MODEL)).model_copy(update={"approval": Approval(mo
 
 def train() -> None:
     [digest] = [str(row.digest) for row in rows_of(snapshots) if row.model == MODEL and row.as_of == AS_OF]
-    training.train(catalog, model, training.find_snapshot(digest), "a test")
+    fit_and_record(catalog, model, find_snapshot(digest), "a test")
 
 
 def gate() -> None:
-    assert gates.decide(catalog, model, training.find_candidate(_run_key())).verdict == "blessed"
+    assert decide(catalog, model, find_candidate(_run_key())).verdict == "blessed"
 
 
 def register() -> None:
-    lifecycle.register_candidate(catalog, model, _run_key())
+    register_candidate(catalog, model, _run_key())
 
 
 def approve() -> None:
@@ -75,7 +79,7 @@ def approve() -> None:
 
 
 def promote() -> None:
-    assert lifecycle.promote_blessed(catalog, model, 2, actor="the night", reason="blessed by the gate").promoted
+    assert promote_blessed(catalog, model, 2, actor="the night", reason="blessed by the gate").promoted
 
 
 def roll_back() -> None:
@@ -324,7 +328,7 @@ def main() -> None:
     Server().start()
     for dataset, day in partitions_needed(catalog, model, AS_OF, model.train.window_days):
         ingestion.ingest(dataset, day, "backfill")
-    training.take_snapshot(catalog, model, AS_OF)
+    take_snapshot(catalog, model, AS_OF)
     close_database()
     for folder in ("raw", "reports"):
         shutil.rmtree(Settings.from_environment().home / "storage" / folder, ignore_errors=True)

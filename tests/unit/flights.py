@@ -16,15 +16,19 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import PROJECT_ROOT, gates, training
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.data.partitions import PartitionVersion, current_partition, publish_partition, read_partition
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.state import storage
 from include.evergreen.state.database import engine, reading
+from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -172,15 +176,15 @@ def with_other_features(catalog: Catalog, folder: Path) -> Catalog:
     return changed
 
 
-def trained_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> training.Candidate:
+def trained_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> Candidate:
     catalog = catalog or Catalog()
-    return training.train(catalog, model, training.take_snapshot(catalog, model, as_of), "a test")[0]
+    return train(catalog, model, take_snapshot(catalog, model, as_of), "a test")[0]
 
 
 def registered_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> champions.RegisteredVersion:
     """Train as of a date, bless and register."""
     candidate = trained_as_of(model, as_of, catalog)
-    assert gates.decide(catalog or Catalog(), lenient(model), candidate).verdict == "blessed"
+    assert decide(catalog or Catalog(), lenient(model), candidate).verdict == "blessed"
     return champions.register(model.name, candidate.run_key)
 
 

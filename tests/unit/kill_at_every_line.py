@@ -22,7 +22,10 @@ from include.evergreen.state.database.tables import partition_versions, validati
 from tests.unit.flights import rows_of
 from tests.unit.killing import Killing
 
-WATCHED = ("ingestion.py", "storage.py", "quarantine.py", "partitions/", "database/", "validation/record.py", "erasure/")
+WATCHED = (
+    "data/ingestion.py", "data/quarantine.py", "data/partitions/", "data/validation/record.py", "data/erased/",
+    "state/storage.py", "state/database/",
+)  # fmt: skip
 
 
 def main(dataset: str, day: str) -> None:

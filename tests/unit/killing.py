@@ -30,7 +30,7 @@ Place = tuple[str, int]
 
 
 class Killing:
-    """``work``, and the lines of the modules ``watched`` (paths below the core, or how they begin) that it runs through.
+    """``work``, and the lines of the modules ``watched`` (files and folders below the core) that it runs through.
 
     Making one does the work; afterwards the home is as undisturbed work leaves it. A death leaves nothing but what is on disk, so one
     death for each state of the disk stands for all lines at which the disk is the same: ``points`` has the number of the first of them.
@@ -38,6 +38,8 @@ class Killing:
     """
 
     def __init__(self, work: Callable[[], object], watched: tuple[str, ...]) -> None:
+        lost = [each for each in watched if not Path(CORE, each).exists()]
+        assert not lost, f"nothing of the core is called {lost}, so none of its lines would be watched"
         self._work, self._watched = work, watched
         self._home = Settings.from_environment().home
         self._before = self._home.with_name(f"{self._home.name}-before")

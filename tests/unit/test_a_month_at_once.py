@@ -19,7 +19,7 @@ MONTH = clock.days(january(1), january(31))
 RUNS_AT_ONCE = 4
 INGEST = """\
 import datetime as dt
-from include.evergreen import ingestion
+from include.evergreen.data import ingestion
 from include.evergreen.config import Catalog
 for text in {days}:
     for name in Catalog().dataset_names():

@@ -7,17 +7,19 @@ import json
 
 import pytest
 
-from include.evergreen import gates, training
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.foundation import clock
+from include.evergreen.gates.decide import decide
 from include.evergreen.operations.local_run import partitions_needed
-from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.registry import champions
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions
 from include.evergreen.state.database.tables import ledger as entries
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 
@@ -30,20 +32,20 @@ def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champ
     settle_cycled()
     catalog = Catalog()
     declared = lenient(catalog.model(MODEL))
-    train = declared.train.model_copy(update={"window_days": 4, "min_days": 3, "holdout_days": 2})
-    model = declared.model_copy(update={"train": train})
-    for dataset, partition in partitions_needed(catalog, model, AS_OF, train.window_days + PAST_DATES):
+    short = declared.train.model_copy(update={"window_days": 4, "min_days": 3, "holdout_days": 2})
+    model = declared.model_copy(update={"train": short})
+    for dataset, partition in partitions_needed(catalog, model, AS_OF, short.window_days + PAST_DATES):
         ingestion.ingest(dataset, partition, "backfill")
     before = champions.champion(MODEL)
     dates = list(clock.days(FIRST, AS_OF - dt.timedelta(days=1)))
     refused = []
     for as_of in reversed(dates):  # the order in which a backfill runs must not matter
-        candidate, _ = training.train(catalog, model, training.take_snapshot(catalog, model, as_of), "a backfill")
-        decision = gates.decide(catalog, model, candidate)
+        candidate, _ = train(catalog, model, take_snapshot(catalog, model, as_of), "a backfill")
+        decision = decide(catalog, model, candidate)
         assert decision.verdict in ("blessed", "rejected")
         if decision.verdict == "blessed":
-            version = lifecycle.register_candidate(catalog, model, candidate.run_key)
-            outcome = lifecycle.promote_blessed(catalog, model, version.version, actor="a backfill", reason="as of the past")
+            version = register_candidate(catalog, model, candidate.run_key)
+            outcome = promote_blessed(catalog, model, version.version, actor="a backfill", reason="as of the past")
             assert not outcome.promoted
             refused.append(outcome.words)
     assert champions.champion(MODEL) == before

@@ -10,17 +10,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.gates.decide import decide
+from include.evergreen.promotion.promote import register_candidate
 from include.evergreen.registry import champions
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import candidates
 from include.evergreen.state.mlflow_store import folder_digest
-from include.evergreen.training import Candidate, find_candidate, find_snapshot
+from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.snapshot import find_snapshot
 from tests.unit.flights import january, lenient, trained_as_of
 
 MODEL = "air_time"
@@ -98,10 +99,10 @@ def _folder(candidate: Candidate) -> Path:
 
 def _refused(model: ModelConfig, candidate: Candidate, words: str) -> None:
     """The gate does not evaluate it and says why; nothing of it is registered."""
-    decision = gates.decide(Catalog(), model, candidate)
+    decision = decide(Catalog(), model, candidate)
     assert decision.verdict == "not_evaluated"
     assert re.search(words, decision.words), decision.words
     with pytest.raises(DataError, match="has no blessed decision"):
-        lifecycle.register_candidate(Catalog(), model, candidate.run_key)
+        register_candidate(Catalog(), model, candidate.run_key)
     assert champions.versions_of(MODEL) == []
     assert champions.champion(MODEL) is None

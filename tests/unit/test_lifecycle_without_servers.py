@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
-from include.evergreen import gates, training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.approval import Approval
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.gates.decide import decide
 from include.evergreen.operations.local_run import partitions_needed, run_cycle
-from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.registry import approvals, champions
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions
+from include.evergreen.training.candidate import find_candidate
+from include.evergreen.training.snapshot import Snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tests.servers import PostgreSQL
 from tests.servers.mlflow import MlflowServer
 from tests.unit.copies import move_to
@@ -50,7 +54,7 @@ def asking() -> ModelConfig:
     return lenient(Catalog().model(MODEL)).model_copy(update={"approval": Approval(mode="human")})
 
 
-def steps(model: ModelConfig, snapshot: training.Snapshot, version: int) -> dict[str, Step]:
+def steps(model: ModelConfig, snapshot: Snapshot, version: int) -> dict[str, Step]:
     """The way to champion and back, of a model whose champion is the version before ``version``."""
     catalog = Catalog()
 
@@ -58,11 +62,11 @@ def steps(model: ModelConfig, snapshot: training.Snapshot, version: int) -> dict
         return next(str(row.run_key) for row in rows_of(candidates) if row.as_of == snapshot.as_of and row.model == MODEL)
 
     return {
-        "train": lambda: training.train(catalog, model, snapshot, "a test"),
-        "gate": lambda: gates.decide(catalog, model, training.find_candidate(run_key())),
-        "register": lambda: lifecycle.register_candidate(catalog, model, run_key()),
+        "train": lambda: train(catalog, model, snapshot, "a test"),
+        "gate": lambda: decide(catalog, model, find_candidate(run_key())),
+        "register": lambda: register_candidate(catalog, model, run_key()),
         "approve": lambda: approvals.record_answer(MODEL, version, request="q", verdict="approved", actor="a person", reason="it is good"),
-        "promote": lambda: lifecycle.promote_blessed(catalog, model, version, actor="the night", reason="blessed by the gate"),
+        "promote": lambda: promote_blessed(catalog, model, version, actor="the night", reason="blessed by the gate"),
         "roll back": lambda: champions.rollback(MODEL, actor="a person", reason="it went wrong", request="one form"),
     }
 
@@ -104,7 +108,7 @@ def test_an_mlflow_that_answers_nobody_is_worth_a_retry(mlflow_server: MlflowSer
     assert run_cycle(catalog, first, day(20), reason="the first", actor="a person").promotion is not None
     ingest_what_is_read(catalog, first)
     model = asking()
-    for name, step in steps(model, training.take_snapshot(catalog, model, AS_OF), 2).items():
+    for name, step in steps(model, take_snapshot(catalog, model, AS_OF), 2).items():
         for away in (refusing, silent) if name != "approve" else ():  # MLflow has no part in that
             fails_while(away(mlflow_server), step)
         step()
@@ -127,7 +131,7 @@ def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(mlflow_server: Ml
     settle_ingested()
     catalog = Catalog()
     model = catalog.model("air_time")
-    candidate, _ = training.train(catalog, model, training.take_snapshot(catalog, model, day(20)), "a test")
+    candidate, _ = train(catalog, model, take_snapshot(catalog, model, day(20)), "a test")
     mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
     for folder in mlflow_server.folder.glob("artifacts/*/*/artifacts/model-*"):
         if folder.is_dir():
@@ -142,7 +146,7 @@ def test_a_database_that_answers_nobody_is_worth_a_retry(postgresql: PostgreSQL,
     catalog, model = Catalog(), asking()
     ingest_what_is_read(catalog, model)
     try:
-        for step in steps(model, training.take_snapshot(catalog, model, AS_OF), 2).values():
+        for step in steps(model, take_snapshot(catalog, model, AS_OF), 2).values():
             postgresql.stop()
             try:
                 with pytest.raises(TransientError, match=r"The database postgresql.* did not answer"):

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.check import check_catalog
 from include.evergreen.config.models import Feature
 from include.evergreen.features import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
 from include.evergreen.monitoring.drift import measure_drift
-from include.evergreen.training.candidate import typical_row
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
+from include.evergreen.training.train import typical_row
 from tests.unit.flights import january
 from tests.unit.lifecycle import include_with
 
@@ -35,13 +36,13 @@ def test_a_feature_with_the_name_of_a_personal_column_must_say_that_it_is_person
     file = include / "models" / "air_time" / "model.yaml"
     before = file.read_text()
     file.write_text(before.replace("features:\n", "features:\n  - {name: tailnum, kind: categorical, description: The aircraft}\n"))
-    [problem] = Catalog().check()
+    [problem] = check_catalog(Catalog())
     assert "model.yaml:" in problem
     assert "'tailnum' is a personal column of schedules; set personal: true" in problem
     file.write_text(
         before.replace("features:\n", "features:\n  - {name: tailnum, kind: categorical, personal: true, description: The aircraft}\n")
     )
-    assert Catalog().check() == []
+    assert check_catalog(Catalog()) == []
 
 
 def test_what_features_py_says_of_a_row_is_left_out_of_its_error(flights: Path, include: Path) -> None:

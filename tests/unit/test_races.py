@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from include.evergreen import training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.foundation import clock
-from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.promotion.promote import promote_blessed
 from include.evergreen.registry import champions
 from include.evergreen.registry.history import withdrawal
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, model_versions, promotions, snapshots
 from include.evergreen.state.database.tables import ledger as ledger_table
+from include.evergreen.training.snapshot import find_snapshot
 from tests.unit.copies import copied_candidate, copied_version, move_to
 from tests.unit.flights import close_database, rows_of
 from tests.unit.lifecycle import MODEL, settle_cycled
@@ -43,7 +43,7 @@ def unjudged() -> ModelConfig:
 
 
 def promote(version: int) -> str:
-    return lifecycle.promote_blessed(Catalog(), unjudged(), version, actor="the night", reason="blessed by the gate").words
+    return promote_blessed(Catalog(), unjudged(), version, actor="the night", reason="blessed by the gate").words
 
 
 def roll_back(request: str) -> str:
@@ -55,7 +55,7 @@ def train(seed: int) -> str:
     model = catalog.model(MODEL)
     seeded = model.model_copy(update={"train": model.train.model_copy(update={"seed": seed})})
     [digest] = [str(row.digest) for row in rows_of(snapshots) if row.model == MODEL]
-    return training.train(catalog, seeded, training.find_snapshot(digest), "a race")[0].run_key
+    return train(catalog, seeded, find_snapshot(digest), "a race")[0].run_key
 
 
 def register(run_key: str) -> int:

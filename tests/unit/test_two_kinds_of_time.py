@@ -17,7 +17,7 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.clock import days
 from include.evergreen.state.database.tables import partition_versions
-from include.evergreen.training import take_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, brief, change_landing, january, rows_of
 
 CORRECTED, LEARNED = january(5), january(20)

@@ -66,7 +66,7 @@ def known_model(catalog: Catalog, name: str) -> str:
 
     Its YAML is not parsed, so that a broken one hides no history.
     """
-    from include.evergreen.gates import latest_decision
+    from include.evergreen.gates.decision import latest_decision
 
     try:
         catalog.model_path(name)

@@ -17,9 +17,10 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
+    from include.evergreen.config.check import check_catalog
 
     catalog = Catalog()
-    problems = catalog.check()
+    problems = check_catalog(catalog)
     if problems:
         print("\n".join(problems))
         print(f"{_counted(len(problems), 'problem')} found. Mend the files and check again.")

@@ -14,7 +14,7 @@ from include.evergreen.cli import arguments as common_arguments
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.gates import Decision
+    from include.evergreen.gates.decision import Decision
     from include.evergreen.registry.tenures import Tenure
 
 
@@ -35,7 +35,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def decisions(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.gates.decide import all_decisions
+    from include.evergreen.gates.decision import all_decisions
 
     model = common_arguments.known_model(Catalog(), arguments.model)
     found = all_decisions(model, limit=sys.maxsize)
@@ -130,7 +130,7 @@ def _as_json(decision: Decision) -> dict[str, Any]:
 
 
 def _print_who_scored(model: str, partition: dt.date) -> None:
-    from include.evergreen.scoring.score import find_predictions
+    from include.evergreen.scoring.predictions import find_predictions
 
     if predictions := find_predictions(model, partition):
         print(f"The partition {partition} was scored by version {predictions.version} ({predictions.rows} rows).")

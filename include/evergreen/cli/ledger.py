@@ -13,7 +13,7 @@ from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.state.ledger import Verified
+    from include.evergreen.state.ledger import LedgerVerification
 
 PROBLEMS_FOUND = 1
 
@@ -67,7 +67,7 @@ def export_ledger(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(found: Verified, subject: str, *, of_one_model: str | None = None, is_compared: bool = True) -> int:
+def _tell(found: LedgerVerification, subject: str, *, of_one_model: str | None = None, is_compared: bool = True) -> int:
     if found.problems:
         print("\n".join(found.problems))
         print(f"{subject} cannot be trusted from there on. Compare it with a backup before anything else is recorded.")

@@ -11,7 +11,7 @@ from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.operations.trace import Found, Logged, Origin
+    from include.evergreen.operations.trace import Logged, PredictionOrigin, TraceSearch
 
 LISTED = 20
 BAR = 20  # characters of the longest contribution's
@@ -47,7 +47,7 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing(model: str, found: Found) -> str:
+def _nothing(model: str, found: TraceSearch) -> str:
     words = f"No logged prediction of {model} is of such a row. "
     if found.searched:
         words += f"Searched: {len(found.searched)} partitions, {found.searched[-1]} to {found.searched[0]}."
@@ -56,7 +56,7 @@ def _nothing(model: str, found: Found) -> str:
     return words + "".join(f"\n- not searched: {each}" for each in found.unreadable)
 
 
-def _list(model: str, found: Found) -> None:
+def _list(model: str, found: TraceSearch) -> None:
     print(f"{len(found.matches)} predictions of {model} for {found.matches[0].scored.partition} match; give more keys, or --partition:")
     for each in found.matches[:LISTED]:
         print(f"  {_pairs(each.keys)}: {each.value:.4g}")
@@ -64,7 +64,7 @@ def _list(model: str, found: Found) -> None:
         print(f"  and {len(found.matches) - LISTED} more")
 
 
-def _tell(logged: Logged, origin: Origin) -> None:
+def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     scored, version = logged.scored, origin.version
     truth = "not known yet" if logged.truth is None else f"{logged.truth:g}"
     print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {logged.value:.6g} (the truth: {truth})")
@@ -98,7 +98,7 @@ def _tell_features(logged: Logged) -> None:
     print(f"    {'a typical row gets':<{width}}  {'':<{values}}  {logged.base:10.4g}")
 
 
-def _file_words(origin: Origin) -> str:
+def _file_words(origin: PredictionOrigin) -> str:
     return "its file is as it was written" if origin.is_as_written else "ITS FILE WAS CHANGED since it was written"
 
 
@@ -110,7 +110,7 @@ def _value(value: Any) -> str:
     return "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _as_json(logged: Logged, origin: Origin) -> dict[str, Any]:
+def _as_json(logged: Logged, origin: PredictionOrigin) -> dict[str, Any]:
     version, promotion, decision, answer = origin.version, origin.promotion, origin.decision, origin.standing.answer
     return {
         "model": logged.scored.model,

@@ -11,7 +11,7 @@ from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.data.quarantine import Waiting
+    from include.evergreen.data.quarantine import WaitingRows
 
 SHOWN = 20
 
@@ -115,5 +115,5 @@ def _add_partition(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-02-12")
 
 
-def _as_json(waiting: Waiting) -> dict[str, Any]:
+def _as_json(waiting: WaitingRows) -> dict[str, Any]:
     return {**waiting.__dict__, "partition": waiting.partition.isoformat(), "since": waiting.since.isoformat()}

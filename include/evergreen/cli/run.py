@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.foundation.reasons import LONGEST_ACTOR
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.monitoring.triggers import RuleOutlook
     from include.evergreen.operations.local_run import CycleResult
 
-LONGEST_ACTOR = 120  # what the database's column holds
 UNAVAILABLE_SHOWN = 5
 
 

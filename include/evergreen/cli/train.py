@@ -14,7 +14,8 @@ from include.evergreen.foundation.errors import ConfigError
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.config import Catalog, ModelConfig
-    from include.evergreen.training import Candidate, Snapshot
+    from include.evergreen.training.candidate import Candidate
+    from include.evergreen.training.snapshot import Snapshot
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
@@ -41,8 +42,8 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    from include.evergreen import training
     from include.evergreen.config import Catalog
+    from include.evergreen.training.train import train
 
     _end_after(arguments.end_after)
     tags = _tags(arguments.tag)
@@ -50,7 +51,7 @@ def train(arguments: argparse.Namespace) -> int:
     model = catalog.model(arguments.model)
     _refuse_another_recipe(catalog, model, arguments.recipe)
     snapshot = _snapshot(catalog, model, arguments)
-    candidate, is_new = training.train(catalog, model, snapshot, arguments.reason, tags=tags)
+    candidate, is_new = train(catalog, model, snapshot, arguments.reason, tags=tags)
     if arguments.json:
         print(json.dumps(as_json(candidate, is_new=is_new)))
     else:
@@ -74,7 +75,8 @@ def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
 
 def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespace) -> Snapshot:
     from include.evergreen.operations.verification import find_by_prefix
-    from include.evergreen.training import find_snapshot, take_snapshot
+    from include.evergreen.training.snapshot import find_snapshot
+    from include.evergreen.training.take_snapshot import take_snapshot
 
     if arguments.as_of:
         return take_snapshot(catalog, model, arguments.as_of, arguments.window)

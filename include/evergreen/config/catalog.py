@@ -77,12 +77,6 @@ class Catalog:
         """
         return [each for each in self._sound_models() if dataset in {each.target.dataset, *_inputs(each)}]
 
-    def check(self) -> list[str]:
-        """Every problem of every file, those between files included; empty when all is well."""
-        from include.evergreen.config.check import check_catalog  # no DAG parse asks for it
-
-        return check_catalog(self)
-
     def _sound_models(self) -> list[ModelConfig]:
         sound = []
         for name in self.model_names():

@@ -1,12 +1,12 @@
-"""What `Catalog.check` looks for: every file by itself, and then what files say of each other."""
+"""Looks for problems in all that is declared: every file by itself, and then what files say of each other."""
 
 from __future__ import annotations
 
 import keyword
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
 from include.evergreen.config.gate import BaselineCriterion, BehaviourCriterion, SlicesCriterion
 from include.evergreen.config.loader import describe, shown_path
@@ -14,9 +14,6 @@ from include.evergreen.config.metrics import METRICS, observation_names
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
-
-if TYPE_CHECKING:
-    from include.evergreen.config.catalog import Catalog
 
 
 def check_catalog(catalog: Catalog) -> list[str]:

@@ -32,7 +32,7 @@ REASONS_JOINED_BY = "; "
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingRows:
     """The quarantined rows of one partition's current version; ``since`` is when a version of it began to have some."""
 
     dataset: str
@@ -86,10 +86,10 @@ def lacking_a_unique_key(rows: pa.Table, batches: Iterable[pa.RecordBatch], keys
     return np.array([found[tuple(row[key] for key in keys)] != 1 or None in row.values() for row in wanted.to_pylist()], dtype=bool)
 
 
-def waiting(dataset: str) -> list[Waiting]:
+def waiting(dataset: str) -> list[WaitingRows]:
     """The partitions of ``dataset`` with quarantined rows in their current version, oldest first."""
     return [
-        Waiting(
+        WaitingRows(
             dataset=dataset,
             partition=each.partition,
             version=each.version,

@@ -22,6 +22,7 @@ from include.evergreen.data.partitions.files import arrow_schema, batches_of
 from include.evergreen.data.quarantine import REASON_COLUMN, REASONS_JOINED_BY, lacking_a_unique_key, quarantined_rows, row_digests
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.reasons import LONGEST_REASON
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database.tables import quarantine_releases
 from include.evergreen.state.database.upsert import insert_once
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LEDGER_KIND = "quarantine-release"
-LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)

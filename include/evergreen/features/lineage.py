@@ -29,7 +29,7 @@ DRAWS = (1, 2)
 
 
 @dataclass(frozen=True)
-class Origin:
+class FeatureOrigin:
     """Columns of one dataset, and the days before the scored partition (0: its own) whose rows make a difference."""
 
     dataset: str
@@ -49,7 +49,7 @@ class Origin:
         )
 
 
-def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = None) -> dict[str, tuple[Origin, ...]]:
+def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = None) -> dict[str, tuple[FeatureOrigin, ...]]:
     """The origins of each declared feature, in the order of the model's inputs; computed by ``code``, by default features.py as it is now.
 
     Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
@@ -69,7 +69,7 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
     declared = {each.dataset: catalog.dataset(each.dataset).column_names for each in model.inputs}
     return {
         feature: tuple(
-            Origin(
+            FeatureOrigin(
                 dataset=dataset,
                 columns=tuple(name for name in declared[dataset] if name in found[dataset]),
                 newest_day=min(days[feature].get(dataset, {model.lag_days(dataset)})),
@@ -98,7 +98,7 @@ def feature_list(catalog: Catalog, chosen: str | None, progress: Callable[[str, 
         raise problems[chosen]
     wanted = {feature.name for name in shown if name in declared for feature in declared[name].features}
     concerned = [name for name, model in declared.items() if name in shown or wanted & {each.name for each in model.features}]
-    found: dict[str, dict[str, tuple[Origin, ...]]] = {}
+    found: dict[str, dict[str, tuple[FeatureOrigin, ...]]] = {}
     for done, name in enumerate(concerned):
         progress("Features", done, len(concerned))
         try:
@@ -133,7 +133,7 @@ def _declared(catalog: Catalog, shown: list[str]) -> tuple[dict[str, ModelConfig
     return declared, problems
 
 
-def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[Feature, tuple[Origin, ...]]]) -> dict[str, Any]:
+def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[Feature, tuple[FeatureOrigin, ...]]]) -> dict[str, Any]:
     _, origins = known[model, feature.name]
     others = {name: other for (name, other_name), other in known.items() if other_name == feature.name and name != model}
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from include.evergreen.foundation.errors import ConfigError
 
-LENGTHS = (5, 500)  # characters: fewer say nothing, more do not fit the database's column
+LONGEST_REASON, LONGEST_ACTOR = 500, 120  # characters: what the database's columns hold
+LENGTHS = (5, LONGEST_REASON)  # fewer say nothing
 
 
 def checked_reason(subject: str, reason: str) -> str:

@@ -23,8 +23,8 @@ from include.evergreen.features.build import TARGET
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
 from include.evergreen.gates.evidence import Evidence, Scored
 from include.evergreen.state import mlflow_store
-from include.evergreen.training.candidate import chosen_of, fit_chosen
 from include.evergreen.training.pipeline import Chosen
+from include.evergreen.training.train import chosen_of, fit_chosen
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all

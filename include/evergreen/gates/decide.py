@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
+from include.evergreen.gates.decision import Decision, blessing_of, verdict_of
 from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
@@ -24,47 +24,9 @@ from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
-from include.evergreen.training import Candidate
+from include.evergreen.training.candidate import Candidate
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The gate's word: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none.
-
-    A broken evaluation is tried again when the question is asked again: ``attempt`` counts the answers that differed.
-    """
-
-    id: int
-    model: str
-    run_key: str
-    champion_version: int
-    gate_digest: str
-    as_of: dt.date
-    attempt: int
-    mode: str
-    verdict: str
-    criteria: list[dict[str, Any]]
-    recorded_at: dt.datetime
-
-    @property
-    def would_be(self) -> str:
-        """What the criteria alone say, whatever the gate's mode."""
-        return verdict_of([each["verdict"] for each in self.criteria])
-
-    @property
-    def words(self) -> str:
-        mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
-        return mode + "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
-
-    @property
-    def brief(self) -> str:
-        """How many criteria passed and, in words, those that did not."""
-        verdicts = [each["verdict"] for each in self.criteria]
-        unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""
-        told = [f"{each['verdict']}: {each['words']}" for each in self.criteria if each["verdict"] in ("failed", "not_evaluated")]
-        return "; ".join([f"{verdicts.count('passed')} of {len(verdicts)} criteria passed{unfit}", *told])
 
 
 def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decision:
@@ -107,33 +69,6 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
     if any(isinstance(each, BehaviourCriterion) for each in model.gate.criteria):
         asked["checks"] = checks_source(catalog, model)
     return document_digest(asked)
-
-
-def verdict_of(verdicts: list[str]) -> str:
-    """One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed."""
-    if "failed" in verdicts:
-        return "rejected"
-    return "not_evaluated" if "not_evaluated" in verdicts else "blessed"
-
-
-def latest_decision(model: str) -> Decision | None:
-    found = all_decisions(model, limit=1)
-    return found[0] if found else None
-
-
-def blessing_of(run_key: str, until: dt.datetime | None = None) -> Decision | None:
-    """The newest blessed decision on a candidate, or the newest of those recorded by ``until``."""
-    query = decisions.select().filter_by(run_key=run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
-    with reading() as connection:
-        row = connection.execute(query if until is None else query.where(decisions.c.recorded_at <= until)).first()
-    return Decision(**row._mapping) if row else None
-
-
-def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
-    """The newest decisions first."""
-    query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
-    with reading() as connection:
-        return [Decision(**row._mapping) for row in connection.execute(query)]
 
 
 def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:

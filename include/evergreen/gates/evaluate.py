@@ -16,7 +16,7 @@ from include.evergreen.gates.evidence import gather
 from include.evergreen.gates.serving import ServingCheck
 from include.evergreen.gates.slices import judge_slices
 from include.evergreen.registry.champions import RegisteredVersion
-from include.evergreen.training import Candidate
+from include.evergreen.training.candidate import Candidate
 
 log = logging.getLogger(__name__)
 JUDGES: Final[dict[str, Callable[..., CriterionResult]]] = {

@@ -11,7 +11,7 @@ from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import decisions
 
 if TYPE_CHECKING:
-    from include.evergreen.gates.decide import Decision
+    from include.evergreen.gates.decision import Decision
 
 LOOKED_BACK = 1000  # decisions: a row of rejections that is longer has been seen by somebody
 

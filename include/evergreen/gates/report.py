@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.evergreen.gates.decide import Decision
+    from include.evergreen.gates.decision import Decision
 
 HEADS = ("criterion", "value", "interval", "threshold", "verdict", "in words")
 SLICE_HEADS = ("slice", "rows", "value", "interval", "champion", "")

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.monitoring.drift import Compared, compared_columns, plain
+from include.evergreen.monitoring.drift import MonitoredColumns, compared_columns, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def compare(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) 
         )
 
 
-def _metrics(model: ModelConfig, columns: Compared) -> list[Any]:
+def _metrics(model: ModelConfig, columns: MonitoredColumns) -> list[Any]:
     from evidently.metrics import ValueDrift
 
     limits = model.monitor

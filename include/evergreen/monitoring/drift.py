@@ -35,7 +35,7 @@ class DriftResult:
 
 
 @dataclass(frozen=True)
-class Compared:
+class MonitoredColumns:
     """The columns whose drift is measured, by kind; numbers come first, and the prediction before them all."""
 
     numeric: list[str]
@@ -54,12 +54,12 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
     return DriftResult(scores, sum(drifted) / len(drifted) if drifted else 0.0)
 
 
-def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> Compared:
+def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> MonitoredColumns:
     """Those that both frames have a value of."""
     columns = [PREDICTION, *(feature.name for feature in model.features if not feature.personal)]  # what people look for first stands first
     usable = [name for name in columns if len(_known(reference[name])) and len(_known(current[name]))]
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and feature.name in usable]
-    return Compared([name for name in usable if name not in categorical], categorical)
+    return MonitoredColumns([name for name in usable if name not in categorical], categorical)
 
 
 def plain(column: pd.Series) -> pd.Series:

@@ -15,11 +15,12 @@ from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
 from include.evergreen.monitoring.report import find_monitored
 from include.evergreen.monitoring.window import window_of
-from include.evergreen.scoring.score import Outcome, PredictionSet, find_predictions, stage_waits
+from include.evergreen.scoring.predictions import PredictionSet, find_predictions
+from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
 from include.evergreen.state.database.upsert import upsert
-from include.evergreen.state.stage_status import find_stage, record_stage
+from include.evergreen.state.stage_status import Outcome, find_stage, record_stage
 from include.evergreen.training.metrics import measure
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, window_of
-from include.evergreen.scoring.score import find_predictions
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import reports

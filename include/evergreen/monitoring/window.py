@@ -11,7 +11,7 @@ from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
-from include.evergreen.scoring.score import PredictionSet, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, predictions_of
 from include.evergreen.state import storage
 from include.evergreen.training.recipes import recipe_of_version
 

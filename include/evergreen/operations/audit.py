@@ -29,7 +29,7 @@ class Audited:
     unanswered: list[str] = field(default_factory=list)
 
 
-def audit_ledger() -> ledger.Verified:
+def audit_ledger() -> ledger.LedgerVerification:
     """Verify the ledger; damage makes one critical alert, which is over when the ledger is whole again.
 
     Raises `DataError` that lists what is wrong.

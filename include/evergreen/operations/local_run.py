@@ -12,24 +12,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
+from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
 from include.evergreen.config.wording import listed
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates import Decision, decide
+from include.evergreen.foundation.reasons import LONGEST_REASON
+from include.evergreen.gates.decide import decide
+from include.evergreen.gates.decision import Decision
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.triggers import RuleOutlook, rule_outlooks
 from include.evergreen.promotion.promote import awaits_approval, promote_blessed, register_candidate
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import Promotion, RegisteredVersion
-from include.evergreen.scoring.score import Outcome, find_predictions, score
-from include.evergreen.training import Candidate, Snapshot, take_snapshot, train
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
+from include.evergreen.state.stage_status import Outcome
+from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.snapshot import Snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # the step's name, how much of it is done, and of how much
-LONGEST_WINDOW_DAYS = 3660  # ten years: more is a slip of the pen, and would reach back before the calendar begins
-LONGEST_REASON = 500  # what the database's column holds
 UNAVAILABLE_SHOWN = 3
 
 

@@ -20,10 +20,10 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.rescoring import FAILED
 from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
-from include.evergreen.scoring.score import Outcome, score
+from include.evergreen.scoring.score import score
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions, prediction_sets
-from include.evergreen.state.stage_status import Stage, record_stage
+from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 
 log = logging.getLogger(__name__)
 LOOK_BACK = dt.timedelta(days=7)  # at what was published: older than that, a person decides (rescore)

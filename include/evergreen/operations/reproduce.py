@@ -25,12 +25,13 @@ from include.evergreen.registry import champions
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import snapshots
-from include.evergreen.training.candidate import Candidate, find_candidate, split_by_time
+from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.environment import differences, environment
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
 from include.evergreen.training.recipes import FEATURES, Recipe, config_of, find_recipe, recipe_of
 from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.train import split_by_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ LONGEST_LIST = 5
 
 
 @dataclass(frozen=True)
-class Compared:
+class PredictionDifference:
     """The registered artifact's predictions and the new fit's on the same rows; ``largest`` is the greatest distance of two."""
 
     rows_of: str  # the holdout, or the rows that it was fitted on
@@ -63,7 +64,7 @@ class Reproduction:
     version: int
     semver: str
     as_of: dt.date
-    compared: list[Compared]
+    compared: list[PredictionDifference]
     changed: list[str]
     frame: str
     is_source_whole: bool
@@ -228,13 +229,13 @@ def _chosen(config: ModelConfig, candidate: Candidate) -> Chosen:
     return Chosen(candidate.facts["estimator"], dict(parameters)) if parameters is not None else declared(config)
 
 
-def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of: str, rows: pd.DataFrame) -> Compared:
+def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of: str, rows: pd.DataFrame) -> PredictionDifference:
     import numpy as np
 
     features = rows[config.feature_names]
     then, now = (np.ascontiguousarray(_predicted(each, config, features), dtype=float) for each in (artifact, fitted))
     differing = then.view(np.int64) != now.view(np.int64)
-    return Compared(rows_of, len(rows), int(differing.sum()), float(np.abs(then - now).max()) if differing.any() else 0.0)
+    return PredictionDifference(rows_of, len(rows), int(differing.sum()), float(np.abs(then - now).max()) if differing.any() else 0.0)
 
 
 def _predicted(pipeline: Pipeline, config: ModelConfig, features: pd.DataFrame) -> np.ndarray:

@@ -11,8 +11,9 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.local_run import Progress, no_progress
-from include.evergreen.scoring.score import Outcome, find_predictions, score
-from include.evergreen.state.stage_status import Stage
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
+from include.evergreen.state.stage_status import Outcome, Stage
 
 LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
 FAILED = "failed"

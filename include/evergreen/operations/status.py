@@ -6,7 +6,7 @@ from typing import Any
 
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions.totals import all_totals
-from include.evergreen.gates import latest_decision
+from include.evergreen.gates.decision import latest_decision
 from include.evergreen.monitoring.triggers import newest_firing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import waiting_versions

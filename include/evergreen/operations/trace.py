@@ -16,11 +16,11 @@ from include.evergreen.data.validation.checks import PERSONAL
 from include.evergreen.features.build import join_truth, true_values
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates import Decision, blessing_of
+from include.evergreen.gates.decision import Decision, blessing_of
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import Standing, standing_of
 from include.evergreen.scoring.explain import CONTRIBUTION
-from include.evergreen.scoring.score import PredictionSet, newest_predictions, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, newest_predictions, predictions_of
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import prediction_sets, promotions
@@ -53,7 +53,7 @@ class Logged:
 
 
 @dataclass(frozen=True)
-class Found:
+class TraceSearch:
     """The matches, all of the newest partition that has any; the partitions that were searched, newest first; and which could not be."""
 
     matches: list[Logged] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Origin:
+class PredictionOrigin:
     """How the version that made a prediction came to: ``promotion`` is the one in force then, ``decision`` the newest that blessed it."""
 
     version: champions.RegisteredVersion
@@ -74,7 +74,7 @@ class Origin:
     decision: Decision | None
 
 
-def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> Found:
+def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
     """The predictions of ``model`` for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest.
 
     Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
@@ -95,8 +95,8 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
             continue
         searched.append(scored.partition)
         if len(rows):
-            return Found(list(_logged(catalog, config, dataset, scored, rows)), searched, unreadable)
-    return Found([], searched, unreadable)
+            return TraceSearch(list(_logged(catalog, config, dataset, scored, rows)), searched, unreadable)
+    return TraceSearch([], searched, unreadable)
 
 
 def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
@@ -111,7 +111,7 @@ def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionS
         before = found[-1].partition - dt.timedelta(days=1) if found else None
 
 
-def origin_of(logged: Logged) -> Origin:
+def origin_of(logged: Logged) -> PredictionOrigin:
     """Read the records about one prediction, and its file again."""
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
@@ -125,7 +125,7 @@ def origin_of(logged: Logged) -> Origin:
             .limit(1)
         )
         promotion = connection.execute(promoted).first()
-    return Origin(
+    return PredictionOrigin(
         version=version,
         candidate=find_candidate(version.run_key),
         scored_at=row.recorded_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from include.evergreen.gates import blessing_of
+from include.evergreen.gates.decision import blessing_of
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import standing_of
 from include.evergreen.registry.champions import RegisteredVersion

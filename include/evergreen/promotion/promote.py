@@ -6,14 +6,14 @@ import logging
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import TransientError
-from include.evergreen.gates import decide
+from include.evergreen.gates.decide import decide
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import why_ask
 from include.evergreen.registry.champions import ChampionChangedError, Promotion, RegisteredVersion
 from include.evergreen.registry.versions import why_not_approved
 from include.evergreen.state.database import reading
-from include.evergreen.training import find_candidate
+from include.evergreen.training.candidate import find_candidate
 
 log = logging.getLogger(__name__)
 MOST_DECISIONS = 5  # against champions that change while the gate decides

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.reasons import LONGEST_ACTOR, LONGEST_REASON
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import approvals, model_versions, promotions
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 Verdict = Literal["approved", "refused"]
 LEDGER_KINDS: dict[Verdict, str] = {"approved": "approval", "refused": "refusal"}
 NOBODY = "nobody"  # whose name stands where a question was not answered in time
-LONGEST_ACTOR, LONGEST_REASON, LONGEST_REQUEST = 120, 500, 250  # what the database's columns hold
+LONGEST_REQUEST = 250  # what the database's column holds
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def newest_answer(connection: sa.Connection, model: str, version: int) -> Answer
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingVersion:
     """A version that serves only when a person agrees, and on which nobody said a word yet."""
 
     version: int
@@ -148,7 +149,7 @@ class Waiting:
     since: dt.datetime
 
 
-def waiting_versions(model: str) -> list[Waiting]:
+def waiting_versions(model: str) -> list[WaitingVersion]:
     """The versions that wait for a person, the newest first; without those that know less than the champion does by now."""
     own = model_versions.c
     serving = sa.select(promotions.c.as_of).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
@@ -157,7 +158,7 @@ def waiting_versions(model: str) -> list[Waiting]:
     with reading() as connection:
         as_of = connection.execute(serving).scalar() or dt.date.min
         query = asked.where(own.model == model, own.as_of >= as_of, own.approval_because != "", ~answered).order_by(own.version.desc())
-        return [Waiting(**row._mapping) for row in connection.execute(query)]
+        return [WaitingVersion(**row._mapping) for row in connection.execute(query)]
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
-from include.evergreen.foundation.reasons import checked_reason
+from include.evergreen.foundation.reasons import LONGEST_ACTOR, LONGEST_REASON, checked_reason
 from include.evergreen.registry.aliases import reconcile, show_challenger
 from include.evergreen.registry.approvals import keep_answer, newest_answer
 from include.evergreen.registry.history import (
@@ -86,7 +86,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-LONGEST_REASON, LONGEST_ACTOR = 500, 120  # what the database's columns hold
 BY_HAND = "promotion by hand"  # the request under which a person's promotion is kept as the approval that it is
 TIMES_AT_ONCE = 10  # promotions that may overtake another one before it gives up
 

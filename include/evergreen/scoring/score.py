@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.data.partitions import current_partition
@@ -19,12 +17,13 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.registry import champions
 from include.evergreen.scoring.explain import explained
+from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
-from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import prediction_sets
 from include.evergreen.state.database.upsert import upsert
-from include.evergreen.state.stage_status import Stage, record_stage
+from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
 
@@ -33,41 +32,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PredictionSet:
-    """The predictions of one model for one partition. Version 0 as challenger means that none was in shadow."""
-
-    model: str
-    partition: dt.date
-    version: int
-    challenger_version: int
-    rows: int
-    digest: str
-    path: str
-    input_digest: str
-    origin: str
-
-    def frame(self) -> pd.DataFrame:
-        """The keys of the scored rows, their features, ``prediction`` and, with a challenger, ``challenger_prediction``.
-
-        With ``explain: true`` also what each feature contributed, as ``contribution:FEATURE``.
-        """
-        return storage.read_frame(self.path)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a stage: ``done``, ``unchanged``, ``waiting`` or ``skipped``, and why, in words."""
-
-    status: str
-    words: str
-    facts: dict[str, Any]
-
-    @property
-    def is_done(self) -> bool:
-        return self.status in {"done", "unchanged"}
 
 
 def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
@@ -135,28 +99,6 @@ if TYPE_CHECKING:
 def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Scorer:
     recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
     return Scorer(version, recipe, recipe.config(model))
-
-
-def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
-    found = predictions_of(model, partition, partition)
-    return found[0] if found else None
-
-
-def predictions_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
-    """The prediction sets from ``first`` to ``last``, oldest first."""
-    return _sets(prediction_sets.c.partition.between(first, last), model=model, order=prediction_sets.c.partition)
-
-
-def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[PredictionSet]:
-    """The newest ``limit`` prediction sets up to a partition, the newest first."""
-    return _sets(prediction_sets.c.partition <= until, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
-
-
-def _sets(condition: sa.ColumnElement[bool], *, model: str, order: sa.ColumnElement[Any], limit: int | None = None) -> list[PredictionSet]:
-    query = prediction_sets.select().where(prediction_sets.c.model == model, condition).order_by(order).limit(limit)
-    with reading() as connection:
-        rows = connection.execute(query).all()
-    return [PredictionSet(**{name: row._mapping[name] for name in PredictionSet.__dataclass_fields__}) for row in rows]
 
 
 def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:

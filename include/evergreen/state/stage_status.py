@@ -65,3 +65,16 @@ def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.
     with reading() as connection:
         rows = connection.execute(query).all()
     return [StageRecord(**{name: row._mapping[name] for name in StageRecord.__dataclass_fields__}) for row in rows]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a stage: ``done``, ``unchanged``, ``waiting`` or ``skipped``, and why, in words."""
+
+    status: str
+    words: str
+    facts: dict[str, Any]
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in {"done", "unchanged"}

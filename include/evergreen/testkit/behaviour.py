@@ -26,7 +26,7 @@ Predict = Callable[["pd.DataFrame"], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Found:
+class BehaviourResult:
     """How one check came out: ``value`` is what it measured, ``words`` say it with what is allowed."""
 
     passed: bool
@@ -39,20 +39,20 @@ class Check:
     """A promise by name. ``examine`` gets a way to predict and rows with all features."""
 
     name: str
-    examine: Callable[[Predict, pd.DataFrame], Found]
+    examine: Callable[[Predict, pd.DataFrame], BehaviourResult]
 
 
 def invariance(name: str, change: Change, *, at_most: float, share: float = 1.0) -> Check:
     """What ``change`` does to the rows moves at least ``share`` of the predictions by no more than ``at_most``."""
     _refuse_a_bad_share(name, share)
 
-    def examine(predict: Predict, rows: pd.DataFrame) -> Found:
+    def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
         moved = np.abs(_changed(predict, change, rows) - predict(rows))
         kept = float((moved <= at_most).mean())
         words = (
             f"{kept:.1%} of {len(rows)} predictions move by at most {at_most:g} (the farthest by {moved.max():.4g}); needed: {share:.1%}"
         )
-        return Found(kept >= share, kept, words)
+        return BehaviourResult(kept >= share, kept, words)
 
     return Check(name, examine)
 
@@ -61,11 +61,11 @@ def direction(name: str, change: Change, *, up: bool, share: float = 0.95) -> Ch
     """What ``change`` does to the rows moves at least ``share`` of the predictions up (or down), or leaves them where they are."""
     _refuse_a_bad_share(name, share)
 
-    def examine(predict: Predict, rows: pd.DataFrame) -> Found:
+    def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
         before, after = predict(rows), _changed(predict, change, rows)
         right = float(((after >= before) if up else (after <= before)).mean())
         words = f"{right:.1%} of {len(rows)} predictions do not go {'down' if up else 'up'}; needed: {share:.1%}"
-        return Found(right >= share, right, words)
+        return BehaviourResult(right >= share, right, words)
 
     return Check(name, examine)
 
@@ -76,13 +76,13 @@ def must_pass(name: str, features: Mapping[str, Any], *, at_least: float | None 
         raise ValueError(f"must_pass({name!r}) needs at_least, at_most or both")
     low, high = -np.inf if at_least is None else at_least, np.inf if at_most is None else at_most
 
-    def examine(predict: Predict, rows: pd.DataFrame) -> Found:
+    def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
         if unknown := sorted(set(features) - set(rows.columns)):
             raise KeyError(f"no such feature: {', '.join(unknown)}; there are: {', '.join(map(str, rows.columns))}")
         case = rows.assign(**{each: value for each, value in features.items()}).astype(rows.dtypes.to_dict())
         value = float(predict(case).mean())
         bounds = " and ".join(f"at {side} {bound:g}" for side, bound in (("least", at_least), ("most", at_most)) if bound is not None)
-        return Found(bool(low <= value <= high), value, f"the mean prediction is {value:.4g}; it must be {bounds}")
+        return BehaviourResult(bool(low <= value <= high), value, f"the mean prediction is {value:.4g}; it must be {bounds}")
 
     return Check(name, examine)
 

@@ -5,26 +5,24 @@ All checks run on made-up rows, in a home of their own: they need no data, and t
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import Features, features_of, join_truth, labelled_frame, load_features, true_values
-from include.evergreen.features.differences import Comparison, Finding, differences
+from include.evergreen.config import Catalog
+from include.evergreen.features.build import join_truth, labelled_frame, load_features, true_values
+from include.evergreen.features.differences import Finding, differences
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
-from include.evergreen.features.synthetic import MadeUpCache, MadeUpRows, publish
+from include.evergreen.features.synthetic import publish
 from include.evergreen.foundation.errors import DataError, EvergreenError
 from include.evergreen.state.database import disconnect, migrate
 from include.evergreen.testkit.leakage import LaterFacts
+from include.evergreen.testkit.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,53 +31,6 @@ NEAR_DAYS = 3
 WINDOW_TOLERANCE = 1e-9  # relative: a sum in another order differs in its last bits, a choice by place by much more
 SETTINGS = ("EVERGREEN_DATABASE_URL", "EVERGREEN_STORAGE", "EVERGREEN_HOME")
 Check = Callable[["Subject"], list[Finding]]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One declared model, and the made-up rows that it is examined on."""
-
-    catalog: Catalog
-    model: ModelConfig
-    source: MadeUpRows
-
-    @classmethod
-    def of(cls, catalog: Catalog, name: str) -> Subject:
-        model = catalog.model(name)
-        return cls(catalog, model, MadeUpRows(catalog, model))
-
-    @property
-    def path(self) -> Path:
-        return self.catalog.features_path(self.model.name)
-
-    @property
-    def days(self) -> list[dt.date]:
-        """The days whose features are compared, oldest first."""
-        return [self.source.day - dt.timedelta(days=back) for back in (8, 1, 0)]
-
-    @property
-    def later(self) -> dt.date:
-        """An as_of from which the truth of every examined day is known."""
-        hours = max(each.knowledge.hours_after_partition for each in self.source.datasets.values())
-        return self.source.day + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
-
-    def cache(self, as_of: dt.date) -> PartitionCache:
-        return MadeUpCache(as_of, self.source)
-
-    def features(
-        self,
-        day: dt.date,
-        cache: PartitionCache | None = None,
-        *,
-        function: Features | None = None,
-        reader: Callable[[ModelConfig, dt.date, PartitionCache], PointInTimeReader] = PointInTimeReader,
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The rows of a day and their features; unless ``function`` is given, of a module that remembers nothing."""
-        reads = reader(self.model, day, cache or self.cache(day))
-        return features_of(self.model, reads, function or load_features(self.path), self.path)
-
-    def compared(self, day: dt.date, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
-        return Comparison(self.model.name, self.path, day, rows, self.catalog.dataset(self.model.rows).keys, promise, advice)
 
 
 def examine(catalog: Catalog, name: str, check: str) -> list[Finding]:

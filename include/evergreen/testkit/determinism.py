@@ -61,7 +61,7 @@ def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFram
 
 
 def _main(name: str) -> None:
-    from include.evergreen.testkit.checks import Subject
+    from include.evergreen.testkit.subject import Subject
 
     subject = Subject.of(Catalog(), name)
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The exact partitions that a training run reads, and the training frame that they give."""
+"""A snapshot as it is recorded: the exact partitions that a training run read, without what reads them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
-from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
-from include.evergreen.features.build import features_source, labelled_frame
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.foundation import clock
-from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import storage
-from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
-from include.evergreen.state.database.upsert import insert_once
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import snapshots
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-PROGRESS_EVERY_DAYS = 10
 
 
 @dataclass(frozen=True)
@@ -47,48 +37,6 @@ class Snapshot:
         return storage.read_frame(self.frame_path)
 
 
-def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int | None = None) -> Snapshot:
-    """Read the days before ``as_of`` as they were known then, and keep what was read.
-
-    The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
-    ``train.min_days`` days have rows, inputs and truth.
-    """
-    import pandas as pd
-
-    began = clock.now()
-    window = model.train.window_days if window_days is None else window_days
-    cache = PartitionCache(as_of)
-    window_of_days = clock.days(as_of - dt.timedelta(days=window), as_of - dt.timedelta(days=1))
-    frames = []
-    for done, day in enumerate(window_of_days, start=1):
-        frame = labelled_frame(catalog, model, day, cache)
-        if frame is not None and len(frame):
-            frames.append(frame)
-        if done % PROGRESS_EVERY_DAYS == 0:
-            log.info("%s as of %s: features of %d of %d days", model.name, as_of, done, len(window_of_days))
-    _refuse_too_few_days(model, as_of, window, len(frames))
-    frame = pd.concat(frames, ignore_index=True)
-    members = {
-        f"{dataset}/{partition}/v{number}": {"version": number, "digest": version.digest}
-        for (dataset, partition, number), version in sorted(cache.read.items())
-    }
-    frame_hash = frame_digest(frame)
-    digests = {name: member["digest"] for name, member in members.items()}
-    asked = {"model": model.name, "as_of": as_of, "window_days": window}  # without it, runs that read the same would share a record
-    parts = {**asked, "members": digests, "frame": frame_hash, "features": features_source(catalog, model)}
-    digest = document_digest(parts)
-    path = f"training/{model.name}/{digest[:16]}.parquet"
-    storage.write_frame(path, frame)
-    storage.write_bytes(parts_path(model.name, digest), canonical_json(parts).encode())
-    snapshot = Snapshot(digest, model.name, as_of, window, len(frame), members, path)
-    _record(snapshot, began)
-    log.info(
-        "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],
-        len(members), len(frame), len(frames), frame[PARTITION_COLUMN].min(), frame[PARTITION_COLUMN].max(),
-    )  # fmt: skip
-    return snapshot
-
-
 def find_snapshot(digest: str) -> Snapshot:
     """The recorded snapshot with this digest; `DataError` when there is none."""
     with reading() as connection:
@@ -101,46 +49,6 @@ def find_snapshot(digest: str) -> Snapshot:
 def parts_path(model: str, digest: str) -> str:
     """Where the JSON document lies whose SHA-256 a snapshot's digest is: what was asked, the members' digests, the frame's, features.py."""
     return f"training/{model}/{digest[:16]}.json"
-
-
-def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found: int) -> None:
-    if found < model.train.min_days:
-        raise DataError(
-            f"{model.name} as of {as_of}: only {found} of the {window} days before it have rows, inputs and truth that were "
-            f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "
-            f"{', '.join(each.dataset for each in model.inputs)}, or choose a later as_of."
-        )
-
-
-def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
-    """Within the transaction that records it, after which retention keeps what it names."""
-    table = partition_versions.c
-    for span in spans_of(snapshot.digest, snapshot.members):
-        within = table.dataset == span["dataset"], table.partition.between(span["first"], span["last"])
-        for row in connection.execute(partition_versions.select().where(*within, table.removed_at.is_not(None))):
-            if f"{row.dataset}/{row.partition}/v{row.version}" not in snapshot.members:
-                continue
-            raise DataError(
-                f"{snapshot.model} as of {snapshot.as_of}: version {row.version} of {row.dataset} {row.partition} was removed by retention "
-                f"while it was read. Choose a later as_of, or keep versions longer: retention.superseded_days."
-            )
-
-
-def _record(snapshot: Snapshot, began: dt.datetime) -> None:
-    with writing() as connection:
-        refuse_what_was_read_before_an_erasure(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
-        _refuse_removed(connection, snapshot)
-        values = {
-            "model": snapshot.model,
-            "as_of": snapshot.as_of,
-            "window_days": snapshot.window_days,
-            "rows": snapshot.rows,
-            "members": snapshot.members,
-            "frame_path": snapshot.frame_path,
-            "recorded_at": clock.now(),
-        }
-        if insert_once(connection, snapshots, {"digest": snapshot.digest}, values):
-            connection.execute(snapshot_spans.insert(), spans_of(snapshot.digest, snapshot.members))
 
 
 def spans_of(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningResult:
     """What is fitted, and as JSON how it was chosen; where nothing was open, ``tuning`` is None.
 
     ``tuning`` has ``method``, ``metric``, ``folds``, ``planned`` (None where seconds alone bound the search), ``done``, ``ended_by``,
@@ -62,13 +62,13 @@ class Outcome:
     tuning: dict[str, Any] | None
 
 
-def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] = time.monotonic) -> Outcome:
+def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] = time.monotonic) -> TuningResult:
     """The best of what ``train`` leaves open on the training frame's ``rows``; equal rows give an equal choice, unless seconds end it.
 
     Raises `ConfigError` for estimators or parameters that are refused, or when every trial failed; `DataError` for too few days.
     """
     if not model.train.leaves_open:
-        return Outcome(_settled(model.train.choices[0]), None)
+        return TuningResult(_settled(model.train.choices[0]), None)
     assert model.train.tune is not None
     check_choices(model)
     search = _Running(model, rows, model.train.tune, now)
@@ -147,7 +147,7 @@ class _Running:
             self._tell(trial)
         return done
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> TuningResult:
         best = self._best()
         if best is None:
             reasons = sorted({trial.error for trial in self.trials})
@@ -166,7 +166,7 @@ class _Running:
             "best": best.number,
             "trials": [asdict(trial) for trial in self.trials],
         }
-        return Outcome(best.chosen, tuning)
+        return TuningResult(best.chosen, tuning)
 
     def _trial(self, chosen: Chosen, days: int) -> Trial:
         began = self.now()

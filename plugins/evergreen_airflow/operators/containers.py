@@ -58,7 +58,7 @@ class TrainInContainerOperator(DockerOperator):
         self._is_stopped = False
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[override]
-        from include.evergreen.training import find_candidate
+        from include.evergreen.training.candidate import find_candidate
         from include.evergreen.training.recipes import recipe_of
 
         catalog, ti = Catalog(), context["ti"]

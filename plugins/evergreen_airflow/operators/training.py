@@ -16,7 +16,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 PROMOTE, ROLL_BACK = "promote", "roll back"
 
 if TYPE_CHECKING:
-    from include.evergreen.training import Candidate
+    from include.evergreen.training.candidate import Candidate
 
 
 def skip(operator: BaseOperator, words: str) -> NoReturn:
@@ -42,7 +42,7 @@ class TakeSnapshotOperator(ModelOperator):
     """Reads the days before as_of as they were known then, and keeps what was read."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.training import take_snapshot
+        from include.evergreen.training.take_snapshot import take_snapshot
 
         catalog = Catalog()
         model, as_of = catalog.model(self.model), as_of_of(context)
@@ -56,7 +56,8 @@ class TrainCandidateOperator(ModelOperator):
     operator_extra_links = (MlflowRunLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.training import find_snapshot, train
+        from include.evergreen.training.snapshot import find_snapshot
+        from include.evergreen.training.train import train
 
         catalog = Catalog()
         snapshot = find_snapshot(context["ti"].xcom_pull(task_ids="snapshot")["snapshot"])
@@ -85,8 +86,8 @@ class EvaluateGateOperator(ModelOperator):
     operator_extra_links = (MlflowRunLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.gates import decide
-        from include.evergreen.training import find_candidate
+        from include.evergreen.gates.decide import decide
+        from include.evergreen.training.candidate import find_candidate
 
         candidate = find_candidate(_run_key(self.model, context))
         catalog = Catalog()
@@ -182,9 +183,9 @@ def _run_key(model: str, context: Mapping[str, Any]) -> str:
 
 def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *, actor: str, reason: str) -> dict[str, Any]:
     """The automatic promotion. What keeps a version from serving for now, a pause for one, skips the task and is told in its log."""
-    from include.evergreen.promotion import promote as lifecycle
+    from include.evergreen.promotion.promote import promote_blessed
 
-    outcome = lifecycle.promote_blessed(Catalog(), model, version, actor=actor, reason=reason)
+    outcome = promote_blessed(Catalog(), model, version, actor=actor, reason=reason)
     if not outcome.promoted:
         skip(operator, outcome.words)
     return {"champion": outcome.version, "words": outcome.words}

@@ -370,7 +370,7 @@ def test_a_day_that_was_scored_and_not_monitored_says_so(reader: TestClient) -> 
 
 DRAWS = """
 import sys, time, pathlib
-from include.evergreen import storage
+from include.evergreen.state import storage
 model, day = sys.argv[1:]
 while not pathlib.Path(GATE).exists():
     time.sleep(0.01)

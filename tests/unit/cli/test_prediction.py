@@ -13,7 +13,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import record_answer
 from include.evergreen.scoring import score as scoring
-from include.evergreen.scoring.score import find_predictions
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.training import find_candidate, take_snapshot
+from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.recipes import recipe_of
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import AS_OF, MODEL
 

@@ -10,6 +10,7 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.catalog import Catalog
+from include.evergreen.config.check import check_catalog
 from include.evergreen.config.metrics import METRICS, observation_names
 from include.evergreen.foundation.errors import ConfigError
 
@@ -17,7 +18,7 @@ Change = Callable[..., Path]
 
 
 def test_everything_that_ships_is_sound() -> None:
-    assert Catalog().check() == []
+    assert check_catalog(Catalog()) == []
 
 
 def test_without_a_root_the_catalog_is_the_one_that_the_package_lies_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,61 +102,69 @@ def test_models_reading_a_dataset_are_those_that_take_it_as_input_or_target(incl
 
 class TestCheckFinds:
     def test_nothing_in_a_sound_folder(self, include: Path) -> None:
-        assert Catalog(include).check() == []
+        assert check_catalog(Catalog(include)) == []
 
     def test_every_problem_of_every_file(self, include: Path, change_model: Change, change_dataset: Change) -> None:
         dataset = change_dataset("owner: shop\n", "")
         model = change_model("owner: shop\n", "")
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{dataset}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it",
             f"{model}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow and on its cards); add it",
         ]
 
     def test_an_input_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
         path = change_model("  - {dataset: sales}\n", "  - {dataset: sales}\n  - {dataset: sale}\n")
-        assert Catalog(include).check() == [f"{path}:8: inputs[1].dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"]
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:8: inputs[1].dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"
+        ]
 
     def test_a_target_that_is_no_dataset(self, include: Path, change_model: Change) -> None:
         path = change_model("target: {dataset: sales", "target: {dataset: sale")
-        assert Catalog(include).check() == [f"{path}:8: target.dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"]
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:8: target.dataset: unknown dataset 'sale'; did you mean 'sales'? allowed: sales"
+        ]
 
     def test_a_target_that_is_no_column(self, include: Path, change_model: Change) -> None:
         path = change_model("column: amount", "column: amounts")
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{path}:8: target.column: unknown column of sales 'amounts'; did you mean 'amount'? allowed: shop, amount"
         ]
 
     def test_a_target_that_is_no_figure(self, include: Path, change_model: Change) -> None:
         path = change_model("column: amount", "column: shop")
-        assert Catalog(include).check() == [f"{path}:8: target.column: shop is a string, and a target is an integer, a number or a boolean"]
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:8: target.column: shop is a string, and a target is an integer, a number or a boolean"
+        ]
 
     def test_rows_and_a_truth_that_no_key_brings_together(self, include: Path, change_dataset: Change) -> None:
         change_dataset("keys: [shop]\n", "")
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{include}/models/revenue/model.yaml:8: target.dataset: rows of sales find their truth in sales by keys, "
             "which must be the same in both dataset.yaml; got none and none"
         ]
 
     def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset("owner: shop\n", "")
-        assert Catalog(include).check() == [f"{path}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it"]
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:1: owner: missing required key 'owner' (Who answers for it: shown in Airflow); add it"
+        ]
 
     def test_a_model_without_features(self, include: Path) -> None:
         path = include / "models/revenue/features.py"
         path.unlink()
-        (line,) = Catalog(include).check()
+        (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}: there is no such file; model 'revenue' needs it")
 
     @pytest.mark.parametrize("estimator", ["Ridge", "sklearn..Ridge", "sklearn.linear-model.Ridge", "a.class", "a.B()"])
     def test_an_estimator_that_cannot_be_imported_by_its_spelling(self, include: Path, change_model: Change, estimator: str) -> None:
         path = change_model("sklearn.linear_model.Ridge", f'"{estimator}"')
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{path}:13: train.estimator: {estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
         ]
 
     def test_a_criterion_on_a_metric_of_another_task(self, include: Path, change_model: Change) -> None:
         path = change_model("metric: mae", "metric: auc")
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{path}:16: gate.criteria[0].metric: unknown metric of a regression 'auc'; allowed: mae, rmse, r2"
         ]
 
@@ -171,7 +180,7 @@ class TestCheckFinds:
     )
     def test_slices_that_could_never_be_judged(self, include: Path, change_model: Change, criterion: str, words: str) -> None:
         path = change_model("kind: absolute, metric: mae, at_most: 15", f"kind: slices, {criterion}")
-        (line,) = Catalog(include).check()
+        (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}:16: gate.criteria[0].{words}")
 
     def test_slices_by_a_personal_column_whose_values_decisions_would_keep(
@@ -179,7 +188,7 @@ class TestCheckFinds:
     ) -> None:
         path = change_model("kind: absolute, metric: mae, at_most: 15", "kind: slices, by: amount, judge: worst, metric: mae, at_most: 1")
         change_dataset('description: "Amount, ${NOT_A_VARIABLE}"', "personal: true, description: Amount")
-        lines = Catalog(include).check()
+        lines = check_catalog(Catalog(include))
         assert f"{path}:16: gate.criteria[0].by: 'amount' is personal, and the names of slices are kept for ever" in lines[0]
 
     def test_a_gate_that_asks_for_checks_that_nobody_wrote_and_checks_that_no_gate_asks_for(
@@ -187,20 +196,20 @@ class TestCheckFinds:
     ) -> None:
         checks = include / "models" / "revenue" / "checks.py"
         checks.write_text("CHECKS = []")
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{checks}: is never tried; add {{kind: behaviour}} to gate.criteria of model 'revenue', or remove the file"
         ]
         change_model("{kind: absolute, metric: mae, at_most: 15}", "{kind: behaviour}")
-        assert Catalog(include).check() == []
+        assert check_catalog(Catalog(include)) == []
         checks.unlink()
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{checks}: there is no such file; the behaviour criterion of model 'revenue' needs it, write it"
         ]
 
     @pytest.mark.parametrize("metric", ["performance.auc", "drift.shopp", "drift", "quality.nulls", "mae"])
     def test_a_rule_on_what_is_never_observed(self, include: Path, change_model: Change, metric: str) -> None:
         path = change_model("metric: drift.shop", f"metric: {metric}")
-        (line,) = Catalog(include).check()
+        (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}:19: retrain.rules[0].metric: unknown observation of a regression {metric!r}; ")
         assert "allowed: drift.share, performance.mae" in line
 
@@ -215,14 +224,14 @@ class TestCheckFinds:
         ]
         rules = "".join(f"    - {{metric: {name}, above: 1, k: 1, n: 1}}\n" for name in names)
         change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", rules)
-        assert Catalog(include).check() == []
+        assert check_catalog(Catalog(include)) == []
 
     def test_an_expectation_on_a_column_that_is_not_declared(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset(
             "keys: [shop]\n",
             "keys: [shop]\nexpectations:\n  - {expect: expect_column_to_exist, arguments: {column: shops}}\n",
         )
-        assert Catalog(include).check() == [
+        assert check_catalog(Catalog(include)) == [
             f"{path}:12: expectations[0].arguments.column: unknown column 'shops'; did you mean 'shop'? allowed: shop, amount"
         ]
 
@@ -231,7 +240,7 @@ class TestCheckFinds:
         self, include: Path, change_dataset: Change, arguments: str
     ) -> None:
         path = change_dataset("keys: [shop]\n", f"keys: [shop]\nexpectations:\n  - {{expect: expect_any_thing, arguments: {arguments}}}\n")
-        (line,) = Catalog(include).check()
+        (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}:12: expectations[0].arguments.column_")
         assert line.endswith(": unknown column 'shops'; did you mean 'shop'? allowed: shop, amount")
 
@@ -248,13 +257,13 @@ class TestCheckFinds:
     )
     def test_a_reference_that_could_never_be_evaluated(self, include: Path, change_dataset: Change, reference: str, problem: str) -> None:
         path = change_dataset("keys: [shop]\n", f"keys: [shop]\nreferences:\n  - {reference}\n")
-        assert Catalog(include).check() == [f"{path}:12: references[0].{problem}"]
+        assert check_catalog(Catalog(include)) == [f"{path}:12: references[0].{problem}"]
 
     def test_a_folder_that_nothing_reads(self, include: Path) -> None:
         (include / "models/lost").mkdir()
         (include / "models/lost/model.yml").touch()
         (include / "models/__pycache__").mkdir()
-        assert Catalog(include).check() == [f"{include}/models/lost: has no model.yaml; add one, or remove the folder"]
+        assert check_catalog(Catalog(include)) == [f"{include}/models/lost: has no model.yaml; add one, or remove the folder"]
 
 
 def test_a_dag_parse_pays_for_nothing_heavy() -> None:

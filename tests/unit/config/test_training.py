@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.check import check_catalog
 from include.evergreen.config.training import Choice, Train
 from include.evergreen.training.recipes import recipe_of
 from include.evergreen.training.tuning import check_choices
@@ -75,7 +76,7 @@ def test_check_finds_what_the_model_and_its_training_say_of_each_other(include: 
         "  estimators: [{estimator: a.B}, {estimator: Ridge}]\n  tune: {candidates: 2, metric: auc}\n"
         "  weights: {classes: balanced, feature: shop}\n  trusted_types: [Booster]\n",
     )
-    lines = [line.removeprefix(f"{path}:") for line in Catalog(include).check()]
+    lines = [line.removeprefix(f"{path}:") for line in check_catalog(Catalog(include))]
     assert lines == [
         "13: train.estimators[1].estimator: 'Ridge' is not an import path, such as sklearn.linear_model.Ridge",
         "14: train.tune.metric: unknown metric of a regression 'auc'; allowed: mae, rmse, r2",

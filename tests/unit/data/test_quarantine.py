@@ -205,7 +205,7 @@ def test_personal_columns_are_masked_where_people_look(weather: DatasetConfig) -
 
 KILLED_AT_A_LINE = """
 import datetime as dt
-from include.evergreen import release
+from include.evergreen.data import release
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.quarantine import waiting
@@ -213,7 +213,7 @@ from tests.unit.killing import Killing
 weather, day = Catalog().dataset("weather"), dt.date(2013, 1, 5)
 killing = Killing(
     lambda: release.release(weather, day, None, actor="a person", reason="it was a storm"),
-    ("release.py", "ingestion.py", "partitions/store.py", "partitions/files.py", "storage.py", "ledger.py"),
+    ("data/release.py", "data/ingestion.py", "data/partitions/store.py", "data/partitions/files.py", "state/storage.py", "state/ledger/"),
 )
 expected = current_partition("weather", day)
 done = 0

@@ -16,7 +16,7 @@ from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
-from include.evergreen.training import take_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import january, republish, reversed_rows
 
 pytestmark = pytest.mark.usefixtures("flights")

@@ -9,7 +9,7 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.features.lineage import Origin, feature_list, lineage
+from include.evergreen.features.lineage import FeatureOrigin, feature_list, lineage
 from include.evergreen.foundation.errors import ConfigError
 
 
@@ -23,32 +23,32 @@ def catalog(tmp_path: Path) -> Catalog:
 
 def test_the_shipped_features_come_from_these_columns_and_days_and_no_others(catalog: Catalog) -> None:
     found = lineage(catalog, catalog.model("flight_delay"))
-    own_origin = Origin("schedules", ("origin",), 0, 0)
+    own_origin = FeatureOrigin("schedules", ("origin",), 0, 0)
     assert found == {
-        "carrier": (Origin("schedules", ("carrier",), 0, 0),),
+        "carrier": (FeatureOrigin("schedules", ("carrier",), 0, 0),),
         "origin": (own_origin,),
-        "departure_hour": (Origin("schedules", ("sched_dep_time",), 0, 0),),
-        "distance": (Origin("schedules", ("distance",), 0, 0),),
-        "origin_late_rate_1d": (own_origin, Origin("outcomes", ("origin", "arr_delay"), 1, 1)),
-        "carrier_late_rate_7d": (Origin("schedules", ("carrier",), 0, 0), Origin("outcomes", ("carrier", "arr_delay"), 1, 7)),
-        "cancelled_rate_1d": (own_origin, Origin("outcomes", ("origin", "dep_delay"), 1, 1)),
-        "wind_speed_1d": (own_origin, Origin("weather", ("origin", "wind_speed"), 1, 1)),
-        "precip_1d": (own_origin, Origin("weather", ("origin", "precip"), 1, 1)),
-        "visib_1d": (own_origin, Origin("weather", ("origin", "visib"), 1, 1)),
+        "departure_hour": (FeatureOrigin("schedules", ("sched_dep_time",), 0, 0),),
+        "distance": (FeatureOrigin("schedules", ("distance",), 0, 0),),
+        "origin_late_rate_1d": (own_origin, FeatureOrigin("outcomes", ("origin", "arr_delay"), 1, 1)),
+        "carrier_late_rate_7d": (FeatureOrigin("schedules", ("carrier",), 0, 0), FeatureOrigin("outcomes", ("carrier", "arr_delay"), 1, 7)),
+        "cancelled_rate_1d": (own_origin, FeatureOrigin("outcomes", ("origin", "dep_delay"), 1, 1)),
+        "wind_speed_1d": (own_origin, FeatureOrigin("weather", ("origin", "wind_speed"), 1, 1)),
+        "precip_1d": (own_origin, FeatureOrigin("weather", ("origin", "precip"), 1, 1)),
+        "visib_1d": (own_origin, FeatureOrigin("weather", ("origin", "visib"), 1, 1)),
     }
 
 
 def test_figures_over_windows_that_are_joined_come_from_both_with_their_keys(catalog: Catalog) -> None:
     keys = ("carrier", "flight", "origin")
     assert lineage(catalog, catalog.model("air_time"))["minutes_per_mile_7d"] == (
-        Origin("schedules", (*keys, "distance"), 1, 7),  # the window has the day's own schedule too, which makes no difference
-        Origin("outcomes", (*keys, "air_time"), 1, 7),
+        FeatureOrigin("schedules", (*keys, "distance"), 1, 7),  # the window has the day's own schedule too, which makes no difference
+        FeatureOrigin("outcomes", (*keys, "air_time"), 1, 7),
     )
 
 
 def test_a_column_that_is_read_and_does_not_matter_is_no_origin(catalog: Catalog) -> None:
     _rewrite(catalog, "rows['distance']", "rows['distance'] + 0 * len(read.window('weather', days=3, columns=['temp', 'humid']))")
-    assert lineage(catalog, catalog.model("air_time"))["distance"] == (Origin("schedules", ("distance",), 0, 0),)
+    assert lineage(catalog, catalog.model("air_time"))["distance"] == (FeatureOrigin("schedules", ("distance",), 0, 0),)
 
 
 def test_a_feature_that_comes_from_nothing_has_no_origin(catalog: Catalog) -> None:
@@ -57,9 +57,9 @@ def test_a_feature_that_comes_from_nothing_has_no_origin(catalog: Catalog) -> No
 
 
 def test_origins_in_words() -> None:
-    assert Origin("weather", ("temp",), 0, 0).words == "weather.temp, day 0"
-    assert Origin("weather", ("temp", "humid"), 1, 1).words == "weather.{temp, humid}, day -1"
-    assert Origin("weather", ("temp",), 2, 8).words == "weather.temp, days -8 to -2"
+    assert FeatureOrigin("weather", ("temp",), 0, 0).words == "weather.temp, day 0"
+    assert FeatureOrigin("weather", ("temp", "humid"), 1, 1).words == "weather.{temp, humid}, day -1"
+    assert FeatureOrigin("weather", ("temp",), 2, 8).words == "weather.temp, days -8 to -2"
 
 
 def test_the_list_says_who_else_has_a_feature_and_whether_it_is_the_same(catalog: Catalog) -> None:

@@ -14,7 +14,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.state import storage
-from include.evergreen.training import take_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, january, republish, shifted
 
 pytestmark = pytest.mark.usefixtures("flights")

@@ -8,7 +8,7 @@ import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.state.database.tables import candidates
-from include.evergreen.training import Candidate, find_candidate
+from include.evergreen.training.candidate import Candidate, find_candidate
 from tests.templates import template
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, trained_as_of
 

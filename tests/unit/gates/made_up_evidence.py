@@ -13,7 +13,8 @@ from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.evidence import Evidence, Scored
-from include.evergreen.training import Candidate, Snapshot
+from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.snapshot import Snapshot
 
 DAYS, ROWS_A_DAY = 7, 100
 ROWS = DAYS * ROWS_A_DAY

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decide import verdict_of
+from include.evergreen.gates.decision import verdict_of
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import Evidence
 from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late

@@ -9,26 +9,26 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.gates.decide import all_decisions
+from include.evergreen.gates.decide import decide
+from include.evergreen.gates.decision import all_decisions, latest_decision
 from include.evergreen.registry import champions
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database.tables import decisions
 from include.evergreen.state.database.tables import ledger as entries
-from include.evergreen.training import Candidate
+from include.evergreen.training.candidate import Candidate
 from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of, with_other_features
 
-MODULE = importlib.import_module("include.evergreen.gates.decide")  # the package's attribute is the function
+MODULE = importlib.import_module("include.evergreen.gates.decide")
 AS_OF = january(20)
 
 
 def test_a_first_candidate_has_no_champion_to_be_compared_with_and_must_pass_the_rest(candidate: Candidate, air_time: ModelConfig) -> None:
-    decision = gates.decide(Catalog(), air_time, candidate)
+    decision = decide(Catalog(), air_time, candidate)
     assert (decision.verdict, decision.champion_version, decision.as_of) == ("blessed", 0, january(14))
     verdicts = {each["kind"]: each["verdict"] for each in decision.criteria}
     assert [kind for kind, verdict in verdicts.items() if verdict != "passed"] == ["champion"]
@@ -37,7 +37,7 @@ def test_a_first_candidate_has_no_champion_to_be_compared_with_and_must_pass_the
 
 
 def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(candidate: Candidate, air_time: ModelConfig) -> None:
-    decision = gates.decide(Catalog(), air_time, candidate)
+    decision = decide(Catalog(), air_time, candidate)
     bodies = _entries("decision")
     assert [(each["verdict"], each["run_key"]) for each in bodies] == [("blessed", decision.run_key)]
     assert bodies[0]["criteria"] == json.loads(json.dumps(decision.criteria))
@@ -45,27 +45,27 @@ def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(candidate: Can
 
 
 def test_in_brief_a_decision_counts_what_passed_and_tells_what_did_not(candidate: Candidate, air_time: ModelConfig) -> None:
-    decision = gates.decide(Catalog(), strict(air_time), candidate)
+    decision = decide(Catalog(), strict(air_time), candidate)
     assert decision.brief == f"1 of 2 criteria passed; failed: {decision.criteria[0]['words']}"
 
 
 def test_the_same_question_gets_the_same_answer(candidate: Candidate, air_time: ModelConfig) -> None:
-    first = gates.decide(Catalog(), lenient(air_time), candidate)
-    assert gates.decide(Catalog(), lenient(air_time), candidate) == first
+    first = decide(Catalog(), lenient(air_time), candidate)
+    assert decide(Catalog(), lenient(air_time), candidate) == first
     assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
 
 
 def test_a_no_is_recorded_as_well_as_a_yes(candidate: Candidate, air_time: ModelConfig) -> None:
-    decision = gates.decide(Catalog(), strict(air_time), candidate)
+    decision = decide(Catalog(), strict(air_time), candidate)
     assert decision.verdict == "rejected"
     assert [each["verdict"] for each in _entries("decision")] == ["rejected"]
-    assert gates.latest_decision("air_time") == decision
+    assert latest_decision("air_time") == decision
 
 
 def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(flights: Path, flight_delay: ModelConfig) -> None:
     for day in days(january(13), january(19)):  # on the whole holdout, nobody is late
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
-    decision = gates.decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
+    decision = decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
     assert decision.verdict == "not_evaluated"
     assert "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)" in decision.words
     with pytest.raises(DataError, match="has no blessed decision"):
@@ -74,7 +74,7 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
 
 def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figures(trained: Path, air_time: ModelConfig) -> None:
     blunt = _with_train(air_time, parameters={"alpha": 1e6})
-    decision = gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
     result = decision.criteria[0]
     assert (decision.verdict, decision.champion_version) == ("rejected", 1)
     assert result["interval"][1] > result["threshold"] == 0.5
@@ -82,14 +82,14 @@ def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figur
 
 
 def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
-    decision = gates.decide(Catalog(), _against_champion(air_time, margin=2.0), trained_as_of(air_time, AS_OF))
+    decision = decide(Catalog(), _against_champion(air_time, margin=2.0), trained_as_of(air_time, AS_OF))
     assert decision.verdict == "blessed", decision.words
 
 
 def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, air_time: ModelConfig) -> None:
     champion = champions.champion("air_time")
     assert champion is not None
-    decision = gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
     on_these_rows = decision.criteria[0]["details"]["other"]
     assert on_these_rows != pytest.approx(champion.metrics["mae"])  # which was measured on older days
     assert 5 < on_these_rows < 15
@@ -97,13 +97,13 @@ def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, a
 
 def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(trained: Path, air_time: ModelConfig) -> None:
     """It may have been fitted on the very rows of the holdout."""
-    decision = gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(brief(air_time), january(14)))
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(brief(air_time), january(14)))
     assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
 
 
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(candidate: Candidate, air_time: ModelConfig) -> None:
     boasting = dataclasses.replace(candidate, metrics={"mae": 0.0, "rmse": 0.0, "r2": 1.0})
-    assert gates.decide(Catalog(), air_time, boasting).criteria[0]["value"] == pytest.approx(candidate.metrics["mae"])
+    assert decide(Catalog(), air_time, boasting).criteria[0]["value"] == pytest.approx(candidate.metrics["mae"])
 
 
 def test_an_artifact_that_was_tampered_with_is_not_evaluated_and_is_judged_again_when_it_is_restored(
@@ -112,12 +112,12 @@ def test_an_artifact_that_was_tampered_with_is_not_evaluated_and_is_judged_again
     file = Path(urlsplit(candidate.artifact_uri).path, "model.skops")
     original = file.read_bytes()
     file.write_bytes(b"another model")
-    broken = gates.decide(Catalog(), lenient(air_time), candidate)
+    broken = decide(Catalog(), lenient(air_time), candidate)
     assert (broken.verdict, broken.attempt) == ("not_evaluated", 1)
     assert "its files were changed" in broken.words
-    assert gates.decide(Catalog(), lenient(air_time), candidate) == broken  # the same answer is no new attempt
+    assert decide(Catalog(), lenient(air_time), candidate) == broken  # the same answer is no new attempt
     file.write_bytes(original)
-    again = gates.decide(Catalog(), lenient(air_time), candidate)
+    again = decide(Catalog(), lenient(air_time), candidate)
     assert (again.verdict, again.attempt) == ("blessed", 2)
     assert [each["verdict"] for each in _entries("decision")] == ["not_evaluated", "blessed"]
     assert ledger.verify() == []
@@ -126,7 +126,7 @@ def test_an_artifact_that_was_tampered_with_is_not_evaluated_and_is_judged_again
 def test_a_store_that_does_not_answer_records_nothing(candidate: Candidate, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = dataclasses.replace(candidate, artifact_uri="mlflow-artifacts://127.0.0.1:9/model")
     with pytest.raises(TransientError):
-        gates.decide(Catalog(), lenient(air_time), elsewhere)
+        decide(Catalog(), lenient(air_time), elsewhere)
     assert rows_of(decisions) == []
 
 
@@ -140,7 +140,7 @@ def test_a_store_that_does_not_answer_records_nothing(candidate: Candidate, air_
 def test_a_criterion_that_cannot_be_evaluated_is_no_rejection(
     candidate: Candidate, air_time: ModelConfig, criterion: dict[str, Any], words: str
 ) -> None:
-    decision = gates.decide(Catalog(), _gated(air_time, criterion), candidate)
+    decision = decide(Catalog(), _gated(air_time, criterion), candidate)
     assert decision.verdict == "not_evaluated"
     assert words in decision.words
     assert champions.champion("air_time") is None
@@ -148,7 +148,7 @@ def test_a_criterion_that_cannot_be_evaluated_is_no_rejection(
 
 def test_a_column_that_is_no_feature_makes_slices_as_the_days_knew_it(candidate: Candidate, air_time: ModelConfig) -> None:
     by_destination = {"kind": "slices", "by": "dest", "judge": "worst", "metric": "mae", "at_most": 100}
-    decision = gates.decide(Catalog(), _gated(air_time, by_destination), candidate)
+    decision = decide(Catalog(), _gated(air_time, by_destination), candidate)
     slices = decision.criteria[0]["details"]["slices"]
     assert decision.verdict == "blessed"
     assert "dest=ATL" in [each["slice"] for each in slices]
@@ -156,12 +156,12 @@ def test_a_column_that_is_no_feature_makes_slices_as_the_days_knew_it(candidate:
 
 def test_the_gates_report_lies_in_the_mlflow_run_and_is_logged_again_by_a_retry(flights: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(brief(air_time), january(14))  # a run of its own: MLflow remembers where a run's artifacts lay
-    decision = gates.decide(Catalog(), lenient(air_time), candidate)
+    decision = decide(Catalog(), lenient(air_time), candidate)
     folder = Path(urlsplit(candidate.artifact_uri).path).parent / "gate"
     (report,) = folder.iterdir()
     assert decision.criteria[0]["words"] in report.read_text()
     report.unlink()  # as if the process had died before
-    gates.decide(Catalog(), lenient(air_time), candidate)
+    decide(Catalog(), lenient(air_time), candidate)
     assert list(folder.iterdir()) == [report]
 
 
@@ -170,7 +170,7 @@ def test_a_dry_run_evaluates_and_records_all_and_blesses_and_says_what_it_would_
 ) -> None:
     dry = strict(air_time)
     dry = dry.model_copy(update={"gate": dry.gate.model_copy(update={"mode": "dry_run"})})
-    decision = gates.decide(Catalog(), dry, candidate)
+    decision = decide(Catalog(), dry, candidate)
     assert (decision.verdict, decision.mode, decision.would_be) == ("blessed", "dry_run", "rejected")
     assert decision.criteria[0]["verdict"] == "failed"
     assert "the gate's mode is dry_run" in caplog.text
@@ -181,7 +181,7 @@ def test_a_disabled_gate_blesses_unseen_and_says_so_in_decision_ledger_and_log(
     candidate: Candidate, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     off = air_time.model_copy(update={"gate": air_time.gate.model_copy(update={"mode": "disabled"})})
-    decision = gates.decide(Catalog(), off, candidate)
+    decision = decide(Catalog(), off, candidate)
     assert (decision.verdict, decision.mode, len(decision.criteria)) == ("blessed", "disabled", 1)
     assert "blessed unseen" in decision.words
     assert "blessed unseen" in caplog.text
@@ -192,24 +192,24 @@ def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(flights: 
     days_ = [january(13), january(14), january(15)]
     found = [trained_as_of(brief(air_time), day) for day in days_]
     for candidate in found[:2]:
-        gates.decide(Catalog(), strict(air_time), candidate)
+        decide(Catalog(), strict(air_time), candidate)
     assert open_alerts("air_time") == []
-    gates.decide(Catalog(), strict(air_time), found[2])
-    gates.decide(Catalog(), strict(air_time), found[2])  # a retry counts nothing twice
+    decide(Catalog(), strict(air_time), found[2])
+    decide(Catalog(), strict(air_time), found[2])  # a retry counts nothing twice
     (alert,) = open_alerts("air_time")
     assert (alert.key, alert.severity, alert.times) == ("rejections/air_time", "warning", 1)
     assert alert.words.startswith("The last 3 candidates of air_time were rejected, the newest as of 2013-01-15")
-    blessed = gates.decide(Catalog(), _gated(air_time, {"kind": "absolute", "metric": "mae", "at_most": 1e4}), found[2])
+    blessed = decide(Catalog(), _gated(air_time, {"kind": "absolute", "metric": "mae", "at_most": 1e4}), found[2])
     assert blessed.verdict == "blessed", blessed.words
     assert open_alerts("air_time") == []
 
 
 def test_a_new_champion_is_a_new_question(trained: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(air_time, AS_OF)
-    first = gates.decide(Catalog(), lenient(air_time), candidate)
+    first = decide(Catalog(), lenient(air_time), candidate)
     second = champions.register("air_time", all_decisions("air_time")[1].run_key)
     champions.promote("air_time", second.version, actor="a person", reason="newer")
-    again = gates.decide(Catalog(), strict(air_time), candidate)
+    again = decide(Catalog(), strict(air_time), candidate)
     assert (first.verdict, first.champion_version) == ("blessed", 1)
     assert (again.verdict, again.champion_version) == ("rejected", 2)
     assert [each.id for each in all_decisions("air_time")[:2]] == [again.id, first.id]
@@ -217,7 +217,7 @@ def test_a_new_champion_is_a_new_question(trained: Path, air_time: ModelConfig) 
 
 def test_a_champion_is_not_judged_against_itself(trained: Path, air_time: ModelConfig) -> None:
     before = len(rows_of(decisions))
-    decision = gates.decide(Catalog(), strict(air_time), trained_as_of(air_time, january(17)))
+    decision = decide(Catalog(), strict(air_time), trained_as_of(air_time, january(17)))
     assert (decision.verdict, decision.champion_version, len(rows_of(decisions))) == ("blessed", 0, before)
 
 
@@ -226,9 +226,9 @@ def test_a_gate_that_was_killed_before_its_ledger_entry_has_decided_nothing(
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ledger, "append", _killed)
-        gates.decide(Catalog(), air_time, candidate)
+        decide(Catalog(), air_time, candidate)
     assert rows_of(decisions) == []
-    assert gates.decide(Catalog(), air_time, candidate).verdict == "blessed"
+    assert decide(Catalog(), air_time, candidate).verdict == "blessed"
     assert len(_entries("decision")) == 1
 
 
@@ -236,36 +236,36 @@ def test_two_gates_that_judge_at_once_record_one_decision(
     candidate: Candidate, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second has looked for a decision before the first recorded its own."""
-    first = gates.decide(Catalog(), air_time, candidate)
+    first = decide(Catalog(), air_time, candidate)
     found = iter([None])
     look = MODULE._find
     monkeypatch.setattr(MODULE, "_find", lambda *asked: next(found, look(*asked)))
-    assert gates.decide(Catalog(), air_time, candidate) == first
+    assert decide(Catalog(), air_time, candidate) == first
     assert (len(rows_of(decisions)), len(_entries("decision"))) == (1, 1)
 
 
 def test_a_decision_that_nobody_took_is_not_found(home: Path) -> None:
-    assert gates.latest_decision("air_time") is None
+    assert latest_decision("air_time") is None
 
 
 def test_other_criteria_are_another_question(candidate: Candidate, air_time: ModelConfig) -> None:
-    assert [gates.decide(Catalog(), each(air_time), candidate).verdict for each in (lenient, strict)] == ["blessed", "rejected"]
+    assert [decide(Catalog(), each(air_time), candidate).verdict for each in (lenient, strict)] == ["blessed", "rejected"]
 
 
 def test_a_champion_with_other_features_is_measured_on_the_same_rows_with_its_own(
     trained: Path, air_time: ModelConfig, tmp_path: Path
 ) -> None:
-    same = gates.decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
+    same = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
     changed = with_other_features(Catalog(), tmp_path / "include")
     model = changed.model("air_time")
-    other = gates.decide(changed, _against_champion(model, margin=0.5), trained_as_of(model, AS_OF, changed))
+    other = decide(changed, _against_champion(model, margin=0.5), trained_as_of(model, AS_OF, changed))
     assert other.criteria[0]["details"]["other"] == pytest.approx(same.criteria[0]["details"]["other"], abs=1e-9)
     assert other.criteria[0]["details"]["candidate"] == pytest.approx(same.criteria[0]["details"]["candidate"], abs=0.5)
 
 
 def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: ModelConfig) -> None:
     late = air_time.model_copy(update={"target": air_time.target.model_copy(update={"column": "arr_delay"})})
-    decision = gates.decide(Catalog(), _against_champion(late, margin=0.5), trained_as_of(late, AS_OF))
+    decision = decide(Catalog(), _against_champion(late, margin=0.5), trained_as_of(late, AS_OF))
     assert decision.criteria[0]["verdict"] == "not_applicable"
     assert "no champion with this target (version 1 has another)" in decision.words
 

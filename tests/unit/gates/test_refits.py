@@ -10,7 +10,7 @@ from include.evergreen.config.gate import SizeCriterion, SpeedCriterion, Stabili
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.gates.criteria import judge_size, judge_speed, judge_stability
 from include.evergreen.gates.evidence import gather
-from include.evergreen.training import Candidate
+from include.evergreen.training.candidate import Candidate
 
 STABLE = StabilityCriterion(kind="stability", metric="mae", max_spread=1e-9)
 FOREST = {"estimator": "sklearn.ensemble.RandomForestRegressor", "parameters": {"n_estimators": 3, "max_depth": 4}}

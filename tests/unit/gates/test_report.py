@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decide import Decision
+from include.evergreen.gates.decision import Decision
 from include.evergreen.gates.report import markdown, render
 
 SLICES = {

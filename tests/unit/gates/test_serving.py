@@ -6,13 +6,13 @@ import numpy as np
 import psutil
 import pytest
 
-from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import TransientError
+from include.evergreen.gates.decide import decide
 from include.evergreen.gates.evidence import Evidence, gather
 from include.evergreen.gates.serving import ServingCheck
 from include.evergreen.serving.clean_processes import ADDRESS
-from include.evergreen.training import Candidate
+from include.evergreen.training.candidate import Candidate
 from tests.unit.flights import brief, january, lenient, run_python, trained_as_of
 
 pytestmark = pytest.mark.clean_process
@@ -47,7 +47,7 @@ def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Ev
     with ServingCheck(evidence, 100) as serving:
         assert serving.result().verdict == "passed"
         code = (
-            "import sys\nfrom pathlib import Path\nfrom include.evergreen import serving_check\n"
+            "import sys\nfrom pathlib import Path\nfrom include.evergreen.serving import check as serving_check\n"
             f"assert serving_check.main(Path({str(serving._folder)!r})) == 0\n"
             "print(sorted({'mlflow', 'sqlalchemy', 'pydantic', 'great_expectations', 'evidently', 'airflow'} & set(sys.modules)))\n"
             "print(sorted(name for name in sys.modules if name.startswith('include.evergreen.')))"
@@ -82,7 +82,7 @@ def test_an_estimator_that_only_this_process_knows_is_rejected(
     train = {"estimator": "homemade.Homemade", "trusted_types": ("homemade.Homemade",)}
     model = brief(lenient(air_time))
     model = model.model_copy(update={"train": model.train.model_copy(update=train)})
-    decision = gates.decide(Catalog(), model, trained_as_of(model, january(14)))
+    decision = decide(Catalog(), model, trained_as_of(model, january(14)))
     assert [each["verdict"] for each in decision.criteria] == ["passed", "failed"]
     assert decision.verdict == "rejected"
     assert "a clean process cannot load the artifact and score with it" in decision.words

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.gates.decide import all_decisions
+from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import NotAsMonitoredError, drawing, ensure_report, find_monitored, find_report, monitor, read_report
 from include.evergreen.operations.erasure.record import begin
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
@@ -51,7 +52,7 @@ def test_evidently_draws_a_page_that_says_whose_it_is_and_it_is_kept_small(catal
     path = ensure_report(catalog, air_time, DAY)
     assert path == find_report(MODEL, DAY)
     page = read_report(path).decode()
-    scored = scoring.find_predictions(MODEL, DAY)
+    scored = find_predictions(MODEL, DAY)
     assert scored is not None
     assert f"<title>air_time: {scored.rows} rows up to 2013-01-20, against what version 1 was trained on</title>" in page
     assert "Wasserstein distance" in page

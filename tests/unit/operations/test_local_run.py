@@ -11,7 +11,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.monitoring import observations_of
 from include.evergreen.operations.local_run import CycleResult, partitions_needed, run_cycle
 from include.evergreen.registry import champions
-from include.evergreen.scoring.score import find_predictions
+from include.evergreen.scoring.predictions import find_predictions
 from tests.unit.flights import lenient, strict
 from tests.unit.lifecycle import AS_OF, MODEL, day, everything, landing, settle_cycled, settle_landed, shorten
 

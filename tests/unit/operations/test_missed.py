@@ -12,7 +12,8 @@ from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring import monitor, observations_of
 from include.evergreen.operations.missed import GRACE, LOOK_BACK, Missed, make_up_for, missed_work
-from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions
 from include.evergreen.state.stage_status import find_stage, record_stage

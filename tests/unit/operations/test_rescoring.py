@@ -13,7 +13,7 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import observations_of
 from include.evergreen.operations.rescoring import LONGEST_RANGE_DAYS, StageOutcome, rescore
-from include.evergreen.scoring.score import find_predictions
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state.stage_status import stages_of
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL, day, everything, settle_cycled

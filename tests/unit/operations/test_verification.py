@@ -24,8 +24,8 @@ from include.evergreen.operations.verification import (
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import decisions, model_versions, partition_versions, promotions, snapshots
-from include.evergreen.training import take_snapshot
 from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, settle_cycled
 from tests.unit.operations.maintenance.homes import correct, days_pass, keep_for
 

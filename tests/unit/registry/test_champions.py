@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import mlflow
 import pytest
 
-from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.gates.decide import all_decisions
+from include.evergreen.gates.decide import decide
+from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions, versions
 from include.evergreen.registry.champions import RegisteredVersion, next_semver
 from include.evergreen.state import ledger, mlflow_store
@@ -73,7 +73,7 @@ def test_what_is_not_blessed_is_not_registered(trained: Path, air_time: ModelCon
     candidate = trained_as_of(air_time, january(20))
     with pytest.raises(DataError, match="has no blessed decision in the database, so it is not registered"):
         champions.register(MODEL, candidate.run_key)
-    gates.decide(Catalog(), strict(air_time), candidate)
+    decide(Catalog(), strict(air_time), candidate)
     with pytest.raises(DataError, match="has no blessed decision"):
         champions.register(MODEL, candidate.run_key)
     assert len(_client().search_model_versions(f"name = '{MODEL}'")) == 1

@@ -17,12 +17,13 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.operations.local_run import CycleResult
-from include.evergreen.promotion import promote as lifecycle
 from include.evergreen.promotion.cards import ensure_card
+from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.registry import aliases, approvals, champions
 from include.evergreen.registry.champions import ChampionChangedError, RegisteredVersion, UnearnedError
 from include.evergreen.registry.history import history
-from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
 from include.evergreen.state import alerts, ledger, mlflow_store, pauses, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import approvals as answers
@@ -52,7 +53,7 @@ def model() -> ModelConfig:
 
 
 def promote(model: ModelConfig, version: int) -> champions.Promotion:
-    return lifecycle.promote_blessed(Catalog(), model, version, **NIGHT)
+    return promote_blessed(Catalog(), model, version, **NIGHT)
 
 
 def champion() -> int:
@@ -102,7 +103,7 @@ def test_the_gates_word_against_the_new_champion_counts(model: ModelConfig) -> N
     first, second = copied_version("b"), copied_version("c")
     promote(model, first.version)
     strict = Gate.model_validate({"criteria": [{"kind": "absolute", "metric": "auc", "at_least": 1.0}]})
-    outcome = lifecycle.promote_blessed(Catalog(), model.model_copy(update={"gate": strict}), second.version, **NIGHT)
+    outcome = promote_blessed(Catalog(), model.model_copy(update={"gate": strict}), second.version, **NIGHT)
     assert not outcome.promoted
     assert outcome.words.startswith("version 3 was blessed, but not against champion 2: 1 of 2 criteria passed; failed: auc is")
     assert (champion(), open_keys()) == (2, [])
@@ -191,7 +192,7 @@ def test_what_a_person_refused_another_may_promote_by_force_alone(model: ModelCo
 
 def test_an_edit_of_the_yaml_takes_no_question_back(model: ModelConfig) -> None:
     asking = model.model_copy(update={"approval": Approval(mode="human")})
-    version = lifecycle.register_candidate(Catalog(), asking, copied_candidate("b"))
+    version = register_candidate(Catalog(), asking, copied_candidate("b"))
     assert version.approval_because
     with pytest.raises(UnearnedError, match="needs a person's approval"):
         promote(model.model_copy(update={"approval": Approval(mode="auto")}), version.version)
@@ -401,12 +402,12 @@ def test_what_the_gate_did_not_bless_is_not_registered_and_there_is_one_alert(ve
     run_key = copied_candidate("b", verdict=verdict)
     for _ in range(2):
         with pytest.raises(UnearnedError, match="has no blessed decision in the database.*, so it is not registered"):
-            lifecycle.register_candidate(Catalog(), model, run_key)
+            register_candidate(Catalog(), model, run_key)
     [alert] = alerts.open_alerts(MODEL)
     assert (alert.key, alert.times) == (f"bypass/{MODEL}/{run_key[:12]}", 2)
     assert len(rows_of(model_versions)) == 1
     decided(run_key, "blessed")
-    lifecycle.register_candidate(Catalog(), model, run_key)
+    register_candidate(Catalog(), model, run_key)
     assert open_keys() == []
 
 
@@ -429,7 +430,7 @@ def test_a_card_that_was_lost_is_written_again(model: ModelConfig, cycled: Cycle
     assert cycled.version is not None
     path = ensure_card(Catalog(), Catalog().model(MODEL), cycled.version)
     storage.remove(path)
-    lifecycle.register_candidate(Catalog(), Catalog().model(MODEL), cycled.candidate.run_key)
+    register_candidate(Catalog(), Catalog().model(MODEL), cycled.candidate.run_key)
     assert storage.exists(path)
 
 

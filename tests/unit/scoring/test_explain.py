@@ -18,11 +18,11 @@ from include.evergreen.registry import champions
 from include.evergreen.scoring import explain
 from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.explain import contribution_columns, contributions, exact_contributions, sampled_contributions
-from include.evergreen.scoring.score import find_predictions
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
-from include.evergreen.training.candidate import typical_row
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, predict
+from include.evergreen.training.train import typical_row
 from tests.unit.flights import january
 
 DAY = january(20)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
-from include.evergreen.gates.decide import all_decisions
+from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
 from include.evergreen.scoring import readiness

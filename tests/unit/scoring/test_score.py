@@ -17,13 +17,13 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.gates.decide import all_decisions
+from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
-from include.evergreen.scoring.score import Outcome, PredictionSet, find_predictions, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, find_predictions, predictions_of
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import prediction_sets, recipes
-from include.evergreen.state.stage_status import find_stage
+from include.evergreen.state.stage_status import Outcome, find_stage
 from tests.unit.flights import january, registered_as_of, republish, rows_of, shifted, with_other_features
 
 DAY = january(20)

@@ -272,7 +272,8 @@ def test_who_is_at_the_other_end_is_asked_of_the_kernel(monkeypatch: pytest.Monk
 def test_the_server_has_imported_what_a_check_needs_and_brought_in_no_more(tmp_path: Path) -> None:
     folder = _question(tmp_path / "check", LinearRegression())
     code = (
-        "import sys, threading\nfrom pathlib import Path\nfrom include.evergreen import clean_process_server, serving_check\n"
+        "import sys, threading\nfrom pathlib import Path\n"
+        "from include.evergreen.serving import check as serving_check\nfrom include.evergreen.serving import clean_process_server\n"
         "clean_process_server._import_all()\n"
         "print(sorted({'mlflow', 'sqlalchemy', 'pydantic', 'great_expectations', 'evidently', 'airflow'} & set(sys.modules)))\n"
         "print(threading.active_count())\n"

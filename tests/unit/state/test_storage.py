@@ -60,7 +60,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(root: Path, mon
 def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(root: Path) -> None:
     storage.write_bytes("a", b"old")
     run_python(
-        "import os; from include.evergreen import storage\nos.fsync = lambda number: os._exit(9)\nstorage.write_bytes('a', b'new')",
+        "import os; from include.evergreen.state import storage\nos.fsync = lambda number: os._exit(9)\nstorage.write_bytes('a', b'new')",
         exit_code=9,
     )
     assert storage.read_bytes("a") == b"old"

@@ -15,8 +15,8 @@ from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.testkit import CHECKS, Finding, examine
-from include.evergreen.testkit.checks import Subject
 from include.evergreen.testkit.leakage import LaterFacts
+from include.evergreen.testkit.subject import Subject
 
 LEAK, TRAINING, ORDER, BOUNDARIES, ROWS_ALONE = CHECKS
 DATASET = """

@@ -13,12 +13,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from include.evergreen import training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import effects, mlflow_store
 from include.evergreen.state.database.tables import candidates, run_claims
+from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tests.unit.flights import close_database, rows_of
 from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import AS_OF, MODEL
@@ -33,9 +35,9 @@ def tuned() -> ModelConfig:
     return model.model_copy(update={"train": train})
 
 
-def train_once() -> training.Candidate:
+def train_once() -> Candidate:
     catalog, model = Catalog(), tuned()
-    return training.train(catalog, model, training.take_snapshot(catalog, model, AS_OF), "to be killed")[0]
+    return train(catalog, model, take_snapshot(catalog, model, AS_OF), "to be killed")[0]
 
 
 def left_of_it() -> dict[str, Any]:

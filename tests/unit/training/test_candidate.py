@@ -17,10 +17,11 @@ from include.evergreen.foundation.errors import ConfigError, DataError, Transien
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import candidates
-from include.evergreen.training import Candidate, find_candidate, take_snapshot, train
-from include.evergreen.training.candidate import split_by_time
+from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import recipe_of
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import split_by_time, train
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
 
 pytestmark = pytest.mark.usefixtures("flights")
@@ -70,14 +71,14 @@ def test_its_mlflow_run_says_what_was_trained_on_what(catalog: Catalog, flight_d
 def test_a_training_that_was_killed_after_mlflow_had_it_continues_the_same_run(catalog: Catalog) -> None:
     run_python(
         "import datetime as dt, os\n"
-        "from include.evergreen import training\n"
         "from include.evergreen.config import Catalog\n"
-        "from include.evergreen.training import candidate\n"
+        "from include.evergreen.training import train\n"
+        "from include.evergreen.training.take_snapshot import take_snapshot\n"
         "catalog = Catalog()\n"
         "model = catalog.model('air_time')\n"
-        "snapshot = training.take_snapshot(catalog, model, dt.date(2013, 1, 18))\n"
-        "candidate.insert_once = lambda *_: os._exit(9)\n"
-        "training.train(catalog, model, snapshot, 'to be killed')\n",
+        "snapshot = take_snapshot(catalog, model, dt.date(2013, 1, 18))\n"
+        "train.insert_once = lambda *_: os._exit(9)\n"
+        "train.train(catalog, model, snapshot, 'to be killed')\n",
         exit_code=9,
     )
     assert len(_runs("air_time")) == 1

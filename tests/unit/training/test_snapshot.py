@@ -10,7 +10,8 @@ from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.database.tables import snapshots
-from include.evergreen.training import find_snapshot, take_snapshot
+from include.evergreen.training.snapshot import find_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import january, republish, reversed_rows, rows_of, shifted
 
 pytestmark = pytest.mark.usefixtures("flights")

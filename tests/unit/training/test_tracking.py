@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 
-from include.evergreen import training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.data.ingestion import ingest
@@ -17,8 +16,11 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.state import effects, mlflow_store
 from include.evergreen.state.database.tables import candidates, run_claims
-from include.evergreen.training import candidate as training_of_candidates
-from include.evergreen.training import claims, find_candidate, tracking
+from include.evergreen.training import claims, tracking
+from include.evergreen.training import train as training_of_candidates
+from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tests.unit.flights import rows_of, run_python, start_python
 from tests.unit.lifecycle import AS_OF, LAST, MODEL, settle_cycled, shorten
 from tests.unit.training.killed_training import TRIALS, tuned
@@ -82,7 +84,7 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
             ingest(catalog.dataset(dataset), partition, "live")
     shorten("outcomes", AS_OF - dt.timedelta(days=5), 110)
     ingest(catalog.dataset("outcomes"), AS_OF - dt.timedelta(days=5), "live")  # known only today
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
+    snapshot = take_snapshot(catalog, model, AS_OF)
     assert snapshot.digest == of_that_day.snapshot_digest
     fit_rows, holdout = training_of_candidates.split_by_time(model, snapshot.frame())
     now = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.chosen_of(of_that_day, model))
@@ -92,7 +94,7 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
         training_of_candidates.predict(then, model, holdout), training_of_candidates.predict(now.pipeline, model, holdout)
     )
     assert now.metrics == of_that_day.metrics
-    assert training.train(catalog, model, snapshot, "long after") == (of_that_day, False)
+    assert train(catalog, model, snapshot, "long after") == (of_that_day, False)
 
 
 def test_of_two_that_claim_a_run_key_the_first_decides_and_a_lost_run_is_replaced() -> None:
@@ -107,30 +109,30 @@ def test_of_two_that_claim_a_run_key_the_first_decides_and_a_lost_run_is_replace
 
 def test_what_a_killed_attempt_chose_by_tuning_the_next_one_fits(catalog: Catalog) -> None:
     model = tuned()
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
+    snapshot = take_snapshot(catalog, model, AS_OF)
     run_key = training_of_candidates.run_key_of(catalog, model, snapshot)
     claims.claim_run(run_key, MODEL, "0" * 32)
     kept = {"estimator": "sklearn.linear_model.LogisticRegression", "parameters": {"C": 0.123}, "tuning": None}
     claims.settle_choice(run_key, kept)
-    candidate, _ = training.train(catalog, model, snapshot, "a test")
+    candidate, _ = train(catalog, model, snapshot, "a test")
     assert candidate.facts["parameters"] == {"C": 0.123}
     assert _run(candidate).data.params["C"] == "0.123"
 
 
 def test_a_run_that_was_deleted_by_hand_is_taken_back_and_one_that_is_lost_is_replaced(catalog: Catalog, model: ModelConfig) -> None:
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
+    snapshot = take_snapshot(catalog, model, AS_OF)
     run_key = training_of_candidates.run_key_of(catalog, model, snapshot)
     first = tracking.begin_run(MODEL, run_key, "a run", training_of_candidates.clock.now())
     mlflow_store.mlflow_client().delete_run(first)
-    candidate, _ = training.train(catalog, model, snapshot, "a test")
+    candidate, _ = train(catalog, model, snapshot, "a test")
     assert candidate.mlflow_run_id == first
     assert _run(candidate).info.lifecycle_stage == "active"
 
 
 def test_its_run_names_what_it_read_and_where_it_came_from(catalog: Catalog, model: ModelConfig) -> None:
     tags = {"evergreen.dag_id": f"{MODEL}.train", "evergreen.dag_run_id": "manual__1", "evergreen.task_url": "http://127.0.0.1:8080/x"}
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
-    candidate, _ = training.train(catalog, model, snapshot, "a test", tags=tags)
+    snapshot = take_snapshot(catalog, model, AS_OF)
+    candidate, _ = train(catalog, model, snapshot, "a test", tags=tags)
     run = _run(candidate)
     assert tags.items() <= run.data.tags.items()
     inputs = {each.tags[0].value: each.dataset for each in run.inputs.dataset_inputs}
@@ -147,7 +149,7 @@ def test_its_run_names_what_it_read_and_where_it_came_from(catalog: Catalog, mod
 
 def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
     model = tuned()
-    candidate, _ = training.train(catalog, model, training.take_snapshot(catalog, model, AS_OF), "a test")
+    candidate, _ = train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
     nested = _trials(candidate)
     assert len(nested) == TRIALS == len(candidate.facts["tuning"]["trials"])
     for run, trial in zip(nested, candidate.facts["tuning"]["trials"], strict=True):
@@ -157,7 +159,7 @@ def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
     best = candidate.facts["tuning"]["trials"][candidate.facts["tuning"]["best"] - 1]
     assert candidate.facts["parameters"] == best["parameters"]
     assert float(_run(candidate).data.params["C"]) == best["parameters"]["C"]
-    again, is_new = training.train(catalog, model, training.take_snapshot(catalog, model, AS_OF), "a test")
+    again, is_new = train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
     assert (again, is_new) == (candidate, False)
     assert len(_trials(candidate)) == TRIALS
 
@@ -166,7 +168,7 @@ def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
 def test_an_estimator_that_is_refused_at_storing_leaves_a_failed_run_that_says_why(catalog: Catalog) -> None:
     model = _declaring(catalog.model(MODEL), estimator=LIGHTGBM, parameters={"n_estimators": 5})
     with pytest.raises(ConfigError, match="it holds .*lightgbm.basic.Booster, lightgbm.sklearn.LGBMClassifier.*train.trusted_types: "):
-        training.train(catalog, model, training.take_snapshot(catalog, model, AS_OF), "a test")
+        train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
     run = _claimed()
     assert run.info.status == "FAILED"
     assert "lightgbm.basic.Booster" in run.data.tags["evergreen.failed_because"]
@@ -176,14 +178,14 @@ def test_an_estimator_that_is_refused_at_storing_leaves_a_failed_run_that_says_w
 def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succeeds_clears_it(
     catalog: Catalog, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
+    snapshot = take_snapshot(catalog, model, AS_OF)
     with monkeypatch.context() as patch:
         patch.setattr(training_of_candidates, "fit_chosen", _raising)
         with pytest.raises(DataError, match="for this test"):
-            training.train(catalog, model, snapshot, "a test")
+            train(catalog, model, snapshot, "a test")
     assert _claimed().info.status == "FAILED"
     assert _claimed().data.tags["evergreen.failed_because"] == "DataError: for this test"
-    candidate, _ = training.train(catalog, model, snapshot, "a test")
+    candidate, _ = train(catalog, model, snapshot, "a test")
     run = _run(candidate)
     assert run.info.run_id == _claimed().info.run_id
     assert run.info.status == "FINISHED"
@@ -193,8 +195,8 @@ def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succe
 @pytest.mark.usefixtures("lightgbm")
 def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(catalog: Catalog) -> None:
     model = _declaring(catalog.model(MODEL), estimator=LIGHTGBM, parameters={"n_estimators": 5}, trusted_types=LIGHTGBM_TYPES)
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
-    candidate, _ = training.train(catalog, model, snapshot, "a test")
+    snapshot = take_snapshot(catalog, model, AS_OF)
+    candidate, _ = train(catalog, model, snapshot, "a test")
     loaded = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     rows = snapshot.frame()
     fit_rows, holdout = training_of_candidates.split_by_time(model, rows)
@@ -207,13 +209,13 @@ def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(c
 def test_while_mlflow_does_not_answer_a_candidate_that_is_recorded_is_still_found(
     catalog: Catalog, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = training.take_snapshot(catalog, model, AS_OF)
-    candidate, _ = training.train(catalog, model, snapshot, "a test")
+    snapshot = take_snapshot(catalog, model, AS_OF)
+    candidate, _ = train(catalog, model, snapshot, "a test")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert training.train(catalog, model, snapshot, "again") == (candidate, False)
+    assert train(catalog, model, snapshot, "again") == (candidate, False)
     with pytest.raises(TransientError, match="could not be used"):
-        training.train(catalog, _declaring(model, seed=6), snapshot, "another")
+        train(catalog, _declaring(model, seed=6), snapshot, "another")
 
 
 def test_a_file_is_put_into_the_run_and_a_second_of_that_name_replaces_it(catalog: Catalog) -> None:
@@ -235,7 +237,7 @@ def test_storing_a_model_does_not_look_through_all_that_is_installed(
 
     monkeypatch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
     monkeypatch.setattr(requirements_utils.importlib_metadata, "packages_distributions", lambda: pytest.fail("it looked"))
-    training.train(catalog, model, training.take_snapshot(catalog, model, AS_OF), "a test")
+    train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
     assert requirements_utils._MODULES_TO_PACKAGES is None
 
 
@@ -248,7 +250,7 @@ def _raising(*_: object) -> None:
     raise DataError("for this test")
 
 
-def _run(candidate: training.Candidate) -> Run:
+def _run(candidate: Candidate) -> Run:
     return mlflow_store.mlflow_client().get_run(candidate.mlflow_run_id)
 
 
@@ -260,7 +262,7 @@ def _claimed() -> Run:
     return client.get_run(str(newest.mlflow_run_id))
 
 
-def _trials(candidate: training.Candidate) -> list[Run]:
+def _trials(candidate: Candidate) -> list[Run]:
     client = mlflow_store.mlflow_client()
     experiment = client.get_experiment_by_name(MODEL).experiment_id
     found = client.search_runs([experiment], f"tags.`evergreen.trial_of` = '{candidate.run_key}'")

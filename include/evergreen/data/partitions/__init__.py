@@ -2,7 +2,6 @@
 
 from include.evergreen.data.partitions.store import (
     Also,
-    PartitionVersion,
     current_partition,
     current_partitions,
     known_partitions,
@@ -10,6 +9,7 @@ from include.evergreen.data.partitions.store import (
     publish_partition,
     read_partition,
 )
+from include.evergreen.data.partitions.version import PartitionVersion
 
 __all__ = [
     "Also",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from include.evergreen.data.partitions.totals import count_change
+from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import storage
@@ -18,29 +18,6 @@ from include.evergreen.state.database.tables import partition_versions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class PartitionVersion:
-    """One validated content of one partition."""
-
-    dataset: str
-    partition: dt.date
-    version: int
-    digest: str
-    path: str
-    rows: int
-    quarantine_digest: str
-    quarantine_path: str
-    quarantined: int
-    source_rows: int
-    raw_digest: str
-    raw_path: str
-    knowledge_time: dt.datetime
-    knowledge_column: str | None
-    origin: str
-    recorded_at: dt.datetime
-    removed_at: dt.datetime | None
 
 
 KnownAt = Callable[[PartitionVersion | None], dt.datetime]

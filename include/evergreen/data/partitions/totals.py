@@ -10,7 +10,7 @@ from include.evergreen.state.database.tables import dataset_totals
 from include.evergreen.state.database.upsert import insert_once
 
 if TYPE_CHECKING:
-    from include.evergreen.data.partitions.store import PartitionVersion
+    from include.evergreen.data.partitions.version import PartitionVersion
 
 
 def count_change(connection: sa.Connection, before: PartitionVersion | None, after: PartitionVersion) -> None:

@@ -33,7 +33,7 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a server said about one page; its body lies in the file that was given.
 
     ``unchanged``: nothing but that what is known by the ETag still holds. ``no_content``: that there are no rows (204).
@@ -79,7 +79,7 @@ class Downloader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._client.close()
 
-    def get(self, url: httpx.URL, file: Path, *, etag: str | None = None, max_bytes: int | None = None) -> Answer:
+    def get(self, url: httpx.URL, file: Path, *, etag: str | None = None, max_bytes: int | None = None) -> Response:
         """Have the page's body in ``file``, unpacked. ``etag``: only if it has changed since."""
         for attempt in range(self._source.retries + 1):
             try:
@@ -103,7 +103,7 @@ class Downloader:
             (origin.scheme, url.scheme) == ("http", "https") and ports == [443, 80]
         )
 
-    def _once(self, url: httpx.URL, file: Path, etag: str | None, limit: int) -> Answer:
+    def _once(self, url: httpx.URL, file: Path, etag: str | None, limit: int) -> Response:
         at = url
         for _ in range(MOST_REDIRECTS + 1):
             try:
@@ -134,10 +134,10 @@ class Downloader:
             )
         return target
 
-    def _taken(self, response: httpx.Response, file: Path, etag: str | None, limit: int) -> Answer:
+    def _taken(self, response: httpx.Response, file: Path, etag: str | None, limit: int) -> Response:
         status = response.status_code
         if status == httpx.codes.NOT_MODIFIED and etag:
-            return Answer(response.url, True, False, 0, "", etag, None)
+            return Response(response.url, True, False, 0, "", etag, None)
         if status not in (httpx.codes.OK, httpx.codes.NO_CONTENT):
             self._refuse(response)
         kind = response.headers.get("content-type", "")
@@ -159,7 +159,7 @@ class Downloader:
         self._left -= size
         following = response.links.get("next", {}).get("url")
         no_content = status == httpx.codes.NO_CONTENT
-        return Answer(response.url, False, no_content, size, digest.hexdigest(), response.headers.get("etag"), following)
+        return Response(response.url, False, no_content, size, digest.hexdigest(), response.headers.get("etag"), following)
 
     def _body(self, response: httpx.Response) -> Iterator[bytes]:
         """The body, unpacked a little at a time: a small answer may unpack to a very large one."""

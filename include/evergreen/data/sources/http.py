@@ -25,7 +25,7 @@ from include.evergreen.data.partitions.files import batches_of
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.conversion import batch_of
-from include.evergreen.data.sources.downloads import Answer, Downloader, shown
+from include.evergreen.data.sources.downloads import Downloader, Response, shown
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.data.sources.formats.jsonl import STRICT_DECODER
 from include.evergreen.data.sources.unpacking import DeliveredFile, read_files
@@ -46,7 +46,7 @@ class _Page:
     """One page: its number from 1, where it came from, what was said of it, and how many rows it had."""
 
     number: int
-    answer: Answer
+    answer: Response
     file: Path
     rows: int = 0
 

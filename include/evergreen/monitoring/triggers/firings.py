@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring.observations import newest_live
-from include.evergreen.monitoring.triggers.rules import Evidence, evaluate
+from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import firings
@@ -39,7 +39,7 @@ class Firing:
         return str(self.evidence["words"])
 
 
-def tripped(model: ModelConfig) -> Evidence | None:
+def tripped(model: ModelConfig) -> RuleEvidence | None:
     """The first rule of ``model`` that trips now and is not cooling down; reads alone, and cheaply."""
     for rule in model.retrain.rules:
         evidence = evaluate(rule, newest_live(model.name, rule.metric, rule.n))

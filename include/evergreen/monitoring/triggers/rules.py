@@ -11,7 +11,7 @@ from include.evergreen.monitoring.observations import Observation
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RuleEvidence:
     """The observations that a rule was judged on, oldest first, and which of them breach."""
 
     rule: str
@@ -28,7 +28,7 @@ class Evidence:
         return f"{self.rule}: {figures}"
 
 
-def evaluate(rule: Rule, observed: list[Observation]) -> Evidence | None:
+def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
     """The evidence when ``rule`` trips on ``observed`` (one metric, oldest first), else None.
 
     Only live observations of the version that is observed now count: backfills fire nothing, and a new champion is not
@@ -44,7 +44,7 @@ def evaluate(rule: Rule, observed: list[Observation]) -> Evidence | None:
         {"partition": each.partition.isoformat(), "value": each.value, "rows": each.rows, "breaches": breach}
         for each, breach in zip(newest, breaches, strict=True)
     ]
-    return Evidence(rule.name, rule.metric, bound, figures, newest[-1].partition, newest[-1].version)
+    return RuleEvidence(rule.name, rule.metric, bound, figures, newest[-1].partition, newest[-1].version)
 
 
 def counted(rule: Rule, observed: list[Observation]) -> list[Observation]:

@@ -23,10 +23,10 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.operations.erasure.derived import Derived, erase_derived
 from include.evergreen.operations.erasure.partitions import erase_partition, members_by_version
 from include.evergreen.operations.erasure.record import begin, count, finish
-from include.evergreen.operations.erasure.stored import Found, partition_files, search
+from include.evergreen.operations.erasure.stored import FileWithRows, partition_files, search
 from include.evergreen.state.database.engine import compact
 
-LONGEST_REASON = 400  # with the words around it, it must fit a candidate's record
+LONGEST_ERASURE_REASON = 400  # with the words around it, it must fit a candidate's record
 Progress = Callable[[str, int, int], None]
 
 
@@ -98,8 +98,8 @@ def _refuse_subject(dataset: DatasetConfig, subject: Conditions) -> None:
 
 
 def _refuse_reason(subject: Conditions, reason: str) -> None:
-    if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_REASON} characters, for the ledger; got {len(reason)}.")
+    if not reason.strip() or len(reason) > LONGEST_ERASURE_REASON:
+        raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_ERASURE_REASON} characters, for the ledger; got {len(reason)}.")
     for name, value in subject.values.items():
         if re.search(rf"(?<!\w){re.escape(text_of(value) or '')}(?!\w)", reason):
             raise ConfigError(f"The reason holds the value of {name} itself, and it is kept for ever. Name the request, not the person.")
@@ -109,10 +109,10 @@ def _sorted(subject: Conditions) -> dict[str, Any]:
     return {name: subject.values[name] for name in sorted(subject.values)}
 
 
-def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[dt.date, list[Found]]:
+def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[dt.date, list[FileWithRows]]:
     from pyarrow import ArrowInvalid
 
-    found: dict[dt.date, list[Found]] = {}
+    found: dict[dt.date, list[FileWithRows]] = {}
     files = sorted(partition_files(dataset.name))
     for done, (partition, kind, path) in enumerate(files):
         progress("search", done, len(files))
@@ -127,7 +127,7 @@ def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, p
     return found
 
 
-def _keys_of(dataset: DatasetConfig, files: Iterable[Found]) -> frozenset[tuple[str | None, ...]] | None:
+def _keys_of(dataset: DatasetConfig, files: Iterable[FileWithRows]) -> frozenset[tuple[str | None, ...]] | None:
     """The keys of the person's rows; None when not every file has the key columns, so that rows cannot be named."""
     keys: set[tuple[str | None, ...]] = set()
     for each in files:

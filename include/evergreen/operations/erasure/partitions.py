@@ -14,7 +14,7 @@ from include.evergreen.data.partitions.store import newest_version
 from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.foundation import clock
 from include.evergreen.operations.erasure.record import add_counts
-from include.evergreen.operations.erasure.stored import Found, Rewritten, rewrite
+from include.evergreen.operations.erasure.stored import FileWithRows, Rewritten, rewrite
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import (
@@ -48,7 +48,7 @@ def members_by_version(dataset: str) -> dict[tuple[str, int], list[tuple[str, st
 def erase_partition(
     dataset: str,
     partition: dt.date,
-    files: list[Found],
+    files: list[FileWithRows],
     subject: Conditions,
     key: dict[str, str],
     reason: str,

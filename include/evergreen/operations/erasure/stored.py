@@ -21,7 +21,7 @@ Key = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
-class Found:
+class FileWithRows:
     """A file with rows of the person: how many, their keys (None: it has not all key columns), and their digests."""
 
     path: str
@@ -40,7 +40,7 @@ class Rewritten:
     rows: int
 
 
-def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Found | None:
+def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> FileWithRows | None:
     """The person's rows in the Parquet file ``path``. Raises `KeyError` when it lacks a column of ``subject``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -60,10 +60,10 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fo
             digests.update(row_digests(theirs))
             if set(keys) <= set(names):
                 found_keys |= _keys(theirs.select(list(keys)).to_pylist())
-    return Found(path, kind, rows, frozenset(found_keys) if keys and set(keys) <= set(names) else None, frozenset(digests))
+    return FileWithRows(path, kind, rows, frozenset(found_keys) if keys and set(keys) <= set(names) else None, frozenset(digests))
 
 
-def rewrite(found: Found, subject: Conditions) -> Rewritten:
+def rewrite(found: FileWithRows, subject: Conditions) -> Rewritten:
     """Write the file's other rows, in their order, beside it; the file itself stays."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

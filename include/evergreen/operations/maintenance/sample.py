@@ -38,7 +38,7 @@ class Damage:
 
 
 @dataclass(frozen=True)
-class Verified:
+class SampleVerification:
     """How many were verified, of how many that could have been (of more than `PROBED`, about), and what was wrong with them."""
 
     checked: int
@@ -46,7 +46,7 @@ class Verified:
     damage: list[Damage]
 
 
-def verify_sample(size: int, *, night: str) -> Verified:
+def verify_sample(size: int, *, night: str) -> SampleVerification:
     """Verify ``size`` partition versions and prediction sets: those that ``night`` (any text) chooses, the same each time.
 
     Chosen among the current versions, those that the snapshot of a blessed or registered candidate names, and all
@@ -61,7 +61,7 @@ def verify_sample(size: int, *, night: str) -> Verified:
     for each in damage:
         log.error("%s: %s. %s.", each.subject, each.words, each.mend)
     _record(damage)
-    return Verified(len(chosen), population, damage)
+    return SampleVerification(len(chosen), population, damage)
 
 
 def refuse_damage(damage: list[Damage]) -> None:

@@ -11,15 +11,15 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.gates import Decision, blessing_of
+from include.evergreen.gates.decision import Decision, blessing_of
 from include.evergreen.promotion.cards.holdout import Holdout, examine
 from include.evergreen.promotion.cards.origins import Origins, find_origins
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, model_versions, partition_versions, snapshots
-from include.evergreen.training import Snapshot, find_snapshot
 from include.evergreen.training.recipes import recipe_of_version
+from include.evergreen.training.snapshot import Snapshot, find_snapshot
 
 
 @dataclass(frozen=True)

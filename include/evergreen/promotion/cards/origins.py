@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.lineage import Origin, lineage
+from include.evergreen.features.lineage import FeatureOrigin, lineage
 from include.evergreen.foundation.digest import canonical_json, document_digest
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state import storage
@@ -29,7 +29,7 @@ class Origins:
     """``of`` is None where they could not be told, for ``why_none``. ``key`` covers all that they depend on."""
 
     key: str
-    of: Mapping[str, tuple[Origin, ...]] | None
+    of: Mapping[str, tuple[FeatureOrigin, ...]] | None
     why_none: str = ""
 
 
@@ -68,7 +68,7 @@ def _kept(model: str, key: str) -> Origins | None:
     return Origins(
         key,
         {
-            feature: tuple(Origin(**{**each, "columns": tuple(each["columns"])}) for each in of)
+            feature: tuple(FeatureOrigin(**{**each, "columns": tuple(each["columns"])}) for each in of)
             for feature, of in document["origins"].items()
         },
     )

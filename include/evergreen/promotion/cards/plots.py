@@ -80,7 +80,7 @@ class CalibrationPlot:
 
 
 @dataclass(frozen=True)
-class Column:
+class PlotColumn:
     x: float
     y: float
     width: float
@@ -104,11 +104,11 @@ class HistogramPlot:
         return max([*self.histogram.predicted, *self.histogram.observed, 1e-9])
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[PlotColumn]:
         slot = self.width / len(self.histogram.predicted)
         heights = [share / self.highest * self.height for share in self.histogram.predicted]
         return [
-            Column(round(number * slot + 0.5, 2), round(self.height - height, 2), round(slot - 1, 2), round(height, 2))
+            PlotColumn(round(number * slot + 0.5, 2), round(self.height - height, 2), round(slot - 1, 2), round(height, 2))
             for number, height in enumerate(heights)
         ]
 

@@ -7,6 +7,6 @@ anchor outside the database holds the newest hash of a day, so a cut tail, or on
 from include.evergreen.state.ledger.anchors import anchor, anchors
 from include.evergreen.state.ledger.entries import GENESIS, KINDS, append
 from include.evergreen.state.ledger.export import export
-from include.evergreen.state.ledger.verification import Verified, verified, verified_file, verify
+from include.evergreen.state.ledger.verification import LedgerVerification, verified, verified_file, verify
 
-__all__ = ["GENESIS", "KINDS", "Verified", "anchor", "anchors", "append", "export", "verified", "verified_file", "verify"]
+__all__ = ["GENESIS", "KINDS", "LedgerVerification", "anchor", "anchors", "append", "export", "verified", "verified_file", "verify"]

@@ -16,7 +16,7 @@ MOST_PROBLEMS = 50  # beyond them, one that says how many more there are
 
 
 @dataclass(frozen=True)
-class Verified:
+class LedgerVerification:
     """What came of a verification: how many entries and anchors were read, the newest entry, and one sentence for each problem."""
 
     entries: int
@@ -30,14 +30,14 @@ def verify() -> list[str]:
     return verified().problems
 
 
-def verified() -> Verified:
+def verified() -> LedgerVerification:
     """Verify the ledger in our database against itself and its anchors. Raises `TransientError` when either does not answer."""
     known, unreadable = anchors()  # read before the entries: one that is written meanwhile names an entry that we do not read
     with reading() as connection:
         return _verified(entries(connection), known, unreadable)
 
 
-def verified_file(file: Path, *, model: str | None = None, place: str | None = None) -> Verified:
+def verified_file(file: Path, *, model: str | None = None, place: str | None = None) -> LedgerVerification:
     """Verify an export, and against the anchors at ``place`` if that is given. Needs no database.
 
     ``model`` says that it is the export of one model alone: then each entry is known to be as it was written, but not that
@@ -51,7 +51,9 @@ def verified_file(file: Path, *, model: str | None = None, place: str | None = N
         raise ConfigError(f"{file} cannot be read: {error}. Give the path of a file that `export-ledger` wrote.") from error
 
 
-def _verified(found: Iterable[Entry], known: Sequence[Anchor], unreadable: list[str], *, of_one_model: str | None = None) -> Verified:
+def _verified(
+    found: Iterable[Entry], known: Sequence[Anchor], unreadable: list[str], *, of_one_model: str | None = None
+) -> LedgerVerification:
     chain = _Chain(known, of_one_model)
     for entry in found:
         chain.add(entry)
@@ -59,7 +61,7 @@ def _verified(found: Iterable[Entry], known: Sequence[Anchor], unreadable: list[
     problems = [*unreadable, *chain.problems]
     if chain.unsaid:
         problems.append(f"and {chain.unsaid} problems more")
-    return Verified(chain.count, chain.newest, list(known), problems)
+    return LedgerVerification(chain.count, chain.newest, list(known), problems)
 
 
 class _Chain:

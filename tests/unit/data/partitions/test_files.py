@@ -80,7 +80,7 @@ def test_a_disk_that_fills_while_rows_are_encoded_is_worth_a_retry_and_leaves_no
     """Rows are encoded by a thread: what the disk says to it must not be lost."""
     code = f"""
 import resource, signal
-from include.evergreen import storage
+from include.evergreen.state import storage
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.data.partitions.files import RowWriter
 from tests.unit.data.partitions.test_files import _table

@@ -4,7 +4,7 @@ import pytest
 
 from include.evergreen.config.models import Rule
 from include.evergreen.monitoring import Observation
-from include.evergreen.monitoring.triggers.rules import Evidence, evaluate
+from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from tests.unit.flights import january
 
 ABOVE = Rule(metric="performance.mae", above=20, k=2, n=3)
@@ -70,7 +70,7 @@ def test_a_new_version_is_not_judged_by_its_predecessors_figures() -> None:
     assert (evidence.version, [each["partition"][-1] for each in evidence.observations]) == (2, ["4", "5"])
 
 
-def _evaluate(rule: Rule, *values: float) -> Evidence | None:
+def _evaluate(rule: Rule, *values: float) -> RuleEvidence | None:
     return evaluate(rule, [_observed(day, value) for day, value in enumerate(values, start=1)])
 
 

@@ -188,7 +188,7 @@ def test_another_erasure_waits_for_one_that_is_unfinished(visits: DatasetConfig)
 
 KILLED = """
 import json
-from include.evergreen import ledger as chain
+from include.evergreen.state import ledger as chain
 from include.evergreen.data.conditions import Conditions
 from include.evergreen.config import Catalog
 from include.evergreen.state.database.tables import ledger, partition_versions
@@ -202,7 +202,7 @@ def records():
 catalog = Catalog()
 killing = Killing(
     lambda: erase(catalog, catalog.dataset("visits"), Conditions({"email": PERSON}), actor="a person", reason="request 17"),
-    ("erasure/", "storage.py", "ledger.py", "database/engine.py", "partitions/files.py"),
+    ("operations/erasure/", "data/erased/", "data/partitions/files.py", "state/storage.py", "state/ledger/", "state/database/engine.py"),
 )
 expected = records()
 for point in killing.points:

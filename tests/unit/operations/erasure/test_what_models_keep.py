@@ -16,7 +16,8 @@ from include.evergreen.monitoring import NotAsMonitoredError, ensure_report, mon
 from include.evergreen.operations.erasure.erase import Erasure, erase
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
-from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, prediction_sets, reports, snapshots
@@ -166,7 +167,7 @@ def test_the_truth_of_a_person_is_erased_from_training_frames_alone(tail: str) -
 
 KILLED = """
 import shutil
-from include.evergreen import storage
+from include.evergreen.state import storage
 from include.evergreen.data.conditions import Conditions
 from include.evergreen.config import Catalog
 from include.evergreen.state.database.tables import candidates, partition_versions, prediction_sets, reports, snapshots
@@ -190,7 +191,7 @@ def state():
 catalog = Catalog()
 killing = Killing(
     lambda: erase(catalog, catalog.dataset("schedules"), Conditions({"tailnum": TAIL}), actor="a person", reason="request 17"),
-    ("erasure/",),
+    ("operations/erasure/", "data/erased/"),
 )
 expected = state()
 for point in killing.some_lines(8):

@@ -7,10 +7,12 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.monitoring import ensure_report, monitor
 from include.evergreen.operations.maintenance import records_without_files
-from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import candidates, snapshots
-from include.evergreen.training import take_snapshot, train
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL, day
 from tests.unit.operations.maintenance.homes import correct, ingest, ingest_missing, stored

@@ -91,7 +91,8 @@ def test_what_lies_beside_raw_rows_under_their_name_goes_with_them_and_not_befor
 
 
 def test_replaced_predictions_go(cycled: None) -> None:
-    from include.evergreen.scoring.score import find_predictions, score
+    from include.evergreen.scoring.predictions import find_predictions
+    from include.evergreen.scoring.score import score
 
     catalog = Catalog()
     model = catalog.model(MODEL)
@@ -162,7 +163,7 @@ def test_what_a_killed_process_was_writing_goes_and_what_a_living_one_writes_sta
     run_python(
         """
 import os, signal
-from include.evergreen import storage
+from include.evergreen.state import storage
 with storage.scratch_file() as scratch:
     scratch.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -187,7 +188,7 @@ def test_an_ingestion_that_was_killed_and_run_again_leaves_nothing_after_mainten
     run_python(
         """
 import os, signal
-from include.evergreen import ingestion
+from include.evergreen.data import ingestion
 from include.evergreen.foundation.clock import parse_partition
 from include.evergreen.config import Catalog
 dataset, day = Catalog().dataset("weather"), parse_partition("2013-01-05")

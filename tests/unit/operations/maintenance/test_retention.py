@@ -17,7 +17,7 @@ from include.evergreen.operations.maintenance.naming import member_of
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, firings, model_versions, partition_versions, promotions, snapshots
-from include.evergreen.training import take_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import rows_of, run_python
 from tests.unit.lifecycle import MODEL, day, everything, include_with
 from tests.unit.operations.maintenance.homes import correct, days_pass, ingest, keep_for, stored
@@ -157,7 +157,7 @@ def test_a_blessed_candidate_keeps_its_frame_and_its_reference_sample_though_it_
 
 
 def test_training_again_after_its_frame_and_reference_were_removed_gives_them_back(cycled: None, include: Path) -> None:
-    from include.evergreen import training
+    from include.evergreen.training.train import train
 
     with writing() as connection:
         connection.execute(promotions.delete())
@@ -169,7 +169,7 @@ def test_training_again_after_its_frame_and_reference_were_removed_gives_them_ba
     catalog = Catalog()
     model = catalog.model(MODEL)
     snapshot = take_snapshot(catalog, model, rows_of(snapshots)[0].as_of)
-    _, is_new = training.train(catalog, model, snapshot, "again")
+    _, is_new = train(catalog, model, snapshot, "again")
     assert not is_new
     assert {path: (root() / path).read_bytes() for path in stored("training") + stored("references")} == contents
 
@@ -289,7 +289,7 @@ def test_killed_between_the_record_and_the_file_it_leaves_an_orphan_and_no_broke
     days_pass(11)
     code = """
 import os, signal
-from include.evergreen import storage
+from include.evergreen.state import storage
 from include.evergreen.config import Catalog
 from include.evergreen.operations.maintenance import Limits, apply_retention
 storage.remove = lambda path: os.kill(os.getpid(), signal.SIGKILL)

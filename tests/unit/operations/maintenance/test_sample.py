@@ -9,10 +9,10 @@ from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.verification import StoredRows
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.operations.maintenance import Verified, verify_sample
+from include.evergreen.operations.maintenance import SampleVerification, verify_sample
 from include.evergreen.operations.maintenance import sample as sample_module
 from include.evergreen.operations.maintenance.sample import refuse_damage
-from include.evergreen.scoring.score import find_predictions, predictions_of
+from include.evergreen.scoring.predictions import find_predictions, predictions_of
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database.tables import ledger as ledger_table
 from tests.unit.flights import rows_of
@@ -77,7 +77,7 @@ def test_a_superseded_version_that_a_registered_models_snapshot_names_may_be_cho
 
 
 def test_a_night_chooses_the_same_sample_each_time_and_another_night_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(night: str) -> tuple[Verified, list[str]]:
+    def chosen(night: str) -> tuple[SampleVerification, list[str]]:
         read: list[str] = []
 
         def remember(path: str, digest: str) -> StoredRows:

@@ -10,7 +10,7 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.config.card import Card
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.gates.decide import all_decisions
+from include.evergreen.gates.decision import all_decisions
 from include.evergreen.operations.maintenance import Limits, records_without_files, remove_orphans
 from include.evergreen.promotion.cards import ensure_card, read_card
 from include.evergreen.promotion.cards.facts import Facts, gather

@@ -37,7 +37,8 @@ from include.evergreen.scoring.score import score
 from include.evergreen.state.alerts import open_alerts, raise_alert, resolve_alert
 from include.evergreen.state.database import engine, migrate, reading
 from include.evergreen.state.database.tables import metadata
-from include.evergreen.training import take_snapshot, train
+from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.train import train
 from tests.servers import PostgreSQL
 from tests.unit.copies import copied_candidate, move_to
 from tests.unit.flights import close_database
@@ -201,6 +202,6 @@ def _endless(node: dict[str, Any], *, limited: bool) -> Iterator[str]:
 
 
 def _is_blessed(catalog: Catalog, candidate: Any) -> bool:
-    from include.evergreen.gates import decide
+    from include.evergreen.gates.decide import decide
 
     return decide(catalog, catalog.model(MODEL), candidate).verdict == "blessed"

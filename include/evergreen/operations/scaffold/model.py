@@ -8,9 +8,9 @@ from pathlib import Path
 
 from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.config.models import Column
-from include.evergreen.config.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.operations.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
 
 _OF_TASK = {
     "regression": {"estimator": "sklearn.linear_model.Ridge", "metric": "mae", "bound": "at_most: 10"},

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog
-from include.evergreen.config.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.operations.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
 
 if TYPE_CHECKING:
     import pandas as pd

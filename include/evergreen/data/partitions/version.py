@@ -1,0 +1,33 @@
+"""One version of one partition, as it is recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class PartitionVersion:
+    """One validated content of one partition."""
+
+    dataset: str
+    partition: dt.date
+    version: int
+    digest: str
+    path: str
+    rows: int
+    quarantine_digest: str
+    quarantine_path: str
+    quarantined: int
+    source_rows: int
+    raw_digest: str
+    raw_path: str
+    knowledge_time: dt.datetime
+    knowledge_column: str | None
+    origin: str
+    recorded_at: dt.datetime
+    removed_at: dt.datetime | None
