@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from include.evergreen.foundation.errors import ConfigError, TransientError
-from include.evergreen.registry.approvals import standing_of, waiting_versions
+from include.evergreen.registry.approvals import approval_status, waiting_versions
 from include.evergreen.registry.champions import champion
 from include.evergreen.registry.versions import versions_of
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, ledger
-from include.evergreen.state.pauses import standing_pause
+from include.evergreen.state.pauses import active_pause
 from tests.integration.airflow_under_test import TIMEOUT_SECONDS
 from tools.rest import AirflowApi
 
@@ -183,7 +183,7 @@ def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
     wait_for_question(asked, question)
     answer(asked, "ada", question, "Refuse", "it is worse at JFK")
     assert state_of(asked, f"{MODEL}.approve", question, "promote") == "skipped"
-    assert standing_of(MODEL, other.version).words.endswith("it is worse at JFK")
+    assert approval_status(MODEL, other.version).words.endswith("it is worse at JFK")
     kind, body = newest_entries({"approval", "refusal", "promotion"})[-1]
     assert (kind, body["actor"], body["version"]) == ("refusal", "ada", other.version)
     assert champion(MODEL) == serving
@@ -218,8 +218,8 @@ def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_ga
 def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(asked):
     serving = champion("flight_delay")
     api_of(asked, "ada").trigger("evergreen.pause", conf={"action": "pause", "hours": 1, "reason": "a bad feed"})
-    wait_until(standing_pause)
-    assert standing_pause().actor == "ada"
+    wait_until(active_pause)
+    assert active_pause().actor == "ada"
     training = asked.api.trigger("flight_delay.train", conf={"as_of": AS_OF, "window_days": 8})
     wait_for_end(asked, "flight_delay.train", training)
     assert state_of(asked, "flight_delay.train", training, "promote") == "skipped"
@@ -236,7 +236,7 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
     assert champion("flight_delay") == serving
 
     asked.api.trigger("evergreen.pause", conf={"action": "resume", "reason": "the feed is mended"})
-    wait_until(lambda: standing_pause() is None)
+    wait_until(lambda: active_pause() is None)
 
 
 def test_every_run_of_mlflow_leads_back_to_the_dag_run_that_made_it(asked):

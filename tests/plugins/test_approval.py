@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.registry.approvals import find_answer, record_answer, standing_of
+from include.evergreen.registry.approvals import approval_status, find_answer, record_answer
 from include.evergreen.state import pauses
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import approvals
@@ -106,7 +106,7 @@ def test_a_refused_version_is_skipped_and_says_by_whom() -> None:
     task = PromoteApprovedOperator(task_id="promote", model="air_time")
     with pytest.raises(AirflowSkipException, match="version 1 was refused by ada .*: too few rows"):
         task.execute(context_of(task))
-    assert standing_of("air_time", 1).holds
+    assert approval_status("air_time", 1).blocks_promotion
 
 
 def test_the_form_of_the_pause_pauses_once_however_often_it_is_retried_and_resumes() -> None:
@@ -118,11 +118,11 @@ def test_the_form_of_the_pause_pauses_once_however_often_it_is_retried_and_resum
     context = context_of(task)
     context["params"] = {"action": "pause", "hours": 2, "reason": "a bad feed"}
     assert task.execute(context) == task.execute(context)
-    standing = pauses.standing_pause()
-    assert standing is not None and (standing.id, standing.actor) == (1, "ada")
+    active = pauses.active_pause()
+    assert active is not None and (active.id, active.actor) == (1, "ada")
     context["params"] = {"action": "resume", "hours": 2, "reason": "it is mended"}
     task.execute(context)
-    assert pauses.standing_pause() is None
+    assert pauses.active_pause() is None
     with pytest.raises(AirflowSkipException, match="nothing is paused"):
         task.execute(context)
 

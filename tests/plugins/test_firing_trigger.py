@@ -70,13 +70,13 @@ def test_a_pause_holds_what_trips_is_logged_once_and_lets_go_when_it_is_lifted(r
     pauses.pause(hours=1, actor="ada", reason="a bad feed")
     trigger, logged = FiringTrigger("flight_delay", 0.01), []
     monkeypatch.setattr(type(trigger.log), "info", lambda self, *words: logged.append(words[-1]), raising=False)
-    looks, standing_pause = [], pauses.standing_pause
+    looks, active_pause = [], pauses.active_pause
 
     def looked():
-        looks.append(standing_pause())
+        looks.append(active_pause())
         return looks[-1]
 
-    monkeypatch.setattr(pauses, "standing_pause", looked)
+    monkeypatch.setattr(pauses, "active_pause", looked)
 
     async def wait():
         events = asyncio.create_task(anext(trigger.run()))

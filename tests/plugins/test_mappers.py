@@ -81,7 +81,7 @@ def test_a_scored_day_with_something_new_to_monitor_makes_a_run(answer):
     assert asked == [("air_time", dt.date(2013, 2, 28), "outcomes")]
 
 
-@pytest.mark.parametrize("nothing", [Readiness(), Readiness(missing=("a",), news=due().news), Readiness(obstacle="no", news=due().news)])
+@pytest.mark.parametrize("nothing", [Readiness(), Readiness(missing=("a",), news=due().news), Readiness(blocker="no", news=due().news)])
 @pytest.mark.parametrize("mapper", [SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
 def test_a_day_without_work_makes_no_run(mapper, nothing, answer):
     answer(nothing)

@@ -15,7 +15,7 @@ from include.evergreen.cli import arguments as common_arguments
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.gates.decision import Decision
-    from include.evergreen.registry.tenures import Tenure
+    from include.evergreen.registry.champion_periods import ChampionPeriod
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
@@ -53,43 +53,43 @@ def decisions(arguments: argparse.Namespace) -> int:
 def champion_at(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
     from include.evergreen.foundation import clock
-    from include.evergreen.registry.tenures import tenure_at
+    from include.evergreen.registry.champion_periods import champion_period_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
     when = min(common_arguments.end_of(arguments.when), clock.now())  # nobody knows who will be
-    tenure = tenure_at(model, when)
+    period = champion_period_at(model, when)
     if arguments.json:
-        print(json.dumps(asdict(tenure) if tenure else None, indent=2, default=str))
+        print(json.dumps(asdict(period) if period else None, indent=2, default=str))
         return 0
-    if tenure is None:
+    if period is None:
         print(f"{model} had no champion at {_second(when)}, by the wall clock.")
     else:
-        print("\n".join(_told(tenure, when)))
+        print("\n".join(_told(period, when)))
     if common_arguments.is_date(arguments.when):
         _print_who_scored(model, common_arguments.partition(arguments.when))
     return 0
 
 
-def _told(tenure: Tenure, when: dt.datetime) -> Iterator[str]:
+def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
     """The auditor's page: who served, since when, by whose act, on what evidence, and how to get the same model again."""
-    version = tenure.version
+    version = period.version
     yield f"{version.model}: version {version.version} ({version.semver}), as of {version.as_of}, was champion at {_second(when)}."
-    act = "made champion again by the roll-back of" if tenure.kind == "rollback" else "promoted by"
-    yield f"  {act} {tenure.actor} at {_second(tenure.since)}: {tenure.reason}"
-    place = f"in the place of version {tenure.previous_version}" if tenure.previous_version else "the first champion"
-    yield f"  {place}; {f'champion until {_second(tenure.until)}' if tenure.until else 'it still is champion'}"
-    if tenure.decision is None:
+    act = "made champion again by the roll-back of" if period.kind == "rollback" else "promoted by"
+    yield f"  {act} {period.actor} at {_second(period.since)}: {period.reason}"
+    place = f"in the place of version {period.previous_version}" if period.previous_version else "the first champion"
+    yield f"  {place}; {f'champion until {_second(period.until)}' if period.until else 'it still is champion'}"
+    if period.decision is None:
         yield "  no blessed decision on it is in the database: see `verify-ledger`"
     else:
-        judged = tenure.decision["champion_version"]
+        judged = period.decision["champion_version"]
         against = f"against version {judged}" if judged else "with no champion to judge it against"
-        yield f"  decision {tenure.decision['id']} of {_second(tenure.decision['recorded_at'])}: blessed {against}"
-        yield from (f"    {each['verdict']}: {each['words']}" for each in tenure.decision["criteria"])
+        yield f"  decision {period.decision['id']} of {_second(period.decision['recorded_at'])}: blessed {against}"
+        yield from (f"    {each['verdict']}: {each['words']}" for each in period.decision["criteria"])
     yield f"  approval: {f'required, as {version.approval_because}' if version.approval_because else 'none was required'}"
     yield from (
-        f"    {each['verdict']} by {each['actor']} at {_second(each['recorded_at'])}: {each['reason']}" for each in tenure.approvals
+        f"    {each['verdict']} by {each['actor']} at {_second(each['recorded_at'])}: {each['reason']}" for each in period.approvals
     )
-    snapshot = tenure.snapshot
+    snapshot = period.snapshot
     days = f"the {snapshot['window_days']} days before {version.as_of}"
     yield f"  trained on snapshot {snapshot['digest'][:12]}: {snapshot['rows']} rows of {days}"
     yield f"  artifact digest {version.artifact_digest}, MLflow run {version.mlflow_run_id}"

@@ -73,7 +73,7 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     if origin.promotion:
         row = origin.promotion
         print(f"  {row.kind:<10} by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}")
-    print(f"  approval   {origin.standing.answer.words if origin.standing.answer else origin.standing.words}")
+    print(f"  approval   {origin.approval_status.answer.words if origin.approval_status.answer else origin.approval_status.words}")
     if origin.decision:
         print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
         for criterion in origin.decision.criteria:
@@ -111,7 +111,7 @@ def _value(value: Any) -> str:
 
 
 def _as_json(logged: Logged, origin: PredictionOrigin) -> dict[str, Any]:
-    version, promotion, decision, answer = origin.version, origin.promotion, origin.decision, origin.standing.answer
+    version, promotion, decision, answer = origin.version, origin.promotion, origin.decision, origin.approval_status.answer
     return {
         "model": logged.scored.model,
         "partition": str(logged.scored.partition),
@@ -126,7 +126,8 @@ def _as_json(logged: Logged, origin: PredictionOrigin) -> dict[str, Any]:
         "is_as_written": origin.is_as_written,
         "promotion": promotion and {"kind": promotion.kind, "actor": promotion.actor, "reason": promotion.reason,
                                     "promoted_at": promotion.promoted_at.isoformat()},
-        "approval": {"needed_because": origin.standing.because, "verdict": answer and answer.verdict, "actor": answer and answer.actor,
+        "approval": {"needed_because": origin.approval_status.because,
+                     "verdict": answer and answer.verdict, "actor": answer and answer.actor,
                      "reason": answer and answer.reason, "recorded_at": answer and answer.recorded_at.isoformat()},
         "decision": decision and {"id": decision.id, "verdict": decision.verdict, "criteria": decision.criteria,
                                   "recorded_at": decision.recorded_at.isoformat()},

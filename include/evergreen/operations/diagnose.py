@@ -123,10 +123,10 @@ def _later_stop_words(each: _Delivery) -> str:
 
 def _stage_words(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
     """Where the stage stands. What has not begun left no record of its own: no task is started that has nothing to do."""
-    if record and (record.status == "done" or (record.status == "skipped" and ready.obstacle)):
+    if record and (record.status == "done" or (record.status == "skipped" and ready.blocker)):
         return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.words)}"
-    if ready.obstacle:
-        return f"The {stage} stage has not run: {ready.obstacle}."
+    if ready.blocker:
+        return f"The {stage} stage has not run: {ready.blocker}."
     since = record.since if record and record.status == "waiting" else ready.since
     if ready.missing and since:
         return f"The {stage} stage is waiting for {', '.join(ready.missing)}, since {_utc(since)}."

@@ -96,8 +96,8 @@ def run_cycle(
             version = register_candidate(catalog, model, candidate.run_key)
         with _step(progress, "promote"):
             promotion = _promote(catalog, model, version, actor, reason)
-    standing = find_predictions(model.name, as_of)
-    origin = standing.origin if standing else "live"  # as of a run that a person starts by hand in Airflow
+    existing = find_predictions(model.name, as_of)
+    origin = existing.origin if existing else "live"  # as of a run that a person starts by hand in Airflow
     with _step(progress, "score"):
         scored = score(catalog, model, as_of, origin)
     with _step(progress, "monitor"):

@@ -71,8 +71,8 @@ def _refuse_bad_arguments(model: ModelConfig, first: dt.date, last: dt.date, sta
 
 
 def _one_partition(catalog: Catalog, model: ModelConfig, day: dt.date, stages: Sequence[Stage]) -> list[StageOutcome]:
-    standing = find_predictions(model.name, day)
-    origin = standing.origin if standing else "backfill"
+    existing = find_predictions(model.name, day)
+    origin = existing.origin if existing else "backfill"
     outcomes = []
     for stage, work in _WORK.items():
         if stage in stages:

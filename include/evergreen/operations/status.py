@@ -13,7 +13,7 @@ from include.evergreen.registry.approvals import waiting_versions
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import reading
-from include.evergreen.state.pauses import standing_pause
+from include.evergreen.state.pauses import active_pause
 
 
 def status(catalog: Catalog) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _model(name: str) -> dict[str, Any]:
 
 
 def _pause() -> dict[str, Any] | None:
-    pause = standing_pause()
+    pause = active_pause()
     if pause is None:
         return None
     return {"actor": pause.actor, "reason": pause.reason, "since": pause.recorded_at.isoformat(), "until": pause.until.isoformat(),

@@ -18,7 +18,7 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import Decision, blessing_of
 from include.evergreen.registry import champions
-from include.evergreen.registry.approvals import Standing, standing_of
+from include.evergreen.registry.approvals import ApprovalStatus, approval_status
 from include.evergreen.scoring.explain import CONTRIBUTION
 from include.evergreen.scoring.predictions import PredictionSet, newest_predictions, predictions_of
 from include.evergreen.state import storage
@@ -70,7 +70,7 @@ class PredictionOrigin:
     scored_at: dt.datetime
     is_as_written: bool
     promotion: sa.Row[Any] | None
-    standing: Standing
+    approval_status: ApprovalStatus
     decision: Decision | None
 
 
@@ -131,7 +131,7 @@ def origin_of(logged: Logged) -> PredictionOrigin:
         scored_at=row.recorded_at,
         is_as_written=stored_rows(scored.path, scored.digest).state == "whole",
         promotion=promotion,
-        standing=standing_of(scored.model, scored.version),
+        approval_status=approval_status(scored.model, scored.version),
         decision=blessing_of(version.run_key),
     )
 

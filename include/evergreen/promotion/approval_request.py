@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.evergreen.gates.decision import blessing_of
 from include.evergreen.registry import champions
-from include.evergreen.registry.approvals import standing_of
+from include.evergreen.registry.approvals import approval_status
 from include.evergreen.registry.champions import RegisteredVersion
 
 
@@ -23,7 +23,7 @@ def question_on(model: str, version: int, *, hours: float, links: Mapping[str, s
     """``links`` (words to URLs) lead to what does not fit here. Raises `ConfigError` when there is no such version."""
     from include.evergreen.gates.report import markdown
 
-    asked, because = champions.version_number(model, version), standing_of(model, version).because
+    asked, because = champions.version_number(model, version), approval_status(model, version).because
     serving, decision = champions.champion(model), blessing_of(asked.run_key)
     parts = [
         f"**Why you are asked:** {because or 'somebody started this run by hand; no rule asks for it'}.",

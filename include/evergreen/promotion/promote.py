@@ -49,7 +49,7 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
     """
     wanted = champions.version_number(model.name, version)
     for _ in range(MOST_DECISIONS):
-        if found := champions.obstacle(wanted):
+        if found := champions.why_not_promoted(wanted):
             champions.reconcile(model.name)  # it may be champion since a promotion that was killed before the alias
             log.info("%s: %s", model.name, found.words)
             return found

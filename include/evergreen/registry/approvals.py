@@ -96,14 +96,14 @@ def keep_answer(connection: sa.Connection, model: str, version: int, *, request:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ApprovalStatus:
     """Where a version stands: why a person must agree (empty: none need), and what a person said last."""
 
     because: str
     answer: Answer | None
 
     @property
-    def holds(self) -> bool:
+    def blocks_promotion(self) -> bool:
         """Whether it may not serve for want of an approval."""
         return bool(self.because) and not (self.answer and self.answer.verdict == "approved")
 
@@ -114,14 +114,14 @@ class Standing:
         return f"waits for approval: {self.because}" if self.because else "needs no person's approval"
 
 
-def standing_of(model: str, version: int) -> Standing:
+def approval_status(model: str, version: int) -> ApprovalStatus:
     """Raises `ConfigError` when there is no such version."""
     with reading() as connection:
         registered = connection.execute(model_versions.select().filter_by(model=model, version=version)).first()
         answer = newest_answer(connection, model, version)
     if registered is None:
         raise ConfigError(f"{model} has no version {version}, so there is nothing to approve.")
-    return Standing(registered.approval_because, answer)
+    return ApprovalStatus(registered.approval_because, answer)
 
 
 def find_answer(model: str, version: int, request: str) -> Answer | None:

@@ -55,7 +55,7 @@ from include.evergreen.state.alerts import Severity, raise_alert, resolve_alert
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, promotions
 from include.evergreen.state.effects import side_effect
-from include.evergreen.state.pauses import standing_within
+from include.evergreen.state.pauses import active_pause_within
 
 __all__ = [
     "NO_VERSION",
@@ -71,7 +71,6 @@ __all__ = [
     "champions_for",
     "damaged",
     "next_semver",
-    "obstacle",
     "promote",
     "promote_judged",
     "reconcile",
@@ -83,6 +82,7 @@ __all__ = [
     "verified",
     "version_number",
     "versions_of",
+    "why_not_promoted",
 ]
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     """The automatic promotion, by a decision (its id in our database) that blessed the version against the champion of now.
 
     Raises `ChampionChangedError` when another one serves by now, `UnearnedError`, and the alert, without the blessing or the approval
-    that is required, `DataError` for a damaged artifact. What else stands in the way (see `obstacle`) is told in the outcome.
+    that is required, `DataError` for a damaged artifact. What else stands in the way (see `why_not_promoted`) is told in the outcome.
     """
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
@@ -203,13 +203,13 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
     )
 
 
-def obstacle(wanted: RegisteredVersion) -> Promotion | None:
+def why_not_promoted(wanted: RegisteredVersion) -> Promotion | None:
     """What keeps a version from being promoted by itself for now, if anything, or that it is champion already.
 
     Raises `UnearnedError`, and the alert, when it was never blessed, or lacks the approval that is required.
     """
     with alarming(wanted.model, wanted.run_key), reading() as connection:
-        return _obstacle(connection, wanted)
+        return _why_not_promoted(connection, wanted)
 
 
 # --- within the lock --------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, ac
 
 
 def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decision: int, actor: str, reason: str) -> Promotion:
-    if found := _obstacle(connection, wanted):
+    if found := _why_not_promoted(connection, wanted):
         return found
     serves = champion_number(connection, wanted.model)
     current = version_within(connection, wanted.model, serves)
@@ -254,7 +254,7 @@ def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decisi
     return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence=evidence)
 
 
-def _obstacle(connection: sa.Connection, wanted: RegisteredVersion) -> Promotion | None:
+def _why_not_promoted(connection: sa.Connection, wanted: RegisteredVersion) -> Promotion | None:
     serves = champion_number(connection, wanted.model)
     if serves == wanted.version:
         return _champion_already(wanted)
@@ -264,7 +264,7 @@ def _obstacle(connection: sa.Connection, wanted: RegisteredVersion) -> Promotion
     words = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
     if words:
         return Promotion(False, serves, f"{words}; a person may force it, with a reason")
-    if pause := standing_within(connection):
+    if pause := active_pause_within(connection):
         return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.words}")
     return None
 

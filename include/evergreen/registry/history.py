@@ -115,9 +115,9 @@ def take_place(connection: sa.Connection, promotion: int, *, model: str, version
     A promotion moves the version to the end of the line (``after`` is None); a roll-back ends all places after that of ``after``, the
     id of the promotion by which its version stands.
     """
-    standing = (promotions.c.model == model, promotions.c.ended_by.is_(None), promotions.c.id < promotion)
+    open_places = (promotions.c.model == model, promotions.c.ended_by.is_(None), promotions.c.id < promotion)
     ended = promotions.c.version == version if after is None else promotions.c.id > after
-    connection.execute(promotions.update().where(*standing, ended).values(ended_by=promotion))
+    connection.execute(promotions.update().where(*open_places, ended).values(ended_by=promotion))
     if after is not None:
         connection.execute(promotions.update().where(promotions.c.id == promotion).values(ended_by=TAKES_NO_PLACE))
 

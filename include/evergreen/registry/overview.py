@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.registry import champions
-from include.evergreen.registry.approvals import Answer, Standing
+from include.evergreen.registry.approvals import Answer, ApprovalStatus
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions
 
@@ -31,7 +31,7 @@ class VersionHistory:
     card_path: str
     irreproducible_because: str | None
     decision: Row | None
-    standing: Standing
+    approval_status: ApprovalStatus
     promotions: tuple[Row, ...]
     is_champion: bool
     is_challenger: bool
@@ -62,7 +62,9 @@ def version_history(model: str, limit: int = 100, *, version: int | None = None)
             card_path=row.card_path,
             irreproducible_because=row.irreproducible_because,
             decision=blessed.get(row.run_key),
-            standing=Standing(row.approval_because, Answer(**answers[row.version]._mapping) if row.version in answers else None),
+            approval_status=ApprovalStatus(
+                row.approval_because, Answer(**answers[row.version]._mapping) if row.version in answers else None
+            ),
             promotions=tuple(promoted.get(row.version, ())),
             is_champion=champion is not None and champion.version == row.version,
             is_challenger=challenger is not None and challenger.version == row.version,

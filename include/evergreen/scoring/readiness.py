@@ -42,26 +42,26 @@ class News:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What a stage could do for a partition. ``missing`` must come first; ``obstacle`` says in words what else is in its way.
+    """What a stage could do for a partition. ``missing`` must come first; ``blocker`` says in words what else is in its way.
 
-    ``since`` is when the first came of what is there; ``standing`` is the origin of what the stage has made of the partition already.
+    ``since`` is when the first of the inputs arrived; ``previous_origin`` is the origin of the last run of the stage for the partition.
     """
 
     missing: tuple[str, ...] = ()
-    obstacle: str = ""
+    blocker: str = ""
     news: tuple[News, ...] = ()
     since: dt.datetime | None = None
-    standing: str = ""
+    previous_origin: str = ""
 
     @property
     def is_due(self) -> bool:
-        return bool(self.news) and not self.missing and not self.obstacle
+        return bool(self.news) and not self.missing and not self.blocker
 
     @property
     def origin(self) -> Origin:
         """What the stage makes of the partition is live when anything that is new to it is, and else stays what it was."""
         if not self.news:
-            return "live" if self.standing == "live" else "backfill"
+            return "live" if self.previous_origin == "live" else "backfill"
         return "live" if any(each.origin == "live" for each in self.news) else "backfill"
 
     def is_started_by(self, published: str) -> bool:
@@ -96,7 +96,7 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
         news = _since_then(model, partition, row.recorded_at)
     elif not news and published and name_of(published) not in read:
         news = _for_the_challenger(model, partition, published, row.challenger_version)
-    return Readiness(news=news, standing=row.origin)
+    return Readiness(news=news, previous_origin=row.origin)
 
 
 def monitoring(model: str, partition: dt.date, truth: str) -> Readiness:
@@ -113,7 +113,7 @@ def monitoring(model: str, partition: dt.date, truth: str) -> Readiness:
         news.append(News("predictions", row.origin, row.recorded_at))
     if found and _is_new(found[-1].digest, found[-1].recorded_at, "truth", done):
         news.append(_news(found[-1]))
-    return Readiness(news=tuple(news), since=row.recorded_at, standing=row.origin)
+    return Readiness(news=tuple(news), since=row.recorded_at, previous_origin=row.origin)
 
 
 def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
@@ -131,7 +131,7 @@ def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
 def _first_scoring(model: str, partition: dt.date) -> Readiness:
     champion = champion_for(model, partition)
     if champion is None:
-        return Readiness(obstacle=f"no champion with an as_of up to {partition}")
+        return Readiness(blocker=f"no champion with an as_of up to {partition}")
     keys = inputs_of(champion, partition)
     versions = _published(keys)
     return Readiness(

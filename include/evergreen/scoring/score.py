@@ -63,11 +63,11 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
         return stage_waits(model, "score", partition, missing)
     shadow = _shadow(catalog, model, partition, serving)
     known = _known_inputs(partition, serving, shadow)
-    standing = find_predictions(model.name, partition)
-    if standing and standing.input_digest == _input_digest(known, serving, shadow) and storage.exists(standing.path):
-        words = f"version {standing.version} has scored the same {standing.rows} rows already"
+    existing = find_predictions(model.name, partition)
+    if existing and existing.input_digest == _input_digest(known, serving, shadow) and storage.exists(existing.path):
+        words = f"version {existing.version} has scored the same {existing.rows} rows already"
         record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
-        return Outcome("unchanged", words, _facts(standing))
+        return Outcome("unchanged", words, _facts(existing))
     began = clock.now()
     pipeline = _loaded(serving)
     beside = _loaded_beside(shadow) if shadow else None

@@ -42,14 +42,14 @@ def raise_alert(key: str, *, model: str, severity: Severity, words: str, evidenc
     """
     now = clock.now()
     with side_effect("alert"), writing() as connection:
-        standing = connection.execute(alerts.select().where(alerts.c.key == key)).first()
-        is_new = standing is None or standing.state == "resolved"
+        existing = connection.execute(alerts.select().where(alerts.c.key == key)).first()
+        is_new = existing is None or existing.state == "resolved"
         values = {"model": model, "severity": severity, "state": "firing", "words": words[:LONGEST_WORDS], "evidence": evidence or {},
                   "last_at": now, "resolved_at": None}  # fmt: skip
-        if standing is None:
+        if existing is None:
             connection.execute(alerts.insert().values(key=key, **values, times=1, first_at=now))
         else:
-            counted = {"times": 1, "first_at": now} if is_new else {"times": standing.times + 1}
+            counted = {"times": 1, "first_at": now} if is_new else {"times": existing.times + 1}
             connection.execute(alerts.update().where(alerts.c.key == key).values(**values, **counted))
     if is_new:
         log.log(logging.CRITICAL if severity == "critical" else logging.WARNING, "ALERT (%s): %s", severity, words)

@@ -123,8 +123,8 @@ def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    if standing := _versions_of_run(client, model, run_id):
-        return min(standing)
+    if existing := _versions_of_run(client, model, run_id):
+        return min(existing)
     return int(client.create_model_version(model, artifact_uri, run_id=run_id, tags={RUN_KEY_TAG: run_key, **tags}).version)
 
 

@@ -53,12 +53,12 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
     if until <= clock.now():
         raise ConfigError(f"pause: it would have ended at {until:%Y-%m-%d %H:%M} UTC, which is over. Pause again.")
     with writing() as connection:
-        standing = standing_within(connection)
-        if standing and (standing.actor, standing.reason, standing.until) == (actor, reason, until):
-            return standing
+        active = active_pause_within(connection)
+        if active and (active.actor, active.reason, active.until) == (actor, reason, until):
+            return active
         connection.execute(pauses.insert().values(actor=actor, reason=reason, recorded_at=clock.now(), until=until))
         ledger.append(connection, kind="pause", model="", body={"actor": actor, "reason": reason, "until": until.isoformat()})
-        made = standing_within(connection)
+        made = active_pause_within(connection)
     assert made is not None
     log.warning("%s", made.words)
     return made
@@ -68,23 +68,23 @@ def lift(*, actor: str, reason: str) -> Pause | None:
     """End the pause that stands before its time; None when none stands."""
     reason = checked_reason("resume", reason)
     with writing() as connection:
-        standing = standing_within(connection)
-        if standing is None:
+        active = active_pause_within(connection)
+        if active is None:
             return None
-        connection.execute(pauses.update().where(pauses.c.id == standing.id).values(lifted_at=clock.now(), lifted_by=actor))
-        ledger.append(connection, kind="resume", model="", body={"actor": actor, "reason": reason, "paused_by": standing.actor})
+        connection.execute(pauses.update().where(pauses.c.id == active.id).values(lifted_at=clock.now(), lifted_by=actor))
+        ledger.append(connection, kind="resume", model="", body={"actor": actor, "reason": reason, "paused_by": active.actor})
     log.warning("%s resumed automatic promotion and retraining: %s", actor, reason)
-    return standing
+    return active
 
 
-def standing_pause() -> Pause | None:
+def active_pause() -> Pause | None:
     """The pause that stands now."""
     with reading() as connection:
-        return standing_within(connection)
+        return active_pause_within(connection)
 
 
-def standing_within(connection: sa.Connection) -> Pause | None:
-    """As `standing_pause`, within the caller's transaction."""
+def active_pause_within(connection: sa.Connection) -> Pause | None:
+    """As `active_pause`, within the caller's transaction."""
     row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
     if row is None or row.lifted_at is not None or row.until <= clock.now():
         return None

@@ -45,8 +45,8 @@ def record_stage(
     values = {"status": status, "detail": detail, "since": since or moment, "recorded_at": moment}
     with writing() as connection:
         condition = [stage_records.c[name] == value for name, value in key.items()]
-        standing = connection.execute(sa.select(stage_records.c.status).where(*condition)).scalar()
-        upsert(connection, stage_records, key, values, keep=("since",) if standing == status else ())
+        existing = connection.execute(sa.select(stage_records.c.status).where(*condition)).scalar()
+        upsert(connection, stage_records, key, values, keep=("since",) if existing == status else ())
 
 
 def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:

@@ -147,10 +147,10 @@ def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) ->
     experiment = _experiment(client, model)
     start = client.get_run(run_id).info.start_time
     with side_effect("train.log"):
-        standing = {run.data.tags.get(TRIAL_TAG): run for run in reversed(_runs(client, experiment, TRIAL_OF_TAG, run_key))}
+        existing = {run.data.tags.get(TRIAL_TAG): run for run in reversed(_runs(client, experiment, TRIAL_OF_TAG, run_key))}
         for trial in tuning["trials"]:
             number = str(trial["number"])
-            run = standing.get(number)
+            run = existing.get(number)
             if run is not None and run.info.status in ("FINISHED", "FAILED"):
                 continue
             keys = {TRIAL_OF_TAG: run_key, TRIAL_TAG: number, "mlflow.parentRunId": run_id}

@@ -32,15 +32,15 @@ class AskForApprovalOperator(TriggerDagRunOperator):
         self.model = model
 
     def execute(self, context: Any) -> None:
-        from include.evergreen.registry.approvals import standing_of
+        from include.evergreen.registry.approvals import approval_status
 
         version = registered_version(self.model, context)
-        standing = standing_of(self.model, version)
-        if standing.answer or not standing.because:
-            skip(self, f"version {version} {standing.words}")
+        status = approval_status(self.model, version)
+        if status.answer or not status.because:
+            skip(self, f"version {version} {status.words}")
         self.trigger_run_id = f"approval__v{version}"
         self.conf = {"version": version}
-        self.log.info("Asking: %s version %d: %s", self.model, version, standing.because)
+        self.log.info("Asking: %s version %d: %s", self.model, version, status.because)
         super().execute(context)
 
 
@@ -105,10 +105,10 @@ class PromoteApprovedOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.registry.approvals import standing_of
+        from include.evergreen.registry.approvals import approval_status
 
         version = context["params"]["version"]
-        answer = standing_of(self.model, version).answer
+        answer = approval_status(self.model, version).answer
         if answer and answer.verdict == "refused":
             skip(self, f"version {version} was {answer.words}")
         actor = answer.actor if answer else "nobody"

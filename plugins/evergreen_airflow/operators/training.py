@@ -126,12 +126,12 @@ class PromoteChampionOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.registry.approvals import standing_of
+        from include.evergreen.registry.approvals import approval_status
 
         version = registered_version(self.model, context)
-        standing = standing_of(self.model, version)
-        if standing.holds:
-            skip(self, f"version {version} {standing.words}")
+        status = approval_status(self.model, version)
+        if status.blocks_promotion:
+            skip(self, f"version {version} {status.words}")
         reason = context["params"].get("reason") or "blessed by the gate"
         return promote_blessed(self, Catalog().model(self.model), version, actor=person_of(context), reason=reason)
 

@@ -31,9 +31,9 @@ class RetrainingSensor(BaseSensorOperator):
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
         """Record the firing, or arm again when another process was quicker or a pause stands."""
         from include.evergreen.monitoring.triggers import fire_if_tripped, unanswered_firing
-        from include.evergreen.state.pauses import standing_pause
+        from include.evergreen.state.pauses import active_pause
 
-        pause = standing_pause()
+        pause = active_pause()
         firing = None if pause else unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
         if firing is None:
             why = f"fires nothing, as {pause.words}" if pause else "no rule trips"
@@ -60,9 +60,9 @@ class FireTrainingOperator(TriggerDagRunOperator):
 
     def execute(self, context: Any) -> None:
         from include.evergreen.monitoring.triggers import answer_firing
-        from include.evergreen.state.pauses import standing_pause
+        from include.evergreen.state.pauses import active_pause
 
-        if pause := standing_pause():
+        if pause := active_pause():
             skip(self, pause.words)
         firing = context["ti"].xcom_pull(task_ids=self.sensed_by)
         self.trigger_run_id = f"firing__{firing['firing']}__{firing['as_of']}"

@@ -63,7 +63,7 @@ def _what_trips(model: str) -> str | None:
 
 
 def _pause_words() -> str:
-    from include.evergreen.state.pauses import standing_pause
+    from include.evergreen.state.pauses import active_pause
 
-    pause = standing_pause()
+    pause = active_pause()
     return pause.words if pause else ""

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from include.evergreen.foundation.errors import EvergreenError
-from include.evergreen.state.pauses import standing_pause
+from include.evergreen.state.pauses import active_pause
 
 TEMPLATES = Path(__file__).with_name("templates")
 PRIVATE = {
@@ -48,7 +48,7 @@ def render(request: Request, template: str, *, status: int = 200, headers: Mappi
 def _pause() -> str:
     """In words; empty when none stands, or our database does not say."""
     try:
-        pause = standing_pause()
+        pause = active_pause()
     except EvergreenError:
         return ""
     return pause.words if pause else ""

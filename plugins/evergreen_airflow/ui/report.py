@@ -66,4 +66,4 @@ def _why_not_scored(model: str, day: dt.date) -> str:
     ready = scoring(model, day)
     if ready.missing and ready.since:
         return f"The scoring of {model} for {day} is waiting for {', '.join(ready.missing)} (since {ready.since:%Y-%m-%d %H:%M} UTC)."
-    return f"{model} was neither scored nor monitored for {day}{f': {ready.obstacle}' if ready.obstacle else ''}."
+    return f"{model} was neither scored nor monitored for {day}{f': {ready.blocker}' if ready.blocker else ''}."

@@ -52,14 +52,14 @@ class VersionView:
 
     @property
     def approval(self) -> tuple[Tone, str]:
-        standing = self.found.standing
+        standing = self.found.approval_status
         if standing.answer:
             return "good" if standing.answer.verdict == "approved" else "bad", standing.answer.words
         return ("fair", standing.words) if standing.because else ("muted", "not asked for")
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self.found.standing.because) and self.found.standing.answer is None
+        return bool(self.found.approval_status.because) and self.found.approval_status.answer is None
 
     @property
     def promotions(self) -> list[str]:

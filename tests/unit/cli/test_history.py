@@ -87,9 +87,9 @@ def test_the_auditor_gets_the_evidence_on_one_page(ask: Ask, cycled: None) -> No
 
 
 def test_the_same_evidence_is_there_as_json(ask: Ask, cycled: None) -> None:
-    tenure = json.loads(ask("champion-at", MODEL, "2199-01-01", "--json").out)
-    assert (tenure["version"]["version"], tenure["actor"], tenure["until"]) == (1, "a person", None)
-    assert tenure["decision"]["verdict"] == "blessed"
+    period = json.loads(ask("champion-at", MODEL, "2199-01-01", "--json").out)
+    assert (period["version"]["version"], period["actor"], period["until"]) == (1, "a person", None)
+    assert period["decision"]["verdict"] == "blessed"
     assert json.loads(ask("champion-at", MODEL, "2001-01-01", "--json").out) is None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from include.evergreen.state.alerts import open_alerts, raise_alert
 from include.evergreen.state.database.tables import ledger as entries
-from include.evergreen.state.pauses import standing_pause
+from include.evergreen.state.pauses import active_pause
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import rows_of
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.usefixtures("home")
 
 def test_pause_and_resume_say_what_stands_and_who_did_it(ask: Ask) -> None:
     paused = ask("pause", "--hours", "2", "--reason", "a bad feed")
-    standing = standing_pause()
-    assert standing is not None
-    assert (paused.code, paused.out) == (0, f"{standing.words}.\n")
-    assert ask("resume", "--reason", "it is mended").out == f"Lifted: {standing.words}.\n"
-    assert standing_pause() is None
+    active = active_pause()
+    assert active is not None
+    assert (paused.code, paused.out) == (0, f"{active.words}.\n")
+    assert ask("resume", "--reason", "it is mended").out == f"Lifted: {active.words}.\n"
+    assert active_pause() is None
     assert ask("resume", "--reason", "it is mended").out == "Nothing is paused.\n"
 
 
@@ -27,7 +27,7 @@ def test_a_pause_for_ever_is_refused_with_what_is_allowed(ask: Ask) -> None:
     answer = ask("pause", "--hours", "1e9", "--reason", "a bad feed")
     assert answer.code == 2
     assert "at most 2160" in answer.err
-    assert standing_pause() is None
+    assert active_pause() is None
 
 
 def test_alerts_are_listed_and_resolved_by_a_named_person_with_a_reason(ask: Ask) -> None:

@@ -49,16 +49,16 @@ def record(kind: str, version: int) -> None:
 
 def told_again() -> tuple[list[int], dict[int, int]]:
     """The versions of the line, the one that serves last, and the id of the roll-back that withdrew each other one."""
-    standing: list[int] = []
+    line: list[int] = []
     withdrawn: dict[int, int] = {}
     with reading() as connection:
         rows = connection.execute(sa.select(promotions).order_by(promotions.c.id)).all()
     for row in rows:
         if row.kind == "rollback":
-            kept = standing.index(row.version) + 1
-            withdrawn |= dict.fromkeys(standing[kept:], row.id)
-            standing = standing[:kept]
+            kept = line.index(row.version) + 1
+            withdrawn |= dict.fromkeys(line[kept:], row.id)
+            line = line[:kept]
         else:
             withdrawn.pop(row.version, None)
-            standing = [*(each for each in standing if each != row.version), row.version]
-    return standing, withdrawn
+            line = [*(each for each in line if each != row.version), row.version]
+    return line, withdrawn

@@ -88,7 +88,7 @@ def test_a_publication_whose_event_never_came_is_made_up_for_by_the_next_one(cat
 
 def test_without_a_champion_nothing_is_started(catalog: Catalog) -> None:
     ready = readiness.scoring(MODEL, january(16))
-    assert (ready.is_due, ready.obstacle) == (False, "no champion with an as_of up to 2013-01-16")
+    assert (ready.is_due, ready.blocker) == (False, "no champion with an as_of up to 2013-01-16")
     assert not readiness.scoring("a_model_that_was_added_today", DAY).is_due
 
 
@@ -191,7 +191,7 @@ def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog:
 
 
 @pytest.mark.parametrize(
-    ("news", "standing", "origin"),
+    ("news", "previous_origin", "origin"),
     [
         (["backfill", "backfill"], "", "backfill"),
         (["backfill", "live"], "", "live"),
@@ -201,9 +201,9 @@ def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog:
         ([], "", "backfill"),
     ],
 )
-def test_what_is_made_is_live_when_anything_new_to_it_is(news: list[str], standing: str, origin: str) -> None:
+def test_what_is_made_is_live_when_anything_new_to_it_is(news: list[str], previous_origin: str, origin: str) -> None:
     found = tuple(News(str(number), each, clock.now()) for number, each in enumerate(news))
-    assert Readiness(news=found, standing=standing).origin == origin
+    assert Readiness(news=found, previous_origin=previous_origin).origin == origin
 
 
 def test_a_live_schedule_makes_the_scoring_live_though_its_weather_was_backfilled(catalog: Catalog) -> None:

@@ -16,7 +16,7 @@ from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import firings
-from include.evergreen.state.pauses import standing_pause
+from include.evergreen.state.pauses import active_pause
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
 
     Two processes that ask at once record one firing: the cool-down is checked again under the write lock.
     """
-    evidence = None if standing_pause() else tripped(model)
+    evidence = None if active_pause() else tripped(model)
     if evidence is None:
         return None
     with writing() as connection:

@@ -10,7 +10,7 @@ from include.evergreen.config.models import Rule
 from include.evergreen.monitoring.observations import Observation, newest_live, observations_of
 from include.evergreen.monitoring.triggers.firings import firings_of
 from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, evaluate
-from include.evergreen.state.pauses import standing_pause
+from include.evergreen.state.pauses import active_pause
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _why_not(rule: Rule, observed: list[Observation]) -> str:
 
 def _held_back(model: ModelConfig, as_of: dt.date) -> str:
     """What keeps a rule that trips from firing; empty when nothing does."""
-    if pause := standing_pause():
+    if pause := active_pause():
         return pause.words
     if not (fired := firings_of(model.name)):
         return ""

@@ -105,8 +105,8 @@ class Derived:
         for day, keys in self._keys.items():
             for lag in lags:
                 shifted = day + dt.timedelta(days=lag)
-                standing = days.get(shifted, frozenset())
-                days[shifted] = None if keys is None or standing is None else standing | keys
+                existing = days.get(shifted, frozenset())
+                days[shifted] = None if keys is None or existing is None else existing | keys
         return days
 
     def _predictions(self, model: ModelConfig) -> Iterator[Affected]:

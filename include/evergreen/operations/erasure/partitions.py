@@ -145,10 +145,10 @@ def _set_tombstones(
     moment = clock.now()
     named = [each for version in versions for each in members.get((partition.isoformat(), version), [])]
     for digest, name in named:
-        standing = connection.execute(sa.select(snapshots.c.tombstones).where(snapshots.c.digest == digest)).scalar() or []
+        existing = connection.execute(sa.select(snapshots.c.tombstones).where(snapshots.c.digest == digest)).scalar() or []
         stone = {"member": name, "when": moment.isoformat(), "why": f"rows were erased: {reason}", "erasure": subject[:12]}
-        if all((each["member"], each["erasure"]) != (name, subject[:12]) for each in standing):
-            connection.execute(sa.update(snapshots).where(snapshots.c.digest == digest).values(tombstones=[*standing, stone]))
+        if all((each["member"], each["erasure"]) != (name, subject[:12]) for each in existing):
+            connection.execute(sa.update(snapshots).where(snapshots.c.digest == digest).values(tombstones=[*existing, stone]))
         because = f"rows of {dataset} that it had read were erased on {moment:%Y-%m-%d}: {reason}"
         whole = [candidates.c.snapshot_digest == digest, candidates.c.irreproducible_because.is_(None)]
         connection.execute(sa.update(candidates).where(*whole).values(irreproducible_because=because))

@@ -39,10 +39,10 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
                 f"{other.detail['actor']}, is not finished. Wait for it, or give its command again if it was killed."
             )
         if not insert_once(connection, erasures, key, {"status": "running", "detail": detail, "recorded_at": moment}):
-            standing = connection.execute(erasures.select().where(*is_this)).one()
-            if standing.detail["secret"] != detail["secret"]:  # cannot be: another secret gives another hash
+            existing = connection.execute(erasures.select().where(*is_this)).one()
+            if existing.detail["secret"] != detail["secret"]:  # cannot be: another secret gives another hash
                 raise ConfigError("An erasure of the same person stands under another secret.")
-            if standing.status == "done":
+            if existing.status == "done":
                 values = {"status": "running", "detail": detail, "recorded_at": moment}
                 connection.execute(sa.update(erasures).where(*is_this).values(**values))
 
@@ -65,16 +65,16 @@ def finish(key: dict[str, str], *, actor: str, reason: str) -> None:
     """Say that it is done, and write its entry in the ledger; a second time does nothing."""
     this = [erasures.c[name] == value for name, value in key.items()]
     with writing() as connection:
-        standing = connection.execute(erasures.select().where(*this)).one()
-        if standing.status == "done":
+        existing = connection.execute(erasures.select().where(*this)).one()
+        if existing.status == "done":
             return  # the same command, given twice at once
         connection.execute(sa.update(erasures).where(*this).values(status="done"))
         body = {
             "dataset": key["dataset"],
             "columns": key["columns"].split(","),
             "subject": key["subject_hash"],
-            "counts": standing.detail["counts"],
-            "unsearched_files": standing.detail.get("unsearched", 0),
+            "counts": existing.detail["counts"],
+            "unsearched_files": existing.detail.get("unsearched", 0),
             "actor": actor,
             "reason": reason,
         }

@@ -154,8 +154,8 @@ def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable
 def _without_shared(versions: Sequence[Version], rows: Sequence[Version]) -> list[Version]:
     """Content that came back (A, B, A) is one file of two versions: while one of them is kept, so is the other."""
     ids = {row.id for row in versions}
-    standing = {row.path for row in rows if row.removed_at is None and row.id not in ids}
-    return [row for row in versions if row.path not in standing]
+    in_use = {row.path for row in rows if row.removed_at is None and row.id not in ids}
+    return [row for row in versions if row.path not in in_use]
 
 
 def _take_away(versions: Sequence[Version], seen: Seen, *, removed_at: dt.datetime) -> list[Version]:

@@ -53,8 +53,8 @@ def anchor() -> tuple[Anchor, bool]:
             f"The ledger ends with entry {made.sequence}, and the anchor of {known[-1].date} names entry {known[-1].sequence}: its tail "
             f"was cut. No anchor is written. Run `python -m include.evergreen verify-ledger`, and restore the database from a backup."
         )
-    if standing := next((each for each in known if each.date == today), None):
-        return standing, False
+    if existing := next((each for each in known if each.date == today), None):
+        return existing, False
     content = json.dumps({**asdict(made), "date": str(today)}).encode()
     if not _write_once(f"{today}{ENDING}", content):
         return anchor()  # another process was quicker

@@ -26,7 +26,7 @@ def observe(day: int, value: float, origin: str = "live") -> None:
 def words(model: ModelConfig) -> str:
     """Of the model's one rule, once it is sure that they agree with what the sensor would do."""
     [outlook] = rule_outlooks(model)
-    assert outlook.would_fire is (tripped(model) is not None and pauses.standing_pause() is None)
+    assert outlook.would_fire is (tripped(model) is not None and pauses.active_pause() is None)
     return outlook.words
 
 

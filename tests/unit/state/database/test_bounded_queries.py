@@ -29,9 +29,9 @@ from include.evergreen.operations.status import status
 from include.evergreen.operations.trace import find_logged
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.registry import champions
-from include.evergreen.registry.approvals import standing_of
+from include.evergreen.registry.approvals import approval_status
+from include.evergreen.registry.champion_periods import champion_period_at
 from include.evergreen.registry.overview import version_history
-from include.evergreen.registry.tenures import tenure_at
 from include.evergreen.scoring.readiness import monitoring, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.alerts import open_alerts, raise_alert, resolve_alert
@@ -106,8 +106,8 @@ def test_no_page_and_no_answer_reads_a_table_that_grows_from_end_to_end(cycled: 
         why(catalog, catalog.model(MODEL), AS_OF)
         version_history(MODEL)
         version_history(MODEL, version=1)
-        standing_of(MODEL, 1)
-        tenure_at(MODEL, clock.now())
+        approval_status(MODEL, 1)
+        champion_period_at(MODEL, clock.now())
         find_monitored(MODEL, AS_OF)
         find_logged(catalog, MODEL, ["flight=100"])
         open_alerts(MODEL)

@@ -14,7 +14,7 @@ from include.evergreen.state.database.tables import approvals, decisions, model_
 
 
 @dataclass(frozen=True)
-class Tenure:
+class ChampionPeriod:
     """One version's time as champion. ``until`` is None while it serves; ``previous_version`` 0 means that there was none.
 
     ``decision`` is the blessing it was promoted by, ``approvals`` what people had said on the version by then.
@@ -32,7 +32,7 @@ class Tenure:
     snapshot: dict[str, Any]
 
 
-def tenure_at(model: str, when: dt.datetime) -> Tenure | None:
+def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
     """The champion of that moment of the wall clock; None when there was none."""
     of_model = promotions.select().where(promotions.c.model == model)
     with reading() as connection:
@@ -42,7 +42,7 @@ def tenure_at(model: str, when: dt.datetime) -> Tenure | None:
         next_one = connection.execute(of_model.where(promotions.c.id > row.id).order_by(promotions.c.id).limit(1)).first()
         version = next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == row.version))
         snapshot = connection.execute(snapshots.select().where(snapshots.c.digest == version.snapshot_digest)).one()
-        return Tenure(
+        return ChampionPeriod(
             version=version,
             kind=row.kind,
             actor=row.actor,
