@@ -55,7 +55,7 @@ def prepare(state: Path, champion_as_of: dt.date) -> None:
     _ingest(catalog, champion_as_of)
     champion = _promote_first(catalog, model, champion_as_of)
     for outcome in (score(catalog, model, champion_as_of, "live"), monitor(catalog, model, champion_as_of, "live")):
-        assert outcome.status == "done", outcome.words
+        assert outcome.status == "done", outcome.message
     _lay_out_plainly(champion, state)
 
 
@@ -70,7 +70,7 @@ def _ingest(catalog: Catalog, as_of: dt.date) -> None:
 def _promote_first(catalog: Catalog, model: ModelConfig, as_of: dt.date) -> RegisteredVersion:
     candidate, _ = train(catalog, model, take_snapshot(catalog, model, as_of), "the first")
     decision = decide(catalog, model, candidate)
-    assert decision.verdict == "blessed", decision.words
+    assert decision.verdict == "blessed", decision.message
     version = champions.register(model.name, candidate.run_key)
     champions.promote(model.name, version.version, actor="the benchmark", reason="the first")
     return version

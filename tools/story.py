@@ -135,7 +135,7 @@ class Story:
         for model in MODELS:
             for firing in firings_of(model)[fired_before[model] :]:
                 decided = self._decided(model, firing.as_of)
-                words.append(f"the sensor FIRED for {model} ({firing.words}), which was retrained as of {firing.as_of}: {decided}")
+                words.append(f"the sensor FIRED for {model} ({firing.message}), which was retrained as of {firing.as_of}: {decided}")
         self.progress.done(f"Night of {night}: " + "; ".join(words))
 
     def morning_after(self) -> None:

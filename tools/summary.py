@@ -45,10 +45,10 @@ def _model(catalog: Catalog, model: str) -> Table:
     for words in _threshold_words(catalog, model):
         table.add_row("threshold tripped", words)
     for firing in firings_of(model):
-        table.add_row("[bold]firing[/bold]", f"as of {firing.as_of}: {firing.words}")
+        table.add_row("[bold]firing[/bold]", f"as of {firing.as_of}: {firing.message}")
     for decision in reversed(all_decisions(model)):
         against = f"against version {decision.champion_version}" if decision.champion_version else "with no champion yet"
-        table.add_row(f"gate, as of {decision.as_of}", f"[bold]{decision.verdict}[/bold] {against}: {decision.brief}")
+        table.add_row(f"gate, as of {decision.as_of}", f"[bold]{decision.verdict}[/bold] {against}: {decision.summary}")
     serving = champion(model)
     if serving:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())
@@ -66,5 +66,5 @@ def _threshold_words(catalog: Catalog, model: str) -> list[str]:
         if trips:
             fired = any(each.rule == rule.name for each in firings_of(model))
             held = "" if fired else f"; it fired nothing, for the model was cooling down ({config.retrain.cooldown_days} days)"
-            words.append(f"{trips[0].words}{held}")
+            words.append(f"{trips[0].message}{held}")
     return words

@@ -163,7 +163,7 @@ def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_do
     assert (promote["state"], promote["try_number"]) == ("failed", 1)
     assert champion(MODEL) == serving
     (alert,) = open_alerts(MODEL)
-    assert alert.severity == "critical" and "needs a person's approval" in alert.words
+    assert alert.severity == "critical" and "needs a person's approval" in alert.message
 
     tasks = {"task_ids": ["ask", "promote"], "dag_run_id": question, "only_failed": False, "dry_run": False}
     asked.api.post(f"dags/{MODEL}.approve/clearTaskInstances", tasks)
@@ -183,7 +183,7 @@ def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
     wait_for_question(asked, question)
     answer(asked, "ada", question, "Refuse", "it is worse at JFK")
     assert state_of(asked, f"{MODEL}.approve", question, "promote") == "skipped"
-    assert approval_status(MODEL, other.version).words.endswith("it is worse at JFK")
+    assert approval_status(MODEL, other.version).message.endswith("it is worse at JFK")
     kind, body = newest_entries({"approval", "refusal", "promotion"})[-1]
     assert (kind, body["actor"], body["version"]) == ("refusal", "ada", other.version)
     assert champion(MODEL) == serving
@@ -205,7 +205,7 @@ def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_ga
     new = [alert for alert in open_alerts(MODEL) if alert.key not in before]
     assert len(new) == 1, log
     (alert,) = new
-    assert alert.severity == "critical" and "no blessed decision" in alert.words
+    assert alert.severity == "critical" and "no blessed decision" in alert.message
 
     mark_success(asked, f"{MODEL}.train", training, "register")
     tasks = {"task_ids": ["promote"], "dag_run_id": training, "only_failed": False, "dry_run": False}

@@ -21,4 +21,4 @@ def test_at_least_one_model_is_declared() -> None:
 @pytest.mark.parametrize("model", Catalog().model_names())
 def test_features_keep_their_promise(model: str, check: str) -> None:
     findings = examine(Catalog(), model, check)
-    assert not findings, "\n".join(each.words for each in findings)
+    assert not findings, "\n".join(each.message for each in findings)

@@ -30,7 +30,7 @@ def rules(monkeypatch):
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return SimpleNamespace(words=answer) if answer else None
+        return SimpleNamespace(message=answer) if answer else None
 
     monkeypatch.setattr(triggers, "tripped", tripped)
     return answers

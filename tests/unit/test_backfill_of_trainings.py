@@ -47,7 +47,7 @@ def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champ
             version = register_candidate(catalog, model, candidate.run_key)
             outcome = promote_blessed(catalog, model, version.version, actor="a backfill", reason="as of the past")
             assert not outcome.promoted
-            refused.append(outcome.words)
+            refused.append(outcome.message)
     assert champions.champion(MODEL) == before
     assert before is not None and mlflow_store.champion_alias(MODEL) == before.version
     assert champions.challenger(MODEL) is None

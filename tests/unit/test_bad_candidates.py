@@ -101,7 +101,7 @@ def _refused(model: ModelConfig, candidate: Candidate, words: str) -> None:
     """The gate does not evaluate it and says why; nothing of it is registered."""
     decision = decide(Catalog(), model, candidate)
     assert decision.verdict == "not_evaluated"
-    assert re.search(words, decision.words), decision.words
+    assert re.search(words, decision.message), decision.message
     with pytest.raises(DataError, match="has no blessed decision"):
         register_candidate(Catalog(), model, candidate.run_key)
     assert champions.versions_of(MODEL) == []

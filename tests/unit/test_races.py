@@ -43,11 +43,11 @@ def unjudged() -> ModelConfig:
 
 
 def promote(version: int) -> str:
-    return promote_blessed(Catalog(), unjudged(), version, actor="the night", reason="blessed by the gate").words
+    return promote_blessed(Catalog(), unjudged(), version, actor="the night", reason="blessed by the gate").message
 
 
 def roll_back(request: str) -> str:
-    return champions.rollback(MODEL, actor="a person", reason="it went wrong", request=request).words
+    return champions.rollback(MODEL, actor="a person", reason="it went wrong", request=request).message
 
 
 def train(seed: int) -> str:

@@ -42,7 +42,7 @@ def list_open(arguments: argparse.Namespace) -> int:
     for each in found:
         times = f", {each.times} times since {each.first_at:%Y-%m-%d %H:%M}" if each.times > 1 else ""
         print(f"{each.severity.upper()} {each.key} ({each.last_at:%Y-%m-%d %H:%M} UTC{times})")
-        print(f"  {each.words}")
+        print(f"  {each.message}")
     if not found:
         print(f"No alert is open{f' for {arguments.model}' if arguments.model else ''}.")
     return 0
@@ -66,7 +66,7 @@ def _as_json(alert: Alert) -> dict[str, Any]:
         "key": alert.key,
         "model": alert.model,
         "severity": alert.severity,
-        "words": alert.words,
+        "words": alert.message,
         "evidence": alert.evidence,
         "times": alert.times,
         "first_at": alert.first_at.isoformat(),

@@ -41,11 +41,11 @@ def maintain(arguments: argparse.Namespace) -> int:
     lost = records_without_files()
     print(f"Records without files: {len(lost) or 'none'}")
     for each in lost:
-        print(f"  {each.subject}: {each.path} is gone; {each.mend}")
+        print(f"  {each.subject}: {each.path} is gone; {each.fix}")
     verified = verify_sample(limits.sample, night=f"{clock.now():%Y-%m-%d}")
     print(f"Verified: {verified.checked} of {verified.population} versions and prediction sets; {len(verified.damage) or 'none'} damaged")
     for damaged in verified.damage:
-        print(f"  {damaged.subject}: {damaged.words}; {damaged.mend}")
+        print(f"  {damaged.subject}: {damaged.message}; {damaged.fix}")
     for problem in retained.problems:
         print(f"Not done: {problem}")
     return PROBLEMS_FOUND if lost or verified.damage or retained.problems else 0

@@ -61,7 +61,7 @@ def missed(arguments: argparse.Namespace) -> int:
         print(each)
         if arguments.make_up:
             outcome = make_up_for(catalog, each)
-            print(f"  {outcome.status}: {outcome.words}")
+            print(f"  {outcome.status}: {outcome.message}")
             failed |= outcome.status == rescoring.FAILED
     print(f"{len(found)} found." if found else "Nothing was missed.")
     return DATA_AT_FAULT if failed else 0
@@ -79,7 +79,7 @@ def rescore(arguments: argparse.Namespace) -> int:
             catalog, model, arguments.first, arguments.last, stages=STAGES[arguments.stage], progress=show
         )  # fmt: skip
     for each in outcomes:
-        print(f"{each.partition} {each.stage}: {each.outcome.status}: {each.outcome.words}")
+        print(f"{each.partition} {each.stage}: {each.outcome.status}: {each.outcome.message}")
     print(f"{model.name}: {_totals(outcomes)}.")
     return DATA_AT_FAULT if any(each.outcome.status == rescoring.FAILED for each in outcomes) else 0
 

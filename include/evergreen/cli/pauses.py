@@ -27,7 +27,7 @@ def pause(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.run import actor
     from include.evergreen.state import pauses
 
-    print(f"{pauses.pause(hours=arguments.hours, actor=actor(), reason=arguments.reason).words}.")
+    print(f"{pauses.pause(hours=arguments.hours, actor=actor(), reason=arguments.reason).message}.")
     return 0
 
 
@@ -36,5 +36,5 @@ def resume(arguments: argparse.Namespace) -> int:
     from include.evergreen.state import pauses
 
     lifted = pauses.lift(actor=actor(), reason=arguments.reason)
-    print(f"Lifted: {lifted.words}." if lifted else "Nothing is paused.")
+    print(f"Lifted: {lifted.message}." if lifted else "Nothing is paused.")
     return 0

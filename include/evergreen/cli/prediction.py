@@ -73,7 +73,7 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     if origin.promotion:
         row = origin.promotion
         print(f"  {row.kind:<10} by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}")
-    print(f"  approval   {origin.approval_status.answer.words if origin.approval_status.answer else origin.approval_status.words}")
+    print(f"  approval   {origin.approval_status.answer.message if origin.approval_status.answer else origin.approval_status.message}")
     if origin.decision:
         print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
         for criterion in origin.decision.criteria:

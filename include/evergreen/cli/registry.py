@@ -80,7 +80,7 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 
 def _told(model: str, outcome: Promotion) -> int:
-    print(f"{model}: {outcome.words}.")
+    print(f"{model}: {outcome.message}.")
     return 0 if outcome.promoted else 1
 
 

@@ -60,15 +60,15 @@ def summary(result: CycleResult) -> Iterator[str]:
     )
     yield f"Gate: {result.decision.verdict}."
     yield from (f"  {each['verdict']}: {each['words']}" for each in result.decision.criteria)
-    yield f"Score of {result.as_of}: {result.scored.status}: {result.scored.words}."
-    yield f"Monitor of {result.as_of}: {result.monitored.status}: {result.monitored.words}."
+    yield f"Score of {result.as_of}: {result.scored.status}: {result.scored.message}."
+    yield f"Monitor of {result.as_of}: {result.monitored.status}: {result.monitored.message}."
     yield from _rules(result.rules)
 
 
 def _outcome(result: CycleResult) -> str:
     if result.promotion is None:
         return f"the gate's decision is {result.decision.verdict}, so the champion stays as it was."
-    return f"{result.promotion.words}."
+    return f"{result.promotion.message}."
 
 
 def _rules(rules: list[RuleOutlook]) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _rules(rules: list[RuleOutlook]) -> Iterator[str]:
         return
     firing = next((each for each in rules if each.would_fire), None)
     yield f"Rules: {'a training would be fired; here it is not, as that is for the sensor' if firing else 'none would fire'}."
-    yield from (f"  {each.words}" for each in rules)
+    yield from (f"  {each.message}" for each in rules)
 
 
 def _unavailable(unavailable: dict[str, str]) -> Iterator[str]:

@@ -114,7 +114,7 @@ def _print_outcomes(outcomes: list[Verification]) -> None:
     for each in outcomes:
         print(f"{each.snapshot.digest[:12]} of {each.snapshot.model}, {_words(each.snapshot)}: {words[each.state]}")
         for part in each.differing:
-            print(f"  {part.name}: {part.state}: {part.words}")
+            print(f"  {part.name}: {part.state}: {part.message}")
     counts = {state: sum(each.state == state for each in outcomes) for state in words}
     print(
         f"{len(outcomes)} verified: {counts['whole']} whole, {counts['accounted']} not whole as records say, {counts['damaged']} damaged."
@@ -148,5 +148,5 @@ def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
 
 
 def _outcome_as_json(outcome: Verification) -> dict[str, Any]:
-    differing = [{"part": each.name, "state": each.state, "words": each.words} for each in outcome.differing]
+    differing = [{"part": each.name, "state": each.state, "words": each.message} for each in outcome.differing]
     return {**_as_json(outcome.snapshot), "state": outcome.state, "checked": outcome.checked, "differing": differing}

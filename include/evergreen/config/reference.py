@@ -71,8 +71,8 @@ def _table(place: str, schema: dict[str, Any], definitions: dict[str, Any], seen
             continue
         seen.add(name)
         found = definitions[name]
-        words = _cell(found.get("description", ""))
-        yield f"### `{path}`: {name}\n" + (f"{words}\n" if words else "")
+        message = _cell(found.get("description", ""))
+        yield f"### `{path}`: {name}\n" + (f"{message}\n" if message else "")
         yield from _table(f"{path}.", found, definitions, seen)
 
 

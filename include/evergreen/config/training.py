@@ -132,7 +132,7 @@ class Train(Strict):
         return (Choice(estimator=self.estimator, parameters=self.parameters, search=self.search),)
 
     @property
-    def estimator_words(self) -> str:
+    def estimator_summary(self) -> str:
         """``sklearn.linear_model.Ridge``, or ``the best of`` several."""
         names = [each.estimator for each in self.choices]
         return names[0] if len(names) == 1 else f"the best of {', '.join(names)}"

@@ -30,7 +30,7 @@ class Finding:
     path: Path
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         return (
             f"{self.model}: feature {self.feature!r} on {self.partition}: {self.promise}. {self.rows} rows differ, the first is "
             f"{self.row}: {self.before!r}, then {self.after!r}. {self.advice} ({self.path})"

@@ -38,7 +38,7 @@ class FeatureOrigin:
     oldest_day: int
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         days = f"day -{self.newest_day}" if self.newest_day else "day 0"
         if self.oldest_day != self.newest_day:
             days = f"days -{self.oldest_day} to {-self.newest_day}"
@@ -140,7 +140,7 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
         "name": feature.name,
         "kind": feature.kind,
         "description": feature.description,
-        "from": [{**asdict(origin), "words": origin.words} for origin in origins],
+        "from": [{**asdict(origin), "words": origin.description} for origin in origins],
         "also_in": [
             {"model": name, "same": (other.kind, others_origins) == (feature.kind, origins)}
             for name, (other, others_origins) in others.items()

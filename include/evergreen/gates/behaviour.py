@@ -28,7 +28,7 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
     catalog, model = evidence.catalog, evidence.model
     place = shown_path(catalog.model_path(model.name).with_name(FILE))
     personal = any(feature.personal for feature in model.features)
-    found, words = [], []
+    found, failures = [], []
     for check in _checks(catalog, model, place):
         try:
             outcome = check.examine(evidence.predict, evidence.features)
@@ -37,11 +37,11 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
         except Exception as error:  # a team's own code may raise anything; it is their check that must be named
             told = type(error).__name__ if personal else f"{type(error).__name__}: {error}"
             raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {told}") from (None if personal else error)
-        found.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "words": outcome.words})
+        found.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "words": outcome.message})
         if not outcome.passed:
-            words.append(f"{check.name!r} failed: {outcome.words}")
+            failures.append(f"{check.name!r} failed: {outcome.message}")
     passed = sum(bool(each["passed"]) for each in found)
-    told = "; ".join([f"{passed} of {len(found)} checks of {FILE} pass", *words])
+    told = "; ".join([f"{passed} of {len(found)} checks of {FILE} pass", *failures])
     return CriterionResult(
         criterion.kind, "checks_passed", float(passed), float(len(found)), verdict(passed == len(found)), told, None, {"checks": found}
     )

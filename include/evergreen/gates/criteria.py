@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -33,7 +33,7 @@ MILLISECONDS, MEGABYTE = 1e3, 1e6
 
 @dataclass(frozen=True)
 class CriterionResult:
-    """What one criterion found; ``words`` is the sentence that people read.
+    """The outcome of one criterion; ``message`` is the sentence that people read.
 
     ``value``, ``interval`` and ``threshold`` are in one unit: the metric's, or of a comparison, the difference of the metric.
     """
@@ -43,9 +43,13 @@ class CriterionResult:
     value: float | None
     threshold: float | None
     verdict: Verdict
-    words: str
+    message: str
     interval: tuple[float, float] | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+    def as_record(self) -> dict[str, Any]:
+        """As a decision keeps it: the message under ``words``."""
+        return {"words" if name == "message" else name: value for name, value in asdict(self).items()}
 
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
@@ -58,19 +62,19 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
     at_least = criterion.at_least is not None
     passed = value >= bound if at_least else value <= bound
     between = interval_of(evidence.candidate, criterion.metric)
-    words = (
-        f"{criterion.metric} is {value:.4f}{interval_words(between, 'interval 95%')}; "
+    message = (
+        f"{criterion.metric} is {value:.4f}{interval_text(between, 'interval 95%')}; "
         f"it must be {'at least' if at_least else 'at most'} {bound:g}"
     )
-    return CriterionResult(criterion.kind, criterion.metric, value, bound, verdict(passed), words, between)
+    return CriterionResult(criterion.kind, criterion.metric, value, bound, verdict(passed), message, between)
 
 
 def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> CriterionResult:
     """Non-inferiority, or superiority, by the end of the paired interval of the difference that is worse for the candidate."""
     metric = criterion.metric
     if evidence.champion is None:
-        words = f"{evidence.why_no_champion} to compare {metric} with"
-        return CriterionResult(criterion.kind, metric, None, None, "not_applicable", words)
+        message = f"{evidence.why_no_champion} to compare {metric} with"
+        return CriterionResult(criterion.kind, metric, None, None, "not_applicable", message)
     margin = criterion.margin if criterion.must == "better" else -criterion.margin
     asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
     return _compared(
@@ -107,12 +111,12 @@ def _compared(
     gain_at_worst = between[0] if sign > 0 else -between[1]
     passed = gain_at_worst > margin if margin >= 0 else gain_at_worst >= margin
     difference = value - theirs
-    words = (
+    message = (
         f"{metric} is {value:.4f}, {whose} {theirs:.4f}: a difference of {difference:+.4f}, at worst {sign * gain_at_worst:+.4f} "
         f"({confidence:.0%} sure, by {evidence.candidate.units.word}); it must be {asked}"
     )
     details = {"candidate": value, "other": theirs}
-    return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), words, between, details)
+    return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), message, between, details)
 
 
 def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> CriterionResult:
@@ -143,12 +147,12 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
     drawn = replicates([error], scored.units, resamples=scored.resamples, seed=scored.seed)[0]
     between = interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
     metric = "calibration_error"
-    words = (
-        f"predictions are off by {value:.4f} on average over {len(found)} bins{interval_words(between, 'resamples 95%')}; "
+    message = (
+        f"predictions are off by {value:.4f} on average over {len(found)} bins{interval_text(between, 'resamples 95%')}; "
         f"at most {criterion.at_most:g} is allowed"
     )
     return CriterionResult(
-        criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), words, between, {"bins": found}
+        criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), message, between, {"bins": found}
     )
 
 
@@ -162,18 +166,18 @@ def judge_speed(criterion: SpeedCriterion, evidence: Evidence) -> CriterionResul
         taken.append((time.perf_counter() - began) * MILLISECONDS / len(features) * 1000)
     value = float(np.median(taken))
     between = (min(taken), max(taken))
-    words = (
+    message = (
         f"1,000 rows take {value:.2f} ms ({between[0]:.2f} to {between[1]:.2f} in {criterion.repeats} runs of {len(features)} rows); "
         f"at most {criterion.at_most:g} ms is allowed"
     )
     metric = "milliseconds_per_1000_rows"
-    return CriterionResult(criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), words, between)
+    return CriterionResult(criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), message, between)
 
 
 def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
     value = mlflow_store.artifact_bytes(evidence.judged.artifact_uri, evidence.judged.artifact_digest) / MEGABYTE
-    words = f"the artifact has {value:.3f} MB; at most {criterion.at_most:g} MB is allowed"
-    return CriterionResult(criterion.kind, "megabytes", value, criterion.at_most, verdict(value <= criterion.at_most), words)
+    message = f"the artifact has {value:.3f} MB; at most {criterion.at_most:g} MB is allowed"
+    return CriterionResult(criterion.kind, "megabytes", value, criterion.at_most, verdict(value <= criterion.at_most), message)
 
 
 def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> CriterionResult:
@@ -190,13 +194,13 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
         return unmeasured(criterion.kind, criterion.metric, criterion.max_spread)
     low, high = min(measured), max(measured)
     same = "; no seed changes it: the estimator is deterministic" if low == high else ""
-    words = (
+    message = (
         f"over {len(values)} seeds {criterion.metric} is {low:.4f} to {high:.4f}, a spread of {high - low:.4f}{same}; "
         f"at most {criterion.max_spread:g} is allowed"
     )
     details = {"seeds": {str(seed): value for seed, value in values.items()}}
     passed = verdict(high - low <= criterion.max_spread)
-    return CriterionResult(criterion.kind, criterion.metric, high - low, criterion.max_spread, passed, words, None, details)
+    return CriterionResult(criterion.kind, criterion.metric, high - low, criterion.max_spread, passed, message, None, details)
 
 
 def share_interval(truth: np.ndarray) -> tuple[float, float]:
@@ -211,7 +215,7 @@ def interval_of(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENC
     return interval(scored.replicates(metric), scored.units.count, confidence=confidence)
 
 
-def interval_words(between: tuple[float, float] | None, what: str) -> str:
+def interval_text(between: tuple[float, float] | None, what: str) -> str:
     return f" ({what}: {between[0]:.4f} to {between[1]:.4f})" if between else ""
 
 
@@ -220,5 +224,5 @@ def verdict(passed: bool) -> Verdict:
 
 
 def unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
-    words = f"{metric} could not be measured on the holdout (one class only, or no rows)"
-    return CriterionResult(kind, metric, None, threshold, "not_evaluated", words)
+    message = f"{metric} could not be measured on the holdout (one class only, or no rows)"
+    return CriterionResult(kind, metric, None, threshold, "not_evaluated", message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,7 +53,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
             log.info("%s as of %s: %s: %s", model.name, candidate.as_of, each["verdict"], each["words"])
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
-        log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.words)
+        log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)
     _log_report(decision, candidate)
     alert_of_rejections(model, decision)
     return decision
@@ -75,10 +74,12 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
     """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
     mode = model.gate.mode
     verdict = verdict_of([each.verdict for each in results]) if mode == "enabled" else "blessed"
-    judged = [asdict(each) for each in results]
+    judged = [result.as_record() for result in results]
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)
-        if last is None or (last.verdict == "not_evaluated" and (verdict != last.verdict or _words(judged) != _words(last.criteria))):
+        if last is None or (
+            last.verdict == "not_evaluated" and (verdict != last.verdict or _not_evaluated(judged) != _not_evaluated(last.criteria))
+        ):
             attempt = last.attempt + 1 if last else 1
             said = {"as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged}
             if insert_once(connection, decisions, {**key, "attempt": attempt}, {**said, "model": model.name, "recorded_at": clock.now()}):
@@ -88,7 +89,7 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
     return decision
 
 
-def _words(criteria: list[dict[str, Any]]) -> list[str]:
+def _not_evaluated(criteria: list[dict[str, Any]]) -> list[str]:
     return [each["words"] for each in criteria if each["verdict"] == "not_evaluated"]
 
 

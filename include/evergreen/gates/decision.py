@@ -35,12 +35,12 @@ class Decision:
         return verdict_of([each["verdict"] for each in self.criteria])
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
         return mode + "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
 
     @property
-    def brief(self) -> str:
+    def summary(self) -> str:
         """How many criteria passed and, in words, those that did not."""
         verdicts = [each["verdict"] for each in self.criteria]
         unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""

@@ -39,8 +39,8 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
     Whatever is raised but `TransientError` becomes a result that is not evaluated.
     """
     if model.gate.mode == "disabled":
-        words = "the gate is disabled in model.yaml: the candidate is blessed unseen"
-        return [CriterionResult("gate", "", None, None, "not_applicable", words)]
+        message = "the gate is disabled in model.yaml: the candidate is blessed unseen"
+        return [CriterionResult("gate", "", None, None, "not_applicable", message)]
 
     def judged(kind: str, metric: str, judge: Callable[[], Any]) -> Any:
         try:
@@ -64,11 +64,11 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
 def _broken(catalog: Catalog, model: ModelConfig, kind: str, metric: str, error: Exception) -> CriterionResult:
     """In the error's words; of an error that is not ours, and may quote a person's row, only its kind."""
     if isinstance(error, EvergreenError):
-        words = str(error)
+        message = str(error)
     else:
         personal = any(each.personal for each in model.features) or any(
             catalog.dataset(each.dataset).personal_columns for each in model.inputs
         )
-        words = f"it could not be evaluated: {type(error).__name__}{'' if personal else f': {error}'}"
-        log.warning("%s: %s %s %s", model.name, kind, metric, words, exc_info=None if personal else error)
-    return CriterionResult(kind, metric, None, None, "not_evaluated", words)
+        message = f"it could not be evaluated: {type(error).__name__}{'' if personal else f': {error}'}"
+        log.warning("%s: %s %s %s", model.name, kind, metric, message, exc_info=None if personal else error)
+    return CriterionResult(kind, metric, None, None, "not_evaluated", message)

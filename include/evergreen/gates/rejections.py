@@ -34,12 +34,12 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
     evidence = {"run_keys": [each for each, _ in rejected], "as_of": [as_of for _, as_of in rejected]}
     if any(each.key == key and each.evidence == evidence for each in open_alerts(model.name)):
         return
-    words = (
+    message = (
         f"The last {len(rejected)} candidates of {model.name} were rejected, the newest as of {decision.as_of}"
         f"{f'; version {champion.version} as of {champion.as_of} serves on' if champion else '; nothing serves'}. "
         f"`python -m include.evergreen decisions {model.name}` says why; see its runbook."
     )
-    raise_alert(key, model=model.name, severity="warning", words=words, evidence=evidence)
+    raise_alert(key, model=model.name, severity="warning", message=message, evidence=evidence)
 
 
 def _rejected_in_a_row(model: str, newest: int, champion: champions.RegisteredVersion | None) -> list[tuple[str, str]]:

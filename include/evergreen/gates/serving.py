@@ -81,22 +81,24 @@ class ServingCheck:
                 return _result("failed", f"{CANNOT_SERVE}: {told['words']}")
             return _result("not_evaluated", f"a clean process was refused the artifact: {told['words']}")
         if code != 0:
-            return _result("failed", f"{CANNOT_SERVE}: {self._last_words()}")
+            return _result("failed", f"{CANNOT_SERVE}: {self._last_output()}")
         return self._compared(np.load(self._folder / PREDICTIONS), seconds)
 
     def _compared(self, there: np.ndarray, seconds: float) -> CriterionResult:
         here = self._evidence.candidate.predicted
         same = int((there.view("int64") == here.view("int64")).sum()) if there.shape == here.shape else 0
         if same == len(here):
-            words = f"a clean process loaded the artifact and predicted the same for all {len(here)} rows, bit for bit, in {seconds:.1f} s"
-            return _result("passed", words, 1.0)
+            message = (
+                f"a clean process loaded the artifact and predicted the same for all {len(here)} rows, bit for bit, in {seconds:.1f} s"
+            )
+            return _result("passed", message, 1.0)
         apart = f", by up to {np.abs(there - here).max():.3g}" if there.shape == here.shape else ""
-        words = (
+        message = (
             f"a clean process predicted otherwise for {len(here) - same} of {len(here)} rows{apart}: that would serve, and was not judged"
         )
-        return _result("failed", words, same / len(here))
+        return _result("failed", message, same / len(here))
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         """The error's own line; left out where features are personal, as it may quote a row."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines() or [f"exit code {self._process.returncode}"]
@@ -123,5 +125,5 @@ def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[by
     )
 
 
-def _result(verdict: Verdict, words: str, value: float | None = None) -> CriterionResult:
-    return CriterionResult(KIND, METRIC, value, 1.0, verdict, words)
+def _result(verdict: Verdict, message: str, value: float | None = None) -> CriterionResult:
+    return CriterionResult(KIND, METRIC, value, 1.0, verdict, message)

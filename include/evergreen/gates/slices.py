@@ -58,15 +58,15 @@ def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionRes
     }
     needed = 1 if criterion.judge == "worst" else 2
     if len(judged) < needed:
-        words = (
+        message = (
             f"{len(judged)} of the {len(found)} slices by {criterion.by} have {criterion.min_rows} rows on which "
             f"{_figure(criterion)} is defined; {needed} must. Lower min_rows, or choose a longer train.holdout_days"
         )
-        return CriterionResult(criterion.kind, _figure(criterion), None, None, "not_evaluated", words, None, details)
-    value, threshold, between, passed, words = _verdict(criterion, evidence, judged)
+        return CriterionResult(criterion.kind, _figure(criterion), None, None, "not_evaluated", message, None, details)
+    value, threshold, between, passed, message = _verdict(criterion, evidence, judged)
     if worse := details["worse_than_champion"]:
-        words += f"; worse than the champion's on the same rows: {', '.join(map(str, worse))}"
-    return CriterionResult(criterion.kind, _figure(criterion), value, threshold, verdict(passed), words, between, details)
+        message += f"; worse than the champion's on the same rows: {', '.join(map(str, worse))}"
+    return CriterionResult(criterion.kind, _figure(criterion), value, threshold, verdict(passed), message, between, details)
 
 
 def _figure(criterion: SlicesCriterion) -> str:
@@ -149,21 +149,21 @@ def _verdict(
         worst = lowest if METRICS[evidence.model.task][criterion.metric] == "higher" else highest
         value = values[worst]
         passed = value >= bound if criterion.at_least is not None else value <= bound
-        words = (
+        message = (
             f"the worst {criterion.metric} of {len(values)} slices is {value:.4f}, of {worst}; "
             f"it must be at {'least' if criterion.at_least is not None else 'most'} {bound:g}"
         )
-        return value, bound, next(each.interval for each in judged if each.name == worst), passed, words
+        return value, bound, next(each.interval for each in judged if each.name == worst), passed, message
     if criterion.judge == "disparate_impact":
         return _disparate_impact(criterion, judged, values)
     assert criterion.max_difference is not None
     value = values[highest] - values[lowest]
     what = criterion.metric or f"the share of positive rows called so from {criterion.cut:g}"
-    words = (
+    message = (
         f"{what} is {values[lowest]:.4f} in {lowest} and {values[highest]:.4f} in {highest}, {value:.4f} apart; "
         f"at most {criterion.max_difference:g} is allowed"
     )
-    return value, criterion.max_difference, None, value <= criterion.max_difference, words
+    return value, criterion.max_difference, None, value <= criterion.max_difference, message
 
 
 def _disparate_impact(criterion: SlicesCriterion, judged: list[Slice], values: dict[str, float]) -> tuple[float, float, None, bool, str]:
@@ -176,11 +176,11 @@ def _disparate_impact(criterion: SlicesCriterion, judged: list[Slice], values: d
         ratios = {name: value / values[largest] for name, value in values.items()}
     farthest = max((name for name in ratios if name != largest), key=lambda name: _distance(ratios[name]))
     value = min(ratios[farthest], 1e9)  # JSON has no infinity
-    words = (
+    message = (
         f"rows called positive from {criterion.cut:g}: {values[farthest]:.1%} in {farthest}, "
         f"{values[largest]:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
     )
-    return value, low if value < 1 else high, None, low <= value <= high, words
+    return value, low if value < 1 else high, None, low <= value <= high, message
 
 
 def _distance(ratio: float) -> float:

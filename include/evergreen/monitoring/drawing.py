@@ -23,8 +23,8 @@ def draw(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame, hea
     :param heading: whose page it is and of when, which Evidently does not say
     """
     html = compare(model, reference, current).get_html_str(as_iframe=False)
-    words = escape(heading)
-    top = f'<title>{words}</title><h1 style="font: 500 22px system-ui, sans-serif; margin: 16px 24px">{words}</h1>'
+    message = escape(heading)
+    top = f'<title>{message}</title><h1 style="font: 500 22px system-ui, sans-serif; margin: 16px 24px">{message}</h1>'
     return str(html.replace("<body>", f"<body>{top}", 1))
 
 

@@ -43,9 +43,9 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     read = {"predictions": scored.digest, "truth": truth.digest if truth else None}
     record = find_monitored(model.name, partition)
     if record is not None and record.input_digest == input_digest:
-        words = "nothing that was monitored has changed"
-        _confirm_done(model.name, partition, words, read)
-        return Outcome("unchanged", words, _facts(model.name, partition))
+        message = "nothing that was monitored has changed"
+        _confirm_done(model.name, partition, message, read)
+        return Outcome("unchanged", message, _facts(model.name, partition))
     figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
     reference = window.reference()
     drift = measure_drift(model, reference, window.current())
@@ -54,12 +54,12 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         metric = "prediction_drift.score" if name == PREDICTION else f"drift.{name}"
         figures.append((metric, score, window.rows))
     _record(model, scored, origin, figures, window.report_path(reference), input_digest, began)
-    words = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
-    log.info("%s %s (version %d): %s", model.name, partition, scored.version, words)
+    message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
+    log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if truth is None:
-        words += f"; the truth of {model.target.dataset}/{partition} is not there yet"
-    record_stage(model.name, "monitor", partition, "done", {"words": words, "read": read})
-    return Outcome("done", words, _facts(model.name, partition))
+        message += f"; the truth of {model.target.dataset}/{partition} is not there yet"
+    record_stage(model.name, "monitor", partition, "done", {"words": message, "read": read})
+    return Outcome("done", message, _facts(model.name, partition))
 
 
 Figure = tuple[str, float, int]
@@ -99,11 +99,11 @@ def _record(
         upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 
 
-def _confirm_done(model: str, partition: dt.date, words: str, read: dict[str, str | None]) -> None:
+def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its last record and that of the stage; the words of one that was not stay."""
     record = find_stage(model, "monitor", partition)
     if record is None or record.status != "done":
-        record_stage(model, "monitor", partition, "done", {"words": words, "read": read})
+        record_stage(model, "monitor", partition, "done", {"words": message, "read": read})
     elif record.detail.get("read") != read:
         record_stage(model, "monitor", partition, "done", {**record.detail, "read": read})
 

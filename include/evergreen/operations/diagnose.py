@@ -23,10 +23,10 @@ def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
     """A line on each input, the truth, scoring and monitoring of ``partition``; the last says what to do next."""
     found = _gather(catalog, model, partition)
     return [
-        *(_delivery_words(each) for each in found.inputs),
-        f"{_delivery_words(found.truth)} It is the truth that monitoring compares with.",
-        _stage_words("score", found.score, found.to_score),
-        _stage_words("monitor", found.monitor, found.to_monitor),
+        *(_delivery_text(each) for each in found.inputs),
+        f"{_delivery_text(found.truth)} It is the truth that monitoring compares with.",
+        _stage_text("score", found.score, found.to_score),
+        _stage_text("monitor", found.monitor, found.to_monitor),
         f"Next: {next(_next_steps(model, partition, found))}",
     ]
 
@@ -96,9 +96,9 @@ def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
     return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
 
 
-def _delivery_words(each: _Delivery) -> str:
+def _delivery_text(each: _Delivery) -> str:
     if each.version:
-        return f"{each.name} is there{_version_words(each.version)}{_later_stop_words(each)}"
+        return f"{each.name} is there{_version_text(each.version)}{_later_stop_text(each)}"
     if each.stopped_because and each.validation:
         since = _utc(each.validation["recorded_at"])
         return f"{each.name} is not there: validation stopped it at {since}: {_sentence(each.stopped_because)}"
@@ -110,21 +110,21 @@ def _delivery_words(each: _Delivery) -> str:
     return f"{each.name} is not there: it could be known{since}, but no ingestion of it came as far as validation."
 
 
-def _version_words(version: PartitionVersion) -> str:
+def _version_text(version: PartitionVersion) -> str:
     counts = f"{version.rows} rows, {version.quarantined or 'none'} in quarantine"
     return f" since {_utc(version.recorded_at)}: version {version.version}, {counts}."
 
 
-def _later_stop_words(each: _Delivery) -> str:
+def _later_stop_text(each: _Delivery) -> str:
     if not each.stopped_because:
         return ""
     return f" A later delivery was stopped by validation, so this one stays: {_sentence(each.stopped_because)}"
 
 
-def _stage_words(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
+def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
     """Where the stage stands. What has not begun left no record of its own: no task is started that has nothing to do."""
     if record and (record.status == "done" or (record.status == "skipped" and ready.blocker)):
-        return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.words)}"
+        return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.message)}"
     if ready.blocker:
         return f"The {stage} stage has not run: {ready.blocker}."
     since = record.since if record and record.status == "waiting" else ready.since

@@ -190,7 +190,7 @@ def _snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window: int,
     except DataError as error:
         if not unavailable:
             raise
-        reasons = "\n".join(f"- {words}" for words in list(unavailable.values())[:UNAVAILABLE_SHOWN])
+        reasons = "\n".join(f"- {message}" for message in list(unavailable.values())[:UNAVAILABLE_SHOWN])
         raise DataError(f"{error}\nCould not be ingested: {listed(unavailable)}. The first reasons:\n{reasons}") from error
 
 

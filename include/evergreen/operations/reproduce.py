@@ -109,7 +109,7 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = l
     fitted = learn(config, split_by_time(config, frame if rebuilt is None else rebuilt)[0], _chosen(config, candidate))
     progress("fitting", 1, 1)
     fit_rows, holdout = split_by_time(config, frame)
-    compared = [_compare(config, artifact, fitted, words, rows) for words, rows in (("holdout", holdout), ("fit rows", fit_rows))]
+    compared = [_compare(config, artifact, fitted, message, rows) for message, rows in (("holdout", holdout), ("fit rows", fit_rows))]
     difference = "" if kept is None or rebuilt is None else _frame_difference(kept, rebuilt)
     if difference and any(each.differing for each in compared):
         again = learn(config, fit_rows, _chosen(config, candidate))
@@ -136,8 +136,8 @@ class _Ingredients:
     changed: list[str] = field(default_factory=list)
     is_source_whole: bool = True
 
-    def source(self, words: str) -> None:
-        self.changed.append(words)
+    def source(self, message: str) -> None:
+        self.changed.append(message)
         self.is_source_whole = False
 
     def compare_environment(self) -> None:
@@ -188,7 +188,7 @@ def _source(
     [snapshot] = recorded_snapshots(snapshots.c.digest == candidate.snapshot_digest)
     differing = Verifier().verify(snapshot, progress).differing
     for part in differing:
-        ingredients.source(f"snapshot: {part.name} is {part.state}: {part.words}")
+        ingredients.source(f"snapshot: {part.name} is {part.state}: {part.message}")
     wrong = {part.name for part in differing}
     if "parts" in wrong:
         return snapshot, None  # the frame's own digest is not known then

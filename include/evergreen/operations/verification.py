@@ -34,7 +34,7 @@ class Part:
 
     name: str
     state: State
-    words: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ class Verifier:
             return Part(name, "removed", f"retention removed its rows on {row.removed_at:%Y-%m-%d}")
         now = self._rows(row.path, row.digest)
         if now.state != "whole":
-            return Part(name, now.state, now.words)
+            return Part(name, now.state, now.message)
         if row.digest == digest:
             return Part(name, "whole", "")
-        words = f"its rows have digest {row.digest[:12]}; the snapshot read {digest[:12]}"
+        message = f"its rows have digest {row.digest[:12]}; the snapshot read {digest[:12]}"
         if _is_erased(snapshot.tombstones, name):
-            return Part(name, "erased", f"rows were erased since, as its tombstone says: {words}")
-        return Part(name, "changed", f"{words}, and the record of the version was changed with them")
+            return Part(name, "erased", f"rows were erased since, as its tombstone says: {message}")
+        return Part(name, "changed", f"{message}, and the record of the version was changed with them")
 
     def _frame_and_digest(self, snapshot: SnapshotRecord) -> list[Part]:
         """The frame against the digest that the parts name; the parts against the snapshot's digest, and its record against them."""
@@ -126,10 +126,10 @@ class Verifier:
         if now.state == "whole":
             return [record, Part("frame", "whole", "")]
         if snapshot.tombstones:
-            return [record, Part("frame", "erased", f"rows were erased since: {now.words}")]
+            return [record, Part("frame", "erased", f"rows were erased since: {now.message}")]
         if now.state == "missing" and _was_dropped(snapshot):
-            return [record, Part("frame", "removed", f"{now.words}; no candidate of it was registered")]
-        return [record, Part("frame", now.state, now.words)]
+            return [record, Part("frame", "removed", f"{now.message}; no candidate of it was registered")]
+        return [record, Part("frame", now.state, now.message)]
 
     def _frame_alone(self, snapshot: SnapshotRecord) -> Part:
         if storage.exists(snapshot.frame_path):

@@ -30,7 +30,7 @@ def question_on(model: str, version: int, *, hours: float, links: Mapping[str, s
         _what_changes(asked, serving),
         f"**Approve**: it becomes champion at once. **Refuse**, or no answer within {hours:g} hours: nothing changes. "
         "Your name and your reason go into the ledger.",
-        " · ".join(f"[{words}]({url})" for words, url in links.items()),
+        " · ".join(f"[{message}]({url})" for message, url in links.items()),
         "---",
         markdown(decision) if decision else "There is **no blessed decision** on it, so approving it promotes nothing.",
     ]

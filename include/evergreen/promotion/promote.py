@@ -51,12 +51,12 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
     for _ in range(MOST_DECISIONS):
         if found := champions.why_not_promoted(wanted):
             champions.reconcile(model.name)  # it may be champion since a promotion that was killed before the alias
-            log.info("%s: %s", model.name, found.words)
+            log.info("%s: %s", model.name, found.message)
             return found
         decision = decide(catalog, model, find_candidate(wanted.run_key))
         if decision.verdict != "blessed":
-            words = f"version {version} was blessed, but not against champion {decision.champion_version}: {decision.brief}"
-            return Promotion(False, decision.champion_version, words)
+            message = f"version {version} was blessed, but not against champion {decision.champion_version}: {decision.summary}"
+            return Promotion(False, decision.champion_version, message)
         try:
             return champions.promote_judged(wanted, decision.id, actor=actor, reason=reason)
         except ChampionChangedError as error:

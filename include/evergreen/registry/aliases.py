@@ -54,20 +54,20 @@ def reconcile(model: str) -> list[str]:
 def _put_back(model: str, wanted: int | None, seen: int | None, ours: set[int | None]) -> str:
     """Set the champion's alias, after the alert when a hand had moved it."""
     was = f"version {seen}" if seen else "no version"
-    words = f"{model}: MLflow's alias champion named {was}"
+    message = f"{model}: MLflow's alias champion named {was}"
     if seen not in _left_behind(model) | ours and _is_still(model, seen):
         record = f"version {wanted}, which serves on" if wanted else "none"
-        words += (
+        message += (
             f", which no promotion of ours did; our record has {record}. The alias was put back. Find out who moved it, then resolve this."
         )
-        raise_alert(f"alias/{model}", model=model, severity="critical", words=words, evidence={"alias": seen, "champion": wanted})
+        raise_alert(f"alias/{model}", model=model, severity="critical", message=message, evidence={"alias": seen, "champion": wanted})
     else:
-        words += f"; it now names {f'version {wanted}' if wanted else 'none'}"
+        message += f"; it now names {f'version {wanted}' if wanted else 'none'}"
     with side_effect("promote.alias"):
         if not mlflow_store.set_alias(model, "champion", wanted):
-            words = f"{model}: MLflow has no version {wanted} any more, though it is champion, and serves on. Somebody deleted it there."
-            raise_alert(f"alias/{model}", model=model, severity="critical", words=words, evidence={"alias": seen, "champion": wanted})
-    return words
+            message = f"{model}: MLflow has no version {wanted} any more, though it is champion, and serves on. Somebody deleted it there."
+            raise_alert(f"alias/{model}", model=model, severity="critical", message=message, evidence={"alias": seen, "champion": wanted})
+    return message
 
 
 def _left_behind(model: str) -> set[int | None]:

@@ -44,7 +44,7 @@ class Answer:
     recorded_at: dt.datetime
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         return f"{self.verdict} by {self.actor} at {self.recorded_at:%Y-%m-%d %H:%M} UTC" + (f": {self.reason}" if self.reason else "")
 
 
@@ -63,7 +63,7 @@ def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequen
         "slice_worse": f"it is worse than the champion on {_listed(worse)}" if worse else "",
         "major_version": f"{semver} is a major version" if semver.endswith(".0.0") else "",
     }
-    return "; ".join(words for words in (occasions[name] for name in model.approval.when) if words)[:LONGEST_REASON]
+    return "; ".join(message for message in (occasions[name] for name in model.approval.when) if message)[:LONGEST_REASON]
 
 
 def record_answer(model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
@@ -77,7 +77,7 @@ def record_answer(model: str, version: int, *, request: str, verdict: Verdict, a
         raise ConfigError(f"{model} version {version}: the request has {len(request)} characters; give 1 to {LONGEST_REQUEST}.")
     with side_effect("approve.record"), writing() as connection:
         answer = keep_answer(connection, model, version, request=request, verdict=verdict, actor=actor, reason=reason)
-    log.warning("%s version %d is %s", model, version, answer.words)
+    log.warning("%s version %d is %s", model, version, answer.message)
     return answer
 
 
@@ -108,9 +108,9 @@ class ApprovalStatus:
         return bool(self.because) and not (self.answer and self.answer.verdict == "approved")
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         if self.answer:
-            return f"was {self.answer.words}"
+            return f"was {self.answer.message}"
         return f"waits for approval: {self.because}" if self.because else "needs no person's approval"
 
 

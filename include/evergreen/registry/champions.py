@@ -96,7 +96,7 @@ class Promotion:
 
     promoted: bool
     version: int
-    words: str
+    message: str
 
 
 class ChampionChangedError(TransientError):
@@ -112,10 +112,10 @@ def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
     refused, may = False, False
     for each in champions_for(model, partition):
         with reading() as connection:
-            words = why_not_servable(connection, each)
-        if words:
+            message = why_not_servable(connection, each)
+        if message:
             refused = True
-            raise_bypass(model, each.run_key, f"{words}. The last champion that has them serves.")
+            raise_bypass(model, each.run_key, f"{message}. The last champion that has them serves.")
         else:
             may = True
             yield each
@@ -128,10 +128,10 @@ def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool =
     role, then = (
         ("champion", "The last champion whose files verify serves.") if is_champion else ("challenger", "The champion serves alone.")
     )
-    words = f"{version.model} version {version.version} is {role} and cannot score: {error} {then}"
+    message = f"{version.model} version {version.version} is {role} and cannot score: {error} {then}"
     evidence = {"version": version.version, "artifact": version.artifact_uri, "digest": version.artifact_digest}
     severity: Severity = "critical" if is_champion else "warning"
-    raise_alert(_artifact_key(version), model=version.model, severity=severity, words=words, evidence=evidence)
+    raise_alert(_artifact_key(version), model=version.model, severity=severity, message=message, evidence=evidence)
 
 
 def verified(version: RegisteredVersion) -> None:
@@ -157,7 +157,7 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
             raise UnearnedError(f"{why_not}, so it is not promoted.")
         outcome = _promote_by_hand(connection, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force)
     reconcile(model)
-    log.info("%s: %s", model, outcome.words)
+    log.info("%s: %s", model, outcome.message)
     return outcome
 
 
@@ -171,7 +171,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
         outcome = _promote_judged(connection, wanted, decision, actor[:LONGEST_ACTOR], reason.strip()[:LONGEST_REASON])
     reconcile(wanted.model)
-    log.info("%s: %s", wanted.model, outcome.words)
+    log.info("%s: %s", wanted.model, outcome.message)
     return outcome
 
 
@@ -196,7 +196,7 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
                 raise UnearnedError(f"{why_not}, so it is not rolled back to.")
             outcome = _roll_back(connection, target, actor=actor[:LONGEST_ACTOR], reason=reason, request=request)
         reconcile(model)
-        log.info("%s: %s", model, outcome.words)
+        log.info("%s: %s", model, outcome.message)
         return outcome
     raise TransientError(
         f"{model}: its champion changed {TIMES_AT_ONCE} times while it was rolled back. Look who promotes, then try again."
@@ -221,10 +221,10 @@ def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, ac
     current = version_within(connection, wanted.model, serves)
     if current and current.version == wanted.version:
         return _champion_already(wanted)
-    against = [words for words in (_why_withdrawn(connection, wanted), _why_older(current, wanted)) if words]
+    against = [message for message in (_why_withdrawn(connection, wanted), _why_older(current, wanted)) if message]
     answer = newest_answer(connection, wanted.model, wanted.version)
     if answer and answer.verdict == "refused":
-        against.append(f"version {wanted.version} was {answer.words}")
+        against.append(f"version {wanted.version} was {answer.message}")
     if (verdict := newest_verdict(connection, wanted.run_key)) != "blessed":
         against.append(f"the gate's newest decision on version {wanted.version} is {verdict}")
     if against and not force:
@@ -261,11 +261,11 @@ def _why_not_promoted(connection: sa.Connection, wanted: RegisteredVersion) -> P
     if why_not := why_not_blessed(connection, wanted) or why_not_approved(connection, wanted):
         raise UnearnedError(f"{why_not}, so it is not promoted.")
     current = version_within(connection, wanted.model, serves)
-    words = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
-    if words:
-        return Promotion(False, serves, f"{words}; a person may force it, with a reason")
+    message = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
+    if message:
+        return Promotion(False, serves, f"{message}; a person may force it, with a reason")
     if pause := active_pause_within(connection):
-        return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.words}")
+        return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.message}")
     return None
 
 
@@ -312,8 +312,8 @@ def _write(
     take_place(connection, connection.execute(new).scalar_one(), model=wanted.model, version=wanted.version, after=after)
     ledger.append(connection, kind=kind, model=wanted.model, body={**record, **evidence, "artifact_digest": wanted.artifact_digest})
     again = " again" if kind == "rollback" else ""
-    words = f"version {wanted.version} ({wanted.semver}) as of {wanted.as_of} is champion{again}"
-    return Promotion(True, wanted.version, f"{words}, in the place of version {current.version}" if current else words)
+    message = f"version {wanted.version} ({wanted.semver}) as of {wanted.as_of} is champion{again}"
+    return Promotion(True, wanted.version, f"{message}, in the place of version {current.version}" if current else message)
 
 
 def _champion_already(version: RegisteredVersion) -> Promotion:

@@ -62,9 +62,9 @@ def alarming(model: str, run_key: str) -> Iterator[None]:
         raise
 
 
-def raise_bypass(model: str, run_key: str, words: str) -> None:
+def raise_bypass(model: str, run_key: str, message: str) -> None:
     """Raise the one critical alert of a run key that went past the gate or the approval."""
-    raise_alert(bypass_key(model, run_key), model=model, severity="critical", words=words, evidence={"run_key": run_key})
+    raise_alert(bypass_key(model, run_key), model=model, severity="critical", message=message, evidence={"run_key": run_key})
 
 
 def bypass_key(model: str, run_key: str) -> str:
@@ -165,7 +165,7 @@ def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> s
     subject = f"{version.model} version {version.version}"
     if answer is None:
         return f"{subject} needs a person's approval ({version.approval_because}), and none is in the database"
-    return "" if answer.verdict == "approved" else f"{subject} was {answer.words}"
+    return "" if answer.verdict == "approved" else f"{subject} was {answer.message}"
 
 
 def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> str:
@@ -173,8 +173,8 @@ def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> s
 
     An approval that let it become champion is not undone by a later answer: a roll-back does that.
     """
-    if words := why_not_blessed(connection, version):
-        return words
+    if message := why_not_blessed(connection, version):
+        return message
     approved = approvals.select().filter_by(model=version.model, version=version.version, verdict="approved")
     if not version.approval_because or connection.execute(approved.limit(1)).first():
         return ""

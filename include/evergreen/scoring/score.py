@@ -44,9 +44,9 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     if first is None and (missing := missing_inputs(model, partition)):
         return stage_waits(model, "score", partition, missing)
     if first is None:
-        words = f"no champion with an as_of up to {partition}: train and promote one first"
-        record_stage(model.name, "score", partition, "skipped", {"words": words})
-        return Outcome("skipped", words, {})
+        message = f"no champion with an as_of up to {partition}: train and promote one first"
+        record_stage(model.name, "score", partition, "skipped", {"words": message})
+        return Outcome("skipped", message, {})
     for version in chain([first], able):
         try:
             return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
@@ -65,9 +65,9 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     known = _known_inputs(partition, serving, shadow)
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == _input_digest(known, serving, shadow) and storage.exists(existing.path):
-        words = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
-        return Outcome("unchanged", words, _facts(existing))
+        message = f"version {existing.version} has scored the same {existing.rows} rows already"
+        record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+        return Outcome("unchanged", message, _facts(existing))
     began = clock.now()
     pipeline = _loaded(serving)
     beside = _loaded_beside(shadow) if shadow else None
@@ -75,12 +75,12 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
         shadow, known = None, _known_inputs(partition, serving, None)
     predictions = _predict(catalog, partition, (serving, pipeline), (shadow, beside) if shadow else None)
     written = _keep(serving, partition, predictions, shadow, _input_digest(known, serving, shadow), origin, began)
-    words = f"{written.rows} rows scored by version {written.version}"
+    message = f"{written.rows} rows scored by version {written.version}"
     if shadow:
-        words += f", and by challenger {shadow.version.version} in its shadow"
-    record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
-    log.info("%s %s: %s", model.name, partition, words)
-    return Outcome("done", words, _facts(written))
+        message += f", and by challenger {shadow.version.version} in its shadow"
+    record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+    log.info("%s %s: %s", model.name, partition, message)
+    return Outcome("done", message, _facts(written))
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
 
 
 def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
-    words = f"waiting for {', '.join(missing)}"
-    record_stage(model.name, stage, partition, "waiting", {"words": words, "waiting_for": missing})
-    return Outcome("waiting", words, {"waiting_for": missing})
+    message = f"waiting for {', '.join(missing)}"
+    record_stage(model.name, stage, partition, "waiting", {"words": message, "waiting_for": missing})
+    return Outcome("waiting", message, {"waiting_for": missing})
 
 
 def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: Scorer) -> Scorer | None:

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import sqlalchemy as sa
+
 from include.evergreen.foundation import clock
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
@@ -15,7 +17,7 @@ from include.evergreen.state.effects import side_effect
 
 log = logging.getLogger(__name__)
 Severity = Literal["critical", "warning"]
-LONGEST_WORDS = 1000
+LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Alert:
     model: str
     severity: Severity
     state: Literal["firing", "resolved"]
-    words: str
+    message: str
     evidence: dict[str, Any]
     times: int
     first_at: dt.datetime
@@ -35,7 +37,7 @@ class Alert:
     resolved_at: dt.datetime | None
 
 
-def raise_alert(key: str, *, model: str, severity: Severity, words: str, evidence: dict[str, Any] | None = None) -> bool:
+def raise_alert(key: str, *, model: str, severity: Severity, message: str, evidence: dict[str, Any] | None = None) -> bool:
     """Raise the alert of this cause, or count it again when it fires already; says whether it is new.
 
     One that was resolved fires anew, and counts from one.
@@ -44,7 +46,7 @@ def raise_alert(key: str, *, model: str, severity: Severity, words: str, evidenc
     with side_effect("alert"), writing() as connection:
         existing = connection.execute(alerts.select().where(alerts.c.key == key)).first()
         is_new = existing is None or existing.state == "resolved"
-        values = {"model": model, "severity": severity, "state": "firing", "words": words[:LONGEST_WORDS], "evidence": evidence or {},
+        values = {"model": model, "severity": severity, "state": "firing", "words": message[:LONGEST_MESSAGE], "evidence": evidence or {},
                   "last_at": now, "resolved_at": None}  # fmt: skip
         if existing is None:
             connection.execute(alerts.insert().values(key=key, **values, times=1, first_at=now))
@@ -52,7 +54,7 @@ def raise_alert(key: str, *, model: str, severity: Severity, words: str, evidenc
             counted = {"times": 1, "first_at": now} if is_new else {"times": existing.times + 1}
             connection.execute(alerts.update().where(alerts.c.key == key).values(**values, **counted))
     if is_new:
-        log.log(logging.CRITICAL if severity == "critical" else logging.WARNING, "ALERT (%s): %s", severity, words)
+        log.log(logging.CRITICAL if severity == "critical" else logging.WARNING, "ALERT (%s): %s", severity, message)
     return is_new
 
 
@@ -79,4 +81,10 @@ def open_alerts(model: str | None = None) -> list[Alert]:
     if model is not None:
         query = query.where(alerts.c.model == model)
     with reading() as connection:
-        return [Alert(**row._mapping) for row in connection.execute(query)]
+        return [_alert(row) for row in connection.execute(query)]
+
+
+def _alert(row: sa.Row[Any]) -> Alert:
+    """The column of the message is named ``words``."""
+    columns = dict(row._mapping)
+    return Alert(message=columns.pop("words"), **columns)

@@ -35,7 +35,7 @@ class Pause:
     lifted_by: str | None
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         return f"{self.actor} paused automatic promotion and retraining until {self.until:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
 
@@ -60,7 +60,7 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
         ledger.append(connection, kind="pause", model="", body={"actor": actor, "reason": reason, "until": until.isoformat()})
         made = active_pause_within(connection)
     assert made is not None
-    log.warning("%s", made.words)
+    log.warning("%s", made.message)
     return made
 
 

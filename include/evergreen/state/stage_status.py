@@ -32,7 +32,7 @@ class StageRecord:
     recorded_at: dt.datetime
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         return str(self.detail.get("words", ""))
 
 
@@ -72,7 +72,7 @@ class Outcome:
     """What came of a stage: ``done``, ``unchanged``, ``waiting`` or ``skipped``, and why, in words."""
 
     status: str
-    words: str
+    message: str
     facts: dict[str, Any]
 
     @property

@@ -31,7 +31,7 @@ class BehaviourResult:
 
     passed: bool
     value: float
-    words: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ def invariance(name: str, change: Change, *, at_most: float, share: float = 1.0)
     def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
         moved = np.abs(_changed(predict, change, rows) - predict(rows))
         kept = float((moved <= at_most).mean())
-        words = (
+        message = (
             f"{kept:.1%} of {len(rows)} predictions move by at most {at_most:g} (the farthest by {moved.max():.4g}); needed: {share:.1%}"
         )
-        return BehaviourResult(kept >= share, kept, words)
+        return BehaviourResult(kept >= share, kept, message)
 
     return Check(name, examine)
 
@@ -64,8 +64,8 @@ def direction(name: str, change: Change, *, up: bool, share: float = 0.95) -> Ch
     def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
         before, after = predict(rows), _changed(predict, change, rows)
         right = float(((after >= before) if up else (after <= before)).mean())
-        words = f"{right:.1%} of {len(rows)} predictions do not go {'down' if up else 'up'}; needed: {share:.1%}"
-        return BehaviourResult(right >= share, right, words)
+        message = f"{right:.1%} of {len(rows)} predictions do not go {'down' if up else 'up'}; needed: {share:.1%}"
+        return BehaviourResult(right >= share, right, message)
 
     return Check(name, examine)
 

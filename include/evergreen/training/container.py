@@ -30,7 +30,7 @@ HANDED_ON_TOO = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQU
 GRACE_MINUTES = 1.0  # that the container outlives its task's time-out, so that the task is what speaks
 ERRORS: dict[int, type[EvergreenError]] = {2: ConfigError, 3: DataError, 4: TransientError}  # as `cli.main.EXIT_CODES` has it
 KILLED, ALARMED = 137, 142  # 128 + SIGKILL, 128 + SIGALRM
-WORDS_SHOWN = 2000
+OUTPUT_SHOWN = 2000
 _MOUNT = re.compile(r"(?P<source>[^:,]+):(?P<target>/[^:,]*)(?P<mode>:r[ow])?")
 
 
@@ -111,9 +111,9 @@ def network() -> str:
     return "none" if is_local else "host"
 
 
-def failure(exit_code: int, words: str, *, model: str, image: str, memory_mb: int, is_out_of_memory: bool) -> EvergreenError:
+def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: int, is_out_of_memory: bool) -> EvergreenError:
     """What a container that ended so means, split by who must act. ``words`` is the end of what it wrote to stderr."""
-    subject, said = f"{model}: the training in a container of {image}", f"\nIt said last:\n{words[-WORDS_SHOWN:]}" if words else ""
+    subject, said = f"{model}: the training in a container of {image}", f"\nIt said last:\n{message[-OUTPUT_SHOWN:]}" if message else ""
     if is_out_of_memory:
         return ConfigError(
             f"{subject} needed more than its {memory_mb} MB of memory and was killed. Raise train.docker.memory_mb, or read fewer days: "
@@ -124,7 +124,7 @@ def failure(exit_code: int, words: str, *, model: str, image: str, memory_mb: in
     if exit_code == KILLED:
         return TransientError(f"{subject} was killed from outside, and not for want of memory.{said}")
     if kind := ERRORS.get(exit_code):
-        return kind(f"{subject} ended with exit code {exit_code}: {words.rpartition('evergreen: ')[2] or 'it said nothing'}")
+        return kind(f"{subject} ended with exit code {exit_code}: {message.rpartition('evergreen: ')[2] or 'it said nothing'}")
     return EvergreenError(f"{subject} ended with exit code {exit_code}, which is none of ours; what it logged says why.{said}")
 
 

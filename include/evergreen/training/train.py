@@ -209,10 +209,10 @@ def _settled(run_key: str, model: ModelConfig, fit_rows: pd.DataFrame) -> Tuning
 
 def _refuse_rows(model: ModelConfig, snapshot: Snapshot, fit_rows: pd.DataFrame, holdout: pd.DataFrame) -> None:
     """Before anything is done: rows of which nothing can be learnt, or on which nothing can be measured."""
-    for rows, words in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
+    for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
         if not len(rows):
             raise DataError(
-                f"{model.name} as of {snapshot.as_of}: {words}. The snapshot has rows of {snapshot.frame()[PARTITION_COLUMN].nunique()} "
+                f"{model.name} as of {snapshot.as_of}: {message}. The snapshot has rows of {snapshot.frame()[PARTITION_COLUMN].nunique()} "
                 f"days, of which train.holdout_days keeps the newest {model.train.holdout_days}. Ingest more days, or choose a later as_of."
             )
     if model.task == "classification" and fit_rows[TARGET].nunique() < 2:

@@ -23,7 +23,7 @@ def train(model: ModelConfig) -> str:
 
 {model.description} Owner: **{model.owner}**. Runs {when}, and whenever the retraining sensor fires.
 
-*snapshot* reads up to {model.train.window_days} days before **as_of** as they were known then; *train* fits `{model.train.estimator_words}` on all
+*snapshot* reads up to {model.train.window_days} days before **as_of** as they were known then; *train* fits `{model.train.estimator_summary}` on all
 but the newest {model.train.holdout_days} days{_container(model)} and logs it in MLflow; *gate* judges it on those days:
 
 {_criteria(model)}

@@ -37,7 +37,7 @@ class AskForApprovalOperator(TriggerDagRunOperator):
         version = registered_version(self.model, context)
         status = approval_status(self.model, version)
         if status.answer or not status.because:
-            skip(self, f"version {version} {status.words}")
+            skip(self, f"version {version} {status.message}")
         self.trigger_run_id = f"approval__v{version}"
         self.conf = {"version": version}
         self.log.info("Asking: %s version %d: %s", self.model, version, status.because)
@@ -110,7 +110,7 @@ class PromoteApprovedOperator(ModelOperator):
         version = context["params"]["version"]
         answer = approval_status(self.model, version).answer
         if answer and answer.verdict == "refused":
-            skip(self, f"version {version} was {answer.words}")
+            skip(self, f"version {version} was {answer.message}")
         actor = answer.actor if answer else "nobody"
         reason = f"approved: {answer.reason}" if answer and answer.reason else "approved"
         return promote_blessed(self, Catalog().model(self.model), version, actor=actor, reason=reason)

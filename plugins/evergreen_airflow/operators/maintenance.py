@@ -45,7 +45,7 @@ class FindLostFilesOperator(BaseOperator):
 
         lost = records_without_files()
         if lost:
-            lines = "\n".join(f"- {each.subject}: {each.path} is gone; {each.mend}" for each in lost)
+            lines = "\n".join(f"- {each.subject}: {each.path} is gone; {each.fix}" for each in lost)
             raise DataError(f"{len(lost)} files that our records name are not in the storage:\n{lines}")
         return {"lost": 0}
 

@@ -22,8 +22,8 @@ class PauseOperator(BaseOperator):
         params, actor = context["params"], person_of(context)
         if params["action"] == PAUSE:
             made = pauses.pause(hours=params["hours"], actor=actor, reason=params["reason"], since=context["dag_run"].run_after)
-            return {"until": made.until.isoformat(), "words": made.words}
+            return {"until": made.until.isoformat(), "words": made.message}
         lifted = pauses.lift(actor=actor, reason=params["reason"])
         if lifted is None:
             skip(self, "nothing is paused")
-        return {"words": f"lifted: {lifted.words}"}
+        return {"words": f"lifted: {lifted.message}"}

@@ -34,9 +34,9 @@ class ScorePartitionOperator(ModelOperator):
         outcome = score(catalog, catalog.model(self.model), partition, origin)
         is_first_try = context["ti"].try_number == 1  # a later try may have lost the event of an earlier one
         if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
-            skip(self, outcome.words)
+            skip(self, outcome.message)
         announce(self, context, {"origin": outcome.facts["origin"], "version": outcome.facts["version"]})
-        return {"partition": str(partition), "words": outcome.words, **outcome.facts}
+        return {"partition": str(partition), "words": outcome.message, **outcome.facts}
 
 
 class MonitorPartitionOperator(ModelOperator):
@@ -52,8 +52,8 @@ class MonitorPartitionOperator(ModelOperator):
         model = catalog.model(self.model)
         outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.target.dataset).origin)
         if not outcome.is_done:
-            skip(self, outcome.words)
-        return {"partition": str(partition), "words": outcome.words, **outcome.facts}
+            skip(self, outcome.message)
+        return {"partition": str(partition), "words": outcome.message, **outcome.facts}
 
 
 class DrawEvidenceOperator(ModelOperator):
@@ -121,7 +121,7 @@ class RescoreOperator(ModelOperator):
             counts[each.outcome.status] = counts.get(each.outcome.status, 0) + 1
         if failed := [each for each in outcomes if each.outcome.status == "failed"]:
             raise DataError(
-                f"{len(failed)} of {len(outcomes)} could not be done again; the first: {failed[0].partition}: {failed[0].outcome.words}"
+                f"{len(failed)} of {len(outcomes)} could not be done again; the first: {failed[0].partition}: {failed[0].outcome.message}"
             )
         return {"model": params["model"], "first": str(first), "last": str(last), **counts}
 

@@ -93,12 +93,12 @@ class EvaluateGateOperator(ModelOperator):
         catalog = Catalog()
         decision = decide(catalog, catalog.model(self.model), candidate)
         if decision.verdict == "not_evaluated":
-            raise DataError(f"{self.model} as of {candidate.as_of}: the gate could not evaluate the candidate: {decision.words}")
+            raise DataError(f"{self.model} as of {candidate.as_of}: the gate could not evaluate the candidate: {decision.message}")
         return {
             "as_of": str(candidate.as_of),
             "run_key": candidate.run_key,
             "verdict": decision.verdict,
-            "words": decision.brief,
+            "words": decision.summary,
             "mlflow_run_id": candidate.mlflow_run_id,
         }
 
@@ -131,7 +131,7 @@ class PromoteChampionOperator(ModelOperator):
         version = registered_version(self.model, context)
         status = approval_status(self.model, version)
         if status.blocks_promotion:
-            skip(self, f"version {version} {status.words}")
+            skip(self, f"version {version} {status.message}")
         reason = context["params"].get("reason") or "blessed by the gate"
         return promote_blessed(self, Catalog().model(self.model), version, actor=person_of(context), reason=reason)
 
@@ -154,8 +154,8 @@ class PromoteByHandOperator(ModelOperator):
         else:
             outcome = champions.promote(self.model, params["version"], actor=actor, reason=params["reason"], force=params["force"])
         if not outcome.promoted:
-            skip(self, outcome.words)
-        return {"champion": outcome.version, "words": outcome.words}
+            skip(self, outcome.message)
+        return {"champion": outcome.version, "words": outcome.message}
 
 
 def registered_version(model: str, context: Mapping[str, Any]) -> int:
@@ -176,7 +176,7 @@ def _run_key(model: str, context: Mapping[str, Any]) -> str:
         from include.evergreen.state.alerts import raise_alert
 
         words = f"{model}: {context['run_id']} trained no candidate, whatever the states of its tasks say. Clear the task train."
-        raise_alert(f"bypass/{model}/{context['run_id']}"[:250], model=model, severity="critical", words=words)
+        raise_alert(f"bypass/{model}/{context['run_id']}"[:250], model=model, severity="critical", message=words)
         raise DataError(words)
     return str(trained["run_key"])
 
@@ -187,8 +187,8 @@ def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *,
 
     outcome = promote_blessed(Catalog(), model, version, actor=actor, reason=reason)
     if not outcome.promoted:
-        skip(operator, outcome.words)
-    return {"champion": outcome.version, "words": outcome.words}
+        skip(operator, outcome.message)
+    return {"champion": outcome.version, "words": outcome.message}
 
 
 def tags_of(context: Mapping[str, Any]) -> dict[str, str]:

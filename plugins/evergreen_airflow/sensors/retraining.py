@@ -36,12 +36,12 @@ class RetrainingSensor(BaseSensorOperator):
         pause = active_pause()
         firing = None if pause else unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
         if firing is None:
-            why = f"fires nothing, as {pause.words}" if pause else "no rule trips"
+            why = f"fires nothing, as {pause.message}" if pause else "no rule trips"
             self.log.info("%s: armed; %s. Looking again every %g s.", self.model, why, self.poll_seconds)
             self.defer(trigger=FiringTrigger(self.model, self.poll_seconds), method_name="execute_complete")
         assert firing is not None  # defer raises
-        self.log.warning("%s fires: %s", self.model, firing.words)
-        return {"firing": firing.id, "as_of": str(firing.as_of), "rule": firing.rule, "words": firing.words}
+        self.log.warning("%s fires: %s", self.model, firing.message)
+        return {"firing": firing.id, "as_of": str(firing.as_of), "rule": firing.rule, "words": firing.message}
 
 
 class FireTrainingOperator(TriggerDagRunOperator):
@@ -63,7 +63,7 @@ class FireTrainingOperator(TriggerDagRunOperator):
         from include.evergreen.state.pauses import active_pause
 
         if pause := active_pause():
-            skip(self, pause.words)
+            skip(self, pause.message)
         firing = context["ti"].xcom_pull(task_ids=self.sensed_by)
         self.trigger_run_id = f"firing__{firing['firing']}__{firing['as_of']}"
         self.conf = {"as_of": firing["as_of"], "reason": f"fired: {firing['words']}"[:500]}

@@ -57,13 +57,13 @@ def _what_trips(model: str) -> str | None:
     from include.evergreen.monitoring.triggers import tripped, unanswered_firing
 
     if unanswered := unanswered_firing(model):
-        return unanswered.words
+        return unanswered.message
     evidence = tripped(Catalog().model(model))
-    return evidence.words if evidence else None
+    return evidence.message if evidence else None
 
 
 def _pause_words() -> str:
     from include.evergreen.state.pauses import active_pause
 
     pause = active_pause()
-    return pause.words if pause else ""
+    return pause.message if pause else ""

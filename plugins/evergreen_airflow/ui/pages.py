@@ -51,7 +51,7 @@ def _pause() -> str:
         pause = active_pause()
     except EvergreenError:
         return ""
-    return pause.words if pause else ""
+    return pause.message if pause else ""
 
 
 def fragment(request: Request, template: str, **values: Any) -> str:

@@ -50,7 +50,7 @@ def _not_monitored(dag_id: str, model: str, day: dt.date) -> Problem:
         words = f"{model} was scored for {day}, but not monitored yet."
     else:
         doing = "monitoring" if stage.stage == "monitor" else "scoring"
-        words = f"The {doing} of {model} for {day} is {stage.status}: {stage.words} (since {stage.since:%Y-%m-%d %H:%M} UTC)."
+        words = f"The {doing} of {model} for {day} is {stage.status}: {stage.message} (since {stage.since:%Y-%m-%d %H:%M} UTC)."
     return Problem(
         404,
         f"No drift report of {model} for {day} yet",

@@ -54,8 +54,8 @@ class VersionView:
     def approval(self) -> tuple[Tone, str]:
         standing = self.found.approval_status
         if standing.answer:
-            return "good" if standing.answer.verdict == "approved" else "bad", standing.answer.words
-        return ("fair", standing.words) if standing.because else ("muted", "not asked for")
+            return "good" if standing.answer.verdict == "approved" else "bad", standing.answer.message
+        return ("fair", standing.message) if standing.because else ("muted", "not asked for")
 
     @property
     def is_waiting(self) -> bool:

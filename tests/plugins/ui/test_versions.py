@@ -99,15 +99,15 @@ def test_a_model_without_versions_says_why(reader: TestClient) -> None:
 
 def test_versions_and_alerts_of_another_model_are_not_shown(reader: TestClient) -> None:
     registered(1, model="flight_delay")
-    raise_alert("bypass/flight_delay/1", model="flight_delay", severity="critical", words="somebody moved the alias")
+    raise_alert("bypass/flight_delay/1", model="flight_delay", severity="critical", message="somebody moved the alias")
     page = reader.get(PAGE).text
     assert "No version is registered yet" in page
     assert "moved the alias" not in page
 
 
 def test_open_alerts_stand_above_the_versions_until_they_are_resolved(reader: TestClient) -> None:
-    raise_alert("bypass/air_time/1", model="air_time", severity="critical", words="somebody <b>moved</b> the alias")
-    raise_alert("bypass/air_time/1", model="air_time", severity="critical", words="somebody <b>moved</b> the alias")
+    raise_alert("bypass/air_time/1", model="air_time", severity="critical", message="somebody <b>moved</b> the alias")
+    raise_alert("bypass/air_time/1", model="air_time", severity="critical", message="somebody <b>moved</b> the alias")
     page = reader.get(PAGE).text
     assert 'class="panel bad" role="alert"' in page
     assert "somebody &lt;b&gt;moved&lt;/b&gt; the alias" in page and "seen 2 times" in page

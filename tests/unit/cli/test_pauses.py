@@ -17,8 +17,8 @@ def test_pause_and_resume_say_what_stands_and_who_did_it(ask: Ask) -> None:
     paused = ask("pause", "--hours", "2", "--reason", "a bad feed")
     active = active_pause()
     assert active is not None
-    assert (paused.code, paused.out) == (0, f"{active.words}.\n")
-    assert ask("resume", "--reason", "it is mended").out == f"Lifted: {active.words}.\n"
+    assert (paused.code, paused.out) == (0, f"{active.message}.\n")
+    assert ask("resume", "--reason", "it is mended").out == f"Lifted: {active.message}.\n"
     assert active_pause() is None
     assert ask("resume", "--reason", "it is mended").out == "Nothing is paused.\n"
 
@@ -31,8 +31,8 @@ def test_a_pause_for_ever_is_refused_with_what_is_allowed(ask: Ask) -> None:
 
 
 def test_alerts_are_listed_and_resolved_by_a_named_person_with_a_reason(ask: Ask) -> None:
-    raise_alert("tampered/air_time/1", model="air_time", severity="critical", words="the artifact of air_time 1 was changed")
-    raise_alert("tampered/air_time/1", model="air_time", severity="critical", words="the artifact of air_time 1 was changed")
+    raise_alert("tampered/air_time/1", model="air_time", severity="critical", message="the artifact of air_time 1 was changed")
+    raise_alert("tampered/air_time/1", model="air_time", severity="critical", message="the artifact of air_time 1 was changed")
     listed = ask("alerts", "list").out
     assert listed.startswith("CRITICAL tampered/air_time/1 (")
     assert "2 times since" in listed
@@ -47,7 +47,7 @@ def test_alerts_are_listed_and_resolved_by_a_named_person_with_a_reason(ask: Ask
 
 
 def test_resolving_what_is_not_open_names_what_is(ask: Ask) -> None:
-    raise_alert("one/cause", model="air_time", severity="warning", words="something")
+    raise_alert("one/cause", model="air_time", severity="warning", message="something")
     answer = ask("alerts", "resolve", "another/cause", "--reason", "a slip of the pen")
     assert answer.code == 2
     assert "open: one/cause" in answer.err

@@ -32,4 +32,4 @@ def test_a_table_without_anything_in_it_is_readable(ask: Ask, landed: None) -> N
 def test_a_pause_stands_above_the_tables(ask: Ask, landed: None) -> None:
     assert "PAUSED" not in ask("status").out
     made = pauses.pause(hours=1, actor="ada", reason="a [bad] feed")
-    assert ask("status").out.splitlines()[0] == f"PAUSED: {made.words}"
+    assert ask("status").out.splitlines()[0] == f"PAUSED: {made.message}"

@@ -38,8 +38,8 @@ def test_one_estimator_and_a_list_of_one_are_the_same_choice() -> None:
     one = Train.model_validate({"estimator": "a.B", "search": SEARCH, "tune": TUNE})
     listed = Train.model_validate({"estimators": [{"estimator": "a.B", "search": SEARCH}], "tune": TUNE})
     assert one.choices == listed.choices == (Choice.model_validate({"estimator": "a.B", "search": SEARCH}),)
-    assert one.estimator_words == "a.B"
-    assert Train.model_validate({"estimators": [{"estimator": "a.B"}, {"estimator": "c.D"}], "tune": TUNE}).estimator_words == (
+    assert one.estimator_summary == "a.B"
+    assert Train.model_validate({"estimators": [{"estimator": "a.B"}, {"estimator": "c.D"}], "tune": TUNE}).estimator_summary == (
         "the best of a.B, c.D"
     )
 

@@ -57,9 +57,9 @@ def test_a_feature_that_comes_from_nothing_has_no_origin(catalog: Catalog) -> No
 
 
 def test_origins_in_words() -> None:
-    assert FeatureOrigin("weather", ("temp",), 0, 0).words == "weather.temp, day 0"
-    assert FeatureOrigin("weather", ("temp", "humid"), 1, 1).words == "weather.{temp, humid}, day -1"
-    assert FeatureOrigin("weather", ("temp",), 2, 8).words == "weather.temp, days -8 to -2"
+    assert FeatureOrigin("weather", ("temp",), 0, 0).description == "weather.temp, day 0"
+    assert FeatureOrigin("weather", ("temp", "humid"), 1, 1).description == "weather.{temp, humid}, day -1"
+    assert FeatureOrigin("weather", ("temp",), 2, 8).description == "weather.temp, days -8 to -2"
 
 
 def test_the_list_says_who_else_has_a_feature_and_whether_it_is_the_same(catalog: Catalog) -> None:

@@ -98,7 +98,7 @@ def test_all_checks_must_pass_and_those_that_fail_are_named(flight_delay: ModelC
     )
     result = judge_behaviour(CRITERION, evidence(flight_delay, catalog_with(text)))
     assert (result.verdict, result.value, result.threshold) == ("failed", 1.0, 2.0)
-    assert result.words.startswith("1 of 2 checks of checks.py pass; 'later is earlier' failed: 0.0% of 700 predictions do not go up")
+    assert result.message.startswith("1 of 2 checks of checks.py pass; 'later is earlier' failed: 0.0% of 700 predictions do not go up")
     assert [each["passed"] for each in result.details["checks"]] == [True, False]
 
 

@@ -41,7 +41,7 @@ def test_an_absolute_criterion_holds_a_figure_to_its_bound_and_shows_its_interva
     assert result.value == good.candidate.metrics["auc"]
     assert result.interval is not None
     assert result.interval[0] < result.value < result.interval[1]
-    assert f"it must be {next(iter(bound)).replace('_', ' ')} {next(iter(bound.values())):g}" in result.words
+    assert f"it must be {next(iter(bound)).replace('_', ' ')} {next(iter(bound.values())):g}" in result.message
 
 
 def test_a_bound_that_is_met_exactly_is_met(good: Evidence) -> None:
@@ -65,7 +65,7 @@ def test_a_metric_that_rows_of_one_class_do_not_define_is_no_pass_and_no_fail(fl
     chances = np.linspace(0.1, 0.9, ROWS)
     result = judged(evidence_of(flight_delay, np.zeros(ROWS), chances, chances), **criterion)
     assert (result.verdict, result.value) == ("not_evaluated", None)
-    assert result.words == "auc could not be measured on the holdout (one class only, or no rows)"
+    assert result.message == "auc could not be measured on the holdout (one class only, or no rows)"
 
 
 def test_as_good_as_the_champion_is_not_worse_and_is_not_better(good: Evidence) -> None:
@@ -84,8 +84,8 @@ def test_a_champion_that_guesses_is_beaten_and_a_candidate_that_guesses_is_worse
     assert judged(ahead, kind="champion", metric=metric, must="better").verdict == "passed"
     result = judged(behind, kind="champion", metric=metric, margin=0.01)
     assert result.verdict == "failed"
-    assert f"{metric} is {behind.candidate.metrics[metric]:.4f}, the champion's on the same rows" in result.words
-    assert result.words.endswith("(95% sure, by days); it must be worse by no more than 0.01")
+    assert f"{metric} is {behind.candidate.metrics[metric]:.4f}, the champion's on the same rows" in result.message
+    assert result.message.endswith("(95% sure, by days); it must be worse by no more than 0.01")
 
 
 def test_a_candidate_that_seems_within_the_margin_but_not_surely_so_fails(flight_delay: ModelConfig) -> None:
@@ -102,7 +102,7 @@ def test_a_candidate_that_seems_within_the_margin_but_not_surely_so_fails(flight
 
 def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> None:
     result = judged(good, kind="champion", metric="auc", must="better")
-    assert (result.verdict, result.value, result.words) == ("not_applicable", None, "there is no champion yet to compare auc with")
+    assert (result.verdict, result.value, result.message) == ("not_applicable", None, "there is no champion yet to compare auc with")
 
 
 def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would_pass() -> None:
@@ -113,8 +113,8 @@ def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would
 def test_a_classifier_must_beat_the_share_of_the_rows_it_was_fitted_on(good: Evidence) -> None:
     result = judged(good, kind="baseline", metric="log_loss")
     assert (result.verdict, result.details["answer"]) == ("passed", pytest.approx(good.candidate.truth.mean()))
-    assert "that of a constant" in result.words
-    assert "share of positive rows among those fitted on" in result.words
+    assert "that of a constant" in result.message
+    assert "share of positive rows among those fitted on" in result.message
     guesses = evidence_of(good.model, good.candidate.truth, np.random.default_rng(4).random(ROWS))
     assert judged(guesses, kind="baseline", metric="log_loss").verdict == "failed"
 
@@ -152,10 +152,9 @@ def test_one_prediction_for_all_is_one_bin(flight_delay: ModelConfig) -> None:
 
 def test_every_result_can_be_kept_as_json(good: Evidence) -> None:
     import json
-    from dataclasses import asdict
 
     for criterion in ({"kind": "absolute", "metric": "auc", "at_least": 0.5}, {"kind": "calibration", "at_most": 0.1}):
-        json.dumps(asdict(judged(good, **criterion)), allow_nan=False)
+        json.dumps(judged(good, **criterion).as_record(), allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_first_candidate_has_no_champion_to_be_compared_with_and_must_pass_the
     verdicts = {each["kind"]: each["verdict"] for each in decision.criteria}
     assert [kind for kind, verdict in verdicts.items() if verdict != "passed"] == ["champion"]
     assert set(verdicts) == {"serving", *(each.kind for each in air_time.gate.criteria)}
-    assert "not_applicable: there is no champion" in decision.words
+    assert "not_applicable: there is no champion" in decision.message
 
 
 def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(candidate: Candidate, air_time: ModelConfig) -> None:
@@ -46,7 +46,7 @@ def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(candidate: Can
 
 def test_in_brief_a_decision_counts_what_passed_and_tells_what_did_not(candidate: Candidate, air_time: ModelConfig) -> None:
     decision = decide(Catalog(), strict(air_time), candidate)
-    assert decision.brief == f"1 of 2 criteria passed; failed: {decision.criteria[0]['words']}"
+    assert decision.summary == f"1 of 2 criteria passed; failed: {decision.criteria[0]['words']}"
 
 
 def test_the_same_question_gets_the_same_answer(candidate: Candidate, air_time: ModelConfig) -> None:
@@ -67,7 +67,7 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
     decision = decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
     assert decision.verdict == "not_evaluated"
-    assert "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)" in decision.words
+    assert "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)" in decision.message
     with pytest.raises(DataError, match="has no blessed decision"):
         champions.register("flight_delay", decision.run_key)
 
@@ -83,7 +83,7 @@ def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figur
 
 def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
     decision = decide(Catalog(), _against_champion(air_time, margin=2.0), trained_as_of(air_time, AS_OF))
-    assert decision.verdict == "blessed", decision.words
+    assert decision.verdict == "blessed", decision.message
 
 
 def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, air_time: ModelConfig) -> None:
@@ -114,7 +114,7 @@ def test_an_artifact_that_was_tampered_with_is_not_evaluated_and_is_judged_again
     file.write_bytes(b"another model")
     broken = decide(Catalog(), lenient(air_time), candidate)
     assert (broken.verdict, broken.attempt) == ("not_evaluated", 1)
-    assert "its files were changed" in broken.words
+    assert "its files were changed" in broken.message
     assert decide(Catalog(), lenient(air_time), candidate) == broken  # the same answer is no new attempt
     file.write_bytes(original)
     again = decide(Catalog(), lenient(air_time), candidate)
@@ -142,7 +142,7 @@ def test_a_criterion_that_cannot_be_evaluated_is_no_rejection(
 ) -> None:
     decision = decide(Catalog(), _gated(air_time, criterion), candidate)
     assert decision.verdict == "not_evaluated"
-    assert words in decision.words
+    assert words in decision.message
     assert champions.champion("air_time") is None
 
 
@@ -183,7 +183,7 @@ def test_a_disabled_gate_blesses_unseen_and_says_so_in_decision_ledger_and_log(
     off = air_time.model_copy(update={"gate": air_time.gate.model_copy(update={"mode": "disabled"})})
     decision = decide(Catalog(), off, candidate)
     assert (decision.verdict, decision.mode, len(decision.criteria)) == ("blessed", "disabled", 1)
-    assert "blessed unseen" in decision.words
+    assert "blessed unseen" in decision.message
     assert "blessed unseen" in caplog.text
     assert "blessed unseen" in _entries("decision")[0]["criteria"][0]["words"]
 
@@ -198,9 +198,9 @@ def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(flights: 
     decide(Catalog(), strict(air_time), found[2])  # a retry counts nothing twice
     (alert,) = open_alerts("air_time")
     assert (alert.key, alert.severity, alert.times) == ("rejections/air_time", "warning", 1)
-    assert alert.words.startswith("The last 3 candidates of air_time were rejected, the newest as of 2013-01-15")
+    assert alert.message.startswith("The last 3 candidates of air_time were rejected, the newest as of 2013-01-15")
     blessed = decide(Catalog(), _gated(air_time, {"kind": "absolute", "metric": "mae", "at_most": 1e4}), found[2])
-    assert blessed.verdict == "blessed", blessed.words
+    assert blessed.verdict == "blessed", blessed.message
     assert open_alerts("air_time") == []
 
 
@@ -267,7 +267,7 @@ def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: M
     late = air_time.model_copy(update={"target": air_time.target.model_copy(update={"column": "arr_delay"})})
     decision = decide(Catalog(), _against_champion(late, margin=0.5), trained_as_of(late, AS_OF))
     assert decision.criteria[0]["verdict"] == "not_applicable"
-    assert "no champion with this target (version 1 has another)" in decision.words
+    assert "no champion with this target (version 1 has another)" in decision.message
 
 
 def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:

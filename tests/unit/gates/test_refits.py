@@ -19,7 +19,7 @@ FOREST = {"estimator": "sklearn.ensemble.RandomForestRegressor", "parameters": {
 def test_a_deterministic_estimator_is_said_to_be_one(candidate: Candidate, air_time: ModelConfig) -> None:
     result = judge_stability(STABLE, gather(Catalog(), air_time, candidate, None))
     assert (result.verdict, result.value) == ("passed", 0.0)
-    assert "the estimator is deterministic" in result.words
+    assert "the estimator is deterministic" in result.message
 
 
 @pytest.mark.parametrize("given", [{}, {"random_state": 0}])

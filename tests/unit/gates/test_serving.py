@@ -39,7 +39,7 @@ def test_a_clean_process_predicts_the_same_for_all_rows_and_one_last_bit_is_a_di
         evidence.candidate.predicted[7] = np.nextafter(evidence.candidate.predicted[7], np.inf)
         failed = serving.result()
     assert (passed.verdict, passed.value) == ("passed", 1.0)
-    assert (failed.verdict, "otherwise for 1 of" in failed.words) == ("failed", True)
+    assert (failed.verdict, "otherwise for 1 of" in failed.message) == ("failed", True)
 
 
 def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Evidence) -> None:
@@ -60,7 +60,7 @@ def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Ev
 def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candidate(evidence: Evidence) -> None:
     with ServingCheck(evidence, 0.01) as serving:
         result = serving.result()
-    assert (result.verdict, result.words) == ("not_evaluated", "a clean process did not load the artifact and score within 0.01 s")
+    assert (result.verdict, result.message) == ("not_evaluated", "a clean process did not load the artifact and score within 0.01 s")
     assert not [each for each in psutil.Process().children() if "include.evergreen.serving.check" in each.cmdline()]
     assert not serving._folder.exists()
 
@@ -85,4 +85,4 @@ def test_an_estimator_that_only_this_process_knows_is_rejected(
     decision = decide(Catalog(), model, trained_as_of(model, january(14)))
     assert [each["verdict"] for each in decision.criteria] == ["passed", "failed"]
     assert decision.verdict == "rejected"
-    assert "a clean process cannot load the artifact and score with it" in decision.words
+    assert "a clean process cannot load the artifact and score with it" in decision.message

@@ -33,7 +33,7 @@ def test_the_worst_slice_is_named_with_its_figure(flight_delay: ModelConfig) -> 
     upside_down = np.where(ORIGINS == "JFK", 1 - CHANCES, CHANCES)
     result = judged(evidence(flight_delay, upside_down), judge="worst", metric="auc", at_least=0.5)
     assert result.verdict == "failed"
-    assert "of origin=JFK; it must be at least 0.5" in result.words
+    assert "of origin=JFK; it must be at least 0.5" in result.message
     assert [each["slice"] for each in result.details["slices"]] == ["origin=LGA", "origin=EWR", "origin=JFK"]
     assert [each["rows"] for each in result.details["slices"]] == [ROWS // 2, ROWS // 4, ROWS // 4]
     assert judged(evidence(flight_delay, CHANCES), judge="worst", metric="auc", at_least=0.5).verdict == "passed"
@@ -43,21 +43,21 @@ def test_a_slice_that_got_worse_than_the_champions_is_named_and_one_that_did_not
     guessed_at_newark = np.where(ORIGINS == "EWR", GUESSES, CHANCES)
     result = judged(evidence(flight_delay, guessed_at_newark, CHANCES), judge="worst", metric="auc", at_least=0.1)
     assert result.details["worse_than_champion"] == ["origin=EWR"]
-    assert "worse than the champion's on the same rows: origin=EWR" in result.words
+    assert "worse than the champion's on the same rows: origin=EWR" in result.message
     assert all(each["champion"] is not None for each in result.details["slices"])
 
 
 def test_a_small_slice_is_shown_and_not_judged(flight_delay: ModelConfig) -> None:
     upside_down = np.where(ORIGINS == "JFK", 1 - CHANCES, CHANCES)
     result = judged(evidence(flight_delay, upside_down), judge="worst", metric="auc", at_least=0.5, min_rows=ROWS // 4 + 1)
-    assert (result.verdict, "of 1 slices" in result.words) == ("passed", True)
+    assert (result.verdict, "of 1 slices" in result.message) == ("passed", True)
     assert [(each["slice"], each["judged"]) for each in result.details["slices"]][1:] == [("origin=EWR", False), ("origin=JFK", False)]
 
 
 def test_without_a_slice_that_is_large_enough_nothing_is_said(flight_delay: ModelConfig) -> None:
     result = judged(evidence(flight_delay, CHANCES), judge="worst", metric="auc", at_least=0.5, min_rows=ROWS)
     assert (result.verdict, result.value) == ("not_evaluated", None)
-    assert "Lower min_rows" in result.words
+    assert "Lower min_rows" in result.message
 
 
 def test_slices_by_a_personal_feature_are_refused_before_any_value_is_read(flight_delay: ModelConfig) -> None:
@@ -71,7 +71,7 @@ def test_slices_may_differ_by_so_much(flight_delay: ModelConfig) -> None:
     apart = judged(evidence(flight_delay, guessed_at_newark), judge="difference", metric="auc", max_difference=0.1)
     alike = judged(evidence(flight_delay, CHANCES), judge="difference", metric="auc", max_difference=0.1)
     assert (apart.verdict, alike.verdict) == ("failed", "passed")
-    assert "in origin=EWR" in apart.words
+    assert "in origin=EWR" in apart.message
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.5, "passed"), (0.405, "passed"), (0.39, "failed"), (0.61, "passed"), (0.64, "failed")])

@@ -28,7 +28,7 @@ KEYS = ["carrier", "flight", "origin"]
 
 
 def test_a_day_that_was_not_scored_waits_for_its_predictions(catalog: Catalog, air_time: ModelConfig) -> None:
-    assert _monitor(catalog, air_time).words == "waiting for predictions of air_time/2013-01-20"
+    assert _monitor(catalog, air_time).message == "waiting for predictions of air_time/2013-01-20"
     record = find_stage("air_time", "monitor", DAY)
     assert record is not None
     assert record.status == "waiting"
@@ -62,7 +62,7 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     day = january(22)
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
     outcome = _score_and_monitor(catalog, air_time, day)
-    assert outcome.words.endswith("; the truth of outcomes/2013-01-22 is not there yet")
+    assert outcome.message.endswith("; the truth of outcomes/2013-01-22 is not there yet")
     before = _figures("air_time", day)
     assert not [name for name in before if name.startswith("performance")]
     ingestion.ingest(catalog.dataset("outcomes"), day, "live")
@@ -77,7 +77,7 @@ def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: 
     _score_and_monitor(catalog, air_time)
     before = rows_of(observations), rows_of(reports)
     outcome = _monitor(catalog, air_time)
-    assert (outcome.status, outcome.words) == ("unchanged", "nothing that was monitored has changed")
+    assert (outcome.status, outcome.message) == ("unchanged", "nothing that was monitored has changed")
     assert (rows_of(observations), rows_of(reports)) == before
 
 

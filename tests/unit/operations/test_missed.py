@@ -129,7 +129,7 @@ def test_data_at_fault_fails_in_words_and_alone(catalog: Catalog, monkeypatch: p
     first, *_, last = [each for each in missed_work(catalog) if each.model == MODEL]
     outcomes = [make_up_for(catalog, each) for each in (last, first)]
     assert [each.status for each in outcomes] == ["failed", "done"]
-    assert "schedules/gone.parquet" in outcomes[0].words
+    assert "schedules/gone.parquet" in outcomes[0].message
 
 
 def test_a_broken_declaration_leaves_out_its_model_alone(

@@ -82,14 +82,14 @@ def test_a_day_without_its_inputs_waits_and_nothing_is_ingested(catalog: Catalog
     partitions = current_partitions("schedules")
     outcomes = rescore(catalog, flight_delay, NEXT, day(22))
     assert {each.outcome.status for each in outcomes} == {"waiting"}
-    assert outcomes[0].outcome.words == "waiting for schedules/2013-01-21, weather/2013-01-20, outcomes/2013-01-20"
+    assert outcomes[0].outcome.message == "waiting for schedules/2013-01-21, weather/2013-01-20, outcomes/2013-01-20"
     assert current_partitions("schedules") == partitions
 
 
 def test_a_day_that_the_champion_has_seen_is_skipped(catalog: Catalog, flight_delay: ModelConfig) -> None:
     [outcome] = rescore(catalog, flight_delay, day(10), day(10), stages=["score"])
     assert (outcome.outcome.status, outcome.stage) == ("skipped", "score")
-    assert "no champion" in outcome.outcome.words
+    assert "no champion" in outcome.outcome.message
 
 
 def test_monitoring_alone_scores_nothing(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -106,7 +106,7 @@ def test_a_day_whose_data_is_at_fault_fails_alone(catalog: Catalog, flight_delay
     Path(Settings.from_environment().storage, lost.path).unlink()
     outcomes = rescore(catalog, flight_delay, AS_OF, NEXT, stages=["score"])
     assert statuses(outcomes) == {"score 20": "unchanged", "score 21": "failed"}
-    assert lost.path in outcomes[1].outcome.words
+    assert lost.path in outcomes[1].outcome.message
 
 
 def test_progress_counts_partitions(catalog: Catalog, flight_delay: ModelConfig) -> None:

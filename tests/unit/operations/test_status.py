@@ -57,10 +57,11 @@ def test_a_model_shows_its_champion_and_the_decision_on_it(cycled: None, catalog
 
 def test_a_pause_and_the_open_alerts_of_each_model_show_until_they_are_over(cycled: None, catalog: Catalog) -> None:
     made = pauses.pause(hours=1, actor="ada", reason="a bad feed")
-    raise_alert("bypass/1", model=MODEL, severity="critical", words="somebody moved the alias")
+    raise_alert("bypass/1", model=MODEL, severity="critical", message="somebody moved the alias")
     found = status(catalog)
     assert found["pause"] == {
-        "actor": "ada", "reason": "a bad feed", "since": made.recorded_at.isoformat(), "until": made.until.isoformat(), "words": made.words
+        "actor": "ada", "reason": "a bad feed", "since": made.recorded_at.isoformat(), "until": made.until.isoformat(),
+        "words": made.message,
     }  # fmt: skip
     assert {name: model["open_alerts"] for name, model in found["models"].items()} == {MODEL: 1, "air_time": 0}
     pauses.lift(actor="ada", reason="it is mended")

@@ -99,8 +99,8 @@ def test_a_missing_file_and_a_missing_record_are_told_apart(snapshot: SnapshotRe
         connection.execute(partition_versions.delete().where(table.dataset == "schedules", table.partition == day(7)))
     found = {each.name: each for each in verified(snapshot).differing}
     assert set(found) == {MEMBER, "schedules/2013-01-07/v1"}
-    assert found[MEMBER].words.endswith("is not in the storage")
-    assert found["schedules/2013-01-07/v1"].words == "no record of version 1 is left in the database"
+    assert found[MEMBER].message.endswith("is not in the storage")
+    assert found["schedules/2013-01-07/v1"].message == "no record of version 1 is left in the database"
     assert verified(snapshot).state == "damaged"
 
 
@@ -126,7 +126,7 @@ def test_a_changed_record_of_the_snapshot_is_found(snapshot: SnapshotRecord, col
     with writing() as connection:
         connection.execute(snapshots.update().values({column: value}))
     found = next(each for each in verified(snapshot).differing if each.name == "record")
-    assert found.words == f"the database says otherwise of: {column}"
+    assert found.message == f"the database says otherwise of: {column}"
 
 
 def test_a_changed_frame_is_found(snapshot: SnapshotRecord) -> None:
@@ -159,7 +159,7 @@ def test_what_retention_took_from_a_snapshot_that_nobody_wanted_is_accounted_for
     apply_retention(Catalog(), Limits())
     found = verified(snapshot)
     assert [(each.name, each.state) for each in found.differing] == [(MEMBER, "removed"), ("parts", "removed"), ("frame", "removed")]
-    assert "retention removed its rows on" in found.differing[0].words
+    assert "retention removed its rows on" in found.differing[0].message
     assert found.state == "accounted"
 
 

@@ -45,7 +45,7 @@ def test_human_when_asks_on_the_declared_occasions_alone_and_says_which(air_time
 
 def test_an_answer_is_recorded_with_the_name_and_in_the_ledger(trained: Path) -> None:
     answer = approvals.record_answer("air_time", 1, request="run#1", verdict="approved", actor="grace", reason="looks sound")
-    assert answer.words == f"approved by grace at {answer.recorded_at:%Y-%m-%d %H:%M} UTC: looks sound"
+    assert answer.message == f"approved by grace at {answer.recorded_at:%Y-%m-%d %H:%M} UTC: looks sound"
     entry = rows_of(entries)[-1]
     body = json.loads(str(entry.body))
     assert (entry.kind, entry.model, body["version"], body["actor"], body["semver"]) == ("approval", "air_time", 1, "grace", "1.0.0")

@@ -81,7 +81,7 @@ def three_champions() -> None:
 
 def test_a_blessed_version_is_promoted_by_the_decision_against_the_champion_of_now(model: ModelConfig) -> None:
     version = copied_version("b").version
-    assert promote(model, version).words == "version 2 (1.0.1) as of 2013-01-20 is champion, in the place of version 1"
+    assert promote(model, version).message == "version 2 (1.0.1) as of 2013-01-20 is champion, in the place of version 1"
     assert champion() == 2
     [_, entry] = told("promotion")
     judged = next(row for row in rows_of(decisions) if row.id == entry["decision"])
@@ -105,21 +105,21 @@ def test_the_gates_word_against_the_new_champion_counts(model: ModelConfig) -> N
     strict = Gate.model_validate({"criteria": [{"kind": "absolute", "metric": "auc", "at_least": 1.0}]})
     outcome = promote_blessed(Catalog(), model.model_copy(update={"gate": strict}), second.version, **NIGHT)
     assert not outcome.promoted
-    assert outcome.words.startswith("version 3 was blessed, but not against champion 2: 1 of 2 criteria passed; failed: auc is")
+    assert outcome.message.startswith("version 3 was blessed, but not against champion 2: 1 of 2 criteria passed; failed: auc is")
     assert (champion(), open_keys()) == (2, [])
 
 
 def test_promoting_again_changes_nothing(model: ModelConfig) -> None:
     version = copied_version("b").version
     promote(model, version)
-    assert promote(model, version).words == "version 2 (1.0.1) is champion already"
+    assert promote(model, version).message == "version 2 (1.0.1) is champion already"
     assert len(rows_of(promotions)) == 2
 
 
 def test_a_version_as_of_the_past_takes_no_newer_champions_place(model: ModelConfig) -> None:
     outcome = promote(model, copied_version("b", as_of=EARLIER).version)
     assert not outcome.promoted
-    assert "does not take the place of champion 1 as of 2013-01-20, which knows more" in outcome.words
+    assert "does not take the place of champion 1 as of 2013-01-20, which knows more" in outcome.message
     assert (champion(), open_keys()) == (1, [])
 
 
@@ -128,7 +128,7 @@ def test_while_a_pause_stands_nothing_is_promoted_by_itself_and_a_person_still_m
     pauses.pause(hours=2, actor="an engineer", reason="the source is broken")
     outcome = promote(model, version)
     assert not outcome.promoted
-    assert "version 2 is not promoted: an engineer paused automatic promotion and retraining until" in outcome.words
+    assert "version 2 is not promoted: an engineer paused automatic promotion and retraining until" in outcome.message
     assert champion() == 1
     assert champions.promote(MODEL, version, **PERSON).promoted
     assert champion() == 2
@@ -183,7 +183,7 @@ def test_what_a_person_refused_another_may_promote_by_force_alone(model: ModelCo
     version = copied_version("b", approval="it is the first").version
     approvals.record_answer(MODEL, version, request="q", verdict="refused", actor="one", reason="no")
     outcome = champions.promote(MODEL, version, actor="another", reason="it is needed")
-    assert not outcome.promoted and "version 2 was refused by one at" in outcome.words
+    assert not outcome.promoted and "version 2 was refused by one at" in outcome.message
     assert champions.promote(MODEL, version, actor="another", reason="it is needed", force=True).promoted
     [override] = told("override")
     assert override["actor"] == "another" and "was refused by one" in override["overridden"][0]
@@ -204,7 +204,7 @@ def test_an_edit_of_the_yaml_takes_no_question_back(model: ModelConfig) -> None:
 def test_a_rollback_makes_the_previous_champion_serve_and_the_ledger_says_so() -> None:
     three_champions()
     outcome = champions.rollback(MODEL, **PERSON)
-    assert outcome.words == "version 2 (1.0.1) as of 2013-01-20 is champion again, in the place of version 3"
+    assert outcome.message == "version 2 (1.0.1) as of 2013-01-20 is champion again, in the place of version 3"
     assert champion() == 2
     [entry] = told("rollback")
     assert (entry["version"], entry["previous_version"], entry["withdrawn"], entry["actor"]) == (2, 3, [3], "a person")
@@ -241,7 +241,7 @@ def test_no_retry_brings_back_what_was_withdrawn_and_a_person_may_by_force(model
     version = copied_version("b").version
     promote(model, version)
     champions.rollback(MODEL, **PERSON)
-    assert "version 2 was withdrawn by a person's roll-back at" in promote(model, version).words
+    assert "version 2 was withdrawn by a person's roll-back at" in promote(model, version).message
     assert not champions.promote(MODEL, version, **PERSON).promoted
     assert champion() == 1
     assert champions.challenger(MODEL) is None
@@ -342,7 +342,7 @@ def test_a_champion_whose_files_were_swapped_does_not_serve_and_the_last_verifie
         assert scored_by() == 1
     [alert] = alerts.open_alerts(MODEL)
     assert (alert.key, alert.severity, alert.times) == (f"artifact/{MODEL}/2", "critical", 2)
-    assert "its files were changed" in alert.words
+    assert "its files were changed" in alert.message
     restore()
     score(Catalog(), Catalog().model(MODEL), AS_OF, "live")
     assert (scored_by(), open_keys()) == (2, [])

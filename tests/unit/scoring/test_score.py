@@ -41,13 +41,13 @@ def test_every_row_of_the_day_is_scored_by_the_champion(trained: Path, catalog: 
     outcome = _score(catalog, catalog.model(name))
     predictions = _predictions(name)
     rows, features = feature_frame(catalog, catalog.model(name), DAY, PartitionCache(DAY))
-    assert (outcome.status, outcome.words) == ("done", f"{len(rows)} rows scored by version 1")
+    assert (outcome.status, outcome.message) == ("done", f"{len(rows)} rows scored by version 1")
     assert (predictions.version, predictions.challenger_version, predictions.rows) == (1, 0, len(rows))
     frame = predictions.frame()
     assert frame["prediction"].notna().all()
     assert frame[["carrier", "flight", "origin"]].equals(rows[["carrier", "flight", "origin"]])
     assert frame[features.columns].equals(features)
-    assert _stage(name) == ("done", outcome.words)
+    assert _stage(name) == ("done", outcome.message)
 
 
 def test_a_champion_keeps_computing_the_features_that_it_was_trained_on(
@@ -103,7 +103,7 @@ def test_a_probability_is_one_and_minutes_are_minutes(trained: Path, catalog: Ca
 def test_a_day_whose_inputs_are_not_there_waits_for_them_and_says_for_which(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     outcome = _score(catalog, air_time, january(23))
     assert outcome.status == "waiting"
-    assert outcome.words == "waiting for schedules/2013-01-23, weather/2013-01-22, outcomes/2013-01-22"
+    assert outcome.message == "waiting for schedules/2013-01-23, weather/2013-01-22, outcomes/2013-01-22"
     record = find_stage("air_time", "score", january(23))
     assert record is not None
     assert (record.status, record.detail["waiting_for"]) == ("waiting", outcome.facts["waiting_for"])
@@ -194,7 +194,7 @@ def test_a_challenger_scores_in_the_shadow_and_changes_nothing_that_is_served(
     alone = _predictions("air_time").frame()["prediction"].to_numpy()
     champions.register("air_time", all_decisions("air_time")[0].run_key)
     outcome = _score(catalog, air_time)
-    assert outcome.words.endswith("rows scored by version 1, and by challenger 2 in its shadow")
+    assert outcome.message.endswith("rows scored by version 1, and by challenger 2 in its shadow")
     predictions = _predictions("air_time")
     assert (predictions.version, predictions.challenger_version) == (1, 2)
     frame = predictions.frame()
@@ -239,7 +239,7 @@ def test_predictions_that_the_storage_lost_are_made_again(trained: Path, catalog
 
 def test_a_day_without_rows_is_scored_and_has_no_predictions(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     republish("schedules", DAY, lambda frame: frame.head(0))
-    assert _score(catalog, air_time).words == "0 rows scored by version 1"
+    assert _score(catalog, air_time).message == "0 rows scored by version 1"
     assert len(_predictions("air_time").frame()) == 0
 
 
@@ -267,7 +267,7 @@ def _predictions(model: str, day: dt.date = DAY) -> PredictionSet:
 def _stage(model: str) -> tuple[str, str]:
     record = find_stage(model, "score", DAY)
     assert record is not None
-    return record.status, record.words
+    return record.status, record.message
 
 
 def _killed(*_: object, **__: object) -> None:

@@ -25,7 +25,7 @@ def test_without_a_pause_nothing_stands() -> None:
 def test_a_pause_stands_with_who_why_and_until_when_and_is_in_the_ledger() -> None:
     made = pauses.pause(hours=4, actor="ada", reason=WHY)
     assert pauses.active_pause() == made
-    assert made.words == f"ada paused automatic promotion and retraining until {made.until:%Y-%m-%d %H:%M} UTC: {WHY}"
+    assert made.message == f"ada paused automatic promotion and retraining until {made.until:%Y-%m-%d %H:%M} UTC: {WHY}"
     assert made.until - made.recorded_at == pytest.approx(dt.timedelta(hours=4), abs=dt.timedelta(seconds=5))
     (entry,) = rows_of(entries)
     assert (entry.kind, json.loads(str(entry.body))["actor"]) == ("pause", "ada")

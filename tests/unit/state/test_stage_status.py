@@ -32,7 +32,7 @@ def test_a_record_says_where_the_stage_stands_and_why() -> None:
     record_stage("air_time", "score", DAY, "waiting", {"words": "waiting for weather", "waiting_for": ["weather/x"]})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
-    assert (found.status, found.words, found.detail["waiting_for"]) == ("waiting", "waiting for weather", ["weather/x"])
+    assert (found.status, found.message, found.detail["waiting_for"]) == ("waiting", "waiting for weather", ["weather/x"])
 
 
 def test_a_status_that_lasts_keeps_the_moment_since_which_it_does(tick: list[dt.datetime]) -> None:
@@ -40,7 +40,7 @@ def test_a_status_that_lasts_keeps_the_moment_since_which_it_does(tick: list[dt.
     record_stage("air_time", "score", DAY, "waiting", {"words": "for one"})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
-    assert (found.words, found.since, found.recorded_at) == ("for one", tick[0], tick[1])
+    assert (found.message, found.since, found.recorded_at) == ("for one", tick[0], tick[1])
 
 
 def test_a_new_status_begins_now(tick: list[dt.datetime]) -> None:
@@ -48,7 +48,7 @@ def test_a_new_status_begins_now(tick: list[dt.datetime]) -> None:
     record_stage("air_time", "score", DAY, "done", {})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
-    assert (found.status, found.since, found.words) == ("done", tick[1], "")
+    assert (found.status, found.since, found.message) == ("done", tick[1], "")
 
 
 def test_each_stage_of_each_model_and_day_is_its_own() -> None:

@@ -166,7 +166,7 @@ def test_honest_features_pass(include: Path, check: str) -> None:
     model.write_text(MODEL.replace("features:\n", f"features:\n{declared}"))
     columns = ", ".join(f"'honest {number}': {value}" for number, value in enumerate(HONEST.values()))
     more = f"alone = features\n\ndef features(read):\n    rows = read.rows()\n    return alone(read).assign(**{{{columns}}})\n"
-    assert [each.words for each in _examined(include, "rows['price']", check, more)] == []
+    assert [each.message for each in _examined(include, "rows['price']", check, more)] == []
 
 
 @pytest.mark.parametrize(("check", "value"), BROKEN.values(), ids=BROKEN)
@@ -208,11 +208,11 @@ def test_what_is_tampered_with_is_exactly_what_was_not_known(include: Path) -> N
 
 def test_a_finding_names_model_feature_day_row_both_values_and_what_to_do(include: Path) -> None:
     finding = _examined(include, "rows['price'] - rows['price'].mean()", BOUNDARIES)[0]
-    assert finding.words.startswith(f"takings: feature 'value' on {finding.partition}: it changes with which other rows are scored")
-    assert f"the first is {finding.row}: {finding.before!r}, then {finding.after!r}. Compute nothing over read.rows()" in finding.words
+    assert finding.message.startswith(f"takings: feature 'value' on {finding.partition}: it changes with which other rows are scored")
+    assert f"the first is {finding.row}: {finding.before!r}, then {finding.after!r}. Compute nothing over read.rows()" in finding.message
     assert finding.row.startswith("shop=shop ") and ", till=" in finding.row
     assert finding.before != finding.after
-    assert str(include / "models" / "takings" / "features.py") in finding.words
+    assert str(include / "models" / "takings" / "features.py") in finding.message
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -20,7 +20,7 @@ class StoredRows:
     state: State
     digest: str
     rows: int
-    words: str
+    message: str
 
 
 def file_digest(path: str) -> tuple[str, int]:

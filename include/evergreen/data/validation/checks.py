@@ -55,7 +55,7 @@ class CheckResult:
         return f"{rows}, such as {', '.join(self.examples)}" if self.examples else rows
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """The check with its arguments, and what was found."""
         return f"{self.subject}: {self.found}"
 
@@ -132,8 +132,8 @@ class Validation:
         for check in self.checks:
             if check.failed:
                 share = _share(check.failed_rows, self.rows) if check.failed_rows else ""
-                lines.append(f"failed{share}, on_fail {check.on_fail}: {check.words}")
-        lines += [check.words for check in self.checks if check.status == "not_evaluated"]
+                lines.append(f"failed{share}, on_fail {check.on_fail}: {check.message}")
+        lines += [check.message for check in self.checks if check.status == "not_evaluated"]
         return lines
 
 
@@ -141,14 +141,14 @@ def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures
     """What follows from the checks: the partition's verdict, and in words the reason for it."""
     failing = len(Validation(rows, failures, checks, "", "").failing)
     failed = [check for check in checks if check.failed]
-    reason = "; ".join(check.words for check in failed)
+    reason = "; ".join(check.message for check in failed)
     if stopping := [check for check in failed if check.on_fail == "stop"]:
-        verdict, reason = "stopped", "; ".join(check.words for check in stopping)
+        verdict, reason = "stopped", "; ".join(check.message for check in stopping)
     elif failing > dataset.quarantine.max_share * rows:
         verdict = "stopped"
         reason = (
             f"{failing} of {rows} rows fail, which is more than quarantine.max_share "
-            f"({dataset.quarantine.max_share:.0%}) allows: " + "; ".join(check.words for check in failed if check.on_fail == "quarantine")
+            f"({dataset.quarantine.max_share:.0%}) allows: " + "; ".join(check.message for check in failed if check.on_fail == "quarantine")
         )
     elif failing:
         verdict = "quarantined"

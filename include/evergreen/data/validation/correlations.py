@@ -75,8 +75,8 @@ def correlation_check(
     """The rows that no check refuses against the accepted rows of the reference period's current partitions."""
     arguments: dict[str, Any] = correlation.model_dump(mode="json", exclude={"on_fail"})
 
-    def result(status: Any, words: str) -> CheckResult:
-        return CheckResult("correlation", arguments, correlation.on_fail, status, observed=words)
+    def result(status: Any, message: str) -> CheckResult:
+        return CheckResult("correlation", arguments, correlation.on_fail, status, observed=message)
 
     x, y = correlation.columns
     if correlation.first <= delivered.partition <= correlation.last:
@@ -91,8 +91,10 @@ def correlation_check(
         return result("not_evaluated", f"{x} and {y} have no correlation {where}: fewer than {FEWEST_ROWS} rows, or one does not vary")
     difference = abs(now.correlation - usual.correlation)
     personal = dataset.personal_columns.intersection(correlation.columns)
-    words = PERSONAL if personal else f"{now.correlation:.3f}; in the reference period ({len(versions)} partitions) {usual.correlation:.3f}"
-    return result("passed" if difference <= correlation.max_difference else "failed", words)
+    message = (
+        PERSONAL if personal else f"{now.correlation:.3f}; in the reference period ({len(versions)} partitions) {usual.correlation:.3f}"
+    )
+    return result("passed" if difference <= correlation.max_difference else "failed", message)
 
 
 def _sum(parts: Iterable[Moments]) -> Moments:

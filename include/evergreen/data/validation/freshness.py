@@ -16,8 +16,8 @@ def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResul
     """Whether the source gave a column that is not declared. Its name is shown, its values never were read."""
     extra = [shown(name) for name in delivered.undeclared]
     more = f" and {len(extra) - COLUMNS_SHOWN} more" if len(extra) > COLUMNS_SHOWN else ""
-    words = ", ".join(extra[:COLUMNS_SHOWN]) + more if extra else "none"
-    return CheckResult("undeclared_columns", {}, dataset.undeclared_columns, "failed" if extra else "passed", observed=words)
+    message = ", ".join(extra[:COLUMNS_SHOWN]) + more if extra else "none"
+    return CheckResult("undeclared_columns", {}, dataset.undeclared_columns, "failed" if extra else "passed", observed=message)
 
 
 def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
@@ -26,14 +26,14 @@ def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult
     assert freshness is not None
     arguments = {"hours_after_partition": freshness.hours_after_partition}
     if not delivered.live:
-        words = "this is a backfill, and only what is ingested live has a deadline"
-        return CheckResult("freshness", arguments, freshness.on_fail, "not_evaluated", observed=words)
+        message = "this is a backfill, and only what is ingested live has a deadline"
+        return CheckResult("freshness", arguments, freshness.on_fail, "not_evaluated", observed=message)
     deadline = clock.moment(delivered.partition) + dt.timedelta(hours=freshness.hours_after_partition)
     late = delivered.arrived - deadline
-    words = f"arrived {_minute(delivered.arrived)}, with a deadline of {_minute(deadline)} UTC"
+    message = f"arrived {_minute(delivered.arrived)}, with a deadline of {_minute(deadline)} UTC"
     if late > dt.timedelta():
-        return CheckResult("freshness", arguments, freshness.on_fail, "failed", observed=f"{words}: {_hours(late)} late")
-    return CheckResult("freshness", arguments, freshness.on_fail, "passed", observed=words)
+        return CheckResult("freshness", arguments, freshness.on_fail, "failed", observed=f"{message}: {_hours(late)} late")
+    return CheckResult("freshness", arguments, freshness.on_fail, "passed", observed=message)
 
 
 def _minute(moment: dt.datetime) -> str:

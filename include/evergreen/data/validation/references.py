@@ -32,8 +32,8 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
     looked_into = current_partitions(reference.dataset, first, last)
     if not looked_into:
         period = f"{last}" if first == last else f"from {first} to {last}"
-        words = f"{reference.dataset} has no partition {period}; ingest it first, and then this one again"
-        return CheckResult("reference", arguments, reference.on_fail, "not_evaluated", observed=words), None
+        message = f"{reference.dataset} has no partition {period}; ingest it first, and then this one again"
+        return CheckResult("reference", arguments, reference.on_fail, "not_evaluated", observed=message), None
     there = _there(dataset, reference, [version.path for version in looked_into], raw)
     positions = np.concatenate(
         [_absent(table, there, first_row) for first_row, table in raw.tables(reference.columns)] or [np.empty(0, int)]

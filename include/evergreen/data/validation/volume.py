@@ -61,10 +61,10 @@ def volume_check(dataset: DatasetConfig, rows: int, earlier: list[Neighbour]) ->
     window = earlier[: volume.window_partitions]
     arguments = {"at_least": volume.at_least, "at_most": volume.at_most, "window_partitions": volume.window_partitions}
     if len(window) < volume.min_partitions:
-        words = f"{len(window)} earlier partitions are there to compare with, and min_partitions is {volume.min_partitions}"
-        return CheckResult("volume", arguments, volume.on_fail, "not_evaluated", observed=words)
+        message = f"{len(window)} earlier partitions are there to compare with, and min_partitions is {volume.min_partitions}"
+        return CheckResult("volume", arguments, volume.on_fail, "not_evaluated", observed=message)
     usual = median(each.delivered for each in window)
     share = f", {rows / usual:.2f} times it" if usual else ""
     sound = volume.at_least * usual <= rows <= volume.at_most * usual
-    words = f"{rows} rows; the median of the {len(window)} partitions before is {usual:g}{share}"
-    return CheckResult("volume", arguments, volume.on_fail, "passed" if sound else "failed", observed=words)
+    message = f"{rows} rows; the median of the {len(window)} partitions before is {usual:g}{share}"
+    return CheckResult("volume", arguments, volume.on_fail, "passed" if sound else "failed", observed=message)

@@ -35,7 +35,7 @@ class Firing:
     training_run_id: str | None
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         return str(self.evidence["words"])
 
 
@@ -59,13 +59,13 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
     with writing() as connection:
         if _cooling_down(connection, model, evidence.as_of):
             return None
-        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "words": evidence.words}
+        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "words": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
         connection.execute(firings.insert().values(**values, evidence=body, recorded_at=clock.now()))
         ledger.append(connection, kind="firing", model=model.name, body=body)
     fired = newest_firing(model.name)
     assert fired is not None
-    log.warning("%s fires: %s", model.name, fired.words)
+    log.warning("%s fires: %s", model.name, fired.message)
     return fired
 
 

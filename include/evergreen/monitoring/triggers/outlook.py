@@ -19,7 +19,7 @@ class RuleOutlook:
 
     rule: str
     would_fire: bool
-    words: str
+    message: str
 
 
 def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
@@ -37,8 +37,8 @@ def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> Rul
     if evidence is None:
         return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed)}")
     if held := _held_back(model, evidence.as_of):
-        return RuleOutlook(rule.name, False, f"rule {evidence.words} trips, and would not fire: {held}")
-    return RuleOutlook(rule.name, True, f"rule {evidence.words} would fire a training as of {evidence.as_of}")
+        return RuleOutlook(rule.name, False, f"rule {evidence.message} trips, and would not fire: {held}")
+    return RuleOutlook(rule.name, True, f"rule {evidence.message} would fire a training as of {evidence.as_of}")
 
 
 def _why_not(rule: Rule, observed: list[Observation]) -> str:
@@ -55,7 +55,7 @@ def _why_not(rule: Rule, observed: list[Observation]) -> str:
 def _held_back(model: ModelConfig, as_of: dt.date) -> str:
     """What keeps a rule that trips from firing; empty when nothing does."""
     if pause := active_pause():
-        return pause.words
+        return pause.message
     if not (fired := firings_of(model.name)):
         return ""
     last = max(each.as_of for each in fired)

@@ -22,7 +22,7 @@ class RuleEvidence:
     version: int
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         breaching = [each for each in self.observations if each["breaches"]]
         figures = ", ".join(f"{each['partition']}: {each['value']:.3f}" for each in breaching)
         return f"{self.rule}: {figures}"

@@ -18,7 +18,7 @@ def records_without_files() -> list[Named]:
     """
     lost = [*_lost(files_of_datasets, OF_DATASETS), *_lost(files_of_models, OF_MODELS)]
     for each in lost:
-        log.error("%s: gone: %s. %s.", each.subject, each.path, each.mend)
+        log.error("%s: gone: %s. %s.", each.subject, each.path, each.fix)
     return lost
 
 

@@ -36,7 +36,7 @@ class Named:
 
     path: str
     subject: str
-    mend: str
+    fix: str
     expected: bool = True
 
 
@@ -52,12 +52,12 @@ def files_of_datasets(dataset: str | None = None) -> list[Named]:
         for row in connection.execute(query):
             whose = f"{row.dataset} {row.partition}: version {row.version} ({'current' if row.version == row.newest else 'superseded'})"
             again = f"ingest {row.dataset} {row.partition} again: content that has not changed gets its file back"
-            mend = again if row.version == row.newest else "restore it from a backup; reads as of then, and snapshots that name it, fail"
+            fix = again if row.version == row.newest else "restore it from a backup; reads as of then, and snapshots that name it, fail"
             if row.removed_at is None:
-                named.append(Named(row.path, f"{whose}, its {row.rows} accepted rows", mend))
-                named.append(Named(row.quarantine_path, f"{whose}, its {row.quarantined} quarantined rows", mend))
+                named.append(Named(row.path, f"{whose}, its {row.rows} accepted rows", fix))
+                named.append(Named(row.quarantine_path, f"{whose}, its {row.quarantined} quarantined rows", fix))
             if row.raw_path:
-                named.append(Named(row.raw_path, f"{whose}, its raw rows", mend))
+                named.append(Named(row.raw_path, f"{whose}, its raw rows", fix))
     return named
 
 
@@ -66,20 +66,20 @@ def files_of_models(model: str | None = None) -> list[Named]:
     named = []
     with reading() as connection:
         for row in connection.execute(_of(prediction_sets, model)):
-            mend = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
-            named.append(Named(row.path, f"{row.model} {row.partition}: its {row.rows} predictions", mend))
+            fix = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its {row.rows} predictions", fix))
         for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
-            mend = f"`python -m include.evergreen report {row.model} {row.partition}` draws it"
-            named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", mend, expected=False))  # drawn when it is wanted
+            fix = f"`python -m include.evergreen report {row.model} {row.partition}` draws it"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", fix, expected=False))  # drawn when it is wanted
         for row in connection.execute(_carded(model)):
-            mend = f"`python -m include.evergreen card {row.model} {row.version}` writes it again"
-            named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", mend))
+            fix = f"`python -m include.evergreen card {row.model} {row.version}` writes it again"
+            named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", fix))
         for row in connection.execute(_kept_candidates(model)):
             whose = f"{row.model} as of {row.as_of}"
-            mend = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
-            named.append(Named(row.reference_path, f"{whose}: the reference sample of candidate {row.run_key[:12]}", mend))
+            fix = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
+            named.append(Named(row.reference_path, f"{whose}: the reference sample of candidate {row.run_key[:12]}", fix))
             frame = f"{whose}: the training frame of snapshot {row.snapshot_digest[:12]}"
-            named.append(Named(row.frame_path, frame, mend, expected=not row.tombstones))  # an erasure may leave none
+            named.append(Named(row.frame_path, frame, fix, expected=not row.tombstones))  # an erasure may leave none
     return named
 
 

@@ -32,9 +32,14 @@ class Damage:
     path: str
     recorded: str
     found: str
-    words: str
-    mend: str
+    message: str
+    fix: str
     model: str
+
+    def as_record(self) -> dict[str, str]:
+        """As the ledger keeps it, under the names that its entries have always had."""
+        names = {"message": "words", "fix": "mend"}
+        return {names.get(name, name): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def verify_sample(size: int, *, night: str) -> SampleVerification:
         if done % 10 == 0 or done == len(chosen):
             log.info("%d of %d verified", done, len(chosen))
     for each in damage:
-        log.error("%s: %s. %s.", each.subject, each.words, each.mend)
+        log.error("%s: %s. %s.", each.subject, each.message, each.fix)
     _record(damage)
     return SampleVerification(len(chosen), population, damage)
 
@@ -67,7 +72,7 @@ def verify_sample(size: int, *, night: str) -> SampleVerification:
 def refuse_damage(damage: list[Damage]) -> None:
     """`DataError` that lists what is damaged, if anything is."""
     if damage:
-        lines = "\n".join(f"- {each.subject}: {each.words}. {each.mend}." for each in damage)
+        lines = "\n".join(f"- {each.subject}: {each.message}. {each.fix}." for each in damage)
         raise DataError(f"{len(damage)} files do not hold what was recorded:\n{lines}\nFind out who or what changed the storage.")
 
 
@@ -113,11 +118,11 @@ def _damage_of_version(number: int) -> list[Damage]:
     files = [("accepted", row.path, row.digest), ("quarantined", row.quarantine_path, row.quarantine_digest)]
     if row.raw_path and row.raw_digest:
         files.append(("raw", row.raw_path, row.raw_digest))
-    mend = f"ingest {row.dataset} {row.partition} again, or restore the file from a backup"
+    fix = f"ingest {row.dataset} {row.partition} again, or restore the file from a backup"
     found = []
     for kind, path, digest in files:
         subject = f"{row.dataset} {row.partition}: version {row.version}, its {kind} rows"
-        found += _damage(subject, path, digest, mend, "")
+        found += _damage(subject, path, digest, fix, "")
     return found if found and _row(partition_versions, number) == row else []  # else it was rewritten or removed while we read
 
 
@@ -125,16 +130,16 @@ def _damage_of_predictions(number: int) -> list[Damage]:
     row = _row(prediction_sets, number)
     if row is None:
         return []
-    mend = f"remove the file, then `python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
-    found = _damage(f"{row.model} {row.partition}: its predictions", row.path, row.digest, mend, row.model)
+    fix = f"remove the file, then `python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+    found = _damage(f"{row.model} {row.partition}: its predictions", row.path, row.digest, fix, row.model)
     return found if found and _row(prediction_sets, number) == row else []
 
 
-def _damage(subject: str, path: str, digest: str, mend: str, model: str) -> list[Damage]:
+def _damage(subject: str, path: str, digest: str, fix: str, model: str) -> list[Damage]:
     now = stored_rows(path, digest)
     if now.state == "whole":
         return []
-    return [Damage(subject, path, digest, now.digest, now.words, mend, model)]
+    return [Damage(subject, path, digest, now.digest, now.message, fix, model)]
 
 
 def _row(table: sa.Table, number: int) -> sa.Row[Any] | None:
@@ -146,7 +151,7 @@ def _record(damage: list[Damage]) -> None:
     """Night after night it would be the same, so what stands in the ledger already is not told again."""
     entry = ledger_table.c
     for each in damage:
-        body = asdict(each)
+        body = each.as_record()
         same = ledger_table.select().where(entry.model == each.model, entry.kind == LEDGER_KIND, entry.body == canonical_json(body))
         with writing() as connection:
             if connection.execute(same).first() is None:

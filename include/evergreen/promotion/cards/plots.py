@@ -43,7 +43,7 @@ class Dot:
     top: float
     bottom: float
     is_off: bool
-    words: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class CalibrationPlot:
                 top=round(self.size - axis.at(each.high), 2),
                 bottom=round(self.size - axis.at(each.low), 2),
                 is_off=each.is_off,
-                words=f"predicted {figure(each.predicted)}, came {figure(each.observed)} "
+                message=f"predicted {figure(each.predicted)}, came {figure(each.observed)} "
                 f"({figure(each.low)} to {figure(each.high)}), {each.rows:,} rows",
             )
             for each in self.bins

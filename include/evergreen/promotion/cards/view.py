@@ -60,7 +60,7 @@ class View:
 
     @property
     def intended_use(self) -> list[str]:
-        judged = f"It was judged by {self.target_words}, and by nothing else."
+        judged = f"It was judged by {self.target_text}, and by nothing else."
         return [*self.card.intended_use] or [f"{NOT_SAID} who uses it, and for which decisions. {judged}"]
 
     @property
@@ -72,7 +72,7 @@ class View:
         return self.card.contact or self.config.owner
 
     @property
-    def target_words(self) -> str:
+    def target_text(self) -> str:
         target, unit = self.config.target, self.facts.target_unit
         if target.positive_above is None:
             return target.column
@@ -80,7 +80,7 @@ class View:
 
     @property
     def predicts(self) -> str:
-        return f"the chance, from 0 to 1, of {self.target_words}" if self.is_classification else self._target_in_unit
+        return f"the chance, from 0 to 1, of {self.target_text}" if self.is_classification else self._target_in_unit
 
     @property
     def inputs(self) -> str:
@@ -118,7 +118,7 @@ class View:
         fit, held, said = self.holdout.fit_mean, self.holdout.mean, self.holdout.predicted_mean
         if self.is_classification:
             return (
-                f"Of the rows it was fitted on, {share(fit)} came true (had {self.target_words}); of the holdout's, {share(held)}. "
+                f"Of the rows it was fitted on, {share(fit)} came true (had {self.target_text}); of the holdout's, {share(held)}. "
                 f"Its predictions there have a mean of {share(said)}."
             )
         return (
@@ -177,7 +177,7 @@ class View:
         return CalibrationPlot(self.holdout.bins) if self.holdout.bins else None
 
     @property
-    def calibration_words(self) -> str:
+    def calibration_text(self) -> str:
         bins = self.holdout.bins
         off = [each for each in bins if each.is_off]
         what = "chance" if self.is_classification else "value"
@@ -204,7 +204,7 @@ class View:
         ]
 
     @property
-    def importance_words(self) -> str:
+    def importance_text(self) -> str:
         return (
             f"By how much {SCORED_BY[self.holdout.importance_metric]} gets worse on {self.holdout.importance_rows:,} rows of the holdout "
             f"when one feature's values change places among the rows (mean and standard deviation of {IMPORTANCE_REPEATS} times); below 0 "
@@ -220,7 +220,7 @@ class View:
                 each.name,
                 f"{each.kind}, personal" if each.personal else each.kind,
                 each.description,
-                [origin.words for origin in (self.facts.origins.of or {}).get(each.name, ())],
+                [origin.description for origin in (self.facts.origins.of or {}).get(each.name, ())],
             )
             for each in self.config.features
         ]
@@ -228,7 +228,7 @@ class View:
     # --- what it was made from ----------------------------------------------------------------------------------------
 
     @property
-    def data_words(self) -> str:
+    def data_text(self) -> str:
         snapshot = self.facts.snapshot
         return (
             f"{snapshot.rows:,} rows of {self.holdout.fit_days + self._holdout_days} days, from {self.holdout.fit_first} to "
@@ -330,7 +330,7 @@ class View:
             + ("a rule that trips trains it anew." if self.config.retrain.rules else "no rule trains it anew by itself.")
         )
         if self.holdout.bins and any(each.is_off for each in self.holdout.bins):
-            yield f"Calibration: {self.calibration_words}"
+            yield f"Calibration: {self.calibration_text}"
         if small := [each.pooled for each in self.slices if each.pooled]:
             yield f"Groups of rows: {' '.join(small)}"
         if not self.slices:
@@ -378,6 +378,6 @@ def _or_dash(value: float | None) -> str:
     return "" if value is None else figure(value)
 
 
-def _sentence(words: str) -> str:
-    text = words.strip()
+def _sentence(message: str) -> str:
+    text = message.strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."

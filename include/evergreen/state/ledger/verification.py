@@ -120,9 +120,9 @@ class _Chain:
         where = f"entry {first}" if first == entry.sequence else f"one of the entries {first} to {entry.sequence}"
         self._problem(f"{where} was written anew: entry {entry.sequence} has not the hash that the anchor of {anchor.date} holds")
 
-    def _problem(self, words: str) -> None:
+    def _problem(self, message: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(words)
+            self.problems.append(message)
         else:
             self.unsaid += 1
 

@@ -87,7 +87,7 @@ def test_one_changed_bit_of_one_value_of_any_type_is_found(dataset: DatasetConfi
     found = stored_rows(PATH, digest)
     assert found.state == "changed"
     assert found.rows == ROWS
-    assert f"has {ROWS} rows with digest {found.digest[:12]}; {digest[:12]} was recorded" in found.words
+    assert f"has {ROWS} rows with digest {found.digest[:12]}; {digest[:12]} was recorded" in found.message
 
 
 @pytest.mark.parametrize("column", TYPES)
@@ -145,7 +145,7 @@ def test_a_file_that_is_gone_is_missing_and_one_that_is_no_parquet_is_damaged() 
     storage.write_bytes(PATH, b"PAR1 this is none PAR1")
     found = stored_rows(PATH, "0" * 64)
     assert found.state == "changed"
-    assert "is damaged and cannot be read" in found.words
+    assert "is damaged and cannot be read" in found.message
     with pytest.raises(DataError, match="is damaged"):
         file_digest(PATH)
 

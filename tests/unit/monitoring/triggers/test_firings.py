@@ -40,7 +40,7 @@ def test_a_firing_is_recorded_with_its_evidence_and_in_the_ledger(model: ModelCo
     fired = fire_if_tripped(model)
     assert fired is not None
     assert (fired.rule, fired.as_of, fired.version) == ("performance.mae>20 (2 of 3)", january(2), 1)
-    assert fired.words == "performance.mae>20 (2 of 3): 2013-01-01: 25.000, 2013-01-02: 30.000"
+    assert fired.message == "performance.mae>20 (2 of 3): 2013-01-01: 25.000, 2013-01-02: 30.000"
     assert [each["value"] for each in fired.evidence["observations"]] == [25, 30]
     entry = rows_of(entries)[-1]
     assert (entry.kind, entry.model, json.loads(str(entry.body))) == ("firing", "air_time", fired.evidence)

@@ -27,7 +27,7 @@ def words(model: ModelConfig) -> str:
     """Of the model's one rule, once it is sure that they agree with what the sensor would do."""
     [outlook] = rule_outlooks(model)
     assert outlook.would_fire is (tripped(model) is not None and pauses.active_pause() is None)
-    return outlook.words
+    return outlook.message
 
 
 def test_a_rule_that_trips_would_fire_and_is_told_with_its_evidence_and_the_training_s_as_of(model: ModelConfig) -> None:

@@ -47,7 +47,7 @@ def test_the_evidence_holds_every_figure_that_was_judged_and_which_breach() -> N
         ("2013-01-04", 30, True),
     ]
     assert (evidence.rule, evidence.bound, evidence.as_of) == (ABOVE.name, 20, january(4))
-    assert evidence.words == "performance.mae>20 (2 of 3): 2013-01-02: 25.000, 2013-01-04: 30.000"
+    assert evidence.message == "performance.mae>20 (2 of 3): 2013-01-02: 25.000, 2013-01-04: 30.000"
 
 
 def test_backfilled_observations_never_trip_a_rule() -> None:

@@ -42,7 +42,7 @@ def test_lost_rows_are_named_with_their_partition_and_ingesting_again_brings_the
         "weather 2013-01-05: version 1 (current), its 72 accepted rows",
         "weather 2013-01-05: version 1 (current), its raw rows",
     }
-    assert "ingest weather 2013-01-05 again" in found[0].mend
+    assert "ingest weather 2013-01-05 again" in found[0].fix
     ingest("weather", day(5))
     assert records_without_files() == []
 
@@ -53,7 +53,7 @@ def test_lost_rows_of_a_superseded_version_can_only_come_from_a_backup(whole: No
     storage.remove(path)
     (found,) = records_without_files()
     assert found.subject.startswith("weather 2013-01-05: version 1 (superseded)")
-    assert "restore it from a backup" in found.mend
+    assert "restore it from a backup" in found.fix
 
 
 def test_lost_predictions_come_back_by_what_the_message_says(whole: None) -> None:
@@ -62,7 +62,7 @@ def test_lost_predictions_come_back_by_what_the_message_says(whole: None) -> Non
     storage.remove(predictions.path)
     (found,) = records_without_files()
     assert found.path == predictions.path
-    assert f"rescore {MODEL} --from 2013-01-20 --to 2013-01-20" in found.mend
+    assert f"rescore {MODEL} --from 2013-01-20 --to 2013-01-20" in found.fix
     catalog = Catalog()
     score(catalog, catalog.model(MODEL), day(20), "live")
     assert records_without_files() == []
@@ -82,7 +82,7 @@ def test_a_lost_frame_and_reference_sample_come_back_by_training_again(whole: No
     storage.remove(candidate.reference_path)
     found = records_without_files()
     assert {each.path for each in found} == {snapshot.frame_path, candidate.reference_path}
-    assert all(f"train {MODEL} as of {snapshot.as_of} again" in each.mend for each in found)
+    assert all(f"train {MODEL} as of {snapshot.as_of} again" in each.fix for each in found)
     catalog = Catalog()
     model = catalog.model(MODEL)
     train(catalog, model, take_snapshot(catalog, model, snapshot.as_of), "again")

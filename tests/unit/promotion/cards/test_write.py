@@ -87,7 +87,7 @@ def test_a_lost_card_is_named_by_maintenance_and_comes_back_as_it_was(version: R
     storage.remove(path)
     (lost,) = [each for each in records_without_files() if each.path == path]
     assert lost.subject == f"{MODEL} version 1: its model card"
-    assert f"card {MODEL} 1" in lost.mend
+    assert f"card {MODEL} 1" in lost.fix
     catalog = Catalog()
     assert ensure_card(catalog, catalog.model(MODEL), version) == path
     assert storage.read_bytes(path).decode() == card
@@ -133,7 +133,7 @@ def test_the_next_version_with_these_features_takes_their_origins_from_the_card_
     later = registered_as_of(catalog.model(MODEL), day(21))
     assert facts_of(later).origins == tried
     assert tried.of
-    assert tried.of["distance"][0].words == "schedules.distance, day 0"
+    assert tried.of["distance"][0].description == "schedules.distance, day 0"
 
 
 def test_origins_are_tried_again_when_a_dataset_is_declared_otherwise(

@@ -100,7 +100,7 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
 
 def test_no_page_and_no_answer_reads_a_table_that_grows_from_end_to_end(cycled: None) -> None:
     catalog = Catalog()
-    raise_alert("bypass/1", model=MODEL, severity="critical", words="somebody moved the alias")
+    raise_alert("bypass/1", model=MODEL, severity="critical", message="somebody moved the alias")
     with explained() as unbounded:
         status(catalog)
         why(catalog, catalog.model(MODEL), AS_OF)
