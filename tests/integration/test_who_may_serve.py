@@ -148,7 +148,7 @@ def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_do
     wait_for_end(asked, f"{MODEL}.train", training)  # which waits for nobody
     assert state_of(asked, f"{MODEL}.train", training, "promote") == "skipped"
     log = asked.api.task_log(f"{MODEL}.train", training, "promote")
-    assert any("waits for approval: a person approves each version" in line for line in log)
+    assert any("waiting for approval: a person approves each version" in line for line in log)
     version = versions_of(MODEL)[-1]
     assert [each.version for each in waiting_versions(MODEL)] == [version.version]
     question = f"approval__v{version.version}"

@@ -82,7 +82,7 @@ def test_a_try_that_follows_a_death_after_the_record_asks_nobody_again_and_one_a
     monkeypatch.setattr(HITLOperator, "execute", lambda self, context: asked.append(self.subject))
     with pytest.raises(AssertionError, match="nobody waits for"):
         task.execute(context_of(task, max_tries=7))
-    assert asked == ["air_time version 1 (1.0.0), as of 2013-02-02: may it serve?"]
+    assert asked == ["air_time version 1 (1.0.0), as of 2013-02-02. Approve for production?"]
     assert find_answer("air_time", 1, "air_time.approve approval__v1 5") is None
 
 
@@ -91,7 +91,7 @@ def test_the_evidence_says_why_what_changes_and_what_the_gate_found() -> None:
 
     registered(1, because="it is the first model")
     asked = question_on("air_time", 1, hours=72, links={"Model card": "evergreen/card"})
-    for words in ("**Why you are asked:** it is the first model.", "the **first** champion", "72 hours", "[Model card](evergreen/card)",
+    for words in ("**Why approval is needed:** it is the first model.", "**first** champion", "72 hours", "[Model card](evergreen/card)",
                   "### Criteria", "mae of 1 is &lt;small&gt; enough"):  # fmt: skip
         assert words in asked.body
 

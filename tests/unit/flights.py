@@ -32,7 +32,7 @@ from include.evergreen.training.train import train
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
-INGESTED_UNTIL = dt.date(2013, 1, 21)  # 20 days with rows, inputs and truth: enough for two trainings and what follows
+INGESTED_UNTIL = dt.date(2013, 1, 21)  # 20 days with rows, inputs and labels: enough for two trainings and what follows
 BAD_WIND = dt.date(2013, 2, 12)  # one hour at Newark is recorded with 1048 miles per hour
 LANDED = [dt.date(2013, 1, 1) + dt.timedelta(days=n) for n in range(25)] + [BAD_WIND]
 FIRST_AS_OF = dt.date(2013, 1, 17)  # of the champion of the fixture `trained`

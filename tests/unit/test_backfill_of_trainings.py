@@ -53,7 +53,7 @@ def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champ
     assert champions.challenger(MODEL) is None
     assert [row.as_of for row in rows_of(candidates)] != [] and sorted(row.as_of for row in rows_of(candidates)) == [*dates, AS_OF]
     assert len(refused) == len(rows_of(model_versions)) - 1 > 0
-    assert all("does not take the place of champion 1 as of 2013-01-20, which knows more" in words for words in refused)
+    assert all("does not replace champion 1 as of 2013-01-20, which was trained on newer data" in words for words in refused)
     assert [row.champion_version for row in rows_of(decisions)] == [0, *[1] * PAST_DATES]
     assert len(rows_of(promotions)) == 1
     assert open_alerts(MODEL) == []

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def unjudged() -> ModelConfig:
-    """The model with a gate that blesses unseen: the races are about what comes after it."""
+    """The model with a gate that blesses without evaluation: the races are about what comes after it."""
     model = Catalog().model(MODEL)
     return model.model_copy(update={"gate": Gate.model_validate({**model.gate.model_dump(), "mode": "disabled"})})
 
@@ -102,7 +102,9 @@ def test_a_promotion_and_a_rollback(racers: Racers) -> None:
         _one_champion_and_a_true_ledger()
         with reading() as connection:
             is_withdrawn = withdrawal(connection, MODEL, version) is not None
-        assert is_withdrawn is (kinds[0] == "promotion"), "what was promoted before the roll-back is withdrawn, what came after it serves"
+        assert is_withdrawn is (kinds[0] == "promotion"), (
+            "what was promoted before the rollback stays rolled back, what came after it serves"
+        )
     assert orders == {"promotion", "rollback"}, "the rounds were to fall both ways"
 
 

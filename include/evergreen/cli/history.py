@@ -74,9 +74,9 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
     """The auditor's page: who served, since when, by whose act, on what evidence, and how to get the same model again."""
     version = period.version
     yield f"{version.model}: version {version.version} ({version.semver}), as of {version.as_of}, was champion at {_second(when)}."
-    act = "made champion again by the roll-back of" if period.kind == "rollback" else "promoted by"
+    act = "made champion again by the rollback of" if period.kind == "rollback" else "promoted by"
     yield f"  {act} {period.actor} at {_second(period.since)}: {period.reason}"
-    place = f"in the place of version {period.previous_version}" if period.previous_version else "the first champion"
+    place = f"replacing version {period.previous_version}" if period.previous_version else "the first champion"
     yield f"  {place}; {f'champion until {_second(period.until)}' if period.until else 'it still is champion'}"
     if period.decision is None:
         yield "  no blessed decision on it is in the database: see `verify-ledger`"

@@ -66,8 +66,8 @@ def _list(model: str, found: TraceSearch) -> None:
 
 def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     scored, version = logged.scored, origin.version
-    truth = "not known yet" if logged.truth is None else f"{logged.truth:g}"
-    print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {logged.value:.6g} (the truth: {truth})")
+    label = "not known yet" if logged.label is None else f"{logged.label:g}"
+    print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {logged.value:.6g} (label: {label})")
     print(f"  version    {version.version} ({version.semver}), as of {version.as_of}")
     print(f"  scored     {origin.scored_at:%Y-%m-%d %H:%M} UTC, {scored.origin}; {_file_words(origin)}")
     if origin.promotion:
@@ -117,7 +117,7 @@ def _as_json(logged: Logged, origin: PredictionOrigin) -> dict[str, Any]:
         "partition": str(logged.scored.partition),
         "keys": logged.keys,
         "prediction": logged.value,
-        "truth": logged.truth,
+        "truth": logged.label,
         "version": version.version,
         "semver": version.semver,
         "as_of": str(version.as_of),

@@ -29,7 +29,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("new-model", parents=[common], help=text, description=text.capitalize() + ".")
     verb.add_argument("name", metavar="NAME", help="the model's name")
     verb.add_argument("--rows", required=True, metavar="DATASET", help="the dataset whose rows are scored")
-    verb.add_argument("--target", required=True, metavar="DATASET.COLUMN", help="what is predicted, where its truth arrives")
+    verb.add_argument("--target", required=True, metavar="DATASET.COLUMN", help="what is predicted, where its label arrives")
     verb.add_argument("--positive-above", type=float, metavar="X", help="a classification: rows whose target is above X are positive")
     verb.set_defaults(verb=new_model)
 

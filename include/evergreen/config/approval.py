@@ -1,4 +1,4 @@
-"""What `model.yaml` says under ``approval``: whether a person must agree before a blessed version may serve."""
+"""The ``approval`` section of `model.yaml`: whether a person must approve a blessed version before it serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every config class is made of."""
+"""The base class of all config classes: frozen, unknown keys refused."""
 
 from __future__ import annotations
 

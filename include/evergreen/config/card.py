@@ -1,4 +1,4 @@
-"""What `model.yaml` says under ``card``: what only its owners know of a model, for the card that each registered version gets."""
+"""The ``card`` section of `model.yaml`: what only the owners know of a model, for the card of each registered version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Sentences = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
 class Card(Strict):
-    """The words of people on a model card; the figures come from the records. Where it is silent, the card says that it is."""
+    """What the owners write on a model card; the figures come from the records. The card names every field that is left out."""
 
     purpose: Sentences | None = Field(default=None, description="What the model is for, and what is done with its predictions.")
     intended_use: tuple[Sentences, ...] = Field(default=(), description="Who uses it, and for which decisions; one sentence each.")

@@ -1,4 +1,4 @@
-"""Everything that is declared under `include/`: found by listing folders, parsed a file at a time, on demand.
+"""The catalog of everything declared under `include/`: found by listing folders, parsed one file at a time, on demand.
 
 A DAG parse lists names, and parses the one dataset or model that it needs.
 """

@@ -1,4 +1,4 @@
-"""Looks for problems in all that is declared: every file by itself, and then what files say of each other."""
+"""Validates all declarations: every file by itself, then the references between files."""
 
 from __future__ import annotations
 
@@ -155,13 +155,13 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
             yield ("target", "dataset"), problem
 
 
-def _keys_problem(rows: DatasetConfig, truth: DatasetConfig) -> str | None:
-    """Without keys in common no row would ever find its truth."""
-    if rows.keys and rows.keys == truth.keys:
+def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:
+    """Without keys in common no row would ever find its label."""
+    if rows.keys and rows.keys == target.keys:
         return None
     return (
-        f"rows of {rows.name} find their truth in {truth.name} by keys, which must be the same in both dataset.yaml; "
-        f"got {listed(rows.keys)} and {listed(truth.keys)}"
+        f"rows of {rows.name} find their labels in {target.name} by keys, which must be the same in both dataset.yaml; "
+        f"got {listed(rows.keys)} and {listed(target.keys)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What `model.yaml` says under ``train.docker``: the container that a training runs in."""
+"""The ``train.docker`` section of `model.yaml`: the container that a training runs in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML text to plain data, with the line of every key.
+"""Parses YAML into plain data, with the line of every key.
 
 Stricter than `yaml.safe_load`, because a config that means something else than it says is worse than one that fails:
 duplicate keys, merge keys, foreign tags and words that YAML 1.1 alone reads as booleans, octal or base-60 numbers are

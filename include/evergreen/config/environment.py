@@ -1,4 +1,4 @@
-"""`${NAME}` in a path or URL: replaced when the path is used, never when the YAML is read.
+"""Environment variables: `${NAME}` in a path or URL is replaced when the path is used, never when the YAML is read.
 
 A DAG parse must not depend on a worker's environment. Only fields of type `ExpandedPath` are ever given to `expand`;
 everywhere else `${X}` stays as it is written.

@@ -1,4 +1,4 @@
-"""pydantic's complaints in the words of the person who wrote the YAML.
+"""Turns pydantic's errors into messages in terms of the YAML file.
 
 The model classes tell which keys and values are allowed, and which parts of pydantic's locations are its own tags.
 """

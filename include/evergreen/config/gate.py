@@ -1,6 +1,6 @@
-"""What `model.yaml` says under ``gate``: the criteria that a candidate must meet.
+"""The ``gate`` section of `model.yaml`: the criteria that a candidate must meet.
 
-That the logged artifact loads and scores in a clean process is no criterion of this list: it is always asked.
+The serving check (the logged artifact loads and scores in a clean process) is not in this list: it always runs.
 """
 
 from __future__ import annotations
@@ -161,7 +161,8 @@ class Gate(Strict):
     """What a candidate must earn."""
 
     mode: Literal["enabled", "dry_run", "disabled"] = Field(
-        default="enabled", description="dry_run: evaluate and record all, and bless whatever comes of it; disabled: bless unseen."
+        default="enabled",
+        description="dry_run: evaluate and record all, and bless whatever the result; disabled: approve without evaluation.",
     )
     criteria: tuple[Criterion, ...] = Field(min_length=1, description="All must be met.")
     resample: Literal["days", "rows"] = Field(

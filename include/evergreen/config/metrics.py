@@ -1,4 +1,4 @@
-"""The names that figures go by in gates, rules and observations."""
+"""The names of metrics in gates, rules and observations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a `dataset.yaml` and a `model.yaml` may say. Frozen; unknown keys are refused.
+"""The config classes of `dataset.yaml` and `model.yaml`. Frozen; unknown keys are refused.
 
 Importing this module costs pydantic alone: it is read at every DAG parse.
 """
@@ -243,7 +243,7 @@ class Input(Strict):
 
 
 class Target(Strict):
-    """What the model predicts: a column of the dataset in which the truth arrives."""
+    """What the model predicts: a column of the dataset in which the labels arrive."""
 
     dataset: Name
     column: str = Field(description="An integer, a number or a boolean; a row without a value is neither learnt from nor judged.")

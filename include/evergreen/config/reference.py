@@ -1,4 +1,4 @@
-"""The guide that lists every key of the two YAML files, written from the config classes: it cannot say anything else.
+"""Generates the guide that lists every key of the two YAML files from the config classes.
 
 `python -m include.evergreen.config.reference` writes it; with `--check` it exits with 1 if it is out of date.
 """

@@ -1,4 +1,4 @@
-"""When runs start, and which day each is for."""
+"""Schedules: when runs start, and which partition each is for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a dataset's raw partitions come from, one class for each kind.
+"""Source declarations: where a dataset's raw partitions come from, one class for each kind.
 
 A new kind is one module under `include.evergreen.data.sources` with its reader, and its class here, which names that reader.
 """

@@ -1,4 +1,4 @@
-"""What `model.yaml` says under ``train``."""
+"""The ``train`` section of `model.yaml`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Choice(Strict):
 
 
 class Tune(Strict):
-    """How the parameters under ``search``, and the estimator when several are listed, are chosen: on folds in the order of time."""
+    """How the parameters under ``search``, and the estimator when several are listed, are chosen: on time-ordered folds."""
 
     method: Literal["random", "halving"] = Field(
         default="random", description="Try all on all days, or all on few days and each time the best third on three times as many."

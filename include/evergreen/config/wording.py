@@ -1,4 +1,4 @@
-"""How error texts show a value, list the allowed ones and guess what was meant."""
+"""Formatting for error messages: show a value, list the allowed ones, suggest what was meant."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a source to a published partition: sources, validation, quarantine, ingestion, and whose rows were erased."""
+"""Ingestion: from a source to a published partition, with validation, quarantine, and erased subjects."""

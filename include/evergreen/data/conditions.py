@@ -1,4 +1,4 @@
-"""Rows that a person names by their values: ``column=value``, typed as the dataset declares its columns."""
+"""Row filters: ``column=value`` conditions, typed as the dataset declares its columns."""
 
 from __future__ import annotations
 

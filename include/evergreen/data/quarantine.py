@@ -1,4 +1,4 @@
-"""Rows that were set aside, with every reason: who let which of them through, and what still waits."""
+"""Quarantined rows, with every reason: which were released, by whom, and which are still held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets quarantined rows through because a person says that they are good: now, and whenever the partition is ingested again."""
+"""Releases quarantined rows on a person's request: now, and whenever the partition is ingested again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a model's `features.py`, and holds it to what model.yaml declares."""
+"""Builds features: runs a model's `features.py`, and validates its result against model.yaml."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def features_of(
 def labelled_frame(
     catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
 ) -> pd.DataFrame | None:
-    """One partition's features with ``target`` and the keys (``key:NAME``) of its rows: those whose truth the cache's moment knows.
+    """One partition's features with ``target`` and the keys (``key:NAME``) of its rows: those whose label is known as of the cache's as_of.
 
-    None when an input or the truth of that day is not there.
+    None when an input or the labels of that day are not there.
     """
     if not inputs_known(model, partition, cache_):
         return None
-    truth = true_values(model, partition, cache_)
-    if truth is None:
+    labels = partition_labels(model, partition, cache_)
+    if labels is None:
         return None
     rows, features = feature_frame(catalog, model, partition, cache_, code)
-    joined = features.assign(**{TARGET: join_truth(catalog, model, rows, truth)})
+    joined = features.assign(**{TARGET: join_labels(catalog, model, rows, labels)})
     joined.insert(0, PARTITION_COLUMN, partition.isoformat())
     for key in catalog.dataset(model.rows).keys:
         joined[f"{KEY_PREFIX}{key}"] = rows[key]
@@ -92,18 +92,18 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
     return True
 
 
-def true_values(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """The truth of one partition: the target dataset's key columns and ``target`` (floats; missing where there is none)."""
+def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
+    """The labels of one partition: the target dataset's key columns and ``target`` (floats; missing where there is none)."""
     import pandas as pd
 
     found = cache_.known(model.target.dataset, cache_.as_of, partition, partition)
     if not found:
         return None
-    truth = cache_.frame(found[0], cache_.as_of)
-    value = pd.to_numeric(truth[model.target.column]).astype("float64")
+    labels = cache_.frame(found[0], cache_.as_of)
+    value = pd.to_numeric(labels[model.target.column]).astype("float64")
     if model.target.positive_above is not None:
         value = (value > model.target.positive_above).astype("float64").where(value.notna())
-    return truth.drop(columns=model.target.column).assign(**{TARGET: value})
+    return labels.drop(columns=model.target.column).assign(**{TARGET: value})
 
 
 def features_source(catalog: Catalog, model: ModelConfig) -> str:
@@ -111,10 +111,10 @@ def features_source(catalog: Catalog, model: ModelConfig) -> str:
     return catalog.features_path(model.name).read_text(encoding="utf-8")
 
 
-def join_truth(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
-    """The truth for each of ``rows``, in their order."""
+def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels: pd.DataFrame) -> pd.Series:
+    """The label of each of ``rows``, in their order."""
     keys = _shared_keys(catalog, model)
-    return rows[keys].merge(truth[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
+    return rows[keys].merge(labels[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
 
 
 def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
@@ -122,7 +122,7 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
     rows, target = catalog.dataset(model.rows), catalog.dataset(model.target.dataset)
     if not rows.keys or rows.keys != target.keys:
         raise ConfigError(
-            f"{model.name}: rows of {rows.name} and their truth in {target.name} are matched by their keys, "
+            f"{model.name}: rows of {rows.name} and their labels in {target.name} are matched by their keys, "
             f"which must be the same; got {list(rows.keys)} and {list(target.keys)}."
         )
     return list(rows.keys)

@@ -1,4 +1,4 @@
-"""Two answers to one question, compared to the last bit, and the difference in words."""
+"""Compares two computations of the same features, bit for bit, and describes the difference."""
 
 from __future__ import annotations
 

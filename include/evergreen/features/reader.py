@@ -186,7 +186,7 @@ class PointInTimeReader:
         - ``rate``: the count of values > ``above``, divided by the count; missing where there is none
         - ``missing``: the share of the group's rows that have no value; missing where there is no row
 
-        The truth of the last days is as late here as ``lag_days`` and knowledge times say: a day that was not known yet adds
+        The labels of the last days are as late here as ``lag_days`` and knowledge times say: a day that was not known yet adds
         nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. With no ``by``, all rows
         of the window are one group. Where no day of the window was known, every figure is missing.
         """

@@ -203,7 +203,7 @@ class MadeUpRows:
 
 
 class MadeUpCache(PartitionCache):
-    """A `PartitionCache` over made-up rows: everything is as with stored ones, but where they lie."""
+    """A `PartitionCache` over synthetic rows: everything is as with stored ones, but where they lie."""
 
     def __init__(self, as_of: dt.date, source: MadeUpRows) -> None:
         super().__init__(as_of)

@@ -1,4 +1,4 @@
-"""The two clocks: partition time, in which the data lives, and the wall clock, in which people do."""
+"""Dates and times: partition time, which the data follows, and the wall clock, which people follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def now() -> dt.datetime:
 
 
 def moment(partition: dt.date) -> dt.datetime:
-    """The moment at which a partition's day begins, in UTC: where a run with that as_of stands."""
+    """When a partition's day begins, in UTC: the knowledge time of a run with that as_of."""
     return dt.datetime.combine(partition, dt.time(), tzinfo=dt.UTC)
 
 

@@ -1,4 +1,4 @@
-"""The one tree of exceptions, split by who must act.
+"""The exceptions, split by who must act.
 
 Every message names the subject, the bad value and what is allowed, and says what to do next.
 """

@@ -1,4 +1,4 @@
-"""Why a person did something, as the ledger keeps it."""
+"""Validates the reason that a person gives for an action, as the ledger keeps it."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def checked_reason(subject: str, reason: str) -> str:
     reason = reason.strip()
     least, most = LENGTHS
     if not least <= len(reason) <= most:
-        raise ConfigError(f"{subject}: the reason has {len(reason)} characters; give {least} to {most}, in words: it goes into the ledger.")
+        raise ConfigError(f"{subject}: the reason has {len(reason)} characters; give {least} to {most}: it is kept in the ledger.")
     return reason

@@ -1,4 +1,4 @@
-"""Imports of libraries that talk while they are imported.
+"""Silent imports of libraries that log while they are imported.
 
 Inside Airflow, importing skops logs some 3,500 warnings (it looks up every ufunc's name in every module, Airflow's
 deprecated ones included), and Great Expectations 60 lines. At 3 a.m. they would hide the one line that matters.

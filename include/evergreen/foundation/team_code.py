@@ -1,4 +1,4 @@
-"""A team's own Python file (features.py, checks.py), run by its text.
+"""Runs a team's own Python file (features.py, checks.py) from its text.
 
 Not by the import system: its byte code tells files apart by whole seconds, and would serve yesterday's text.
 """

@@ -1,4 +1,4 @@
-"""A model's own `checks.py`, read as text and tried on the candidate. Its text is part of the gate's question."""
+"""Behaviour checks: runs a model's own `checks.py` on the candidate. Its text is part of the gate digest."""
 
 from __future__ import annotations
 

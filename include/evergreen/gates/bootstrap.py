@@ -1,4 +1,4 @@
-"""The paired bootstrap, vectorised: a resample is a weight for each unit, and every metric a function of weighted sums.
+"""The paired bootstrap, vectorised: a resample is a weight per unit (row or day), every metric a function of weighted sums.
 
 Metrics that see the same weights are paired. No resampled row is ever copied, and nothing is sorted twice. What is resampled
 (`Units`) is each row by itself, or whole days. docs/decisions/how-a-gate-decides.md has the figures behind the choices here.
@@ -92,8 +92,8 @@ class Auc:
     scores; of days, by the count of such pairs between each two days, made once.
     """
 
-    def __init__(self, units: Units, truth: np.ndarray, predicted: np.ndarray) -> None:
-        positive, negative = np.flatnonzero(truth == 1), np.flatnonzero(truth != 1)
+    def __init__(self, units: Units, labels: np.ndarray, predicted: np.ndarray) -> None:
+        positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels != 1)
         self._positive = positive[np.argsort(predicted[positive], kind="stable")]
         self._negative = negative[np.argsort(predicted[negative], kind="stable")]
         scores = predicted[self._negative]
@@ -133,16 +133,16 @@ class Auc:
         return found
 
 
-def statistic(metric: str, units: Units, truth: np.ndarray, predicted: np.ndarray) -> Statistic:
+def statistic(metric: str, units: Units, labels: np.ndarray, predicted: np.ndarray) -> Statistic:
     """The metric of this name (of `METRICS`), as `training.metrics.measure` measures it on rows that are drawn so often."""
     if metric == "auc":
-        return Auc(units, truth, predicted)
+        return Auc(units, labels, predicted)
     if metric == "r2":
-        centred = truth - truth.mean()
-        return OfSums(units, [(truth - predicted) ** 2, centred, centred**2], _r2)
+        centred = labels - labels.mean()
+        return OfSums(units, [(labels - predicted) ** 2, centred, centred**2], _r2)
     if metric == "rmse":
-        return OfSums(units, [(truth - predicted) ** 2], lambda sums: np.sqrt(ratio(sums)))
-    return OfSums(units, [_per_row(metric, truth, predicted)], ratio)
+        return OfSums(units, [(labels - predicted) ** 2], lambda sums: np.sqrt(ratio(sums)))
+    return OfSums(units, [_per_row(metric, labels, predicted)], ratio)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def interval(values: np.ndarray, units: int, *, confidence: float) -> tuple[floa
     """The expanded percentile interval, whose each end is passed with a chance of (1 - ``confidence``).
 
     So its coverage is 2 x ``confidence`` - 1: 90% of .95. For n units it reads the resamples' quantiles not at alpha but at
-    Phi(-sqrt(n / (n - 1)) t(alpha, n - 1)), which mends that few units make the plain percentile interval too narrow
+    Phi(-sqrt(n / (n - 1)) t(alpha, n - 1)), which corrects the plain percentile interval, too narrow for few units
     (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3). None when too many of ``values`` (one
     a resample) are undefined, or there are fewer than two units.
     """
@@ -190,18 +190,18 @@ def surely_better(values: np.ndarray, units: int, *, confidence: float) -> tuple
     return interval(values, units, confidence=1 - BETTER_SHARE * (1 - confidence))
 
 
-def _per_row(metric: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def _per_row(metric: str, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """The column whose mean over the rows is the metric."""
     column: np.ndarray
     if metric == "mae":
-        column = np.abs(truth - predicted)
+        column = np.abs(labels - predicted)
     elif metric == "brier":
-        column = (truth - predicted) ** 2
+        column = (labels - predicted) ** 2
     elif metric == "accuracy":
-        column = (truth == (predicted >= ACCURACY_CUT)).astype("float64")
+        column = (labels == (predicted >= ACCURACY_CUT)).astype("float64")
     elif metric == "log_loss":
         clipped = predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-        column = -np.where(truth == 1, np.log(clipped), np.log1p(-clipped))
+        column = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
     else:
-        raise KeyError(f"{metric!r} is no metric of METRICS; a new one needs its sums here")
+        raise KeyError(f"{metric!r} is not in METRICS; a new metric needs its sums here")
     return column

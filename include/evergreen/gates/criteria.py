@@ -1,4 +1,4 @@
-"""One function for each kind of criterion: the evidence in, a verdict in words out. `slices` and `behaviour` have their own modules."""
+"""The gate's criteria, one function for each kind: evidence in, verdict out. `slices` and `behaviour` have their own modules."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class CriterionResult:
 
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
-    """By the figure itself; the interval says how sure it is."""
+    """Absolute threshold on the metric; the interval shows its uncertainty."""
     bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
     assert bound is not None
     value = evidence.candidate.metrics.get(criterion.metric)
@@ -70,7 +70,7 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
 
 
 def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> CriterionResult:
-    """Non-inferiority, or superiority, by the end of the paired interval of the difference that is worse for the candidate."""
+    """Non-inferiority (or superiority) to the champion: the one-sided bound of the paired difference against the margin."""
     metric = criterion.metric
     if evidence.champion is None:
         message = f"{evidence.why_no_champion} to compare {metric} with"
@@ -88,7 +88,7 @@ def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> 
     target = evidence.fit_rows[TARGET].to_numpy(dtype="float64")
     answer = float(np.median(target)) if criterion.metric == "mae" else float(target.mean())
     what = "share of positive rows" if evidence.model.task == "classification" else "median" if criterion.metric == "mae" else "mean"
-    baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.truth), answer))
+    baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.labels), answer))
     who = f"that of a constant {answer:.4f} (the {what} among those fitted on)"
     asked = f"better by more than {criterion.margin:g}"
     result = _compared(criterion.kind, criterion.metric, evidence, baseline, who, criterion.margin, asked, criterion.confidence)
@@ -98,7 +98,7 @@ def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> 
 def _compared(
     kind: str, metric: str, evidence: Evidence, other: Scored, whose: str, margin: float, asked: str, confidence: float
 ) -> CriterionResult:
-    """``margin``: the gain that the candidate must surely have; negative: the loss that it may. Figures keep the metric's own sign."""
+    """``margin``: the gain that the one-sided bound must exceed (superiority); negative: the loss that is allowed (non-inferiority)."""
     sign = 1.0 if METRICS[evidence.model.task][metric] == "higher" else -1.0
     value, theirs = evidence.candidate.metrics.get(metric), other.metrics.get(metric)
     if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
@@ -112,15 +112,15 @@ def _compared(
     passed = gain_at_worst > margin if margin >= 0 else gain_at_worst >= margin
     difference = value - theirs
     message = (
-        f"{metric} is {value:.4f}, {whose} {theirs:.4f}: a difference of {difference:+.4f}, at worst {sign * gain_at_worst:+.4f} "
-        f"({confidence:.0%} sure, by {evidence.candidate.units.word}); it must be {asked}"
+        f"{metric} is {value:.4f}, {whose} {theirs:.4f}: a difference of {difference:+.4f}, with a one-sided "
+        f"{confidence:.0%} bound of {sign * gain_at_worst:+.4f} (resampled by {evidence.candidate.units.word}); it must be {asked}"
     )
     details = {"candidate": value, "other": theirs}
     return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), message, between, details)
 
 
 def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> CriterionResult:
-    """The expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean truth|."""
+    """The expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean label|."""
     from scipy import stats
 
     scored = evidence.candidate
@@ -131,15 +131,15 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
     for number in range(len(edges) + 1):
         chosen = bins == number
         rows = int(chosen.sum())
-        columns.append(np.where(chosen, scored.predicted - scored.truth, 0.0))
+        columns.append(np.where(chosen, scored.predicted - scored.labels, 0.0))
         if not rows:
             continue
-        truth = scored.truth[chosen]
-        observed = float(truth.mean())
+        labels = scored.labels[chosen]
+        observed = float(labels.mean())
         if evidence.model.task == "classification":
-            low, high = share_interval(truth)
+            low, high = share_interval(labels)
         else:
-            spread = float(truth.std(ddof=1)) / math.sqrt(rows) * float(stats.t.ppf(SHOWN_CONFIDENCE, rows - 1)) if rows > 1 else 0.0
+            spread = float(labels.std(ddof=1)) / math.sqrt(rows) * float(stats.t.ppf(SHOWN_CONFIDENCE, rows - 1)) if rows > 1 else 0.0
             low, high = observed - spread, observed + spread
         found.append({"predicted": float(scored.predicted[chosen].mean()), "observed": observed, "rows": rows, "interval": [low, high]})
     value = sum(each["rows"] * abs(each["predicted"] - each["observed"]) for each in found) / len(bins)
@@ -203,11 +203,11 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
     return CriterionResult(criterion.kind, criterion.metric, high - low, criterion.max_spread, passed, message, None, details)
 
 
-def share_interval(truth: np.ndarray) -> tuple[float, float]:
+def share_interval(labels: np.ndarray) -> tuple[float, float]:
     """Wilson's interval (1927), at 95%, of the share of ones among independent rows."""
     from scipy import stats
 
-    ends = stats.binomtest(int(truth.sum()), len(truth)).proportion_ci(method="wilson")
+    ends = stats.binomtest(int(labels.sum()), len(labels)).proportion_ci(method="wilson")
     return float(ends.low), float(ends.high)
 
 

@@ -1,4 +1,4 @@
-"""Evaluates every criterion on the same rows, and records one decision for a candidate and a champion."""
+"""The gate's entry point: evaluates every criterion and records one decision for a candidate against the champion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decision:
-    """Judge ``candidate`` against its holdout and the champion of now; the same question gets the same, recorded answer.
+    """Judge ``candidate`` against its holdout and the champion of now; the same question returns the recorded decision.
 
     Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself. What is
     broken (an artifact, the holdout, checks.py) is recorded as not evaluated. Raises `TransientError`, and records nothing, when

@@ -1,4 +1,4 @@
-"""The gate's recorded decisions: to read, without what decides."""
+"""The gate's recorded decisions, to read; `decide` makes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.evergreen.state.database.tables import decisions
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's word: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none.
+    """One decision: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none.
 
     A broken evaluation is tried again when the question is asked again: ``attempt`` counts the answers that differed.
     """
@@ -41,7 +41,7 @@ class Decision:
 
     @property
     def summary(self) -> str:
-        """How many criteria passed and, in words, those that did not."""
+        """How many criteria passed, and the messages of those that did not."""
         verdicts = [each["verdict"] for each in self.criteria]
         unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""
         told = [f"{each['verdict']}: {each['words']}" for each in self.criteria if each["verdict"] in ("failed", "not_evaluated")]

@@ -1,4 +1,4 @@
-"""Each criterion of a gate on the same evidence, and the serving check beside them. What is broken becomes a result, too."""
+"""Evaluates a gate's criteria and the serving check on the same evidence; an error becomes a result `not_evaluated`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
     Whatever is raised but `TransientError` becomes a result that is not evaluated.
     """
     if model.gate.mode == "disabled":
-        message = "the gate is disabled in model.yaml: the candidate is blessed unseen"
+        message = "the gate is disabled in model.yaml: the candidate is approved without evaluation"
         return [CriterionResult("gate", "", None, None, "not_applicable", message)]
 
     def judged(kind: str, metric: str, judge: Callable[[], Any]) -> Any:
@@ -62,7 +62,7 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
 
 
 def _broken(catalog: Catalog, model: ModelConfig, kind: str, metric: str, error: Exception) -> CriterionResult:
-    """In the error's words; of an error that is not ours, and may quote a person's row, only its kind."""
+    """With the error's message; of an error that is not ours, and may quote personal data, only its type."""
     if isinstance(error, EvergreenError):
         message = str(error)
     else:

@@ -1,4 +1,4 @@
-"""What every criterion judges by: the holdout, and each version's predictions on it, computed once."""
+"""The gate's evidence: the holdout and each version's predictions on it, computed once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scored:
     """One version's predictions on some rows. ``units`` say what is resampled, ``seed`` how: with the same of both, in pairs."""
 
     model: ModelConfig
-    truth: np.ndarray
+    labels: np.ndarray
     predicted: np.ndarray
     units: Units
     resamples: int
@@ -44,17 +44,17 @@ class Scored:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        return measure(self.model, self.truth, self.predicted)
+        return measure(self.model, self.labels, self.predicted)
 
     def value(self, metric: str) -> float | None:
         """One metric alone: of many slices, all of them would take longer than everything else."""
-        return measure_one(metric, self.truth, self.predicted)
+        return measure_one(metric, self.labels, self.predicted)
 
     def replicates(self, metric: str) -> np.ndarray:
         """The metric on each resample."""
         if metric not in self._drawn:
             found = replicates(
-                [statistic(metric, self.units, self.truth, self.predicted)], self.units, resamples=self.resamples, seed=self.seed
+                [statistic(metric, self.units, self.labels, self.predicted)], self.units, resamples=self.resamples, seed=self.seed
             )
             self._drawn[metric] = found[0]
         return self._drawn[metric]
@@ -66,8 +66,8 @@ class Scored:
     def predicting(self, predicted: np.ndarray, chosen: np.ndarray | None = None) -> Scored:
         """What other predictions are worth on the same rows, or on ``chosen`` ones: paired with this."""
         if chosen is None:
-            return Scored(self.model, self.truth, predicted, self.units, self.resamples, self.seed)
-        return Scored(self.model, self.truth[chosen], predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
+            return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
+        return Scored(self.model, self.labels[chosen], predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
 
 @dataclass(eq=False)
@@ -123,8 +123,8 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     days = holdout[PARTITION_COLUMN].to_numpy().astype(str)
     units = Units.days(days) if model.gate.resample == "days" else Units.rows(len(holdout))
     predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
-    truth = holdout[TARGET].to_numpy(dtype="float64")
-    scored = Scored(config, truth, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
+    labels = holdout[TARGET].to_numpy(dtype="float64")
+    scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
     others, why_none = None, "there is no champion yet"
     if champion:
         theirs = recipe_of_version(catalog, model, champion.recipe_digest, champion.signature_digest)
@@ -132,7 +132,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
         if (others_config.target, others_config.rows) != (model.target, model.rows):
             why_none = f"there is no champion with this target (version {champion.version} has another)"
         elif champion.as_of > judged.as_of:  # it may have been fitted on this very holdout
-            why_none = f"there is no champion that knew as little (it is as of {champion.as_of})"
+            why_none = f"there is no champion trained on data as old (it is as of {champion.as_of})"
         else:
             same = theirs.features_digest == recipe.features_digest
             own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)

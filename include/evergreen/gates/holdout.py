@@ -1,4 +1,4 @@
-"""The rows that a gate judges on, as each version sees them."""
+"""The holdout rows of a gate, with the features of each version's own recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One rejected candidate is a normal night; several in a row are something that a person must see."""
+"""Alerts on repeated rejections: one rejected candidate is an expected outcome, several in a row need attention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOKED_BACK = 1000  # decisions: a row of rejections that is longer has been see
 def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
     """Raise one alert when the newest ``gate.alert_after_rejections`` candidates were all rejected; resolve it with a blessing.
 
-    A candidate that knows less than the champion (a backfill's) is of no account. Done again for the same decision, it changes nothing.
+    Candidates trained on older data than the champion (backfills) do not count. Done again for the same decision, it changes nothing.
     """
     key = f"rejections/{model.name}"
     champion = champions.champion(model.name)
@@ -36,7 +36,7 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
         return
     message = (
         f"The last {len(rejected)} candidates of {model.name} were rejected, the newest as of {decision.as_of}"
-        f"{f'; version {champion.version} as of {champion.as_of} serves on' if champion else '; nothing serves'}. "
+        f"{f'; version {champion.version} as of {champion.as_of} is still serving' if champion else '; no version is serving'}.  "
         f"`python -m include.evergreen decisions {model.name}` says why; see its runbook."
     )
     raise_alert(key, model=model.name, severity="warning", message=message, evidence=evidence)

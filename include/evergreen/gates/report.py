@@ -1,4 +1,4 @@
-"""A decision for people to read: as a page (logged in the MLflow run), and as Markdown (shown to who approves)."""
+"""The decision report: as an HTML page (logged in the MLflow run) and as Markdown (shown to the approver)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from include.evergreen.gates.decision import Decision
 
-HEADS = ("criterion", "value", "interval", "threshold", "verdict", "in words")
+HEADS = ("criterion", "value", "interval", "threshold", "verdict", "result")
 SLICE_HEADS = ("slice", "rows", "value", "interval", "champion", "")
 BIN_HEADS = ("predicted", "observed", "interval", "rows")
 VERDICTS = ("passed", "failed", "not_applicable", "not_evaluated")
-CHECK_HEADS = ("check", "verdict", "in words")
+CHECK_HEADS = ("check", "verdict", "result")
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1c1c1c; background: #fff }
@@ -60,7 +60,7 @@ def _lead(decision: Decision) -> str:
     mode = {
         "enabled": "",
         "dry_run": f" The gate's mode is dry_run: {decision.would_be} is what it would have been.",
-        "disabled": " The gate is disabled: it was blessed unseen.",
+        "disabled": " The gate is disabled: it was approved without evaluation.",
     }[decision.mode]
     recorded = f"recorded on {decision.recorded_at:%Y-%m-%d %H:%M} UTC, attempt {decision.attempt}"
     return f"Candidate {decision.run_key[:12]}, {against}; {recorded}.{mode}"

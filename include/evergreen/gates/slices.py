@@ -1,4 +1,4 @@
-"""The holdout divided by a column: each slice against a bound, against the others, and beside the champion on the same rows."""
+"""Slices of the holdout by a column: each against a threshold, against the others, and against the champion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from include.evergreen.gates.evidence import Evidence, Scored
 if TYPE_CHECKING:
     import pandas as pd
 
-SURELY_WORSE = 0.95  # one-sided: how sure it must be that a slice got worse than the champion's
+SURELY_WORSE = 0.95  # one-sided confidence that a slice is worse than the champion's
 SHOWN_SLICES = 50  # the largest; a column of thousands of values makes no table
 
 
@@ -98,7 +98,7 @@ def _slices(criterion: SlicesCriterion, column: pd.Series) -> Iterator[tuple[str
 
 def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen: np.ndarray) -> Slice:
     scored = evidence.candidate.among(chosen)
-    rows = len(scored.truth)
+    rows = len(scored.labels)
     is_enough = rows >= criterion.min_rows
     value, drawn = _value(criterion, scored), _drawn(criterion, scored) if is_enough else None
     between = None if drawn is None else interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
@@ -133,13 +133,13 @@ def _rate(criterion: SlicesCriterion, scored: Scored) -> Statistic:
     called: np.ndarray = (scored.predicted >= criterion.cut).astype("float64")
     if criterion.judge == "disparate_impact":
         return OfSums(scored.units, [called], ratio)
-    return OfSums(scored.units, [called * scored.truth, scored.truth], ratio)
+    return OfSums(scored.units, [called * scored.labels, scored.labels], ratio)
 
 
 def _verdict(
     criterion: SlicesCriterion, evidence: Evidence, judged: list[Slice]
 ) -> tuple[float, float, tuple[float, float] | None, bool, str]:
-    """Value, threshold, interval, whether it passed, and words."""
+    """Value, threshold, interval, whether it passed, and the message."""
     values = {each.name: each.value for each in judged if each.value is not None}
     lowest, highest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     if criterion.judge == "worst":

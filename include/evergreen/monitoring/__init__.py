@@ -1,4 +1,4 @@
-"""What became of a partition's predictions: quality, drift and performance as observations, and a report to read."""
+"""Monitoring of scored partitions: data quality, drift and performance as observations, rules that trigger retraining, drift reports."""
 
 from include.evergreen.monitoring.monitor import monitor
 from include.evergreen.monitoring.observations import Observation, observations_of, record_observations

@@ -1,4 +1,4 @@
-"""The page that people read about a window's drift, drawn by Evidently: 4 MB, and seconds of imports."""
+"""Renders the drift report of a window with Evidently, as HTML: 4 MB, and seconds of imports."""
 
 from __future__ import annotations
 

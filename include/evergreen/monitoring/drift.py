@@ -1,4 +1,4 @@
-"""Drift of a window against the champion's reference: the figures alone. `drawing` has Evidently draw them.
+"""Drift scores of a window against the champion's reference sample. `drawing` renders the report.
 
 The score of a number is the Wasserstein distance in standard deviations of the reference; that of a category is the
 Jensen-Shannon distance (natural logarithms: 0 is the same, 0.83 nothing in common). A feature that is one value all day long, such as

@@ -1,4 +1,4 @@
-"""Monitors one partition: what is known of it now becomes observations. Its report is drawn when it is wanted: see `report`."""
+"""Monitors one partition: computes and records its observations. The report is rendered on demand: see `report`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.data.partitions import current_partition
-from include.evergreen.features.build import join_truth, true_values
+from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
@@ -24,11 +24,11 @@ from include.evergreen.state.stage_status import Outcome, find_stage, record_sta
 from include.evergreen.training.metrics import measure
 
 log = logging.getLogger(__name__)
-TRUTH_KNOWN_BY = dt.date.max  # monitoring judges by the newest truth there is, whenever it became known
+LABELS_KNOWN_BY = dt.date.max  # monitoring uses the newest labels, whenever they became known
 
 
 def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
-    """Observe ``partition``; again when its predictions or its truth changed, and not otherwise.
+    """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
     Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day.
     """
@@ -38,12 +38,12 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
     window = window_of(catalog, model, scored)
     model = window.model  # its version's own features and target
-    truth = current_partition(model.target.dataset, partition)
+    labels = current_partition(model.target.dataset, partition)
     input_digest = window.input_digest()
-    read = {"predictions": scored.digest, "truth": truth.digest if truth else None}
+    read = {"predictions": scored.digest, "truth": labels.digest if labels else None}
     record = find_monitored(model.name, partition)
     if record is not None and record.input_digest == input_digest:
-        message = "nothing that was monitored has changed"
+        message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
     figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
@@ -56,8 +56,8 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     _record(model, scored, origin, figures, window.report_path(reference), input_digest, began)
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
-    if truth is None:
-        message += f"; the truth of {model.target.dataset}/{partition} is not there yet"
+    if labels is None:
+        message += f"; the labels of {model.target.dataset}/{partition} have not arrived yet"
     record_stage(model.name, "monitor", partition, "done", {"words": message, "read": read})
     return Outcome("done", message, _facts(model.name, partition))
 
@@ -74,12 +74,12 @@ def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
 
 
 def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> list[Figure]:
-    """Realised performance over the rows whose truth is known; nothing before any is."""
-    truth = true_values(model, scored.partition, PartitionCache(TRUTH_KNOWN_BY))
-    if truth is None:
+    """Realised performance over the labelled rows; empty while there are none."""
+    labels = partition_labels(model, scored.partition, PartitionCache(LABELS_KNOWN_BY))
+    if labels is None:
         return []
     predictions = scored.frame()
-    target = join_truth(catalog, model, predictions, truth)
+    target = join_labels(catalog, model, predictions, labels)
     known = target.notna()
     measured = measure(model, target[known].to_numpy(), predictions.loc[known, PREDICTION].to_numpy())
     return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
@@ -100,7 +100,7 @@ def _record(
 
 
 def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:
-    """For a run that was killed between its last record and that of the stage; the words of one that was not stay."""
+    """For a run that was killed between its last record and that of the stage; the message of any other stays."""
     record = find_stage(model, "monitor", partition)
     if record is None or record.status != "done":
         record_stage(model, "monitor", partition, "done", {"words": message, "read": read})

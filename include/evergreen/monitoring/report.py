@@ -1,4 +1,4 @@
-"""Drift reports: drawn when somebody opens one or a rule trips, and kept, so that the next to open it waits for nothing.
+"""Drift reports: rendered when somebody opens one or a rule trips, and kept for the next reader.
 
 The record of what was monitored names the report's file, whether it is drawn or not, by a digest of all that it shows. So a report
 that is drawn later shows what was monitored then, or is refused; and none is drawn of rows that were erased since.
@@ -32,7 +32,7 @@ LOCK = "drawing.lock"
 
 
 class NotAsMonitoredError(DataError):
-    """What a report would show is not what was monitored any more."""
+    """The report would not show what was monitored: its inputs have changed."""
 
 
 def find_report(model: str, partition: dt.date) -> str | None:
@@ -76,7 +76,7 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
             f"`python -m include.evergreen why {model.name} {partition}` says what is missing."
         )
     if scored is None:
-        raise NotAsMonitoredError(_changed(model.name, record, "the predictions are gone"))
+        raise NotAsMonitoredError(_changed(model.name, record, "the predictions were removed"))
     window = window_of(catalog, model, scored)
     reference = window.reference()
     path = window.report_path(reference)

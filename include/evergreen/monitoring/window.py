@@ -1,4 +1,4 @@
-"""The window that a partition ends: what its drift is measured on, and by which digests it is known again."""
+"""The lookback window that ends with a partition: the data that drift is measured on, and its digests."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Window:
 
     def input_digest(self) -> str:
         """Of all that monitoring reads: another one, and the partition is monitored again."""
-        truth = current_partition(self.model.target.dataset, self.scored.partition)
+        labels = current_partition(self.model.target.dataset, self.scored.partition)
         rows = current_partition(self.model.rows, self.scored.partition)
         return document_digest(
             {
                 "version": self.scored.version,
                 "scored": [each.digest for each in self.days],
-                "truth": truth.digest if truth else None,
+                "truth": labels.digest if labels else None,
                 "quarantine": rows.quarantine_digest if rows else None,
                 "monitor": self.model.monitor.model_dump(),
             }

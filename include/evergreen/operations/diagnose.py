@@ -20,11 +20,11 @@ COMMAND = "python -m include.evergreen"
 
 
 def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
-    """A line on each input, the truth, scoring and monitoring of ``partition``; the last says what to do next."""
+    """A line on each input, the labels, scoring and monitoring of ``partition``; the last says what to do next."""
     found = _gather(catalog, model, partition)
     return [
         *(_delivery_text(each) for each in found.inputs),
-        f"{_delivery_text(found.truth)} It is the truth that monitoring compares with.",
+        f"{_delivery_text(found.labels)} Monitoring compares predictions with it.",
         _stage_text("score", found.score, found.to_score),
         _stage_text("monitor", found.monitor, found.to_monitor),
         f"Next: {next(_next_steps(model, partition, found))}",
@@ -61,7 +61,7 @@ class _Delivery:
 @dataclass(frozen=True)
 class _Findings:
     inputs: list[_Delivery]
-    truth: _Delivery
+    labels: _Delivery
     score: StageRecord | None
     monitor: StageRecord | None
     to_score: Readiness
@@ -72,7 +72,7 @@ class _Findings:
 def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findings:
     return _Findings(
         inputs=[_delivery(catalog, each.dataset, partition - dt.timedelta(days=each.lag_days)) for each in model.inputs],
-        truth=_delivery(catalog, model.target.dataset, partition),
+        labels=_delivery(catalog, model.target.dataset, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
         to_score=scoring(model.name, partition),
@@ -154,8 +154,8 @@ def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Ite
         yield f"it is scored and not monitored, so monitor it: `{rescore} --stage monitor`."
     if newer := [each.name for each in found.to_monitor.news]:
         yield f"{' and '.join(newer)} came after monitoring, so monitor again: `{rescore} --stage monitor`."
-    if found.truth.version is None:
-        yield f"{_unblock([found.truth])}, so that performance can be measured. All else is done."
+    if found.labels.version is None:
+        yield f"{_unblock([found.labels])}, so that performance can be measured. All else is done."
     yield "nothing; all is done."
 
 

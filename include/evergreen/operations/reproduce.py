@@ -218,7 +218,7 @@ def _rebuilt(
         return None
     progress("computing features", len(days), len(days))
     if not frames:
-        ingredients.source("features: no day of the snapshot has rows, inputs and truth any more")
+        ingredients.source("features: no day of the snapshot has rows, inputs and labels any more")
         return None
     return pd.concat(frames, ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""What stands now: every model's versions, decision and firing, and every dataset's partitions."""
+"""The current status: every model's versions, decision and firing, and every dataset's partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logged predictions, found by the keys of their rows, each with all that led to it: who made it, of what, by whose leave."""
+"""Traces a logged prediction, found by its row's keys, to its model version, inputs and approver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.data.conditions import Conditions, parse_conditions
 from include.evergreen.data.partitions.verification import stored_rows
 from include.evergreen.data.validation.checks import PERSONAL
-from include.evergreen.features.build import join_truth, true_values
+from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import Decision, blessing_of
@@ -30,7 +30,7 @@ from include.evergreen.training.recipes import config_of, find_recipe, recipe_of
 if TYPE_CHECKING:
     import pandas as pd
 
-TRUTH_KNOWN_BY = dt.date.max
+LABELS_KNOWN_BY = dt.date.max
 MOST_FOUND = 1000
 SETS_AT_ONCE = 50
 
@@ -44,7 +44,7 @@ class Logged:
     features: dict[str, Any]
     value: float
     contributions: dict[str, float]
-    truth: float | None
+    label: float | None
 
     @property
     def base(self) -> float:
@@ -167,10 +167,10 @@ def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
 
 
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
-    known = true_values(config, scored.partition, PartitionCache(TRUTH_KNOWN_BY))
-    truth = join_truth(catalog, config, rows, known) if known is not None else [None] * len(rows)
+    known = partition_labels(config, scored.partition, PartitionCache(LABELS_KNOWN_BY))
+    labels = join_labels(catalog, config, rows, known) if known is not None else [None] * len(rows)
     personal = {each.name for each in config.features if each.personal} | dataset.personal_columns
-    for row, target in zip(rows.to_dict("records"), truth, strict=True):
+    for row, target in zip(rows.to_dict("records"), labels, strict=True):
         plain = {name: None if _is_missing(value) else value for name, value in row.items()}
         shown = {name: PERSONAL if name in personal and value is not None else value for name, value in plain.items()}
         yield Logged(
@@ -181,7 +181,7 @@ def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, score
             contributions={
                 each.name: float(row[f"{CONTRIBUTION}{each.name}"]) for each in config.features if f"{CONTRIBUTION}{each.name}" in row
             },
-            truth=None if _is_missing(target) else float(target),
+            label=None if _is_missing(target) else float(target),
         )
 
 

@@ -1,4 +1,4 @@
-"""Can what a training run read be read again, bit for bit? Every member, the frame and the snapshot's own digest are computed anew."""
+"""Verifies snapshots: recomputes the digest of every member, of the training frame, and of the snapshot itself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ACCOUNTED: frozenset[State] = frozenset({"removed", "erased"})  # a record says 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a snapshot (a member, ``frame``, ``parts`` or ``record``) and what is the matter with it, in words."""
+    """One part of a snapshot (a member, ``frame``, ``parts`` or ``record``) and a message that says what is wrong with it."""
 
     name: str
     state: State

@@ -1,1 +1,1 @@
-"""What follows a blessing: registration, the model card, the question to a person, the promotion."""
+"""Promotion of a blessed candidate: registration, model card, approval request, and making it champion."""

@@ -1,4 +1,4 @@
-"""What a person reads before approving or refusing a version: one headline, and the evidence in Markdown."""
+"""The approval request: what a person reads before approving or rejecting a version, in Markdown."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def question_on(model: str, version: int, *, hours: float, links: Mapping[str, s
     asked, because = champions.version_number(model, version), approval_status(model, version).because
     serving, decision = champions.champion(model), blessing_of(asked.run_key)
     parts = [
-        f"**Why you are asked:** {because or 'somebody started this run by hand; no rule asks for it'}.",
+        f"**Why approval is needed:** {because or 'somebody started this run by hand; no rule requires it'}.",
         _what_changes(asked, serving),
-        f"**Approve**: it becomes champion at once. **Refuse**, or no answer within {hours:g} hours: nothing changes. "
-        "Your name and your reason go into the ledger.",
+        f"**Approve**: it becomes champion at once. **Reject**, or no answer within {hours:g} hours: nothing changes. "
+        "Your name and your reason are recorded in the ledger.",
         " · ".join(f"[{message}]({url})" for message, url in links.items()),
         "---",
-        markdown(decision) if decision else "There is **no blessed decision** on it, so approving it promotes nothing.",
+        markdown(decision) if decision else "The gate **has not blessed** it, so an approval promotes nothing.",
     ]
-    subject = f"{model} version {version} ({asked.semver}), as of {asked.as_of}: may it serve?"
+    subject = f"{model} version {version} ({asked.semver}), as of {asked.as_of}. Approve for production?"
     return Question(subject, "\n\n".join(part for part in parts if part))
 
 
 def _what_changes(asked: RegisteredVersion, serving: RegisteredVersion | None) -> str:
     if serving is None:
-        return "It would be the **first** champion: nothing serves now."
+        return "It would be the **first** champion: no version is serving now."
     if serving.version == asked.version:
-        return "It is champion already."
-    return f"It would take the place of version **{serving.version}** ({serving.semver}), as of {serving.as_of}."
+        return "It is already champion."
+    return f"It would replace version **{serving.version}** ({serving.semver}), as of {serving.as_of}."

@@ -1,4 +1,4 @@
-"""From a blessed candidate to a champion, by itself: what the night's tasks and the laptop's cycle both do."""
+"""Automatic promotion, from a blessed candidate to champion; shared by the nightly tasks and `run`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_DECISIONS = 5  # against champions that change while the gate decides
 
 
 def register_candidate(catalog: Catalog, model: ModelConfig, run_key: str) -> RegisteredVersion:
-    """Register a blessed candidate, with its model card, and whether a person must approve it; again finds it, and mends the card.
+    """Register a blessed candidate, with its model card and whether it needs approval; a repetition finds it and completes the card.
 
     Raises `champions.UnearnedError`, and the alert, when the gate did not bless it.
     """
@@ -35,7 +35,7 @@ def register_candidate(catalog: Catalog, model: ModelConfig, run_key: str) -> Re
 
 
 def awaits_approval(version: RegisteredVersion) -> str:
-    """What a version that needs a person's approval lacks, in words; empty when it needs none, or has it."""
+    """Why a version still waits for approval; empty when it needs none, or has it."""
     with reading() as connection:
         return why_not_approved(connection, version)
 
@@ -43,7 +43,7 @@ def awaits_approval(version: RegisteredVersion) -> str:
 def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor: str, reason: str) -> Promotion:
     """The automatic promotion of a registered version: by a decision against the champion of now, which is made if there is none yet.
 
-    The outcome says what keeps it from serving: a pause, a roll-back that withdrew it, a champion that knows more, the gate's word
+    The outcome says what keeps it from serving: a pause, a rollback that withdrew it, a champion trained on newer data, the gate's word
     against a champion that came since. Raises `champions.UnearnedError`, and the alert, when our database has no blessing or not the
     approval that is required, whatever Airflow's states say. Safe to repeat, and to be killed at any point.
     """
@@ -55,7 +55,7 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
             return found
         decision = decide(catalog, model, find_candidate(wanted.run_key))
         if decision.verdict != "blessed":
-            message = f"version {version} was blessed, but not against champion {decision.champion_version}: {decision.summary}"
+            message = f"version {version} was blessed, but not against the current champion {decision.champion_version}: {decision.summary}"
             return Promotion(False, decision.champion_version, message)
         try:
             return champions.promote_judged(wanted, decision.id, actor=actor, reason=reason)

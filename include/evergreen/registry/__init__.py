@@ -1,1 +1,1 @@
-"""Registered versions, who is champion, and who was. Our database decides; MLflow shows."""
+"""The model registry: versions, approvals, the champion and its history. Our database decides; MLflow displays."""

@@ -1,4 +1,4 @@
-"""MLflow's aliases, for people who look there: set by our record, and put back when they say something else."""
+"""MLflow's aliases: set from our own record, and reset when they differ from it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def show_challenger(model: str) -> None:
 
 
 def reconcile(model: str) -> list[str]:
-    """Make MLflow's aliases name what our record names; one sentence for each that did not.
+    """Set MLflow's aliases to what our record names; returns one sentence for each that differed.
 
-    A champion's alias that a hand moved makes one critical alert, which stays until a person resolves it; one that a killed promotion
-    left behind makes none. Done again while somebody else changes our record.
+    A champion's alias that somebody moved by hand raises one critical alert, open until a person resolves it; one that a killed promotion
+    left behind raises none. Repeated while somebody else changes our record.
     """
     told: list[str] = []
     ours: set[int | None] = set()  # what this call set itself
@@ -56,16 +56,16 @@ def _put_back(model: str, wanted: int | None, seen: int | None, ours: set[int | 
     was = f"version {seen}" if seen else "no version"
     message = f"{model}: MLflow's alias champion named {was}"
     if seen not in _left_behind(model) | ours and _is_still(model, seen):
-        record = f"version {wanted}, which serves on" if wanted else "none"
+        record = f"version {wanted}, which is still serving" if wanted else "none"
         message += (
-            f", which no promotion of ours did; our record has {record}. The alias was put back. Find out who moved it, then resolve this."
+            f", which no promotion set; our record has {record}. The alias was reset. Find out who moved it, then resolve this alert."
         )
         raise_alert(f"alias/{model}", model=model, severity="critical", message=message, evidence={"alias": seen, "champion": wanted})
     else:
         message += f"; it now names {f'version {wanted}' if wanted else 'none'}"
     with side_effect("promote.alias"):
         if not mlflow_store.set_alias(model, "champion", wanted):
-            message = f"{model}: MLflow has no version {wanted} any more, though it is champion, and serves on. Somebody deleted it there."
+            message = f"{model}: MLflow no longer has version {wanted}, which is champion and still serving. Somebody deleted it there."
             raise_alert(f"alias/{model}", model=model, severity="critical", message=message, evidence={"alias": seen, "champion": wanted})
     return message
 

@@ -1,4 +1,4 @@
-"""A person's word on a registered version: when it is asked for, and the answers.
+"""Human approval of registered versions: when it is required, and what was answered.
 
 Airflow's task states prove nothing. An approval is a row here, written with its entry in the ledger before anybody acts on it.
 """
@@ -26,13 +26,13 @@ from include.evergreen.state.effects import side_effect
 log = logging.getLogger(__name__)
 Verdict = Literal["approved", "refused"]
 LEDGER_KINDS: dict[Verdict, str] = {"approved": "approval", "refused": "refusal"}
-NOBODY = "nobody"  # whose name stands where a question was not answered in time
+NOBODY = "nobody"  # the actor recorded when a request was not answered in time
 LONGEST_REQUEST = 250  # what the database's column holds
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A person's word on one version. ``request`` names the question, which is answered once."""
+    """A person's answer on one version. ``request`` identifies the approval request, which is answered once."""
 
     id: int
     model: str
@@ -49,7 +49,7 @@ class Answer:
 
 
 def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequence[dict[str, Any]]) -> str:
-    """Why a person must agree before the version ``semver`` may serve; empty when none need.
+    """Why the version ``semver`` needs a person's approval before it may serve; empty when it needs none.
 
     ``is_first`` says that there was no champion to judge it against; ``criteria`` are those of its decision, as recorded.
     """
@@ -67,7 +67,7 @@ def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequen
 
 
 def record_answer(model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
-    """Record a person's word, in one transaction with its ledger entry; a request that was answered keeps its first answer.
+    """Record an answer, in one transaction with its ledger entry; a request that was already answered keeps its first answer.
 
     Raises `ConfigError` for a version that is not registered, or a verdict that there is not.
     """
@@ -97,21 +97,21 @@ def keep_answer(connection: sa.Connection, model: str, version: int, *, request:
 
 @dataclass(frozen=True)
 class ApprovalStatus:
-    """Where a version stands: why a person must agree (empty: none need), and what a person said last."""
+    """A version's approval: why it is required (empty: it is not), and the latest answer."""
 
     because: str
     answer: Answer | None
 
     @property
     def blocks_promotion(self) -> bool:
-        """Whether it may not serve for want of an approval."""
+        """Whether a required approval is missing or was refused."""
         return bool(self.because) and not (self.answer and self.answer.verdict == "approved")
 
     @property
     def message(self) -> str:
         if self.answer:
             return f"was {self.answer.message}"
-        return f"waits for approval: {self.because}" if self.because else "needs no person's approval"
+        return f"is waiting for approval: {self.because}" if self.because else "needs no approval"
 
 
 def approval_status(model: str, version: int) -> ApprovalStatus:
@@ -140,7 +140,7 @@ def newest_answer(connection: sa.Connection, model: str, version: int) -> Answer
 
 @dataclass(frozen=True)
 class WaitingVersion:
-    """A version that serves only when a person agrees, and on which nobody said a word yet."""
+    """A version that needs an approval and has no answer yet."""
 
     version: int
     semver: str
@@ -150,7 +150,7 @@ class WaitingVersion:
 
 
 def waiting_versions(model: str) -> list[WaitingVersion]:
-    """The versions that wait for a person, the newest first; without those that know less than the champion does by now."""
+    """The versions waiting for approval, newest first; without those trained on older data than the champion."""
     own = model_versions.c
     serving = sa.select(promotions.c.as_of).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
     answered = sa.select(approvals.c.id).where(approvals.c.model == model, approvals.c.version == own.version).exists()

@@ -1,4 +1,4 @@
-"""Who was champion at a moment, and on what evidence: the auditor's question, answered from our own records."""
+"""Champion periods: which version was champion at a given time, and on what evidence, for auditors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from include.evergreen.state.database.tables import approvals, decisions, model_
 
 @dataclass(frozen=True)
 class ChampionPeriod:
-    """One version's time as champion. ``until`` is None while it serves; ``previous_version`` 0 means that there was none.
+    """One version's period as champion. ``until`` is None while it serves; ``previous_version`` 0 means that there was none.
 
-    ``decision`` is the blessing it was promoted by, ``approvals`` what people had said on the version by then.
+    ``decision`` is the blessing that it was promoted on, ``approvals`` the answers on the version up to then.
     """
 
     version: RegisteredVersion
@@ -33,7 +33,7 @@ class ChampionPeriod:
 
 
 def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
-    """The champion of that moment of the wall clock; None when there was none."""
+    """The champion at that time (wall clock); None when there was none."""
     of_model = promotions.select().where(promotions.c.model == model)
     with reading() as connection:
         row = connection.execute(of_model.where(promotions.c.promoted_at <= when).order_by(promotions.c.id.desc()).limit(1)).first()
@@ -57,7 +57,7 @@ def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
 
 
 def _decision(connection: sa.Connection, version: RegisteredVersion, promotion: sa.Row[Any]) -> dict[str, Any] | None:
-    """The newest blessing by then: against the champion whose place was taken, if there is one (a person may promote without)."""
+    """The newest blessing up to then, preferably against the replaced champion (a person may promote without one)."""
     blessed = decisions.select().where(
         decisions.c.run_key == version.run_key, decisions.c.verdict == "blessed", decisions.c.recorded_at <= promotion.promoted_at
     )

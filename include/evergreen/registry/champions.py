@@ -1,7 +1,7 @@
-"""How a version comes to serve, and which may.
+"""Promotion and rollback: makes a version champion, and says which versions may serve.
 
-Our database decides: a promotion or a roll-back is one row with its ledger entry, under the lock of `writing`. MLflow's aliases are
-set after it, and put back when they say something else.
+Our database decides: a promotion or a rollback is one row with its ledger entry, under the lock of `writing`. MLflow's aliases are
+set after it, and reset when they differ.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-BY_HAND = "promotion by hand"  # the request under which a person's promotion is kept as the approval that it is
+BY_HAND = "promotion by hand"  # the approval request under which a manual promotion is recorded
 TIMES_AT_ONCE = 10  # promotions that may overtake another one before it gives up
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """The outcome of asking for a promotion or a roll-back: whether ``version`` serves as was asked for, and why or why not."""
+    """The outcome of a promotion or a rollback: whether ``version`` was promoted, and why or why not."""
 
     promoted: bool
     version: int
@@ -115,18 +115,20 @@ def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
             message = why_not_servable(connection, each)
         if message:
             refused = True
-            raise_bypass(model, each.run_key, f"{message}. The last champion that has them serves.")
+            raise_bypass(model, each.run_key, f"{message}. The last champion that has them is serving.")
         else:
             may = True
             yield each
     if refused and not may:
-        raise DataError(f"{model}: none of its champions may serve {partition}: see its open alerts.")
+        raise DataError(f"{model}: none of its champions may serve {partition}; see its open alerts.")
 
 
 def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool = True) -> None:
     """Raise the one alert on a champion whose artifact was changed or lost; for a challenger it is no more than a warning."""
     role, then = (
-        ("champion", "The last champion whose files verify serves.") if is_champion else ("challenger", "The champion serves alone.")
+        ("champion", "The last champion whose files verify is serving.")
+        if is_champion
+        else ("challenger", "The champion is serving alone.")
     )
     message = f"{version.model} version {version.version} is {role} and cannot score: {error} {then}"
     evidence = {"version": version.version, "artifact": version.artifact_uri, "digest": version.artifact_digest}
@@ -139,15 +141,15 @@ def verified(version: RegisteredVersion) -> None:
     resolve_alert(_artifact_key(version))
 
 
-# --- how one comes to -------------------------------------------------------------------------------------------------
+# --- promotion and rollback -------------------------------------------------------------------------------------------
 
 
 def promote(model: str, version: int, *, actor: str, reason: str, force: bool = False) -> Promotion:
     """A person makes a blessed version champion, which also is the approval, where one is required.
 
-    Nothing happens to one that the champion's as_of outruns, that was refused, withdrawn, or rejected since, unless ``force``: then
+    A version trained on older data than the champion, or refused, rolled back or rejected since, is not promoted unless ``force``: then
     the ledger has an override. Raises `UnearnedError`, and the alert, for one that was never blessed, forced or not; `DataError`
-    for a damaged artifact. Safe to repeat: deed and ledger entry are one transaction, and the alias is set after it, each time.
+    for a damaged artifact. Safe to repeat: promotion and ledger entry are one transaction, and the alias is set after it, each time.
     """
     reason = checked_reason(model, reason)
     wanted = version_number(model, version)
@@ -165,7 +167,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     """The automatic promotion, by a decision (its id in our database) that blessed the version against the champion of now.
 
     Raises `ChampionChangedError` when another one serves by now, `UnearnedError`, and the alert, without the blessing or the approval
-    that is required, `DataError` for a damaged artifact. What else stands in the way (see `why_not_promoted`) is told in the outcome.
+    that is required, `DataError` for a damaged artifact. Other reasons (see `why_not_promoted`) are in the outcome.
     """
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
@@ -176,10 +178,10 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
 
 
 def rollback(model: str, *, to: int | None = None, actor: str, reason: str, request: str = "") -> Promotion:
-    """Make the previous champion, or the earlier one ``to``, serve again; what is left, back to it, is withdrawn.
+    """Make the previous champion, or the earlier one ``to``, champion again; the versions since are marked as rolled back.
 
-    Rolling back once more goes further back, and not to and fro. A repetition of the same ``request`` (an Airflow run's id) is the
-    same roll-back. Raises `ConfigError` when there is nothing to go back to, `DataError` when that one's artifact is damaged.
+    Rolling back once more goes further back, not forward again. A repetition of the same ``request`` (an Airflow run's id) is the
+    same rollback. Raises `ConfigError` when there is nothing to go back to, `DataError` when that one's artifact is damaged.
     """
     reason = checked_reason(model, reason)
     for _ in range(TIMES_AT_ONCE):
@@ -191,7 +193,7 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
         with alarming(model, target.run_key), side_effect("rollback.record"), writing() as connection:
             newest = newest_promotion(connection, model)
             if (newest and newest.id) != (before and before.id):
-                continue  # another promotion or roll-back came in between: look again
+                continue  # another promotion or rollback came in between: look again
             if why_not := why_not_servable(connection, target):
                 raise UnearnedError(f"{why_not}, so it is not rolled back to.")
             outcome = _roll_back(connection, target, actor=actor[:LONGEST_ACTOR], reason=reason, request=request)
@@ -199,12 +201,12 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
         log.info("%s: %s", model, outcome.message)
         return outcome
     raise TransientError(
-        f"{model}: its champion changed {TIMES_AT_ONCE} times while it was rolled back. Look who promotes, then try again."
+        f"{model}: its champion changed {TIMES_AT_ONCE} times while it was rolled back. Find out who is promoting, then try again."
     )
 
 
 def why_not_promoted(wanted: RegisteredVersion) -> Promotion | None:
-    """What keeps a version from being promoted by itself for now, if anything, or that it is champion already.
+    """Why a version is not promoted automatically now, if it is not; also when it already is champion.
 
     Raises `UnearnedError`, and the alert, when it was never blessed, or lacks the approval that is required.
     """
@@ -228,7 +230,7 @@ def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, ac
     if (verdict := newest_verdict(connection, wanted.run_key)) != "blessed":
         against.append(f"the gate's newest decision on version {wanted.version} is {verdict}")
     if against and not force:
-        return Promotion(False, serves, f"{'; '.join(against)}; a person may force it, with a reason")
+        return Promotion(False, serves, f"{'; '.join(against)}; it can be forced, with a reason")
     if wanted.approval_because:
         request = f"{BY_HAND} {newest.id + 1 if newest else 1}"
         keep_answer(connection, wanted.model, wanted.version, request=request, verdict="approved", actor=actor, reason=reason)
@@ -263,7 +265,7 @@ def _why_not_promoted(connection: sa.Connection, wanted: RegisteredVersion) -> P
     current = version_within(connection, wanted.model, serves)
     message = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
     if message:
-        return Promotion(False, serves, f"{message}; a person may force it, with a reason")
+        return Promotion(False, serves, f"{message}; it can be forced, with a reason")
     if pause := active_pause_within(connection):
         return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.message}")
     return None
@@ -295,7 +297,7 @@ def _rollback_target(connection: sa.Connection, model: str, to: int | None, requ
     if to in places:
         return to
     allowed = ", ".join(str(each) for each in reversed(earlier)) or "none"
-    why = "was withdrawn by a roll-back" if withdrawal(connection, model, to) else "never was champion"
+    why = "was rolled back" if withdrawal(connection, model, to) else "never was champion"
     raise ConfigError(
         f"{model} cannot be rolled back to version {to}, which {why}; earlier champions: {allowed}. Promote it by hand instead."
     )
@@ -313,28 +315,24 @@ def _write(
     ledger.append(connection, kind=kind, model=wanted.model, body={**record, **evidence, "artifact_digest": wanted.artifact_digest})
     again = " again" if kind == "rollback" else ""
     message = f"version {wanted.version} ({wanted.semver}) as of {wanted.as_of} is champion{again}"
-    return Promotion(True, wanted.version, f"{message}, in the place of version {current.version}" if current else message)
+    return Promotion(True, wanted.version, f"{message}, replacing version {current.version}" if current else message)
 
 
 def _champion_already(version: RegisteredVersion) -> Promotion:
-    return Promotion(True, version.version, f"version {version.version} ({version.semver}) is champion already")
+    return Promotion(True, version.version, f"version {version.version} ({version.semver}) is already champion")
 
 
 def _why_withdrawn(connection: sa.Connection, wanted: RegisteredVersion) -> str:
     row = withdrawal(connection, wanted.model, wanted.version)
-    return (
-        f"version {wanted.version} was withdrawn by {row.actor}'s roll-back at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}"
-        if row
-        else ""
-    )
+    return f"version {wanted.version} was rolled back by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}" if row else ""
 
 
 def _why_older(current: RegisteredVersion | None, wanted: RegisteredVersion) -> str:
     if current is None or current.as_of <= wanted.as_of:
         return ""
     return (
-        f"version {wanted.version} as of {wanted.as_of} does not take the place of champion {current.version} "
-        f"as of {current.as_of}, which knows more"
+        f"version {wanted.version} as of {wanted.as_of} does not replace champion {current.version} "
+        f"as of {current.as_of}, which was trained on newer data"
     )
 
 

@@ -1,8 +1,8 @@
-"""Who serves, and who did: what the promotions and roll-backs of a model come to.
+"""The champion history of a model: who serves now and who did, from its promotions and rollbacks.
 
-The line of a model's champions holds the versions that are or were champion, each once, the one that serves last; a roll-back goes
-back along it, and what it leaves is withdrawn. Each promotion is a place in it, until ``ended_by`` says what took the place away: so
-every question here reads the newest places alone, however many years came before.
+The line of a model's champions holds the versions that are or were champion, each once, the one that serves last; a rollback goes
+back along it, and marks the versions it leaves as rolled back. Each promotion is a place in it, until ``ended_by`` says what took
+the place away: so every query here reads the newest places alone, however long the history.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import model_versions, promotions
 
 NO_VERSION = 0
-TAKES_NO_PLACE = 0  # of a roll-back, in ``ended_by``
-CHAMPIONS_TRIED = 20  # who may take over from one that cannot serve: when so many in a row cannot, a person must look
-RIVALS_LOOKED_AT = 100  # versions, the newest first, of which one was not withdrawn
+TAKES_NO_PLACE = 0  # of a rollback, in ``ended_by``
+CHAMPIONS_TRIED = 20  # fallbacks for a champion that cannot serve: when so many in a row cannot, a person must look
+RIVALS_LOOKED_AT = 100  # versions, the newest first, of which one was not rolled back
 Row = sa.Row[Any]
 
 
@@ -37,7 +37,7 @@ def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
 
 
 def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
-    """The champions, of now and before, that had not seen ``partition`` yet and were not withdrawn; who was promoted last comes first.
+    """The champions, of now and before, that were not trained on ``partition`` and not rolled back; who was promoted last comes first.
 
     Each is read when it is asked for, since mostly the first is enough; `CHAMPIONS_TRIED` of them at most.
     """
@@ -51,15 +51,15 @@ def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]
 
 
 def champion_at(model: str, when: dt.datetime) -> RegisteredVersion | None:
-    """The version that was champion at a moment of the wall clock."""
+    """The version that was champion at that time (wall clock)."""
     with reading() as connection:
         return version_within(connection, model, champion_number(connection, model, until=when))
 
 
 def challenger(model: str) -> RegisteredVersion | None:
-    """The newest version registered after the champion, with no earlier as_of, that was not withdrawn.
+    """The newest version registered after the champion, with no earlier as_of, that was not rolled back.
 
-    One trained as of the past challenges nobody.
+    A version trained on older data is no challenger.
     """
     own = model_versions.c
     with reading() as connection:
@@ -72,7 +72,7 @@ def challenger(model: str) -> RegisteredVersion | None:
 
 
 def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
-    """The challenger, to score ``partition`` in the champion's shadow; none when it has seen that day."""
+    """The challenger, to score ``partition`` as the champion's shadow; none when it was trained on that day."""
     found = challenger(model)
     return found if found and found.as_of <= partition else None
 
@@ -84,7 +84,7 @@ def champion_number(connection: sa.Connection, model: str, until: dt.datetime | 
 
 
 def newest_promotion(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> Row | None:
-    """The last promotion or roll-back of a model, by then."""
+    """The last promotion or rollback of a model, by then."""
     query = promotions.select().where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
     return connection.execute(query if until is None else query.where(promotions.c.promoted_at <= until)).first()
 
@@ -100,7 +100,7 @@ def place_of(connection: sa.Connection, model: str, version: int) -> Row | None:
 
 
 def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | None:
-    """The roll-back that withdrew a version, unless it was promoted again: nothing but a person's force brings it back."""
+    """The rollback that withdrew a version, unless it was promoted again: nothing but a person's force brings it back."""
     places = promotions.select().where(promotions.c.model == model, promotions.c.version == version).order_by(promotions.c.id.desc())
     place = next((row for row in connection.execute(places) if row.ended_by != TAKES_NO_PLACE), None)
     if place is None or place.ended_by is None:
@@ -110,9 +110,9 @@ def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | Non
 
 
 def take_place(connection: sa.Connection, promotion: int, *, model: str, version: int, after: int | None) -> None:
-    """End, for a promotion or roll-back that was just recorded, the places that it takes away, within the caller's transaction.
+    """End, for a promotion or rollback that was just recorded, the places that it takes away, within the caller's transaction.
 
-    A promotion moves the version to the end of the line (``after`` is None); a roll-back ends all places after that of ``after``, the
+    A promotion moves the version to the end of the line (``after`` is None); a rollback ends all places after that of ``after``, the
     id of the promotion by which its version stands.
     """
     open_places = (promotions.c.model == model, promotions.c.ended_by.is_(None), promotions.c.id < promotion)
@@ -124,7 +124,7 @@ def take_place(connection: sa.Connection, promotion: int, *, model: str, version
 
 @dataclass(frozen=True)
 class History:
-    """What all promotions of one model come to: its ``line``, the one that serves last, and what was ``withdrawn`` by which roll-back."""
+    """What all promotions of one model come to: its ``line`` (the champion last), and the versions that rollbacks have ``withdrawn``."""
 
     line: tuple[int, ...]
     withdrawn: dict[int, Row]
@@ -148,14 +148,14 @@ def history(connection: sa.Connection, model: str) -> History:
 
 
 def roles(model: str) -> dict[int, str]:
-    """What each version that is or was more than registered is: champion, challenger, an earlier champion, or withdrawn."""
+    """What each version that is or was more than registered is: champion, challenger, an earlier champion, or rolled back."""
     with reading() as connection:
         past = history(connection, model)
     rival = challenger(model)
     return {
         **({rival.version: "challenger"} if rival else {}),
         **dict.fromkeys(past.line, "was champion"),
-        **{version: f"withdrawn by {row.actor}: {row.reason}" for version, row in past.withdrawn.items()},
+        **{version: f"rolled back by {row.actor}: {row.reason}" for version, row in past.withdrawn.items()},
         **({past.champion: "champion"} if past.champion else {}),
     }
 

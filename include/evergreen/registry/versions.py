@@ -171,7 +171,7 @@ def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> s
 def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> str:
     """Why a champion may not serve, though the record calls it so; empty when it may.
 
-    An approval that let it become champion is not undone by a later answer: a roll-back does that.
+    An approval that let it become champion is not undone by a later answer: a rollback does that.
     """
     if message := why_not_blessed(connection, version):
         return message

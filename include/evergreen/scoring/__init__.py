@@ -1,1 +1,1 @@
-"""Predictions of a partition: when it is ready, by which version, and why they are what they are."""
+"""Scoring: when a partition is ready, which version scores it, the predictions, and their explanations."""

@@ -1,9 +1,9 @@
-"""What each feature contributed to each prediction: Shapley values against the typical row of the training.
+"""Feature contributions to each prediction: Shapley values against the typical row of the training.
 
 A prediction is set against that of the typical row (each number its median, each category its most frequent). The
 difference is shared out among the features: a feature's share is its mean effect over the orders in which the row's values
-can take the typical ones' place, one after the other (Shapley 1953; Strumbelj & Kononenko 2014). The shares add up to the
-prediction less the typical row's, always. `docs/decisions/how-predictions-are-explained.md` says why, and what it costs.
+can take the typical ones' place, one after the other (Shapley 1953; Strumbelj & Kononenko 2014). The shares always add up to the
+prediction minus the typical row's. `docs/decisions/how-predictions-are-explained.md` says why, and what it costs.
 """
 
 from __future__ import annotations

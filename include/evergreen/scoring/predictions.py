@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionSet:
-    """The predictions of one model for one partition. Version 0 as challenger means that none was in shadow."""
+    """The predictions of one model for one partition. Challenger version 0 means that there was none."""
 
     model: str
     partition: dt.date

@@ -1,4 +1,4 @@
-"""Whether a stage of a model has work for a partition: what of all that it reads it has not seen yet.
+"""Readiness: whether a model's scoring or monitoring has new inputs to process for a partition.
 
 Each asset event asks here before Airflow makes a run of it, so that no task is started that has nothing to do; `missed` asks for
 what no event has started. It reads a few rows by their keys, and neither YAML nor what scores.
@@ -42,7 +42,7 @@ class News:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What a stage could do for a partition. ``missing`` must come first; ``blocker`` says in words what else is in its way.
+    """What a stage could do for a partition. ``missing`` must come first; ``blocker`` is the reason why it cannot run at all.
 
     ``since`` is when the first of the inputs arrived; ``previous_origin`` is the origin of the last run of the stage for the partition.
     """
@@ -99,11 +99,11 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
     return Readiness(news=news, previous_origin=row.origin)
 
 
-def monitoring(model: str, partition: dt.date, truth: str) -> Readiness:
-    """What monitoring has not read: the predictions, and the partition of the dataset ``truth``."""
+def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness:
+    """What monitoring has not read: the predictions, and the partition of ``target_dataset``, which holds the labels."""
     with reading() as connection:
         row = _scored(connection, model, partition)
-        found = _versions(connection, [(truth, partition)]).get((truth, partition))
+        found = _versions(connection, [(target_dataset, partition)]).get((target_dataset, partition))
         if row is None:
             since = found[0].recorded_at if found else None
             return Readiness(missing=(f"predictions of {model}/{partition}",), since=since)

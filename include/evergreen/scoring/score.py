@@ -1,4 +1,4 @@
-"""Scores a partition with the champion that had not seen its day, and with the challenger in its shadow."""
+"""Scores a partition with the champion that was not trained on it, and with the challenger as its shadow."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     written = _keep(serving, partition, predictions, shadow, _input_digest(known, serving, shadow), origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
     if shadow:
-        message += f", and by challenger {shadow.version.version} in its shadow"
+        message += f", and by challenger {shadow.version.version} as its shadow"
     record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))

@@ -1,6 +1,6 @@
-"""Loads a logged artifact and scores rows, in the clean process that `gates.serving` starts with a folder.
+"""The serving check: loads a logged artifact and scores rows, in the clean process that `gates.serving` starts with a folder.
 
-The folder holds `question.json` and `rows.parquet`; the answer is `predictions.npy`, or `error.json` (kind and words). This lies
+The folder holds `question.json` and `rows.parquet`; the answer is `predictions.npy`, or `error.json` (kind and message). This lies
 outside the package `gates`, and asks for no model's configuration, as either would bring more into the process than serving needs.
 """
 

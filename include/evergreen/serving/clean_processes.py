@@ -1,4 +1,4 @@
-"""Clean processes for the gate that cost no imports: a server forks each, and has itself only imported what serving needs.
+"""Clean processes for the serving check without the cost of imports: a server that has only imported what serving needs forks each.
 
 Whoever runs gates on this machine may have a `Server` beside it; `fork_clean_process` asks the one whose address is in the environment.
 Where there is none, or it is gone, or it refuses, a gate starts a new interpreter instead. (docs/decisions/clean-processes.md)

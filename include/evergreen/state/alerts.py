@@ -1,4 +1,4 @@
-"""What a person must see: one alert for one cause, however often it is seen."""
+"""Alerts: one for each cause, however often it occurs."""
 
 from __future__ import annotations
 

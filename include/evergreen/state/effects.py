@@ -31,7 +31,7 @@ EFFECTS: dict[str, str] = {
     "approve.record": "a person's answer is recorded, with its entry in the ledger",
     "promote.record": "the promotion is recorded, with its entry in the ledger",
     "promote.alias": "MLflow's alias champion is set",
-    "rollback.record": "the roll-back is recorded, with its entry in the ledger",
+    "rollback.record": "the rollback is recorded, with its entry in the ledger",
     "alert": "an alert is raised or resolved",
 }
 
@@ -41,7 +41,7 @@ _watchers: list[Callable[[str, Moment], object]] = []
 
 @contextmanager
 def side_effect(name: str) -> Iterator[None]:
-    """Around one side effect of `EFFECTS`. It is idempotent: done again after a death before, within or after it, it gives the same."""
+    """Wraps one side effect of `EFFECTS`. It is idempotent: repeated after a crash before, within or after it, it gives the same."""
     if name not in EFFECTS:
         raise KeyError(f"{name!r} is not among the effects; add it to EFFECTS, with what it does")
     for watcher in _watchers:

@@ -1,6 +1,6 @@
-"""All that we ask of MLflow's registry: one registered version for each blessed run, two aliases. (`training.tracking` logs the runs.)
+"""The MLflow registry: one registered version for each blessed run, and two aliases. (`training.tracking` logs the runs.)
 
-MLflow shows people what there is. What is served is decided by our own database (`champions`).
+MLflow displays versions to people; our own database decides what is served (`champions`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The one switch that holds all automatic promotion and retraining, with a reason, and an end by the wall clock.
+"""Pauses: stop all automatic promotion and retraining, for every model, with a reason and an end in wall-clock time.
 
-The newest pause counts: a new one replaces what stands. People go on promoting and rolling back by hand.
+Only the newest pause counts: a new one replaces the active one. People can still promote and roll back by hand.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Pause:
 
 
 def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = None) -> Pause:
-    """Pause from now on, until ``hours`` after ``since`` (by default now). The same pause again finds the one that stands.
+    """Pause from now on, until ``hours`` after ``since`` (by default now). Repeating the same pause returns the active one.
 
-    Raises `ConfigError` for a reason or a length that the ledger cannot stand behind.
+    Raises `ConfigError` for an invalid reason or duration.
     """
     reason = checked_reason("pause", reason)
     if not 0 < hours <= LONGEST_HOURS:
@@ -65,7 +65,7 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
 
 
 def lift(*, actor: str, reason: str) -> Pause | None:
-    """End the pause that stands before its time; None when none stands."""
+    """Lift the active pause; None when there is none."""
     reason = checked_reason("resume", reason)
     with writing() as connection:
         active = active_pause_within(connection)
@@ -78,7 +78,7 @@ def lift(*, actor: str, reason: str) -> Pause | None:
 
 
 def active_pause() -> Pause | None:
-    """The pause that stands now."""
+    """The pause that is active now; None when there is none."""
     with reading() as connection:
         return active_pause_within(connection)
 

@@ -1,4 +1,4 @@
-"""How far each stage of each model came with each partition: what `why` and `status` answer from."""
+"""The status of each stage of each model for each partition; `why` and `status` read it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StageRecord:
 def record_stage(
     model: str, stage: Stage, partition: dt.date, status: Status, detail: dict[str, Any], *, since: dt.datetime | None = None
 ) -> None:
-    """Keep where the stage stands; ``since`` (by default now) moves only when the status changes."""
+    """Record the status of a stage; ``since`` (by default now) moves only when the status changes."""
     key = {"model": model, "stage": stage, "partition": partition}
     moment = clock.now()
     values = {"status": status, "detail": detail, "since": since or moment, "recorded_at": moment}
@@ -69,7 +69,7 @@ def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a stage: ``done``, ``unchanged``, ``waiting`` or ``skipped``, and why, in words."""
+    """The outcome of a stage: ``done``, ``unchanged``, ``waiting`` or ``skipped``, with a message that says why."""
 
     status: str
     message: str

@@ -1,4 +1,4 @@
-"""What a model's own `checks.py` is written with: how it must behave on rows that a person can picture.
+"""Building blocks for a model's own `checks.py`: behavioural tests (invariance, direction, minimum cases).
 
 A `checks.py` sets CHECKS to a list of these. Each is tried on the holdout's features (a frame of what model.yaml declares), with
 predictions as they are served: chances for a classification, the target's unit for a regression.
@@ -27,7 +27,7 @@ Predict = Callable[["pd.DataFrame"], np.ndarray]
 
 @dataclass(frozen=True)
 class BehaviourResult:
-    """How one check came out: ``value`` is what it measured, ``words`` say it with what is allowed."""
+    """How one check came out: ``value`` is what it measured, ``message`` says it with what is allowed."""
 
     passed: bool
     value: float

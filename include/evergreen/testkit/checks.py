@@ -1,6 +1,6 @@
-"""What every model's `features.py` must keep to, each promise with a check that can break it.
+"""The checks that every model's `features.py` must pass: no leakage, no dependence on order or process, determinism.
 
-All checks run on made-up rows, in a home of their own: they need no data, and touch none.
+All checks run on synthetic rows, in a temporary home: they neither need nor touch real data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog
-from include.evergreen.features.build import join_truth, labelled_frame, load_features, true_values
+from include.evergreen.features.build import join_labels, labelled_frame, load_features, partition_labels
 from include.evergreen.features.differences import Finding, differences
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import publish
@@ -44,12 +44,12 @@ def examine(catalog: Catalog, name: str, check: str) -> list[Finding]:
     except EvergreenError as error:
         raise type(error)(
             f"{name}: features() must work on any rows that its datasets declare as possible, and read nothing but what it is given. "
-            f"On rows that were made up from the declarations: {error}"
+            f"On rows generated from the declarations: {error}"
         ) from error
 
 
 def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
-    """Partitions, corrections and rows that became known later, and the day's own truth, are all made other."""
+    """Partitions, corrections and rows that became known later, and the day's own labels are all altered."""
     migrate()
     day, source = subject.source.day, subject.source
     every = [version for name in source.datasets for version in source.versions(name)]
@@ -80,11 +80,11 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
     training, found, compared = subject.cache(subject.later), [], 0
     for day in subject.days:
         rows, scored = subject.features(day)
-        truth = true_values(subject.model, day, training)
+        labels = partition_labels(subject.model, day, training)
         trained_on = labelled_frame(subject.catalog, subject.model, day, training)
-        if truth is None or trained_on is None:
+        if labels is None or trained_on is None:
             continue
-        known = join_truth(subject.catalog, subject.model, rows, truth).notna()
+        known = join_labels(subject.catalog, subject.model, rows, labels).notna()
         comparison = subject.compared(
             day, rows[known], "training sees it otherwise than scoring did",
             "Compute it from read.rows(), read.window() and their like alone, and keep nothing between two calls of features().",
@@ -93,7 +93,7 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
         compared += len(trained_on)
     if not compared:
         raise DataError(
-            f"{subject.model.name}: no made-up row has a truth, so training cannot be compared with scoring. "
+            f"{subject.model.name}: no synthetic row has a label, so training cannot be compared with scoring. "
             f"The keys of {subject.model.rows} and {subject.model.target.dataset} must name the same rows."
         )
     return found

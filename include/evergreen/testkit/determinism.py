@@ -1,4 +1,4 @@
-"""A model's features on made-up rows, computed in a process with another hash seed, another zone and another clock."""
+"""Determinism: a model's features computed in another process, with another hash seed, time zone and clock."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFram
         )
     except subprocess.TimeoutExpired:
         raise ConfigError(
-            f"{catalog.features_path(name)}: features() of a few made-up rows took more than {LIMIT_SECONDS} s in a process of its own. "
+            f"{catalog.features_path(name)}: features() of a few synthetic rows took more than {LIMIT_SECONDS} s in a process of its own. "
             f"Look for a loop without end, or for something that it waits for."
         ) from None
     if answer.returncode:

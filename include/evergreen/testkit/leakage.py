@@ -1,4 +1,4 @@
-"""Everything that became known only after a day had begun, made other than it was."""
+"""Leakage: alters all data that became known only after a day had begun, so that a feature that reads it shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LaterFacts(MadeUpRows):
     - of a partition that is known later: other rows
     - of one that was known: a correction that became known a microsecond after the day began
     - of one whose rows were known one by one: the later ones other, some of them gone
-    - of the truth of the day itself, should it be known already: other values of the target
+    - of the labels of the day itself, should they be known already: other values of the target
     """
 
     def __init__(self, source: MadeUpRows, model: ModelConfig, day: dt.date, concerned: set[tuple[str, dt.date]]) -> None:
@@ -61,8 +61,8 @@ class LaterFacts(MadeUpRows):
         target = self._model.target
         keys = self._source.datasets[original.dataset].keys
         if (original.dataset, original.partition) == (target.dataset, self._day) and target.column not in keys:
-            truth = self._source.other_values(target.dataset, target.column, self._day, OTHER_DRAW)
-            found.append((content.assign(**{target.column: truth}) if len(truth) == len(content) else content, original.knowledge_time))
+            labels = self._source.other_values(target.dataset, target.column, self._day, OTHER_DRAW)
+            found.append((content.assign(**{target.column: labels}) if len(labels) == len(content) else content, original.knowledge_time))
         return [*found, (other, begins + AFTERWARDS)]
 
     def _with_other_later_rows(self, original: PartitionVersion, content: pd.DataFrame, begins: dt.datetime) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What a check examines: one declared model, and rows that are made up for it."""
+"""The subject of a check: one declared model and the synthetic rows it is tested on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """One declared model, and the made-up rows that it is examined on."""
+    """One declared model, and the synthetic rows that it is examined on."""
 
     catalog: Catalog
     model: ModelConfig
@@ -43,7 +43,7 @@ class Subject:
 
     @property
     def later(self) -> dt.date:
-        """An as_of from which the truth of every examined day is known."""
+        """An as_of from which the labels of every examined day is known."""
         hours = max(each.knowledge.hours_after_partition for each in self.source.datasets.values())
         return self.source.day + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
 

@@ -1,4 +1,4 @@
-"""A trained candidate as it is recorded, without what trains one."""
+"""The record of a trained candidate. `train` makes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which MLflow run is the one of a run key, and what tuning chose for it: decided once, for every attempt at the training."""
+"""Claims on run keys (idempotency keys of trainings): which MLflow run counts, and what tuning chose, for all attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a container that trains gets of the process that starts it: its command line, its places, its variables, its network.
+"""Containers for training: the command line, mounts, variables and network that a container gets.
 
 It sees the same files under the same paths, and so the same databases and the same MLflow: nothing that runs in it needs to
 know that it does.

@@ -1,4 +1,4 @@
-"""What, besides data and recipe, decides the bits of a fitted model: the code, the libraries, the machine."""
+"""The training environment: what, besides data and recipe, determines a fitted model: code, libraries, machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline learns from rows of a training frame, as ``train`` says: weighted, and with an early stop."""
+"""Fits a pipeline on rows of a training frame, as ``train`` declares: with sample weights and early stopping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe: what, besides the data, makes a training what it is. Each version keeps its own, and goes on computing its own features.
+"""Recipes (training specs): what, besides the data, defines a training. Each version keeps its own, and computes its own features.
 
 So `features.py` and model.yaml may change at any time: the champion still gets what it was trained on, until another one serves.
 """

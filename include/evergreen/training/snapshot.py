@@ -1,4 +1,4 @@
-"""A snapshot as it is recorded: the exact partitions that a training run read, without what reads them."""
+"""The record of a snapshot: the exact partitions that a training run read. `take_snapshot` makes it."""
 
 from __future__ import annotations
 

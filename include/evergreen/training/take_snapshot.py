@@ -1,4 +1,4 @@
-"""Takes a snapshot: the exact partitions that a training run reads, and the training frame that they give."""
+"""Takes a snapshot: selects the exact partitions that a training run reads, and builds the training frame."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     """Read the days before ``as_of`` as they were known then, and keep what was read.
 
     The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
-    ``train.min_days`` days have rows, inputs and truth.
+    ``train.min_days`` days have rows, inputs and labels.
     """
     import pandas as pd
 
@@ -75,7 +75,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
 def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found: int) -> None:
     if found < model.train.min_days:
         raise DataError(
-            f"{model.name} as of {as_of}: only {found} of the {window} days before it have rows, inputs and truth that were "
+            f"{model.name} as of {as_of}: only {found} of the {window} days before it have rows, inputs and labels that were "
             f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "
             f"{', '.join(each.dataset for each in model.inputs)}, or choose a later as_of."
         )

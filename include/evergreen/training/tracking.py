@@ -1,4 +1,4 @@
-"""A training in MLflow, as its people would log it: one run for each run key, whatever is retried, killed or done twice at once.
+"""MLflow tracking of trainings: one run for each run key, whatever is retried, killed or done twice at once.
 
 Who claims a run first decides (`claims`); whoever comes to the end removes what others left. Trials of tuning are nested runs.
 """

@@ -1,4 +1,4 @@
-"""Fits a candidate on a snapshot, and keeps it: once for each run key, whatever is retried or killed."""
+"""Trains a candidate on a snapshot and records it, once for each run key, whatever is retried or killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses what ``train`` leaves open: among estimators, and among values of their parameters, on folds in the order of time.
+"""Chooses what ``train`` leaves open: among estimators, and among values of their parameters, on time-ordered folds.
 
 A loop of our own over scikit-learn's samplers: its searches take one estimator each, and know no budget in seconds.
 """

@@ -1,4 +1,4 @@
-"""How much each row counts in fitting: ``train.weights``."""
+"""Sample weights for fitting: ``train.weights``."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_each_version_shows_its_decision_its_approval_and_its_promotions(reader:
 def test_a_version_that_waits_leads_to_the_question_and_a_refused_one_says_by_whom(reader: TestClient) -> None:
     registered(1, because="it is the first model")
     assert "/dags/air_time.approve/runs/approval__v1/tasks/ask/required_actions" in reader.get(PAGE).text
-    assert "waits for approval: it is the first model" in reader.get(PAGE).text
+    assert "waiting for approval: it is the first model" in reader.get(PAGE).text
     approvals.record_answer("air_time", 1, request="run 1", verdict="refused", actor="ada", reason="too few rows")
     page = reader.get(PAGE).text
     assert "required_actions" not in page

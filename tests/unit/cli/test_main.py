@@ -72,7 +72,7 @@ def test_a_date_at_the_end_of_the_calendar_is_a_config_error(date: str, ask: Ask
 def test_data_at_fault_has_an_exit_code_of_its_own(ask: Ask, cycled: None) -> None:
     answer = ask("run", "flight_delay", "--as-of", "2013-01-10")
     assert answer.code == 3
-    assert "only 8 of the 60 days before it have rows, inputs and truth" in answer.err
+    assert "only 8 of the 60 days before it have rows, inputs and labels" in answer.err
     assert "Traceback" not in answer.err
 
 

@@ -45,7 +45,7 @@ def test_a_prediction_is_shown_with_all_that_led_to_it(ask: Ask, cycled: None) -
     assert serving is not None
     record_answer(MODEL, 1, request="q1", verdict="approved", actor="a risk officer", reason="read the card")
     out = ask("prediction", MODEL, *named()).out
-    assert out.startswith(f"flight_delay 2013-01-20, {', '.join(named())}: {row()['prediction']:.6g} (the truth: ")
+    assert out.startswith(f"flight_delay 2013-01-20, {', '.join(named())}: {row()['prediction']:.6g} (label: ")
     assert "version    1 (1.0.0), as of 2013-01-20" in out
     assert "UTC, live; its file is as it was written" in out
     assert "promotion  by a person at " in out
@@ -83,9 +83,9 @@ def test_contributions_are_shown_the_greatest_first_and_add_up(
 def test_the_truth_is_told_when_it_is_known(ask: Ask, cycled: None) -> None:
     assert json.loads(ask("prediction", MODEL, *named(), "--json").out)[0]["truth"] is None
     ingest("outcomes", AS_OF)
-    truths = {json.loads(ask("prediction", MODEL, *named(number), "--json").out)[0]["truth"] for number in range(12)}
-    assert truths <= {0.0, 1.0, None}
-    assert truths & {0.0, 1.0}
+    labels = {json.loads(ask("prediction", MODEL, *named(number), "--json").out)[0]["truth"] for number in range(12)}
+    assert labels <= {0.0, 1.0, None}
+    assert labels & {0.0, 1.0}
 
 
 def test_several_matches_are_listed_to_choose_from(ask: Ask, cycled: None) -> None:

@@ -36,7 +36,7 @@ def test_a_model_without_versions_says_so(ask: Ask, landed: None) -> None:
 def test_a_rollback_takes_the_previous_champion_back(ask: Ask, second: None) -> None:
     answer = ask("rollback", MODEL, "--reason", "it went wrong")
     assert answer.code == 0
-    assert answer.out == "flight_delay: version 1 (1.0.0) as of 2013-01-20 is champion again, in the place of version 2.\n"
+    assert answer.out == "flight_delay: version 1 (1.0.0) as of 2013-01-20 is champion again, replacing version 2.\n"
     assert ask("versions", MODEL).out.splitlines()[0].endswith(": it went wrong")
     again = ask("rollback", MODEL, "--reason", "still wrong")
     assert again.code == 2
@@ -47,7 +47,7 @@ def test_what_was_withdrawn_comes_back_by_force_alone(ask: Ask, second: None) ->
     ask("rollback", MODEL, "--reason", "it went wrong")
     refused = ask("promote", MODEL, "2", "--reason", "it was right")
     assert refused.code == 1
-    assert "version 2 was withdrawn by" in refused.out
+    assert "version 2 was rolled back by" in refused.out
     assert ask("promote", MODEL, "2", "--reason", "it was right", "--force").code == 0
     assert ask("versions", MODEL).out.splitlines()[0].endswith("champion")
 

@@ -58,7 +58,7 @@ def test_progress_goes_to_stderr_step_by_step(ask: Ask, cycled: None) -> None:
 
 def test_a_second_run_says_that_all_was_there(ask: Ask, cycled: None) -> None:
     lines = ask("run", MODEL, "--as-of", "2013-01-20").out.splitlines()
-    assert lines[0] == "flight_delay as of 2013-01-20: version 1 (1.0.0) is champion already."
+    assert lines[0] == "flight_delay as of 2013-01-20: version 1 (1.0.0) is already champion."
     assert lines[1] == "Ingested: nothing, as no partition was missing."
     assert lines[2].startswith("Trained before: on ")
 
@@ -70,7 +70,7 @@ def test_what_could_not_be_ingested_is_listed(ask: Ask, cycled: None) -> None:
 
 
 def test_the_reason_is_recorded(ask: Ask, cycled: None) -> None:
-    assert " is champion, in the place of version 1" in ask("run", MODEL, "--as-of", "2013-01-21", "--reason", "newer data").out
+    assert " is champion, replacing version 1" in ask("run", MODEL, "--as-of", "2013-01-21", "--reason", "newer data").out
     assert ask("champion-at", MODEL, "2199-01-01").out.splitlines()[1].endswith(": newer data")
 
 

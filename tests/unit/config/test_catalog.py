@@ -139,7 +139,7 @@ class TestCheckFinds:
     def test_rows_and_a_truth_that_no_key_brings_together(self, include: Path, change_dataset: Change) -> None:
         change_dataset("keys: [shop]\n", "")
         assert check_catalog(Catalog(include)) == [
-            f"{include}/models/revenue/model.yaml:8: target.dataset: rows of sales find their truth in sales by keys, "
+            f"{include}/models/revenue/model.yaml:8: target.dataset: rows of sales find their labels in sales by keys, "
             "which must be the same in both dataset.yaml; got none and none"
         ]
 

@@ -148,8 +148,8 @@ def _turned_around(outcomes: pd.DataFrame) -> pd.DataFrame:
 def _has_truth(model: ModelConfig, rows: pd.DataFrame, day: dt.date) -> pd.Series:
     cache = PartitionCache(DAY)
     keys = ["carrier", "flight", "origin"]
-    truth = cache.frame(cache.known("outcomes", DAY, day, day)[0], DAY)[[*keys, model.target.column]]
-    return rows[keys].merge(truth, on=keys, how="left")[model.target.column].notna()
+    labels = cache.frame(cache.known("outcomes", DAY, day, day)[0], DAY)[[*keys, model.target.column]]
+    return rows[keys].merge(labels, on=keys, how="left")[model.target.column].notna()
 
 
 def _assert_same_to_the_last_bit(before: pd.DataFrame, after: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Where features come from is found by trial, on made-up rows."""
+"""Where features come from is found by trial, on synthetic rows."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def shipped(request: pytest.FixtureRequest, catalog: Catalog) -> MadeUpRows:
 
 
 def awkward(folder: Path, catalog: Catalog, keys: str) -> MadeUpRows:
-    """A model whose rows and truth are one dataset that uses all that may be declared."""
+    """A model whose rows and labels are one dataset that uses all that may be declared."""
     text = AWKWARD.replace("KEYS", keys)
     for name in keys.strip("[]").split(", "):
         text = re.sub(rf"(name: {name}, type: \w+), nullable: true", r"\1", text)

@@ -27,7 +27,7 @@ CANDIDATE = Candidate(
 
 def evidence_of(
     model: ModelConfig,
-    truth: np.ndarray,
+    labels: np.ndarray,
     predicted: np.ndarray,
     champion: np.ndarray | None = None,
     *,
@@ -36,12 +36,12 @@ def evidence_of(
     why_no_champion: str = "there is no champion yet",
 ) -> Evidence:
     """Rows of equal days in order, resampled by day; ``columns`` are features beside what the test needs none of."""
-    days = np.repeat([str(DAY - dt.timedelta(days=DAYS - n)) for n in range(DAYS)], len(truth) // DAYS)
-    scored = Scored(model, truth.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1)
-    holdout = pd.DataFrame({PARTITION_COLUMN: days, **(columns or {}), TARGET: truth})
-    fit_rows = pd.DataFrame({TARGET: truth if fitted_on is None else fitted_on})
+    days = np.repeat([str(DAY - dt.timedelta(days=DAYS - n)) for n in range(DAYS)], len(labels) // DAYS)
+    scored = Scored(model, labels.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1)
+    holdout = pd.DataFrame({PARTITION_COLUMN: days, **(columns or {}), TARGET: labels})
+    fit_rows = pd.DataFrame({TARGET: labels if fitted_on is None else fitted_on})
     others = None if champion is None else scored.predicting(champion.astype("float64"))
-    snapshot = Snapshot("", model.name, DAY, 60, len(truth), {}, "")
+    snapshot = Snapshot("", model.name, DAY, 60, len(labels), {}, "")
     return Evidence(Catalog(), model, CANDIDATE, snapshot, None, fit_rows, holdout, scored, others, why_no_champion)  # type: ignore[arg-type]
 
 

@@ -17,9 +17,9 @@ MINUTES = RANDOM.normal(100, 30, ROWS)
 ESTIMATES = MINUTES + RANDOM.normal(0, 10, ROWS)
 THEIRS = {
     "auc": metrics.roc_auc_score,
-    "log_loss": lambda truth, chances: metrics.log_loss(truth, chances.clip(1e-7, 1 - 1e-7)),
+    "log_loss": lambda labels, chances: metrics.log_loss(labels, chances.clip(1e-7, 1 - 1e-7)),
     "brier": metrics.brier_score_loss,
-    "accuracy": lambda truth, chances: metrics.accuracy_score(truth, chances >= 0.5),
+    "accuracy": lambda labels, chances: metrics.accuracy_score(labels, chances >= 0.5),
     "mae": metrics.mean_absolute_error,
     "rmse": metrics.root_mean_squared_error,
     "r2": metrics.r2_score,
@@ -29,13 +29,13 @@ THEIRS = {
 @pytest.mark.parametrize("by", ["rows", "days"])
 @pytest.mark.parametrize("metric", [name for names in METRICS.values() for name in names])
 def test_each_resample_gives_what_scikit_learn_gives_on_its_copied_rows(metric: str, by: str) -> None:
-    truth, predicted = (LATE, CHANCES) if metric in METRICS["classification"] else (MINUTES, ESTIMATES)
+    labels, predicted = (LATE, CHANCES) if metric in METRICS["classification"] else (MINUTES, ESTIMATES)
     units = Units.days(DAY) if by == "days" else Units.rows(ROWS)
-    ours = replicates([statistic(metric, units, truth, predicted)], units, resamples=30, seed=3)[0]
+    ours = replicates([statistic(metric, units, labels, predicted)], units, resamples=30, seed=3)[0]
     weights = np.concatenate(list(draw(units.count, 30, 3)))
     for ours_once, drawn in zip(ours, weights, strict=True):
         rows = np.repeat(np.arange(ROWS), drawn if units.of_row is None else drawn[units.of_row])
-        assert ours_once == pytest.approx(THEIRS[metric](truth[rows], predicted[rows]), abs=1e-12)
+        assert ours_once == pytest.approx(THEIRS[metric](labels[rows], predicted[rows]), abs=1e-12)
 
 
 def test_the_same_seed_draws_the_same_and_each_unit_as_often_as_it_may() -> None:

@@ -23,8 +23,8 @@ def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
 @pytest.fixture
 def good(flight_delay: ModelConfig) -> Evidence:
     """A classifier that knows the true chances."""
-    truth, chances = late(np.random.default_rng(1))
-    return evidence_of(flight_delay, truth, chances)
+    labels, chances = late(np.random.default_rng(1))
+    return evidence_of(flight_delay, labels, chances)
 
 
 def test_every_kind_that_a_yaml_may_name_has_its_judge() -> None:
@@ -49,8 +49,8 @@ def test_a_bound_that_is_met_exactly_is_met(good: Evidence) -> None:
 
 
 def test_a_bound_of_nought_is_a_bound(air_time: ModelConfig) -> None:
-    truth = np.arange(ROWS, dtype="float64")
-    assert judged(evidence_of(air_time, truth, truth[::-1]), kind="absolute", metric="r2", at_least=0.0).verdict == "failed"
+    labels = np.arange(ROWS, dtype="float64")
+    assert judged(evidence_of(air_time, labels, labels[::-1]), kind="absolute", metric="r2", at_least=0.0).verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_metric_that_rows_of_one_class_do_not_define_is_no_pass_and_no_fail(fl
 
 
 def test_as_good_as_the_champion_is_not_worse_and_is_not_better(good: Evidence) -> None:
-    same = evidence_of(good.model, good.candidate.truth, good.candidate.predicted, good.candidate.predicted)
+    same = evidence_of(good.model, good.candidate.labels, good.candidate.predicted, good.candidate.predicted)
     not_worse = judged(same, kind="champion", metric="auc", margin=0.001)
     better = judged(same, kind="champion", metric="auc", must="better")
     assert (not_worse.verdict, not_worse.value, not_worse.interval, not_worse.threshold) == ("passed", 0.0, (0.0, 0.0), -0.001)
@@ -78,22 +78,23 @@ def test_as_good_as_the_champion_is_not_worse_and_is_not_better(good: Evidence) 
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "brier"])
 def test_a_champion_that_guesses_is_beaten_and_a_candidate_that_guesses_is_worse(good: Evidence, metric: str) -> None:
-    truth, chances = good.candidate.truth, good.candidate.predicted
+    labels, chances = good.candidate.labels, good.candidate.predicted
     guesses = np.random.default_rng(2).random(ROWS)
-    ahead, behind = evidence_of(good.model, truth, chances, guesses), evidence_of(good.model, truth, guesses, chances)
+    ahead, behind = evidence_of(good.model, labels, chances, guesses), evidence_of(good.model, labels, guesses, chances)
     assert judged(ahead, kind="champion", metric=metric, must="better").verdict == "passed"
     result = judged(behind, kind="champion", metric=metric, margin=0.01)
     assert result.verdict == "failed"
     assert f"{metric} is {behind.candidate.metrics[metric]:.4f}, the champion's on the same rows" in result.message
-    assert result.message.endswith("(95% sure, by days); it must be worse by no more than 0.01")
+    assert result.message.endswith("(resampled by days); it must be worse by no more than 0.01")
+    assert "with a one-sided 95% bound of " in result.message
 
 
 def test_a_candidate_that_seems_within_the_margin_but_not_surely_so_fails(flight_delay: ModelConfig) -> None:
     """The point estimate alone would pass: this is what the interval is for."""
     random = np.random.default_rng(3)
-    truth, chances = late(random)
+    labels, chances = late(random)
     noisy = [np.clip(chances + random.normal(0, 0.15, ROWS), 0.01, 0.99) for _ in range(2)]
-    result = judged(evidence_of(flight_delay, truth, noisy[0], noisy[1]), kind="champion", metric="auc", margin=0.02)
+    result = judged(evidence_of(flight_delay, labels, noisy[0], noisy[1]), kind="champion", metric="auc", margin=0.02)
     assert result.value is not None
     assert result.threshold is not None
     assert result.interval is not None
@@ -112,20 +113,20 @@ def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would
 
 def test_a_classifier_must_beat_the_share_of_the_rows_it_was_fitted_on(good: Evidence) -> None:
     result = judged(good, kind="baseline", metric="log_loss")
-    assert (result.verdict, result.details["answer"]) == ("passed", pytest.approx(good.candidate.truth.mean()))
+    assert (result.verdict, result.details["answer"]) == ("passed", pytest.approx(good.candidate.labels.mean()))
     assert "that of a constant" in result.message
     assert "share of positive rows among those fitted on" in result.message
-    guesses = evidence_of(good.model, good.candidate.truth, np.random.default_rng(4).random(ROWS))
+    guesses = evidence_of(good.model, good.candidate.labels, np.random.default_rng(4).random(ROWS))
     assert judged(guesses, kind="baseline", metric="log_loss").verdict == "failed"
 
 
 def test_a_regression_must_beat_the_median_by_mae_and_the_mean_by_rmse(air_time: ModelConfig) -> None:
     random = np.random.default_rng(5)
-    truth = random.exponential(100, ROWS)
-    evidence = evidence_of(air_time, truth, truth + random.normal(0, 10, ROWS))
+    labels = random.exponential(100, ROWS)
+    evidence = evidence_of(air_time, labels, labels + random.normal(0, 10, ROWS))
     by_mae, by_rmse = judged(evidence, kind="baseline", metric="mae"), judged(evidence, kind="baseline", metric="rmse")
-    assert by_mae.details["answer"] == pytest.approx(np.median(truth))
-    assert by_rmse.details["answer"] == pytest.approx(truth.mean())
+    assert by_mae.details["answer"] == pytest.approx(np.median(labels))
+    assert by_rmse.details["answer"] == pytest.approx(labels.mean())
     assert (by_mae.verdict, by_rmse.verdict) == ("passed", "passed")
 
 
@@ -134,19 +135,19 @@ def test_chances_that_come_true_are_calibrated_and_doubled_ones_are_not(good: Ev
     assert right.verdict == "passed"
     assert sum(each["rows"] for each in right.details["bins"]) == ROWS
     assert all(each["interval"][0] <= each["observed"] <= each["interval"][1] for each in right.details["bins"])
-    doubled = evidence_of(good.model, good.candidate.truth, np.minimum(good.candidate.predicted * 2, 1))
+    doubled = evidence_of(good.model, good.candidate.labels, np.minimum(good.candidate.predicted * 2, 1))
     assert judged(doubled, kind="calibration", at_most=0.08).verdict == "failed"
 
 
 def test_a_regression_that_is_ten_minutes_off_everywhere_has_that_calibration_error(air_time: ModelConfig) -> None:
-    truth = np.linspace(50, 300, ROWS)
-    result = judged(evidence_of(air_time, truth, truth + 10), kind="calibration", at_most=9.9)
+    labels = np.linspace(50, 300, ROWS)
+    result = judged(evidence_of(air_time, labels, labels + 10), kind="calibration", at_most=9.9)
     assert (result.value, result.verdict) == (pytest.approx(10.0), "failed")
 
 
 def test_one_prediction_for_all_is_one_bin(flight_delay: ModelConfig) -> None:
-    truth = np.tile([0.0, 0, 0, 1], ROWS // 4)
-    result = judged(evidence_of(flight_delay, truth, np.full(ROWS, 0.25)), kind="calibration", at_most=0.01)
+    labels = np.tile([0.0, 0, 0, 1], ROWS // 4)
+    result = judged(evidence_of(flight_delay, labels, np.full(ROWS, 0.25)), kind="calibration", at_most=0.01)
     assert (len(result.details["bins"]), result.value, result.verdict) == (1, 0.0, "passed")
 
 

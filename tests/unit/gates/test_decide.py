@@ -177,15 +177,15 @@ def test_a_dry_run_evaluates_and_records_all_and_blesses_and_says_what_it_would_
     assert [(each["verdict"], each["mode"]) for each in _entries("decision")] == [("blessed", "dry_run")]
 
 
-def test_a_disabled_gate_blesses_unseen_and_says_so_in_decision_ledger_and_log(
+def test_a_disabled_gate_blesses_without_evaluation_and_says_so_in_decision_ledger_and_log(
     candidate: Candidate, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     off = air_time.model_copy(update={"gate": air_time.gate.model_copy(update={"mode": "disabled"})})
     decision = decide(Catalog(), off, candidate)
     assert (decision.verdict, decision.mode, len(decision.criteria)) == ("blessed", "disabled", 1)
-    assert "blessed unseen" in decision.message
-    assert "blessed unseen" in caplog.text
-    assert "blessed unseen" in _entries("decision")[0]["criteria"][0]["words"]
+    assert "approved without evaluation" in decision.message
+    assert "approved without evaluation" in caplog.text
+    assert "approved without evaluation" in _entries("decision")[0]["criteria"][0]["words"]
 
 
 def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(flights: Path, air_time: ModelConfig) -> None:

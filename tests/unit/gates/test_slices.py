@@ -15,7 +15,7 @@ from include.evergreen.gates.slices import judge_slices
 from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late
 
 ORIGINS = np.tile(["EWR", "JFK", "LGA", "LGA"], ROWS // 4)
-TRUTH, CHANCES = late(np.random.default_rng(8), strength=2.0)
+LABELS, CHANCES = late(np.random.default_rng(8), strength=2.0)
 GUESSES = np.random.default_rng(9).random(ROWS)
 
 
@@ -26,7 +26,7 @@ def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
 
 
 def evidence(model: ModelConfig, chances: np.ndarray, champion: np.ndarray | None = None, **columns: Any) -> Evidence:
-    return evidence_of(model, TRUTH, chances, champion, columns={"origin": ORIGINS, **columns})
+    return evidence_of(model, LABELS, chances, champion, columns={"origin": ORIGINS, **columns})
 
 
 def test_the_worst_slice_is_named_with_its_figure(flight_delay: ModelConfig) -> None:
@@ -86,9 +86,9 @@ def test_disparate_impact_is_the_ratio_of_the_shares_called_positive(flight_dela
 
 
 def test_equal_opportunity_compares_those_who_were_late_alone(flight_delay: ModelConfig) -> None:
-    called = np.where(TRUTH == 1, 0.9, GUESSES)  # all that were late are called so; the others by chance
+    called = np.where(LABELS == 1, 0.9, GUESSES)  # all that were late are called so; the others by chance
     assert judged(evidence(flight_delay, called), judge="equal_opportunity", max_difference=0.01).value == 0.0
-    missed_at_newark = np.where((ORIGINS == "EWR") & (TRUTH == 1), 0.1, called)
+    missed_at_newark = np.where((ORIGINS == "EWR") & (LABELS == 1), 0.1, called)
     result = judged(evidence(flight_delay, missed_at_newark), judge="equal_opportunity", max_difference=0.5)
     assert (result.verdict, result.value, result.metric) == ("failed", 1.0, "true_positive_rate")
 

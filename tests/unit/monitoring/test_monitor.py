@@ -49,10 +49,10 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
 def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catalog, air_time: ModelConfig) -> None:
     _score_and_monitor(catalog, air_time)
     predictions = find_predictions("air_time", DAY)
-    truth = current_partition("outcomes", DAY)
+    labels = current_partition("outcomes", DAY)
     assert predictions is not None
-    assert truth is not None
-    joined = predictions.frame().merge(read_partition(truth), on=KEYS).dropna(subset=["air_time"])
+    assert labels is not None
+    joined = predictions.frame().merge(read_partition(labels), on=KEYS).dropna(subset=["air_time"])
     found = next(each for each in observations_of("air_time", "performance.mae"))
     assert found.value == pytest.approx(mean_absolute_error(joined["air_time"], joined["prediction"]))
     assert found.rows == len(joined) < predictions.rows
@@ -62,7 +62,7 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     day = january(22)
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
     outcome = _score_and_monitor(catalog, air_time, day)
-    assert outcome.message.endswith("; the truth of outcomes/2013-01-22 is not there yet")
+    assert outcome.message.endswith("; the labels of outcomes/2013-01-22 have not arrived yet")
     before = _figures("air_time", day)
     assert not [name for name in before if name.startswith("performance")]
     ingestion.ingest(catalog.dataset("outcomes"), day, "live")
@@ -77,7 +77,7 @@ def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: 
     _score_and_monitor(catalog, air_time)
     before = rows_of(observations), rows_of(reports)
     outcome = _monitor(catalog, air_time)
-    assert (outcome.status, outcome.message) == ("unchanged", "nothing that was monitored has changed")
+    assert (outcome.status, outcome.message) == ("unchanged", "nothing has changed since it was last monitored")
     assert (rows_of(observations), rows_of(reports)) == before
 
 

@@ -116,7 +116,7 @@ def test_a_version_that_there_is_not_is_answered_with_those_that_there_are(secon
 def test_a_promotion_makes_the_champion_and_sets_mlflows_alias(second: RegisteredVersion) -> None:
     outcome = champions.promote(MODEL, 2, actor="a person", reason="it is better")
     assert outcome.promoted
-    assert outcome.message == "version 2 (1.0.1) as of 2013-01-19 is champion, in the place of version 1"
+    assert outcome.message == "version 2 (1.0.1) as of 2013-01-19 is champion, replacing version 1"
     assert champions.champion(MODEL) == second
     assert champions.challenger(MODEL) is None
     assert mlflow_store.champion_alias(MODEL) == 2
@@ -138,7 +138,7 @@ def test_the_ledger_says_who_promoted_what_and_why(second: RegisteredVersion) ->
 def test_promoting_again_changes_nothing(second: RegisteredVersion) -> None:
     champions.promote(MODEL, 2, actor="a person", reason="it is better")
     again = champions.promote(MODEL, 2, actor="another", reason="again")
-    assert again.message == "version 2 (1.0.1) is champion already"
+    assert again.message == "version 2 (1.0.1) is already champion"
     assert [row.version for row in rows_of(promotions) if row.model == MODEL] == [1, 2]
     assert len(_entries("promotion")) == 2
 
@@ -148,8 +148,8 @@ def test_a_backfilled_candidate_never_replaces_a_newer_champion(trained: Path, a
     outcome = champions.promote(MODEL, old.version, actor="a backfill", reason="as of the past")
     assert not outcome.promoted
     assert outcome.message == (
-        "version 2 as of 2013-01-14 does not take the place of champion 1 as of 2013-01-17, which knows more; "
-        "a person may force it, with a reason"
+        "version 2 as of 2013-01-14 does not replace champion 1 as of 2013-01-17, which was trained on newer data; "
+        "it can be forced, with a reason"
     )
     assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (1, 1)
     assert len(_entries("promotion")) == 1

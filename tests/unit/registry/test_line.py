@@ -1,4 +1,4 @@
-"""The line of a model's champions, by the end of each promotion, is what all promotions and roll-backs come to when told again."""
+"""The line of a model's champions, by the end of each promotion, is what all promotions and rollbacks come to when told again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def record(kind: str, version: int) -> None:
 
 
 def told_again() -> tuple[list[int], dict[int, int]]:
-    """The versions of the line, the one that serves last, and the id of the roll-back that withdrew each other one."""
+    """The versions of the line, the one that serves last, and the id of the rollback that withdrew each other one."""
     line: list[int] = []
     withdrawn: dict[int, int] = {}
     with reading() as connection:

@@ -47,7 +47,7 @@ def cycled() -> CycleResult:
 
 @pytest.fixture
 def model() -> ModelConfig:
-    """Its gate blesses unseen: what it says is for other tests."""
+    """Its gate blesses without evaluation: the gate has tests of its own."""
     model = lenient(Catalog().model(MODEL))
     return model.model_copy(update={"gate": Gate.model_validate({**model.gate.model_dump(), "mode": "disabled"})})
 
@@ -81,7 +81,7 @@ def three_champions() -> None:
 
 def test_a_blessed_version_is_promoted_by_the_decision_against_the_champion_of_now(model: ModelConfig) -> None:
     version = copied_version("b").version
-    assert promote(model, version).message == "version 2 (1.0.1) as of 2013-01-20 is champion, in the place of version 1"
+    assert promote(model, version).message == "version 2 (1.0.1) as of 2013-01-20 is champion, replacing version 1"
     assert champion() == 2
     [_, entry] = told("promotion")
     judged = next(row for row in rows_of(decisions) if row.id == entry["decision"])
@@ -105,21 +105,23 @@ def test_the_gates_word_against_the_new_champion_counts(model: ModelConfig) -> N
     strict = Gate.model_validate({"criteria": [{"kind": "absolute", "metric": "auc", "at_least": 1.0}]})
     outcome = promote_blessed(Catalog(), model.model_copy(update={"gate": strict}), second.version, **NIGHT)
     assert not outcome.promoted
-    assert outcome.message.startswith("version 3 was blessed, but not against champion 2: 1 of 2 criteria passed; failed: auc is")
+    assert outcome.message.startswith(
+        "version 3 was blessed, but not against the current champion 2: 1 of 2 criteria passed; failed: auc is"
+    )
     assert (champion(), open_keys()) == (2, [])
 
 
 def test_promoting_again_changes_nothing(model: ModelConfig) -> None:
     version = copied_version("b").version
     promote(model, version)
-    assert promote(model, version).message == "version 2 (1.0.1) is champion already"
+    assert promote(model, version).message == "version 2 (1.0.1) is already champion"
     assert len(rows_of(promotions)) == 2
 
 
 def test_a_version_as_of_the_past_takes_no_newer_champions_place(model: ModelConfig) -> None:
     outcome = promote(model, copied_version("b", as_of=EARLIER).version)
     assert not outcome.promoted
-    assert "does not take the place of champion 1 as of 2013-01-20, which knows more" in outcome.message
+    assert "does not replace champion 1 as of 2013-01-20, which was trained on newer data" in outcome.message
     assert (champion(), open_keys()) == (1, [])
 
 
@@ -198,13 +200,13 @@ def test_an_edit_of_the_yaml_takes_no_question_back(model: ModelConfig) -> None:
         promote(model.model_copy(update={"approval": Approval(mode="auto")}), version.version)
 
 
-# --- roll-back --------------------------------------------------------------------------------------------------------
+# --- rollback --------------------------------------------------------------------------------------------------------
 
 
 def test_a_rollback_makes_the_previous_champion_serve_and_the_ledger_says_so() -> None:
     three_champions()
     outcome = champions.rollback(MODEL, **PERSON)
-    assert outcome.message == "version 2 (1.0.1) as of 2013-01-20 is champion again, in the place of version 3"
+    assert outcome.message == "version 2 (1.0.1) as of 2013-01-20 is champion again, replacing version 3"
     assert champion() == 2
     [entry] = told("rollback")
     assert (entry["version"], entry["previous_version"], entry["withdrawn"], entry["actor"]) == (2, 3, [3], "a person")
@@ -228,7 +230,7 @@ def test_what_lies_between_is_withdrawn_too() -> None:
         assert set(history(connection, MODEL).withdrawn) == {2, 3}
 
 
-@pytest.mark.parametrize(("to", "why"), [(4, "never was champion"), (2, "was withdrawn by a roll-back")])
+@pytest.mark.parametrize(("to", "why"), [(4, "never was champion"), (2, "was rolled back")])
 def test_only_an_earlier_champion_is_rolled_back_to(to: int, why: str) -> None:
     three_champions()
     copied_version("registered alone")
@@ -241,7 +243,7 @@ def test_no_retry_brings_back_what_was_withdrawn_and_a_person_may_by_force(model
     version = copied_version("b").version
     promote(model, version)
     champions.rollback(MODEL, **PERSON)
-    assert "version 2 was withdrawn by a person's roll-back at" in promote(model, version).message
+    assert "version 2 was rolled back by a person at" in promote(model, version).message
     assert not champions.promote(MODEL, version, **PERSON).promoted
     assert champion() == 1
     assert champions.challenger(MODEL) is None
@@ -284,7 +286,7 @@ def test_an_alias_that_a_hand_moved_makes_one_alert_and_is_put_back(monkeypatch:
     for _ in range(2):
         mlflow_store.set_alias(MODEL, "champion", 2)
         [words] = champions.reconcile(MODEL)
-        assert "alias champion named version 2, which no promotion of ours did; our record has version 1, which serves on" in words
+        assert "alias champion named version 2, which no promotion set; our record has version 1, which is still serving" in words
     assert champion() == 1
     [alert] = alerts.open_alerts(MODEL)
     assert (alert.key, alert.severity, alert.times) == (f"alias/{MODEL}", "critical", 2)
@@ -325,7 +327,7 @@ def test_a_promotion_that_was_killed_before_the_alias_alarms_nobody() -> None:
 def test_a_version_that_was_deleted_in_mlflow_is_told_and_serves_on() -> None:
     mlflow_store.mlflow_client().delete_model_version(MODEL, "1")
     [words] = champions.reconcile(MODEL)
-    assert "MLflow has no version 1 any more, though it is champion, and serves on" in words
+    assert "MLflow no longer has version 1, which is champion and still serving" in words
     assert open_keys() == [f"alias/{MODEL}"]
     assert champions.champion(MODEL) is not None
 

@@ -194,7 +194,7 @@ def test_a_challenger_scores_in_the_shadow_and_changes_nothing_that_is_served(
     alone = _predictions("air_time").frame()["prediction"].to_numpy()
     champions.register("air_time", all_decisions("air_time")[0].run_key)
     outcome = _score(catalog, air_time)
-    assert outcome.message.endswith("rows scored by version 1, and by challenger 2 in its shadow")
+    assert outcome.message.endswith("rows scored by version 1, and by challenger 2 as its shadow")
     predictions = _predictions("air_time")
     assert (predictions.version, predictions.challenger_version) == (1, 2)
     frame = predictions.frame()

@@ -7,22 +7,22 @@ from sklearn import metrics
 from include.evergreen.config import METRICS, ModelConfig
 from include.evergreen.training.metrics import measure
 
-TRUTH = np.random.default_rng(0).integers(0, 2, 100).astype(float)
+LABELS = np.random.default_rng(0).integers(0, 2, 100).astype(float)
 PREDICTED = np.random.default_rng(1).random(100)
 
 
 def test_every_metric_that_a_gate_may_name_is_measured(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
-    assert set(measure(flight_delay, TRUTH, PREDICTED)) == set(METRICS["classification"])
-    assert set(measure(air_time, TRUTH, PREDICTED)) == set(METRICS["regression"])
+    assert set(measure(flight_delay, LABELS, PREDICTED)) == set(METRICS["classification"])
+    assert set(measure(air_time, LABELS, PREDICTED)) == set(METRICS["regression"])
 
 
 def test_the_figures_are_scikit_learns_own(air_time: ModelConfig, flight_delay: ModelConfig) -> None:
-    truth, predicted = TRUTH, PREDICTED
-    figures = measure(flight_delay, truth, predicted)
-    assert figures["auc"] == metrics.roc_auc_score(truth, predicted)
-    assert figures["log_loss"] == pytest.approx(metrics.log_loss(truth, predicted))
-    assert figures["brier"] == pytest.approx(((truth - predicted) ** 2).mean())
-    assert measure(air_time, truth, predicted)["mae"] == pytest.approx(abs(truth - predicted).mean())
+    labels, predicted = LABELS, PREDICTED
+    figures = measure(flight_delay, labels, predicted)
+    assert figures["auc"] == metrics.roc_auc_score(labels, predicted)
+    assert figures["log_loss"] == pytest.approx(metrics.log_loss(labels, predicted))
+    assert figures["brier"] == pytest.approx(((labels - predicted) ** 2).mean())
+    assert measure(air_time, labels, predicted)["mae"] == pytest.approx(abs(labels - predicted).mean())
 
 
 def test_a_figure_that_the_rows_do_not_define_is_left_out(air_time: ModelConfig, flight_delay: ModelConfig) -> None:

@@ -1,1 +1,1 @@
-"""Whose rows were erased: known by keyed hashes alone, kept out of what still arrives, and of what was read before."""
+"""Erased subjects: known by keyed hashes alone, their rows are kept out of new data and of what was read before."""

@@ -1,4 +1,4 @@
-"""The secret that turns a person's key into a hash which nobody can guess back without it."""
+"""The secret for the keyed hashes: without it, nobody can find a person's key from the hash."""
 
 from __future__ import annotations
 

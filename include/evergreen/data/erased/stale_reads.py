@@ -1,4 +1,4 @@
-"""What was read before an erasure may hold the rows of who was erased: it must not become current."""
+"""Refuses stale reads: what was read before an erasure may hold erased rows, so it must not become current."""
 
 from __future__ import annotations
 

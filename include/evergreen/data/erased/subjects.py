@@ -1,4 +1,4 @@
-"""Whose rows were erased, known by keyed hashes alone; what still comes of them from a source is dropped."""
+"""Erased subjects, known by keyed hashes alone; rows of theirs that a source still delivers are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Partitions: what was ingested, in which versions, and what of it was known when."""
+"""Partitions: what was ingested, in which versions, and when each became known."""
 
 from include.evergreen.data.partitions.store import (
     Also,

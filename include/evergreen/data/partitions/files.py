@@ -1,4 +1,4 @@
-"""Rows of any number into one Parquet file: written a batch at a time, digested on the way, in the order of their keys.
+"""Writes rows into one Parquet file, a batch at a time, sorted by key and digested on the way.
 
 Memory is bounded by `SORTED_IN_MEMORY` bytes of rows and, beyond that, by the key columns.
 """

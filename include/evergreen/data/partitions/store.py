@@ -1,4 +1,4 @@
-"""The versions of every partition: published once for each content, read as of a moment."""
+"""The versions of every partition: published once for each content, read as of a time."""
 
 from __future__ import annotations
 

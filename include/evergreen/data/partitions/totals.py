@@ -1,4 +1,4 @@
-"""How many partitions and rows a dataset has now: counted with each change, so that nobody adds up years to show them."""
+"""Counters of a dataset's partitions and rows, updated with each change, so that no page sums up years."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads stored rows again, and says whether they are still those that were digested."""
+"""Verifies stored rows: reads them again, and compares their digest with the recorded one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the checks of a partition found, and what follows from it for its rows."""
+"""The results of a partition's checks, and the verdict that follows from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two columns still go together as they did in a reference period."""
+"""The correlation check: whether two columns correlate as they did in a reference period."""
 
 from __future__ import annotations
 

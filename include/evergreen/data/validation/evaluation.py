@@ -1,4 +1,4 @@
-"""Great Expectations decides; every row that fails a row-level expectation is found and counted in full.
+"""Evaluates expectations with Great Expectations; finds and counts every row that fails a row-level expectation.
 
 Its own results cap the rows that they list, so rows are taken from the expectation's condition instead, the very metric
 that it counts with, and computed once for both. Only the columns that an expectation names are given to it. Where a

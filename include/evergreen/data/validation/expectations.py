@@ -1,4 +1,4 @@
-"""From what a dataset.yaml declares to Great Expectations' own objects: which class, which columns, judged how."""
+"""Translates the expectations of a dataset.yaml into Great Expectations' own objects."""
 
 from __future__ import annotations
 

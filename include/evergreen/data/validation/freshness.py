@@ -1,4 +1,4 @@
-"""What a contract says of a delivery itself: when it must be there, and which columns it has."""
+"""Freshness and schema checks: whether a delivery came in time, and which undeclared columns it has."""
 
 from __future__ import annotations
 

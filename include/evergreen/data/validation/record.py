@@ -1,4 +1,4 @@
-"""The newest validation of each partition, kept for the people who ask what was checked."""
+"""The newest validation result of each partition, as it is recorded."""
 
 from __future__ import annotations
 

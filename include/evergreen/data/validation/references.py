@@ -1,4 +1,4 @@
-"""Rows that name what another dataset must have: an airport, a customer, an order."""
+"""Referential integrity: rows that refer to another dataset's rows (an airport, a customer, an order)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
     looked_into = current_partitions(reference.dataset, first, last)
     if not looked_into:
         period = f"{last}" if first == last else f"from {first} to {last}"
-        message = f"{reference.dataset} has no partition {period}; ingest it first, and then this one again"
+        message = f"{reference.dataset} has no partition {period}; ingest it first, then this one again"
         return CheckResult("reference", arguments, reference.on_fail, "not_evaluated", observed=message), None
     there = _there(dataset, reference, [version.path for version in looked_into], raw)
     positions = np.concatenate(

@@ -1,4 +1,4 @@
-"""The raw rows of a partition as they are judged: read a few columns at a time, since they may not all fit in memory."""
+"""The raw rows of a partition, read a few columns at a time for validation, since they may not all fit in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of a large partition may share their values with another, found without holding the values."""
+"""Uniqueness checks on large partitions: finds rows that may be duplicates without holding their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A partition's rows against all that its dataset.yaml says of them."""
+"""Runs all checks of a dataset.yaml on a partition's rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A partition against those before it: what is usual, and whether its volume is."""
+"""The volume check: a partition's row count against that of earlier partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Firings: recorded once, each with its evidence, never more often than the cool-down allows."""
+"""Firings (trigger events): recorded once, with their evidence, and no more often than the cool-down allows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
 
 
 def fire_if_tripped(model: ModelConfig) -> Firing | None:
-    """Record the firing of the rule that trips now, in one transaction with its ledger entry; None when none trips or a pause stands.
+    """Record the firing of the rule that trips now, in one transaction with its ledger entry; None when none trips or a pause is active.
 
     Two processes that ask at once record one firing: the cool-down is checked again under the write lock.
     """

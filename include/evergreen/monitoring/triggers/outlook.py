@@ -1,4 +1,4 @@
-"""What each rule of a model would do now, in words: for people who want to know before a sensor acts. Nothing is fired."""
+"""Preview of the retraining rules: what each rule of a model would do now, and why. Nothing is fired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a rule has tripped: k of the last n observations breach, the newest among them."""
+"""Evaluates retraining rules: a rule trips when k of the last n observations breach, the newest among them."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
     """
     folder = free_folder(catalog, "model", name)
     scored = catalog.dataset(rows)
-    truth, column = _target(catalog, target)
+    target_dataset, column = _target(catalog, target)
     if positive_above is None and column.type == "boolean":
         positive_above = 0
-    features = _features(scored, but=column.name if truth.name == rows else None)
+    features = _features(scored, but=column.name if target_dataset.name == rows else None)
     task = "regression" if positive_above is None else "classification"
     values = {
         "schema": schema_from(folder, "model"),
@@ -38,7 +38,7 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
         "task": task,
         "rows": rows,
         "lag": max(0, math.ceil(scored.knowledge.hours_after_partition / 24)),
-        "truth": truth.name,
+        "truth": target_dataset.name,
         "column": in_yaml(column.name),
         "above": "" if positive_above is None else f", positive_above: {positive_above:g}",
         "features": "\n".join(map(_declared, features)),

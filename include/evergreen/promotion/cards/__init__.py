@@ -1,4 +1,4 @@
-"""The model card: one page of HTML for each registered version, for people outside the team."""
+"""Model cards: one HTML page for each registered version, for readers outside the team."""
 
 from include.evergreen.promotion.cards.write import ensure_card, read_card
 

@@ -1,4 +1,4 @@
-"""All that a card is written from: what was declared and recorded until the version was registered, and what its holdout shows."""
+"""The facts on a model card: declarations and records up to registration, and the version's holdout results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a version's holdout shows of it: calibration, which features matter, how its predictions lie. Aggregates alone.
+"""Holdout results for a model card: calibration, feature importance, distribution of predictions. Aggregates only.
 
 No figure here stands for fewer than `MIN_CATEGORY_ROWS` rows, so that a card can be given away and outlive an erasure.
 """
@@ -104,12 +104,12 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
     """
     fit_rows, holdout = split_by_time(model, frame)
     features = holdout[model.feature_names]
-    truth = holdout[TARGET].to_numpy(dtype="float64")
+    labels = holdout[TARGET].to_numpy(dtype="float64")
     units = Units.days(holdout[PARTITION_COLUMN].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
     with one_thread():
         predicted = predict(pipeline, model, features)
-        importances, metric, rows = _importances(model, pipeline, features, truth)
-    scored = Scored(model, truth, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
+        importances, metric, rows = _importances(model, pipeline, features, labels)
+    scored = Scored(model, labels, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
     return Holdout(
         first=str(holdout[PARTITION_COLUMN].min()),
         last=str(holdout[PARTITION_COLUMN].max()),
@@ -118,46 +118,46 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
         fit_rows=len(fit_rows),
         rows=len(holdout),
         fit_mean=float(fit_rows[TARGET].mean()),
-        mean=float(truth.mean()),
+        mean=float(labels.mean()),
         predicted_mean=float(predicted.mean()),
         metrics=tuple(Metric(name, value, interval_of(scored, name)) for name, value in scored.metrics.items()),
         resampled=units.word,
-        bins=tuple(_judged_bins(criteria) or bins_of(truth, predicted, shares=model.task == "classification")),
+        bins=tuple(_judged_bins(criteria) or bins_of(labels, predicted, shares=model.task == "classification")),
         importances=tuple(importances),
         importance_metric=metric,
         importance_rows=rows,
-        histogram=histogram_of(truth, predicted, shares=model.task == "classification"),
+        histogram=histogram_of(labels, predicted, shares=model.task == "classification"),
     )
 
 
-def bins_of(truth: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
-    """At most ten bins of equally many rows, by prediction. With ``shares`` the truth is 0 or 1.
+def bins_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
+    """At most ten bins of equally many rows, by prediction. With ``shares`` the labels are 0 or 1.
 
     The interval is Wilson's (Wilson 1927) for shares, else the normal one of a mean.
     """
-    count = min(MOST_BINS, len(truth) // MIN_CATEGORY_ROWS)
+    count = min(MOST_BINS, len(labels) // MIN_CATEGORY_ROWS)
     if count == 0:
         return []
     order = np.argsort(predicted, kind="stable")
     found = []
     for chosen in np.array_split(order, count):
-        mean, rows = float(truth[chosen].mean()), len(chosen)
-        half = Z * float(truth[chosen].std(ddof=1)) / math.sqrt(rows)
-        low, high = share_interval(truth[chosen]) if shares else (mean - half, mean + half)
+        mean, rows = float(labels[chosen].mean()), len(chosen)
+        half = Z * float(labels[chosen].std(ddof=1)) / math.sqrt(rows)
+        low, high = share_interval(labels[chosen]) if shares else (mean - half, mean + half)
         found.append(Bin(float(predicted[chosen].mean()), mean, rows, low, high))
     return found
 
 
-def histogram_of(truth: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
+def histogram_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
     """Of predicted chances between 0 and 1; of values between the 1st and the 99th percentile, so that no single row shows."""
-    low, high = (0.0, 1.0) if shares else (float(each) for each in np.quantile(np.concatenate([truth, predicted]), [0.01, 0.99]))
+    low, high = (0.0, 1.0) if shares else (float(each) for each in np.quantile(np.concatenate([labels, predicted]), [0.01, 0.99]))
     edges = np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BINS + 1)
 
     def counted(values: np.ndarray) -> tuple[float, ...]:
         counts = np.histogram(values.clip(edges[0], edges[-1]), edges)[0]
         return tuple(float(each) for each in np.where(counts < MIN_CATEGORY_ROWS, 0, counts) / len(values))
 
-    return Histogram(tuple(float(edge) for edge in edges), counted(predicted), () if shares else counted(truth))
+    return Histogram(tuple(float(edge) for edge in edges), counted(predicted), () if shares else counted(labels))
 
 
 def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
@@ -171,19 +171,19 @@ def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
     ]
 
 
-def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, truth: np.ndarray) -> tuple[list[Importance], str, int]:
+def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, labels: np.ndarray) -> tuple[list[Importance], str, int]:
     """Permutation importances (Breiman 2001) on a sample of the holdout, the greatest first; the metric's name; the sample's rows."""
     from sklearn.inspection import permutation_importance
 
-    chosen = np.random.default_rng(model.train.seed).permutation(len(truth))[:IMPORTANCE_ROWS]
+    chosen = np.random.default_rng(model.train.seed).permutation(len(labels))[:IMPORTANCE_ROWS]
     if model.task == "regression":
         metric, scoring = "mae", "neg_mean_absolute_error"
     else:
-        metric, scoring = ("auc", "roc_auc") if len(set(truth[chosen].tolist())) == 2 else ("brier", "neg_brier_score")
+        metric, scoring = ("auc", "roc_auc") if len(set(labels[chosen].tolist())) == 2 else ("brier", "neg_brier_score")
     found = permutation_importance(
         pipeline,
         as_fitted(features.iloc[chosen]),
-        truth[chosen],
+        labels[chosen],
         scoring=scoring,
         n_repeats=IMPORTANCE_REPEATS,
         random_state=model.train.seed,

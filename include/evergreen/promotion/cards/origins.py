@@ -1,4 +1,4 @@
-"""Where a version's features come from, found once for a recipe: the trial takes seconds, and most versions only bring newer data.
+"""Feature lineage for a model card, computed once per recipe: it takes seconds, and most versions only bring newer data.
 
 What was found lies beside the card (its name with an ending more, so that it stays as long as the card), and the next version's
 card takes it from there as long as nothing that it depends on has changed.
@@ -40,7 +40,7 @@ def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origi
         declared = {name: catalog.dataset(name).model_dump(mode="json") for name in sorted(names)}
         key = document_digest({"features": recipe.features_digest, "datasets": declared})
         return _kept(config.name, key) or Origins(key, lineage(catalog, config, recipe.code))
-    except ConfigError as error:  # on made-up rows, or for a dataset that is declared no more; on its real rows it was trained
+    except ConfigError as error:  # on synthetic rows, or for a dataset that is declared no more; on its real rows it was trained
         return Origins("", None, str(error))
 
 

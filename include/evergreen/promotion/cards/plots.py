@@ -1,4 +1,4 @@
-"""Where each line, dot and bar of a card's plots stands, in units of their view boxes; `card.html.j2` draws them as SVG.
+"""Geometry of a card's plots (lines, dots, bars) in view-box units; `card.html.j2` renders them as SVG.
 
 Geometry alone: colours and sizes of text are the style sheet's, so that the page needs no inline style.
 """
@@ -72,7 +72,7 @@ class CalibrationPlot:
                 top=round(self.size - axis.at(each.high), 2),
                 bottom=round(self.size - axis.at(each.low), 2),
                 is_off=each.is_off,
-                message=f"predicted {figure(each.predicted)}, came {figure(each.observed)} "
+                message=f"predicted {figure(each.predicted)}, observed {figure(each.observed)} "
                 f"({figure(each.low)} to {figure(each.high)}), {each.rows:,} rows",
             )
             for each in self.bins

@@ -1,4 +1,4 @@
-"""What a card says: the facts as sentences, rows of tables and plots. Where people were silent, it says that they were."""
+"""The content of a card: the facts as sentences, table rows and plots. It names what the owners left out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Slices:
 
 
 class View:
-    """The words and figures of one card, for its template."""
+    """The texts and figures of one card, for its template."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -128,14 +128,14 @@ class View:
 
     @property
     def comparison(self) -> list[str]:
-        """Beside the champion of then, in the gate's words."""
+        """The comparison with the champion at the time, as the gate recorded it."""
         number = self.facts.decision.champion_version
         if not number:
-            return ["There was no champion then: it is the first that could become one, and was compared with none."]
+            return ["There was no champion at the time, so it was compared with none."]
         against = [each["words"] for each in self.facts.decision.criteria if each["kind"] == "champion"]
         if not against:
-            return [f"Version {number} was champion then. No criterion of the gate compares with it."]
-        return [f"Version {number} was champion then. On the same rows of the holdout:", *map(_sentence, against)]
+            return [f"Version {number} was champion at the time. No gate criterion compares with it."]
+        return [f"Version {number} was champion at the time. On the same holdout rows:", *map(_sentence, against)]
 
     @property
     def slices(self) -> list[Slices]:
@@ -182,12 +182,12 @@ class View:
         off = [each for each in bins if each.is_off]
         what = "chance" if self.is_classification else "value"
         if not off:
-            return f"In all {len(bins)} bins, what came agrees with the {what} that was predicted, within 95% intervals."
+            return f"In all {len(bins)} bins, outcomes agree with the predicted {what}, within 95% intervals."
         worst = max(off, key=lambda each: abs(each.observed - each.predicted))
         write = share if self.is_classification else figure
         return (
-            f"In {len(off)} of {len(bins)} bins what came differs from what was predicted by more than chance explains. The largest "
-            f"difference: where it predicted {write(worst.predicted)}, {write(worst.observed)} came."
+            f"In {len(off)} of {len(bins)} bins outcomes differ from predictions by more than chance explains. The largest "
+            f"difference: it predicted {write(worst.predicted)}, and {write(worst.observed)} was observed."
         )
 
     @property
@@ -207,9 +207,9 @@ class View:
     def importance_text(self) -> str:
         return (
             f"By how much {SCORED_BY[self.holdout.importance_metric]} gets worse on {self.holdout.importance_rows:,} rows of the holdout "
-            f"when one feature's values change places among the rows (mean and standard deviation of {IMPORTANCE_REPEATS} times); below 0 "
-            f"it gets better without it. Of features that say the same, each looks unimportant while the other is there. It says what the "
-            f"model uses, and not what causes what."
+            f"when one feature's values are permuted among the rows (mean and standard deviation of {IMPORTANCE_REPEATS} times); below 0 "
+            f"it gets better. Of correlated features, each looks unimportant while the other is there. It shows what the "
+            f"model uses, not what causes the outcome."
         )
 
     @property
@@ -233,7 +233,8 @@ class View:
         return (
             f"{snapshot.rows:,} rows of {self.holdout.fit_days + self._holdout_days} days, from {self.holdout.fit_first} to "
             f"{self.holdout.last}, as they were known at the beginning of {snapshot.as_of} (UTC). It was fitted on the days before the "
-            f"holdout, which is the {plural(self._holdout_days, 'newest day')}, from {self.holdout.first}. Every figure here is its."
+            f"holdout, which is the {plural(self._holdout_days, 'newest day')}, from {self.holdout.first}. "
+            f"All figures on this page are from the holdout."
         )
 
     @property
@@ -265,8 +266,8 @@ class View:
     @property
     def approval(self) -> str:
         if self.facts.approval_because:
-            return f"Before it may serve, a person must approve it: {self.facts.approval_because}."
-        return "No person had to approve it: by model.yaml, the gate's blessing is enough for it to become champion."
+            return f"It may serve only once a person approves it: {self.facts.approval_because}."
+        return "No approval was required: by model.yaml, a blessed version becomes champion without one."
 
     @property
     def limits(self) -> list[str]:
@@ -287,7 +288,7 @@ class View:
             ("seed", str(self.config.train.seed)),
         ]
         if tuning := training.get("tuning"):
-            rows.append(("chosen by", f"{plural(len(tuning['trials']), 'trial')} on folds in the order of time, by {tuning['metric']}"))
+            rows.append(("chosen by", f"{plural(len(tuning['trials']), 'trial')} on time-ordered folds, by {tuning['metric']}"))
         if (seconds := training.get("fit_seconds")) is not None:
             rows.append(("time to fit", f"{figure(seconds)} s"))
         return rows
@@ -321,23 +322,23 @@ class View:
         days = self.holdout.fit_days + self._holdout_days
         if days < DAYS_OF_A_YEAR:
             yield (
-                f"It has seen {days} days, {self.holdout.fit_first} to {self.holdout.last}: other seasons, and events that did "
-                f"not happen in them, it does not know."
+                f"It has seen {days} days, {self.holdout.fit_first} to {self.holdout.last}: it has no information on other seasons, or on "
+                f"events that did not happen in them."
             )
         yield (
             f"Its figures are those of {plural(self._holdout_days, 'day')}; an interval says how much they would vary among such "
-            f"{self.holdout.resampled}, and nothing of a change in the world. Drift and performance are watched every day, and "
-            + ("a rule that trips trains it anew." if self.config.retrain.rules else "no rule trains it anew by itself.")
+            f"{self.holdout.resampled}, and nothing of a change in the world. Drift and performance are monitored every day, and "
+            + ("a rule that trips retrains it." if self.config.retrain.rules else "no rule retrains it automatically.")
         )
         if self.holdout.bins and any(each.is_off for each in self.holdout.bins):
             yield f"Calibration: {self.calibration_text}"
         if small := [each.pooled for each in self.slices if each.pooled]:
             yield f"Groups of rows: {' '.join(small)}"
         if not self.slices:
-            yield "No criterion of the gate looks at groups of rows apart: it may be much worse for one of them than on the whole."
+            yield "No gate criterion evaluates groups of rows separately: it may be much worse for one of them than overall."
         if any(each.kind == "categorical" for each in self.config.features):
             yield (
-                f"Categories with fewer than {MIN_CATEGORY_ROWS} rows in training, and those that it never saw, count as one: "
+                f"Categories with fewer than {MIN_CATEGORY_ROWS} rows in training, and those unseen in training, count as one: "
                 f"it cannot tell them apart."
             )
         for why in self.facts.erased:
@@ -353,13 +354,13 @@ class View:
             yield "No feature is marked as personal data."
         groups = [each for each in self.facts.decision.criteria if each["kind"] == "slices"]
         if groups:
-            yield f"{plural(len(groups), 'criterion of the gate looks', 'criteria of the gate look')} at groups of rows apart: see above."
+            yield f"{plural(len(groups), 'gate criterion evaluates', 'gate criteria evaluate')} groups of rows separately: see above."
         else:
-            yield "No criterion of the gate looks at groups of rows, so nothing here says that groups are treated alike."
+            yield "No gate criterion evaluates groups of rows, so nothing here shows that groups are treated alike."
 
 
 def _pooled(left_out: list[dict[str, Any]]) -> str:
-    """In words, the groups that are not shown: those that were not judged, of few rows, or of a personal feature."""
+    """Describes the groups that are not shown: those that were not judged, of few rows, or of a personal feature."""
     if not left_out:
         return ""
     rows = sum(each["rows"] for each in left_out)

@@ -1,15 +1,15 @@
-"""How a card writes figures, and what it calls things for people who know no statistics."""
+"""Formats figures for a card, and explains metrics for readers without statistics."""
 
 from __future__ import annotations
 
 METRIC_WORDS = {
-    "auc": "How often a row that came true was given a greater chance than one that did not: 0.5 is a coin's, 1 is perfect.",
-    "log_loss": "How surprised it is by what comes, on average: 0 is never; a confident error costs most.",
-    "brier": "The mean squared distance between the chance it gives and what came (0 or 1): 0 is perfect.",
-    "accuracy": "How often the more probable outcome by its word is the one that came.",
-    "mae": "By how much it is off, on average, in the target's unit.",
-    "rmse": "By how much it is off, large errors weighing more, in the target's unit.",
-    "r2": "The share of the target's variance that it explains: 1 is all, 0 is no better than always saying the mean.",
+    "auc": "How often a positive row gets a higher probability than a negative one: 0.5 is random, 1 is perfect.",
+    "log_loss": "The mean penalty on predicted probabilities: 0 is perfect; confident errors cost most.",
+    "brier": "The mean squared difference between the probability and the outcome (0 or 1): 0 is perfect.",
+    "accuracy": "How often the outcome it calls more probable is the one that happens.",
+    "mae": "The mean size of its errors, in the target's unit.",
+    "rmse": "The typical size of its errors, large ones weighing more, in the target's unit.",
+    "r2": "The share of the target's variance that it explains: 1 is all, 0 is no better than predicting the mean.",
 }
 SCORED_BY = {"auc": "AUC", "brier": "the Brier score", "mae": "the mean absolute error"}
 

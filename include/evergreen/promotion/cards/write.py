@@ -1,6 +1,6 @@
 """Writes the card of a registered version, once: into the storage, into its MLflow run, and its place into the registry.
 
-The card is that of the moment of registration. What changes later (promotions, approvals, erasures) stands in the ledger, and
+The card shows the state at registration. Later changes (promotions, approvals, erasures) are in the ledger, and
 above the card where Airflow shows it.
 """
 

@@ -288,12 +288,12 @@ promotions = sa.Table(
     sa.Column(
         "kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")
     ),  # or rollback, which withdraws the previous one
-    sa.Column("request", sa.String(250), nullable=False, server_default=sa.text("''")),  # whose repetition is no second roll-back
+    sa.Column("request", sa.String(250), nullable=False, server_default=sa.text("''")),  # whose repetition is no second rollback
     _key("actor", 120),
     _key("reason", 500),
     _moment("promoted_at"),
     sa.Column("shown_at", Moment),  # when MLflow's alias was seen to name it; none: not yet
-    sa.Column("ended_by", sa.Integer),  # the promotion or roll-back that took its place in the line; 0: a roll-back, which takes none
+    sa.Column("ended_by", sa.Integer),  # the promotion or rollback that took its place in the line; 0: a rollback, which takes none
     _index("ix_promotions_model", "model", "id"),
     _index("ix_promotions_version", "model", "version", "id"),
     _index("ix_promotions_request", "model", "request", where="request != ''"),

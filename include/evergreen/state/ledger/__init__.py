@@ -1,7 +1,7 @@
 """The append-only, hash-chained record of what was decided and done.
 
 Each entry's hash is SHA-256 over its own content and the hash before it, so an edit, a deletion or a new order shows. An
-anchor outside the database holds the newest hash of a day, so a cut tail, or one that was written anew, shows too.
+anchor outside the database holds the newest hash of a day, so a cut tail, or a rewritten one, shows too.
 """
 
 from include.evergreen.state.ledger.anchors import anchor, anchors

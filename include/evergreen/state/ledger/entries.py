@@ -17,20 +17,20 @@ GENESIS = "0" * 64
 BATCH = 5_000  # entries in memory at once, however many there are
 
 KINDS: dict[str, str] = {
-    "decision": "the gate's word on a candidate, with every criterion",
+    "decision": "the gate's decision on a candidate, with every criterion",
     "registration": "a blessed candidate became a version",
     "promotion": "a version became champion",
     "rollback": "an earlier version became champion again",
-    "approval": "a person agreed that a version may serve",
-    "refusal": "a person did not, or nobody answered in time",
-    "override": "a person did what the rules alone would not have",
+    "approval": "a person approved a version for production",
+    "refusal": "a person rejected a version, or nobody answered in time",
+    "override": "a person overrode the rules",
     "pause": "automatic promotion and retraining were paused",
     "resume": "the pause was lifted before its time",
     "acknowledgement": "a person resolved an alert",
     "firing": "a retraining rule tripped",
     "quarantine-release": "a person let quarantined rows through",
     "erasure": "a person's rows were erased",
-    "damage": "stored rows were found not to be those that were recorded",
+    "damage": "stored rows do not match what was recorded",
 }
 
 

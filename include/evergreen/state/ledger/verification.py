@@ -1,4 +1,4 @@
-"""Is the ledger what was written? Every hash is computed anew, and the chain is compared with the anchors."""
+"""Verifies the ledger: recomputes every hash, and compares the chain with the anchors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_PROBLEMS = 50  # beyond them, one that says how many more there are
 
 @dataclass(frozen=True)
 class LedgerVerification:
-    """What came of a verification: how many entries and anchors were read, the newest entry, and one sentence for each problem."""
+    """The result of a verification: how many entries and anchors were read, the newest entry, and one sentence for each problem."""
 
     entries: int
     newest: str
@@ -118,7 +118,7 @@ class _Chain:
             return
         first = self._anchored + 1
         where = f"entry {first}" if first == entry.sequence else f"one of the entries {first} to {entry.sequence}"
-        self._problem(f"{where} was written anew: entry {entry.sequence} has not the hash that the anchor of {anchor.date} holds")
+        self._problem(f"{where} was rewritten: entry {entry.sequence} has not the hash that the anchor of {anchor.date} holds")
 
     def _problem(self, message: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:

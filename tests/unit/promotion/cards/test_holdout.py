@@ -18,8 +18,8 @@ def test_bins_are_of_equally_many_rows_in_the_order_of_the_predictions() -> None
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:
-    truth = np.array([1.0] * 7 + [0.0] * 33)
-    (first, second) = bins_of(truth, np.linspace(0, 1, 40), shares=True)
+    labels = np.array([1.0] * 7 + [0.0] * 33)
+    (first, second) = bins_of(labels, np.linspace(0, 1, 40), shares=True)
     expected = stats.binomtest(7, 20).proportion_ci(0.95, method="wilson")
     assert (first.low, first.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert (second.observed, second.low) == (0.0, 0.0)
@@ -27,10 +27,10 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 
 
 def test_the_interval_of_a_mean_is_the_normal_one() -> None:
-    truth = np.random.default_rng(2).normal(10, 3, 50)
-    (low_half, high_half) = bins_of(truth, np.arange(50.0), shares=False)
-    error = stats.sem(truth[:25])
-    assert (low_half.low, low_half.high) == pytest.approx(stats.norm.interval(0.95, truth[:25].mean(), error), rel=1e-6)
+    labels = np.random.default_rng(2).normal(10, 3, 50)
+    (low_half, high_half) = bins_of(labels, np.arange(50.0), shares=False)
+    error = stats.sem(labels[:25])
+    assert (low_half.low, low_half.high) == pytest.approx(stats.norm.interval(0.95, labels[:25].mean(), error), rel=1e-6)
     assert low_half.rows == high_half.rows == 25
 
 
@@ -39,8 +39,8 @@ def test_intervals_of_honest_predictions_hold_the_prediction_about_as_often_as_t
     inside = []
     for _ in range(300):
         predicted = np.repeat(random.uniform(0.1, 0.9, 10), 60)
-        truth = (random.random(600) < predicted).astype(float)
-        inside += [not each.is_off for each in bins_of(truth, predicted, shares=True)]
+        labels = (random.random(600) < predicted).astype(float)
+        inside += [not each.is_off for each in bins_of(labels, predicted, shares=True)]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
 
 

@@ -295,7 +295,7 @@ def test_a_gate_that_did_not_judge_is_said_so(facts: Facts) -> None:
 
 def test_tuning_is_told_with_its_trials(facts: Facts) -> None:
     tuned = replace(facts, training={**facts.training, "tuning": {"trials": [{}, {}, {}], "metric": "auc"}})
-    assert "3 trials on folds in the order of time, by auc" in render(tuned).decode()
+    assert "3 trials on time-ordered folds, by auc" in render(tuned).decode()
 
 
 def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,12 +303,12 @@ def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(version: Reg
     from include.evergreen.promotion.cards import origins
 
     def fail(*_: object) -> None:
-        raise ConfigError("features() failed on made-up rows")
+        raise ConfigError("features() failed on synthetic rows")
 
     monkeypatch.setattr(origins, "_kept", lambda *_: None)
     monkeypatch.setattr(origins, "lineage", fail)
     html = render(facts_of(version)).decode()
-    assert "Where they come from could not be tried: features() failed on made-up rows" in html
+    assert "Where they come from could not be tried: features() failed on synthetic rows" in html
 
 
 def test_what_is_kept_of_the_origins_is_plain_json_beside_the_card(version: RegisteredVersion) -> None:

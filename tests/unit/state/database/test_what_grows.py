@@ -22,7 +22,7 @@ MOMENT = dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def filled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The schema before this one, and in it: a dataset with corrections, a snapshot, promotions and a roll-back of two models."""
+    """The schema before this one, and in it: a dataset with corrections, a snapshot, promotions and a rollback of two models."""
     url = f"sqlite:///{tmp_path}/evergreen.db"
     if request.param == "postgresql":
         server: PostgreSQL = request.getfixturevalue("postgresql")
