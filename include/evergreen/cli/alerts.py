@@ -1,4 +1,4 @@
-"""``alerts list`` and ``resolve``: what a person must see, and saying that it was seen to."""
+"""``alerts list`` and ``resolve``: the open alerts, and resolving them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "list the open alerts, and resolve those that were seen to"
+    text = "list the open alerts, and resolve those that were dealt with"
     group = verbs.add_parser("alerts", parents=[common], help=text, description=text.capitalize() + ".")
     deeds = group.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -25,7 +25,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     common_arguments.add_json(verb)
     verb.set_defaults(verb=list_open)
 
-    text = "say that an alert was seen to; if its cause comes again, it fires anew"
+    text = "resolve an alert; if its cause recurs, it fires again"
     verb = deeds.add_parser("resolve", parents=[common], help=text, description=text.capitalize() + ".")
     verb.add_argument("key", metavar="KEY", help="the alert's key, as `alerts list` shows it")
     verb.add_argument("--reason", required=True, metavar="R", help="what was done, for the ledger")

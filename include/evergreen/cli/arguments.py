@@ -29,7 +29,7 @@ def partition(text: str) -> dt.date:
 
 
 def end_of(text: str) -> dt.datetime:
-    """The moment that ``text`` (ISO 8601; UTC unless it says otherwise) names; of a bare date, its last instant.
+    """The timestamp in ``text`` (ISO 8601; UTC unless it says otherwise); of a bare date, its last instant.
 
     Raises `ConfigError`.
     """
@@ -57,7 +57,7 @@ def _moment(text: str) -> dt.datetime:
         return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"{text[:80]!r} is neither a date nor a moment. Write 2013-03-03, or 2013-03-03T14:30 (UTC), or 2013-03-03T14:30+01:00."
+            f"{text[:80]!r} is neither a date nor a timestamp. Write 2013-03-03, or 2013-03-03T14:30 (UTC), or 2013-03-03T14:30+01:00."
         ) from None
 
 

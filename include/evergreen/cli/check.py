@@ -23,7 +23,7 @@ def check(arguments: argparse.Namespace) -> int:
     problems = check_catalog(catalog)
     if problems:
         print("\n".join(problems))
-        print(f"{_counted(len(problems), 'problem')} found. Mend the files and check again.")
+        print(f"{_counted(len(problems), 'problem')} found. Fix the files and check again.")
         return 1
     datasets, models = _counted(len(catalog.dataset_names()), "dataset"), _counted(len(catalog.model_names()), "model")
     print(f"{datasets} and {models} are sound.")

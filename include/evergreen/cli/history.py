@@ -25,11 +25,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     common_arguments.add_json(verb)
     verb.set_defaults(verb=decisions)
 
-    text = "say which version of a model was champion at a moment of the wall clock, on what evidence, and who agreed"
+    text = "say which version of a model was champion at a given time (wall clock), on what evidence, and who approved it"
     verb = verbs.add_parser("champion-at", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
     common_arguments.add_json(verb)
-    verb.add_argument("when", metavar="WHEN", help="a date (its end, in UTC) or a moment such as 2013-03-03T14:30")
+    verb.add_argument("when", metavar="WHEN", help="a date (its end, in UTC) or a timestamp such as 2013-03-03T14:30")
     verb.set_defaults(verb=champion_at)
 
 

@@ -23,7 +23,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--to", dest="last", metavar="DATE", type=common_arguments.partition, help="the last partition of a range")
     verb.add_argument(
         "--known-at", metavar="WHEN", type=common_arguments.beginning_of,
-        help="since when changed content is known: a date (its beginning, in UTC) or a moment; by default what dataset.yaml says",
+        help="since when changed content is known: a date (its beginning, in UTC) or a timestamp; by default what dataset.yaml says",
     )  # fmt: skip
     verb.add_argument(
         "--backfill", action="store_true", help="ingest history: known by the dataset's rule, and nobody is paged for it"
@@ -57,7 +57,7 @@ def ingest(arguments: argparse.Namespace) -> int:
                 lines.append(f"{day}: failed: {error}")
                 continue
             lines.append(
-                f"{day}: version {version.version} {'published' if is_new else 'stands already, unchanged'}: {version.rows} rows, "
+                f"{day}: version {version.version} {'published' if is_new else 'is already there, unchanged'}: {version.rows} rows, "
                 f"{version.quarantined} in quarantine, known at {version.knowledge_time:%Y-%m-%d %H:%M} UTC, digest {version.digest[:12]}"
             )
         show("ingest", len(days), len(days))

@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole = argparse.ArgumentParser(
         prog="python -m include.evergreen",
-        description="Evergreen keeps machine-learning models fresh. See what stands, why, and run a cycle without Airflow.",
+        description="Evergreen keeps machine-learning models fresh. See the status and the reasons, and run a cycle without Airflow.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],

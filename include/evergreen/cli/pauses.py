@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     text = "hold all automatic promotion and retraining, for some hours"
-    words = f"{text.capitalize()}. A pause that stands is replaced. People go on promoting and rolling back by hand."
+    words = f"{text.capitalize()}. An active pause is replaced. People can still promote and roll back by hand."
     verb = verbs.add_parser("pause", parents=[common], help=text, description=words)
     verb.add_argument("--hours", required=True, type=float, metavar="H", help="how long, from now on; it ends by itself")
     verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger and for whoever meets the pause")

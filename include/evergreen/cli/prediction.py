@@ -1,4 +1,4 @@
-"""``prediction``: which version made a logged prediction, of what, by whose leave, and why so high or low."""
+"""``prediction``: traces a logged prediction to its model version, inputs, approver and feature contributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``quarantine list``, ``show`` and ``release``: which rows were set aside, why, and letting good ones through."""
+"""``quarantine list``, ``show`` and ``release``: which rows were quarantined, why, and releasing good ones."""
 
 from __future__ import annotations
 

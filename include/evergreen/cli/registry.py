@@ -1,4 +1,4 @@
-"""``versions``, ``promote`` and ``rollback``: what is registered, and which of it serves."""
+"""``versions``, ``promote`` and ``rollback``: the registered versions, and which of them is champion."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     common_arguments.add_json(verb)
     verb.set_defaults(verb=versions)
 
-    text = "make a blessed version champion by hand; your word is the approval, where one is required"
+    text = "make a blessed version champion by hand; this counts as the approval, where one is required"
     verb = verbs.add_parser("promote", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
     verb.add_argument("version", metavar="VERSION", type=int, help="the number of a registered version")
     _add_reason(verb)
     verb.add_argument(
-        "--force", action="store_true", help="also one that is older than the champion, was refused, withdrawn, or rejected since"
+        "--force",
+        action="store_true",
+        help="also a version trained on older data than the champion, or refused, rolled back or rejected since",
     )
     verb.set_defaults(verb=promote)
 
-    text = "make the previous champion serve again; what is left is withdrawn, and no retry brings it back"
+    text = "make the previous champion champion again; the rolled-back version does not come back by any retry"
     verb = verbs.add_parser("rollback", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
     verb.add_argument("--to", metavar="VERSION", type=int, help="an earlier champion (default: the one before)")
@@ -39,7 +41,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def _add_reason(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--reason", required=True, metavar="R", help="why, in words, for the ledger")
+    verb.add_argument("--reason", required=True, metavar="R", help="why; it is kept in the ledger")
 
 
 def versions(arguments: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     common_arguments.add_model(verb)
     verb.add_argument(
         "--as-of", required=True, type=common_arguments.partition, metavar="DATE",
-        help="the day to stand at: nothing that became known later is read",
+        help="the as_of date: nothing that became known later is read",
     )  # fmt: skip
     verb.add_argument("--window", type=int, metavar="N", help="days of rows to train on (default: train.window_days)")
     verb.add_argument("--reason", default="run from the command line", metavar="R", help="why, for the ledger")
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def summary(result: CycleResult) -> Iterator[str]:
-    """What the cycle did, in words; the outcome first."""
+    """What the cycle did, as lines of text; the outcome first."""
     yield f"{result.model} as of {result.as_of}: {_outcome(result)}"
     yield f"Ingested: {_partitions(len(result.ingested)) if result.ingested else 'nothing, as no partition was missing'}."
     if result.unavailable:

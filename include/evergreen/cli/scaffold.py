@@ -59,5 +59,5 @@ def new_model(arguments: argparse.Namespace) -> int:
 def _print_next(path: Path, then: str) -> None:
     from include.evergreen.config.loader import shown_path
 
-    print(f"Written: {shown_path(path)}. Look through it, say what stands to be said, and then:")
+    print(f"Written: {shown_path(path)}. Look through it, complete it, and then:")
     print(f"  python -m include.evergreen check\n  {then}")

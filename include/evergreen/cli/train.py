@@ -1,4 +1,4 @@
-"""``train``: one candidate from one snapshot, in this process: what a training's task does, and the container that it may start."""
+"""``train``: one candidate from one snapshot, in this process: shared by the training task and the container that it may start."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def publish(
     )
     log.info(
         "%s %s: version %d %s, digest %s, known at %s UTC", dataset.name, partition, version.version,
-        "published" if is_new else "stands already, its content unchanged", version.digest[:12], f"{version.knowledge_time:%Y-%m-%d %H:%M}",
+        "published" if is_new else "is unchanged", version.digest[:12], f"{version.knowledge_time:%Y-%m-%d %H:%M}",
     )  # fmt: skip
     return version, is_new
 

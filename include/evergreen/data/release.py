@@ -126,7 +126,7 @@ def _refuse_shared_keys(dataset: DatasetConfig, current: PartitionVersion, quara
         raise DataError(
             f"{dataset.name} {current.partition}: {refused} of the {released.num_rows} chosen rows lack their key ({', '.join(keys)}) or "
             f"share it with another row, and accepted rows have unique keys. Nothing was released. Choose others with --where, and have "
-            f"these mended at the source."
+            f"these fixed at the source."
         )
 
 

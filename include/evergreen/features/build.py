@@ -50,7 +50,7 @@ def features_of(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows that ``reader`` gives, and what ``function`` (of the file ``path``) makes of them, as `feature_frame` says.
 
-    With ``personal``, the words of an error that is not ours are left out, as they may quote a row.
+    With ``personal``, the message of an error that is not ours is left out, as they may quote a row.
     """
     rows = reader.rows()
     try:

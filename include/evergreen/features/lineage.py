@@ -1,6 +1,6 @@
-"""Where each feature comes from: which columns of which datasets change it, over which days, and which other models use them.
+"""Feature lineage: which columns of which datasets change a feature, over which days, and which other models use them.
 
-It is found by trial, and not by reading the code: on synthetic rows, one column at a time gets other values, and the features
+It is found by experiment, not by reading the code: on synthetic rows, one column at a time gets other values, and the features
 that change depend on it. Then one day at a time, of all these columns. Other values are drawn twice, so that a feature that
 looks at few of them is found too. What no made-up row exercises is not found; what is found is true.
 """

@@ -1,6 +1,6 @@
-"""Before anyone is served by an artifact, a clean process loads it and scores the holdout: bit for bit what the gate has judged.
+"""The serving check: a clean process loads the artifact and must predict the holdout bit for bit as the gate did.
 
-Only that shows that it does not live on what this process happened to have imported, patched or kept in memory.
+It shows that the artifact does not depend on what this process happened to have imported, patched or kept in memory.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ServingCheck:
         self._undo.close()
 
     def result(self) -> CriterionResult:
-        """Failed when it predicts otherwise, or cannot load; not evaluated when it was ended, or the artifact is not what was logged.
+        """Failed when it predicts differently, or cannot load; not evaluated when it was ended, or the artifact is not what was logged.
 
         Raises `TransientError` when the process could not reach MLflow.
         """
@@ -79,7 +79,7 @@ class ServingCheck:
                 raise TransientError(f"In the clean process: {told['words']}")
             if told["kind"] == UnloadableError.__name__:
                 return _result("failed", f"{CANNOT_SERVE}: {told['words']}")
-            return _result("not_evaluated", f"a clean process was refused the artifact: {told['words']}")
+            return _result("not_evaluated", f"a clean process could not verify the artifact: {told['words']}")
         if code != 0:
             return _result("failed", f"{CANNOT_SERVE}: {self._last_output()}")
         return self._compared(np.load(self._folder / PREDICTIONS), seconds)
@@ -94,7 +94,8 @@ class ServingCheck:
             return _result("passed", message, 1.0)
         apart = f", by up to {np.abs(there - here).max():.3g}" if there.shape == here.shape else ""
         message = (
-            f"a clean process predicted otherwise for {len(here) - same} of {len(here)} rows{apart}: that would serve, and was not judged"
+            f"a clean process predicted differently for {len(here) - same} of {len(here)} rows{apart}: "
+            f"what would serve is not what the gate evaluated"
         )
         return _result("failed", message, same / len(here))
 

@@ -1,4 +1,4 @@
-"""The nightly audit: is the ledger whole and anchored, and is what each champion serves what was blessed? It removes nothing."""
+"""The nightly audit: verifies the ledger, its anchors, and every champion's alias and files. It removes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_LIST = 5
 
 @dataclass(frozen=True)
 class Audited:
-    """``mended``: what was not as our records say, and is again; ``damaged``: what is not; ``unanswered``: what could not be looked at."""
+    """``mended``: deviations that were corrected; ``damaged``: those that were not; ``unanswered``: what could not be checked."""
 
     models: int
     mended: list[str] = field(default_factory=list)
@@ -30,14 +30,14 @@ class Audited:
 
 
 def audit_ledger() -> ledger.LedgerVerification:
-    """Verify the ledger; damage makes one critical alert, which is over when the ledger is whole again.
+    """Verify the ledger; damage raises one critical alert, resolved when the ledger is intact again.
 
     Raises `DataError` that lists what is wrong.
     """
     found = ledger.verified()
     if not found.problems:
         resolve_alert(LEDGER_ALERT)
-        log.info("the ledger is whole: %d entries, %d anchors", found.entries, len(found.anchors))
+        log.info("the ledger is intact: %d entries, %d anchors", found.entries, len(found.anchors))
         return found
     told = "\n".join(f"- {each}" for each in found.problems[:LONGEST_LIST])
     message = (
@@ -45,13 +45,13 @@ def audit_ledger() -> ledger.LedgerVerification:
     )
     raise_alert(LEDGER_ALERT, model="", severity="critical", message=message, evidence={"problems": found.problems})
     raise DataError(
-        f"The ledger is not what was written, in {len(found.problems)} places:\n{told}\n"
+        f"The ledger was changed after it was written, in {len(found.problems)} places:\n{told}\n"
         f"Compare it with a backup (`verify-ledger --file` verifies an export) and find out who changed the database. Delete nothing."
     )
 
 
 def audit_champions() -> Audited:
-    """Each model that ever had a champion: its alias in MLflow, its files. One that fails does not keep the others from being looked at.
+    """Each model that ever had a champion: its alias in MLflow, its files. A failure of one does not stop the others.
 
     No YAML is read, so a broken one hides nothing. Alerts are raised and resolved by what finds them.
     """
@@ -76,7 +76,7 @@ def refuse_what_is_wrong(audited: Audited) -> None:
     for found, error in ((audited.damaged, DataError), (audited.unanswered, TransientError)):
         if found:
             lines = "\n".join(f"- {each}" for each in (*audited.damaged, *audited.unanswered))
-            raise error(f"Of {audited.models} models with a champion, these are not as they should be:\n{lines}")
+            raise error(f"Of {audited.models} models with a champion, these failed the audit:\n{lines}")
 
 
 def _damaged(model: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Why a partition of a model has been scored and monitored, or has not, in sentences that end with what to do."""
+"""Diagnosis: why a partition has or has not been scored and monitored, and what to do next."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
 
 @dataclass(frozen=True)
 class _Delivery:
-    """One partition of one dataset: what is published of it, or what stands in its way."""
+    """One partition of one dataset: what is published of it, or why nothing is."""
 
     dataset: str
     day: dt.date
@@ -122,7 +122,7 @@ def _later_stop_text(each: _Delivery) -> str:
 
 
 def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
-    """Where the stage stands. What has not begun left no record of its own: no task is started that has nothing to do."""
+    """The status of the stage. A stage that has not started has no record: no task is started without work to do."""
     if record and (record.status == "done" or (record.status == "skipped" and ready.blocker)):
         return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.message)}"
     if ready.blocker:
@@ -131,9 +131,7 @@ def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> s
     if ready.missing and since:
         return f"The {stage} stage is waiting for {', '.join(ready.missing)}, since {_utc(since)}."
     if ready.is_due:
-        return (
-            f"The {stage} stage has not run, though all that it needs is there since {_utc(max(each.recorded_at for each in ready.news))}."
-        )
+        return f"The {stage} stage has not run, though its inputs are complete since {_utc(max(each.recorded_at for each in ready.news))}."
     return f"The {stage} stage has not run."
 
 
@@ -147,7 +145,7 @@ def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Ite
         run = f"{COMMAND} run {model.name} --as-of {partition}"
         yield f"train and promote a version as of {partition} or earlier, as no later one may score that day: `{run}`."
     if not _is_done(found.score):
-        yield f"everything that scoring needs is there, so score and monitor: `{rescore}`."
+        yield f"all inputs are there, so score and monitor: `{rescore}`."
     if newer := [each.name for each in found.to_score.news]:
         yield f"{' and '.join(newer)} changed after scoring, so score and monitor again: `{rescore}`."
     if not _is_done(found.monitor):
@@ -164,12 +162,12 @@ def _is_done(record: StageRecord | None) -> bool:
 
 
 def _unblock(absent: list[_Delivery]) -> str:
-    """What brings the absent partitions; each kind of hindrance has its own remedy."""
+    """How to get the missing partitions; each cause has its own fix."""
     steps = []
     ingestible = []
     for each in absent:
         if each.stopped_because:
-            steps.append(f"mend {each.name} at its source, or the expectation in the dataset.yaml of {each.dataset}, and ingest it again")
+            steps.append(f"fix {each.name} at its source, or the expectation in the dataset.yaml of {each.dataset}, and ingest it again")
         elif each.never:
             steps.append(f"nothing brings {each.name}, unless the dataset.yaml of {each.dataset} changes")
         elif each.known_from and each.is_early:

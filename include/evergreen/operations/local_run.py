@@ -1,6 +1,6 @@
-"""A whole cycle of one model in this process: ingest what is missing, train, gate, promote, score, monitor and ask the rules.
+"""A local run of one model in this process: ingest what is missing, train, gate, promote, score, monitor, evaluate rules.
 
-Each step is the same core function that a task of the model's DAGs calls, so the laptop and the night agree.
+Each step is the same core function that a task of the model's DAGs calls, so a laptop and the nightly run agree.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, 
             f"{model.rows} begins on {first}, so give a date after that, and today ({today}) at the latest."
         )
     if not 0 < len(reason.strip()) <= LONGEST_REASON:
-        raise ConfigError(f"{model.name}: the reason has {len(reason)} characters; give 1 to {LONGEST_REASON}, in words.")
+        raise ConfigError(f"{model.name}: the reason has {len(reason)} characters; give 1 to {LONGEST_REASON}.")
 
 
 def _promote(catalog: Catalog, model: ModelConfig, version: RegisteredVersion, actor: str, reason: str) -> Promotion:

@@ -1,7 +1,7 @@
-"""What no event has started: work that stands undone long after all that it needs was there.
+"""Missed work: stages that no event has started long after all their inputs were there.
 
 A publisher may die between the database and its event and never be tried again; an API server may be down; a model may be promoted
-after its inputs came. Here such work is found, so that somebody who comes by the clock can start it, and what waits is recorded.
+after its inputs came. Here such work is found, so that a scheduled task can start it, and what waits is recorded.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def missed_work(catalog: Catalog, *, since: dt.datetime | None = None) -> list[M
 
 
 def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
-    """Do it in this process, as the task of its DAG would. Data at fault has the status ``failed``, with the error's words."""
+    """Do it in this process, as the task of its DAG would. Data at fault has the status ``failed``, with the error's message."""
     model = catalog.model(missed.model)
     try:
         if missed.stage == "score":

@@ -1,4 +1,4 @@
-"""Trains a version again from its record alone, and compares what it predicts, bit for bit, with the registered artifact.
+"""Reproduces a version: retrains it from its record alone, and compares its predictions bit for bit with the artifact's.
 
 Nothing is written: no run, no record, no file. What the record says of data, recipe, parameters and environment is taken
 from there; where it differs from what is found now, the ingredient is named.
@@ -56,7 +56,7 @@ class PredictionDifference:
 class Reproduction:
     """What came of training a version again.
 
-    ``changed``: each ingredient that is not what the record says, in words. ``frame`` says how the features that were computed
+    ``changed``: a message for each ingredient that is not what the record says. ``frame`` says how the features that were computed
     anew differ from those kept ('' when they do not).
     """
 
@@ -244,7 +244,7 @@ def _predicted(pipeline: Pipeline, config: ModelConfig, features: pd.DataFrame) 
 
 
 def _frame_difference(kept: pd.DataFrame, rebuilt: pd.DataFrame) -> str:
-    """How the frame that was computed anew differs from the kept one, in words without a value of it; '' when it does not."""
+    """How the frame that was computed anew differs from the kept one, without quoting a value; '' when it does not."""
     if frame_digest(kept) == frame_digest(rebuilt):
         return ""
     if list(kept.columns) != list(rebuilt.columns):

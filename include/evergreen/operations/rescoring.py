@@ -23,7 +23,7 @@ _WORK: dict[Stage, _Work] = {"score": score, "monitor": monitor}  # in the order
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What came of one stage of one partition; beside the stage's own statuses there is ``failed``, with the error's words."""
+    """What came of one stage of one partition; beside the stage's own statuses there is ``failed``, with the error's message."""
 
     partition: dt.date
     stage: Stage

@@ -1,4 +1,4 @@
-"""All versions of a model, with how each came to be: its decision, who approved or refused it, when it was promoted and why."""
+"""An overview of a model's versions, each with its decision, approval and promotions."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class RegisteredVersion:
 
 
 class UnearnedError(DataError):
-    """Somebody wants to register, promote or serve what our own database does not say is blessed and approved."""
+    """An attempt to register, promote or serve a version without the blessing or approval that it needs in our own database."""
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> s
     answer = newest_answer(connection, version.model, version.version)
     subject = f"{version.model} version {version.version}"
     if answer is None:
-        return f"{subject} needs a person's approval ({version.approval_because}), and none is in the database"
+        return f"{subject} needs a person's approval ({version.approval_because}), and the database has none"
     return "" if answer.verdict == "approved" else f"{subject} was {answer.message}"
 
 
@@ -178,11 +178,11 @@ def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> s
     approved = approvals.select().filter_by(model=version.model, version=version.version, verdict="approved")
     if not version.approval_because or connection.execute(approved.limit(1)).first():
         return ""
-    return f"{version.model} version {version.version} is champion without the person's approval that it needs"
+    return f"{version.model} version {version.version} is champion without the approval that it needs"
 
 
 def newest_verdict(connection: sa.Connection, run_key: str) -> str:
-    """The gate's last word on a candidate; empty when it has not spoken."""
+    """The gate's newest verdict on a candidate; empty when there is none."""
     newest = sa.select(decisions.c.verdict).where(decisions.c.run_key == run_key).order_by(decisions.c.id.desc()).limit(1)
     return connection.execute(newest).scalar() or ""
 

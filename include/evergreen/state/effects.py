@@ -1,4 +1,4 @@
-"""Every side effect on a model's way from a snapshot to a champion, enumerated, so that tests can kill the process at each of them.
+"""Side effects from training to promotion, enumerated, so that tests can kill the process at each of them.
 
 Within the lifecycle (train, gate, register, approve, promote, roll back) whatever writes to the database, the storage or MLflow
 does so inside `side_effect`. Tests fail for a write that does not: a new one cannot be forgotten.

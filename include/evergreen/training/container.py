@@ -112,7 +112,7 @@ def network() -> str:
 
 
 def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: int, is_out_of_memory: bool) -> EvergreenError:
-    """What a container that ended so means, split by who must act. ``words`` is the end of what it wrote to stderr."""
+    """What a container that ended so means, split by who must act. ``message`` is the end of what it wrote to stderr."""
     subject, said = f"{model}: the training in a container of {image}", f"\nIt said last:\n{message[-OUTPUT_SHOWN:]}" if message else ""
     if is_out_of_memory:
         return ConfigError(

@@ -16,7 +16,7 @@ PROBABILITY_FLOOR = 1e-7
 def measure(model: ModelConfig, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Each metric of the model's task; those that the rows do not define (AUC of one class) are left out.
 
-    ``truth`` and ``predicted`` are floats, one a row; for a classification 0/1 and the probability of 1.
+    ``labels`` and ``predicted`` are floats, one a row; for a classification 0/1 and the probability of 1.
     """
     found = {metric: measure_one(metric, labels, predicted) for metric in METRICS[model.task]}
     return {metric: value for metric, value in found.items() if value is not None}
@@ -44,5 +44,5 @@ def measure_one(metric: str, labels: np.ndarray, predicted: np.ndarray) -> float
         case "accuracy":
             value = metrics.accuracy_score(labels, predicted >= ACCURACY_CUT)
         case _:
-            raise KeyError(f"{metric!r} is no metric of METRICS; a new one needs its measure here")
+            raise KeyError(f"{metric!r} is not in METRICS; a new metric needs its measure here")
     return float(value)

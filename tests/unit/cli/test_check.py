@@ -27,7 +27,7 @@ def test_all_problems_of_all_files_are_listed(ask: Ask, tmp_path: Path, monkeypa
     assert answer.code == 1
     assert f"{dataset}:4: ownr:" in answer.out and "did you mean 'owner'" in answer.out
     assert f"{model}:6: task: " in answer.out and "regression" in answer.out
-    assert answer.out.endswith("problems found. Mend the files and check again.\n")
+    assert answer.out.endswith("problems found. Fix the files and check again.\n")
 
 
 def test_a_folder_that_is_not_there_is_named(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

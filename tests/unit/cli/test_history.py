@@ -105,4 +105,4 @@ def test_a_date_also_tells_who_scored_that_partition(ask: Ask, cycled: None) -> 
 def test_what_is_no_moment_is_refused(when: str, ask: Ask, cycled: None) -> None:
     answer = ask("champion-at", MODEL, when)
     assert answer.code == 2
-    assert f"'{when}' is neither a date nor a moment. Write 2013-03-03" in answer.err
+    assert f"'{when}' is neither a date nor a timestamp. Write 2013-03-03" in answer.err

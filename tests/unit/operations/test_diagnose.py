@@ -76,8 +76,8 @@ def test_a_day_that_no_task_was_started_for_says_what_it_waits_for_and_since_whe
     last = current_partition("outcomes", AS_OF)
     assert last
     lines = why(catalog, flight_delay, NEXT)
-    assert f"The score stage has not run, though all that it needs is there since {last.recorded_at:%Y-%m-%d %H:%M} UTC." in lines
-    assert lines[-1] == f"Next: everything that scoring needs is there, so score and monitor: {RESCORE_NEXT}."
+    assert f"The score stage has not run, though its inputs are complete since {last.recorded_at:%Y-%m-%d %H:%M} UTC." in lines
+    assert lines[-1] == f"Next: all inputs are there, so score and monitor: {RESCORE_NEXT}."
 
 
 def test_a_day_that_no_champion_may_score_says_so_though_no_task_was_started(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -90,7 +90,7 @@ def test_a_day_whose_inputs_have_come_since_asks_for_scoring(catalog: Catalog, f
     rescore(catalog, flight_delay, NEXT, NEXT)
     for dataset, partition in (("schedules", NEXT), ("weather", AS_OF), ("outcomes", AS_OF)):
         deliver(dataset, partition)
-    assert why(catalog, flight_delay, NEXT)[-1] == f"Next: everything that scoring needs is there, so score and monitor: {RESCORE_NEXT}."
+    assert why(catalog, flight_delay, NEXT)[-1] == f"Next: all inputs are there, so score and monitor: {RESCORE_NEXT}."
     rescore(catalog, flight_delay, NEXT, NEXT, stages=["score"])
     assert "it is scored and not monitored" in why(catalog, flight_delay, NEXT)[-1]
 
@@ -102,7 +102,7 @@ def test_an_input_that_validation_stopped_says_why(catalog: Catalog, flight_dela
     lines = why(catalog, flight_delay, NEXT)
     assert lines[0].startswith("schedules/2013-01-21 is not there: validation stopped it at ")
     assert "expect_table_row_count_to_be_between(min_value=100, max_value=5000): found 50" in lines[0]
-    assert "mend schedules/2013-01-21 at its source, or the expectation in the dataset.yaml of schedules" in lines[-1]
+    assert "fix schedules/2013-01-21 at its source, or the expectation in the dataset.yaml of schedules" in lines[-1]
 
 
 def test_a_later_delivery_that_was_stopped_shows_beside_the_one_that_stays(catalog: Catalog, flight_delay: ModelConfig) -> None:

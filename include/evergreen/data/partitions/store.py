@@ -104,7 +104,7 @@ def read_partition(version: PartitionVersion, columns: Sequence[str] | None = No
     if version.removed_at is not None:
         raise DataError(
             f"{version.dataset} {version.partition}: version {version.version}, which was known at that time, was removed by retention "
-            f"on {version.removed_at:%Y-%m-%d}. Read as of a later moment, or keep versions longer: retention.superseded_days."
+            f"on {version.removed_at:%Y-%m-%d}. Read as of a later date, or keep versions longer: retention.superseded_days."
         )
     return storage.read_frame(version.path, columns)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def count_change(connection: sa.Connection, before: PartitionVersion | None, after: PartitionVersion) -> None:
-    """Count ``after`` as the current version of its partition, in the place of ``before``, within the transaction that makes it so."""
+    """Count ``after`` as the current version of its partition, replacing ``before``, within the transaction that makes it so."""
     totals = dataset_totals.c
     first = {"partitions": 0, "latest": after.partition, "rows": 0, "quarantined": 0}
     insert_once(connection, dataset_totals, {"dataset": after.dataset}, first)

@@ -15,7 +15,7 @@ State = Literal["whole", "missing", "changed"]
 
 @dataclass(frozen=True)
 class StoredRows:
-    """What a file of the storage holds now. ``digest`` is empty unless the rows could be read; ``words`` says why not."""
+    """What a file of the storage holds now. ``digest`` is empty unless the rows could be read; ``message`` says why not."""
 
     state: State
     digest: str

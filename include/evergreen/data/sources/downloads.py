@@ -113,7 +113,7 @@ class Downloader:
                         continue
                     return self._taken(response, file, etag, limit)
             except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
-                raise ConfigError(f"{self._subject}: {shown(at)} cannot be asked: {self._clean(error)}. Mend source.url.") from None
+                raise ConfigError(f"{self._subject}: {shown(at)} cannot be asked: {self._clean(error)}. Fix source.url.") from None
             except httpx.TransportError as error:
                 if "CERTIFICATE_VERIFY_FAILED" in str(error):
                     raise ConfigError(

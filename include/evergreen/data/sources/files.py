@@ -137,7 +137,7 @@ def _refuse_other_than_files(filesystem: AbstractFileSystem, path: str, dataset:
         raise no_file(dataset, path)
     if kind not in {"file", "link"}:
         what = "a folder" if kind == "directory" else "a device or a pipe"
-        raise DataError(f"{dataset.name}: the source's {path} is {what}, not a file. Put a file there, or mend the source's path.")
+        raise DataError(f"{dataset.name}: the source's {path} is {what}, not a file. Put a file there, or fix the source's path.")
 
 
 def _state(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> object:

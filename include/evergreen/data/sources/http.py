@@ -93,7 +93,7 @@ class HttpReader:
         try:
             whole = httpx.URL(path if "://" in path or base is None else f"{base}/{path.removeprefix('/')}")
         except httpx.InvalidURL as error:
-            raise ConfigError(f"{self.dataset.name}: source.url is no URL: {error}. Mend it.") from None
+            raise ConfigError(f"{self.dataset.name}: source.url is no URL: {error}. Fix it.") from None
         if base is not None and (whole.scheme, whole.host, whole.port) != (
             httpx.URL(base).scheme,
             httpx.URL(base).host,
@@ -225,7 +225,7 @@ class HttpReader:
             what = f"byte {error.start} is not UTF-8"
         except ValueError as error:
             what = str(error)[:200]
-        raise DataError(f"{self.dataset.name}: {page.place} is not JSON: {what}. Ask its owner, or mend source.format.")
+        raise DataError(f"{self.dataset.name}: {page.place} is not JSON: {what}. Ask its owner, or fix source.format.")
 
     def _records(self, document: Any, page: _Page, delivery: Delivery) -> Iterator[pa.RecordBatch]:
         keys = self.source.records.split(".") if self.source.records else []
@@ -254,7 +254,7 @@ class HttpReader:
             if not isinstance(at, dict) or key not in at:
                 has = ", ".join(map(str, at))[:300] if isinstance(at, dict) else f"a {type(at).__name__}"
                 raise self._error(
-                    page.answer.url, f"has nothing at {'.'.join(keys[: number + 1])!r}; there is: {has}. Mend the path in source."
+                    page.answer.url, f"has nothing at {'.'.join(keys[: number + 1])!r}; there is: {has}. Fix the path in source."
                 )
             at = at[key]
         return at

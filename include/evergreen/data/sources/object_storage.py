@@ -74,7 +74,7 @@ class _Store:
         except Exception:  # not everyone who may read an object may look at its bucket
             return
         if not there:
-            raise ConfigError(f"{self._dataset}: there is no bucket {bucket} for {self._access}. Mend source.url, or make the bucket.")
+            raise ConfigError(f"{self._dataset}: there is no bucket {bucket} for {self._access}. Fix source.url, or make the bucket.")
 
     def _explanation(self, error: Exception, url: str) -> ConfigError | TransientError:
         kind = type(error).__name__

@@ -108,7 +108,7 @@ class SqlReader:
         if state[:2] in CONTENT_STATES or isinstance(error, sa.exc.DataError | sa.exc.IntegrityError):
             if self.dataset.personal_columns:  # the database may show a value
                 said = f"SQLSTATE {state or 'unknown'}, its text left out as the dataset holds personal data"
-            return DataError(f"{self._subject} meets a value that it cannot handle: {said}. Mend the row, or the query.")
+            return DataError(f"{self._subject} meets a value that it cannot handle: {said}. Fix the row, or the query.")
         lasting = not state and _AUTHORS_FAULT.search(said)
         if state[:2] in GONE_STATES or (isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) and not state and not lasting):
             return TransientError(f"{self._subject} was not answered: {said}")
@@ -163,7 +163,7 @@ def _partitions(result: sa.CursorResult[Any], size: int, place: str) -> Iterator
         try:
             rows = next(parts, None)
         except (ValueError, OverflowError) as error:
-            raise DataError(f"{place}: a value cannot be read: {error}. Mend the row, or have the query cast it to text.") from error
+            raise DataError(f"{place}: a value cannot be read: {error}. Fix the row, or have the query cast it to text.") from error
         if rows is None:
             return
         yield rows

@@ -46,7 +46,7 @@ class CheckResult:
 
     @property
     def found(self) -> str:
-        """What was found, in words."""
+        """The finding, as a message."""
         if self.status == "not_evaluated":
             return f"not evaluated: {self.observed}"
         if not self.failed_rows:
@@ -138,7 +138,7 @@ class Validation:
 
 
 def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures: list[Failure], usual: Usual | None = None) -> Validation:
-    """What follows from the checks: the partition's verdict, and in words the reason for it."""
+    """The partition's verdict that follows from the checks, and the reason for it."""
     failing = len(Validation(rows, failures, checks, "", "").failing)
     failed = [check for check in checks if check.failed]
     reason = "; ".join(check.message for check in failed)
@@ -162,7 +162,7 @@ def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures
 def stop_error(dataset: DatasetConfig, partition: object, validation: Validation) -> DataError:
     return DataError(
         f"{dataset.name} {partition} is stopped: {validation.reason}. What was published before stays as it is. "
-        f"Mend the source and ingest the partition again, or change the check in dataset.yaml."
+        f"Fix the source and ingest the partition again, or change the check in dataset.yaml."
     )
 
 

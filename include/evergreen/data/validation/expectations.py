@@ -151,7 +151,7 @@ def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
             ) from error
         except Exception as error:
             raise ConfigError(
-                f"{dataset.name}: expect {path!r}: {module_name} fails when it is imported: {type(error).__name__}: {error}. Mend it first."
+                f"{dataset.name}: expect {path!r}: {module_name} fails when it is imported: {type(error).__name__}: {error}. Fix it first."
             ) from error
     kind = getattr(module, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Base)):
@@ -169,7 +169,7 @@ def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
 def _nothing_of_others_replaced(dataset: DatasetConfig, path: str, module_name: str) -> Iterator[None]:
     """Importing a class registers it and its metrics for everyone. The class is taken out again (see `registered`).
 
-    A metric stays, so one that takes the place of another is refused: it would change what other datasets' checks mean.
+    A metric stays, so one that would replace another is refused: it would change what other datasets' checks mean.
     """
     expectations, metrics = _expectation_registry(), _metric_registry()
     expectations_before = dict(expectations)

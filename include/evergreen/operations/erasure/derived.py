@@ -1,4 +1,4 @@
-"""What was made of a person's rows, and holds them row by row: predictions, training frames, reference samples, reports."""
+"""Erases derived data: predictions, training frames, reference samples and reports made from a person's rows."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def erase_derived(derived: Derived) -> dict[str, int]:
 
 
 def _replace_predictions(affected: Affected, frame: pd.DataFrame | None) -> None:
-    """In the place of the old file, which goes after its record has changed."""
+    """Replaces the old file, which is removed after its record has changed."""
     this = [prediction_sets.c.model == affected.model, prediction_sets.c.path == affected.path]
     with reading() as connection:
         is_recorded = connection.execute(sa.select(prediction_sets.c.id).where(*this)).first() is not None

@@ -1,4 +1,4 @@
-"""Erases a person's rows from everything that is stored, in an order in which it can be killed and begun again.
+"""Erases a person's rows from everything that is stored, in an order that can be killed and restarted.
 
 First the person is recorded, so that nothing read before can become current; then what was made of the rows goes
 (reports, predictions, training frames); last the rows themselves, by which all of it is found. Every step looks for what
@@ -54,7 +54,7 @@ def erase(
 ) -> Erasure:
     """Delete every stored row that has the values of ``subject``, and what was made of it; later deliveries drop them.
 
-    Raises `ConfigError` for a subject or a reason that will not do, `TransientError` while another erasure is unfinished.
+    Raises `ConfigError` for an invalid subject or reason, `TransientError` while another erasure is unfinished.
     """
     _refuse_subject(dataset, subject)
     _refuse_reason(subject, reason)
@@ -90,11 +90,11 @@ def _refuse_subject(dataset: DatasetConfig, subject: Conditions) -> None:
     named = [column.name for column in dataset.columns if column.personal or column.name in dataset.keys]
     if other := [name for name in subject.values if name not in named]:
         raise ConfigError(
-            f"{dataset.name}: {', '.join(other)} is neither a key nor marked personal, so it names no person; an erasure by it would "
-            f"take rows of many. Name a person by: {', '.join(named) or '(mark a column personal in dataset.yaml)'}."
+            f"{dataset.name}: {', '.join(other)} is neither a key nor marked personal, so it identifies no person; an erasure by it would "
+            f"remove the rows of many. Identify a person by: {', '.join(named) or '(mark a column personal in dataset.yaml)'}."
         )
     if empty := [name for name, value in subject.values.items() if value is None]:
-        raise ConfigError(f"{dataset.name}: {', '.join(empty)} has no value. A missing value names nobody; give one.")
+        raise ConfigError(f"{dataset.name}: {', '.join(empty)} has no value. A missing value identifies nobody; give one.")
 
 
 def _refuse_reason(subject: Conditions, reason: str) -> None:
@@ -102,7 +102,9 @@ def _refuse_reason(subject: Conditions, reason: str) -> None:
         raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_ERASURE_REASON} characters, for the ledger; got {len(reason)}.")
     for name, value in subject.values.items():
         if re.search(rf"(?<!\w){re.escape(text_of(value) or '')}(?!\w)", reason):
-            raise ConfigError(f"The reason holds the value of {name} itself, and it is kept for ever. Name the request, not the person.")
+            raise ConfigError(
+                f"The reason holds the value of {name} itself, and it is kept for ever. Refer to the request, not to the person."
+            )
 
 
 def _sorted(subject: Conditions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Takes a person's rows out of one partition: out of its files, and out of every record that is about them."""
+"""Removes a person's rows from one partition: from its files, and from every record about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of an erasure: begun before anything goes, counted across restarts, and in the ledger once all is gone.
+"""The record of an erasure: started before anything is removed, counted across restarts, in the ledger when it is done.
 
 Its ``key`` is the dataset, the columns that name the person, and the keyed hash of their values.
 """

@@ -1,4 +1,4 @@
-"""Looks for a person's rows in stored files, and writes the files again without them."""
+"""Finds a person's rows in stored files, and rewrites the files without them."""
 
 from __future__ import annotations
 

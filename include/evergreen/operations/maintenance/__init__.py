@@ -1,6 +1,6 @@
-"""What keeps the storage true and small: retention, orphans, records without files, verification of a sample.
+"""Storage maintenance: retention, orphaned files, records without files, verification of a sample.
 
-The four steps know nothing of each other: each may fail, be repeated or be killed, and the others are as good as before.
+The four steps are independent: each may fail, be repeated or be killed without affecting the others.
 """
 
 from include.evergreen.operations.maintenance.limits import Limits

@@ -1,4 +1,4 @@
-"""How long what nobody needs is kept where no `dataset.yaml` says so, and how much is verified a night."""
+"""Limits of maintenance: default retention periods, and how much is verified each night."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records whose files are gone: no deletion mends them, so a person must hear of them."""
+"""Lost files: records whose files are gone. Maintenance cannot restore them, so it reports them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def records_without_files() -> list[Named]:
-    """What our records name and the storage does not hold, each with what mends it.
+    """What our records name and the storage does not hold, each with its fix.
 
     What retention or an erasure took away is not among them, for its record says so.
     """

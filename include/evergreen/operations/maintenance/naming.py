@@ -1,4 +1,4 @@
-"""Which snapshots name a version, and which of those are kept for ever: asked of the few that may, and never of all that there are."""
+"""Which snapshots name a partition version, and which of those are kept for ever, by indexed queries."""
 
 from __future__ import annotations
 

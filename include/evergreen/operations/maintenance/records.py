@@ -1,4 +1,4 @@
-"""Which files our records name, whose they are, and what mends the loss of one."""
+"""The files that our records name: what each belongs to, and how to restore it."""
 
 from __future__ import annotations
 

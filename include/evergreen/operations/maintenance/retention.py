@@ -1,4 +1,4 @@
-"""Retention: what is old enough goes, unless something that we keep names it.
+"""Retention: removes what is old enough, unless a record that is kept still names it.
 
 The record goes first and the file after it, so that a crash between the two leaves an orphan, and never a record that
 promises rows which are gone. What may go is looked for without holding up anybody; under the one write lock it is only marked, after
@@ -43,7 +43,7 @@ class Retained:
 
 
 def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -> Retained:
-    """Take away what each dataset's ``retention`` and ``limits`` no longer keep. Safe to repeat, and to kill at any point.
+    """Remove what each dataset's ``retention`` and ``limits`` no longer keep. Safe to repeat, and to kill at any point.
 
     Never the content of a current version, nor of one that the snapshot of a blessed or registered candidate names. A
     dataset whose YAML is wrong, or that is declared no more, keeps everything.

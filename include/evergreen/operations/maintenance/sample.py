@@ -1,4 +1,4 @@
-"""Reads a sample of what is stored again every night, and compares it with the digests that were recorded."""
+"""Verifies a sample of the stored files every night against their recorded digests."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _row(table: sa.Table, number: int) -> sa.Row[Any] | None:
 
 
 def _record(damage: list[Damage]) -> None:
-    """Night after night it would be the same, so what stands in the ledger already is not told again."""
+    """Each finding is recorded once: what the ledger already holds is not added again every night."""
     entry = ledger_table.c
     for each in damage:
         body = each.as_record()

@@ -1,4 +1,4 @@
-"""Declarations to begin with: a dataset after a CSV file, a model after its datasets. Sound from the start, and meant to be edited."""
+"""Scaffolding: generates a dataset from a CSV file and a model from its datasets. Valid as written, meant to be edited."""
 
 from include.evergreen.operations.scaffold.dataset import new_dataset
 from include.evergreen.operations.scaffold.model import new_model

@@ -1,4 +1,4 @@
-"""A dataset.yaml after a CSV file of one day."""
+"""Generates a dataset.yaml from a CSV file of one day."""
 
 from __future__ import annotations
 

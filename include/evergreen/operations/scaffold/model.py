@@ -1,4 +1,4 @@
-"""A model.yaml and a features.py after the datasets of its rows and its target."""
+"""Generates a model.yaml and a features.py from the datasets of its rows and its target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a declaration is filled in and written: under a name that is free, all of its files at once."""
+"""Writes scaffolded declarations: under a name that is free, all files at once."""
 
 from __future__ import annotations
 

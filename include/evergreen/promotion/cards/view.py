@@ -14,10 +14,10 @@ from include.evergreen.promotion.cards.wording import METRIC_WORDS, SCORED_BY, f
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
 
 DAYS_OF_A_YEAR = 365
-NOT_SAID = "Its owners have not said"
+NOT_SAID = "Its owners did not state"
 MODES = {
     "enabled": "",
-    "dry_run": "The gate was in dry run: every criterion was evaluated, and the version would have been blessed whatever came of it.",
+    "dry_run": "The gate was in dry run: every criterion was evaluated, and the version would have been blessed whatever the result.",
     "disabled": "The gate was disabled: nothing was evaluated before the version was blessed.",
 }
 
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Slices:
-    """What one criterion found of groups of rows. ``pooled`` says of how many groups too few rows came to show them."""
+    """The result of one criterion for groups of rows. ``pooled`` says of how many groups too few rows came to show them."""
 
     title: str
     metric: str
@@ -52,7 +52,7 @@ class View:
         self.holdout = facts.holdout
         self.is_classification = facts.config.task == "classification"
 
-    # --- what it is for -----------------------------------------------------------------------------------------------
+    # --- purpose ------------------------------------------------------------------------------------------------------
 
     @property
     def purpose(self) -> str:
@@ -60,7 +60,7 @@ class View:
 
     @property
     def intended_use(self) -> list[str]:
-        judged = f"It was judged by {self.target_text}, and by nothing else."
+        judged = f"It was evaluated on {self.target_text} only."
         return [*self.card.intended_use] or [f"{NOT_SAID} who uses it, and for which decisions. {judged}"]
 
     @property
@@ -84,7 +84,7 @@ class View:
 
     @property
     def inputs(self) -> str:
-        """What it is told from, and how late that is."""
+        """The inputs that it predicts from, and how late they are."""
         until = {0: "that day", 1: "the day before"}
         found = [f"{each.dataset} up to {until.get(each.lag_days, f'{each.lag_days} days before')}" for each in self.config.inputs]
         return " and ".join([", ".join(found[:-1]), found[-1]]) if len(found) > 1 else found[0]
@@ -93,7 +93,7 @@ class View:
     def predicted_name(self) -> str:
         return "predicted chance" if self.is_classification else self._target_in_unit
 
-    # --- how good it is -----------------------------------------------------------------------------------------------
+    # --- performance --------------------------------------------------------------------------------------------------
 
     @property
     def tiles(self) -> list[tuple[str, str, str]]:
@@ -114,11 +114,11 @@ class View:
 
     @property
     def target_share(self) -> str:
-        """How what came lay in both parts of the data."""
+        """The distribution of the target in the fitted rows and the holdout."""
         fit, held, said = self.holdout.fit_mean, self.holdout.mean, self.holdout.predicted_mean
         if self.is_classification:
             return (
-                f"Of the rows it was fitted on, {share(fit)} came true (had {self.target_text}); of the holdout's, {share(held)}. "
+                f"Of the rows it was fitted on, {share(fit)} were positive ({self.target_text}); of the holdout's, {share(held)}. "
                 f"Its predictions there have a mean of {share(said)}."
             )
         return (
@@ -170,7 +170,7 @@ class View:
             )
         return found
 
-    # --- what it looks at ---------------------------------------------------------------------------------------------
+    # --- features -----------------------------------------------------------------------------------------------------
 
     @property
     def calibration(self) -> CalibrationPlot | None:
@@ -225,7 +225,7 @@ class View:
             for each in self.config.features
         ]
 
-    # --- what it was made from ----------------------------------------------------------------------------------------
+    # --- training data ------------------------------------------------------------------------------------------------
 
     @property
     def data_text(self) -> str:
@@ -327,7 +327,7 @@ class View:
             )
         yield (
             f"Its figures are those of {plural(self._holdout_days, 'day')}; an interval says how much they would vary among such "
-            f"{self.holdout.resampled}, and nothing of a change in the world. Drift and performance are monitored every day, and "
+            f"{self.holdout.resampled}, and not how they change when the data drifts. Drift and performance are monitored every day, and "
             + ("a rule that trips retrains it." if self.config.retrain.rules else "no rule retrains it automatically.")
         )
         if self.holdout.bins and any(each.is_off for each in self.holdout.bins):
@@ -346,7 +346,7 @@ class View:
 
     def _derived_ethics(self) -> Iterator[str]:
         if not self.card.ethics:
-            yield f"{NOT_SAID} whom it may harm or treat unequally; the following is what the records show."
+            yield f"{NOT_SAID} whom it may harm or treat unequally; the records show the following."
         personal = [feature.name for feature in self.config.features if feature.personal]
         if personal:
             yield f"Features that carry personal data: {', '.join(personal)}. No value of theirs is shown here."

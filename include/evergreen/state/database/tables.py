@@ -110,7 +110,7 @@ validations = sa.Table(
     _index("ix_validations_recorded", "dataset", "recorded_at"),
 )
 
-# A quarantined row that a person let through, for this and every later ingestion of the partition.
+# A quarantined row that a person released, for this and every later ingestion of the partition.
 quarantine_releases = sa.Table(
     "quarantine_releases",
     metadata,
@@ -124,7 +124,7 @@ quarantine_releases = sa.Table(
     sa.UniqueConstraint("dataset", "partition", "row_digest"),
 )
 
-# A person whose rows were deleted, known by a keyed hash alone; what still comes of them from the source is dropped.
+# A person whose rows were deleted, known by a keyed hash alone; rows that the source still delivers are dropped.
 erasures = sa.Table(
     "erasures",
     metadata,
@@ -181,7 +181,7 @@ snapshot_spans = sa.Table(
     _index("ix_snapshot_spans_dataset", "dataset", "last"),
 )
 
-# What, besides the data, makes a training what it is: what model.yaml declared, and the text of features.py. The digest is the document's.
+# A training spec: what model.yaml declared, and the text of features.py. The digest is the document's.
 recipes = sa.Table(
     "recipes",
     metadata,
@@ -224,7 +224,7 @@ candidates = sa.Table(
     _index("ix_candidates_snapshot", "snapshot_digest"),
 )
 
-# The gate's word on a candidate, against the champion of that moment.
+# The gate's decision on a candidate, against the champion at the time.
 decisions = sa.Table(
     "decisions",
     metadata,
@@ -261,7 +261,7 @@ model_versions = sa.Table(
     _index("ix_model_versions_as_of", "model", "as_of"),
 )
 
-# A person's word on a registered version; the newest one counts. A request is answered once.
+# A person's answer on a registered version; the newest one counts. A request is answered once.
 approvals = sa.Table(
     "approvals",
     metadata,
@@ -287,7 +287,7 @@ promotions = sa.Table(
     sa.Column("previous_version", sa.Integer, nullable=False),  # 0: there was none
     sa.Column(
         "kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")
-    ),  # or rollback, which withdraws the previous one
+    ),  # or rollback, which marks the previous one as rolled back
     sa.Column("request", sa.String(250), nullable=False, server_default=sa.text("''")),  # whose repetition is no second rollback
     _key("actor", 120),
     _key("reason", 500),
@@ -300,7 +300,7 @@ promotions = sa.Table(
     _index("ix_promotions_line", "model", "id", where="ended_by IS NULL"),
 )
 
-# While one stands, nothing is promoted or retrained by itself.
+# While one is active, nothing is promoted or retrained automatically.
 pauses = sa.Table(
     "pauses",
     metadata,

@@ -138,7 +138,7 @@ def test_a_class_about_the_partition_as_a_whole_gets_all_columns_and_cannot_quar
         (None, "include.no_such.ExpectColumnValuesToBeShop", "there is no module 'include.no_such'. Write the import path"),
         ("", "broken.ExpectColumnValuesToBeShop", "broken has no expectation 'ExpectColumnValuesToBeShop'.* found there: none"),
         ("class ExpectThis: ...", "broken.ExpectThis", "It must be a subclass of one of Great Expectations' classes"),
-        ("1 / 0", "broken.ExpectThis", "broken fails when it is imported: ZeroDivisionError: division by zero. Mend it first"),
+        ("1 / 0", "broken.ExpectThis", "broken fails when it is imported: ZeroDivisionError: division by zero. Fix it first"),
         ("import nothing_like_it", "broken.ExpectThis", "there is no module 'nothing_like_it'"),
         ("def f(:", "broken.ExpectThis", "broken fails when it is imported: SyntaxError"),
         (REGEX.replace("{largest}", "2"), "broken.ExpectColumnValuesToBe", "found there: .*, ExpectColumnValuesToBeShop"),

@@ -186,7 +186,7 @@ def test_no_section_is_empty_whether_or_not_model_yaml_says_anything(facts: Fact
     for head, after in zip(heads, [*heads[1:], len(page.texts)], strict=True):
         assert after - head > 1, f"nothing under {page.texts[head][1]!r}"
     assert not [text for _, text in page.texts if text in {"None", "nan", "[]", "{}"}]
-    assert ("Its owners have not said" in " ".join(text for _, text in page.texts)) != said
+    assert ("Its owners did not state" in " ".join(text for _, text in page.texts)) != said
 
 
 def test_what_people_wrote_is_escaped(facts: Facts) -> None:
@@ -290,7 +290,7 @@ def test_a_gate_that_did_not_judge_is_said_so(facts: Facts) -> None:
     assert "The gate was in dry run" in render(replace(facts, decision=replace(facts.decision, mode="dry_run"))).decode()
     disabled = render(replace(facts, decision=replace(facts.decision, mode="disabled", criteria=[]))).decode()
     assert "The gate was disabled" in disabled
-    assert "No criterion of the gate looks at groups of rows" in disabled
+    assert "No gate criterion evaluates groups of rows" in disabled
 
 
 def test_tuning_is_told_with_its_trials(facts: Facts) -> None:

@@ -34,7 +34,7 @@ def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int,
     many = f" ({cells} such cells among the {rows} rows that were read together)" if cells > 1 else ""
     return DataError(
         f"{place}: {column.name} is {shown}, which is not a valid {column.type}: {why}{many}. "
-        f"Allowed: {ALLOWED[column.type]}. Mend it at its source."
+        f"Allowed: {ALLOWED[column.type]}. Fix it at its source."
     )
 
 

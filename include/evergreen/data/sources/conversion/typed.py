@@ -31,7 +31,7 @@ def from_typed(array: pa.Array, column: Column, where: Where) -> pa.Array:
         return _from_numbers(array, column, where)
     raise DataError(
         f"{where(0)}: {column.name} is of the type {kind}, which cannot be read as {column.type} without loss; "
-        f"allowed: {ALLOWED[column.type]}. Mend it at its source, or change the column's type in dataset.yaml."
+        f"allowed: {ALLOWED[column.type]}. Fix it at its source, or change the column's type in dataset.yaml."
     )
 
 

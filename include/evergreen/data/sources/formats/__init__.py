@@ -52,7 +52,7 @@ class Piece:
                 has = "what it has is not shown, as some columns are personal"
             raise self.error(
                 f"lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}; {has}. "
-                f"{hint or f'''Mend the file, or the columns that {self.dataset.name}'s dataset.yaml declares.'''}"
+                f"{hint or f'''Fix the file, or the columns that {self.dataset.name}'s dataset.yaml declares.'''}"
             )
         self.note_undeclared(found)
 

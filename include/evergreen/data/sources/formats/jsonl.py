@@ -57,7 +57,7 @@ def _record(content: str, line: int, piece: Piece) -> dict[str, Any]:
         what = "it is nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
         raise piece.error(f"is not a line of JSON: {what}. Have the source write one whole JSON object a line.", line=line) from None
     if not isinstance(record, dict):
-        raise piece.error(f"is a JSON {type(record).__name__}, not an object with the columns as keys. Mend it at its source.", line=line)
+        raise piece.error(f"is a JSON {type(record).__name__}, not an object with the columns as keys. Fix it at its source.", line=line)
     return record
 
 
