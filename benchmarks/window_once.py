@@ -78,7 +78,7 @@ def _publish(folder: Path, count: int, days: list[dt.date]) -> None:
             partition=day,
             content={"digest": digest, "path": path, "rows": count, "quarantine_digest": "", "quarantine_path": "", "quarantined": 0,
                      "source_rows": count},
-            known_at=lambda _, day=day: clock.moment(day) + dt.timedelta(days=1),
+            known_at=lambda _, day=day: clock.day_start(day) + dt.timedelta(days=1),
             origin="backfill",
         )  # fmt: skip
 

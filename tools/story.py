@@ -16,7 +16,7 @@ from croniter import croniter
 
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition, current_partitions
-from include.evergreen.foundation.clock import days, moment
+from include.evergreen.foundation.clock import day_start, days
 from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.monitoring.triggers import firings_of, tripped
 from include.evergreen.registry.champions import champion
@@ -219,7 +219,7 @@ class Story:
         schedule = self.catalog.model(model).train.schedule
         if schedule is None or night < schedule.start:
             return False
-        next_run = croniter(schedule.cron, moment(night) - dt.timedelta(seconds=1)).get_next(dt.datetime)
+        next_run = croniter(schedule.cron, day_start(night) - dt.timedelta(seconds=1)).get_next(dt.datetime)
         return bool(next_run.date() == night)
 
     def _scored(self, model: str, night: dt.date) -> str:

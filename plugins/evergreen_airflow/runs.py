@@ -27,7 +27,7 @@ def as_of_of(context: Mapping[str, Any]) -> dt.date:
 def known_at_of(context: Mapping[str, Any]) -> dt.datetime | None:
     """When what the run ingests was known, if a person said so by the parameter ``known_at``."""
     value = context["params"].get("known_at")
-    return clock.moment(clock.parse_partition(value, subject="The parameter known_at")) if value else None
+    return clock.day_start(clock.parse_partition(value, subject="The parameter known_at")) if value else None
 
 
 def own_origin(context: Mapping[str, Any]) -> Origin:

@@ -38,7 +38,7 @@ def end_of(text: str) -> dt.datetime:
 
 def beginning_of(text: str) -> dt.datetime:
     """As `end_of`; of a bare date, its first instant."""
-    return clock.moment(partition(text)) if is_date(text) else _moment(text)
+    return clock.day_start(partition(text)) if is_date(text) else _moment(text)
 
 
 def is_date(text: str) -> bool:
@@ -53,8 +53,8 @@ def _moment(text: str) -> dt.datetime:
     try:
         if "T" not in text.upper() and " " not in text:
             raise ValueError
-        moment = dt.datetime.fromisoformat(text)
-        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        timestamp = dt.datetime.fromisoformat(text)
+        return timestamp.astimezone(dt.UTC) if timestamp.tzinfo else timestamp.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
             f"{text[:80]!r} is neither a date nor a timestamp. Write 2013-03-03, or 2013-03-03T14:30 (UTC), or 2013-03-03T14:30+01:00."

@@ -99,8 +99,8 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
         yield f"  trained again by `reproduce {version.model} {version.version}`"
 
 
-def _second(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _second(timestamp: dt.datetime) -> str:
+    return f"{timestamp:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _against(decision: Decision) -> str:

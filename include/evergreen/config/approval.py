@@ -12,15 +12,16 @@ Occasion = Literal["first_model", "slice_worse", "major_version"]
 
 
 class Approval(Strict):
-    """Who agrees before a blessed version becomes champion."""
+    """Who approves a blessed version before it becomes champion."""
 
     mode: Literal["auto", "human", "human_when"] = Field(
-        default="auto", description="auto: the gate's blessing is enough; human: a person agrees each time; human_when: on some occasions."
+        default="auto",
+        description="auto: no approval is needed; human: a person approves each version; human_when: only on some occasions.",
     )
     when: tuple[Occasion, ...] = Field(
         default=(), description="human_when: the first model, a slice that got worse than the champion's, a major version."
     )
-    hours: float = Field(default=72, gt=0, le=24 * 90, description="Hours after which a question that nobody answered counts as refused.")
+    hours: float = Field(default=72, gt=0, le=24 * 90, description="Hours after which an unanswered approval request counts as rejected.")
 
     @model_validator(mode="after")
     def _occasions_have_their_mode(self) -> Approval:

@@ -33,17 +33,20 @@ class AbsoluteCriterion(Strict):
 
 
 class _Compared(Strict):
-    """What comparisons on the same rows share: they are judged by the worse end of the difference's interval."""
+    """Comparisons on the same rows: judged by the one-sided bound of the paired difference."""
 
     metric: str = Field(description=METRIC)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="One-sided: how sure the verdict must be that the difference holds.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence level of the one-sided bound, such as 0.95.")
 
 
 class ChampionCriterion(_Compared):
-    """A metric must be not worse than the champion's on the same rows, or better, by the paired interval of the difference."""
+    """Non-inferiority or superiority to the champion in one metric, on the same rows."""
 
     kind: Literal["champion"]
-    must: Literal["not_worse", "better"] = Field(default="not_worse", description="not_worse: by no more than the margin; better: by more.")
+    must: Literal["not_worse", "better"] = Field(
+        default="not_worse",
+        description="not_worse: non-inferior, worse by no more than the margin; better: superior, by more than the margin.",
+    )
     margin: float = Field(
         default=0.0, ge=0, description="In the metric's own unit: how much worse still passes, or how much better is asked."
     )
@@ -51,7 +54,7 @@ class ChampionCriterion(_Compared):
     @model_validator(mode="after")
     def _not_worse_needs_room(self) -> ChampionCriterion:
         if self.must == "not_worse" and self.margin == 0:
-            text = "not_worse needs a margin above 0, as only what is surely better is surely no worse than by 0; give one, or must: better"
+            text = "not_worse (non-inferiority) needs a margin above 0; with 0 it would be superiority. Give one, or must: better"
             raise problem_at("margin", text)
         return self
 

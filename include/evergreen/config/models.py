@@ -28,7 +28,7 @@ class Knowledge(Strict):
 
     The first version of a partition, and all that a backfill ingests, is known by the rule: so a backfill of history
     pretends to have known neither too late nor too early. A correction (changed content in a live run) is known when it
-    arrives, unless ``corrections`` says otherwise. A run may say another moment itself.
+    arrives, unless ``corrections`` says otherwise. A run may set another time itself.
     """
 
     hours_after_partition: float = Field(
@@ -62,7 +62,7 @@ class Column(Strict):
     type: Literal["integer", "number", "string", "timestamp", "boolean"] = Field(description="What its cells are; others are refused.")
     nullable: bool = Field(default=False, description="Whether a row may lack a value.")
     unit: str | None = Field(default=None, description="For people, such as minutes.")
-    description: str = Field(description="What it says, for people.")
+    description: str = Field(description="What it means, for people.")
     personal: bool = Field(default=False, description="Personal data: its values are left out of examples, reports, alerts and logs.")
     timezone: str | None = Field(
         default=None,
@@ -255,7 +255,7 @@ class Feature(Strict):
 
     name: str = Field(description="The column that features.py gives.")
     kind: Literal["numeric", "categorical"] = Field(description="How it is prepared for the estimator, and how its drift is measured.")
-    description: str = Field(description="What it says, for people.")
+    description: str = Field(description="What it means, for people.")
     personal: bool = Field(
         default=False, description="It carries personal data: drift is not measured on it, and no report shows its values."
     )
@@ -287,8 +287,8 @@ class Rule(Strict):
     metric: str = Field(description="An observation's name, such as drift.share or performance.auc.")
     above: float | None = Field(default=None, description="An observation above it breaches.")
     below: float | None = Field(default=None, description="An observation below it breaches. Exactly one of the two.")
-    k: int = Field(ge=1, description="So many must breach.")
-    n: int = Field(ge=1, description="So many of the newest observations are looked at.")
+    k: int = Field(ge=1, description="How many of them must breach.")
+    n: int = Field(ge=1, description="How many of the newest observations are evaluated.")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
@@ -306,9 +306,9 @@ class Rule(Strict):
 
 
 class Retrain(Strict):
-    """When the model trains again by itself."""
+    """When the model retrains automatically."""
 
-    rules: tuple[Rule, ...] = Field(default=(), description="The first that trips fires.")
+    rules: tuple[Rule, ...] = Field(default=(), description="The rules; the first that trips fires.")
     cooldown_days: int = Field(default=7, ge=0, description="Days, in partition time, after a firing in which no other fires.")
 
 

@@ -20,7 +20,7 @@ from include.evergreen.config.base import ExpandedPath, Strict, problem_at
 class DelimitedText(Strict):
     """How CSV text is written."""
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1, description="What stands between two cells.")
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="The character between two cells.")
     encoding: str = Field(default="utf-8", description="Python's name of the character encoding.")
 
     @field_validator("delimiter")
@@ -107,7 +107,7 @@ class SqlSource(Strict):
     type: Literal["sql"]
     connection: str = Field(description="The Airflow connection of the database.")
     query: str = Field(
-        description="One SELECT. `:partition` is bound to the partition's date, `:start` and `:end` to the moments (UTC) at which its day "
+        description="One SELECT. `:partition` is bound to the partition's date, `:start` and `:end` to the times (UTC) at which its day "
         "begins and the next one does."
     )
     timeout_seconds: int = Field(default=1800, gt=0, description="How long the query may take from its start to its last row.")
@@ -140,7 +140,7 @@ class NextPath(Strict):
     kind: Literal["next"]
     path: str = Field(min_length=1, description="Keys to the place, with dots between them, such as paging.next.")
     parameter: str | None = Field(
-        default=None, description="The query parameter that takes what stands there; none means that a URL stands there."
+        default=None, description="The query parameter that takes the value found there; none: the value is a URL."
     )
     max_pages: int = Field(default=1000, ge=1, description="A partition of more pages is refused.")
 
@@ -176,7 +176,7 @@ class HttpSource(Strict):
     connection: str | None = Field(default=None, description="The Airflow connection with the server's address and credentials.")
     params: dict[str, str] = Field(
         default_factory=dict,
-        description="Query parameters. `{partition}` stands for the partition's key, `{start}` and `{end}` for the moments (UTC) at which "
+        description="Query parameters. `{partition}` stands for the partition's key, `{start}` and `{end}` for the times (UTC) at which "
         "its day begins and the next one does.",
     )
     format: Literal["csv", "json", "jsonl"] = Field(default="json", description="What the server answers with.")

@@ -101,7 +101,9 @@ class EarlyStop(Strict):
 class Train(Strict):
     """When, on what and with which estimator the model is trained."""
 
-    schedule: PartitionSchedule | None = Field(default=None, description="Trains by the clock; none trains by hand and by firing alone.")
+    schedule: PartitionSchedule | None = Field(
+        default=None, description="Trains on schedule; none: trains only when triggered by hand or by a rule."
+    )
     window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")
     min_days: int = Field(default=14, ge=2, description="Fewer days than this with rows and labels stop the training.")
     holdout_days: int = Field(default=7, ge=1, description="The newest days of the window, kept from fitting and used by the gate.")

@@ -175,7 +175,7 @@ def knowledge_time(
     With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
     with its last: before that, what it corrects is what was known.
     """
-    rule = clock.moment(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
+    rule = clock.day_start(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
     if dataset.knowledge.column is not None:
         told = validated["known_last"] if superseded else validated["known_first"]
         return dt.datetime.fromisoformat(told) if told else rule

@@ -57,7 +57,7 @@ def latest_rows(
     moments: pd.Series | dt.datetime,
     tolerance: dt.timedelta | None,
 ) -> pd.DataFrame:
-    """``columns`` of the latest row of ``window`` at or before each row's moment; see `PointInTimeReader.latest`."""
+    """``columns`` of the latest row of ``window`` at or before each row's timestamp; see `PointInTimeReader.latest`."""
     import pandas as pd
 
     if window.empty:

@@ -57,7 +57,7 @@ class PartitionCache:
         return (held if columns is None else held[list(columns)]).copy()
 
     def _limit(self, as_of: dt.date) -> dt.datetime:
-        return min(clock.moment(as_of), clock.moment(self.as_of))
+        return min(clock.day_start(as_of), clock.day_start(self.as_of))
 
     def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         """All rows of the version, with ``columns`` among its columns."""
@@ -118,7 +118,7 @@ class PartitionCache:
         return [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        return known_versions(dataset, as_of=clock.moment(self.as_of), first=first, last=last)
+        return known_versions(dataset, as_of=clock.day_start(self.as_of), first=first, last=last)
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)
@@ -217,7 +217,7 @@ class PointInTimeReader:
         """
         keys = [by] if isinstance(by, str) else list(by)
         window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns])))
-        moments = rows[at] if at is not None else clock.moment(self._partition)
+        moments = rows[at] if at is not None else clock.day_start(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance)
 
     def _refuse_what_is_not_declared(self, dataset: str, days: int) -> None:

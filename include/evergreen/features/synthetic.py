@@ -59,7 +59,7 @@ class MadeUpRows:
         declared = self.datasets[dataset]
         found = []
         for day in clock.days(self._first, self.day + dt.timedelta(days=DAYS_AFTER)):
-            known = clock.moment(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
+            known = clock.day_start(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
             if declared.knowledge.column is not None:
                 known = self.frame(dataset, day)[declared.knowledge.column].min().to_pydatetime()
             found.append(version_of(declared, day, 1, known))
@@ -84,7 +84,7 @@ class MadeUpRows:
             return _typed(declared, frame.assign(**{column: values}))[column]
         if kind.type == "timestamp":
             later = frame[column] + dt.timedelta(hours=7)
-            return later.where(later < clock.moment(day + dt.timedelta(days=1)), later - dt.timedelta(days=1))
+            return later.where(later < clock.day_start(day + dt.timedelta(days=1)), later - dt.timedelta(days=1))
         pool = self._pool(declared, kind)
         exchanged = dict(zip(pool, [*pool[draw % len(pool) :], *pool[: draw % len(pool)]], strict=True))
         return frame[column].map(exchanged).astype(frame[column].dtype)
@@ -119,7 +119,7 @@ class MadeUpRows:
             places = np.unravel_index(number, [len(pool) for pool in pools]) if pools else ()
             values = {name: pool[int(place)] for name, pool, place in zip(still, pools, places, strict=True)}
             for turn in range(each_has):
-                moment = clock.moment(day) + turn * dt.timedelta(days=1) / each_has
+                moment = clock.day_start(day) + turn * dt.timedelta(days=1) / each_has
                 keys.append(tuple(values.get(name, moment) for name in dataset.keys))
         return keys
 
@@ -128,9 +128,9 @@ class MadeUpRows:
         values: Sequence[Any]
         if column.name == dataset.knowledge.column:  # some before the day begins, some after it has ended
             around = dataset.knowledge.hours_after_partition + rng.uniform(-18, 18, rows)
-            values = [clock.moment(day) + dt.timedelta(seconds=round(3600 * hours)) for hours in around]
+            values = [clock.day_start(day) + dt.timedelta(seconds=round(3600 * hours)) for hours in around]
         elif column.type == "timestamp":
-            values = [clock.moment(day) + dt.timedelta(seconds=int(second)) for second in rng.integers(0, 86_400, rows)]
+            values = [clock.day_start(day) + dt.timedelta(seconds=int(second)) for second in rng.integers(0, 86_400, rows)]
         elif column.type == "boolean":
             values = [bool(value) for value in rng.integers(0, 2, rows)]
         elif column.type == "string" or "set" in rules or self._is_shared(column):
@@ -211,7 +211,7 @@ class MadeUpCache(PartitionCache):
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         versions = [each for each in self._source.versions(dataset) if first <= each.partition <= last]
-        return [each for each in versions if each.knowledge_time <= clock.moment(self.as_of)]
+        return [each for each in versions if each.knowledge_time <= clock.day_start(self.as_of)]
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = self._source.content(version)

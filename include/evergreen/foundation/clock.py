@@ -17,7 +17,7 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def moment(partition: dt.date) -> dt.datetime:
+def day_start(partition: dt.date) -> dt.datetime:
     """When a partition's day begins, in UTC: the knowledge time of a run with that as_of."""
     return dt.datetime.combine(partition, dt.time(), tzinfo=dt.UTC)
 

@@ -31,8 +31,8 @@ def record_observations(model: str, partition: dt.date, figures: list[Observatio
     with writing() as connection:
         connection.execute(observations.delete().where(observations.c.model == model, observations.c.partition == partition))
         if figures:
-            moment = clock.now()
-            connection.execute(observations.insert(), [{**each.__dict__, "recorded_at": moment} for each in figures])
+            timestamp = clock.now()
+            connection.execute(observations.insert(), [{**each.__dict__, "recorded_at": timestamp} for each in figures])
 
 
 def newest_observed(model: str, count: int) -> list[dt.date]:

@@ -90,7 +90,7 @@ def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
             never = f"its schedule starts on {schedule.start}"
         elif schedule.end and day > schedule.end:
             never = f"its schedule ended on {schedule.end}"
-        known_from = clock.moment(day) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
+        known_from = clock.day_start(day) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
     except ConfigError as error:
         never = f"the dataset's declaration is broken: {str(error).splitlines()[0]}"
     return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
@@ -179,8 +179,8 @@ def _unblock(absent: list[_Delivery]) -> str:
     return "; ".join(steps)
 
 
-def _utc(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+def _utc(timestamp: dt.datetime) -> str:
+    return f"{timestamp:%Y-%m-%d %H:%M} UTC"
 
 
 def _sentence(text: str) -> str:

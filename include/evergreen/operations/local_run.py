@@ -155,7 +155,7 @@ def _promote(catalog: Catalog, model: ModelConfig, version: RegisteredVersion, a
 
 
 def _is_known(dataset: DatasetConfig, partition: dt.date, as_of: dt.date) -> bool:
-    return clock.moment(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition) <= clock.moment(as_of)
+    return clock.day_start(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition) <= clock.day_start(as_of)
 
 
 def _ingest_missing(needed: list[tuple[DatasetConfig, dt.date]], progress: Progress) -> tuple[list[str], dict[str, str]]:

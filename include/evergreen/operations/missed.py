@@ -73,10 +73,10 @@ class _Recent:
     scored: dict[str, set[dt.date]]  # by model
 
 
-def _published_since(moment: dt.datetime) -> _Recent:
+def _published_since(timestamp: dt.datetime) -> _Recent:
     found: tuple[dict[str, set[dt.date]], ...] = (defaultdict(set), defaultdict(set))
     for table, name, days in ((partition_versions, "dataset", found[0]), (prediction_sets, "model", found[1])):
-        query = sa.select(table.c[name], table.c.partition).where(table.c.recorded_at >= moment)
+        query = sa.select(table.c[name], table.c.partition).where(table.c.recorded_at >= timestamp)
         with reading() as connection:
             for owner, day in connection.execute(query):
                 days[owner].add(day)

@@ -78,7 +78,7 @@ def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
 
 
 def champion_number(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> int:
-    """The version that serves, or served at a moment; `NO_VERSION` when there is none."""
+    """The version that is champion, or was at a given time; `NO_VERSION` when there is none."""
     newest = newest_promotion(connection, model, until)
     return newest.version if newest else NO_VERSION
 

@@ -101,7 +101,7 @@ def _frame(model: ModelConfig, shares: np.ndarray, features: pd.DataFrame) -> pd
 
 
 def _coalitions(orders: Sequence[Sequence[int]]) -> list[int]:
-    """The sets of features (bits) that have taken their turn at some moment of some order; each is predicted once."""
+    """The sets of features (bits) that have taken their turn at some point of some order; each is predicted once."""
     found = {0}
     for order in orders:
         coalition = 0

@@ -169,7 +169,7 @@ def _since_then(model: str, partition: dt.date, scored_at: dt.datetime) -> tuple
 
 def _known(found: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | None:
     """The newest version that scoring ``partition`` may read."""
-    return next((each for each in reversed(found) if each.knowledge_time <= clock.moment(partition)), None)
+    return next((each for each in reversed(found) if each.knowledge_time <= clock.day_start(partition)), None)
 
 
 # --- monitoring -------------------------------------------------------------------------------------------------------

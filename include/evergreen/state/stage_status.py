@@ -41,8 +41,8 @@ def record_stage(
 ) -> None:
     """Record the status of a stage; ``since`` (by default now) moves only when the status changes."""
     key = {"model": model, "stage": stage, "partition": partition}
-    moment = clock.now()
-    values = {"status": status, "detail": detail, "since": since or moment, "recorded_at": moment}
+    timestamp = clock.now()
+    values = {"status": status, "detail": detail, "since": since or timestamp, "recorded_at": timestamp}
     with writing() as connection:
         condition = [stage_records.c[name] == value for name, value in key.items()]
         existing = connection.execute(sa.select(stage_records.c.status).where(*condition)).scalar()

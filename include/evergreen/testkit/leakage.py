@@ -49,7 +49,7 @@ class LaterFacts(MadeUpRows):
 
     def _replacements(self, original: PartitionVersion) -> list[tuple[pd.DataFrame, dt.datetime]]:
         """The contents that supersede one another, and from when on they are known."""
-        begins = clock.moment(self._day)
+        begins = clock.day_start(self._day)
         other = _thinned(self._source.frame(original.dataset, original.partition, OTHER_DRAW))
         if original.knowledge_time > begins:
             return [(other, original.knowledge_time)]

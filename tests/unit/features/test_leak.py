@@ -41,7 +41,7 @@ def test_no_feature_of_a_scored_day_knows_what_came_later(catalog: Catalog, mode
 
 def test_a_correction_of_the_past_that_came_later_reaches_no_feature(catalog: Catalog, model: ModelConfig) -> None:
     before = _features(catalog, model)
-    later = clock.moment(DAY) + dt.timedelta(microseconds=1)
+    later = clock.day_start(DAY) + dt.timedelta(microseconds=1)
     for dataset, newest in (("outcomes", YESTERDAY), ("weather", YESTERDAY), ("schedules", DAY)):
         for day in clock.days(january(10), newest):
             republish(dataset, day, _tampered, knowledge_time=later)
@@ -125,7 +125,7 @@ def _tamper_with_all_that_was_unknown_on(catalog: Catalog, day: dt.date) -> dict
     touched: dict[str, list[dt.date]] = {}
     for dataset in catalog.dataset_names():
         for version in current_partitions(dataset):
-            if version.knowledge_time > clock.moment(day):
+            if version.knowledge_time > clock.day_start(day):
                 republish(dataset, version.partition, _tampered)
                 touched.setdefault(dataset, []).append(version.partition)
     return touched

@@ -36,7 +36,7 @@ def test_rows_that_were_not_ingested_are_named_with_what_to_do(air_time: ModelCo
 
 def test_rows_that_were_known_too_late_are_not_there(air_time: ModelConfig) -> None:
     before = _reader(air_time, DAY).rows()
-    late = clock.moment(DAY) + dt.timedelta(seconds=1)
+    late = clock.day_start(DAY) + dt.timedelta(seconds=1)
     republish("schedules", DAY, shifted("distance", 1), knowledge_time=late)
     assert _reader(air_time, DAY).rows().equals(before)
 
@@ -60,14 +60,14 @@ def test_an_empty_window_has_its_columns(air_time: ModelConfig) -> None:
 
 def test_a_correction_is_seen_from_the_moment_on_at_which_it_was_known(air_time: ModelConfig) -> None:
     before = _outcomes_of(air_time, january(5), seen_on=DAY)
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.moment(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.day_start(january(8)))
     assert _outcomes_of(air_time, january(5), seen_on=january(7)) == before
     assert _outcomes_of(air_time, january(5), seen_on=january(8)) > before
 
 
 def test_a_training_of_later_sees_each_day_as_that_day_saw_itself(air_time: ModelConfig) -> None:
     before = _outcomes_of(air_time, january(5), seen_on=january(7))
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.moment(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.day_start(january(8)))
     assert _outcomes_of(air_time, january(5), seen_on=january(7), as_of=january(20)) == before
 
 
@@ -114,7 +114,7 @@ def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) 
 
 def test_both_versions_that_a_training_read_of_one_partition_are_remembered(catalog: Catalog, air_time: ModelConfig) -> None:
     """A day before the correction saw the one, a day after it the other."""
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.moment(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.day_start(january(8)))
     members = take_snapshot(catalog, air_time, january(20)).members
     first, second = (members[f"outcomes/2013-01-05/v{version}"] for version in (1, 2))
     assert (first["version"], second["version"]) == (1, 2)
@@ -216,7 +216,7 @@ def _publish_known_one_by_one(day: dt.date) -> None:
     """Four flights of a day, of which the knowledge column says: two known the next midnight, one a day later, one two."""
     current = current_partition("outcomes", day)
     assert current is not None
-    midnight = clock.moment(day + dt.timedelta(days=1))
+    midnight = clock.day_start(day + dt.timedelta(days=1))
     known = [midnight, midnight - dt.timedelta(hours=1), midnight + dt.timedelta(hours=24), midnight + dt.timedelta(hours=49)]
     frame = read_partition(current).head(4).assign(known=pd.Series(known, dtype="datetime64[us, UTC]"))
     storage.write_frame("datasets/one-by-one.parquet", frame)

@@ -79,7 +79,7 @@ def test_whatever_is_declared_is_kept_to(tmp_path: Path, catalog: Catalog, keys:
     names = keys.strip("[]").split(", ")
     for column in ("truth", "whole", "at", "word"):
         assert frame[column].isna().any() == (column not in names)
-    earliest, latest = clock.moment(rows.day - dt.timedelta(days=20)), clock.moment(rows.day + dt.timedelta(days=1))
+    earliest, latest = clock.day_start(rows.day - dt.timedelta(days=20)), clock.day_start(rows.day + dt.timedelta(days=1))
     assert frame["at"].dropna().between(earliest, latest, inclusive="left").all()
 
 

@@ -37,7 +37,7 @@ def test_a_very_long_key_does_not_fill_the_log() -> None:
 
 
 def test_a_run_stands_at_the_first_moment_of_its_day_in_utc() -> None:
-    assert clock.moment(dt.date(2013, 2, 9)).isoformat() == "2013-02-09T00:00:00+00:00"
+    assert clock.day_start(dt.date(2013, 2, 9)).isoformat() == "2013-02-09T00:00:00+00:00"
 
 
 def test_the_wall_clock_knows_its_zone() -> None:

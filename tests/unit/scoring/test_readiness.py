@@ -124,7 +124,7 @@ def test_a_correction_that_is_taken_back_before_it_was_scored_starts_nothing(cat
 
 def test_a_correction_that_was_known_too_late_for_the_day_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=clock.moment(DAY) + dt.timedelta(hours=1))
+    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=clock.day_start(DAY) + dt.timedelta(hours=1))
     assert not starts(("weather", YESTERDAY), DAY)
 
 

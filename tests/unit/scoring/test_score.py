@@ -182,7 +182,7 @@ def test_weather_that_is_ingested_again_unchanged_scores_nothing_again(trained: 
 
 def test_a_correction_that_came_after_the_day_scores_nothing_again(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     _score(catalog, air_time)
-    later = clock.moment(DAY) + dt.timedelta(hours=1)
+    later = clock.day_start(DAY) + dt.timedelta(hours=1)
     republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=later)
     assert _score(catalog, air_time).status == "unchanged"
 

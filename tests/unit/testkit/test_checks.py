@@ -188,7 +188,7 @@ def test_what_is_tampered_with_is_exactly_what_was_not_known(include: Path) -> N
     _write(include, "rows['price']")
     subject = Subject.of(Catalog(include), "takings")
     day, yesterday = subject.source.day, subject.source.day - dt.timedelta(days=1)
-    midnight = clock.moment(day)
+    midnight = clock.day_start(day)
     later = LaterFacts(subject.source, subject.model, day, {(name, each) for name in subject.source.datasets for each in (day, yesterday)})
     for name in subject.source.datasets:
         for original in subject.source.versions(name):

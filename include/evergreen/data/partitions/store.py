@@ -39,7 +39,7 @@ def publish_partition(
         same = current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"])
         if current and same:
             return current, False
-        moment = clock.now()
+        timestamp = clock.now()
         connection.execute(
             partition_versions.insert().values(
                 dataset=dataset,
@@ -47,14 +47,14 @@ def publish_partition(
                 version=current.version + 1 if current else 1,
                 knowledge_time=known_at(current),
                 origin=origin,
-                recorded_at=moment,
+                recorded_at=timestamp,
                 **content,
             )
         )
         published = newest_version(connection, dataset, partition)
         assert published is not None
         if current:
-            connection.execute(partition_versions.update().where(*_is(current)).values(superseded_at=moment))
+            connection.execute(partition_versions.update().where(*_is(current)).values(superseded_at=timestamp))
         count_change(connection, current, published)
         return published, True
 

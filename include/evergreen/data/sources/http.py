@@ -86,7 +86,7 @@ class HttpReader:
         return self.source.pagination is None
 
     def _first_url(self, partition: dt.date, base: str | None) -> httpx.URL:
-        start = clock.moment(partition)
+        start = clock.day_start(partition)
         moments = {"start": start, "end": start + dt.timedelta(days=1)}
         values = {"partition": str(partition), **{name: f"{moment:%Y-%m-%dT%H:%M:%SZ}" for name, moment in moments.items()}}
         path = expand(self.source.url, where=f"{self.dataset.name}: source.url").replace("{partition}", quote(str(partition), safe=""))

@@ -130,7 +130,7 @@ class SqlReader:
 
 def _bound(query: str, partition: dt.date) -> list[sa.BindParameter[Any]]:
     """The query's parameters, as a date and as moments: values that are bound, whatever a partition's key may be."""
-    start = clock.moment(partition)
+    start = clock.day_start(partition)
     values = {"partition": partition, "start": start, "end": start + dt.timedelta(days=1)}
     named = sa.text(query).compile().params
     return [sa.bindparam(name, values[name], type_=PARAMETERS[name]) for name in named]

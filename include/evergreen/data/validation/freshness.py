@@ -28,7 +28,7 @@ def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult
     if not delivered.live:
         message = "this is a backfill, and only what is ingested live has a deadline"
         return CheckResult("freshness", arguments, freshness.on_fail, "not_evaluated", observed=message)
-    deadline = clock.moment(delivered.partition) + dt.timedelta(hours=freshness.hours_after_partition)
+    deadline = clock.day_start(delivered.partition) + dt.timedelta(hours=freshness.hours_after_partition)
     late = delivered.arrived - deadline
     message = f"arrived {_minute(delivered.arrived)}, with a deadline of {_minute(deadline)} UTC"
     if late > dt.timedelta():
@@ -36,8 +36,8 @@ def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult
     return CheckResult("freshness", arguments, freshness.on_fail, "passed", observed=message)
 
 
-def _minute(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}"
+def _minute(timestamp: dt.datetime) -> str:
+    return f"{timestamp.astimezone(dt.UTC):%Y-%m-%d %H:%M}"
 
 
 def _hours(duration: dt.timedelta) -> str:

@@ -142,14 +142,14 @@ def _set_tombstones(
     reason: str,
 ) -> int:
     """Say in each snapshot which member is no longer what was read, and of its candidates that they cannot be made again."""
-    moment = clock.now()
+    timestamp = clock.now()
     named = [each for version in versions for each in members.get((partition.isoformat(), version), [])]
     for digest, name in named:
         existing = connection.execute(sa.select(snapshots.c.tombstones).where(snapshots.c.digest == digest)).scalar() or []
-        stone = {"member": name, "when": moment.isoformat(), "why": f"rows were erased: {reason}", "erasure": subject[:12]}
+        stone = {"member": name, "when": timestamp.isoformat(), "why": f"rows were erased: {reason}", "erasure": subject[:12]}
         if all((each["member"], each["erasure"]) != (name, subject[:12]) for each in existing):
             connection.execute(sa.update(snapshots).where(snapshots.c.digest == digest).values(tombstones=[*existing, stone]))
-        because = f"rows of {dataset} that it had read were erased on {moment:%Y-%m-%d}: {reason}"
+        because = f"rows of {dataset} that it had read were erased on {timestamp:%Y-%m-%d}: {reason}"
         whole = [candidates.c.snapshot_digest == digest, candidates.c.irreproducible_because.is_(None)]
         connection.execute(sa.update(candidates).where(*whole).values(irreproducible_because=because))
     return len({digest for digest, _ in named})

@@ -28,7 +28,7 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
 
     Raises `TransientError` while another erasure is unfinished.
     """
-    moment = clock.now()
+    timestamp = clock.now()
     detail = {"secret": fingerprint(), "actor": actor, "reason": reason, "counts": {}}
     is_this = [erasures.c[name] == value for name, value in key.items()]
     with writing() as connection:
@@ -38,12 +38,12 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
                 f"An erasure from {other.dataset} by {other.columns}, begun {other.recorded_at:%Y-%m-%d %H:%M} UTC by "
                 f"{other.detail['actor']}, is not finished. Wait for it, or give its command again if it was killed."
             )
-        if not insert_once(connection, erasures, key, {"status": "running", "detail": detail, "recorded_at": moment}):
+        if not insert_once(connection, erasures, key, {"status": "running", "detail": detail, "recorded_at": timestamp}):
             existing = connection.execute(erasures.select().where(*is_this)).one()
             if existing.detail["secret"] != detail["secret"]:  # cannot be: another secret gives another hash
                 raise ConfigError("An erasure of the same person stands under another secret.")
             if existing.status == "done":
-                values = {"status": "running", "detail": detail, "recorded_at": moment}
+                values = {"status": "running", "detail": detail, "recorded_at": timestamp}
                 connection.execute(sa.update(erasures).where(*is_this).values(**values))
 
 

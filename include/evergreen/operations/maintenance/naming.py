@@ -23,13 +23,13 @@ class Seen:
 
     decision: int
     registration: int
-    moment: dt.datetime
+    timestamp: dt.datetime
 
 
-def look(connection: sa.Connection, moment: dt.datetime) -> Seen:
-    """As of now, for `named_since`; ``moment`` is when the caller began, by its own clock."""
+def look(connection: sa.Connection, timestamp: dt.datetime) -> Seen:
+    """As of now, for `named_since`; ``timestamp`` is when the caller began, by its own clock."""
     newest = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (decisions, model_versions)]
-    return Seen(newest[0], newest[1], moment - CLOCKS_APART)
+    return Seen(newest[0], newest[1], timestamp - CLOCKS_APART)
 
 
 def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) -> dict[Member, set[str]]:
@@ -51,7 +51,7 @@ def named_since(connection: sa.Connection, versions: Collection[Member], seen: S
     later = (
         of_candidate.join(decisions).where(decisions.c.id > seen.decision, decisions.c.verdict == "blessed"),
         of_candidate.join(model_versions).where(model_versions.c.id > seen.registration),
-        sa.select(snapshots.c.digest).where(snapshots.c.recorded_at >= seen.moment),
+        sa.select(snapshots.c.digest).where(snapshots.c.recorded_at >= seen.timestamp),
     )
     digests = {digest for query in later for digest in connection.execute(query).scalars()}
     return set(_naming(connection, digests, set(versions)))

@@ -63,25 +63,25 @@ def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) 
 
 
 def _apply_to_dataset(dataset: str, retention: Retention, limits: Limits, done: Retained, *, dry_run: bool) -> None:
-    moment = clock.now()
+    timestamp = clock.now()
     with reading() as connection:
-        seen = look(connection, moment)
-        superseded = _long_superseded(connection, dataset, retention, moment)
+        seen = look(connection, timestamp)
+        superseded = _long_superseded(connection, dataset, retention, timestamp)
         naming = snapshots_naming(connection, [_member(row) for row in superseded])
         digests = {digest for each in naming.values() for digest in each}
         kept = kept_snapshots(connection, digests)
         frames = _frames(connection, digests - kept)
-        raw = _expired_raw(connection, dataset, retention, moment)
+        raw = _expired_raw(connection, dataset, retention, timestamp)
         rows = _of_partitions(connection, dataset, {row.partition for row in (*superseded, *raw)})
-    lately = _written_since(frames, moment - dt.timedelta(days=limits.unregistered_days))
+    lately = _written_since(frames, timestamp - dt.timedelta(days=limits.unregistered_days))
     for_ever = [row for row in superseded if naming.get(_member(row), set()) & kept]
     free = [row for row in superseded if not naming.get(_member(row), set()) & (kept | lately)]
     expired = _without_shared(free, rows)
     if not dry_run:
-        expired = _take_away(expired, seen, removed_at=moment)
-        _mark(for_ever, kept_at=moment)
+        expired = _take_away(expired, seen, removed_at=timestamp)
+        _mark(for_ever, kept_at=timestamp)
         _mark(raw, raw_path="")
-    _remove_content(dataset, retention, limits, done, (expired, raw, rows), moment, dry_run=dry_run)
+    _remove_content(dataset, retention, limits, done, (expired, raw, rows), timestamp, dry_run=dry_run)
 
 
 def _remove_content(
@@ -90,7 +90,7 @@ def _remove_content(
     limits: Limits,
     done: Retained,
     marked: tuple[Sequence[Version], Sequence[Version], Sequence[Version]],
-    moment: dt.datetime,
+    timestamp: dt.datetime,
     *,
     dry_run: bool,
 ) -> None:
@@ -98,7 +98,7 @@ def _remove_content(
     expired, raw, rows = marked
     gone, raw_gone = {row.id for row in expired}, {row.id for row in raw}
     named = {path for row in rows if row.removed_at is None and row.id not in gone for path in (row.path, row.quarantine_path)}
-    named |= validated_raw(dataset, retention, moment, {row.partition for row in raw})
+    named |= validated_raw(dataset, retention, timestamp, {row.partition for row in raw})
     named |= {row.raw_path for row in rows if row.id not in raw_gone}
     wanted: dict[str, str] = {}
     for row in expired:
@@ -110,15 +110,15 @@ def _remove_content(
     for row in raw:
         if row.raw_path not in named:
             wanted[row.raw_path] = f"raw rows of {row.dataset} {row.partition}, published more than {retention.raw_days} days ago"
-    done.removals.extend(remove_files(wanted.items(), written_before=moment - limits.grace, dry_run=dry_run))
+    done.removals.extend(remove_files(wanted.items(), written_before=timestamp - limits.grace, dry_run=dry_run))
 
 
-def _long_superseded(connection: sa.Connection, dataset: str, retention: Retention, moment: dt.datetime) -> list[Version]:
+def _long_superseded(connection: sa.Connection, dataset: str, retention: Retention, timestamp: dt.datetime) -> list[Version]:
     """Versions that were superseded long enough ago, and of which nobody knows yet that they stay, by partition."""
     if retention.superseded_days is None:
         return []
     table = partition_versions.c
-    limit = moment - dt.timedelta(days=retention.superseded_days)
+    limit = timestamp - dt.timedelta(days=retention.superseded_days)
     waiting = (table.superseded_at <= limit, table.superseded_at.is_not(None), table.removed_at.is_(None), table.kept_at.is_(None))
     query = partition_versions.select().where(table.dataset == dataset, *waiting)
     return sorted(connection.execute(query), key=lambda row: (row.partition, row.version))
@@ -135,10 +135,10 @@ def _frames(connection: sa.Connection, digests: Iterable[str]) -> dict[str, str]
     return found
 
 
-def _written_since(frames: dict[str, str], moment: dt.datetime) -> set[str]:
+def _written_since(frames: dict[str, str], timestamp: dt.datetime) -> set[str]:
     """The snapshots whose frame was written since then: a training may be under way."""
     files = {digest: storage.find(path) for digest, path in frames.items()}
-    return {digest for digest, file in files.items() if file is not None and file.modified >= moment}
+    return {digest for digest, file in files.items() if file is not None and file.modified >= timestamp}
 
 
 def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable[dt.date]) -> list[Version]:
@@ -191,25 +191,25 @@ def _member(row: Version) -> Member:
     return row.dataset, row.partition, row.version
 
 
-def validated_raw(dataset: str, retention: Retention, moment: dt.datetime, partitions: Collection[dt.date] | None = None) -> set[str]:
+def validated_raw(dataset: str, retention: Retention, timestamp: dt.datetime, partitions: Collection[dt.date] | None = None) -> set[str]:
     """The raw rows of each partition's newest validation, for as long as raw rows are kept; of some partitions, or of all."""
     days = retention.raw_days
-    return raw_files_of_validations(dataset, None if days is None else moment - dt.timedelta(days=days), partitions)
+    return raw_files_of_validations(dataset, None if days is None else timestamp - dt.timedelta(days=days), partitions)
 
 
-def _expired_raw(connection: sa.Connection, dataset: str, retention: Retention, moment: dt.datetime) -> list[Version]:
+def _expired_raw(connection: sa.Connection, dataset: str, retention: Retention, timestamp: dt.datetime) -> list[Version]:
     if retention.raw_days is None:
         return []
-    table, limit = partition_versions.c, moment - dt.timedelta(days=retention.raw_days)
+    table, limit = partition_versions.c, timestamp - dt.timedelta(days=retention.raw_days)
     query = partition_versions.select().where(table.dataset == dataset, table.recorded_at <= limit, table.raw_path != "")
     return sorted(connection.execute(query), key=lambda row: (row.partition, row.version))
 
 
 def _remove_old_reports(limits: Limits, done: Retained, *, dry_run: bool) -> None:
     """Files alone: their records stay, and who opens one again has it drawn again. The evidence of a firing is kept."""
-    moment = clock.now()
+    timestamp = clock.now()
     why = f"a drift report that was drawn more than {limits.report_days:g} days ago"
-    before = moment - max(limits.grace, dt.timedelta(days=limits.report_days))
+    before = timestamp - max(limits.grace, dt.timedelta(days=limits.report_days))
     old = [file.path for file in storage.files("reports") if file.modified <= before]
     evidence = evidence_among(old)
     wanted = [(path, why) for path in old if path not in evidence]
@@ -218,13 +218,13 @@ def _remove_old_reports(limits: Limits, done: Retained, *, dry_run: bool) -> Non
 
 def _remove_unregistered(limits: Limits, done: Retained, *, dry_run: bool) -> None:
     """Frames and reference samples that no candidate of worth needs; training again as of the same date writes them again."""
-    moment = clock.now()
+    timestamp = clock.now()
     models: defaultdict[str, list[str]] = defaultdict(list)
     for folder in ("training", "references"):
         for file in storage.files(folder):
             models[file.path.split("/")[1]].append(file.path)
     why = f"of a candidate that was neither blessed nor registered in {limits.unregistered_days:g} days"
-    before = moment - max(limits.grace, dt.timedelta(days=limits.unregistered_days))
+    before = timestamp - max(limits.grace, dt.timedelta(days=limits.unregistered_days))
     for model, paths in sorted(models.items()):
         wanted = [(path, why) for path in unregistered_among(model, paths)]
         done.removals.extend(remove_files(wanted, written_before=before, dry_run=dry_run))

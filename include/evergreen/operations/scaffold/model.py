@@ -62,7 +62,7 @@ def _target(catalog: Catalog, text: str) -> tuple[DatasetConfig, Column]:
 
 
 def _features(dataset: DatasetConfig, *, but: str | None) -> list[Column]:
-    """The columns that can be features as they stand: a moment cannot, and what identifies a row teaches nothing."""
+    """The columns that can be features as they are: a timestamp cannot, and what identifies a row teaches nothing."""
     found = [each for each in dataset.columns if each.type != "timestamp" and each.name not in (but, *dataset.keys)]
     if not found:
         raise ConfigError(

@@ -1,6 +1,6 @@
 """Every table, with what one row of it stands for.
 
-Partitions are dates, written ``YYYY-MM-DD``, so that text order is time order. Moments are UTC.
+Partitions are dates, written ``YYYY-MM-DD``, so that text order is time order. Timestamps are UTC.
 
 All of these but `pauses` and `erasures` grow with the years, so whatever is asked of them often has an index that answers it:
 a test fails for a query of the nightly verbs that reads a table from end to end.
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 
 class Moment(sa.TypeDecorator[dt.datetime]):
-    """A moment in UTC: aware in Python, naive on disk where the database knows no zones."""
+    """A timestamp in UTC: aware in Python, naive on disk where the database knows no zones."""
 
     impl = sa.DateTime
     cache_ok = True

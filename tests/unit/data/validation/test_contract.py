@@ -43,7 +43,7 @@ def publish(name: str, day: dt.date, rows: pd.DataFrame, *, quarantined: int = 0
         "quarantined": quarantined,
         "source_rows": len(rows) + quarantined,
     }
-    publish_partition(dataset=name, partition=day, content=content, known_at=lambda _: clock.moment(day), origin="live")
+    publish_partition(dataset=name, partition=day, content=content, known_at=lambda _: clock.day_start(day), origin="live")
 
 
 def sales(rows: int = 10) -> pd.DataFrame:
@@ -118,7 +118,7 @@ def test_a_volume_may_stop_the_partition() -> None:
 
 @pytest.mark.parametrize(("hours", "status"), [(29, "passed"), (30, "passed"), (30.5, "failed"), (300, "failed")])
 def test_a_live_delivery_must_arrive_by_its_deadline(hours: float, status: str) -> None:
-    arrived = clock.moment(DAY) + dt.timedelta(hours=hours)
+    arrived = clock.day_start(DAY) + dt.timedelta(hours=hours)
     found = judged(dataset(freshness={"hours_after_partition": 30}), sales(), delivered(arrived=arrived)).validation
     assert check_of(found, "freshness").status == status
     assert "with a deadline of 2013-02-10 06:00 UTC" in check_of(found, "freshness").observed
@@ -127,7 +127,7 @@ def test_a_live_delivery_must_arrive_by_its_deadline(hours: float, status: str) 
 
 
 def test_a_backfill_has_no_deadline() -> None:
-    arrived = clock.moment(DAY) + dt.timedelta(days=3000)
+    arrived = clock.day_start(DAY) + dt.timedelta(days=3000)
     found = judged(dataset(freshness={"hours_after_partition": 30}), sales(), delivered(live=False, arrived=arrived)).validation
     assert (check_of(found, "freshness").status, found.verdict) == ("not_evaluated", "passed")
 
@@ -322,7 +322,7 @@ def test_the_same_rows_beside_the_same_partitions_give_the_same_result() -> None
         publish("sales", dt.date(2013, 1, day), sales(20))
     config = dataset(references=[REFERENCE], correlations=[CORRELATION], volume=VOLUME, max_share=1)
     first, second = (
-        judged(config, sales(), delivered(live=False, arrived=moment)).validation for moment in (clock.moment(DAY), clock.now())
+        judged(config, sales(), delivered(live=False, arrived=timestamp)).validation for timestamp in (clock.day_start(DAY), clock.now())
     )
     assert (first.summary(), first.reasons()) == (second.summary(), second.reasons())
 

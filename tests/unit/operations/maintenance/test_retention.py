@@ -8,7 +8,7 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.clock import moment
+from include.evergreen.foundation.clock import day_start
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import ensure_report
@@ -319,7 +319,7 @@ def test_a_snapshot_that_read_what_retention_removed_meanwhile_is_not_recorded(
         connection.execute(promotions.delete())
         connection.execute(model_versions.delete())
         connection.execute(decisions.delete())
-    correct("weather", day(6), "temp", 39.5, known_at=moment(day(22)))
+    correct("weather", day(6), "temp", 39.5, known_at=day_start(day(22)))
     days_pass(40)
     write = storage.write_bytes
 

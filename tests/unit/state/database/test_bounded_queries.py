@@ -78,7 +78,7 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
         for dataset in ("schedules", "weather", "outcomes"):
             ingest(dataset, day(21))
         correct("weather", day(20), "temp", 39.5)
-        missed_work(catalog, since=clock.moment(day(1)))
+        missed_work(catalog, since=clock.day_start(day(1)))
         scoring(MODEL, day(21), ("weather", day(20)))
         score(catalog, model, day(21), "live")
         monitoring(MODEL, day(21), "outcomes")
