@@ -75,7 +75,7 @@ class Catalog:
 
         A model whose file is wrong is left out: it fails by itself, and must not fail what asks here.
         """
-        return [each for each in self._sound_models() if dataset in {each.target.dataset, *_inputs(each)}]
+        return [model for model in self._sound_models() if dataset in {model.target.dataset, *_inputs(model)}]
 
     def _sound_models(self) -> list[ModelConfig]:
         sound = []
@@ -107,7 +107,7 @@ class Catalog:
 
 
 def _inputs(model: ModelConfig) -> set[str]:
-    return {each.dataset for each in model.inputs}
+    return {model_input.dataset for model_input in model.inputs}
 
 
 @lru_cache(maxsize=_CACHED_FILES)

@@ -167,7 +167,7 @@ def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:
 
 def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
     """A feature that bears the name of a personal column is taken to carry its values."""
-    sources = {each.dataset for each in model.inputs} & datasets.keys()
+    sources = {model_input.dataset for model_input in model.inputs} & datasets.keys()
     for index, feature in enumerate(model.features):
         found = sorted(name for name in sources if feature.name in datasets[name].personal_columns)
         if found and not feature.personal:
@@ -189,7 +189,7 @@ def _checks_problems(catalog: Catalog, name: str) -> list[str]:
     """A behaviour criterion without a checks.py would never be evaluated; checks that no criterion asks for, never tried."""
     path = catalog.model_path(name).with_name("checks.py")
     try:
-        asked = any(isinstance(each, BehaviourCriterion) for each in catalog.model(name).gate.criteria)
+        asked = any(isinstance(criterion, BehaviourCriterion) for criterion in catalog.model(name).gate.criteria)
     except ConfigError:
         return []  # its own file is wrong, and says so
     if asked and not path.is_file():

@@ -209,8 +209,8 @@ class DatasetConfig(Strict):
         if unknown := [key for key in self.keys if key not in names]:
             raise problem_at("keys", f"not among the columns: {', '.join(unknown)}; allowed: {', '.join(names)}")
         named = {
-            "references": [column for each in self.references for column in each.columns],
-            "correlations": [column for each in self.correlations for column in each.columns],
+            "references": [column for reference in self.references for column in reference.columns],
+            "correlations": [column for correlation in self.correlations for column in correlation.columns],
         }
         for key, columns in named.items():
             if unknown := [column for column in columns if column not in names]:
@@ -336,7 +336,7 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelConfig:
-        declared = [each.dataset for each in self.inputs]
+        declared = [model_input.dataset for model_input in self.inputs]
         if repeated := repeated_names(declared):
             raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
         if repeated := repeated_names(self.feature_names):
@@ -359,4 +359,4 @@ class ModelConfig(Strict):
 
     def input(self, dataset: str) -> Input:
         """How the model reads ``dataset``, which is one of its inputs."""
-        return next(each for each in self.inputs if each.dataset == dataset)
+        return next(model_input for model_input in self.inputs if model_input.dataset == dataset)

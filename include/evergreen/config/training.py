@@ -136,13 +136,13 @@ class Train(Strict):
     @property
     def estimator_summary(self) -> str:
         """``sklearn.linear_model.Ridge``, or ``the best of`` several."""
-        names = [each.estimator for each in self.choices]
+        names = [choice.estimator for choice in self.choices]
         return names[0] if len(names) == 1 else f"the best of {', '.join(names)}"
 
     @property
     def leaves_open(self) -> bool:
         """Whether there is anything for tuning to choose."""
-        return len(self.choices) > 1 or any(each.search for each in self.choices)
+        return len(self.choices) > 1 or any(choice.search for choice in self.choices)
 
     @model_validator(mode="after")
     def _holdout_leaves_rows_to_fit(self) -> Train:

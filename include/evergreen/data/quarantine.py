@@ -61,8 +61,8 @@ def without_released(dataset: DatasetConfig, partition: dt.date, raw: Path, vali
     if not let_through.any():
         return validation
     positions = validation.failing[let_through]
-    failures = [replace(each, positions=np.setdiff1d(each.positions, positions)) for each in validation.failures]
-    remaining: list[Failure] = [each for each in failures if len(each.positions)]
+    failures = [replace(failure, positions=np.setdiff1d(failure.positions, positions)) for failure in validation.failures]
+    remaining: list[Failure] = [failure for failure in failures if len(failure.positions)]
     judged = judge(dataset, validation.rows, validation.checks, remaining, validation.usual)
     return replace(judged, reason=f"{judged.reason}; {len(positions)} of the failing rows were released by a person")
 
@@ -91,15 +91,15 @@ def waiting(dataset: str) -> list[WaitingRows]:
     return [
         WaitingRows(
             dataset=dataset,
-            partition=each.partition,
-            version=each.version,
-            rows=each.quarantined,
-            source_rows=each.source_rows,
-            reasons=_counted_reasons(each),
-            since=_since(each),
+            partition=partition.partition,
+            version=partition.version,
+            rows=partition.quarantined,
+            source_rows=partition.source_rows,
+            reasons=_counted_reasons(partition),
+            since=_since(partition),
         )
-        for each in current_partitions(dataset)
-        if each.quarantined
+        for partition in current_partitions(dataset)
+        if partition.quarantined
     ]
 
 

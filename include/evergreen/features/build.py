@@ -41,7 +41,7 @@ def feature_frame(
     """
     code = code or _code_now(catalog, model)
     reader = PointInTimeReader(model, partition, cache_)
-    personal = any(catalog.dataset(each.dataset).personal_columns for each in model.inputs)
+    personal = any(catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs)
     return features_of(model, reader, _compiled(code), code.place, personal=personal)
 
 
@@ -85,9 +85,9 @@ def labelled_frame(
 
 def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> bool:
     """Whether each input's newest partition that ``partition`` reads was known when it began."""
-    for each in model.inputs:
-        day = partition - dt.timedelta(days=each.lag_days)
-        if not cache_.known(each.dataset, partition, day, day):
+    for model_input in model.inputs:
+        day = partition - dt.timedelta(days=model_input.lag_days)
+        if not cache_.known(model_input.dataset, partition, day, day):
             return False
     return True
 

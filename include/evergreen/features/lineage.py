@@ -66,7 +66,7 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
         for feature in trial.changed_by(dataset, depended_on[dataset], days={day}):
             if dataset in columns[feature]:
                 days[feature].setdefault(dataset, set()).add((trial.source.day - day).days)
-    declared = {each.dataset: catalog.dataset(each.dataset).column_names for each in model.inputs}
+    declared = {model_input.dataset: catalog.dataset(model_input.dataset).column_names for model_input in model.inputs}
     return {
         feature: tuple(
             FeatureOrigin(

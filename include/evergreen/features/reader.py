@@ -221,8 +221,8 @@ class PointInTimeReader:
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance)
 
     def _refuse_what_is_not_declared(self, dataset: str, days: int) -> None:
-        if dataset not in [each.dataset for each in self._model.inputs]:
-            allowed = ", ".join(each.dataset for each in self._model.inputs)
+        if dataset not in [model_input.dataset for model_input in self._model.inputs]:
+            allowed = ", ".join(model_input.dataset for model_input in self._model.inputs)
             raise ConfigError(f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {allowed}.")
         allowed_days = self._model.input(dataset).window_days
         if not 1 <= days <= allowed_days:

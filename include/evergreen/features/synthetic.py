@@ -44,10 +44,10 @@ class MadeUpRows:
     """The partitions of every dataset that ``model`` reads, around a ``day`` that has all of its past."""
 
     def __init__(self, catalog: Catalog, model: ModelConfig, seed: int = 0) -> None:
-        names = dict.fromkeys([*(each.dataset for each in model.inputs), model.target.dataset])
+        names = dict.fromkeys([*(model_input.dataset for model_input in model.inputs), model.target.dataset])
         self.datasets = {name: catalog.dataset(name) for name in names}
         self._seed = seed
-        before = min(MOST_DAYS_BEFORE, max(each.lag_days + each.window_days for each in model.inputs)) + DAYS_AFTER
+        before = min(MOST_DAYS_BEFORE, max(model_input.lag_days + model_input.window_days for model_input in model.inputs)) + DAYS_AFTER
         self._first = max(each.schedule.start for each in self.datasets.values())
         self.day = self._first + dt.timedelta(days=before)
         self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
@@ -210,8 +210,8 @@ class MadeUpCache(PartitionCache):
         self._source = source
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        versions = [each for each in self._source.versions(dataset) if first <= each.partition <= last]
-        return [each for each in versions if each.knowledge_time <= clock.day_start(self.as_of)]
+        versions = [version for version in self._source.versions(dataset) if first <= version.partition <= last]
+        return [version for version in versions if version.knowledge_time <= clock.day_start(self.as_of)]
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = self._source.content(version)
@@ -243,12 +243,12 @@ def version_of(dataset: DatasetConfig, day: dt.date, number: int, known: dt.date
 
 def publish(source: MadeUpRows, versions: Sequence[PartitionVersion]) -> None:
     """Put made-up partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own."""
-    for each in versions:
-        storage.write_frame(each.path, source.content(each))
+    for version in versions:
+        storage.write_frame(version.path, source.content(version))
     if not versions:
         return
     with writing() as connection:  # one transaction: `publish_partition` would take one for each
-        connection.execute(partition_versions.insert(), [asdict(each) for each in versions])
+        connection.execute(partition_versions.insert(), [asdict(version) for version in versions])
 
 
 def _typed(dataset: DatasetConfig, frame: pd.DataFrame) -> pd.DataFrame:
@@ -269,10 +269,10 @@ def _bounds(rules: dict[str, Any]) -> tuple[float, float]:
 def _rules_by_column(dataset: DatasetConfig) -> dict[str, dict[str, Any]]:
     """What the expectations say of the values of each column: set, low, high, least, most, pattern."""
     found: dict[str, dict[str, Any]] = {}
-    for each in dataset.expectations:
-        column = each.arguments.get("column")
+    for expectation in dataset.expectations:
+        column = expectation.arguments.get("column")
         if isinstance(column, str):
-            found.setdefault(column, {}).update(_rules(each.expect, each.arguments))
+            found.setdefault(column, {}).update(_rules(expectation.expect, expectation.arguments))
     return found
 
 

@@ -33,8 +33,8 @@ class ContentDigest:
 
     def hexdigest(self) -> str:
         whole = hashlib.sha256(f"{self.rows}x{len(self._columns)}".encode())
-        for each in self._columns:
-            whole.update(each.digest())
+        for column in self._columns:
+            whole.update(column.digest())
         return whole.hexdigest()
 
 

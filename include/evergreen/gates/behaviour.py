@@ -54,6 +54,6 @@ def _checks(catalog: Catalog, model: ModelConfig, place: str) -> list[Check]:
             f"{place}: there is no such file; the behaviour criterion of {model.name} needs it. Write it, or remove the criterion."
         )
     checks = getattr(executed(text, place), "CHECKS", None)
-    if not isinstance(checks, list | tuple) or not checks or not all(isinstance(each, Check) for each in checks):
+    if not isinstance(checks, list | tuple) or not checks or not all(isinstance(check, Check) for check in checks):
         raise ConfigError(f"{place} must set CHECKS to a list of checks, each made by invariance, direction or must_pass of the testkit.")
     return list(checks)

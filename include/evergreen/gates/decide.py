@@ -49,8 +49,8 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     if decision is None or decision.verdict == "not_evaluated":
         results = evaluate(catalog, model, candidate, champion)
         decision = _record(key, model, candidate, results)
-        for each in decision.criteria:
-            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, each["verdict"], each["words"])
+        for criterion in decision.criteria:
+            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["words"])
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
         log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)
@@ -65,7 +65,7 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
     A default counts as not said, so a new key with a default makes no new question.
     """
     asked = model.gate.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
-    if any(isinstance(each, BehaviourCriterion) for each in model.gate.criteria):
+    if any(isinstance(criterion, BehaviourCriterion) for criterion in model.gate.criteria):
         asked["checks"] = checks_source(catalog, model)
     return document_digest(asked)
 
@@ -90,7 +90,7 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
 
 
 def _not_evaluated(criteria: list[dict[str, Any]]) -> list[str]:
-    return [each["words"] for each in criteria if each["verdict"] == "not_evaluated"]
+    return [criterion["words"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
 
 
 @mlflow_store.reaching_mlflow

@@ -32,19 +32,23 @@ class Decision:
     @property
     def would_be(self) -> str:
         """What the criteria alone say, whatever the gate's mode."""
-        return verdict_of([each["verdict"] for each in self.criteria])
+        return verdict_of([criterion["verdict"] for criterion in self.criteria])
 
     @property
     def message(self) -> str:
         mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
-        return mode + "; ".join(f"{each['verdict']}: {each['words']}" for each in self.criteria)
+        return mode + "; ".join(f"{criterion['verdict']}: {criterion['words']}" for criterion in self.criteria)
 
     @property
     def summary(self) -> str:
         """How many criteria passed, and the messages of those that did not."""
-        verdicts = [each["verdict"] for each in self.criteria]
+        verdicts = [criterion["verdict"] for criterion in self.criteria]
         unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""
-        told = [f"{each['verdict']}: {each['words']}" for each in self.criteria if each["verdict"] in ("failed", "not_evaluated")]
+        told = [
+            f"{criterion['verdict']}: {criterion['words']}"
+            for criterion in self.criteria
+            if criterion["verdict"] in ("failed", "not_evaluated")
+        ]
         return "; ".join([f"{verdicts.count('passed')} of {len(verdicts)} criteria passed{unfit}", *told])
 
 

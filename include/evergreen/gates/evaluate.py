@@ -55,8 +55,8 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
         return [evidence]
     with ServingCheck(evidence, model.gate.serving_timeout_seconds) as serving:
         results = [
-            judged(each.kind, getattr(each, "metric", None) or "", partial(JUDGES[each.kind], each, evidence))
-            for each in model.gate.criteria
+            judged(criterion.kind, getattr(criterion, "metric", None) or "", partial(JUDGES[criterion.kind], criterion, evidence))
+            for criterion in model.gate.criteria
         ]
         return [*results, serving.result()]
 
@@ -66,8 +66,8 @@ def _broken(catalog: Catalog, model: ModelConfig, kind: str, metric: str, error:
     if isinstance(error, EvergreenError):
         message = str(error)
     else:
-        personal = any(each.personal for each in model.features) or any(
-            catalog.dataset(each.dataset).personal_columns for each in model.inputs
+        personal = any(feature.personal for feature in model.features) or any(
+            catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs
         )
         message = f"it could not be evaluated: {type(error).__name__}{'' if personal else f': {error}'}"
         log.warning("%s: %s %s %s", model.name, kind, metric, message, exc_info=None if personal else error)

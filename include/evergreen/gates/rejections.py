@@ -32,7 +32,7 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
     if len(rejected) < model.gate.alert_after_rejections:
         return
     evidence = {"run_keys": [each for each, _ in rejected], "as_of": [as_of for _, as_of in rejected]}
-    if any(each.key == key and each.evidence == evidence for each in open_alerts(model.name)):
+    if any(alert.key == key and alert.evidence == evidence for alert in open_alerts(model.name)):
         return
     message = (
         f"The last {len(rejected)} candidates of {model.name} were rejected, the newest as of {decision.as_of}"

@@ -67,11 +67,11 @@ def _lead(decision: Decision) -> str:
 
 
 def _tables(decision: Decision) -> list[Table]:
-    tables: list[Table] = [("Criteria", HEADS, [_criterion(each) for each in decision.criteria])]
-    for each in decision.criteria:
-        details = each.get("details") or {}
+    tables: list[Table] = [("Criteria", HEADS, [_criterion(criterion) for criterion in decision.criteria])]
+    for criterion in decision.criteria:
+        details = criterion.get("details") or {}
         if slices := details.get("slices"):
-            tables.append((f"Slices by {details['by']}: {each['metric']}", SLICE_HEADS, [_slice(one) for one in slices]))
+            tables.append((f"Slices by {details['by']}: {criterion['metric']}", SLICE_HEADS, [_slice(one) for one in slices]))
         if bins := details.get("bins"):
             rows = [[_figure(one["predicted"]), _figure(one["observed"]), _range(one["interval"]), str(one["rows"])] for one in bins]
             tables.append(("Calibration", BIN_HEADS, rows))

@@ -94,7 +94,7 @@ def _record(
         [Observation(model.name, scored.partition, name, value, scored.version, origin, rows) for name, value, rows in figures],
     )
     with writing() as connection:  # last: until it stands, the partition counts as not monitored
-        refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in model.inputs], began, is_derived=True)
+        refuse_what_was_read_before_an_erasure(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         key = {"model": model.name, "partition": scored.partition}
         upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 

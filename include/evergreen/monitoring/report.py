@@ -117,7 +117,9 @@ def _keep(window: Window, path: str, content: bytes, began: dt.datetime) -> None
         with storage.refusals(str(scratch)):
             scratch.write_bytes(content)
         with writing() as connection:
-            refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in window.model.inputs], began, is_derived=True)
+            refuse_what_was_read_before_an_erasure(
+                connection, [model_input.dataset for model_input in window.model.inputs], began, is_derived=True
+            )
             storage.keep_file(scratch, path)
             connection.execute(reports.update().where(this, ~reports.c.path.endswith(REPORT_SUFFIX)).values(path=path))
 

@@ -39,7 +39,7 @@ def audit_ledger() -> ledger.LedgerVerification:
         resolve_alert(LEDGER_ALERT)
         log.info("the ledger is intact: %d entries, %d anchors", found.entries, len(found.anchors))
         return found
-    told = "\n".join(f"- {each}" for each in found.problems[:LONGEST_LIST])
+    told = "\n".join(f"- {problem}" for problem in found.problems[:LONGEST_LIST])
     message = (
         f"The ledger cannot be trusted: {found.problems[0]}. Run `python -m include.evergreen verify-ledger`; restore a backup beside it."
     )

@@ -23,7 +23,7 @@ def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
     """A line on each input, the labels, scoring and monitoring of ``partition``; the last says what to do next."""
     found = _gather(catalog, model, partition)
     return [
-        *(_delivery_text(each) for each in found.inputs),
+        *(_delivery_text(delivery) for delivery in found.inputs),
         f"{_delivery_text(found.labels)} Monitoring compares predictions with it.",
         _stage_text("score", found.score, found.to_score),
         _stage_text("monitor", found.monitor, found.to_monitor),
@@ -71,7 +71,9 @@ class _Findings:
 
 def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findings:
     return _Findings(
-        inputs=[_delivery(catalog, each.dataset, partition - dt.timedelta(days=each.lag_days)) for each in model.inputs],
+        inputs=[
+            _delivery(catalog, model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs
+        ],
         labels=_delivery(catalog, model.target.dataset, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
@@ -138,7 +140,7 @@ def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> s
 def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Iterator[str]:
     """What is left to do, the most pressing first."""
     rescore = f"{COMMAND} rescore {model.name} --from {partition} --to {partition}"
-    blocked = [each for each in found.inputs if each.version is None]
+    blocked = [delivery for delivery in found.inputs if delivery.version is None]
     if blocked:
         yield f"{_unblock(blocked)}. Then score and monitor: `{rescore}`."
     if not found.has_champion:

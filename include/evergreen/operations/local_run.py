@@ -117,11 +117,11 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, wind
     """
     oldest_row = as_of - dt.timedelta(days=window_days)
     spans = {model.target.dataset: (oldest_row, as_of - dt.timedelta(days=1))}
-    for each in model.inputs:
-        lag = dt.timedelta(days=each.lag_days)
-        first, last = oldest_row - lag - dt.timedelta(days=each.window_days - 1), as_of - lag
-        earlier, later = spans.get(each.dataset, (first, last))
-        spans[each.dataset] = (min(first, earlier), max(last, later))
+    for model_input in model.inputs:
+        lag = dt.timedelta(days=model_input.lag_days)
+        first, last = oldest_row - lag - dt.timedelta(days=model_input.window_days - 1), as_of - lag
+        earlier, later = spans.get(model_input.dataset, (first, last))
+        spans[model_input.dataset] = (min(first, earlier), max(last, later))
     needed = [
         (dataset, day)
         for dataset, (first, last) in ((catalog.dataset(name), span) for name, span in spans.items())
@@ -180,7 +180,7 @@ def _missing(needed: list[tuple[DatasetConfig, dt.date]]) -> list[tuple[DatasetC
     for dataset, day in needed:
         days.setdefault(dataset.name, []).append(day)
     spans = {name: (min(wanted), max(wanted)) for name, wanted in days.items()}
-    there = {(name, each.partition) for name, span in spans.items() for each in current_partitions(name, *span)}
+    there = {(name, partition.partition) for name, span in spans.items() for partition in current_partitions(name, *span)}
     return [(dataset, day) for dataset, day in needed if (dataset.name, day) not in there]
 
 

@@ -84,7 +84,13 @@ def _published_since(timestamp: dt.datetime) -> _Recent:
 
 
 def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iterator[Missed]:
-    for day in sorted({day + dt.timedelta(days=each.lag_days) for each in model.inputs for day in recent.partitions.get(each.dataset, ())}):
+    for day in sorted(
+        {
+            day + dt.timedelta(days=model_input.lag_days)
+            for model_input in model.inputs
+            for day in recent.partitions.get(model_input.dataset, ())
+        }
+    ):
         ready = scoring(model.name, day)
         _record_waiting(model.name, day, ready, before)
         yield from _overdue(model.name, "score", day, ready, before)

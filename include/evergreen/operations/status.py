@@ -39,8 +39,8 @@ def _model(name: str) -> dict[str, Any]:
         "last_decision": _decision(name),
         "last_firing": _firing(name),
         "waiting_for_approval": [
-            {"version": each.version, "semver": each.semver, "as_of": each.as_of.isoformat(), "because": each.because}
-            for each in waiting_versions(name)
+            {"version": version.version, "semver": version.semver, "as_of": version.as_of.isoformat(), "because": version.because}
+            for version in waiting_versions(name)
         ],
         "open_alerts": len(open_alerts(name)),
     }

@@ -169,17 +169,19 @@ def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
     known = partition_labels(config, scored.partition, PartitionCache(LABELS_KNOWN_BY))
     labels = join_labels(catalog, config, rows, known) if known is not None else [None] * len(rows)
-    personal = {each.name for each in config.features if each.personal} | dataset.personal_columns
+    personal = {feature.name for feature in config.features if feature.personal} | dataset.personal_columns
     for row, target in zip(rows.to_dict("records"), labels, strict=True):
         plain = {name: None if _is_missing(value) else value for name, value in row.items()}
         shown = {name: PERSONAL if name in personal and value is not None else value for name, value in plain.items()}
         yield Logged(
             scored=scored,
             keys={name: shown[name] for name in dataset.keys if name in shown},
-            features={each.name: shown[each.name] for each in config.features},
+            features={feature.name: shown[feature.name] for feature in config.features},
             value=float(row["prediction"]),
             contributions={
-                each.name: float(row[f"{CONTRIBUTION}{each.name}"]) for each in config.features if f"{CONTRIBUTION}{each.name}" in row
+                feature.name: float(row[f"{CONTRIBUTION}{feature.name}"])
+                for feature in config.features
+                if f"{CONTRIBUTION}{feature.name}" in row
             },
             label=None if _is_missing(target) else float(target),
         )

@@ -89,7 +89,7 @@ class Verifier:
             parts.append(self._member(snapshot, name, member, recorded.get(_place(name, member))))
         parts += self._frame_and_digest(snapshot)
         progress(step, len(snapshot.members), len(snapshot.members))
-        return Verification(snapshot, len(parts), [each for each in parts if each.state != "whole"])
+        return Verification(snapshot, len(parts), [part for part in parts if part.state != "whole"])
 
     def _member(self, snapshot: SnapshotRecord, name: str, member: Mapping[str, Any], row: sa.Row[Any] | None) -> Part:
         digest = str(member["digest"])

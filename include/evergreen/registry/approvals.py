@@ -57,7 +57,7 @@ def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequen
         return ""
     if model.approval.mode == "human":
         return "a person approves each version of this model"
-    worse = sorted({name for each in criteria for name in (each.get("details") or {}).get("worse_than_champion", ())})
+    worse = sorted({name for criterion in criteria for name in (criterion.get("details") or {}).get("worse_than_champion", ())})
     occasions = {
         "first_model": "it is the first model, so there is no champion to compare it with" if is_first else "",
         "slice_worse": f"it is worse than the champion on {_listed(worse)}" if worse else "",

@@ -121,7 +121,7 @@ def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
     try:
         inputs = _kept_inputs(version.recipe_digest)
     except LookupError:  # an older release trained it, and kept no recipe
-        inputs = tuple((each.dataset, each.lag_days) for each in Catalog().model(version.model).inputs)
+        inputs = tuple((model_input.dataset, model_input.lag_days) for model_input in Catalog().model(version.model).inputs)
     return [(dataset, partition - dt.timedelta(days=lag)) for dataset, lag in inputs]
 
 
@@ -266,4 +266,4 @@ def _kept_inputs(recipe_digest: str) -> tuple[tuple[str, int], ...]:
     if recipe is None:
         raise LookupError(recipe_digest)
     inputs: Iterable[dict[str, Any]] = recipe.document["declared"]["inputs"]
-    return tuple((each["dataset"], each.get("lag_days", 0)) for each in inputs)
+    return tuple((model_input["dataset"], model_input.get("lag_days", 0)) for model_input in inputs)

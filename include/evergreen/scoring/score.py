@@ -103,7 +103,7 @@ def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredV
 
 def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
     """The input partitions that ``partition`` needs and that are not there, as ``dataset/day``."""
-    wanted = [(each.dataset, partition - dt.timedelta(days=each.lag_days)) for each in model.inputs]
+    wanted = [(model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs]
     return [f"{dataset}/{day}" for dataset, day in wanted if current_partition(dataset, day) is None]
 
 
@@ -174,7 +174,7 @@ def _keep(
     values: dict[str, Any] = {"version": serving.version.version, "challenger_version": shadow.version.version if shadow else 0,
               "rows": len(predictions), "digest": digest, "path": path, "input_digest": input_digest, "origin": origin}  # fmt: skip
     with writing() as connection:
-        refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in model.inputs], began, is_derived=True)
+        refuse_what_was_read_before_an_erasure(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})
     return PredictionSet(model=model.name, partition=partition, **values)
 
@@ -183,15 +183,15 @@ def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) ->
     """The digest of every partition that the versions' features may read, by ``dataset/day``."""
     cache = PartitionCache(partition)
     return {
-        f"{each.dataset}/{version.partition}": version.digest
+        f"{model_input.dataset}/{version.partition}": version.digest
         for scorer in (serving, shadow)
         if scorer
-        for each in scorer.config.inputs
+        for model_input in scorer.config.inputs
         for version in cache.known(
-            each.dataset,
+            model_input.dataset,
             partition,
-            partition - dt.timedelta(days=each.lag_days + each.window_days - 1),
-            partition - dt.timedelta(days=each.lag_days),
+            partition - dt.timedelta(days=model_input.lag_days + model_input.window_days - 1),
+            partition - dt.timedelta(days=model_input.lag_days),
         )
     }
 
@@ -206,7 +206,11 @@ def _input_digest(known: dict[str, str], serving: Scorer, shadow: Scorer | None)
 def _newest(known: dict[str, str], partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
     """Of ``known``, the newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
     scorers = [each for each in (serving, shadow) if each]
-    names = [f"{each.dataset}/{partition - dt.timedelta(days=each.lag_days)}" for scorer in scorers for each in scorer.config.inputs]
+    names = [
+        f"{model_input.dataset}/{partition - dt.timedelta(days=model_input.lag_days)}"
+        for scorer in scorers
+        for model_input in scorer.config.inputs
+    ]
     return {name: known.get(name, "") for name in names}
 
 

@@ -217,7 +217,7 @@ def _downloaded(artifact_uri: str, folder: str) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact_uri, dst_path=folder))
     except mlflow.MlflowException:
-        if name in {PurePosixPath(each.path).name for each in mlflow.artifacts.list_artifacts(artifact_uri=parent)}:
+        if name in {PurePosixPath(artifact.path).name for artifact in mlflow.artifacts.list_artifacts(artifact_uri=parent)}:
             raise
         return Path(folder) / "gone"
 

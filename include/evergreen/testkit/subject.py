@@ -44,7 +44,7 @@ class Subject:
     @property
     def later(self) -> dt.date:
         """An as_of from which the labels of every examined day is known."""
-        hours = max(each.knowledge.hours_after_partition for each in self.source.datasets.values())
+        hours = max(dataset.knowledge.hours_after_partition for dataset in self.source.datasets.values())
         return self.source.day + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
 
     def cache(self, as_of: dt.date) -> PartitionCache:

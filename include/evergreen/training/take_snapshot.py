@@ -77,7 +77,7 @@ def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found:
         raise DataError(
             f"{model.name} as of {as_of}: only {found} of the {window} days before it have rows, inputs and labels that were "
             f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "
-            f"{', '.join(each.dataset for each in model.inputs)}, or choose a later as_of."
+            f"{', '.join(model_input.dataset for model_input in model.inputs)}, or choose a later as_of."
         )
 
 

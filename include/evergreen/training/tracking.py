@@ -126,7 +126,7 @@ def log_candidate(
             params=[Param(name, str(value)) for name, value in params.items()],
             tags=[RunTag(name, str(value)) for name, value in tags.items()],
         )
-        client.log_inputs(run_id, [_dataset(each, model.signature) for each in inputs])
+        client.log_inputs(run_id, [_dataset(model_input, model.signature) for model_input in inputs])
         for path, document in documents.items():
             log_file(run_id, path, json.dumps(document, indent=2))
     with side_effect("train.artifact"):
@@ -204,9 +204,9 @@ def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
                 _delete(client, run.info.run_id)
             seen.add(number)
         run = client.get_run(run_id)
-        for each in _files(run).list_artifacts():
-            if each.is_dir and each.path.startswith(MODEL_FOLDER) and each.path != artifact_uri.rsplit("/", 1)[-1]:
-                _files(run).delete_artifacts(each.path)
+        for artifact in _files(run).list_artifacts():
+            if artifact.is_dir and artifact.path.startswith(MODEL_FOLDER) and artifact.path != artifact_uri.rsplit("/", 1)[-1]:
+                _files(run).delete_artifacts(artifact.path)
         if run.info.status != "FINISHED":
             client.set_terminated(run_id)
 

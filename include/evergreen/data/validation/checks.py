@@ -95,14 +95,14 @@ class Validation:
     @cached_property
     def failing(self) -> np.ndarray:
         """The positions of the rows that fail, in order, each once."""
-        return np.unique(np.concatenate([each.positions for each in self.failures])) if self.failures else np.empty(0, np.int64)
+        return np.unique(np.concatenate([failure.positions for failure in self.failures])) if self.failures else np.empty(0, np.int64)
 
     def reasons(self) -> list[str]:
         """Of each failing row, in the order of `failing`, every reason for which it fails."""
         found: list[list[str]] = [[] for _ in self.failing]
-        for each in self.failures:
-            for index in np.searchsorted(self.failing, each.positions):
-                found[index].append(each.reason)
+        for failure in self.failures:
+            for index in np.searchsorted(self.failing, failure.positions):
+                found[index].append(failure.reason)
         return ["; ".join(reasons) for reasons in found]
 
     def summary(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def correlation_check(
     versions = current_partitions(dataset.name, correlation.first, correlation.last)
     if not versions:
         return result("not_evaluated", f"no partition from {correlation.first} to {correlation.last} is ingested")
-    usual = _sum(Moments.of(*_numbers(storage.read_table(each.path, [x, y]), x, y)) for each in versions)
+    usual = _sum(Moments.of(*_numbers(storage.read_table(version.path, [x, y]), x, y)) for version in versions)
     now = _sum(_moments(raw, x, y, failing))
     if usual.correlation is None or now.correlation is None:
         where = "in the reference period" if usual.correlation is None else "here"

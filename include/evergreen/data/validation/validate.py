@@ -29,7 +29,7 @@ def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Vali
         checks.append(freshness_check(dataset, delivered))
     checks += _references(dataset, raw, delivered, failures)
     failing = Validation(raw.rows, failures, [], "", "").failing
-    checks += [correlation_check(dataset, each, raw, delivered, failing) for each in dataset.correlations]
+    checks += [correlation_check(dataset, correlation, raw, delivered, failing) for correlation in dataset.correlations]
     return judge(dataset, raw.rows, checks, failures, usual_rows(earlier))
 
 

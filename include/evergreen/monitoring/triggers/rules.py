@@ -23,7 +23,7 @@ class RuleEvidence:
 
     @property
     def message(self) -> str:
-        breaching = [each for each in self.observations if each["breaches"]]
+        breaching = [observation for observation in self.observations if observation["breaches"]]
         figures = ", ".join(f"{each['partition']}: {each['value']:.3f}" for each in breaching)
         return f"{self.rule}: {figures}"
 

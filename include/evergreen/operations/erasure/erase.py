@@ -132,8 +132,8 @@ def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, p
 def _keys_of(dataset: DatasetConfig, files: Iterable[FileWithRows]) -> frozenset[tuple[str | None, ...]] | None:
     """The keys of the person's rows; None when not every file has the key columns, so that rows cannot be named."""
     keys: set[tuple[str | None, ...]] = set()
-    for each in files:
-        if each.keys is None:
+    for file in files:
+        if file.keys is None:
             return None
-        keys |= each.keys
+        keys |= file.keys
     return frozenset(keys) if dataset.keys else None

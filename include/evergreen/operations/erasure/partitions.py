@@ -59,8 +59,8 @@ def erase_partition(
     with reading() as connection:
         versions = connection.execute(partition_versions.select().where(*this)).all()
     named = {path for each in versions for path in (each.path, each.quarantine_path, each.raw_path)}
-    rewritten = {each.path: rewrite(each, subject) for each in files if each.path in named}
-    removed = {each.path: each.rows for each in files}
+    rewritten = {file.path: rewrite(file, subject) for file in files if file.path in named}
+    removed = {file.path: file.rows for file in files}
     with writing() as connection:
         counts: Counter[str] = Counter()
         changed = []
@@ -76,16 +76,16 @@ def erase_partition(
         after = newest_version(connection, dataset, partition)
         if after is not None:
             count_change(connection, before, after)
-        for each in files:
-            if each.path in rewritten and each.path in named:  # else the same command, given twice at once, was quicker
-                counts[f"{each.kind} rows"] += each.rows
-        digests = {digest for each in files for digest in each.digests}
+        for file in files:
+            if file.path in rewritten and file.path in named:  # else the same command, given twice at once, was quicker
+                counts[f"{file.kind} rows"] += file.rows
+        digests = {digest for file in files for digest in file.digests}
         _forget_releases(connection, dataset, partition, digests)
         _forget_examples(connection, dataset, partition)
         counts["snapshots"] = _set_tombstones(connection, dataset, partition, changed, members, key["subject_hash"], reason)
         add_counts(connection, key, counts)
-    for each in files:
-        storage.remove(each.path)
+    for file in files:
+        storage.remove(file.path)
     log.info(
         "%s %s: %s", dataset, partition, ", ".join(f"{number} {name}" for name, number in counts.items()) or "unrecorded files removed"
     )

@@ -63,8 +63,8 @@ def verify_sample(size: int, *, night: str) -> SampleVerification:
         damage += _damage_of_version(number) if table == "partition" else _damage_of_predictions(number)
         if done % 10 == 0 or done == len(chosen):
             log.info("%d of %d verified", done, len(chosen))
-    for each in damage:
-        log.error("%s: %s. %s.", each.subject, each.message, each.fix)
+    for damaged in damage:
+        log.error("%s: %s. %s.", damaged.subject, damaged.message, damaged.fix)
     _record(damage)
     return SampleVerification(len(chosen), population, damage)
 
@@ -72,7 +72,7 @@ def verify_sample(size: int, *, night: str) -> SampleVerification:
 def refuse_damage(damage: list[Damage]) -> None:
     """`DataError` that lists what is damaged, if anything is."""
     if damage:
-        lines = "\n".join(f"- {each.subject}: {each.message}. {each.fix}." for each in damage)
+        lines = "\n".join(f"- {damaged.subject}: {damaged.message}. {damaged.fix}." for damaged in damage)
         raise DataError(f"{len(damage)} files do not hold what was recorded:\n{lines}\nFind out who or what changed the storage.")
 
 
@@ -150,9 +150,9 @@ def _row(table: sa.Table, number: int) -> sa.Row[Any] | None:
 def _record(damage: list[Damage]) -> None:
     """Each finding is recorded once: what the ledger already holds is not added again every night."""
     entry = ledger_table.c
-    for each in damage:
-        body = each.as_record()
-        same = ledger_table.select().where(entry.model == each.model, entry.kind == LEDGER_KIND, entry.body == canonical_json(body))
+    for damaged in damage:
+        body = damaged.as_record()
+        same = ledger_table.select().where(entry.model == damaged.model, entry.kind == LEDGER_KIND, entry.body == canonical_json(body))
         with writing() as connection:
             if connection.execute(same).first() is None:
-                ledger.append(connection, kind=LEDGER_KIND, model=each.model, body=body)
+                ledger.append(connection, kind=LEDGER_KIND, model=damaged.model, body=body)

@@ -44,7 +44,7 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
         "features": "\n".join(map(_declared, features)),
         **_OF_TASK[task],
     }
-    computed = "\n".join(f"            {json.dumps(each.name)}: rows[{json.dumps(each.name)}]," for each in features)
+    computed = "\n".join(f"            {json.dumps(feature.name)}: rows[{json.dumps(feature.name)}]," for feature in features)
     texts = {"model.yaml": filled("model.yaml", values), "features.py": filled("features.py", {"rows": rows, "features": computed})}
     write_declaration(folder, texts)
     return folder / "model.yaml"
@@ -63,7 +63,7 @@ def _target(catalog: Catalog, text: str) -> tuple[DatasetConfig, Column]:
 
 def _features(dataset: DatasetConfig, *, but: str | None) -> list[Column]:
     """The columns that can be features as they are: a timestamp cannot, and what identifies a row teaches nothing."""
-    found = [each for each in dataset.columns if each.type != "timestamp" and each.name not in (but, *dataset.keys)]
+    found = [column for column in dataset.columns if column.type != "timestamp" and column.name not in (but, *dataset.keys)]
     if not found:
         raise ConfigError(
             f"{dataset.name} has no column that could be a feature beside its keys ({listed(dataset.keys)}). "

@@ -122,7 +122,7 @@ def _unit(catalog: Catalog, config: ModelConfig) -> str:
         columns = catalog.dataset(config.target.dataset).columns
     except ConfigError:
         return ""
-    return next((each.unit for each in columns if each.name == config.target.column and each.unit), "")
+    return next((column.unit for column in columns if column.name == config.target.column and column.unit), "")
 
 
 def _description(catalog: Catalog, dataset: str) -> str:

@@ -162,12 +162,12 @@ def histogram_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> 
 
 def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
     """The bins that a criterion of the gate judged, those of too few rows left out."""
-    judged = [each["details"]["bins"] for each in criteria if (each.get("details") or {}).get("bins")]
+    judged = [criterion["details"]["bins"] for criterion in criteria if (criterion.get("details") or {}).get("bins")]
     bins = judged[0] if judged else []
     return [
-        Bin(each["predicted"], each["observed"], each["rows"], *each["interval"])
-        for each in bins
-        if each["rows"] >= MIN_CATEGORY_ROWS and each["interval"]
+        Bin(bin_result["predicted"], bin_result["observed"], bin_result["rows"], *bin_result["interval"])
+        for bin_result in bins
+        if bin_result["rows"] >= MIN_CATEGORY_ROWS and bin_result["interval"]
     ]
 
 

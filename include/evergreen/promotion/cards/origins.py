@@ -35,7 +35,7 @@ class Origins:
 
 def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origins:
     """Of each feature of ``recipe``: as the newest card of the model has them, or else by trial."""
-    names = {*(each.dataset for each in config.inputs), config.target.dataset}
+    names = {*(model_input.dataset for model_input in config.inputs), config.target.dataset}
     try:
         declared = {name: catalog.dataset(name).model_dump(mode="json") for name in sorted(names)}
         key = document_digest({"features": recipe.features_digest, "datasets": declared})

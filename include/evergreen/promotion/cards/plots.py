@@ -55,27 +55,27 @@ class CalibrationPlot:
 
     @property
     def axis(self) -> Axis:
-        values = [value for each in self.bins for value in (each.predicted, each.low, each.high)]
+        values = [value for bin_result in self.bins for value in (bin_result.predicted, bin_result.low, bin_result.high)]
         step = round_step((max(values) - min(values)) / 5)
         low, high = math.floor(min(values) / step) * step, math.ceil(max(values) / step) * step
         return Axis(low, high if high > low else low + step, self.size)  # one bin of one value has no range
 
     @property
     def dots(self) -> list[Dot]:
-        axis, most = self.axis, max(each.rows for each in self.bins)
+        axis, most = self.axis, max(bin_result.rows for bin_result in self.bins)
         smallest, largest = DOT_RADIUS
         return [
             Dot(
-                x=axis.at(each.predicted),
-                y=round(self.size - axis.at(each.observed), 2),
-                radius=round(smallest + (largest - smallest) * math.sqrt(each.rows / most), 2),
-                top=round(self.size - axis.at(each.high), 2),
-                bottom=round(self.size - axis.at(each.low), 2),
-                is_off=each.is_off,
-                message=f"predicted {figure(each.predicted)}, observed {figure(each.observed)} "
-                f"({figure(each.low)} to {figure(each.high)}), {each.rows:,} rows",
+                x=axis.at(bin_result.predicted),
+                y=round(self.size - axis.at(bin_result.observed), 2),
+                radius=round(smallest + (largest - smallest) * math.sqrt(bin_result.rows / most), 2),
+                top=round(self.size - axis.at(bin_result.high), 2),
+                bottom=round(self.size - axis.at(bin_result.low), 2),
+                is_off=bin_result.is_off,
+                message=f"predicted {figure(bin_result.predicted)}, observed {figure(bin_result.observed)} "
+                f"({figure(bin_result.low)} to {figure(bin_result.high)}), {bin_result.rows:,} rows",
             )
-            for each in self.bins
+            for bin_result in self.bins
         ]
 
 

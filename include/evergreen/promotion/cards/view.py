@@ -86,7 +86,10 @@ class View:
     def inputs(self) -> str:
         """The inputs that it predicts from, and how late they are."""
         until = {0: "that day", 1: "the day before"}
-        found = [f"{each.dataset} up to {until.get(each.lag_days, f'{each.lag_days} days before')}" for each in self.config.inputs]
+        found = [
+            f"{model_input.dataset} up to {until.get(model_input.lag_days, f'{model_input.lag_days} days before')}"
+            for model_input in self.config.inputs
+        ]
         return " and ".join([", ".join(found[:-1]), found[-1]]) if len(found) > 1 else found[0]
 
     @property
@@ -110,7 +113,7 @@ class View:
     def metrics(self) -> list[tuple[Metric, str, str]]:
         """(metric, which direction is better, what it means)."""
         better = METRICS[self.config.task]
-        return [(each, f"{better[each.name]} is better", METRIC_WORDS[each.name]) for each in self.holdout.metrics]
+        return [(metric, f"{better[metric.name]} is better", METRIC_WORDS[metric.name]) for metric in self.holdout.metrics]
 
     @property
     def target_share(self) -> str:
@@ -132,7 +135,7 @@ class View:
         number = self.facts.decision.champion_version
         if not number:
             return ["There was no champion at the time, so it was compared with none."]
-        against = [each["words"] for each in self.facts.decision.criteria if each["kind"] == "champion"]
+        against = [criterion["words"] for criterion in self.facts.decision.criteria if criterion["kind"] == "champion"]
         if not against:
             return [f"Version {number} was champion at the time. No gate criterion compares with it."]
         return [f"Version {number} was champion at the time. On the same holdout rows:", *map(_sentence, against)]
@@ -179,7 +182,7 @@ class View:
     @property
     def calibration_text(self) -> str:
         bins = self.holdout.bins
-        off = [each for each in bins if each.is_off]
+        off = [bin_result for bin_result in bins if bin_result.is_off]
         what = "chance" if self.is_classification else "value"
         if not off:
             return f"In all {len(bins)} bins, outcomes agree with the predicted {what}, within 95% intervals."
@@ -217,12 +220,12 @@ class View:
         """(name, kind, description, where it comes from)."""
         return [
             (
-                each.name,
-                f"{each.kind}, personal" if each.personal else each.kind,
-                each.description,
-                [origin.description for origin in (self.facts.origins.of or {}).get(each.name, ())],
+                feature.name,
+                f"{feature.kind}, personal" if feature.personal else feature.kind,
+                feature.description,
+                [origin.description for origin in (self.facts.origins.of or {}).get(feature.name, ())],
             )
-            for each in self.config.features
+            for feature in self.config.features
         ]
 
     # --- training data ------------------------------------------------------------------------------------------------
@@ -251,12 +254,12 @@ class View:
     def criteria(self) -> list[dict[str, Any]]:
         return [
             {
-                **each,
-                "kind": each["kind"].replace("_", " "),
-                "verdict": each["verdict"].replace("_", " "),
-                "words": _sentence(each["words"]),
+                **criterion,
+                "kind": criterion["kind"].replace("_", " "),
+                "verdict": criterion["verdict"].replace("_", " "),
+                "words": _sentence(criterion["words"]),
             }
-            for each in self.facts.decision.criteria
+            for criterion in self.facts.decision.criteria
         ]
 
     @property
@@ -330,13 +333,13 @@ class View:
             f"{self.holdout.resampled}, and not how they change when the data drifts. Drift and performance are monitored every day, and "
             + ("a rule that trips retrains it." if self.config.retrain.rules else "no rule retrains it automatically.")
         )
-        if self.holdout.bins and any(each.is_off for each in self.holdout.bins):
+        if self.holdout.bins and any(bin_result.is_off for bin_result in self.holdout.bins):
             yield f"Calibration: {self.calibration_text}"
-        if small := [each.pooled for each in self.slices if each.pooled]:
+        if small := [slice_result.pooled for slice_result in self.slices if slice_result.pooled]:
             yield f"Groups of rows: {' '.join(small)}"
         if not self.slices:
             yield "No gate criterion evaluates groups of rows separately: it may be much worse for one of them than overall."
-        if any(each.kind == "categorical" for each in self.config.features):
+        if any(feature.kind == "categorical" for feature in self.config.features):
             yield (
                 f"Categories with fewer than {MIN_CATEGORY_ROWS} rows in training, and those unseen in training, count as one: "
                 f"it cannot tell them apart."
@@ -352,7 +355,7 @@ class View:
             yield f"Features that carry personal data: {', '.join(personal)}. No value of theirs is shown here."
         else:
             yield "No feature is marked as personal data."
-        groups = [each for each in self.facts.decision.criteria if each["kind"] == "slices"]
+        groups = [criterion for criterion in self.facts.decision.criteria if criterion["kind"] == "slices"]
         if groups:
             yield f"{plural(len(groups), 'gate criterion evaluates', 'gate criteria evaluate')} groups of rows separately: see above."
         else:
