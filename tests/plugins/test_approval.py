@@ -87,10 +87,10 @@ def test_a_try_that_follows_a_death_after_the_record_asks_nobody_again_and_one_a
 
 
 def test_the_evidence_says_why_what_changes_and_what_the_gate_found() -> None:
-    from include.evergreen.promotion.approval_request import question_on
+    from include.evergreen.promotion.approval_request import build_approval_request
 
     registered(1, because="it is the first model")
-    asked = question_on("air_time", 1, hours=72, links={"Model card": "evergreen/card"})
+    asked = build_approval_request("air_time", 1, hours=72, links={"Model card": "evergreen/card"})
     for words in ("**Why approval is needed:** it is the first model.", "**first** champion", "72 hours", "[Model card](evergreen/card)",
                   "### Criteria", "mae of 1 is &lt;small&gt; enough"):  # fmt: skip
         assert words in asked.body

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.erased.subjects import without_erased
 from include.evergreen.data.partitions import Also, PartitionVersion, publish_partition
 from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
@@ -83,7 +83,7 @@ def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
     delivery.kept(path)
     arrived = clock.now()
     with reading() as connection:  # an erasure after this one is refused by `publish`
-        refuse_what_was_read_before_an_erasure(connection, [dataset.name], began)
+        refuse_stale_reads(connection, [dataset.name], began)
     log.info(
         "%s %s: fetched %d rows with %d columns from %s", dataset.name, partition, rows, len(dataset.columns), _places(delivery.places)
     )
@@ -102,7 +102,7 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
         undeclared=tuple(fetched["undeclared"]),
     )
     with reading() as connection:  # its result may quote rows
-        refuse_what_was_read_before_an_erasure(connection, [dataset.name], delivered.arrived)
+        refuse_stale_reads(connection, [dataset.name], delivered.arrived)
     with storage.local_file(fetched["path"]) as file:
         validation = without_released(dataset, partition, file, validate(dataset, RawRows(file), delivered))
         record_validation(dataset.name, partition, fetched["digest"], validation.summary())
@@ -140,7 +140,7 @@ def publish(
             )
 
     def within(connection: sa.Connection, current: PartitionVersion | None) -> None:
-        refuse_what_was_read_before_an_erasure(connection, [dataset.name], arrived)
+        refuse_stale_reads(connection, [dataset.name], arrived)
         if also:
             also(connection, current)
 

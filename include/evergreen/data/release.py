@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.conditions import Conditions
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.data.partitions.files import arrow_schema, batches_of
 from include.evergreen.data.quarantine import REASON_COLUMN, REASONS_JOINED_BY, lacking_a_unique_key, quarantined_rows, row_digests
@@ -69,7 +69,7 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
     validated = cast(ingestion.Validated, {**kept, **facts})
 
     def record(connection: sa.Connection, newest: PartitionVersion | None) -> None:
-        refuse_what_was_read_before_an_erasure(connection, [dataset.name], began, is_derived=True)
+        refuse_stale_reads(connection, [dataset.name], began, is_derived=True)
         if newest != current:
             raise TransientError(
                 f"{dataset.name} {partition} was published anew in the meantime. Look at its quarantine, and release again."

@@ -2,7 +2,7 @@
 
 It is found by experiment, not by reading the code: on synthetic rows, one column at a time gets other values, and the features
 that change depend on it. Then one day at a time, of all these columns. Other values are drawn twice, so that a feature that
-looks at few of them is found too. What no made-up row exercises is not found; what is found is true.
+looks at few of them is found too. What no synthetic row exercises is not found; what is found is true.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from include.evergreen.config.models import Feature
 from include.evergreen.features.build import FeatureCode, features_of, load_code, load_features
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
-from include.evergreen.features.synthetic import MadeUpCache, MadeUpRows
+from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
 from include.evergreen.foundation.errors import EvergreenError
 
 if TYPE_CHECKING:
@@ -149,10 +149,10 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
 
 
 class _Trial:
-    """One model's features of one made-up day, with and without other values in some columns."""
+    """One model's features of one synthetic day, with and without other values in some columns."""
 
     def __init__(self, catalog: Catalog, model: ModelConfig, code: FeatureCode | None) -> None:
-        self.source = MadeUpRows(catalog, model)
+        self.source = SyntheticRows(catalog, model)
         self._model = model
         self._path = catalog.features_path(model.name)
         self._code = code
@@ -186,7 +186,9 @@ class _Trial:
 class _OtherValues(MadeUpCache):
     """Made-up rows of which some columns have other values."""
 
-    def __init__(self, as_of: dt.date, source: MadeUpRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int) -> None:
+    def __init__(
+        self, as_of: dt.date, source: SyntheticRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int
+    ) -> None:
         super().__init__(as_of, source)
         self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
 

@@ -1,4 +1,4 @@
-"""Rows of a model's datasets, made up from what dataset.yaml declares and from nothing else.
+"""Synthetic rows of a model's datasets, generated from what dataset.yaml declares and from nothing else.
 
 Types, nullability and keys hold; values keep to the sets, bounds, lengths and patterns of the expectations on one column.
 Columns of one name and type draw from one small pool, so that datasets find each other when they are joined, and
@@ -33,14 +33,14 @@ ROWS = 48  # of a partition, about; enough for groups, and few enough for second
 POOL = 6  # different texts of a column that says nothing of its values
 KEYS_WANTED = 2 * ROWS
 MOST_DAYS_BEFORE = 70  # a longer window finds that there was nothing before
-DAYS_AFTER = 4  # that are made up after the examined day
+DAYS_AFTER = 4  # that are generated after the examined day
 MISSING_SHARE = 0.1  # of a nullable column
 PRESENT_SHARE = 0.8  # of all keys, on one day
 WITHIN = (0.0, 100.0)  # numbers that are not bounded otherwise
 Row = tuple[Any, ...]
 
 
-class MadeUpRows:
+class SyntheticRows:
     """The partitions of every dataset that ``model`` reads, around a ``day`` that has all of its past."""
 
     def __init__(self, catalog: Catalog, model: ModelConfig, seed: int = 0) -> None:
@@ -71,7 +71,7 @@ class MadeUpRows:
     def frame(self, dataset: str, day: dt.date, draw: int = 0) -> pd.DataFrame:
         """The rows of one partition, as they come from the storage; another ``draw`` gives other rows of the same kind."""
         if (dataset, day, draw) not in self._frames:
-            self._frames[dataset, day, draw] = self._made_up(self.datasets[dataset], day, draw)
+            self._frames[dataset, day, draw] = self._generate(self.datasets[dataset], day, draw)
         return self._frames[dataset, day, draw]
 
     def other_values(self, dataset: str, column: str, day: dt.date, draw: int) -> pd.Series:
@@ -89,7 +89,7 @@ class MadeUpRows:
         exchanged = dict(zip(pool, [*pool[draw % len(pool) :], *pool[: draw % len(pool)]], strict=True))
         return frame[column].map(exchanged).astype(frame[column].dtype)
 
-    def _made_up(self, dataset: DatasetConfig, day: dt.date, draw: int) -> pd.DataFrame:
+    def _generate(self, dataset: DatasetConfig, day: dt.date, draw: int) -> pd.DataFrame:
         import pandas as pd
 
         keys = self._keys(dataset, day)
@@ -205,7 +205,7 @@ class MadeUpRows:
 class MadeUpCache(PartitionCache):
     """A `PartitionCache` over synthetic rows: everything is as with stored ones, but where they lie."""
 
-    def __init__(self, as_of: dt.date, source: MadeUpRows) -> None:
+    def __init__(self, as_of: dt.date, source: SyntheticRows) -> None:
         super().__init__(as_of)
         self._source = source
 
@@ -219,7 +219,7 @@ class MadeUpCache(PartitionCache):
 
 
 def version_of(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
-    """The record of a made-up partition."""
+    """The record of a synthetic partition."""
     return PartitionVersion(
         dataset=dataset.name,
         partition=day,
@@ -241,8 +241,8 @@ def version_of(dataset: DatasetConfig, day: dt.date, number: int, known: dt.date
     )
 
 
-def publish(source: MadeUpRows, versions: Sequence[PartitionVersion]) -> None:
-    """Put made-up partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own."""
+def publish(source: SyntheticRows, versions: Sequence[PartitionVersion]) -> None:
+    """Put synthetic partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own."""
     for version in versions:
         storage.write_frame(version.path, source.content(version))
     if not versions:

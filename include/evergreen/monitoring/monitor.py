@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
@@ -94,7 +94,7 @@ def _record(
         [Observation(model.name, scored.partition, name, value, scored.version, origin, rows) for name, value, rows in figures],
     )
     with writing() as connection:  # last: until it stands, the partition counts as not monitored
-        refuse_what_was_read_before_an_erasure(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
+        refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         key = {"model": model.name, "partition": scored.partition}
         upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
@@ -117,9 +117,7 @@ def _keep(window: Window, path: str, content: bytes, began: dt.datetime) -> None
         with storage.refusals(str(scratch)):
             scratch.write_bytes(content)
         with writing() as connection:
-            refuse_what_was_read_before_an_erasure(
-                connection, [model_input.dataset for model_input in window.model.inputs], began, is_derived=True
-            )
+            refuse_stale_reads(connection, [model_input.dataset for model_input in window.model.inputs], began, is_derived=True)
             storage.keep_file(scratch, path)
             connection.execute(reports.update().where(this, ~reports.c.path.endswith(REPORT_SUFFIX)).values(path=path))
 

@@ -21,10 +21,10 @@ LONGEST_LIST = 5
 
 @dataclass(frozen=True)
 class Audited:
-    """``mended``: deviations that were corrected; ``damaged``: those that were not; ``unanswered``: what could not be checked."""
+    """``corrected``: deviations that were corrected; ``damaged``: those that were not; ``unanswered``: what could not be checked."""
 
     models: int
-    mended: list[str] = field(default_factory=list)
+    corrected: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
 
@@ -60,18 +60,18 @@ def audit_champions() -> Audited:
     audited = Audited(len(models))
     for model in models:
         try:
-            audited.mended.extend(champions.reconcile(model))
+            audited.corrected.extend(champions.reconcile(model))
             audited.damaged.extend(_damaged(model))
         except TransientError as error:
             audited.unanswered.append(f"{model}: {error}")
         except DataError as error:
             audited.damaged.append(f"{model}: {error}")
-    for each in audited.mended:
+    for each in audited.corrected:
         log.warning("%s", each)
     return audited
 
 
-def refuse_what_is_wrong(audited: Audited) -> None:
+def raise_audit_errors(audited: Audited) -> None:
     """`DataError` that lists what is damaged; else `TransientError` for what did not answer."""
     for found, error in ((audited.damaged, DataError), (audited.unanswered, TransientError)):
         if found:

@@ -19,7 +19,7 @@ class Question:
     body: str
 
 
-def question_on(model: str, version: int, *, hours: float, links: Mapping[str, str]) -> Question:
+def build_approval_request(model: str, version: int, *, hours: float, links: Mapping[str, str]) -> Question:
     """``links`` (words to URLs) lead to what does not fit here. Raises `ConfigError` when there is no such version."""
     from include.evergreen.gates.report import markdown
 

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache
@@ -174,7 +174,7 @@ def _keep(
     values: dict[str, Any] = {"version": serving.version.version, "challenger_version": shadow.version.version if shadow else 0,
               "rows": len(predictions), "digest": digest, "path": path, "input_digest": input_digest, "origin": origin}  # fmt: skip
     with writing() as connection:
-        refuse_what_was_read_before_an_erasure(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
+        refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})
     return PredictionSet(model=model.name, partition=partition, **values)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion
-from include.evergreen.features.synthetic import MadeUpRows
+from include.evergreen.features.synthetic import SyntheticRows
 from include.evergreen.foundation import clock
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ OTHER_DRAW = 1
 AFTERWARDS = dt.timedelta(microseconds=1)
 
 
-class LaterFacts(MadeUpRows):
+class LaterFacts(SyntheticRows):
     """New versions of the ``concerned`` partitions (by dataset and day) of ``source``, of which a reader as of ``day`` must notice nothing:
 
     - of a partition that is known later: other rows
@@ -27,7 +27,7 @@ class LaterFacts(MadeUpRows):
     - of the labels of the day itself, should they be known already: other values of the target
     """
 
-    def __init__(self, source: MadeUpRows, model: ModelConfig, day: dt.date, concerned: set[tuple[str, dt.date]]) -> None:
+    def __init__(self, source: SyntheticRows, model: ModelConfig, day: dt.date, concerned: set[tuple[str, dt.date]]) -> None:
         self._source, self._model, self._day, self._concerned = source, model, day, concerned
         self._contents: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
 

@@ -13,7 +13,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import Features, features_of, load_features
 from include.evergreen.features.differences import Comparison
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
-from include.evergreen.features.synthetic import MadeUpCache, MadeUpRows
+from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +25,12 @@ class Subject:
 
     catalog: Catalog
     model: ModelConfig
-    source: MadeUpRows
+    source: SyntheticRows
 
     @classmethod
     def of(cls, catalog: Catalog, name: str) -> Subject:
         model = catalog.model(name)
-        return cls(catalog, model, MadeUpRows(catalog, model))
+        return cls(catalog, model, SyntheticRows(catalog, model))
 
     @property
     def path(self) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.features.build import features_source, labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
@@ -97,7 +97,7 @@ def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
 
 def _record(snapshot: Snapshot, began: dt.datetime) -> None:
     with writing() as connection:
-        refuse_what_was_read_before_an_erasure(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
+        refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
         _refuse_removed(connection, snapshot)
         values = {
             "model": snapshot.model,

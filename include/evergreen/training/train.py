@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation import clock
@@ -124,7 +124,7 @@ def train(
         )
         with side_effect("train.record"), writing() as connection:
             read = {name.split("/")[0] for name in snapshot.members}
-            refuse_what_was_read_before_an_erasure(connection, read, began, is_derived=True)
+            refuse_stale_reads(connection, read, began, is_derived=True)
             values = {name: value for name, value in candidate.__dict__.items() if name != "run_key"}
             keep_recipe(connection, recipe)
             insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()})

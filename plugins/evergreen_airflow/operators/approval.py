@@ -66,7 +66,7 @@ class AskPersonOperator(HITLOperator):
         self.hours = hours
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from include.evergreen.promotion.approval_request import question_on
+        from include.evergreen.promotion.approval_request import build_approval_request
         from include.evergreen.registry import champions
         from include.evergreen.registry.approvals import find_answer
 
@@ -74,7 +74,7 @@ class AskPersonOperator(HITLOperator):
         if answer := find_answer(self.model, version, _request_of(context)):
             return _as_xcom(answer)
         links = evidence_links(self.model, champions.version_number(self.model, version))
-        asked = question_on(self.model, version, hours=self.hours, links=links)
+        asked = build_approval_request(self.model, version, hours=self.hours, links=links)
         self.subject, self.body = asked.subject, asked.body
         super().execute(context)  # parks the task; it goes on in execute_complete
         raise AssertionError("a question that nobody waits for")

@@ -32,8 +32,8 @@ class AuditChampionsOperator(BaseOperator):
     """Fails when a champion's files are not those that were blessed; an alias that a hand moved is put back, with its alert."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.operations.audit import audit_champions, refuse_what_is_wrong
+        from include.evergreen.operations.audit import audit_champions, raise_audit_errors
 
         audited = audit_champions()
-        refuse_what_is_wrong(audited)
-        return {"models": audited.models, "mended": audited.mended}
+        raise_audit_errors(audited)
+        return {"models": audited.models, "mended": audited.corrected}

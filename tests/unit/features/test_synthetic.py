@@ -12,7 +12,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.patterns import matching
-from include.evergreen.features.synthetic import KEYS_WANTED, MadeUpCache, MadeUpRows
+from include.evergreen.features.synthetic import KEYS_WANTED, MadeUpCache, SyntheticRows
 from include.evergreen.foundation import clock
 from include.evergreen.state import storage
 from tests.unit.flights import run_python
@@ -48,11 +48,11 @@ KEYS = ["[]", "[code]", "[choice]", "[truth, choice]", "[code, short, below, abo
 
 
 @pytest.fixture(params=["air_time", "flight_delay"])
-def shipped(request: pytest.FixtureRequest, catalog: Catalog) -> MadeUpRows:
-    return MadeUpRows(catalog, catalog.model(request.param))
+def shipped(request: pytest.FixtureRequest, catalog: Catalog) -> SyntheticRows:
+    return SyntheticRows(catalog, catalog.model(request.param))
 
 
-def awkward(folder: Path, catalog: Catalog, keys: str) -> MadeUpRows:
+def awkward(folder: Path, catalog: Catalog, keys: str) -> SyntheticRows:
     """A model whose rows and labels are one dataset that uses all that may be declared."""
     text = AWKWARD.replace("KEYS", keys)
     for name in keys.strip("[]").split(", "):
@@ -62,7 +62,7 @@ def awkward(folder: Path, catalog: Catalog, keys: str) -> MadeUpRows:
     model = catalog.model("air_time")
     inputs = (model.inputs[0].model_copy(update={"dataset": "awkward"}),)
     target = model.target.model_copy(update={"dataset": "awkward", "column": "above"})
-    return MadeUpRows(Catalog(folder), model.model_copy(update={"rows": "awkward", "inputs": inputs, "target": target}))
+    return SyntheticRows(Catalog(folder), model.model_copy(update={"rows": "awkward", "inputs": inputs, "target": target}))
 
 
 @pytest.mark.parametrize("keys", KEYS)
@@ -95,7 +95,7 @@ def test_no_key_comes_twice_and_rows_lie_in_the_order_of_their_keys(tmp_path: Pa
         assert not other.duplicated(names).any()  # one for one
 
 
-def test_the_shipped_datasets_get_rows_that_their_expectations_allow(shipped: MadeUpRows) -> None:
+def test_the_shipped_datasets_get_rows_that_their_expectations_allow(shipped: SyntheticRows) -> None:
     for name, dataset in shipped.datasets.items():
         frame = shipped.frame(name, shipped.day)
         assert list(frame.columns) == dataset.column_names
@@ -105,7 +105,7 @@ def test_the_shipped_datasets_get_rows_that_their_expectations_allow(shipped: Ma
     assert shipped.frame("outcomes", shipped.day)["air_time"].dropna().between(5, 900).all()
 
 
-def test_rows_and_truth_have_the_same_keys_and_others_share_their_values(shipped: MadeUpRows) -> None:
+def test_rows_and_truth_have_the_same_keys_and_others_share_their_values(shipped: SyntheticRows) -> None:
     keys = ["carrier", "flight", "origin"]
     schedules, outcomes = (shipped.frame(name, shipped.day) for name in ("schedules", "outcomes"))
     pd.testing.assert_frame_equal(schedules[keys], outcomes[keys])
@@ -116,28 +116,28 @@ def test_rows_and_truth_have_the_same_keys_and_others_share_their_values(shipped
     assert KEYS_WANTED > len(schedules) > 20
 
 
-def test_made_up_rows_have_the_types_of_stored_ones(home: Path, shipped: MadeUpRows) -> None:
+def test_made_up_rows_have_the_types_of_stored_ones(home: Path, shipped: SyntheticRows) -> None:
     for name in shipped.datasets:
         frame = shipped.frame(name, shipped.day)
         storage.write_frame("a.parquet", frame)
         pd.testing.assert_frame_equal(storage.read_frame("a.parquet"), frame, check_exact=True)
 
 
-def test_they_are_known_when_the_datasets_rule_says(shipped: MadeUpRows, air_time: ModelConfig) -> None:
+def test_they_are_known_when_the_datasets_rule_says(shipped: SyntheticRows, air_time: ModelConfig) -> None:
     cache = MadeUpCache(shipped.day, shipped)
     assert cache.known("schedules", shipped.day, shipped.day, shipped.day)
     assert not cache.known("outcomes", shipped.day, shipped.day, shipped.day)
 
 
-def test_the_same_seed_gives_the_same_rows_in_any_process(shipped: MadeUpRows, catalog: Catalog) -> None:
+def test_the_same_seed_gives_the_same_rows_in_any_process(shipped: SyntheticRows, catalog: Catalog) -> None:
     code = """
 from include.evergreen.config import Catalog
 from include.evergreen.foundation.digest import frame_digest
-from include.evergreen.features.synthetic import MadeUpRows
-rows = MadeUpRows(Catalog(), Catalog().model("air_time"))
+from include.evergreen.features.synthetic import SyntheticRows
+rows = SyntheticRows(Catalog(), Catalog().model("air_time"))
 print([frame_digest(rows.frame(name, rows.day)) for name in rows.datasets])
 print([frame_digest(rows.frame(name, rows.day, 1)) for name in rows.datasets])
-print([frame_digest(MadeUpRows(Catalog(), Catalog().model("air_time"), 1).frame(name, rows.day)) for name in rows.datasets])
+print([frame_digest(SyntheticRows(Catalog(), Catalog().model("air_time"), 1).frame(name, rows.day)) for name in rows.datasets])
 """
     first, second = (run_python(code).splitlines() for _ in range(2))
     assert first == second

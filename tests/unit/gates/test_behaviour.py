@@ -15,7 +15,7 @@ from include.evergreen.gates.behaviour import judge_behaviour
 from include.evergreen.gates.decide import gate_digest
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.testkit.behaviour import direction, invariance, must_pass
-from tests.unit.gates.made_up_evidence import ROWS, evidence_of
+from tests.unit.gates.synthetic_evidence import ROWS, evidence_of
 
 ROWS_OF_TWO = pd.DataFrame({"hour": np.arange(10.0), "carrier": pd.array(["AA", "B6"] * 5, dtype="string")})
 CRITERION = BehaviourCriterion(kind="behaviour")

@@ -12,7 +12,7 @@ from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import verdict_of
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import Evidence
-from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late
+from tests.unit.gates.synthetic_evidence import ROWS, evidence_of, late
 
 
 def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:

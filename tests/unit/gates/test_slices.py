@@ -12,7 +12,7 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.slices import judge_slices
-from tests.unit.gates.made_up_evidence import ROWS, evidence_of, late
+from tests.unit.gates.synthetic_evidence import ROWS, evidence_of, late
 
 ORIGINS = np.tile(["EWR", "JFK", "LGA", "LGA"], ROWS // 4)
 LABELS, CHANCES = late(np.random.default_rng(8), strength=2.0)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.operations.audit import audit_champions, audit_ledger, refuse_what_is_wrong
+from include.evergreen.operations.audit import audit_champions, audit_ledger, raise_audit_errors
 from include.evergreen.registry import champions
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.alerts import open_alerts
@@ -38,8 +38,8 @@ def test_where_all_is_well_nothing_changes_and_nobody_is_called(trained: Path) -
     before = everything()
     assert audit_ledger().problems == []
     audited = audit_champions()
-    refuse_what_is_wrong(audited)
-    assert (audited.models, audited.mended, audited.damaged, audited.unanswered) == (2, [], [], [])
+    raise_audit_errors(audited)
+    assert (audited.models, audited.corrected, audited.damaged, audited.unanswered) == (2, [], [], [])
     assert everything() == before
     assert open_alerts() == []
 
@@ -74,8 +74,8 @@ def test_an_alias_that_a_hand_moved_is_put_back_with_one_critical_alert(trained:
     other = registered_as_of(air_time, SECOND_AS_OF)
     mlflow_store.set_alias("air_time", "champion", other.version)
     audited = audit_champions()
-    refuse_what_is_wrong(audited)  # it is mended, and the alert stands until a person has seen it
-    assert len(audited.mended) == 1
+    raise_audit_errors(audited)  # it is mended, and the alert stands until a person has seen it
+    assert len(audited.corrected) == 1
     assert mlflow_store.champion_alias("air_time") == 1
     audit_champions()
     assert [(each.key, each.severity) for each in open_alerts()] == [("alias/air_time", "critical")]
@@ -93,7 +93,7 @@ def test_a_champion_whose_files_are_not_its_own_is_named_and_the_others_are_look
     with pytest.raises(
         DataError, match=r"Of 2 models with a champion.*\n- air_time: version 1: The model at .*\n- flight_delay: version 1"
     ):
-        refuse_what_is_wrong(audited)
+        raise_audit_errors(audited)
     assert {(each.key, each.severity) for each in open_alerts()} == {
         ("artifact/air_time/1", "critical"),
         ("artifact/flight_delay/1", "critical"),
@@ -116,5 +116,5 @@ def test_a_server_that_does_not_answer_is_worth_a_retry_and_is_no_damage(trained
         audited = audit_champions()
     assert (len(audited.unanswered), audited.damaged) == (2, [])
     with pytest.raises(TransientError, match="- air_time: "):
-        refuse_what_is_wrong(audited)
+        raise_audit_errors(audited)
     assert open_alerts() == []

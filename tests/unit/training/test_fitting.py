@@ -17,14 +17,14 @@ from include.evergreen.training import fitting, pipeline
 from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.pipeline import Chosen, predict
 from include.evergreen.training.weights import row_weights
-from tests.unit.training.made_up_rows import BOOSTING, LOGISTIC, RIDGE, made_up_model, made_up_rows
+from tests.unit.training.synthetic_rows import BOOSTING, LOGISTIC, RIDGE, synthetic_model, synthetic_rows
 
 LIGHTGBM = "lightgbm.LGBMClassifier"
 
 
 def test_weights_are_the_product_of_what_is_declared_and_have_a_mean_of_one(flight_delay: ModelConfig) -> None:
-    rows = made_up_rows(days=6)
-    model = made_up_model(flight_delay, estimator=LOGISTIC, weights={"classes": "balanced", "half_life_days": 2, "feature": "importance"})
+    rows = synthetic_rows(days=6)
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, weights={"classes": "balanced", "half_life_days": 2, "feature": "importance"})
     age = np.repeat([5, 4, 3, 2, 1, 0], 60)
     expected = compute_sample_weight("balanced", rows["target"]) * 0.5 ** (age / 2) * rows["importance"].to_numpy()
     found = row_weights(model, rows)
@@ -34,11 +34,11 @@ def test_weights_are_the_product_of_what_is_declared_and_have_a_mean_of_one(flig
 
 
 def test_without_weights_there_are_none(flight_delay: ModelConfig) -> None:
-    assert row_weights(made_up_model(flight_delay, estimator=LOGISTIC), made_up_rows(days=2)) is None
+    assert row_weights(synthetic_model(flight_delay, estimator=LOGISTIC), synthetic_rows(days=2)) is None
 
 
 def test_a_row_counts_half_of_one_that_is_a_half_life_newer(flight_delay: ModelConfig) -> None:
-    found = row_weights(made_up_model(flight_delay, estimator=LOGISTIC, weights={"half_life_days": 4}), made_up_rows(days=9))
+    found = row_weights(synthetic_model(flight_delay, estimator=LOGISTIC, weights={"half_life_days": 4}), synthetic_rows(days=9))
     assert found is not None
     assert found[0] / found[-1] == pytest.approx(0.25)
     assert found[60 * 4] / found[-1] == pytest.approx(0.5)
@@ -48,39 +48,39 @@ def test_a_row_counts_half_of_one_that_is_a_half_life_newer(flight_delay: ModelC
     "weights", [{"classes": "balanced"}, {"half_life_days": 3}, {"feature": "importance"}, {"classes": "balanced", "half_life_days": 3}]
 )
 def test_weights_change_the_fit_as_scikit_learns_own_sample_weight_does(flight_delay: ModelConfig, weights: dict[str, Any]) -> None:
-    rows = made_up_rows()
-    model = made_up_model(flight_delay, estimator=LOGISTIC, weights=weights)
+    rows = synthetic_rows()
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, weights=weights)
     ours = learn(model, rows)
     own = LogisticRegression(random_state=0).fit(_columns(ours, rows), rows["target"], sample_weight=row_weights(model, rows))
     assert np.array_equal(ours.named_steps["estimator"].coef_, own.coef_)
-    unweighted = learn(made_up_model(flight_delay, estimator=LOGISTIC), rows)
+    unweighted = learn(synthetic_model(flight_delay, estimator=LOGISTIC), rows)
     assert not np.array_equal(ours.named_steps["estimator"].coef_, unweighted.named_steps["estimator"].coef_)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
 def test_a_weight_that_is_none_is_refused_and_its_feature_named(flight_delay: ModelConfig, value: float) -> None:
-    rows = made_up_rows(days=3)
+    rows = synthetic_rows(days=3)
     rows.loc[3, "importance"] = value
-    model = made_up_model(flight_delay, estimator=LOGISTIC, weights={"feature": "importance"})
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, weights={"feature": "importance"})
     with pytest.raises(DataError, match="flight_delay: importance, train.weights.feature, is missing, infinite or negative in 1 of 180"):
         learn(model, rows)
 
 
 def test_weights_of_nought_alone_are_refused(flight_delay: ModelConfig) -> None:
-    model = made_up_model(flight_delay, estimator=LOGISTIC, weights={"feature": "importance"})
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, weights={"feature": "importance"})
     with pytest.raises(DataError, match="is 0 in all 180 rows"):
-        learn(model, made_up_rows(days=3).assign(importance=0.0))
+        learn(model, synthetic_rows(days=3).assign(importance=0.0))
 
 
 def test_an_estimator_that_cannot_weight_rows_is_named(flight_delay: ModelConfig) -> None:
-    model = made_up_model(flight_delay, estimator="sklearn.neighbors.KNeighborsClassifier", weights={"half_life_days": 3})
+    model = synthetic_model(flight_delay, estimator="sklearn.neighbors.KNeighborsClassifier", weights={"half_life_days": 3})
     with pytest.raises(ConfigError, match="KNeighborsClassifier cannot weight rows. Remove train.weights"):
-        learn(model, made_up_rows(days=3))
+        learn(model, synthetic_rows(days=3))
 
 
 def test_early_stop_judges_by_the_newest_days_and_they_teach_nothing(flight_delay: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = made_up_rows()
-    model = made_up_model(flight_delay, estimator=BOOSTING, early_stop={"days": 2, "rounds": 3})
+    rows = synthetic_rows()
+    model = synthetic_model(flight_delay, estimator=BOOSTING, early_stop={"days": 2, "rounds": 3})
     seen: dict[str, Any] = {}
     fit = fitting.fit
 
@@ -96,9 +96,9 @@ def test_early_stop_judges_by_the_newest_days_and_they_teach_nothing(flight_dela
 
 
 def test_early_stop_is_scikit_learns_own_and_stops(flight_delay: ModelConfig) -> None:
-    rows = made_up_rows()
+    rows = synthetic_rows()
     parameters = {"max_iter": 500, "learning_rate": 0.3}
-    ours = learn(made_up_model(flight_delay, estimator=BOOSTING, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
+    ours = learn(synthetic_model(flight_delay, estimator=BOOSTING, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
     older, judges = newest_apart(rows, 2)
     own = HistGradientBoostingClassifier(**parameters, early_stopping=True, n_iter_no_change=3, random_state=0)
     own.fit(_columns(ours, older), older["target"], X_val=_columns(ours, judges), y_val=judges["target"].to_numpy())
@@ -110,14 +110,14 @@ def test_early_stop_is_scikit_learns_own_and_stops(flight_delay: ModelConfig) ->
 def test_early_stop_with_weights_fits(flight_delay: ModelConfig, lightgbm: ModuleType) -> None:
     weights = {"classes": "balanced", "half_life_days": 3}
     for estimator in (BOOSTING, LIGHTGBM):
-        model = made_up_model(flight_delay, estimator=estimator, early_stop={"days": 2, "rounds": 3}, weights=weights)
-        assert np.isfinite(predict(learn(model, made_up_rows()), model, made_up_rows())).all()
+        model = synthetic_model(flight_delay, estimator=estimator, early_stop={"days": 2, "rounds": 3}, weights=weights)
+        assert np.isfinite(predict(learn(model, synthetic_rows()), model, synthetic_rows())).all()
 
 
 def test_lightgbm_stops_early_on_the_newest_days(flight_delay: ModelConfig, lightgbm: ModuleType) -> None:
-    rows = made_up_rows()
+    rows = synthetic_rows()
     parameters = {"n_estimators": 500, "learning_rate": 0.3}
-    ours = learn(made_up_model(flight_delay, estimator=LIGHTGBM, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
+    ours = learn(synthetic_model(flight_delay, estimator=LIGHTGBM, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
     older, judges = newest_apart(rows, 2)
     own = lightgbm.LGBMClassifier(**parameters, n_jobs=1, verbose=-1, deterministic=True, random_state=0)
     stop = lightgbm.early_stopping(3, verbose=False)
@@ -142,8 +142,8 @@ def test_a_boosted_model_of_another_library_is_stored_and_loaded_by_name_and_pre
     flight_delay: ModelConfig, lightgbm: ModuleType, library: str, estimator: str, types: list[str]
 ) -> None:
     pytest.importorskip(library)  # xgboost-cpu has no wheels but for Linux on x86_64
-    rows = made_up_rows()
-    model = made_up_model(flight_delay, estimator=estimator, parameters={"n_estimators": 200}, early_stop={"days": 2, "rounds": 3})
+    rows = synthetic_rows()
+    model = synthetic_model(flight_delay, estimator=estimator, parameters={"n_estimators": 200}, early_stop={"days": 2, "rounds": 3})
     fitted = learn(model, rows)
     content = skops.io.dumps(fitted)
     with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
@@ -158,49 +158,49 @@ def test_a_boosted_model_of_another_library_is_stored_and_loaded_by_name_and_pre
 def test_an_estimator_of_another_library_is_told_to_compute_in_one_thread_unless_its_parameters_say_otherwise(
     flight_delay: ModelConfig,
 ) -> None:
-    model = made_up_model(flight_delay, estimator=LIGHTGBM)
+    model = synthetic_model(flight_delay, estimator=LIGHTGBM)
     assert pipeline.build_pipeline(model).named_steps["estimator"].n_jobs == 1
     assert pipeline.build_pipeline(model, Chosen(LIGHTGBM, {"n_jobs": 2})).named_steps["estimator"].n_jobs == 2
 
 
 def test_equal_rows_and_an_equal_choice_give_equal_bits(flight_delay: ModelConfig) -> None:
-    rows = made_up_rows()
+    rows = synthetic_rows()
     forest = Chosen("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 10})
-    model = made_up_model(flight_delay, estimator=LOGISTIC)
+    model = synthetic_model(flight_delay, estimator=LOGISTIC)
     first, second = (predict(learn(model, rows, forest), model, rows) for _ in range(2))
-    other = predict(learn(made_up_model(flight_delay, estimator=LOGISTIC, seed=1), rows, forest), model, rows)
+    other = predict(learn(synthetic_model(flight_delay, estimator=LOGISTIC, seed=1), rows, forest), model, rows)
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
 def test_a_missing_number_is_filled_in_and_a_feature_without_any_goes_on_working(flight_delay: ModelConfig) -> None:
-    model = made_up_model(flight_delay, estimator=LOGISTIC)
-    rows = made_up_rows().assign(noise=np.nan)
+    model = synthetic_model(flight_delay, estimator=LOGISTIC)
+    rows = synthetic_rows().assign(noise=np.nan)
     rows.loc[::3, "hour"] = np.nan
     rows.loc[::5, "carrier"] = pd.NA
     fitted = learn(model, rows)
     assert np.isfinite(predict(fitted, model, rows)).all()
-    assert np.isfinite(predict(fitted, model, made_up_rows())).all()  # and when its values are there again
+    assert np.isfinite(predict(fitted, model, synthetic_rows())).all()  # and when its values are there again
 
 
 @pytest.mark.parametrize("values", [np.inf, 1e308])
 def test_features_that_cannot_be_computed_with_are_named(flight_delay: ModelConfig, values: float) -> None:
-    rows = made_up_rows()
+    rows = synthetic_rows()
     rows.loc[rows.index % 2 == 0, "noise"] = values
     rows.loc[rows.index % 2 == 1, "noise"] = -1e308
     with pytest.raises(DataError, match="flight_delay: the features noise have values that are infinite or too large"):
-        learn(made_up_model(flight_delay, estimator=LOGISTIC), rows)
+        learn(synthetic_model(flight_delay, estimator=LOGISTIC), rows)
 
 
 def test_no_rows_to_fit_on_are_told(air_time: ModelConfig) -> None:
     with pytest.raises(DataError, match="air_time: there are no rows to fit on"):
-        learn(made_up_model(air_time, estimator=RIDGE), made_up_rows(days=2).iloc[:0])
+        learn(synthetic_model(air_time, estimator=RIDGE), synthetic_rows(days=2).iloc[:0])
 
 
 def test_what_tuning_leaves_open_cannot_be_fitted_without_a_choice(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search={"alpha": {"uniform": [1, 2]}}, tune={"candidates": 2})
+    model = synthetic_model(air_time, estimator=RIDGE, search={"alpha": {"uniform": [1, 2]}}, tune={"candidates": 2})
     with pytest.raises(ConfigError, match="air_time: train leaves its parameters or estimator to tuning"):
-        learn(model, made_up_rows(is_classified=False))
+        learn(model, synthetic_rows(is_classified=False))
 
 
 def _as_given(rows: pd.DataFrame) -> pd.DataFrame:

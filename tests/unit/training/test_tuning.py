@@ -17,19 +17,19 @@ from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import Chosen, predict
 from include.evergreen.training.tuning import choose, settings, time_folds
-from tests.unit.training.made_up_rows import BOOSTING, LOGISTIC, RIDGE, made_up_model, made_up_rows
+from tests.unit.training.synthetic_rows import BOOSTING, LOGISTIC, RIDGE, synthetic_model, synthetic_rows
 
 ALPHAS = {"alpha": {"log_uniform": [0.01, 1000]}}
 
 
 def test_where_nothing_is_open_what_is_declared_is_chosen_without_a_trial(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, parameters={"alpha": 2.0})
-    assert choose(model, made_up_rows(days=2)) == tuning.Outcome(Chosen(RIDGE, {"alpha": 2.0}), None)
+    model = synthetic_model(air_time, estimator=RIDGE, parameters={"alpha": 2.0})
+    assert choose(model, synthetic_rows(days=2)) == tuning.Outcome(Chosen(RIDGE, {"alpha": 2.0}), None)
 
 
 @pytest.mark.parametrize(("days", "folds"), [(12, 3), (13, 3), (5, 4), (30, 5)])
 def test_no_fold_is_fitted_on_a_day_that_is_not_before_all_those_it_is_judged_on(days: int, folds: int) -> None:
-    found = time_folds(made_up_rows(days=days, rows_a_day=1), folds)
+    found = time_folds(synthetic_rows(days=days, rows_a_day=1), folds)
     assert len(found) == folds
     for before, judges in found:
         assert max(before) < min(judges)
@@ -42,7 +42,7 @@ def test_no_fold_is_fitted_on_a_day_that_is_not_before_all_those_it_is_judged_on
 def test_trials_are_fitted_on_the_days_before_those_they_are_judged_on(air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen from within: which days each fit gets, and which each prediction."""
     seen: list[tuple[str, str, str]] = []
-    rows = made_up_rows(is_classified=False)
+    rows = synthetic_rows(is_classified=False)
 
     def learn_and_note(model: ModelConfig, fit_rows: Any, chosen: Chosen) -> Any:
         seen.append(("fitted", fit_rows["partition"].min(), fit_rows["partition"].max()))
@@ -55,7 +55,7 @@ def test_trials_are_fitted_on_the_days_before_those_they_are_judged_on(air_time:
 
     monkeypatch.setattr(tuning, "learn", learn_and_note)
     monkeypatch.setattr(tuning, "predict", predict_and_note)
-    choose(made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 2}), rows)
+    choose(synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 2}), rows)
     assert len(seen) == 2 * 3 * 2
     for fitted, judged in zip(seen[::2], seen[1::2], strict=True):
         assert (fitted[0], judged[0]) == ("fitted", "judged")
@@ -63,8 +63,8 @@ def test_trials_are_fitted_on_the_days_before_those_they_are_judged_on(air_time:
 
 
 def test_the_best_on_the_folds_is_chosen_and_its_score_is_the_mean_of_scikit_learns_own(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [0.1, 1e6]}}, tune={"candidates": 10, "metric": "mae"})
-    rows = made_up_rows(is_classified=False)
+    model = synthetic_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [0.1, 1e6]}}, tune={"candidates": 10, "metric": "mae"})
+    rows = synthetic_rows(is_classified=False)
     outcome = choose(model, rows)
     assert outcome.chosen == Chosen(RIDGE, {"alpha": 0.1})
     assert outcome.tuning is not None
@@ -80,10 +80,10 @@ def test_the_best_on_the_folds_is_chosen_and_its_score_is_the_mean_of_scikit_lea
 
 
 def test_the_same_rows_and_seed_give_the_same_trials_and_another_seed_gives_others(air_time: ModelConfig) -> None:
-    rows = made_up_rows(is_classified=False)
+    rows = synthetic_rows(is_classified=False)
 
     def trials(seed: int) -> list[Any]:
-        found = choose(made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 4}, seed=seed), rows).tuning
+        found = choose(synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 4}, seed=seed), rows).tuning
         assert found is not None
         return [(trial["parameters"], trial["scores"]) for trial in found["trials"]]
 
@@ -98,7 +98,7 @@ def test_each_distribution_gives_what_it_says(air_time: ModelConfig) -> None:
         "max_iter": {"integers": [10, 12]},
         "solver": {"choice": ["cholesky", "svd"]},
     }
-    model = made_up_model(air_time, estimator=RIDGE, search=search, tune={"candidates": 400})
+    model = synthetic_model(air_time, estimator=RIDGE, search=search, tune={"candidates": 400})
     drawn = [each.parameters for each in settings(model)]
     assert len(drawn) == 400
     assert {each["solver"] for each in drawn} == {"cholesky", "svd"}
@@ -109,7 +109,7 @@ def test_each_distribution_gives_what_it_says(air_time: ModelConfig) -> None:
 
 
 def test_no_setting_is_tried_twice_and_a_search_that_is_exhausted_ends(air_time: ModelConfig) -> None:
-    model = made_up_model(
+    model = synthetic_model(
         air_time, estimator=RIDGE, search={"alpha": {"choice": [1, 2, 3]}, "max_iter": {"integers": [5, 6]}}, tune={"candidates": 50}
     )
     drawn = [tuple(sorted(each.parameters.items())) for each in settings(model)]
@@ -122,7 +122,7 @@ def test_one_budget_is_shared_by_all_estimators_in_turn(flight_delay: ModelConfi
         {"estimator": "sklearn.dummy.DummyClassifier"},
         {"estimator": BOOSTING, "parameters": {"max_iter": 5}, "search": {"max_leaf_nodes": {"choice": [3, 7]}}},
     ]
-    model = made_up_model(flight_delay, estimators=estimators, tune={"candidates": 6})
+    model = synthetic_model(flight_delay, estimators=estimators, tune={"candidates": 6})
     names = [each.estimator.rpartition(".")[2] for each in settings(model)]
     assert names == [
         "LogisticRegression",
@@ -132,7 +132,7 @@ def test_one_budget_is_shared_by_all_estimators_in_turn(flight_delay: ModelConfi
         "HistGradientBoostingClassifier",
         "LogisticRegression",
     ]
-    outcome = choose(model, made_up_rows())
+    outcome = choose(model, synthetic_rows())
     assert outcome.chosen.estimator == LOGISTIC  # lateness was made up linear
     assert outcome.tuning is not None
     assert outcome.tuning["metric"] == "auc"
@@ -150,8 +150,8 @@ class _SlowClock:
 
 
 def test_after_its_seconds_no_trial_begins_and_the_record_says_how_many_were_done(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 1000, "seconds": 100})
-    outcome = choose(model, made_up_rows(is_classified=False), now=_SlowClock())
+    model = synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 1000, "seconds": 100})
+    outcome = choose(model, synthetic_rows(is_classified=False), now=_SlowClock())
     assert outcome.tuning is not None
     assert 2 <= outcome.tuning["done"] <= 10
     assert len(outcome.tuning["trials"]) == outcome.tuning["done"]
@@ -161,15 +161,17 @@ def test_after_its_seconds_no_trial_begins_and_the_record_says_how_many_were_don
 
 
 def test_seconds_alone_are_a_budget_and_the_first_trial_always_runs(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"seconds": 1})
-    outcome = choose(model, made_up_rows(is_classified=False), now=_SlowClock())
+    model = synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"seconds": 1})
+    outcome = choose(model, synthetic_rows(is_classified=False), now=_SlowClock())
     assert outcome.tuning is not None
     assert (outcome.tuning["planned"], outcome.tuning["done"]) == (None, 1)
 
 
 def test_halving_keeps_a_third_on_three_times_the_days_and_the_last_are_tried_on_all(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2}, window_days=60)
-    rows = made_up_rows(days=42, rows_a_day=20, is_classified=False)
+    model = synthetic_model(
+        air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2}, window_days=60
+    )
+    rows = synthetic_rows(days=42, rows_a_day=20, is_classified=False)
     outcome = choose(model, rows)
     assert outcome.tuning is not None
     trials = outcome.tuning["trials"]
@@ -190,16 +192,18 @@ def test_halving_fits_on_the_newest_of_the_days_before_the_judges(air_time: Mode
         return learn(model, fit_rows, chosen)
 
     monkeypatch.setattr(tuning, "learn", learn_and_note)
-    rows = made_up_rows(days=42, rows_a_day=20, is_classified=False)
-    choose(made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2}), rows)
+    rows = synthetic_rows(days=42, rows_a_day=20, is_classified=False)
+    choose(synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2}), rows)
     (first, _), (second, _) = time_folds(rows, 2)
     assert seen[:2] == [tuple(first[-4:]), tuple(second[-4:])]
     assert seen[-2:] == [tuple(first), tuple(second)]
 
 
 def test_halving_that_runs_out_of_time_chooses_among_those_on_the_most_days(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2, "seconds": 420})
-    outcome = choose(model, made_up_rows(days=42, rows_a_day=20, is_classified=False), now=_SlowClock())
+    model = synthetic_model(
+        air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2, "seconds": 420}
+    )
+    outcome = choose(model, synthetic_rows(days=42, rows_a_day=20, is_classified=False), now=_SlowClock())
     assert outcome.tuning is not None
     assert outcome.tuning["ended_by"] == "seconds"
     assert outcome.tuning["done"] in (10, 11)
@@ -207,9 +211,9 @@ def test_halving_that_runs_out_of_time_chooses_among_those_on_the_most_days(air_
 
 
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(air_time: ModelConfig, caplog: pytest.LogCaptureFixture) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [-1.0, 1.0]}}, tune={"candidates": 2})
+    model = synthetic_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [-1.0, 1.0]}}, tune={"candidates": 2})
     with caplog.at_level(logging.INFO):
-        outcome = choose(model, made_up_rows(is_classified=False))
+        outcome = choose(model, synthetic_rows(is_classified=False))
     assert outcome.tuning is not None
     failed = [trial for trial in outcome.tuning["trials"] if trial["error"]]
     assert [trial["parameters"] for trial in failed] == [{"alpha": -1.0}]
@@ -220,44 +224,44 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(air_time: ModelCo
 
 
 def test_when_all_trials_fail_their_reasons_are_told(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [-1.0, -2.0]}}, tune={"candidates": 2})
+    model = synthetic_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [-1.0, -2.0]}}, tune={"candidates": 2})
     with pytest.raises(ConfigError, match=r"air_time: all 2 trials of tuning failed: .*alpha.* Change train.search"):
-        choose(model, made_up_rows(is_classified=False))
+        choose(model, synthetic_rows(is_classified=False))
 
 
 def test_a_mistake_in_any_estimator_ends_the_search_before_it_begins(air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "learn", lambda *_: pytest.fail("something was fitted"))
     estimators = [{"estimator": RIDGE}, {"estimator": RIDGE, "search": {"alhpa": {"uniform": [0, 1]}}}]
     with pytest.raises(ConfigError, match="'alhpa'.*did you mean 'alpha'"):
-        choose(made_up_model(air_time, estimators=estimators, tune={"candidates": 2}), made_up_rows(is_classified=False))
+        choose(synthetic_model(air_time, estimators=estimators, tune={"candidates": 2}), synthetic_rows(is_classified=False))
 
 
 def test_too_few_days_for_the_folds_are_told(air_time: ModelConfig) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 2, "folds": 5})
+    model = synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 2, "folds": 5})
     with pytest.raises(DataError, match="5 days of rows cannot be tuned on with train.tune.folds 5"):
-        choose(model, made_up_rows(days=5, is_classified=False))
+        choose(model, synthetic_rows(days=5, is_classified=False))
 
 
 def test_each_trial_is_one_line_in_the_log_with_how_far_it_is(air_time: ModelConfig, caplog: pytest.LogCaptureFixture) -> None:
-    model = made_up_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 3, "seconds": 1000})
+    model = synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 3, "seconds": 1000})
     with caplog.at_level(logging.INFO):
-        choose(model, made_up_rows(is_classified=False), now=_SlowClock())
+        choose(model, synthetic_rows(is_classified=False), now=_SlowClock())
     lines = [line for line in caplog.messages if ": trial " in line]
     assert [line.split(" on ")[0] for line in lines] == [f"air_time: trial {n} of 3" for n in (1, 2, 3)]
     assert all("mae" in line and "best so far: trial" in line and "s left" in line for line in lines)
 
 
 def test_a_metric_that_no_fold_defines_fails_the_trial(flight_delay: ModelConfig) -> None:
-    rows = made_up_rows()
+    rows = synthetic_rows()
     rows.loc[rows["partition"] > "2013-01-03", "target"] = 1.0
-    model = made_up_model(flight_delay, estimator=LOGISTIC, search={"C": {"choice": [1.0, 2.0]}}, tune={"candidates": 2})
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, search={"C": {"choice": [1.0, 2.0]}}, tune={"candidates": 2})
     with pytest.raises(ConfigError, match="the rows of no fold define auc"):
         choose(model, rows)
 
 
 def test_what_tuning_fits_is_scikit_learns_own_estimator(air_time: ModelConfig) -> None:
-    rows = made_up_rows(is_classified=False)
-    pipeline = learn(made_up_model(air_time, estimator=RIDGE), rows, Chosen(RIDGE, {"alpha": 3.0}))
+    rows = synthetic_rows(is_classified=False)
+    pipeline = learn(synthetic_model(air_time, estimator=RIDGE), rows, Chosen(RIDGE, {"alpha": 3.0}))
     columns = pipeline.named_steps["columns"].transform(rows.assign(carrier=rows["carrier"].astype(object)))
     own = Ridge(alpha=3.0, random_state=0).fit(columns, rows["target"])
     assert np.array_equal(own.coef_, pipeline.named_steps["estimator"].coef_)

@@ -11,9 +11,7 @@ from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.state.database.tables import erasures
 
 
-def refuse_what_was_read_before_an_erasure(
-    connection: sa.Connection, datasets: Collection[str], read_at: dt.datetime, *, is_derived: bool = False
-) -> None:
+def refuse_stale_reads(connection: sa.Connection, datasets: Collection[str], read_at: dt.datetime, *, is_derived: bool = False) -> None:
     """Within a transaction that records what was made of ``datasets``: `DataError` when people were erased from one since.
 
     What was read before may hold their rows, and must not become current. What is derived from stored rows, rather than

@@ -23,7 +23,7 @@ LOGISTIC = "sklearn.linear_model.LogisticRegression"
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 
 
-def made_up_rows(*, days: int = 12, rows_a_day: int = 60, is_classified: bool = True) -> pd.DataFrame:
+def synthetic_rows(*, days: int = 12, rows_a_day: int = 60, is_classified: bool = True) -> pd.DataFrame:
     """A training frame: lateness follows the hour and the carrier; ``target`` is 0/1, or the minutes."""
     random = np.random.default_rng(7)
     count = days * rows_a_day
@@ -42,7 +42,7 @@ def made_up_rows(*, days: int = 12, rows_a_day: int = 60, is_classified: bool = 
     )
 
 
-def made_up_model(model: ModelConfig, **train: Any) -> ModelConfig:
+def synthetic_model(model: ModelConfig, **train: Any) -> ModelConfig:
     """``model`` with these features, and ``train`` declared anew with these keys."""
     declared = Train.model_validate({"window_days": 30, "min_days": 14, **train})
     return model.model_copy(update={"features": FEATURES, "train": declared})
