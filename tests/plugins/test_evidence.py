@@ -44,7 +44,7 @@ def test_where_a_correction_was_quicker_the_task_is_skipped_and_says_so() -> Non
     from airflow.sdk.exceptions import AirflowSkipException
 
     monitored(NOT_DRAWN)
-    with pytest.raises(AirflowSkipException, match="cannot be drawn as it was monitored on .*: the predictions are gone since"):
+    with pytest.raises(AirflowSkipException, match="cannot be drawn as it was monitored on .*: the predictions were removed since"):
         execute()
 
 

@@ -1,4 +1,4 @@
-"""When it happened, and when it was known: versions of partitions, and reads as of a moment. On the flights that ship."""
+"""When it happened, and when it was known: versions of partitions, and reads as of a date. On the flights that ship."""
 
 from __future__ import annotations
 

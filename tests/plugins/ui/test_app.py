@@ -462,7 +462,7 @@ def test_it_is_the_command_line_that_draws_and_what_it_says_is_shown(reader: Tes
     page = reader.get(REPORT)
     assert page.status_code == 404
     assert "cannot be drawn as it was monitored on" in page.text
-    assert "the predictions are gone since" in page.text
+    assert "the predictions were removed since" in page.text
 
 
 def test_who_may_not_read_the_dag_has_nothing_drawn(log_in: LogIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

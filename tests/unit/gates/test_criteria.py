@@ -107,7 +107,7 @@ def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> 
 
 
 def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would_pass() -> None:
-    with pytest.raises(ValidationError, match="not_worse needs a margin above 0"):
+    with pytest.raises(ValidationError, match="needs a margin above 0"):
         Gate.model_validate({"criteria": [{"kind": "champion", "metric": "auc"}]})
 
 

@@ -150,7 +150,7 @@ def test_after_the_pause_it_is_promoted(model: ModelConfig) -> None:
 def test_without_the_approval_that_it_needs_a_version_is_refused_and_there_is_one_alert(model: ModelConfig) -> None:
     version = copied_version("b", approval="it is the first").version
     for _ in range(3):
-        with pytest.raises(UnearnedError, match=r"needs a person's approval \(it is the first\), and none is in the database"):
+        with pytest.raises(UnearnedError, match=r"needs a person's approval \(it is the first\), and the database has none"):
             promote(model, version)
     [alert] = alerts.open_alerts(MODEL)
     assert (alert.severity, alert.times, alert.key.startswith(f"bypass/{MODEL}/")) == ("critical", 3, True)

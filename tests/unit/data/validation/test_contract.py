@@ -201,7 +201,7 @@ def test_without_the_other_datasets_partition_a_reference_is_not_evaluated_and_s
     found = judged(dataset(references=[{**REFERENCE, "on_fail": "stop"}]), sales()).validation
     reference = check_of(found, "reference")
     assert (reference.status, found.verdict) == ("not_evaluated", "passed")
-    assert reference.observed == f"shops has no partition {DAY}; ingest it first, and then this one again"
+    assert reference.observed == f"shops has no partition {DAY}; ingest it first, then this one again"
 
 
 def test_an_empty_partition_there_is_one_that_has_nothing() -> None:
@@ -306,7 +306,7 @@ def test_the_log_says_in_a_few_lines_what_failed_and_how_the_rows_compare_with_t
         "the median of the 30 partitions before: 20 rows delivered (+25%), 0 quarantined",
         "failed (4.00%), on_fail quarantine: expect_column_values_to_be_between(column=amount, min_value=0): 1 row, such as -1.0",
         "reference(columns=['shop'], dataset=shops): not evaluated: shops has no partition 2013-02-09; "
-        "ingest it first, and then this one again",
+        "ingest it first, then this one again",
     ]
 
 

@@ -210,7 +210,7 @@ def test_a_card_names_what_the_records_name(version: RegisteredVersion, card: st
         f"reproduce {MODEL} 1",
         f"snapshot verify {candidate.snapshot_digest[:12]}",
         "as of 2013-01-20",
-        "There was no champion then",
+        "There was no champion at the time",
         "schedules.distance, day 0",
         candidate.facts["environment"]["lock"],
     ):
@@ -282,8 +282,9 @@ def test_the_card_of_a_version_describes_its_own_features_and_not_those_declared
 
 
 def test_a_card_tells_who_must_approve_and_why(facts: Facts) -> None:
-    assert "No person had to approve it" in render(facts).decode()
-    assert "a person must approve it: it is the first model." in render(replace(facts, approval_because="it is the first model")).decode()
+    assert "No approval was required" in render(facts).decode()
+    asked = render(replace(facts, approval_because="it is the first model")).decode()
+    assert "It may serve only once a person approves it: it is the first model." in asked
 
 
 def test_a_gate_that_did_not_judge_is_said_so(facts: Facts) -> None:
