@@ -1,4 +1,4 @@
-"""A small source of made-up flights, and homes in which a cycle over it has run: for tests of the whole lifecycle.
+"""A small source of synthetic flights, and homes in which a cycle over it has run: for tests of the whole lifecycle.
 
 Lateness follows the hour and the carrier, so that a model can learn something from 120 flights a day.
 """

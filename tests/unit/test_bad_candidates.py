@@ -1,4 +1,4 @@
-"""What must never come to serve, planted after a sound training: each is named, and none is registered."""
+"""Bad candidates, planted after a sound training: the gate names each, and none is registered."""
 
 from __future__ import annotations
 

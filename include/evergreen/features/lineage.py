@@ -184,7 +184,7 @@ class _Trial:
 
 
 class _OtherValues(MadeUpCache):
-    """Made-up rows of which some columns have other values."""
+    """Synthetic rows of which some columns have other values."""
 
     def __init__(
         self, as_of: dt.date, source: SyntheticRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int

@@ -1,4 +1,4 @@
-"""What rows of the past say of each row to score: figures by group, and the latest row before a moment."""
+"""Lookback features: trailing aggregates by group, and the latest row at or before a timestamp (as-of join)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def latest_rows(
     if window.empty:
         return pd.DataFrame(np.nan, index=rows.index, columns=list(columns))
     wanted, given = group_numbers([rows, window], keys)
-    # merge_asof wants one unit of time on both sides, and takes the last of several at one moment
+    # merge_asof wants one unit of time on both sides, and takes the last of several at one timestamp
     asking = pd.DataFrame({"group": wanted, "moment": _in_one_unit(pd.Series(moments, index=rows.index)), "row": np.arange(len(rows))})
     found = window[list(columns)].copy()
     found[_TIME], found[_GROUP] = _in_one_unit(window[time]), given

@@ -1,4 +1,4 @@
-"""A text that matches a regular expression, for synthetic rows."""
+"""Generates a text that matches a regular expression, for synthetic rows."""
 
 from __future__ import annotations
 

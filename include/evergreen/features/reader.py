@@ -1,4 +1,4 @@
-"""What a model's `features.py` may see: the rows to score, and the past as it was known."""
+"""The point-in-time reader that `features.py` gets: the rows to score, and the past as it was known."""
 
 from __future__ import annotations
 
@@ -210,9 +210,9 @@ class PointInTimeReader:
     ) -> pd.DataFrame:
         """For each of ``rows``, ``columns`` of the latest row of `window` (``dataset``, ``days``) that shares its ``by`` columns.
 
-        The latest is that with the greatest ``time`` (a timestamp column of ``dataset``) not after the row's own moment: its
+        The latest is that with the greatest ``time`` (a timestamp column of ``dataset``) not after the row's own time: its
         timestamp ``at``, or the beginning of the partition. Nor may it be more than ``tolerance`` before. Where there is none,
-        the columns are missing. Of several at one moment, the one with the greatest values of ``columns`` counts, so that
+        the columns are missing. Of several at one time, the one with the greatest values of ``columns`` counts, so that
         no order of rows decides.
         """
         keys = [by] if isinstance(by, str) else list(by)

@@ -1,7 +1,8 @@
 """The serving check: loads a logged artifact and scores rows, in the clean process that `gates.serving` starts with a folder.
 
-The folder holds `question.json` and `rows.parquet`; the answer is `predictions.npy`, or `error.json` (kind and message). This lies
-outside the package `gates`, and asks for no model's configuration, as either would bring more into the process than serving needs.
+The folder holds `question.json` and `rows.parquet`; the answer is `predictions.npy`, or `error.json` (its kind, and the message under
+`words`). This lies outside the package `gates`, and asks for no model's configuration, as either would bring more into the process
+than serving needs.
 """
 
 from __future__ import annotations

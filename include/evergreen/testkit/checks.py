@@ -86,7 +86,7 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
             continue
         known = join_labels(subject.catalog, subject.model, rows, labels).notna()
         comparison = subject.compared(
-            day, rows[known], "training sees it otherwise than scoring did",
+            day, rows[known], "training computes another value than scoring did",
             "Compute it from read.rows(), read.window() and their like alone, and keep nothing between two calls of features().",
         )  # fmt: skip
         found += differences(comparison, scored[known], trained_on[scored.columns])

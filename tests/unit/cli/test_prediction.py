@@ -1,4 +1,4 @@
-"""``prediction``: all that led to one logged prediction."""
+"""``prediction``: traces one logged prediction to its version, inputs and approver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where features come from is found by trial, on synthetic rows."""
+"""Feature lineage is found by experiment, on synthetic rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up rows are such as the declarations allow, and such that datasets find each other."""
+"""Synthetic rows are valid by the declarations, and datasets can be joined on them."""
 
 from __future__ import annotations
 

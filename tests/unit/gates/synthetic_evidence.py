@@ -1,4 +1,4 @@
-"""Evidence of predictions that a test makes up: no snapshot, no artifact, no database."""
+"""Synthetic gate evidence: predictions that a test generates, without snapshot, artifact or database."""
 
 from __future__ import annotations
 

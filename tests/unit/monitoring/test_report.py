@@ -1,4 +1,4 @@
-"""Drift reports are drawn when they are wanted, once, of what was monitored, and of nobody who was erased."""
+"""Drift reports are rendered on demand, once, of what was monitored, and without erased rows."""
 
 from __future__ import annotations
 

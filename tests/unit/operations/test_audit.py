@@ -1,4 +1,4 @@
-"""The nightly audit: what is not as our records say is found, alarmed once, and hides nothing else."""
+"""The nightly audit: every deviation from our records is found, raises one alert, and hides no other."""
 
 from __future__ import annotations
 

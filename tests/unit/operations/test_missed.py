@@ -1,4 +1,4 @@
-"""What no event has started is found, once it is certain that none will, and made up for."""
+"""Missed work is found once it is certain that no event will start it, and is done."""
 
 from __future__ import annotations
 

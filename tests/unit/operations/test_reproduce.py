@@ -1,4 +1,4 @@
-"""A version is trained again from its record alone, and what is not as recorded is named."""
+"""A version is reproduced from its record alone, and every ingredient that differs is named."""
 
 from __future__ import annotations
 

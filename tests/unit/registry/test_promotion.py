@@ -1,4 +1,4 @@
-"""How a version becomes champion, stops being it, and what nobody gets past."""
+"""Promotion and rollback: how a version becomes champion and stops being it, and what cannot be bypassed."""
 
 from __future__ import annotations
 

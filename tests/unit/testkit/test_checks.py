@@ -1,4 +1,4 @@
-"""The kit is proved on models that break one promise each, and on honest ones that break none."""
+"""The test kit finds models that break one promise each, and passes those that break none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up training frames, and models that are trained on them without a home: for tests of fitting and tuning alone."""
+"""Synthetic training frames, and models that are trained on them without a home: for tests of fitting and tuning alone."""
 
 from __future__ import annotations
 

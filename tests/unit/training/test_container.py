@@ -1,4 +1,4 @@
-"""What a container that trains is given, and what its end means."""
+"""Training containers: what they are given, and what their exit codes mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Homes with made-up flights, and time that passes in them."""
+"""Homes with synthetic flights, and time that passes in them."""
 
 from __future__ import annotations
 

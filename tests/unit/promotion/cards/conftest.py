@@ -1,4 +1,4 @@
-"""A home in which a cycle over made-up flights has run, so that there is a version with a card."""
+"""A home in which a cycle over synthetic flights has run, so that there is a version with a card."""
 
 from __future__ import annotations
 
