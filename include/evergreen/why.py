@@ -16,7 +16,7 @@ from include.evergreen.registry import champions
 from include.evergreen.stages import Stage, StageRecord, find_stage
 from include.evergreen.validation.record import latest_validation
 
-COMMAND = "python -m include.evergreen"
+COMMAND = "evergreen"
 
 
 def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
