@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from benchmarks.outcome import MODEL, ingested_in
-from include.evergreen import ingestion, lifecycle
 from include.evergreen.config import Catalog
+from include.evergreen.data import ingestion
 from include.evergreen.gates import decide
 from include.evergreen.monitoring import monitor
-from include.evergreen.scoring import score
+from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.scoring.score import score
 from include.evergreen.training import take_snapshot, train
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from sklearn import metrics
 
 from benchmarks.report import Report, arguments, differences, say
 from include.evergreen.gates.bootstrap import Statistic, Units, draw, replicates, statistic
-from include.evergreen.inference import one_thread
+from include.evergreen.serving.inference import one_thread
 
 DAYS = 28
 SEED = 11

@@ -41,16 +41,18 @@ from benchmarks.report import Report, arguments, differences, run_benchmark, say
 from benchmarks.scratch import MeasuredProcessError, use_home
 from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
-from include.evergreen import ingestion, maintenance
 from include.evergreen.config import Catalog
-from include.evergreen.database import disconnect, engine, migrate
+from include.evergreen.data import ingestion
 from include.evergreen.gates import decide
-from include.evergreen.maintenance.records import files_of_datasets, files_of_models
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.observations import observations_of
-from include.evergreen.registry import champions, mlflow_store
-from include.evergreen.scoring import find_predictions, score
-from include.evergreen.status import status
+from include.evergreen.operations import maintenance
+from include.evergreen.operations.maintenance.records import files_of_datasets, files_of_models
+from include.evergreen.operations.status import status
+from include.evergreen.registry import champions
+from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.database import disconnect, engine, migrate
 from include.evergreen.training import take_snapshot, train
 from tools.postgresql import PostgreSQL
 

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 from benchmarks.sales import PARTITION
-from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
-from include.evergreen.database import migrate
-from include.evergreen.quiet import import_quietly
-from include.evergreen.validation import latest_validation
+from include.evergreen.data import ingestion
+from include.evergreen.data.validation import latest_validation
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.silent_import import import_quietly
+from include.evergreen.state.database import migrate
 
 KILOBYTES_PER_MB = 1024
 

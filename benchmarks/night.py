@@ -29,8 +29,8 @@ from benchmarks.plain_script import PlainScript
 from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scheduler import Night, airflow_for_nights, anatomy, run_night
 from benchmarks.scratch import land, run_python
-from include.evergreen.clock import days
-from include.evergreen.triggers import firings_of
+from include.evergreen.foundation.clock import days
+from include.evergreen.monitoring.triggers import firings_of
 
 FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.night_state prepares what is known before it
 LAST_NIGHT = dt.date(2013, 2, 8)  # then comes the blizzard, and with it firings

@@ -17,16 +17,17 @@ import pandas as pd
 
 from benchmarks.outcome import DATASETS, MODEL
 from benchmarks.scratch import use_home
-from include.evergreen import ingestion, storage
-from include.evergreen.clock import days
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import migrate
+from include.evergreen.data import ingestion
+from include.evergreen.data.partitions import current_partitions, read_partition
+from include.evergreen.foundation.clock import days
 from include.evergreen.gates import decide
 from include.evergreen.monitoring import monitor
-from include.evergreen.partitions import current_partitions, read_partition
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
-from include.evergreen.scoring import find_predictions, score
+from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.database import migrate
 from include.evergreen.training import take_snapshot, train
 
 FIRST_DAY = dt.date(2013, 1, 1)

@@ -9,15 +9,15 @@ from typing import Any
 from benchmarks.plain_script import PlainScript
 from benchmarks.report import differences
 from include.evergreen.config import Catalog
+from include.evergreen.data.partitions import current_partition
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decide import Decision, all_decisions
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import gather
 from include.evergreen.monitoring import observations_of
-from include.evergreen.partitions import current_partition
 from include.evergreen.registry.champions import champion_for
 from include.evergreen.registry.versions import version_number
-from include.evergreen.scoring import find_predictions
+from include.evergreen.scoring.score import find_predictions
 from include.evergreen.training import Candidate, find_candidate
 
 MODEL = "flight_delay"

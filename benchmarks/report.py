@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scratch import MeasuredProcessError, scratch_folder
-from include.evergreen.errors import EvergreenError
+from include.evergreen.foundation.errors import EvergreenError
 
 Figures = Mapping[str, Any]
 SHOWN_DIFFERENCES = 20

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.outcome import DATASETS, MODEL, decided, ingested_in
-from include.evergreen.errors import EvergreenError, TransientError
+from include.evergreen.data.partitions import current_partition
+from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.monitoring import observations_of
-from include.evergreen.partitions import current_partition
 from tools.embedded import EmbeddedAirflow, free_port
 from tools.failures import failures_since
 from tools.rest import AirflowApi

@@ -24,16 +24,17 @@ from typing import Any, TypeVar
 from benchmarks.outcome import DATASETS
 from benchmarks.report import Report, arguments, differences, run_benchmark, say
 from benchmarks.scratch import land
-from include.evergreen import ingestion
-from include.evergreen.cards import ensure_card
-from include.evergreen.clock import days
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
-from include.evergreen.database import migrate
+from include.evergreen.data import ingestion
 from include.evergreen.features.build import TARGET
+from include.evergreen.foundation.clock import days
 from include.evergreen.gates import decide
-from include.evergreen.inference import one_thread
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.promotion.cards import ensure_card
+from include.evergreen.registry import champions
+from include.evergreen.serving.inference import one_thread
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.database import migrate
 from include.evergreen.training import Snapshot, take_snapshot, train
 from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.metrics import measure

@@ -18,13 +18,14 @@ from typing import Any
 
 from benchmarks import sales
 from benchmarks.scratch import ROOT, use_home
-from include.evergreen import clock, storage
 from include.evergreen.config import Catalog
 from include.evergreen.config.models import Input
-from include.evergreen.database import migrate
+from include.evergreen.data.partitions import current_partitions, publish_partition
+from include.evergreen.data.partitions.files import RowWriter, arrow_schema, write_in_order
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
-from include.evergreen.partitions import current_partitions, publish_partition
-from include.evergreen.partitions.files import RowWriter, arrow_schema, write_in_order
+from include.evergreen.foundation import clock
+from include.evergreen.state import storage
+from include.evergreen.state.database import migrate
 
 LAST_DAY = dt.date(2013, 12, 31)
 ASKED_DAYS = 365

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from include.evergreen import storage
-from include.evergreen.database import writing
-from include.evergreen.database.tables import Moment, metadata
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import Moment, metadata
 
 WEEK = 7
 PROMOTED_EVERY = 4  # of the weekly trainings, which is blessed, registered and promoted; the others are rejected
@@ -216,7 +216,7 @@ def one_file() -> tuple[str, str]:
     """Write the one small file of rows that all of the made-up records name; its path and the digest of its rows."""
     import pandas as pd
 
-    from include.evergreen.partitions.verification import file_digest
+    from include.evergreen.data.partitions.verification import file_digest
 
     path = "years/rows.parquet"
     storage.write_frame(path, pd.DataFrame({"visit": [1, 2, 3]}))

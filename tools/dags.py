@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.schedule import PartitionSchedule
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 DAG_FILES = ("datasets.py", "models.py", "platform.py")
 MODEL_STAGES = ("train", "score", "monitor", "retrain", "approve", "promote")

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO
 
 from include.evergreen import telemetry_off
-from include.evergreen.errors import TransientError
+from include.evergreen.foundation.errors import TransientError
 from tools.guard import Guard
 from tools.rest import AirflowApi
 

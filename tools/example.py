@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.evergreen.config import Catalog
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 DATASETS = ("outcomes", "schedules", "weather")
 MODELS = ("air_time", "flight_delay")

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from include.evergreen.errors import ConfigError, TransientError
+from include.evergreen.foundation.errors import ConfigError, TransientError
 
 TIMEOUT_SECONDS = 30
 HEALTH_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")

@@ -11,7 +11,7 @@ import sys
 from rich.console import Console
 
 from include.evergreen.config import Catalog
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
 from tools.embedded import PREFERRED_PORT, EmbeddedAirflow, free_port
 from tools.example import refuse_without_example
 from tools.progress import Progress

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.wording import listed
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
 from tools.embedded import PREFERRED_PORT, EmbeddedAirflow, free_port
 from tools.progress import Progress
 from tools.session import MLFLOW_PORT, mlflow_ui_at, run_command, say, serve_until_stopped, stop

@@ -15,8 +15,8 @@ from types import FrameType
 
 from rich.console import Console
 
-from include.evergreen.errors import ConfigError, EvergreenError, TransientError
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.errors import ConfigError, EvergreenError, TransientError
+from include.evergreen.foundation.settings import Settings
 from tools.embedded import HOST, EmbeddedAirflow
 
 MLFLOW_PORT = 5000

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from croniter import croniter
 
-from include.evergreen.clock import days, moment
 from include.evergreen.config import Catalog
-from include.evergreen.errors import EvergreenError, TransientError
-from include.evergreen.partitions import current_partition, current_partitions
-from include.evergreen.readiness import monitoring, scoring
+from include.evergreen.data.partitions import current_partition, current_partitions
+from include.evergreen.foundation.clock import days, moment
+from include.evergreen.foundation.errors import EvergreenError, TransientError
+from include.evergreen.monitoring.triggers import firings_of, tripped
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring import find_predictions
-from include.evergreen.triggers import firings_of, tripped
+from include.evergreen.scoring.readiness import monitoring, scoring
+from include.evergreen.scoring.score import find_predictions
 from tools.dags import DAG_FILES, dags_of
 from tools.example import DATASETS, MODELS
 from tools.failures import failures_since

@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from include.evergreen.config import Catalog
+from include.evergreen.data.partitions import current_partitions
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.monitoring import observations_of
-from include.evergreen.partitions import current_partitions
+from include.evergreen.monitoring.triggers import firings_of
+from include.evergreen.monitoring.triggers.rules import evaluate
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring import predictions_of
-from include.evergreen.triggers import firings_of
-from include.evergreen.triggers.rules import evaluate
+from include.evergreen.scoring.score import predictions_of
 from tools.example import DATASETS, MODELS
 
 

@@ -10,10 +10,10 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from include.evergreen import clock
 from include.evergreen.config import Catalog
 from include.evergreen.config.wording import listed
-from include.evergreen.errors import TransientError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import TransientError
 from tools.dags import expected_dags, follows_others
 from tools.rest import AirflowApi
 

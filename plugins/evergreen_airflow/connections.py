@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.evergreen.errors import ConfigError, TransientError
-from include.evergreen.sources.connections import Connection, HttpAccess, http_access, use_connections
+from include.evergreen.data.sources.connections import Connection, HttpAccess, http_access, use_connections
+from include.evergreen.foundation.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -14,7 +14,7 @@ from airflow.executors.local_executor import LocalExecutor
 from evergreen_airflow.preload import is_on, preload
 from evergreen_airflow.sqlite_now import tell_fractions_of_now
 from evergreen_airflow.supervisor_wait import shorten_wait_for_exit
-from include.evergreen.clean_processes import Server
+from include.evergreen.serving.clean_processes import Server
 
 WAIT_WHILE_TASKS_RUN = 0.1  # seconds: from outside comes little that cannot wait for so long, and the processor is the tasks'
 SHORTEST_WAIT, LONGEST_WAIT = 0.01, 0.4  # seconds, while none runs: soon after news there is often more, such as a run that was just made

@@ -14,8 +14,8 @@ from airflow.sdk import BaseOperatorLink
 
 from evergreen_airflow.runs import partition_of
 from evergreen_airflow.ui import URL_PREFIX
-from include.evergreen.errors import ConfigError
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

@@ -13,8 +13,8 @@ from typing import Any
 
 from airflow.partition_mappers.base import PartitionMapper
 
-from include.evergreen.clock import PARTITION_FORMAT, parse_partition
-from include.evergreen.errors import ConfigError, TransientError
+from include.evergreen.foundation.clock import PARTITION_FORMAT, parse_partition
+from include.evergreen.foundation.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
 DO_NOT_ASK_FOR_SECONDS = 30  # after our database failed to answer: a thousand models must not each wait for it
@@ -78,7 +78,7 @@ class ScoringMapper(_WorkMapper):
     """A day that can be scored now and was not, or of which something that the scoring read was corrected."""
 
     def has_work(self, day: dt.date) -> bool:
-        from include.evergreen.readiness import name_of, scoring
+        from include.evergreen.scoring.readiness import name_of, scoring
 
         published = (self.dataset, day)
         return scoring(self.model, day + dt.timedelta(days=self.days), published).is_started_by(name_of(published))
@@ -91,7 +91,7 @@ class MonitoringMapper(_WorkMapper):
     """
 
     def has_work(self, day: dt.date) -> bool:
-        from include.evergreen.readiness import monitoring
+        from include.evergreen.scoring.readiness import monitoring
 
         return monitoring(self.model, day + dt.timedelta(days=self.days), self.dataset).is_due
 

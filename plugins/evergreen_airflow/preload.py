@@ -11,7 +11,7 @@ import logging
 import os
 import time
 
-from include.evergreen.quiet import import_quietly
+from include.evergreen.foundation.silent_import import import_quietly
 
 log = logging.getLogger(__name__)
 

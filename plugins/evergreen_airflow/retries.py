@@ -11,17 +11,17 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            "include.evergreen.errors.ConfigError",
+            "include.evergreen.foundation.errors.ConfigError",
             RetryAction.FAIL,
             reason="A configuration or a parameter is wrong: a retry would find it wrong again.",
         ),
         RetryRule(
-            "include.evergreen.errors.DataError",
+            "include.evergreen.foundation.errors.DataError",
             RetryAction.FAIL,
             reason="The data is wrong: its owner must mend it before a retry makes sense.",
         ),
         RetryRule(
-            "include.evergreen.errors.TransientError",
+            "include.evergreen.foundation.errors.TransientError",
             RetryAction.RETRY,
             reason="Something outside did not answer just now.",
         ),

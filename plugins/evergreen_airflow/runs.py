@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from include.evergreen import clock
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
 
 Origin = Literal["live", "backfill"]
 BACKFILL: Origin = "backfill"

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.evergreen.clock import days
+from include.evergreen.foundation.clock import days
 from tools.embedded import EmbeddedAirflow
 from tools.failures import failures_since
 from tools.rest import AirflowApi

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.evergreen.database import migrate
-from include.evergreen.partitions import current_partitions
-from include.evergreen.registry.mlflow_store import prepare_store
+from include.evergreen.data.partitions import current_partitions
+from include.evergreen.state.database import migrate
+from include.evergreen.state.mlflow_store import prepare_store
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
 from tests.templates import template
 from tools.embedded import ROOT, EmbeddedAirflow

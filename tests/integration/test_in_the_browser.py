@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from include.evergreen.database import reading
-from include.evergreen.database.tables import candidates
 from include.evergreen.registry.champions import champion
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import candidates
 from tests.integration.airflow_under_test import MODELS
 from tests.integration.forms import open_form, press, run_backfill, run_training
 

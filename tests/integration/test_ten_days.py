@@ -9,16 +9,16 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import clock
 from include.evergreen.config import Catalog
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import metadata
+from include.evergreen.data.partitions import current_partition, current_partitions
+from include.evergreen.foundation import clock
 from include.evergreen.monitoring import observations_of
-from include.evergreen.partitions import current_partition, current_partitions
+from include.evergreen.operations.diagnose import why
 from include.evergreen.registry.champions import champion, champion_for
-from include.evergreen.scoring import find_predictions, predictions_of
-from include.evergreen.stages import find_stage
-from include.evergreen.why import why
+from include.evergreen.scoring.score import find_predictions, predictions_of
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import metadata
+from include.evergreen.state.stage_status import find_stage
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
 MOMENTS = {"recorded_at", "since", "promoted_at"}

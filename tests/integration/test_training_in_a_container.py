@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from include.evergreen import container
 from include.evergreen.config import Catalog
-from include.evergreen.training import find_candidate
+from include.evergreen.training import container, find_candidate
 from tests.integration.conftest import wait_for_dags
 from tests.servers.docker import IMAGE, DockerDaemon
 from tests.unit.flights import at_home

@@ -10,14 +10,14 @@ import jwt
 import pytest
 import yaml
 
-from include.evergreen.alerts import open_alerts
-from include.evergreen.approvals import standing_of, waiting_versions
-from include.evergreen.database import reading
-from include.evergreen.database.tables import candidates, ledger
-from include.evergreen.errors import ConfigError, TransientError
-from include.evergreen.pauses import standing_pause
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.registry.approvals import standing_of, waiting_versions
 from include.evergreen.registry.champions import champion
 from include.evergreen.registry.versions import versions_of
+from include.evergreen.state.alerts import open_alerts
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import candidates, ledger
+from include.evergreen.state.pauses import standing_pause
 from tests.integration.airflow_under_test import TIMEOUT_SECONDS
 from tools.rest import AirflowApi
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.clock import days
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.clock import days
 from include.evergreen.monitoring import observations_of
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring import predictions_of
+from include.evergreen.scoring.score import predictions_of
 from tests.integration.forms import run_backfill, run_training
 from tests.unit.flights import at_home
 from tools.rest import AirflowApi

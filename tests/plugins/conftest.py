@@ -81,7 +81,7 @@ def anonymous(airflow_app: FastAPI) -> TestClient:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Evergreen home, its database migrated."""
-    from include.evergreen.database import migrate
+    from include.evergreen.state.database import migrate
 
     for name in ("EVERGREEN_DATABASE_URL", "EVERGREEN_STORAGE", "EVERGREEN_MLFLOW_UI_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)

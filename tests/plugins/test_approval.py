@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.evergreen import pauses
-from include.evergreen.approvals import find_answer, record_answer, standing_of
-from include.evergreen.database import reading
-from include.evergreen.database.tables import approvals
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.registry.approvals import find_answer, record_answer, standing_of
+from include.evergreen.state import pauses
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import approvals
 from tests.plugins.ui.test_versions import registered
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_a_try_that_follows_a_death_after_the_record_asks_nobody_again_and_one_a
 
 
 def test_the_evidence_says_why_what_changes_and_what_the_gate_found() -> None:
-    from include.evergreen.question import question_on
+    from include.evergreen.promotion.approval_request import question_on
 
     registered(1, because="it is the first model")
     asked = question_on("air_time", 1, hours=72, links={"Model card": "evergreen/card"})

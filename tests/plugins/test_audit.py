@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import ledger
-from include.evergreen.database import writing
-from include.evergreen.database.tables import ledger as entries
-from include.evergreen.errors import DataError
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.state import ledger
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import ledger as entries
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_its_tasks_give_counts(dag: Any, recorded: Path) -> None:
 
 
 def test_each_piece_of_missed_work_starts_the_run_of_its_own_dag_once(dag: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from include.evergreen import missed
+    from include.evergreen.operations import missed
 
     found = missed.Missed("m", "score", dt.date(2013, 2, 9), ("weather/2013-02-08",), dt.datetime(2013, 2, 9, tzinfo=dt.UTC), "mark")
     monkeypatch.setattr(missed, "missed_work", lambda _: [found] * 501)

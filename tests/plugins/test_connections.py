@@ -9,10 +9,10 @@ import pytest
 
 from evergreen_airflow.connections import AirflowConnections, use_airflow_connections
 from evergreen_airflow.operators.ingestion import FetchPartitionOperator
-from include.evergreen import storage
 from include.evergreen.config import DatasetConfig
-from include.evergreen.errors import ConfigError, TransientError
-from include.evergreen.sources import connections, source_of
+from include.evergreen.data.sources import connections, source_of
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.state import storage
 from tools.postgresql import PASSWORD
 
 DAY = dt.date(2013, 2, 9)

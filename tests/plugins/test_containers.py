@@ -21,12 +21,12 @@ import pytest
 
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.operators.training import TrainCandidateOperator
-from include.evergreen import PROJECT_ROOT, container
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
-from include.evergreen.errors import ConfigError, DataError, TransientError
-from include.evergreen.registry import mlflow_store
-from include.evergreen.training import find_candidate, find_snapshot, take_snapshot
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.state import mlflow_store
+from include.evergreen.training import container, find_candidate, find_snapshot, take_snapshot
 from include.evergreen.training.pipeline import predict
 from tests.servers.docker import IMAGE, DockerDaemon
 from tests.unit.flights import at_home, copy_home

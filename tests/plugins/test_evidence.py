@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from include.evergreen import clock, storage
 from include.evergreen.config import Catalog
-from include.evergreen.database import writing
-from include.evergreen.database.tables import reports
+from include.evergreen.foundation import clock
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import reports
 
 pytestmark = pytest.mark.usefixtures("home")
 DAY = dt.date(2013, 2, 9)

@@ -17,7 +17,7 @@ from evergreen_airflow import executor as executor_module
 from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
 from evergreen_airflow.preload import MODULES, preload
 from evergreen_airflow.supervisor_wait import LOOK_AGAIN_SECONDS, shorten_wait_for_exit
-from include.evergreen.clean_processes import ADDRESS
+from include.evergreen.serving.clean_processes import ADDRESS
 
 
 @pytest.fixture

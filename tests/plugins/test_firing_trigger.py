@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from evergreen_airflow.triggers.firing import FiringTrigger
-from include.evergreen import pauses, triggers
+from include.evergreen.monitoring import triggers
+from include.evergreen.state import pauses
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from include.evergreen import clock
 from include.evergreen.config import Catalog
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def dag() -> Any:
 @pytest.fixture
 def ingested(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two days of weather, of which the first was corrected; returns the storage."""
-    from include.evergreen import ingestion
+    from include.evergreen.data import ingestion
 
     landing = home / "landing" / "weather"
     landing.mkdir(parents=True)
@@ -82,8 +82,8 @@ def test_each_task_does_its_step(dag: Any, ingested: Path) -> None:
 
 
 def test_a_lost_file_and_a_damaged_one_each_fail_their_task_and_are_named(dag: Any, ingested: Path) -> None:
-    from include.evergreen import storage
-    from include.evergreen.partitions import current_partition
+    from include.evergreen.data.partitions import current_partition
+    from include.evergreen.state import storage
 
     fifth, sixth = (current_partition("weather", dt.date(2013, 1, day)) for day in (5, 6))
     assert fifth

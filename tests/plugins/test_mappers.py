@@ -5,10 +5,10 @@ import pytest
 
 from evergreen_airflow import mappers
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
-from include.evergreen import readiness
-from include.evergreen.clock import now
-from include.evergreen.errors import DataError, TransientError
-from include.evergreen.readiness import News, Readiness
+from include.evergreen.foundation.clock import now
+from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.scoring import readiness
+from include.evergreen.scoring.readiness import News, Readiness
 
 NEVER_ASKED = -1.0
 

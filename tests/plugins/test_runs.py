@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from evergreen_airflow.runs import as_of_of, own_origin, partition_of
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 
 def context(partition_key=None, run_type="manual", **params):

@@ -65,8 +65,8 @@ def test_a_test_that_was_removed_is_not_run(tree):
 
 
 def test_a_module_that_is_imported_by_its_name_in_a_table_is_tested_by_its_folders_tests():
-    chosen = affected(["include/evergreen/sources/parquet.py"], PLENTY).chosen
-    assert "tests/unit/sources/test_files.py" in chosen
+    chosen = affected(["include/evergreen/data/sources/parquet.py"], PLENTY).chosen
+    assert "tests/unit/data/sources/test_files.py" in chosen
 
 
 def test_what_no_import_shows_leads_to_tests_that_there_are():

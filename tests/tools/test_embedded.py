@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from include.evergreen import telemetry_off
-from include.evergreen.errors import TransientError
+from include.evergreen.foundation.errors import TransientError
 from tools import embedded
 from tools.embedded import HOST, airflow_settings, free_port
 

@@ -78,10 +78,18 @@ def processes_of(home):
     return found
 
 
+def wait_for_processes(home, count):
+    """A process that was just started shows its environment a moment later."""
+    deadline = time.monotonic() + 30
+    while len(processes_of(home)) != count:
+        assert time.monotonic() < deadline, processes_of(home)
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_while_it_serves_it_ends_well_and_leaves_no_process(tmp_path, number):
     process = started(tmp_path, SERVING)
-    assert len(processes_of(tmp_path)) == 5  # itself and its guard, the Airflow and its child, and MLflow's
+    wait_for_processes(tmp_path, 5)  # itself and its guard, the Airflow and its child, and MLflow's
     process.send_signal(number)
     out, _ = process.communicate()
     assert process.returncode == 0, out

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from include.evergreen.config import Catalog
-from include.evergreen.database import migrate
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.state.database import migrate
 from tests.tools.fake_airflow import FakeApi
 from tools import story as story_module
 from tools.dags import dags_of, expected_dags

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.errors import TransientError
+from include.evergreen.foundation.errors import TransientError
 from tests.tools.fake_airflow import FakeApi
 from tools.dags import dags_of, expected_dags, follows_others
 from tools.example import DATASETS, MODELS

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import gates, ingestion
-from include.evergreen.clean_processes import ADDRESS, Server
-from include.evergreen.clock import days
+from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import migrate
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.data import ingestion
+from include.evergreen.foundation.clock import days
+from include.evergreen.registry import champions
+from include.evergreen.serving.clean_processes import ADDRESS, Server
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.database import migrate
 from tests.templates import template
 from tests.unit.flights import (
     FIRST_AS_OF,

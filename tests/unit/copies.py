@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen.database import migrate, writing
-from include.evergreen.database.tables import candidates, decisions, metadata
-from include.evergreen.partitions.digest import document_digest
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.foundation.digest import document_digest
+from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.database import migrate, writing
+from include.evergreen.state.database.tables import candidates, decisions, metadata
 from tests.servers import PostgreSQL
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL

@@ -27,17 +27,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from include.evergreen import alerts, approvals, clock, gates, ingestion, ledger, lifecycle, storage, training
-from include.evergreen.clean_processes import Server
+from include.evergreen import gates, training
 from include.evergreen.config import Catalog
 from include.evergreen.config.approval import Approval
-from include.evergreen.cycle import partitions_needed
-from include.evergreen.database import engine, reading
-from include.evergreen.database.tables import approvals as answers
-from include.evergreen.database.tables import candidates, decisions, model_versions, promotions, snapshots
-from include.evergreen.effects import Moment, current_effect, watched
-from include.evergreen.registry import champions, mlflow_store
-from include.evergreen.settings import Settings
+from include.evergreen.data import ingestion
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.operations.local_run import partitions_needed
+from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.registry import approvals, champions
+from include.evergreen.serving.clean_processes import Server
+from include.evergreen.state import alerts, ledger, mlflow_store, storage
+from include.evergreen.state.database import engine, reading
+from include.evergreen.state.database.tables import approvals as answers
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions, snapshots
+from include.evergreen.state.effects import Moment, current_effect, watched
 from tests.unit.flights import close_database, lenient, rows_of
 from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import MODEL
@@ -141,7 +145,7 @@ def _files(client: Any, run_id: str, path: str | None = None) -> list[str]:
 
 
 def _kinds() -> list[str]:
-    from include.evergreen.ledger.entries import entries
+    from include.evergreen.state.ledger.entries import entries
 
     with reading() as connection:
         return [entry.kind for entry in entries(connection)]

@@ -16,14 +16,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import PROJECT_ROOT, gates, storage, training
+from include.evergreen import PROJECT_ROOT, gates, training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
-from include.evergreen.database import engine, reading
-from include.evergreen.partitions import PartitionVersion, current_partition, publish_partition, read_partition
-from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.data.partitions import PartitionVersion, current_partition, publish_partition, read_partition
+from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.registry import champions
-from include.evergreen.settings import Settings
+from include.evergreen.state import storage
+from include.evergreen.state.database import engine, reading
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

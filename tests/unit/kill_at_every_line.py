@@ -13,11 +13,12 @@ import json
 import sys
 from typing import Any
 
-from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
-from include.evergreen.database.tables import partition_versions, validations
-from include.evergreen.maintenance import Limits, remove_orphans
-from include.evergreen.settings import Settings
+from include.evergreen.data import ingestion
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.operations.maintenance import Limits, remove_orphans
+from include.evergreen.state.database.tables import partition_versions, validations
 from tests.unit.flights import rows_of
 from tests.unit.killing import Killing
 

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
 from tests.unit.flights import close_database
 
 CORE = f"{PROJECT_ROOT}/include/evergreen/"

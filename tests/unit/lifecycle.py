@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
-from include.evergreen.cycle import CycleResult, run_cycle
-from include.evergreen.database import migrate, reading
-from include.evergreen.database.tables import metadata
-from include.evergreen.registry import mlflow_store
-from include.evergreen.settings import Settings
+from include.evergreen.data import ingestion
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.operations.local_run import CycleResult, run_cycle
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.database import migrate, reading
+from include.evergreen.state.database.tables import metadata
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home
 

@@ -55,7 +55,7 @@ class Racers:
 def _serve(pipe: Any, barrier: Any, modules: list[str]) -> None:
     for name in modules:
         importlib.import_module(name)
-    from include.evergreen.errors import TransientError
+    from include.evergreen.foundation.errors import TransientError
 
     pipe.send("ready")
     while (job := pipe.recv()) is not None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import clock, ingestion
 from include.evergreen.config import Catalog
-from include.evergreen.database.tables import partition_versions
+from include.evergreen.data import ingestion
+from include.evergreen.foundation import clock
+from include.evergreen.state.database.tables import partition_versions
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home, january, rows_of, start_python
 from tools.landing_zone import COLUMNS, lay_out

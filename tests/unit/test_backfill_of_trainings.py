@@ -7,13 +7,17 @@ import json
 
 import pytest
 
-from include.evergreen import clock, gates, ingestion, ledger, lifecycle, training
-from include.evergreen.alerts import open_alerts
+from include.evergreen import gates, training
 from include.evergreen.config import Catalog
-from include.evergreen.cycle import partitions_needed
-from include.evergreen.database.tables import candidates, decisions, model_versions, promotions
-from include.evergreen.database.tables import ledger as entries
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.data import ingestion
+from include.evergreen.foundation import clock
+from include.evergreen.operations.local_run import partitions_needed
+from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.registry import champions
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.alerts import open_alerts
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions
+from include.evergreen.state.database.tables import ledger as entries
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 

@@ -10,14 +10,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from include.evergreen import gates, lifecycle, storage
+from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
-from include.evergreen.database import writing
-from include.evergreen.database.tables import candidates
-from include.evergreen.errors import DataError
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.promotion import promote as lifecycle
 from include.evergreen.registry import champions
-from include.evergreen.registry.mlflow_store import folder_digest
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import candidates
+from include.evergreen.state.mlflow_store import folder_digest
 from include.evergreen.training import Candidate, find_candidate, find_snapshot
 from tests.unit.flights import january, lenient, trained_as_of
 

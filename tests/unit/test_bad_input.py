@@ -21,12 +21,14 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from include.evergreen import clock, ingestion, storage
 from include.evergreen.config.models import DatasetConfig
-from include.evergreen.database.tables import partition_versions
-from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
-from include.evergreen.partitions import PartitionVersion, current_partition, read_partition
-from include.evergreen.settings import Settings
+from include.evergreen.data import ingestion
+from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.state import storage
+from include.evergreen.state.database.tables import partition_versions
 from tests.unit.flights import rows_of, run_python, start_python
 
 DAY = dt.date(2013, 2, 9)
@@ -525,7 +527,7 @@ def test_a_disk_that_fills_is_worth_a_retry_and_keeps_what_it_had(landing: Path,
             limit = "" if mounted else f"resource.setrlimit(resource.RLIMIT_FSIZE, ({SMALL}, {SMALL}))\n"
             said = run_python(
                 "import datetime as dt, resource\n"
-                "from include.evergreen import ingestion\n"
+                "from include.evergreen.data import ingestion\n"
                 "from include.evergreen.config.models import DatasetConfig\n"
                 f"dataset = DatasetConfig.model_validate({DATASET})\n"
                 f"{limit}"
@@ -548,7 +550,7 @@ def test_two_runs_that_write_one_partition_at_once_leave_one_whole_version(publi
     go = landing / "go"
     code = (
         "import datetime as dt, pathlib, time\n"
-        "from include.evergreen import ingestion\n"
+        "from include.evergreen.data import ingestion\n"
         "from include.evergreen.config.models import DatasetConfig\n"
         f"dataset = DatasetConfig.model_validate({DATASET})\n"
         "print('ready', flush=True)\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.effects import EFFECTS
+from include.evergreen.state.effects import EFFECTS
 from tests.unit.lifecycle import settle_cycled
 
 ONLY_WITH_TUNING = {"train.choose"}  # tests/unit/training kills a search

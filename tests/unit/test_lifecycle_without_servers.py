@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from include.evergreen import approvals, gates, ingestion, ledger, lifecycle, training
+from include.evergreen import gates, training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.approval import Approval
-from include.evergreen.cycle import partitions_needed, run_cycle
-from include.evergreen.database.tables import candidates, decisions, model_versions, promotions
-from include.evergreen.errors import DataError, TransientError
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.data import ingestion
+from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.operations.local_run import partitions_needed, run_cycle
+from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.registry import approvals, champions
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions
 from tests.servers import PostgreSQL
 from tests.servers.mlflow import MlflowServer
 from tests.unit.copies import move_to

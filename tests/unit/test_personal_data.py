@@ -11,9 +11,9 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.errors import ConfigError
 from include.evergreen.features import feature_frame
 from include.evergreen.features.reader import PartitionCache
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
 from include.evergreen.monitoring.drift import measure_drift
 from include.evergreen.training.candidate import typical_row

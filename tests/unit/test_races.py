@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from include.evergreen import clock, ledger, lifecycle, training
+from include.evergreen import training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
-from include.evergreen.database import reading
-from include.evergreen.database.tables import candidates, model_versions, promotions, snapshots
-from include.evergreen.database.tables import ledger as ledger_table
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.foundation import clock
+from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.registry import champions
 from include.evergreen.registry.history import withdrawal
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import candidates, model_versions, promotions, snapshots
+from include.evergreen.state.database.tables import ledger as ledger_table
 from tests.unit.copies import copied_candidate, copied_version, move_to
 from tests.unit.flights import close_database, rows_of
 from tests.unit.lifecycle import MODEL, settle_cycled
@@ -178,7 +181,7 @@ def _one_champion_and_a_true_ledger() -> None:
 
 def _judged_against_the_champion_of_then(made: list[int]) -> bool:
     """Whether each of these promotions names a blessed decision against the champion whose place it took."""
-    from include.evergreen.database.tables import decisions
+    from include.evergreen.state.database.tables import decisions
 
     judged = {row.id: row for row in rows_of(decisions)}
     bodies = [json.loads(str(row.body)) for row in rows_of(ledger_table) if row.kind == "promotion"]

@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from include.evergreen import clock, ingestion
-from include.evergreen.clock import days
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.models import Knowledge
-from include.evergreen.database.tables import partition_versions
+from include.evergreen.data import ingestion
+from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.partitions import PartitionVersion, current_partition, read_partition
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.clock import days
+from include.evergreen.state.database.tables import partition_versions
 from include.evergreen.training import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, brief, change_landing, january, rows_of
 

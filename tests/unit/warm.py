@@ -9,7 +9,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 IMPORTED = (
-    "include.evergreen.serving_check", "include.evergreen.registry.mlflow_store", "include.evergreen.lifecycle",
+    "include.evergreen.serving.check", "include.evergreen.state.mlflow_store", "include.evergreen.promotion.promote",
     "include.evergreen.training.fitting", "include.evergreen.training.pipeline", "pandas", "pyarrow.parquet", "skops.io", "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.artifact.local_artifact_repo", "sklearn.compose", "sklearn.ensemble",
     "sklearn.impute", "sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing",

@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
-    from include.evergreen.alerts import Alert
     from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.state.alerts import Alert
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def list_open(arguments: argparse.Namespace) -> int:
-    from include.evergreen.alerts import open_alerts
+    from include.evergreen.state.alerts import open_alerts
 
     found = open_alerts(arguments.model)
     if arguments.json:
@@ -49,9 +49,9 @@ def list_open(arguments: argparse.Namespace) -> int:
 
 
 def resolve(arguments: argparse.Namespace) -> int:
-    from include.evergreen.alerts import open_alerts, resolve_alert
     from include.evergreen.cli.run import actor
-    from include.evergreen.reasons import checked_reason
+    from include.evergreen.foundation.reasons import checked_reason
+    from include.evergreen.state.alerts import open_alerts, resolve_alert
 
     reason = checked_reason(f"alert {arguments.key}", arguments.reason)
     if not resolve_alert(arguments.key, actor=actor(), reason=reason):

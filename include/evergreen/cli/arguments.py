@@ -6,8 +6,8 @@ import argparse
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from include.evergreen import clock
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.config import Catalog

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -23,8 +23,8 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def card(arguments: argparse.Namespace) -> int:
-    from include.evergreen.cards import ensure_card, read_card
     from include.evergreen.config import Catalog
+    from include.evergreen.promotion.cards import ensure_card, read_card
     from include.evergreen.registry import champions
 
     catalog = Catalog()

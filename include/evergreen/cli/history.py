@@ -51,8 +51,8 @@ def decisions(arguments: argparse.Namespace) -> int:
 
 
 def champion_at(arguments: argparse.Namespace) -> int:
-    from include.evergreen import clock
     from include.evergreen.config import Catalog
+    from include.evergreen.foundation import clock
     from include.evergreen.registry.tenures import tenure_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
@@ -130,7 +130,7 @@ def _as_json(decision: Decision) -> dict[str, Any]:
 
 
 def _print_who_scored(model: str, partition: dt.date) -> None:
-    from include.evergreen.scoring import find_predictions
+    from include.evergreen.scoring.score import find_predictions
 
     if predictions := find_predictions(model, partition):
         print(f"The partition {partition} was scored by version {predictions.version} ({predictions.rows} rows).")

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -32,10 +32,10 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def ingest(arguments: argparse.Namespace) -> int:
-    from include.evergreen import clock
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
-    from include.evergreen.ingestion import ingest as ingest_partition
+    from include.evergreen.data.ingestion import ingest as ingest_partition
+    from include.evergreen.foundation import clock
 
     dataset = Catalog().dataset(arguments.dataset)
     days = clock.days(arguments.first, arguments.last or arguments.first)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.ledger import Verified
+    from include.evergreen.state.ledger import Verified
 
 PROBLEMS_FOUND = 1
 
@@ -34,7 +34,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def verify_ledger(arguments: argparse.Namespace) -> int:
-    from include.evergreen import ledger
+    from include.evergreen.state import ledger
 
     if arguments.file is None:
         if arguments.model or arguments.anchors:
@@ -46,8 +46,8 @@ def verify_ledger(arguments: argparse.Namespace) -> int:
 
 
 def export_ledger(arguments: argparse.Namespace) -> int:
-    from include.evergreen import ledger, storage
     from include.evergreen.config import Catalog
+    from include.evergreen.state import ledger, storage
 
     model = common_arguments.known_model(Catalog(), arguments.model) if arguments.model else None
     if arguments.out is None:

@@ -35,7 +35,7 @@ from include.evergreen.cli import (
     train,
 )
 from include.evergreen.cli.terminal import quiet
-from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 
 EXIT_CODES: dict[type[EvergreenError], int] = {ConfigError: 2, DataError: 3, TransientError: 4}
 INTERRUPTED = 130  # what shells expect after Ctrl-C: 128 + SIGINT

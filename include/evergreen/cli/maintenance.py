@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.maintenance import Removal
+    from include.evergreen.operations.maintenance import Removal
 
 PROBLEMS_FOUND = 1
 SHOWN = 20  # removals; all of them are in the log
@@ -28,9 +28,9 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def maintain(arguments: argparse.Namespace) -> int:
-    from include.evergreen import clock
     from include.evergreen.config import Catalog
-    from include.evergreen.maintenance import Limits, apply_retention, records_without_files, remove_orphans, verify_sample
+    from include.evergreen.foundation import clock
+    from include.evergreen.operations.maintenance import Limits, apply_retention, records_without_files, remove_orphans, verify_sample
 
     limits = Limits.from_environment(grace_hours=arguments.grace_hours, sample=arguments.sample)
     retained = apply_retention(catalog := Catalog(), limits, dry_run=arguments.dry_run)

@@ -10,8 +10,8 @@ from include.evergreen.cli import arguments as common_arguments
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.rescoring import StageOutcome
-    from include.evergreen.stages import Stage
+    from include.evergreen.operations.rescoring import StageOutcome
+    from include.evergreen.state.stage_status import Stage
 
 STAGES: dict[str, tuple[Stage, ...]] = {"score": ("score",), "monitor": ("monitor",), "both": ("score", "monitor")}
 DATA_AT_FAULT = 3
@@ -43,7 +43,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def why(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.why import why as explain
+    from include.evergreen.operations.diagnose import why as explain
 
     catalog = Catalog()
     print("\n".join(explain(catalog, catalog.model(arguments.model), arguments.partition)))
@@ -51,9 +51,9 @@ def why(arguments: argparse.Namespace) -> int:
 
 
 def missed(arguments: argparse.Namespace) -> int:
-    from include.evergreen import rescoring
     from include.evergreen.config import Catalog
-    from include.evergreen.missed import make_up_for, missed_work
+    from include.evergreen.operations import rescoring
+    from include.evergreen.operations.missed import make_up_for, missed_work
 
     catalog, failed = Catalog(), False
     found = missed_work(catalog, since=arguments.since)
@@ -68,9 +68,9 @@ def missed(arguments: argparse.Namespace) -> int:
 
 
 def rescore(arguments: argparse.Namespace) -> int:
-    from include.evergreen import rescoring
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
+    from include.evergreen.operations import rescoring
 
     catalog = Catalog()
     model = catalog.model(arguments.model)

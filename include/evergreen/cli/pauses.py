@@ -24,16 +24,16 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def pause(arguments: argparse.Namespace) -> int:
-    from include.evergreen import pauses
     from include.evergreen.cli.run import actor
+    from include.evergreen.state import pauses
 
     print(f"{pauses.pause(hours=arguments.hours, actor=actor(), reason=arguments.reason).words}.")
     return 0
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    from include.evergreen import pauses
     from include.evergreen.cli.run import actor
+    from include.evergreen.state import pauses
 
     lifted = pauses.lift(actor=actor(), reason=arguments.reason)
     print(f"Lifted: {lifted.words}." if lifted else "Nothing is paused.")

@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import DataError
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.predictions import Found, Logged, Origin
+    from include.evergreen.operations.trace import Found, Logged, Origin
 
 LISTED = 20
 BAR = 20  # characters of the longest contribution's
@@ -29,7 +29,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.predictions import find_logged, origin_of
+    from include.evergreen.operations.trace import find_logged, origin_of
 
     catalog = Catalog()
     model = common_arguments.known_model(catalog, arguments.model)

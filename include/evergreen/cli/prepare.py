@@ -16,9 +16,9 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def prepare(arguments: argparse.Namespace) -> int:
-    from include.evergreen.database import migrate
-    from include.evergreen.registry.mlflow_store import prepare_store
-    from include.evergreen.settings import Settings
+    from include.evergreen.foundation.settings import Settings
+    from include.evergreen.state.database import migrate
+    from include.evergreen.state.mlflow_store import prepare_store
 
     migrate()
     prepare_store()

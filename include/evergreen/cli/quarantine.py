@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.quarantine import Waiting
+    from include.evergreen.data.quarantine import Waiting
 
 SHOWN = 20
 
@@ -49,7 +49,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def list_waiting(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.quarantine import waiting
+    from include.evergreen.data.quarantine import waiting
 
     catalog = Catalog()
     if arguments.dataset:
@@ -72,7 +72,7 @@ def list_waiting(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.quarantine import REASON_COLUMN, masked, quarantined_rows
+    from include.evergreen.data.quarantine import REASON_COLUMN, masked, quarantined_rows
 
     if arguments.limit < 1:
         raise ConfigError(f"--limit is {arguments.limit}; give 1 or more.")
@@ -91,10 +91,10 @@ def show(arguments: argparse.Namespace) -> int:
 
 def release(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.run import actor
-    from include.evergreen.conditions import parse_conditions
     from include.evergreen.config import Catalog
-    from include.evergreen.quarantine import REASON_COLUMN
-    from include.evergreen.release import release as release_rows
+    from include.evergreen.data.conditions import parse_conditions
+    from include.evergreen.data.quarantine import REASON_COLUMN
+    from include.evergreen.data.release import release as release_rows
 
     catalog = Catalog()
     dataset = catalog.dataset(arguments.dataset)

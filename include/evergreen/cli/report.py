@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs

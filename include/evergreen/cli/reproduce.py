@@ -11,7 +11,7 @@ from include.evergreen.cli import arguments as common_arguments
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.training.reproduce import Reproduction
+    from include.evergreen.operations.reproduce import Reproduction
 
 DIFFERS = 1
 
@@ -29,7 +29,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
-    from include.evergreen.training.reproduce import reproduce
+    from include.evergreen.operations.reproduce import reproduce
 
     catalog = Catalog()
     model = common_arguments.known_model(catalog, arguments.model)

@@ -11,8 +11,8 @@ from include.evergreen.cli import arguments as common_arguments
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.cycle import CycleResult
-    from include.evergreen.triggers import RuleOutlook
+    from include.evergreen.monitoring.triggers import RuleOutlook
+    from include.evergreen.operations.local_run import CycleResult
 
 LONGEST_ACTOR = 120  # what the database's column holds
 UNAVAILABLE_SHOWN = 5
@@ -34,7 +34,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
-    from include.evergreen.cycle import run_cycle
+    from include.evergreen.operations.local_run import run_cycle
 
     catalog = Catalog()
     model = catalog.model(arguments.model)

@@ -35,9 +35,8 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def new_dataset(arguments: argparse.Namespace) -> int:
-    from include.evergreen import scaffold
     from include.evergreen.cli.run import actor
-    from include.evergreen.config import Catalog
+    from include.evergreen.config import Catalog, scaffold
 
     path = scaffold.new_dataset(Catalog(), arguments.name, like=arguments.like, known_after_hours=arguments.known_after, owner=actor())
     _print_next(path, f"evergreen ingest {arguments.name} DATE")
@@ -45,9 +44,8 @@ def new_dataset(arguments: argparse.Namespace) -> int:
 
 
 def new_model(arguments: argparse.Namespace) -> int:
-    from include.evergreen import scaffold
     from include.evergreen.cli.run import actor
-    from include.evergreen.config import Catalog
+    from include.evergreen.config import Catalog, scaffold
 
     path = scaffold.new_model(
         Catalog(), arguments.name, rows=arguments.rows, target=arguments.target, positive_above=arguments.positive_above, owner=actor()

@@ -10,7 +10,7 @@ from include.evergreen.cli import arguments as common_arguments
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
-    from include.evergreen.training.verification import SnapshotRecord, Verification
+    from include.evergreen.operations.verification import SnapshotRecord, Verification
 
 PROBLEMS_FOUND = 1
 PREFIX_HELP = "the snapshot's digest, or its first eight characters or more"
@@ -48,7 +48,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def list_snapshots(arguments: argparse.Namespace) -> int:
-    from include.evergreen.training.verification import snapshots_of
+    from include.evergreen.operations.verification import snapshots_of
 
     found = snapshots_of(_known(arguments.model))
     if arguments.json:
@@ -62,7 +62,7 @@ def list_snapshots(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    from include.evergreen.training.verification import find_by_prefix
+    from include.evergreen.operations.verification import find_by_prefix
 
     found = find_by_prefix(arguments.digest)
     if arguments.json:
@@ -80,7 +80,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.progress import progress
-    from include.evergreen.training.verification import Verifier, find_by_prefix, recorded_snapshots, snapshots_of
+    from include.evergreen.operations.verification import Verifier, find_by_prefix, recorded_snapshots, snapshots_of
 
     if arguments.digest:
         chosen = [find_by_prefix(arguments.digest)]
@@ -100,7 +100,7 @@ def verify(arguments: argparse.Namespace) -> int:
 def _known(model: str) -> str:
     """``model``, if it is declared, was decided on, or has a snapshot."""
     from include.evergreen.config import Catalog
-    from include.evergreen.training.verification import snapshots_of
+    from include.evergreen.operations.verification import snapshots_of
 
     return model if snapshots_of(model) else common_arguments.known_model(Catalog(), model)
 

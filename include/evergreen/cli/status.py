@@ -26,7 +26,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def show_status(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.status import status
+    from include.evergreen.operations.status import status
 
     found = status(Catalog())
     if arguments.json:

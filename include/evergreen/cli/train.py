@@ -9,7 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -73,8 +73,8 @@ def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
 
 
 def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespace) -> Snapshot:
+    from include.evergreen.operations.verification import find_by_prefix
     from include.evergreen.training import find_snapshot, take_snapshot
-    from include.evergreen.training.verification import find_by_prefix
 
     if arguments.as_of:
         return take_snapshot(catalog, model, arguments.as_of, arguments.window)
@@ -89,7 +89,7 @@ def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespac
 
 
 def _refuse_another_recipe(catalog: Catalog, model: ModelConfig, wanted: str | None) -> None:
-    from include.evergreen.recipes import recipe_of
+    from include.evergreen.training.recipes import recipe_of
 
     if wanted is not None and (found := recipe_of(catalog, model).digest) != wanted:
         raise ConfigError(

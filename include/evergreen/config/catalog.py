@@ -12,7 +12,7 @@ from pathlib import Path
 from include.evergreen.config.loader import load_dataset, load_model, shown_path
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 ROOT_VARIABLE = "EVERGREEN_INCLUDE"
 _CACHED_FILES = 4096  # several times the largest fleet that we have in mind; a config is about 20 kB

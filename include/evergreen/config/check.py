@@ -13,7 +13,7 @@ from include.evergreen.config.loader import describe, shown_path
 from include.evergreen.config.metrics import METRICS, observation_names
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.config.catalog import Catalog

@@ -10,7 +10,7 @@ import os
 import re
 
 from include.evergreen.config.wording import did_you_mean
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.document import Document, Key, Problem, Unreadable, read_document
 from include.evergreen.config.models import DatasetConfig, ModelConfig
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 _Config = TypeVar("_Config", bound=BaseModel)
 

@@ -1,6 +1,6 @@
 """Where a dataset's raw partitions come from, one class for each kind.
 
-A new kind is one module under `include.evergreen.sources` with its reader, and its class here, which names that reader.
+A new kind is one module under `include.evergreen.data.sources` with its reader, and its class here, which names that reader.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class FileFormat(Strict):
 class FilesSource(FileFormat):
     """One file or several for each partition: local, or at any URL that fsspec knows."""
 
-    reader: ClassVar[str] = "include.evergreen.sources.files.FilesReader"
+    reader: ClassVar[str] = "include.evergreen.data.sources.files.FilesReader"
 
     type: Literal["files"]
     path: ExpandedPath = Field(
@@ -70,7 +70,7 @@ class FilesSource(FileFormat):
 class ObjectStorageSource(FileFormat):
     """One object or several for each partition, reached through an Airflow connection."""
 
-    reader: ClassVar[str] = "include.evergreen.sources.object_storage.ObjectStorageReader"
+    reader: ClassVar[str] = "include.evergreen.data.sources.object_storage.ObjectStorageReader"
 
     type: Literal["object_storage"]
     url: ExpandedPath = Field(
@@ -102,7 +102,7 @@ _READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|WITH)\b", re.IGNOREC
 class SqlSource(Strict):
     """The rows that one query gives for each partition, from any SQL database that Airflow has a connection to."""
 
-    reader: ClassVar[str] = "include.evergreen.sources.sql.SqlReader"
+    reader: ClassVar[str] = "include.evergreen.data.sources.sql.SqlReader"
 
     type: Literal["sql"]
     connection: str = Field(description="The Airflow connection of the database.")
@@ -167,7 +167,7 @@ Pagination = Annotated[NextPath | LinkHeader | PageNumber, Field(discriminator="
 class HttpSource(Strict):
     """What an HTTP server answers for each partition: one page or several, of CSV, JSON or JSON Lines."""
 
-    reader: ClassVar[str] = "include.evergreen.sources.http.HttpReader"
+    reader: ClassVar[str] = "include.evergreen.data.sources.http.HttpReader"
 
     type: Literal["http"]
     url: ExpandedPath = Field(

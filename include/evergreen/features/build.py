@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
-from include.evergreen.team_code import executed
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.team_code import executed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.errors import EvergreenError
 from include.evergreen.features.build import FeatureCode, features_of, load_code, load_features
+from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
-from include.evergreen.testkit.differences import changed
-from include.evergreen.testkit.made_up import MadeUpCache, MadeUpRows
+from include.evergreen.features.synthetic import MadeUpCache, MadeUpRows
+from include.evergreen.foundation.errors import EvergreenError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from include.evergreen.partitions import PartitionVersion
+    from include.evergreen.data.partitions import PartitionVersion
 
 DRAWS = (1, 2)
 

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from include.evergreen import clock
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.features.lookback import Take, latest_rows, trailing_values
-from include.evergreen.partitions import PartitionVersion, known_versions, read_partition
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd

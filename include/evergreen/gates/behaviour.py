@@ -5,10 +5,10 @@ from __future__ import annotations
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import BehaviourCriterion
 from include.evergreen.config.loader import shown_path
-from include.evergreen.errors import ConfigError, EvergreenError
+from include.evergreen.foundation.errors import ConfigError, EvergreenError
+from include.evergreen.foundation.team_code import executed
 from include.evergreen.gates.criteria import CriterionResult, verdict
 from include.evergreen.gates.evidence import Evidence
-from include.evergreen.team_code import executed
 from include.evergreen.testkit.behaviour import Check
 
 FILE = "checks.py"

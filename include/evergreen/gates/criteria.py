@@ -22,7 +22,7 @@ from include.evergreen.config.gate import (
 from include.evergreen.features.build import TARGET
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
 from include.evergreen.gates.evidence import Evidence, Scored
-from include.evergreen.registry import mlflow_store
+from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import chosen_of, fit_chosen
 from include.evergreen.training.pipeline import Chosen
 

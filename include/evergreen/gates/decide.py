@@ -9,20 +9,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock, ledger
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import WITHOUT_EFFECT, BehaviourCriterion
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import decisions
-from include.evergreen.database.upsert import insert_once
-from include.evergreen.effects import side_effect
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
-from include.evergreen.partitions.digest import document_digest
-from include.evergreen.registry import champions, mlflow_store
+from include.evergreen.registry import champions
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import decisions
+from include.evergreen.state.database.upsert import insert_once
+from include.evergreen.state.effects import side_effect
 from include.evergreen.training import Candidate
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import EvergreenError, TransientError
+from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.gates import criteria as judges
 from include.evergreen.gates.behaviour import judge_behaviour
 from include.evergreen.gates.criteria import CriterionResult

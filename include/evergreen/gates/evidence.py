@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.build import KEY_PREFIX, TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.bootstrap import Units, replicates, statistic
 from include.evergreen.gates.holdout import own_features
-from include.evergreen.inference import one_thread
-from include.evergreen.recipes import recipe_of_version
-from include.evergreen.registry import mlflow_store
 from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.serving.inference import one_thread
+from include.evergreen.state import mlflow_store
 from include.evergreen.training import Candidate, Snapshot, find_snapshot
 from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.metrics import measure, measure_one
 from include.evergreen.training.pipeline import predict
+from include.evergreen.training.recipes import recipe_of_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,10 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import DataError
 from include.evergreen.features.build import KEY_PREFIX, feature_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.recipes import Recipe
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.training.recipes import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd

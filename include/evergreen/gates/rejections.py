@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.evergreen.alerts import open_alerts, raise_alert, resolve_alert
 from include.evergreen.config import ModelConfig
-from include.evergreen.database import reading
-from include.evergreen.database.tables import decisions
 from include.evergreen.registry import champions
+from include.evergreen.state.alerts import open_alerts, raise_alert, resolve_alert
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import decisions
 
 if TYPE_CHECKING:
     from include.evergreen.gates.decide import Decision

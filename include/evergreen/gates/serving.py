@@ -19,12 +19,12 @@ from typing import IO
 import numpy as np
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.clean_processes import CleanProcess, clean_environment, fork_clean_process
-from include.evergreen.errors import TransientError
+from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
-from include.evergreen.registry.mlflow_store import UnloadableError
-from include.evergreen.serving_check import ERROR, PREDICTIONS, QUESTION, ROWS
+from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
+from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process
+from include.evergreen.state.mlflow_store import UnloadableError
 
 KIND, METRIC = "serving", "equal_predictions"
 LONGEST_LAST_WORDS = 300
@@ -113,7 +113,7 @@ class ServingCheck:
 def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> CleanProcess:
     """One that knows nothing of this one, and answers the question in ``folder``: forked by a server that only imports, or all new."""
     return fork_clean_process(folder, environment, errors) or subprocess.Popen(
-        [sys.executable, "-m", "include.evergreen.serving_check", str(folder)],
+        [sys.executable, "-m", "include.evergreen.serving.check", str(folder)],
         cwd=PROJECT_ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

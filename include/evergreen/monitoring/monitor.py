@@ -5,21 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-from include.evergreen import clock
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import writing
-from include.evergreen.database.tables import reports
-from include.evergreen.database.upsert import upsert
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import join_truth, true_values
 from include.evergreen.features.reader import PartitionCache
+from include.evergreen.foundation import clock
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
 from include.evergreen.monitoring.report import find_monitored
 from include.evergreen.monitoring.window import window_of
-from include.evergreen.partitions import current_partition
-from include.evergreen.scoring import Outcome, PredictionSet, find_predictions, stage_waits
-from include.evergreen.stages import find_stage, record_stage
+from include.evergreen.scoring.score import Outcome, PredictionSet, find_predictions, stage_waits
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import reports
+from include.evergreen.state.database.upsert import upsert
+from include.evergreen.state.stage_status import find_stage, record_stage
 from include.evergreen.training.metrics import measure
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import model_versions, observations
+from include.evergreen.foundation import clock
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import model_versions, observations
 
 
 @dataclass(frozen=True)

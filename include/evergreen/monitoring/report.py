@@ -16,15 +16,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import reports
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
-from include.evergreen.errors import DataError
+from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, window_of
-from include.evergreen.scoring import find_predictions
-from include.evergreen.settings import Settings
+from include.evergreen.scoring.score import find_predictions
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import reports
 
 log = logging.getLogger(__name__)
 LOCK = "drawing.lock"

@@ -6,14 +6,14 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.evergreen import storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.partitions import current_partition
-from include.evergreen.partitions.digest import document_digest, frame_digest
-from include.evergreen.recipes import recipe_of_version
+from include.evergreen.data.partitions import current_partition
+from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
-from include.evergreen.scoring import PredictionSet, predictions_of
+from include.evergreen.scoring.score import PredictionSet, predictions_of
+from include.evergreen.state import storage
+from include.evergreen.training.recipes import recipe_of_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock
-from include.evergreen.alerts import raise_alert
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import promotions
-from include.evergreen.effects import side_effect
-from include.evergreen.registry import mlflow_store
+from include.evergreen.foundation import clock
 from include.evergreen.registry.history import challenger, newest_promotion
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.alerts import raise_alert
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import promotions
+from include.evergreen.state.effects import side_effect
 
 TIMES_AT_ONCE = 10  # promotions that may overtake this one before it gives up
 SECOND_LOOK_SECONDS = 1.0

@@ -14,17 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock, ledger
-from include.evergreen.alerts import Severity, raise_alert, resolve_alert
-from include.evergreen.approvals import keep_answer, newest_answer
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import decisions, promotions
-from include.evergreen.effects import side_effect
-from include.evergreen.errors import ConfigError, DataError, TransientError
-from include.evergreen.pauses import standing_within
-from include.evergreen.reasons import checked_reason
-from include.evergreen.registry import mlflow_store
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.registry.aliases import reconcile, show_challenger
+from include.evergreen.registry.approvals import keep_answer, newest_answer
 from include.evergreen.registry.history import (
     NO_VERSION,
     challenger,
@@ -56,6 +50,12 @@ from include.evergreen.registry.versions import (
     why_not_blessed,
     why_not_servable,
 )
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.alerts import Severity, raise_alert, resolve_alert
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import decisions, promotions
+from include.evergreen.state.effects import side_effect
+from include.evergreen.state.pauses import standing_within
 
 __all__ = [
     "NO_VERSION",

@@ -14,9 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen.database import reading
-from include.evergreen.database.tables import model_versions, promotions
 from include.evergreen.registry.versions import RegisteredVersion, select_versions
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import model_versions, promotions
 
 NO_VERSION = 0
 TAKES_NO_PLACE = 0  # of a roll-back, in ``ended_by``

@@ -10,10 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen.approvals import Answer, Standing
-from include.evergreen.database import reading
-from include.evergreen.database.tables import approvals, candidates, decisions, model_versions, promotions
 from include.evergreen.registry import champions
+from include.evergreen.registry.approvals import Answer, Standing
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions
 
 Row = sa.Row[Any]
 

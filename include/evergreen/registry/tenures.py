@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen.database import reading
-from include.evergreen.database.tables import approvals, decisions, model_versions, promotions, snapshots
 from include.evergreen.registry.versions import RegisteredVersion, select_versions
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import approvals, decisions, model_versions, promotions, snapshots
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock, ledger
-from include.evergreen.alerts import raise_alert, resolve_alert
-from include.evergreen.approvals import newest_answer
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import approvals, candidates, decisions, model_versions, promotions
-from include.evergreen.database.upsert import insert_once
-from include.evergreen.effects import side_effect
-from include.evergreen.errors import ConfigError, DataError
-from include.evergreen.registry import mlflow_store
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.registry.approvals import newest_answer
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.alerts import raise_alert, resolve_alert
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions
+from include.evergreen.state.database.upsert import insert_once
+from include.evergreen.state.effects import side_effect
 
 log = logging.getLogger(__name__)
 VERSIONS_SHOWN = 20

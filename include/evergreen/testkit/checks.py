@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import disconnect, migrate
-from include.evergreen.errors import DataError, EvergreenError
 from include.evergreen.features.build import Features, features_of, join_truth, labelled_frame, load_features, true_values
+from include.evergreen.features.differences import Comparison, Finding, differences
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
-from include.evergreen.testkit.differences import Comparison, Finding, differences
-from include.evergreen.testkit.made_up import MadeUpCache, MadeUpRows, publish
-from include.evergreen.testkit.tampered import LaterFacts
+from include.evergreen.features.synthetic import MadeUpCache, MadeUpRows, publish
+from include.evergreen.foundation.errors import DataError, EvergreenError
+from include.evergreen.state.database import disconnect, migrate
+from include.evergreen.testkit.leakage import LaterFacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,7 +197,7 @@ def partition_boundaries_change_no_feature(subject: Subject) -> list[Finding]:
 
 def nothing_but_the_rows_decides(subject: Subject) -> list[Finding]:
     """The features are computed twice here, and once in another process: other hash seed, other zone, its clock a year ahead."""
-    from include.evergreen.testkit.elsewhere import features_elsewhere
+    from include.evergreen.testkit.determinism import features_elsewhere
 
     found = []
     elsewhere = features_elsewhere(subject.catalog, subject.model.name)

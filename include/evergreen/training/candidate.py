@@ -10,25 +10,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import candidates
-from include.evergreen.database.upsert import insert_once
-from include.evergreen.effects import side_effect
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
-from include.evergreen.errors import DataError, TransientError
+from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.inference import as_fitted, one_thread
-from include.evergreen.partitions.digest import document_digest
-from include.evergreen.recipes import Recipe, keep_recipe, recipe_of, signature_digest
-from include.evergreen.registry import mlflow_store
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import document_digest
+from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import candidates
+from include.evergreen.state.database.upsert import insert_once
+from include.evergreen.state.effects import side_effect
 from include.evergreen.training import claims, tracking
 from include.evergreen.training.environment import environment
 from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, declared, predict
+from include.evergreen.training.recipes import Recipe, keep_recipe, recipe_of, signature_digest
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.tuning import Outcome, check_choices, choose
 

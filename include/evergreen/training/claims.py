@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import run_claims
-from include.evergreen.database.upsert import insert_once
+from include.evergreen.foundation import clock
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import run_claims
+from include.evergreen.state.database.upsert import insert_once
 
 
 def claimed_run(run_key: str) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.inference import one_thread
+from include.evergreen.serving.inference import one_thread
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops", "mlflow", "lightgbm", "xgboost", "xgboost-cpu")
 LOCK = "requirements.txt"

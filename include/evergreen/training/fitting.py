@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import DataError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.inference import one_thread
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.pipeline import Chosen, build_pipeline, fit
 from include.evergreen.training.weights import row_weights
 

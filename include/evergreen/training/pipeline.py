@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.training import CAN_STOP_EARLY
 from include.evergreen.config.wording import did_you_mean, listed
-from include.evergreen.errors import ConfigError, DataError
-from include.evergreen.inference import as_fitted, predicted
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.serving.inference import as_fitted, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import partition_versions, snapshot_spans, snapshots
-from include.evergreen.database.upsert import insert_once
-from include.evergreen.erasure import refuse_what_was_read_before_an_erasure
-from include.evergreen.errors import DataError
+from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
 from include.evergreen.features.build import features_source, labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.partitions.digest import canonical_json, document_digest, frame_digest
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
+from include.evergreen.state.database.upsert import insert_once
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.effects import side_effect
-from include.evergreen.errors import ConfigError, TransientError
-from include.evergreen.quiet import import_quietly
-from include.evergreen.registry.mlflow_store import RUN_KEY_TAG, TRUSTED_TYPES, folder_digest, mlflow_client, reaching_mlflow
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.silent_import import import_quietly
+from include.evergreen.state.effects import side_effect
+from include.evergreen.state.mlflow_store import RUN_KEY_TAG, TRUSTED_TYPES, folder_digest, mlflow_client, reaching_mlflow
 from include.evergreen.training import claims
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import METRICS, ModelConfig
 from include.evergreen.config.training import Choice, Search, Tune
-from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.inference import one_thread
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import Chosen, build_pipeline, predict

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import DataError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np

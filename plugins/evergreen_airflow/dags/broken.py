@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
 
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 
 class ShowConfigErrorOperator(BaseOperator):

@@ -15,7 +15,7 @@ from evergreen_airflow.dags.model import MODEL_DAGS
 from evergreen_airflow.dags.pause import pause_dag
 from evergreen_airflow.dags.rescore import rescore_dag
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 
 def dataset_dags() -> Iterator[DAG]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable, Param
 
-from include.evergreen.clock import PARTITION_FORMAT
 from include.evergreen.config.schedule import PartitionSchedule
+from include.evergreen.foundation.clock import PARTITION_FORMAT
 
 STAGE_TIMEOUT = dt.timedelta(hours=2)
 DAY_PATTERN = r"^\d{4}-\d{2}-\d{2}$"

@@ -6,9 +6,9 @@ from airflow.sdk import DAG, Param
 
 from evergreen_airflow.operators.pausing import PAUSE, RESUME, PauseOperator
 from evergreen_airflow.retries import DEFAULT_ARGS
-from include.evergreen.reasons import LENGTHS
+from include.evergreen.foundation.reasons import LENGTHS
 
-LONGEST_HOURS = 24 * 90  # as include.evergreen.pauses has it, which a parse need not import
+LONGEST_HOURS = 24 * 90  # as include.evergreen.state.pauses has it, which a parse need not import
 DOC = """# evergreen.pause
 
 **The one switch** that holds all automatic promotion and retraining, of every model: while something is under suspicion, a migration

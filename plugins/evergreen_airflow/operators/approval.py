@@ -15,7 +15,7 @@ from evergreen_airflow.operators.training import ModelOperator, promote_blessed,
 from include.evergreen.config import Catalog
 
 if TYPE_CHECKING:
-    from include.evergreen.approvals import Answer
+    from include.evergreen.registry.approvals import Answer
 
 APPROVE, REFUSE = "Approve", "Refuse"
 REASON = Param("", type="string", maxLength=500, title="Reason", description="Why. It goes into the ledger with your name.", source="task")
@@ -32,7 +32,7 @@ class AskForApprovalOperator(TriggerDagRunOperator):
         self.model = model
 
     def execute(self, context: Any) -> None:
-        from include.evergreen.approvals import standing_of
+        from include.evergreen.registry.approvals import standing_of
 
         version = registered_version(self.model, context)
         standing = standing_of(self.model, version)
@@ -66,9 +66,9 @@ class AskPersonOperator(HITLOperator):
         self.hours = hours
 
     def execute(self, context: Any) -> dict[str, Any]:
-        from include.evergreen.approvals import find_answer
-        from include.evergreen.question import question_on
+        from include.evergreen.promotion.approval_request import question_on
         from include.evergreen.registry import champions
+        from include.evergreen.registry.approvals import find_answer
 
         version = context["params"]["version"]
         if answer := find_answer(self.model, version, _request_of(context)):
@@ -80,7 +80,7 @@ class AskPersonOperator(HITLOperator):
         raise AssertionError("a question that nobody waits for")
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        from include.evergreen.approvals import NOBODY, record_answer
+        from include.evergreen.registry.approvals import NOBODY, record_answer
 
         given = super().execute_complete(context, event)
         user = given["responded_by_user"]
@@ -105,7 +105,7 @@ class PromoteApprovedOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.approvals import standing_of
+        from include.evergreen.registry.approvals import standing_of
 
         version = context["params"]["version"]
         answer = standing_of(self.model, version).answer

@@ -22,11 +22,11 @@ from requests.exceptions import RequestException
 
 from evergreen_airflow.links import MlflowRunLink
 from evergreen_airflow.operators.training import tags_of, training_facts
-from include.evergreen import container
 from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
-from include.evergreen.errors import ConfigError, EvergreenError, TransientError
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.errors import ConfigError, EvergreenError, TransientError
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.training import container
 
 TASK, DEPLOYMENT, ENDS = "evergreen.task", "evergreen.deployment", "evergreen.ends"  # labels of a container; the last in Unix time
 MIB = 1 << 20
@@ -58,8 +58,8 @@ class TrainInContainerOperator(DockerOperator):
         self._is_stopped = False
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[override]
-        from include.evergreen.recipes import recipe_of
         from include.evergreen.training import find_candidate
+        from include.evergreen.training.recipes import recipe_of
 
         catalog, ti = Catalog(), context["ti"]
         command = container.train_command(

@@ -26,7 +26,7 @@ class FetchPartitionOperator(BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from evergreen_airflow.connections import use_airflow_connections
-        from include.evergreen.ingestion import fetch
+        from include.evergreen.data.ingestion import fetch
 
         partition = partition_of(context)
         use_airflow_connections()
@@ -49,7 +49,7 @@ class ValidatePartitionOperator(BaseOperator):
         self.fetched_by = fetched_by
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.ingestion import validate_partition
+        from include.evergreen.data.ingestion import validate_partition
 
         partition = partition_of(context)
         fetched = context["ti"].xcom_pull(task_ids=self.fetched_by)
@@ -71,7 +71,7 @@ class PublishPartitionOperator(BaseOperator):
         self.validated_by = validated_by
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.ingestion import Validated, publish
+        from include.evergreen.data.ingestion import Validated, publish
 
         partition, origin, known_at = partition_of(context), own_origin(context), known_at_of(context)
         found = context["ti"].xcom_pull(task_ids=self.validated_by)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from include.evergreen.config import Catalog
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from include.evergreen.maintenance import Limits, Removal
+    from include.evergreen.operations.maintenance import Limits, Removal
 
 
 class ApplyRetentionOperator(BaseOperator):
     """Takes away what no declaration and no limit keeps any longer."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.maintenance import apply_retention
+        from include.evergreen.operations.maintenance import apply_retention
 
         dry_run = context["params"]["dry_run"]
         done = apply_retention(Catalog(), _limits(context), dry_run=dry_run)
@@ -31,7 +31,7 @@ class RemoveOrphansOperator(BaseOperator):
     """Removes the files that no record names."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.maintenance import remove_orphans
+        from include.evergreen.operations.maintenance import remove_orphans
 
         dry_run = context["params"]["dry_run"]
         return _counts(self, remove_orphans(Catalog(), _limits(context), dry_run=dry_run), dry_run=dry_run)
@@ -41,7 +41,7 @@ class FindLostFilesOperator(BaseOperator):
     """Fails when a record's file is gone, and says what mends it."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.maintenance import records_without_files
+        from include.evergreen.operations.maintenance import records_without_files
 
         lost = records_without_files()
         if lost:
@@ -54,8 +54,8 @@ class VerifySampleOperator(BaseOperator):
     """Reads a sample of what is stored again, and fails when it is not what was recorded."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.maintenance import verify_sample
-        from include.evergreen.maintenance.sample import refuse_damage
+        from include.evergreen.operations.maintenance import verify_sample
+        from include.evergreen.operations.maintenance.sample import refuse_damage
 
         night = context["dag_run"].run_after.date()  # a retry reads the same sample
         verified = verify_sample(_limits(context).sample, night=str(night))
@@ -64,7 +64,7 @@ class VerifySampleOperator(BaseOperator):
 
 
 def _limits(context: Mapping[str, Any]) -> Limits:
-    from include.evergreen.maintenance import Limits
+    from include.evergreen.operations.maintenance import Limits
 
     params = context["params"]
     return Limits.from_environment(grace_hours=params["grace_hours"], sample=params["sample"])

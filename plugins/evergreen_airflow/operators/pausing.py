@@ -17,7 +17,7 @@ class PauseOperator(BaseOperator):
     """Pauses from the moment at which the person asked, or resumes. A retry makes no second pause."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen import pauses
+        from include.evergreen.state import pauses
 
         params, actor = context["params"], person_of(context)
         if params["action"] == PAUSE:

@@ -11,10 +11,10 @@ from evergreen_airflow.links import DriftReportLink
 from evergreen_airflow.operators.ingestion import announce
 from evergreen_airflow.operators.training import ModelOperator, skip
 from evergreen_airflow.runs import partition_of
-from include.evergreen.clock import parse_partition
 from include.evergreen.config import Catalog
-from include.evergreen.errors import DataError
-from include.evergreen.stages import Stage
+from include.evergreen.foundation.clock import parse_partition
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.state.stage_status import Stage
 
 MOST_STARTED = 500  # in one night; Airflow maps a task at most 1,024 times
 
@@ -26,8 +26,8 @@ class ScorePartitionOperator(ModelOperator):
     """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen import readiness
-        from include.evergreen.scoring import score
+        from include.evergreen.scoring import readiness
+        from include.evergreen.scoring.score import score
 
         catalog, partition = Catalog(), partition_of(context)
         origin = readiness.scoring(self.model, partition).origin
@@ -45,8 +45,8 @@ class MonitorPartitionOperator(ModelOperator):
     operator_extra_links = (DriftReportLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen import readiness
         from include.evergreen.monitoring import monitor
+        from include.evergreen.scoring import readiness
 
         catalog, partition = Catalog(), partition_of(context)
         model = catalog.model(self.model)
@@ -84,7 +84,7 @@ class FindMissedWorkOperator(BaseOperator):
     """Finds work that no event has started, and gives the runs that make up for it: the arguments of `TriggerDagRunOperator`."""
 
     def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
-        from include.evergreen.missed import missed_work
+        from include.evergreen.operations.missed import missed_work
 
         missed = missed_work(Catalog())
         for each in missed[:MOST_STARTED]:
@@ -108,7 +108,7 @@ class RescoreOperator(ModelOperator):
         super().__init__(model=model, **kwargs)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.rescoring import rescore
+        from include.evergreen.operations.rescoring import rescore
 
         params = context["params"]
         first = parse_partition(params["first"], subject="The parameter first")

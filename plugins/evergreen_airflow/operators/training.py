@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from evergreen_airflow.links import MlflowRunLink, ModelCardLink, VersionsLink
 from evergreen_airflow.runs import as_of_of, person_of
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 PROMOTE, ROLL_BACK = "promote", "roll back"
 
@@ -111,7 +111,7 @@ class RegisterChallengerOperator(ModelOperator):
         decided = context["ti"].xcom_pull(task_ids="gate")  # none: somebody marked the gate, and the database will tell
         if decided and decided["verdict"] == "rejected":
             skip(self, f"The gate's decision is rejected: {decided['words']}")
-        from include.evergreen.lifecycle import register_candidate
+        from include.evergreen.promotion.promote import register_candidate
 
         catalog = Catalog()
         version = register_candidate(catalog, catalog.model(self.model), _run_key(self.model, context))
@@ -125,7 +125,7 @@ class PromoteChampionOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from include.evergreen.approvals import standing_of
+        from include.evergreen.registry.approvals import standing_of
 
         version = registered_version(self.model, context)
         standing = standing_of(self.model, version)
@@ -172,7 +172,7 @@ def _run_key(model: str, context: Mapping[str, Any]) -> str:
     """Of the candidate that this run trained. Raises `DataError`, and the alert, when somebody but marked what comes before."""
     trained = context["ti"].xcom_pull(task_ids="train")
     if not trained:
-        from include.evergreen.alerts import raise_alert
+        from include.evergreen.state.alerts import raise_alert
 
         words = f"{model}: {context['run_id']} trained no candidate, whatever the states of its tasks say. Clear the task train."
         raise_alert(f"bypass/{model}/{context['run_id']}"[:250], model=model, severity="critical", words=words)
@@ -182,7 +182,7 @@ def _run_key(model: str, context: Mapping[str, Any]) -> str:
 
 def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *, actor: str, reason: str) -> dict[str, Any]:
     """The automatic promotion. What keeps a version from serving for now, a pause for one, skips the task and is told in its log."""
-    from include.evergreen import lifecycle
+    from include.evergreen.promotion import promote as lifecycle
 
     outcome = lifecycle.promote_blessed(Catalog(), model, version, actor=actor, reason=reason)
     if not outcome.promoted:

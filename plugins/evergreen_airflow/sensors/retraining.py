@@ -30,8 +30,8 @@ class RetrainingSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
         """Record the firing, or arm again when another process was quicker or a pause stands."""
-        from include.evergreen.pauses import standing_pause
-        from include.evergreen.triggers import fire_if_tripped, unanswered_firing
+        from include.evergreen.monitoring.triggers import fire_if_tripped, unanswered_firing
+        from include.evergreen.state.pauses import standing_pause
 
         pause = standing_pause()
         firing = None if pause else unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
@@ -59,8 +59,8 @@ class FireTrainingOperator(TriggerDagRunOperator):
         self.sensed_by = sensed_by
 
     def execute(self, context: Any) -> None:
-        from include.evergreen.pauses import standing_pause
-        from include.evergreen.triggers import answer_firing
+        from include.evergreen.monitoring.triggers import answer_firing
+        from include.evergreen.state.pauses import standing_pause
 
         if pause := standing_pause():
             skip(self, pause.words)

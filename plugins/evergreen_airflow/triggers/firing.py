@@ -54,7 +54,7 @@ class FiringTrigger(BaseTrigger):
 
 def _what_trips(model: str) -> str | None:
     from include.evergreen.config import Catalog
-    from include.evergreen.triggers import tripped, unanswered_firing
+    from include.evergreen.monitoring.triggers import tripped, unanswered_firing
 
     if unanswered := unanswered_firing(model):
         return unanswered.words
@@ -63,7 +63,7 @@ def _what_trips(model: str) -> str | None:
 
 
 def _pause_words() -> str:
-    from include.evergreen.pauses import standing_pause
+    from include.evergreen.state.pauses import standing_pause
 
     pause = standing_pause()
     return pause.words if pause else ""

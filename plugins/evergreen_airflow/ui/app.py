@@ -19,8 +19,8 @@ from evergreen_airflow.ui.pages import Problem, problem_page, render
 from evergreen_airflow.ui.report import report_response
 from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
-from include.evergreen import clock
-from include.evergreen.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 
 dag_pages = APIRouter(prefix="/dags/{dag_id}", dependencies=[Depends(requires_access_dag(method="GET"))])
 
@@ -45,7 +45,7 @@ def create_app() -> FastAPI:
 def validation_page(request: Request, dag_id: str, partition: str) -> Response:
     """The newest validation of one partition of the dataset that ``dag_id`` ingests."""
     # imports numpy, which starting the server need not wait for
-    from include.evergreen.validation import latest_validation, next_validated, recent_validations
+    from include.evergreen.data.validation import latest_validation, next_validated, recent_validations
 
     dataset, day = _subject(dag_id, "ingest", "dataset"), _day(partition)
     found = latest_validation(dataset, day)
@@ -69,8 +69,8 @@ def report_page(request: Request, dag_id: str, partition: str) -> Response:
 @dag_pages.get("/versions")
 def versions_page(request: Request, dag_id: str) -> Response:
     """All versions of the model that ``dag_id`` trains, and its open alerts."""
-    from include.evergreen.alerts import open_alerts
     from include.evergreen.registry.overview import version_history
+    from include.evergreen.state.alerts import open_alerts
 
     model = _subject(dag_id, "train", "model")
     return render(

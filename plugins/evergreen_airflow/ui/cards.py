@@ -43,7 +43,7 @@ class SinceView:
 
 def card_response(request: Request, dag_id: str, model: str, version: str) -> Response:
     """The card of one version. Raises `Problem` when there is none, `DataError` when it is gone or was changed."""
-    from include.evergreen.cards import read_card
+    from include.evergreen.promotion.cards import read_card
     from include.evergreen.registry.overview import version_history
 
     known = version_history(model, version=int(version)) if NUMBER.fullmatch(version) else []

@@ -15,7 +15,7 @@ from typing import Literal
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import EXIT_CODES
-from include.evergreen.errors import DataError
+from include.evergreen.foundation.errors import DataError
 
 MOST_AT_ONCE = 2
 LONGEST_SECONDS = 180.0

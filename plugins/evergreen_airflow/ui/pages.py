@@ -14,8 +14,8 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from include.evergreen.errors import EvergreenError
-from include.evergreen.pauses import standing_pause
+from include.evergreen.foundation.errors import EvergreenError
+from include.evergreen.state.pauses import standing_pause
 
 TEMPLATES = Path(__file__).with_name("templates")
 PRIVATE = {

@@ -41,7 +41,7 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
 
 
 def _not_monitored(dag_id: str, model: str, day: dt.date) -> Problem:
-    from include.evergreen.stages import find_stage
+    from include.evergreen.state.stage_status import find_stage
 
     stage = find_stage(model, "monitor", day) or find_stage(model, "score", day)
     if stage is None:
@@ -61,7 +61,7 @@ def _not_monitored(dag_id: str, model: str, day: dt.date) -> Problem:
 
 
 def _why_not_scored(model: str, day: dt.date) -> str:
-    from include.evergreen.readiness import scoring
+    from include.evergreen.scoring.readiness import scoring
 
     ready = scoring(model, day)
     if ready.missing and ready.since:

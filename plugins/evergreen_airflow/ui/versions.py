@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from include.evergreen.alerts import Alert
     from include.evergreen.registry.overview import VersionHistory
+    from include.evergreen.state.alerts import Alert
 
 Tone = Literal["good", "fair", "bad", "muted"]
 METRICS_SHOWN = 3

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.evergreen import clock, storage
-from include.evergreen.database import writing
-from include.evergreen.database.tables import reports
-from include.evergreen.stages import record_stage
-from include.evergreen.validation import record_validation
+from include.evergreen.data.validation import record_validation
+from include.evergreen.foundation import clock
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import reports
+from include.evergreen.state.stage_status import record_stage
 
 if TYPE_CHECKING:
     from fastapi.routing import APIRoute

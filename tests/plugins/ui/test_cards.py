@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.evergreen import storage
-from include.evergreen.database import writing
-from include.evergreen.database.tables import candidates
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import candidates
 from tests.plugins.ui.test_versions import promoted, registered
 
 if TYPE_CHECKING:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.evergreen import approvals, clock, pauses
-from include.evergreen.alerts import raise_alert, resolve_alert
-from include.evergreen.database import writing
-from include.evergreen.database.tables import candidates, decisions, model_versions, promotions, snapshots
+from include.evergreen.foundation import clock
+from include.evergreen.registry import approvals
+from include.evergreen.state import pauses
+from include.evergreen.state.alerts import raise_alert, resolve_alert
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions, snapshots
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient

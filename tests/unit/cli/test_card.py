@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import storage
-from include.evergreen.cards.write import card_path
+from include.evergreen.promotion.cards.write import card_path
+from include.evergreen.state import storage
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL
 

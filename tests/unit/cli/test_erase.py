@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from include.evergreen import storage
 from include.evergreen.config import Catalog
-from include.evergreen.partitions import current_partition, read_partition
+from include.evergreen.data.partitions import current_partition, read_partition
+from include.evergreen.state import storage
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL, day
 

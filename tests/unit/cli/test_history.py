@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import clock
-from include.evergreen.database import writing
-from include.evergreen.database.tables import promotions
+from include.evergreen.foundation import clock
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import promotions
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL, include_with
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import ledger
-from include.evergreen.database import writing
-from include.evergreen.database.tables import ledger as table
+from include.evergreen.state import ledger
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import ledger as table
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL
 

@@ -14,7 +14,7 @@ import pytest
 
 from include.evergreen import cli
 from include.evergreen.cli import main
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import run_python
 from tests.unit.lifecycle import day, landing

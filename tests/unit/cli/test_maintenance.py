@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import storage
 from include.evergreen.config import Catalog
+from include.evergreen.state import storage
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import day, everything, include_with
-from tests.unit.maintenance.homes import correct, days_pass, ingest, ingest_missing, keep_for, stored
+from tests.unit.operations.maintenance.homes import correct, days_pass, ingest, ingest_missing, keep_for, stored
 
 
 @pytest.fixture

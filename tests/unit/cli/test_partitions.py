@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import clock
 from include.evergreen.config import Catalog
-from include.evergreen.ingestion import ingest
-from include.evergreen.partitions import current_partition
-from include.evergreen.settings import Settings
-from include.evergreen.why import why
+from include.evergreen.data.ingestion import ingest
+from include.evergreen.data.partitions import current_partition
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.operations.diagnose import why
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from include.evergreen.alerts import open_alerts, raise_alert
-from include.evergreen.database.tables import ledger as entries
-from include.evergreen.pauses import standing_pause
+from include.evergreen.state.alerts import open_alerts, raise_alert
+from include.evergreen.state.database.tables import ledger as entries
+from include.evergreen.state.pauses import standing_pause
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import rows_of
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from include.evergreen import scoring, storage
-from include.evergreen.approvals import record_answer
 from include.evergreen.config import Catalog
 from include.evergreen.registry import champions
-from include.evergreen.scoring import find_predictions
+from include.evergreen.registry.approvals import record_answer
+from include.evergreen.scoring import score as scoring
+from include.evergreen.scoring.score import find_predictions
+from include.evergreen.state import storage
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with
-from tests.unit.maintenance.homes import ingest
+from tests.unit.operations.maintenance.homes import ingest
 
 KEYS = ("carrier", "flight", "origin")
 

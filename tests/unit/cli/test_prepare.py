@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
 from tests.unit.cli.conftest import Ask
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from include.evergreen import ingestion
 from include.evergreen.config import Catalog
-from include.evergreen.partitions import current_partition
+from include.evergreen.data import ingestion
+from include.evergreen.data.partitions import current_partition
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import day

@@ -5,8 +5,8 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen.database.tables import ledger
 from include.evergreen.registry import champions
+from include.evergreen.state.database.tables import ledger
 from tests.unit.cli.conftest import Ask
 from tests.unit.copies import copied_version
 from tests.unit.flights import rows_of

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import storage
 from include.evergreen.config import Catalog
 from include.evergreen.monitoring import find_report, monitor, read_report
-from include.evergreen.scoring import score
+from include.evergreen.scoring.score import score
+from include.evergreen.state import storage
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL, day
 

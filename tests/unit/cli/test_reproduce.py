@@ -6,8 +6,8 @@ import json
 
 import sqlalchemy as sa
 
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import candidates
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import candidates
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.triggers import firings_of
+from include.evergreen.monitoring.triggers import firings_of
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL, day, include_with, landing
 

@@ -9,7 +9,7 @@ import yaml
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.testkit import CHECKS, examine
 from tests.unit.cli.conftest import Ask
 

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from include.evergreen import clock, storage
-from include.evergreen.database import writing
-from include.evergreen.database.tables import partition_versions
-from include.evergreen.training.verification import snapshots_of
+from include.evergreen.foundation import clock
+from include.evergreen.operations.verification import snapshots_of
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import partition_versions
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL
 
@@ -86,7 +87,7 @@ def test_verify_wants_exactly_one_of_a_digest_a_model_and_all(ask: Ask, digest: 
 
 
 def test_an_empty_record_verifies_nothing_and_says_so(ask: Ask) -> None:
-    from include.evergreen.database.tables import metadata
+    from include.evergreen.state.database.tables import metadata
 
     with writing() as connection:
         for table in reversed(metadata.sorted_tables):

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import json
 
-from include.evergreen import pauses
 from include.evergreen.config import Catalog
-from include.evergreen.status import status
+from include.evergreen.operations.status import status
+from include.evergreen.state import pauses
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL
 

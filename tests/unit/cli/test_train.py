@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.recipes import recipe_of
 from include.evergreen.training import find_candidate, take_snapshot
+from include.evergreen.training.recipes import recipe_of
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import AS_OF, MODEL
 
@@ -45,7 +45,7 @@ def test_it_trains_on_a_snapshot_once_and_says_so_as_json(ask: Ask, digest: str)
 
 
 def test_its_tags_are_those_of_the_mlflow_run(ask: Ask, digest: str) -> None:
-    from include.evergreen.registry.mlflow_store import mlflow_client
+    from include.evergreen.state.mlflow_store import mlflow_client
 
     run_id = json.loads(ask("train", MODEL, "--snapshot", digest, "--tag", "team=airports", "--tag=url=http://x/?a=b", "--json").out)[
         "mlflow_run_id"

@@ -11,7 +11,7 @@ import pytest
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.metrics import METRICS, observation_names
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 Change = Callable[..., Path]
 

@@ -4,7 +4,7 @@ import pytest
 
 from include.evergreen.config.environment import expand
 from include.evergreen.config.sources import FilesSource
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 WHERE = "include/datasets/sales/dataset.yaml: source.path"
 

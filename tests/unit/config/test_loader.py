@@ -9,7 +9,7 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.loader import load_dataset, load_model
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 
 Change = Callable[..., Path]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Choice, Train
-from include.evergreen.recipes import recipe_of
+from include.evergreen.training.recipes import recipe_of
 from include.evergreen.training.tuning import check_choices
 
 GUIDE = (PROJECT_ROOT / "docs/guides/training.md").read_text()

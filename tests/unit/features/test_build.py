@@ -8,11 +8,11 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import feature_frame, labelled_frame
 from include.evergreen.features.build import TARGET, join_truth, true_values
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.partitions import current_partition, read_partition
+from include.evergreen.foundation.errors import ConfigError, DataError
 from tests.unit.flights import january, republish
 
 pytestmark = pytest.mark.usefixtures("flights")

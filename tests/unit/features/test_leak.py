@@ -9,13 +9,13 @@ import pytest
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pandas.testing import assert_frame_equal
 
-from include.evergreen import clock
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.partitions import current_partitions
 from include.evergreen.features import feature_frame
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.partitions import current_partitions
-from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.training import take_snapshot
 from tests.unit.flights import january, republish, reversed_rows
 

@@ -9,8 +9,8 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.errors import ConfigError
 from include.evergreen.features.lineage import Origin, feature_list, lineage
+from include.evergreen.foundation.errors import ConfigError
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.evergreen import clock
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import ConfigError
+from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.lookback import latest_rows, trailing_values
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.partitions import current_partition, read_partition
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
 from tests.unit.flights import january, republish
 
 DAY = january(10)

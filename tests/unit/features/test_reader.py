@@ -5,14 +5,15 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from include.evergreen import clock, storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.data.partitions import current_partition, publish_partition, read_partition
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.build import true_values
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.partitions import current_partition, publish_partition, read_partition
-from include.evergreen.partitions.digest import frame_digest
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.state import storage
 from include.evergreen.training import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, january, republish, shifted
 

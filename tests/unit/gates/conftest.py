@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.database.tables import candidates
+from include.evergreen.state.database.tables import candidates
 from include.evergreen.training import Candidate, find_candidate
 from tests.templates import template
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, trained_as_of

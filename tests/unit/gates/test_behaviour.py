@@ -10,7 +10,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import BehaviourCriterion, Gate
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.gates.behaviour import judge_behaviour
 from include.evergreen.gates.decide import gate_digest
 from include.evergreen.gates.evidence import Evidence

@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from include.evergreen import gates, ledger
-from include.evergreen.alerts import open_alerts
-from include.evergreen.clock import days
+from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
-from include.evergreen.database.tables import decisions
-from include.evergreen.database.tables import ledger as entries
-from include.evergreen.errors import DataError, TransientError
+from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.registry import champions
+from include.evergreen.state import ledger
+from include.evergreen.state.alerts import open_alerts
+from include.evergreen.state.database.tables import decisions
+from include.evergreen.state.database.tables import ledger as entries
 from include.evergreen.training import Candidate
 from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of, with_other_features
 

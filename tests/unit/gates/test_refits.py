@@ -7,7 +7,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import SizeCriterion, SpeedCriterion, StabilityCriterion
-from include.evergreen.errors import DataError
+from include.evergreen.foundation.errors import DataError
 from include.evergreen.gates.criteria import judge_size, judge_speed, judge_stability
 from include.evergreen.gates.evidence import gather
 from include.evergreen.training import Candidate

@@ -7,11 +7,11 @@ import psutil
 import pytest
 
 from include.evergreen import gates
-from include.evergreen.clean_processes import ADDRESS
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.errors import TransientError
+from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.evidence import Evidence, gather
 from include.evergreen.gates.serving import ServingCheck
+from include.evergreen.serving.clean_processes import ADDRESS
 from include.evergreen.training import Candidate
 from tests.unit.flights import brief, january, lenient, run_python, trained_as_of
 
@@ -61,7 +61,7 @@ def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candi
     with ServingCheck(evidence, 0.01) as serving:
         result = serving.result()
     assert (result.verdict, result.words) == ("not_evaluated", "a clean process did not load the artifact and score within 0.01 s")
-    assert not [each for each in psutil.Process().children() if "include.evergreen.serving_check" in each.cmdline()]
+    assert not [each for each in psutil.Process().children() if "include.evergreen.serving.check" in each.cmdline()]
     assert not serving._folder.exists()
 
 

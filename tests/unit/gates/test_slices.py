@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.gate import Gate, SlicesCriterion
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.slices import judge_slices

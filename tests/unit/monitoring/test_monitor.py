@@ -7,15 +7,18 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error
 
-from include.evergreen import ingestion, monitoring, scoring, storage
+from include.evergreen import monitoring
 from include.evergreen.config import METRICS, Catalog, ModelConfig
-from include.evergreen.database.tables import observations, reports
+from include.evergreen.data import ingestion
+from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, observations_of
-from include.evergreen.partitions import current_partition, read_partition
 from include.evergreen.registry import champions
-from include.evergreen.scoring import Outcome, find_predictions
-from include.evergreen.stages import find_stage
+from include.evergreen.scoring import score as scoring
+from include.evergreen.scoring.score import Outcome, find_predictions
+from include.evergreen.state import storage
+from include.evergreen.state.database.tables import observations, reports
+from include.evergreen.state.stage_status import find_stage
 from tests.unit.flights import change_landing, january, republish, rows_of, shifted
 
 pytestmark = pytest.mark.usefixtures("trained")

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from include.evergreen.database.tables import observations
 from include.evergreen.monitoring import Observation, observations_of, record_observations
+from include.evergreen.state.database.tables import observations
 from tests.unit.flights import january, rows_of
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -8,15 +8,17 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import ingestion, scoring, storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database import writing
-from include.evergreen.database.tables import reports
-from include.evergreen.erasure.record import begin
-from include.evergreen.errors import DataError, TransientError
+from include.evergreen.data import ingestion
+from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.decide import all_decisions
 from include.evergreen.monitoring import NotAsMonitoredError, drawing, ensure_report, find_monitored, find_report, monitor, read_report
+from include.evergreen.operations.erasure.record import begin
 from include.evergreen.registry import champions
+from include.evergreen.scoring import score as scoring
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import reports
 from tests.unit.flights import january, republish, shifted
 
 pytestmark = pytest.mark.usefixtures("trained")

@@ -9,15 +9,17 @@ from urllib.parse import urlsplit
 import mlflow
 import pytest
 
-from include.evergreen import clock, gates, ledger
+from include.evergreen import gates
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database.tables import ledger as entries
-from include.evergreen.database.tables import model_versions, promotions
-from include.evergreen.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import all_decisions
-from include.evergreen.registry import champions, mlflow_store, versions
+from include.evergreen.registry import champions, versions
 from include.evergreen.registry.champions import RegisteredVersion, next_semver
-from include.evergreen.settings import Settings
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.database.tables import ledger as entries
+from include.evergreen.state.database.tables import model_versions, promotions
 from tests.unit.flights import (
     FIRST_AS_OF,
     SECOND_AS_OF,
@@ -270,8 +272,8 @@ def _client() -> mlflow.MlflowClient:
 
 
 def _forget_decisions() -> None:
-    from include.evergreen.database import writing
-    from include.evergreen.database.tables import decisions
+    from include.evergreen.state.database import writing
+    from include.evergreen.state.database.tables import decisions
 
     with writing() as connection:
         connection.execute(decisions.delete())

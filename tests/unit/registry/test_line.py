@@ -7,10 +7,10 @@ import random
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen import clock
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import promotions
+from include.evergreen.foundation import clock
 from include.evergreen.registry.history import champion_number, history, line, place_of, take_place, withdrawal
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import promotions
 
 VERSIONS = range(1, 7)
 pytestmark = pytest.mark.usefixtures("home")

@@ -11,22 +11,24 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from include.evergreen import alerts, approvals, clock, ledger, lifecycle, pauses, storage
-from include.evergreen.cards import ensure_card
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.approval import Approval
 from include.evergreen.config.gate import Gate
-from include.evergreen.cycle import CycleResult
-from include.evergreen.database import reading, writing
-from include.evergreen.database.tables import approvals as answers
-from include.evergreen.database.tables import candidates, decisions, model_versions, prediction_sets, promotions
-from include.evergreen.database.tables import ledger as entries
-from include.evergreen.effects import watched
-from include.evergreen.errors import ConfigError, DataError
-from include.evergreen.registry import aliases, champions, mlflow_store
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.operations.local_run import CycleResult
+from include.evergreen.promotion import promote as lifecycle
+from include.evergreen.promotion.cards import ensure_card
+from include.evergreen.registry import aliases, approvals, champions
 from include.evergreen.registry.champions import ChampionChangedError, RegisteredVersion, UnearnedError
 from include.evergreen.registry.history import history
-from include.evergreen.scoring import find_predictions, score
+from include.evergreen.scoring.score import find_predictions, score
+from include.evergreen.state import alerts, ledger, mlflow_store, pauses, storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import approvals as answers
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, prediction_sets, promotions
+from include.evergreen.state.database.tables import ledger as entries
+from include.evergreen.state.effects import watched
 from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled

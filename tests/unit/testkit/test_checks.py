@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import PROJECT_ROOT, clock
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.errors import ConfigError
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.testkit import CHECKS, Finding, examine
 from include.evergreen.testkit.checks import Subject
-from include.evergreen.testkit.tampered import LaterFacts
+from include.evergreen.testkit.leakage import LaterFacts
 
 LEAK, TRAINING, ORDER, BOUNDARIES, ROWS_ALONE = CHECKS
 DATASET = """
@@ -123,7 +124,7 @@ BROKEN = {  # what features.py does; the check that finds it
     "the process": (ROWS_ALONE, "float(os.getpid())"),
 }
 MORE = """
-from include.evergreen.partitions import current_partition, read_partition
+from include.evergreen.data.partitions import current_partition, read_partition
 
 def newest(rows, dataset, day, column):
     frame = read_partition(current_partition(dataset, day))

@@ -13,12 +13,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from include.evergreen import effects, training
+from include.evergreen import training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
-from include.evergreen.database.tables import candidates, run_claims
-from include.evergreen.registry import mlflow_store
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.state import effects, mlflow_store
+from include.evergreen.state.database.tables import candidates, run_claims
 from tests.unit.flights import close_database, rows_of
 from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import AS_OF, MODEL

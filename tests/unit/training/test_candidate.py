@@ -10,18 +10,17 @@ import pytest
 from mlflow.entities import Run
 from sklearn.linear_model import Ridge
 
-from include.evergreen import storage
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database.tables import candidates
-from include.evergreen.errors import ConfigError, DataError, TransientError
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.recipes import recipe_of
-from include.evergreen.registry import mlflow_store
-from include.evergreen.settings import Settings
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.database.tables import candidates
 from include.evergreen.training import Candidate, find_candidate, take_snapshot, train
 from include.evergreen.training.candidate import split_by_time
 from include.evergreen.training.pipeline import predict
+from include.evergreen.training.recipes import recipe_of
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
 
 pytestmark = pytest.mark.usefixtures("flights")

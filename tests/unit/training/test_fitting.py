@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.training import fitting, pipeline
 from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.pipeline import Chosen, predict

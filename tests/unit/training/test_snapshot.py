@@ -5,11 +5,11 @@ import datetime as dt
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.database.tables import snapshots
-from include.evergreen.errors import DataError
+from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.partitions import current_partition
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.state.database.tables import snapshots
 from include.evergreen.training import find_snapshot, take_snapshot
 from tests.unit.flights import january, republish, reversed_rows, rows_of, shifted
 

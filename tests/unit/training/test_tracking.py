@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 
-from include.evergreen import clock, effects, training
+from include.evergreen import training
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
-from include.evergreen.database.tables import candidates, run_claims
-from include.evergreen.errors import ConfigError, DataError, TransientError
-from include.evergreen.ingestion import ingest
-from include.evergreen.registry import mlflow_store
+from include.evergreen.data.ingestion import ingest
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.state import effects, mlflow_store
+from include.evergreen.state.database.tables import candidates, run_claims
 from include.evergreen.training import candidate as training_of_candidates
 from include.evergreen.training import claims, find_candidate, tracking
 from tests.unit.flights import rows_of, run_python, start_python

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.training import tuning
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import measure

@@ -1,0 +1,108 @@
+"""A dataset.yaml after a CSV file of one day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import Catalog
+from include.evergreen.config.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_LOOKED_AT = 10_000
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WRITTEN = {
+    "integer": r"[+-]?\d{1,18}",
+    "number": r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?",
+    "boolean": r"(?i:true|false)",
+    "timestamp": r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)",
+}
+_NO_FILE = ["  - {name: id, type: integer, description: To be said}"]
+
+
+def new_dataset(catalog: Catalog, name: str, *, like: Path | None, known_after_hours: float, owner: str) -> Path:
+    """Declare a dataset, with the columns of the file ``like`` where there is one; returns its dataset.yaml.
+
+    Raises `ConfigError` for a name that is none or is taken, and a file that is no CSV.
+    """
+    folder = free_folder(catalog, "dataset", name)
+    sample = None if like is None else _sample(like)
+    path, days = (f"${{EVERGREEN_HOME}}/landing/{name}/{{partition}}.csv", []) if like is None else _deliveries(like)
+    values = {
+        "schema": schema_from(folder, "dataset"),
+        "name": name,
+        "owner": in_yaml(owner),
+        "path": json.dumps(path),
+        "offset": ", run_offset: -1" if known_after_hours > 0 else "",  # what is known afterwards is fetched afterwards
+        "start": min(days, default=clock.now().date()),
+        "end": f", end: {max(days)}" if days else "",
+        "hours": f"{known_after_hours:g}",
+        "keys": "id" if sample is None else ", ".join(_keys(sample)),
+        "columns": "\n".join(_NO_FILE if sample is None else _columns(sample)),
+    }
+    write_declaration(folder, {"dataset.yaml": filled("dataset.yaml", values)})
+    return folder / "dataset.yaml"
+
+
+def _sample(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(file, nrows=ROWS_LOOKED_AT, dtype="string", keep_default_na=False, na_values=["", "NA"])
+    except (OSError, ValueError) as error:  # the parser's errors are ValueErrors
+        raise ConfigError(f"{file} cannot be read as CSV: {error}. Name a CSV file with a header.") from error
+    if frame.empty:
+        raise ConfigError(f"{file} has no rows, so that nothing tells its columns' types. Name a file with some.")
+    return frame
+
+
+def _deliveries(file: Path) -> tuple[str, list[dt.date]]:
+    """The path with ``{partition}`` for the day in the file's name, and the days that are there."""
+    file = file.absolute()
+    found = _DAY.search(file.name)
+    if found is None:
+        return f"{_from_home(file.parent)}/{{partition}}.csv", []
+    before, after = file.name[: found.start()], file.name[found.end() :]
+    days = []
+    for each in file.parent.glob(f"{escape(before)}????-??-??{escape(after)}"):
+        try:
+            days.append(dt.date.fromisoformat(each.name[found.start() : found.end()]))
+        except ValueError:
+            continue
+    return f"{_from_home(file.parent)}/{before}{{partition}}{after}", days
+
+
+def _from_home(folder: Path) -> str:
+    home = Settings.from_environment().home
+    return f"${{EVERGREEN_HOME}}/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
+
+
+def _columns(sample: pd.DataFrame) -> list[str]:
+    return [_declared(str(name), values) for name, values in sample.items()]
+
+
+def _declared(name: str, values: pd.Series) -> str:
+    nullable = ", nullable: true" if values.isna().any() else ""
+    return f"  - {{name: {in_yaml(name)}, type: {_type(values)}{nullable}, description: To be said}}"
+
+
+def _type(values: pd.Series) -> str:
+    """The first type that takes every cell as it is written."""
+    present = values.dropna()
+    matching = (kind for kind, pattern in _WRITTEN.items() if len(present) and present.str.fullmatch(pattern).all())
+    return next(matching, "string")
+
+
+def _keys(sample: pd.DataFrame) -> list[str]:
+    """The first column that no row lacks and no two rows share, if there is one."""
+    identifying = (str(name) for name, each in sample.items() if each.notna().all() and each.is_unique and _type(each) != "number")
+    return [in_yaml(name) for name in identifying][:1]

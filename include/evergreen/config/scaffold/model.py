@@ -1,0 +1,78 @@
+"""A model.yaml and a features.py after the datasets of its rows and its target."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from include.evergreen.config import Catalog, DatasetConfig
+from include.evergreen.config.models import Column
+from include.evergreen.config.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
+from include.evergreen.config.wording import did_you_mean, listed
+from include.evergreen.foundation.errors import ConfigError
+
+_OF_TASK = {
+    "regression": {"estimator": "sklearn.linear_model.Ridge", "metric": "mae", "bound": "at_most: 10"},
+    "classification": {"estimator": "sklearn.linear_model.LogisticRegression", "metric": "auc", "bound": "at_least: 0.7"},
+}
+
+
+def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_above: float | None, owner: str) -> Path:
+    """Declare a model with the columns of ``rows`` as features; ``target`` is ``DATASET.COLUMN``. Returns its model.yaml.
+
+    A classification where ``positive_above`` is given, or the column is a boolean. Raises `ConfigError` for a name that is
+    none or is taken, an unknown dataset or column, and rows that have nothing but keys.
+    """
+    folder = free_folder(catalog, "model", name)
+    scored = catalog.dataset(rows)
+    truth, column = _target(catalog, target)
+    if positive_above is None and column.type == "boolean":
+        positive_above = 0
+    features = _features(scored, but=column.name if truth.name == rows else None)
+    task = "regression" if positive_above is None else "classification"
+    values = {
+        "schema": schema_from(folder, "model"),
+        "name": name,
+        "owner": in_yaml(owner),
+        "task": task,
+        "rows": rows,
+        "lag": max(0, math.ceil(scored.knowledge.hours_after_partition / 24)),
+        "truth": truth.name,
+        "column": in_yaml(column.name),
+        "above": "" if positive_above is None else f", positive_above: {positive_above:g}",
+        "features": "\n".join(map(_declared, features)),
+        **_OF_TASK[task],
+    }
+    computed = "\n".join(f"            {json.dumps(each.name)}: rows[{json.dumps(each.name)}]," for each in features)
+    texts = {"model.yaml": filled("model.yaml", values), "features.py": filled("features.py", {"rows": rows, "features": computed})}
+    write_declaration(folder, texts)
+    return folder / "model.yaml"
+
+
+def _target(catalog: Catalog, text: str) -> tuple[DatasetConfig, Column]:
+    name, _, column = text.partition(".")
+    if not column:
+        raise ConfigError(f"the target {text!r} names no column; write DATASET.COLUMN, such as deliveries.minutes.")
+    dataset = catalog.dataset(name)
+    columns = {each.name: each for each in dataset.columns}
+    if column not in columns:
+        raise ConfigError(f"{name} has no column {column!r}; {did_you_mean(column, columns)}it has: {listed(columns)}.")
+    return dataset, columns[column]
+
+
+def _features(dataset: DatasetConfig, *, but: str | None) -> list[Column]:
+    """The columns that can be features as they stand: a moment cannot, and what identifies a row teaches nothing."""
+    found = [each for each in dataset.columns if each.type != "timestamp" and each.name not in (but, *dataset.keys)]
+    if not found:
+        raise ConfigError(
+            f"{dataset.name} has no column that could be a feature beside its keys ({listed(dataset.keys)}). "
+            f"Declare its other columns, or write the model by hand: docs/guides/declaring-a-model.md."
+        )
+    return found
+
+
+def _declared(column: Column) -> str:
+    kind = "categorical" if column.type == "string" else "numeric"
+    personal = ", personal: true" if column.personal else ""
+    return f"  - {{name: {in_yaml(column.name)}, kind: {kind}, description: {json.dumps(column.description)}{personal}}}"

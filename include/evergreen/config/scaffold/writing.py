@@ -1,0 +1,60 @@
+"""How a declaration is filled in and written: under a name that is free, all of its files at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from include.evergreen.config import Catalog
+from include.evergreen.config.base import Name
+from include.evergreen.foundation.errors import ConfigError
+
+_HERE = Path(__file__).parent
+
+
+def free_folder(catalog: Catalog, kind: Literal["dataset", "model"], name: str) -> Path:
+    """Where the declaration will lie. Raises `ConfigError` for a name that is none, or is taken."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        raise ConfigError(
+            f"{name[:80]!r} is no name for a {kind}; write lower-case letters, digits and underscores, beginning with a letter, at most 60."
+        ) from None
+    folder = catalog.root / f"{kind}s" / name
+    if folder.exists():
+        raise ConfigError(f"{folder} is there already; choose another name, or edit what is in it.")
+    return folder
+
+
+def filled(template: str, values: Mapping[str, object]) -> str:
+    return Template((_HERE / f"{template}.template").read_text(encoding="utf-8")).substitute(values)
+
+
+def schema_from(folder: Path, kind: Literal["dataset", "model"]) -> str:
+    """The way from ``folder`` to the JSON Schema, for editors."""
+    return os.path.relpath(_HERE.parent / "config" / f"{kind}.schema.json", folder)
+
+
+def write_declaration(folder: Path, files: Mapping[str, str]) -> None:
+    """All files or none, so that no half of a declaration is ever read."""
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name, text in files.items():
+        (unfinished / name).write_text(text, encoding="utf-8")
+    unfinished.rename(folder)
+
+
+def in_yaml(text: str) -> str:
+    """As YAML takes it within a list or mapping of one line: bare where it is read as the same text, else in quotes."""
+    is_bare = re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII) and yaml.safe_load(text) == text
+    return text if is_bare else json.dumps(text)

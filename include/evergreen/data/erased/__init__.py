@@ -1,0 +1,1 @@
+"""Whose rows were erased: known by keyed hashes alone, kept out of what still arrives, and of what was read before."""

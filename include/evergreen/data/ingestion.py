@@ -1,0 +1,257 @@
+"""Ingestion in three steps that can each be repeated: fetch, validate, publish.
+
+Every file that a step writes is named by its content, so a step that is killed and run again writes the same file, and
+nothing is current before `publish` commits it. Rows pass in batches: a partition may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+
+import numpy as np
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.erased.subjects import without_erased
+from include.evergreen.data.partitions import Also, PartitionVersion, publish_partition
+from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
+from include.evergreen.data.quarantine import REASON_COLUMN, without_released
+from include.evergreen.data.sources import source_of
+from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_error, validate
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import sqlalchemy as sa
+
+Origin = Literal["live", "backfill"]
+log = logging.getLogger(__name__)
+PROGRESS_EVERY_ROWS = 2_000_000
+
+
+class Fetched(TypedDict):
+    """Where a partition's raw rows lie, when they arrived, and which columns of the source were not kept."""
+
+    path: str
+    digest: str
+    rows: int
+    arrived: str
+    undeclared: list[str]
+
+
+class Validated(TypedDict):
+    """Where a partition's accepted and quarantined rows lie, and how many there are.
+
+    ``known_first`` and ``known_last`` are the extremes of the dataset's knowledge column, if it has one.
+    """
+
+    digest: str
+    path: str
+    rows: int
+    quarantine_digest: str
+    quarantine_path: str
+    quarantined: int
+    source_rows: int
+    raw_digest: str
+    raw_path: str
+    arrived: str
+    known_first: str | None
+    known_last: str | None
+
+
+def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
+    """Read the partition at its source and keep its rows, typed but unjudged."""
+    began = clock.now()
+    delivery = source_of(dataset).open(partition)
+    with RowWriter(arrow_schema(dataset)) as raw:
+        for batch in without_erased(dataset, delivery.batches):
+            before = raw.rows // PROGRESS_EVERY_ROWS
+            raw.write(batch)
+            if raw.rows // PROGRESS_EVERY_ROWS > before:
+                log.info("%s %s: %d rows so far", dataset.name, partition, raw.rows)
+        digest, rows = raw.digest(), raw.rows
+        path = f"raw/{dataset.name}/{partition}/{digest[:16]}.parquet"
+        raw.keep(path)
+    delivery.kept(path)
+    arrived = clock.now()
+    with reading() as connection:  # an erasure after this one is refused by `publish`
+        refuse_what_was_read_before_an_erasure(connection, [dataset.name], began)
+    log.info(
+        "%s %s: fetched %d rows with %d columns from %s", dataset.name, partition, rows, len(dataset.columns), _places(delivery.places)
+    )
+    return {"path": path, "digest": digest, "rows": rows, "arrived": arrived.isoformat(), "undeclared": delivery.undeclared}
+
+
+def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetched, origin: Origin) -> Validated:
+    """Judge the fetched rows, record the result, and keep accepted and quarantined rows apart.
+
+    Raises `DataError` when the partition is stopped; what was published before stays current.
+    """
+    delivered = Delivered(
+        partition=partition,
+        live=origin == "live",
+        arrived=dt.datetime.fromisoformat(fetched["arrived"]),
+        undeclared=tuple(fetched["undeclared"]),
+    )
+    with reading() as connection:  # its result may quote rows
+        refuse_what_was_read_before_an_erasure(connection, [dataset.name], delivered.arrived)
+    with storage.local_file(fetched["path"]) as file:
+        validation = without_released(dataset, partition, file, validate(dataset, RawRows(file), delivered))
+        record_validation(dataset.name, partition, fetched["digest"], validation.summary())
+        for line in validation.log_lines():
+            log.log(logging.INFO if validation.verdict == "passed" else logging.WARNING, "%s %s: %s", dataset.name, partition, line)
+        if validation.verdict == "stopped":
+            raise stop_error(dataset, partition, validation)
+        accepted = keep_accepted(dataset, partition, partial(_accepted, file, validation))
+        kept = {**accepted, **keep_quarantined(dataset, partition, _quarantined(dataset, file, validation))}
+    facts = {"source_rows": fetched["rows"], "raw_digest": fetched["digest"], "raw_path": fetched["path"], "arrived": fetched["arrived"]}
+    return cast(Validated, {**kept, **facts})
+
+
+def publish(
+    dataset: DatasetConfig,
+    partition: dt.date,
+    validated: Validated,
+    origin: Origin,
+    *,
+    known_at: dt.datetime | None = None,
+    also: Also | None = None,
+) -> tuple[PartitionVersion, bool]:
+    """Make the validated rows the partition's current version; also say whether its content is new.
+
+    ``known_at`` says when a new version's content was known; by default ``dataset.knowledge`` does. ``also`` is done in the
+    same transaction, as `publish_partition` has it.
+    """
+    content: dict[str, Any] = {name: value for name, value in validated.items() if name not in {"arrived", "known_first", "known_last"}}
+    arrived = dt.datetime.fromisoformat(validated["arrived"])
+    for path in (validated["path"], validated["quarantine_path"]):
+        if not storage.exists(path):
+            raise DataError(
+                f"{dataset.name} {partition}: {path} was validated and is gone: maintenance removes what waits too long to be published. "
+                f"Run the ingestion again from its first task, fetch."
+            )
+
+    def within(connection: sa.Connection, current: PartitionVersion | None) -> None:
+        refuse_what_was_read_before_an_erasure(connection, [dataset.name], arrived)
+        if also:
+            also(connection, current)
+
+    version, is_new = publish_partition(
+        dataset=dataset.name,
+        partition=partition,
+        content={**content, "knowledge_column": dataset.knowledge.column},
+        known_at=lambda superseded: known_at or knowledge_time(dataset, partition, validated, origin, superseded),
+        origin=origin,
+        also=within,
+    )
+    log.info(
+        "%s %s: version %d %s, digest %s, known at %s UTC", dataset.name, partition, version.version,
+        "published" if is_new else "stands already, its content unchanged", version.digest[:12], f"{version.knowledge_time:%Y-%m-%d %H:%M}",
+    )  # fmt: skip
+    return version, is_new
+
+
+def ingest(
+    dataset: DatasetConfig, partition: dt.date, origin: Origin, *, known_at: dt.datetime | None = None
+) -> tuple[PartitionVersion, bool]:
+    """Fetch, validate and publish in this process."""
+    validated = validate_partition(dataset, partition, fetch(dataset, partition), origin)
+    return publish(dataset, partition, validated, origin, known_at=known_at)
+
+
+def knowledge_time(
+    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None
+) -> dt.datetime:
+    """When a new version could first have been known, as ``dataset.knowledge`` says.
+
+    With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
+    with its last: before that, what it corrects is what was known.
+    """
+    rule = clock.moment(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
+    if dataset.knowledge.column is not None:
+        told = validated["known_last"] if superseded else validated["known_first"]
+        return dt.datetime.fromisoformat(told) if told else rule
+    by = dataset.knowledge.corrections if superseded else dataset.knowledge.first
+    if origin == "backfill" or by == "rule":
+        return rule
+    return max(rule, dt.datetime.fromisoformat(validated["arrived"]))
+
+
+def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:
+    """Write the accepted rows in the order of their keys; returns the part of `Validated` that is about them."""
+    known: list[pa.Scalar] = []
+    with RowWriter(arrow_schema(dataset)) as accepted:
+        write_in_order(accepted, partial(_noting, rows, dataset.knowledge.column, known), dataset.keys)
+        digest, count = accepted.digest(), accepted.rows
+        path = f"datasets/{dataset.name}/{partition}/{digest[:16]}.parquet"
+        accepted.keep(path)
+    moments = [each.as_py() for each in known]
+    return {
+        "digest": digest,
+        "path": path,
+        "rows": count,
+        "known_first": min(moments).isoformat() if moments else None,
+        "known_last": max(moments).isoformat() if moments else None,
+    }
+
+
+def _noting(rows: Rows, column: str | None, known: list[pa.Scalar], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    """The rows as they come; the extremes of the knowledge column are added to ``known`` as they pass."""
+    import pyarrow.compute as pc
+
+    for batch in rows(columns):
+        if column in batch.schema.names and batch.num_rows:
+            known += pc.min_max(batch.column(column)).values()
+        yield batch
+
+
+def _accepted(raw: Path, validation: Validation, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    """The rows that fail nothing."""
+    import pyarrow as pa
+
+    first = 0
+    for batch in batches_of(raw, columns):
+        failing = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))] - first
+        first += batch.num_rows
+        if len(failing):
+            kept = np.ones(batch.num_rows, dtype=bool)
+            kept[failing] = False
+            batch = batch.filter(pa.array(kept))  # noqa: PLW2901
+        yield batch
+
+
+def _quarantined(dataset: DatasetConfig, raw: Path, validation: Validation) -> pa.Table:
+    """The rows that fail, with every reason."""
+    import pyarrow as pa
+
+    schema = arrow_schema(dataset)
+    first, rows = 0, []
+    for batch in batches_of(raw) if len(validation.failing) else ():
+        positions = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))]
+        if len(positions):
+            rows.append(batch.take(pa.array(positions - first)))
+        first += batch.num_rows
+    return pa.Table.from_batches(rows, schema).append_column(REASON_COLUMN, pa.array(validation.reasons(), pa.string()))
+
+
+def keep_quarantined(dataset: DatasetConfig, partition: dt.date, table: pa.Table) -> dict[str, Any]:
+    """Write quarantined rows with their reasons, in an order of their own; returns the part of `Validated` that is about them."""
+    with RowWriter(table.schema) as quarantined:
+        write_in_order(quarantined, lambda _: iter(table.to_batches()), table.column_names)
+        digest = quarantined.digest()
+        path = f"quarantine/{dataset.name}/{partition}/{digest[:16]}.parquet"
+        quarantined.keep(path)
+    return {"quarantine_digest": digest, "quarantine_path": path, "quarantined": table.num_rows}
+
+
+def _places(places: list[str]) -> str:
+    shown = ", ".join(places[:3])
+    return f"{shown} and {len(places) - 3} more" if len(places) > 3 else shown

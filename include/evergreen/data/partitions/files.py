@@ -1,0 +1,201 @@
+"""Rows of any number into one Parquet file: written a batch at a time, digested on the way, in the order of their keys.
+
+Memory is bounded by `SORTED_IN_MEMORY` bytes of rows and, beyond that, by the key columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.foundation.digest import ContentDigest, in_order
+from include.evergreen.state import storage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP_ROWS = 262_144  # of a Parquet row group, and of the batches that are read
+SORTED_IN_MEMORY = 256 * 1024**2
+Rows = Callable[[Sequence[str] | None], "Iterator[pa.RecordBatch]"]
+"""Gives the same rows in the same order each time that it is asked: all their columns, or those that are named."""
+PANDAS_TYPES = {
+    "integer": "Int64",
+    "number": "float64",
+    "string": "string",
+    "boolean": "boolean",
+    "timestamp": "datetime64[us, UTC]",
+}
+
+
+def arrow_schema(dataset: DatasetConfig) -> pa.Schema:
+    """The declared columns in Arrow's types (int64, double, string, bool, timestamp[us, UTC]); it says how pandas reads them too."""
+    import pandas as pd
+    import pyarrow as pa
+
+    empty = {column.name: pd.Series([], dtype=PANDAS_TYPES[column.type]) for column in dataset.columns}
+    return pa.Schema.from_pandas(pd.DataFrame(empty), preserve_index=False)
+
+
+class RowWriter:
+    """Writes batches of one schema to a scratch file; `keep` gives it its place in the storage.
+
+    Leaving it without `keep` leaves nothing behind. Raises `TransientError` when the disk refuses.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._digest = ContentDigest(schema)
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._leaving = ExitStack()
+        self._encoding: Future[None] | None = None
+
+    def __enter__(self) -> RowWriter:
+        import pyarrow.parquet as pq
+
+        self._scratch = self._leaving.enter_context(storage.scratch_file())
+        with storage.refusals(str(self._scratch)):
+            self._parquet = pq.ParquetWriter(self._scratch, self._schema, use_dictionary=_repeating(self._schema))
+        self._leaving.callback(self._close)
+        self._encoder = self._leaving.enter_context(ThreadPoolExecutor(1, "encode-parquet"))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._leaving.close()
+
+    @property
+    def rows(self) -> int:
+        return self._digest.rows
+
+    def digest(self) -> str:
+        """Of all rows so far."""
+        return self._digest.hexdigest()
+
+    def write(self, rows: pa.RecordBatch | pa.Table) -> None:
+        self._digest.update(rows)
+        for batch in rows.to_batches() if hasattr(rows, "to_batches") else [rows]:
+            self._waiting.append(batch)
+            self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= GROUP_ROWS:
+            self._flush()
+
+    def finish(self) -> Path:
+        """Close the file, which is then whole, and lies where this says until it is kept or left."""
+        self._flush()
+        self._await_encoded()
+        with storage.refusals(str(self._scratch)):
+            self._parquet.close()
+        return self._scratch
+
+    def keep(self, path: str) -> None:
+        """Finish, and make the file the content of ``path`` in the storage."""
+        storage.keep_file(self.finish(), path)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting, self._schema)
+            self._waiting, self._waiting_rows = [], 0
+            self._await_encoded()
+            self._encoding = self._encoder.submit(self._parquet.write_table, table, row_group_size=GROUP_ROWS)
+
+    def _await_encoded(self) -> None:
+        """One group is encoded while the next one is read and digested: no more than two are in memory."""
+        if self._encoding is not None:
+            with storage.refusals(str(self._scratch)):
+                self._encoding.result()
+            self._encoding = None
+
+    def _close(self) -> None:
+        """For a writer that was left half-way: a disk that is full refuses the footer too, which nobody needs."""
+        try:
+            self._parquet.close()
+        except OSError:
+            return
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """The columns of which a dictionary may be worth its making: text. Numbers rarely repeat, and it costs a third of the writing."""
+    import pyarrow as pa
+
+    return [field.name for field in schema if pa.types.is_string(field.type)]
+
+
+def batches_of(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a local Parquet file, `GROUP_ROWS` at most at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:  # which would hold the whole file, as it was read
+        yield from parquet.iter_batches(GROUP_ROWS, columns=list(columns) if columns is not None else None, use_threads=True)
+
+
+def write_in_order(writer: RowWriter, rows: Rows, keys: Sequence[str]) -> None:
+    """Write the rows in the order of ``keys``; as they come, when there are none."""
+    if not keys:
+        for batch in rows(None):
+            writer.write(batch)
+        return
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in rows(None):
+        held.append(batch)
+        size += batch.nbytes
+        if size > SORTED_IN_MEMORY:
+            break
+    else:
+        if held:
+            writer.write(in_order(pa.Table.from_batches(held), keys))
+        return
+    bytes_a_row = size / sum(each.num_rows for each in held)
+    del held, batch
+    _write_in_buckets(writer, rows, keys, bytes_a_row)
+
+
+def _write_in_buckets(writer: RowWriter, rows: Rows, keys: Sequence[str], bytes_a_row: float) -> None:
+    """Rank the rows by their keys alone, deal them into buckets of neighbouring ranks on disk, and sort each bucket."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    key_columns = pa.Table.from_batches(list(rows(keys)))
+    ranked = pc.sort_indices(key_columns, sort_keys=[(key, "ascending") for key in keys]).to_numpy()
+    del key_columns
+    buckets = math.ceil(len(ranked) * bytes_a_row / SORTED_IN_MEMORY)
+    bucket_of = np.empty(len(ranked), dtype=np.int16)
+    for number, members in enumerate(np.array_split(ranked, buckets)):
+        bucket_of[members] = number
+    del ranked, members
+    with ExitStack() as leaving:
+        parts = [leaving.enter_context(storage.scratch_file()) for _ in range(buckets)]
+        _deal(rows, parts, bucket_of)
+        for part in parts:
+            with storage.refusals(str(part)), pa.memory_map(str(part)) as source:
+                table = pa.ipc.open_stream(source).read_all()
+                writer.write(in_order(table, keys))
+                del table
+            part.unlink()
+
+
+def _deal(rows: Rows, parts: Sequence[Path], bucket_of: np.ndarray) -> None:
+    import pyarrow as pa
+
+    with ExitStack() as open_files, storage.refusals(str(parts[0])):
+        sinks = [open_files.enter_context(pa.OSFile(str(part), "wb")) for part in parts]
+        streams: list[pa.ipc.RecordBatchStreamWriter] = []
+        first = 0
+        for batch in rows(None):
+            streams = streams or [open_files.enter_context(pa.ipc.new_stream(sink, batch.schema)) for sink in sinks]
+            chosen = bucket_of[first : first + batch.num_rows]
+            first += batch.num_rows
+            for number in np.unique(chosen):
+                streams[number].write_batch(batch.filter(pa.array(chosen == number)))

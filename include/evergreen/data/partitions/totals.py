@@ -1,0 +1,34 @@
+"""How many partitions and rows a dataset has now: counted with each change, so that nobody adds up years to show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from include.evergreen.state.database.tables import dataset_totals
+from include.evergreen.state.database.upsert import insert_once
+
+if TYPE_CHECKING:
+    from include.evergreen.data.partitions.store import PartitionVersion
+
+
+def count_change(connection: sa.Connection, before: PartitionVersion | None, after: PartitionVersion) -> None:
+    """Count ``after`` as the current version of its partition, in the place of ``before``, within the transaction that makes it so."""
+    totals = dataset_totals.c
+    first = {"partitions": 0, "latest": after.partition, "rows": 0, "quarantined": 0}
+    insert_once(connection, dataset_totals, {"dataset": after.dataset}, first)
+    later = sa.case((totals.latest < after.partition, after.partition), else_=totals.latest)
+    changed = {
+        "partitions": totals.partitions + (0 if before else 1),
+        "latest": sa.type_coerce(later, sa.Date),
+        "rows": totals.rows + after.rows - (before.rows if before else 0),
+        "quarantined": totals.quarantined + after.quarantined - (before.quarantined if before else 0),
+    }
+    connection.execute(dataset_totals.update().where(totals.dataset == after.dataset).values(**changed))
+
+
+def all_totals(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """By dataset, of all that ever had a partition: ``partitions``, ``latest``, ``rows`` and ``quarantined``."""
+    return {row.dataset: {name: row._mapping[name] for name in ("partitions", "latest", "rows", "quarantined")}
+            for row in connection.execute(dataset_totals.select())}  # fmt: skip

@@ -1,0 +1,110 @@
+"""From what sources give (text, Python's values, Arrow's columns) to the declared types: exactly, or not at all.
+
+A column is converted whole by Arrow where Arrow takes it. Where it does not, the cells are read one by one in Python:
+that reads the few spellings which Arrow does not know, or finds the first bad cell and names it. Both accept the same
+cells with the same results:
+
+- ``integer``: digits with an optional sign, within 64 bits; other numbers where they are whole.
+- ``number``: a decimal number, exponents too. Never an infinity. NaN in text is refused; in binary data it is a missing value.
+- ``string``: text without NUL characters.
+- ``timestamp``: ISO 8601 with Z or an offset, in the years 1 to 9999, no finer than a microsecond. Without a zone only where
+  the column declares one, and then neither in the hour that comes twice nor in the one that never comes.
+- ``boolean``: true, false, 1 and 0, in any case.
+
+Blanks around cells of text count for strings alone.
+
+Whole columns: `text`, `typed` (Arrow's other types) and `moments` (timestamps of both). Single cells: `cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.config.models import Column
+from include.evergreen.data.partitions.files import arrow_schema
+from include.evergreen.data.sources.conversion.cells import one_by_one
+from include.evergreen.data.sources.conversion.errors import ALLOWED, Where, bad_cell
+from include.evergreen.data.sources.conversion.rules import arrow_type
+from include.evergreen.data.sources.conversion.text import from_text
+from include.evergreen.data.sources.conversion.typed import from_typed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ALLOWED", "Where", "bad_cell", "batch_of", "convert"]
+
+
+def batch_of(
+    dataset: DatasetConfig, columns: Mapping[str, pa.Array | Sequence[object]], where: Where, *, missing: Collection[str] = ()
+) -> pa.RecordBatch:
+    """The declared columns of some rows, in the declared types and order; other columns are left.
+
+    ``columns`` has all declared ones. Cells of text that are in ``missing`` once the blanks around them are gone have no value.
+    Raises `DataError` that names the first bad cell of the first bad column.
+    """
+    import pyarrow as pa
+
+    arrays = [convert(columns[column.name], column, where, missing=missing) for column in dataset.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(dataset))
+
+
+def convert(values: pa.Array | Sequence[object], column: Column, where: Where, *, missing: Collection[str] = ()) -> pa.Array:
+    """One column of some rows in its declared type: of Arrow's arrays, or of Python's values with None for what is missing."""
+    import pyarrow as pa
+
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if not isinstance(values, pa.Array):
+        array = _inferred(values)
+        if array is None:
+            return one_by_one(values, column, where, missing)
+        values = array
+    array = _plain(values)
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), arrow_type(column))
+    if _is_text(array.type):
+        return from_text(array, column, where, missing)
+    return from_typed(array, column, where)
+
+
+def _inferred(values: Sequence[object]) -> pa.Array | None:
+    """Python's values as Arrow's, when they are of one simple kind: of mixed kinds Arrow would take some for others."""
+    import pyarrow as pa
+
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return pa.nulls(len(values))
+    simple = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
+    if len(kinds) > 1 or (kind := kinds.pop()) not in simple:
+        return None
+    try:
+        return pa.array(values, simple[kind])
+    except (pa.ArrowException, OverflowError, UnicodeError):
+        return None
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Without the ways in which Arrow stores values more compactly."""
+    import pyarrow as pa
+
+    while True:
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
+        elif pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        elif pa.types.is_run_end_encoded(array.type):
+            array = pa.compute.run_end_decode(array)
+        else:
+            return array
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    tests = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+        pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
+    )  # fmt: skip
+    return any(test(kind) for test in tests)

@@ -1,0 +1,92 @@
+"""Whole columns of text by Arrow; what it does not take, or takes too freely, goes cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from include.evergreen.config.models import Column
+from include.evergreen.data.sources.conversion.cells import one_by_one
+from include.evergreen.data.sources.conversion.errors import Where
+from include.evergreen.data.sources.conversion.rules import BLANKS, arrow_type
+from include.evergreen.data.sources.conversion.timestamps import whole_timestamps
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ALPHABETS = {"integer": b"+-0123456789", "number": b"+-.0123456789eE"}  # Arrow would take 0x1F, inf and nan too
+
+
+def from_text(array: pa.Array, column: Column, where: Where, missing: Collection[str]) -> pa.Array:
+    """A column of text, or of bytes that should be text. Raises `DataError` that names the first bad cell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = _as_utf8(array)
+    if text is None:
+        return one_by_one(array.cast(pa.binary()).to_pylist(), column, where, missing)
+    if (whole := _whole_column(text, column)) is not None:
+        return whole
+    if column.type != "string":
+        trimmed = pc.utf8_trim(text, BLANKS)
+        if missing:
+            absent = pc.is_in(trimmed, pa.array(list(missing), pa.string()))
+            trimmed = pc.if_else(absent, pa.scalar(None, pa.string()), trimmed)
+        if (whole := _whole_column(trimmed, column)) is not None:
+            return whole
+    return one_by_one(text.to_pylist(), column, where, missing)
+
+
+def _as_utf8(array: pa.Array) -> pa.Array | None:
+    """As strings, or None when some cell is not UTF-8."""
+    import pyarrow as pa
+
+    try:
+        text = array if pa.types.is_string(array.type) else array.cast(pa.string())
+        text.validate(full=True)
+    except pa.ArrowException:
+        return None
+    return text
+
+
+def _whole_column(text: pa.Array, column: Column) -> pa.Array | None:
+    """What Arrow makes of a column of text, or None when it does not take it all, or might take what it should not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.type == "string":
+        return None if (_bytes_of(text) == 0).any() else text
+    if column.type == "timestamp":
+        return whole_timestamps(text, column)
+    try:
+        typed = pc.cast(text, arrow_type(column))
+    except pa.ArrowException:
+        return None
+    if column.type in _ALPHABETS and not _consists_of(text, _ALPHABETS[column.type]):
+        return None
+    if column.type == "number" and not _all_finite(typed):
+        return None
+    return typed
+
+
+def _bytes_of(text: pa.Array) -> np.ndarray:
+    """All characters of a column of text, those of missing cells too."""
+    _, offsets, data = text.buffers()
+    if data is None or not len(text):
+        return np.zeros(0, dtype=np.uint8)
+    ends = np.frombuffer(offsets, dtype=np.int32)
+    return np.frombuffer(data, dtype=np.uint8)[ends[text.offset] : ends[text.offset + len(text)]]
+
+
+def _consists_of(text: pa.Array, alphabet: bytes) -> bool:
+    allowed = np.zeros(256, dtype=bool)
+    allowed[list(alphabet)] = True
+    return bool(allowed[_bytes_of(text)].all())
+
+
+def _all_finite(numbers: pa.Array) -> bool:
+    import pyarrow.compute as pc
+
+    return pc.all(pc.is_finite(numbers)).as_py() is not False

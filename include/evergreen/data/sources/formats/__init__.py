@@ -1,0 +1,70 @@
+"""How rows are written in files: one module for each format, with one function ``read``.
+
+Each reads any binary file object, a block at a time, and gives the declared columns in the declared types. So files,
+object stores and HTTP answers are read alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.config.sources import DelimitedText
+from include.evergreen.foundation.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = ("csv", "jsonl", "parquet")  # as config.sources.FileFormat allows them; each is a module here
+SIGNATURES = {b"PAR1": "a Parquet file", b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip file", b"\xff\xfe": "UTF-16 text"}
+
+
+@dataclass
+class Piece:
+    """One file, or one member of an archive, and how it is to be read.
+
+    ``place`` names it for people. Columns that it has and the dataset does not declare are added to ``undeclared``.
+    ``max_bytes`` is for formats that say by themselves how large they are; None where nobody has set a limit.
+    """
+
+    dataset: DatasetConfig
+    place: str
+    csv: DelimitedText = field(default_factory=DelimitedText)
+    missing_values: Collection[str] = ()
+    undeclared: list[str] = field(default_factory=list)
+    max_bytes: int | None = None
+
+    def error(self, what: str, *, line: int | None = None) -> DataError:
+        """A `DataError` about this piece, or about a line of it."""
+        at = f"{self.place}, line {line}," if line is not None else self.place
+        return DataError(f"{self.dataset.name}: {at} {what}")
+
+    def check_columns(self, found: Sequence[str], *, hint: str = "") -> None:
+        """Refuse repeated and missing columns, and note those that are not declared."""
+        if repeated := sorted({name for name in found if name and found.count(name) > 1}):
+            raise self.error(f"has the column {repeated[0]!r} {found.count(repeated[0])} times. Have the source name each column once.")
+        if missing := [name for name in self.dataset.column_names if name not in found]:
+            has = f"it has: {', '.join(found)[:300]}"
+            if self.dataset.personal_columns and len(missing) == len(self.dataset.columns):  # its first row may be of a person
+                has = "what it has is not shown, as some columns are personal"
+            raise self.error(
+                f"lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}; {has}. "
+                f"{hint or f'''Mend the file, or the columns that {self.dataset.name}'s dataset.yaml declares.'''}"
+            )
+        self.note_undeclared(found)
+
+    def note_undeclared(self, found: Collection[str]) -> None:
+        declared = {*self.dataset.column_names, *self.undeclared}
+        self.undeclared += [name for name in found if name not in declared]
+
+
+def read(name: str, file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
+    """The rows of a file of the format ``name``.
+
+    Raises `DataError` for content that does not fit; what the file object raises passes through.
+    """
+    module = importlib.import_module(f"{__name__}.{name}")
+    return cast("Iterator[pa.RecordBatch]", module.read(file, piece))

@@ -1,0 +1,204 @@
+"""CSV, with a header.
+
+Arrow reads whole blocks. What it refuses is read again by a slower lexer of our own, which takes the same text for the
+same cells, and can say what is wrong in which line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.formats import Piece
+from include.evergreen.data.sources.formats.blocks import Block, blocks_of, count_lines, end_of_lines, not_in_its_encoding
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ARROW_BLOCK = 1024**2  # each thread's share of a block
+OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|": "a vertical bar"}
+
+
+def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
+    """The rows of a CSV file; blank lines count as lines, and are no rows."""
+    lexer = _Lexer(piece.csv.delimiter)
+    header: list[str] | None = None
+    for block in blocks_of(file, piece, lexer.end_of_rows):
+        if header is None:
+            header, end = _header(block, lexer, piece)
+            if header is None:
+                continue
+            block = replace(block, data=block.data[end:], first_line=block.first_line + count_lines(block.data[:end]))  # noqa: PLW2901
+        if block.data.strip(b"\r\n"):
+            yield _batch(block, header, lexer, piece)
+    if header is None:
+        raise piece.error("is empty: it has not even a header. Ask the source for a whole file; a day without rows has a header alone.")
+
+
+def _header(block: Block, lexer: _Lexer, piece: Piece) -> tuple[list[str] | None, int]:
+    """The column names, and where the rows begin; None when all lines are blank."""
+    for _, cells, end in lexer.records(block, piece):
+        try:
+            names = [cell.decode() for cell in cells]
+        except UnicodeDecodeError:
+            raise not_in_its_encoding(Block(block.data[:end], block.first_line), piece) from None
+        piece.check_columns(names, hint=_other_delimiter(names, piece))
+        return names, end
+    return None, len(block.data)
+
+
+def _other_delimiter(names: list[str], piece: Piece) -> str:
+    whole = piece.csv.delimiter.join(names)
+    for delimiter, words in OTHER_DELIMITERS.items():
+        parts = {part.strip('"') for part in whole.split(delimiter)}
+        if delimiter != piece.csv.delimiter and len(parts) > 1 and parts & set(piece.dataset.column_names):
+            return (
+                f"It looks as if the delimiter were {words}, and it is declared as {piece.csv.delimiter!r}: "
+                f"set csv.delimiter to {delimiter!r} in the source, or have it write {piece.csv.delimiter!r}."
+            )
+    return ""
+
+
+def _batch(block: Block, header: list[str], lexer: _Lexer, piece: Piece) -> pa.RecordBatch:
+    wanted = [header.index(name) for name in piece.dataset.column_names]
+    columns = _by_arrow(block, len(header), wanted, lexer, piece)
+    if columns is None:
+        columns = _by_lexer(block, header, wanted, lexer, piece)
+    lines = functools.cache(lambda: [line for line, _, _ in lexer.records(block, piece)])
+    return batch_of(
+        piece.dataset,
+        dict(zip(piece.dataset.column_names, columns, strict=True)),
+        lambda row: f"{piece.place}, line {lines()[row]}",
+        missing=piece.missing_values,
+    )
+
+
+def _by_arrow(block: Block, width: int, wanted: list[int], lexer: _Lexer, piece: Piece) -> list[pa.Array] | None:
+    """The wanted columns as text, or None where Arrow refuses, or would take what is damaged."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if block.data.startswith(codecs.BOM_UTF8) or (block.last and lexer.ends_in_quotes(block.data)):
+        return None
+    names = [str(number) for number in range(width)]
+    used = [names[number] for number in wanted]
+    parsing = pyarrow.csv.ParseOptions(delimiter=lexer.delimiter, newlines_in_values=b'"' in block.data)
+    converting = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(used, pa.string()),
+        include_columns=list(dict.fromkeys(used)),
+        null_values=list(piece.missing_values),
+        strings_can_be_null=True,
+    )
+    for size in (ARROW_BLOCK, len(block.data) + 1):  # a row that is longer than a share needs the second
+        reading = pyarrow.csv.ReadOptions(column_names=names, block_size=size)
+        try:
+            table = pyarrow.csv.read_csv(pa.BufferReader(block.data), reading, parsing, converting)
+        except pa.ArrowInvalid:
+            continue
+        return [table.column(name).combine_chunks() for name in used]
+    return None
+
+
+def _by_lexer(block: Block, header: list[str], wanted: list[int], lexer: _Lexer, piece: Piece) -> list[pa.Array]:
+    import pyarrow as pa
+
+    missing = {value.encode() for value in piece.missing_values}
+    columns: list[list[bytes | None]] = [[] for _ in wanted]
+    for line, cells, _ in lexer.records(block, piece):
+        if len(cells) != len(header):
+            raise piece.error(
+                f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and the header has {len(header)} ({', '.join(header)[:300]}). "
+                f"Is a cell with a {lexer.delimiter!r} in it not quoted, or is the file cut off? Ask the source for a whole file.",
+                line=line,
+            )
+        for column, number in zip(columns, wanted, strict=True):
+            column.append(None if cells[number] in missing else cells[number])
+    arrays = [pa.array(column, pa.binary()) for column in columns]
+    try:
+        return [array.cast(pa.string()) for array in arrays]
+    except pa.ArrowInvalid:
+        raise not_in_its_encoding(block, piece) from None
+
+
+class _Lexer:
+    """Cuts text into rows and rows into cells as Arrow does.
+
+    A cell that begins with a quote goes on to the next single quote; two quotes in it are one. What follows the closing
+    quote, and quotes in cells that do not begin with one, stand for themselves.
+    """
+
+    def __init__(self, delimiter: str) -> None:
+        self.delimiter = delimiter
+        mark = re.escape(delimiter.encode())
+        self._cell = re.compile(
+            rb'(?:"((?:[^"]|"")*+)"([^' + mark + rb'\r\n]*+)|(?!")([^' + mark + rb"\r\n]*+))(" + mark + rb"|\r\n|\n|\r|\Z)"
+        )
+        self._around = np.zeros(256, dtype=bool)
+        self._around[list(delimiter.encode() + b"\r\n")] = True
+
+    def end_of_rows(self, data: bytes) -> int:
+        if b'"' not in data:
+            return end_of_lines(data)
+        codes = np.frombuffer(data, dtype=np.uint8)
+        quotes = np.flatnonzero(codes == ord('"'))
+        if not self._all_in_pairs(codes, quotes):
+            return self._end_by_lexing(data)
+        ends = np.flatnonzero(codes == ord("\n"))
+        ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
+        return int(ends[-1]) + 1 if len(ends) else self._end_by_lexing(data)
+
+    def records(self, block: Block, piece: Piece) -> Iterator[tuple[int, list[bytes], int]]:
+        """Every row that is not blank: its line, its cells, and where it ends."""
+        data, at, line = block.data, 0, block.first_line
+        cells: list[bytes] = []
+        first = line
+        while at < len(data) or cells:
+            found = self._cell.match(data, at)
+            if found is None:
+                raise piece.error("opens a quote that never closes. Ask the source for a whole file.", line=line)
+            quoted, rest, plain, end = found.groups()
+            cells.append(plain if quoted is None else quoted.replace(b'""', b'"') + rest)
+            at = found.end()
+            if quoted is not None:
+                line += count_lines(quoted)
+            if end == self.delimiter.encode():
+                continue
+            line += 1
+            if cells != [b""] or quoted is not None:
+                yield first, cells, at
+            cells, first = [], line
+
+    def ends_in_quotes(self, data: bytes) -> bool:
+        """Whether its last cell opens a quote that does not close."""
+        if b'"' not in data:
+            return False
+        rest = data[self.end_of_rows(data) :]
+        at = 0
+        while at < len(rest) and (found := self._cell.match(rest, at)):
+            at = found.end()
+        return at < len(rest)
+
+    def _all_in_pairs(self, codes: np.ndarray, quotes: np.ndarray) -> bool:
+        """Whether each quote opens at the beginning of a cell, closes at its end, or is one of two: so counting them is enough."""
+        inner = len(codes) - 1
+        opening, closing = quotes[0::2], quotes[1::2]
+        opens = (opening == 0) | self._around[codes[np.maximum(opening - 1, 0)]]
+        opens[1:] |= opening[1:] == closing[: len(opening) - 1] + 1
+        closes = (closing == inner) | self._around[codes[np.minimum(closing + 1, inner)]]
+        closes[: len(opening) - 1] |= opening[1:] == closing[: len(opening) - 1] + 1
+        return bool(opens.all() and closes.all())
+
+    def _end_by_lexing(self, data: bytes) -> int:
+        at = end = 0
+        while at < len(data) and (found := self._cell.match(data, at)):
+            at = found.end()
+            if found[4] and found[4] != self.delimiter.encode() and at < len(data):
+                end = at
+        return end

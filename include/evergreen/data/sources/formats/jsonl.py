@@ -1,0 +1,86 @@
+"""JSON Lines: one JSON object a line.
+
+A key that a line leaves out has no value there; a declared column that no line has is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.formats import Piece
+from include.evergreen.data.sources.formats.blocks import Block, blocks_of, end_of_lines, not_in_its_encoding
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+BLANKS = " \t\r\n"  # JSON's
+
+
+def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
+    """The rows of a JSON Lines file; an empty file is a day without rows."""
+    seen: set[str] = set()
+    rows = 0
+    for block in blocks_of(file, piece, end_of_lines):
+        lines, records = _records(block, piece)
+        for record in records:
+            seen.update(record)
+        rows += len(records)
+        if records:
+            columns = {name: [record.get(name) for record in records] for name in piece.dataset.column_names}
+            yield batch_of(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
+    if rows:
+        piece.check_columns(sorted(seen))
+
+
+def _records(block: Block, piece: Piece) -> tuple[list[int], list[dict[str, Any]]]:
+    try:
+        text = block.data.decode()
+    except UnicodeDecodeError:
+        raise not_in_its_encoding(block, piece) from None
+    lines, records = [], []
+    for line, content in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=block.first_line):
+        if not content.strip(BLANKS):
+            continue
+        lines.append(line)
+        records.append(_record(content, line, piece))
+    return lines, records
+
+
+def _record(content: str, line: int, piece: Piece) -> dict[str, Any]:
+    try:
+        record = _scanned(content.strip(BLANKS))
+    except (ValueError, RecursionError) as error:
+        what = "it is nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
+        raise piece.error(f"is not a line of JSON: {what}. Have the source write one whole JSON object a line.", line=line) from None
+    if not isinstance(record, dict):
+        raise piece.error(f"is a JSON {type(record).__name__}, not an object with the columns as keys. Mend it at its source.", line=line)
+    return record
+
+
+def _scanned(content: str) -> Any:
+    """As the decoder reads it, by its shortest way; what that does not take, the long way has words for."""
+    try:
+        record, end = STRICT_DECODER.scan_once(content, 0)  # type: ignore[attr-defined]
+    except StopIteration:
+        end = -1
+    return record if end == len(content) else STRICT_DECODER.decode(content)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {repeated[:80]!r} is there {names.count(repeated)} times")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number; allowed: finite numbers, and null where there is no value")
+
+
+STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

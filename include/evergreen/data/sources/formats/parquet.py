@@ -1,0 +1,66 @@
+"""Parquet: types are checked as values are, and only the declared columns are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.formats import Piece
+from include.evergreen.foundation.errors import EvergreenError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 131_072
+BATCH_BYTES = 64 * 1024**2
+
+
+def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, which must be able to seek."""
+    coming = _batches(file, piece)
+    rows = size = 0
+    for batch in _told(coming, piece):
+        size += batch.nbytes
+        if piece.max_bytes is not None and size > piece.max_bytes:
+            raise too_large(piece, f"more than {size}")
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        yield batch_of(piece.dataset, columns, lambda row, first=rows: f"{piece.place}, row {first + row + 1}")  # type: ignore[misc]
+        rows += batch.num_rows
+
+
+def too_large(piece: Piece, size: object) -> EvergreenError:
+    return piece.error(
+        f"is {size} bytes large when unpacked, and the source's max_bytes leaves {piece.max_bytes} of the partition for it. "
+        f"Is it what was asked for? Raise max_bytes if it is."
+    )
+
+
+def _batches(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        names = list(parquet.schema_arrow.names)
+        piece.check_columns(names)
+        groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
+        size, rows = sum(group.total_byte_size for group in groups), parquet.metadata.num_rows
+        if piece.max_bytes is not None and size > piece.max_bytes:
+            raise too_large(piece, size)
+        at_once = min(BATCH_ROWS, max(1, BATCH_BYTES * max(rows, 1) // max(size, 1)))
+        yield from parquet.iter_batches(at_once, columns=piece.dataset.column_names, use_threads=True)
+
+
+def _told(batches: Iterator[Any], piece: Piece) -> Iterator[Any]:
+    """What Parquet's reader says about a file that is damaged, as `DataError`."""
+    import pyarrow as pa
+
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+            raise piece.error(
+                f"is no Parquet file, or is cut off or damaged: {str(error)[:200]}. Ask the source for a whole file."
+            ) from error
+        yield batch

@@ -1,0 +1,185 @@
+"""What the checks of a partition found, and what follows from it for its rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.foundation.errors import DataError
+
+EXAMPLES_SHOWN = 3
+LONGEST_EXAMPLE = 80  # characters
+PERSONAL = "(personal: not shown)"
+
+Status = Literal["passed", "failed", "not_evaluated"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    ``expectation`` names the check: an expectation of Great Expectations, or volume, freshness, reference, correlation or
+    undeclared_columns. ``failed_rows`` is None for a check of the partition as a whole. ``observed`` is the figure that
+    was judged or, of a check that was not evaluated, why it was not.
+    """
+
+    expectation: str
+    arguments: dict[str, Any]
+    on_fail: str
+    status: Status
+    failed_rows: int | None = None
+    observed: str = ""
+    examples: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        return self.status == "failed"
+
+    @property
+    def subject(self) -> str:
+        """The check with its arguments."""
+        return f"{self.expectation}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"
+
+    @property
+    def found(self) -> str:
+        """What was found, in words."""
+        if self.status == "not_evaluated":
+            return f"not evaluated: {self.observed}"
+        if not self.failed_rows:
+            return f"found {self.observed}" if self.observed else "does not hold"
+        rows = f"{self.failed_rows} row{'' if self.failed_rows == 1 else 's'}"
+        return f"{rows}, such as {', '.join(self.examples)}" if self.examples else rows
+
+    @property
+    def words(self) -> str:
+        """The check with its arguments, and what was found."""
+        return f"{self.subject}: {self.found}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The rows (their sorted positions, int64) that one row-level check refuses."""
+
+    reason: str
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What partitions before this one were like: how many there are, and the medians of their rows."""
+
+    partitions: int
+    delivered: float
+    quarantined: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Which of a partition's rows fail, and what each check found.
+
+    ``verdict`` is ``passed``, ``warned``, ``quarantined`` (some rows) or ``stopped`` (the whole partition).
+    ``usual`` is None when no partition comes before this one.
+    """
+
+    rows: int
+    failures: list[Failure]
+    checks: list[CheckResult]
+    verdict: str
+    reason: str
+    usual: Usual | None = None
+
+    @cached_property
+    def failing(self) -> np.ndarray:
+        """The positions of the rows that fail, in order, each once."""
+        return np.unique(np.concatenate([each.positions for each in self.failures])) if self.failures else np.empty(0, np.int64)
+
+    def reasons(self) -> list[str]:
+        """Of each failing row, in the order of `failing`, every reason for which it fails."""
+        found: list[list[str]] = [[] for _ in self.failing]
+        for each in self.failures:
+            for index in np.searchsorted(self.failing, each.positions):
+                found[index].append(each.reason)
+        return ["; ".join(reasons) for reasons in found]
+
+    def summary(self) -> dict[str, Any]:
+        """The facts as a JSON document, without rows."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "rows": self.rows - len(self.failing),
+            "quarantined": len(self.failing),
+            "checks": [{**asdict(check), "examples": list(check.examples), "passed": not check.failed} for check in self.checks],
+        }
+
+    def log_lines(self) -> list[str]:
+        """The few lines that a person reads in a task's log: the verdict, how it compares, and what did not pass."""
+        accepted, failed = self.rows - len(self.failing), sum(check.failed for check in self.checks)
+        fate = "without a failure" if self.verdict == "stopped" else "accepted"
+        lines = [
+            f"{self.verdict}: {accepted:,} of {self.rows:,} rows {fate}{_share(accepted, self.rows)}, {len(self.failing):,} "
+            f"{'with one' if self.verdict == 'stopped' else 'quarantined'}; {failed} of {len(self.checks)} checks failed"
+        ]
+        if self.usual is not None:
+            usual, before = self.usual, "partition" if self.usual.partitions == 1 else f"{self.usual.partitions} partitions"
+            lines.append(
+                f"the median of the {before} before: {usual.delivered:,g} rows delivered{_change(self.rows, usual.delivered)}, "
+                f"{usual.quarantined:,g} quarantined"
+            )
+        for check in self.checks:
+            if check.failed:
+                share = _share(check.failed_rows, self.rows) if check.failed_rows else ""
+                lines.append(f"failed{share}, on_fail {check.on_fail}: {check.words}")
+        lines += [check.words for check in self.checks if check.status == "not_evaluated"]
+        return lines
+
+
+def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures: list[Failure], usual: Usual | None = None) -> Validation:
+    """What follows from the checks: the partition's verdict, and in words the reason for it."""
+    failing = len(Validation(rows, failures, checks, "", "").failing)
+    failed = [check for check in checks if check.failed]
+    reason = "; ".join(check.words for check in failed)
+    if stopping := [check for check in failed if check.on_fail == "stop"]:
+        verdict, reason = "stopped", "; ".join(check.words for check in stopping)
+    elif failing > dataset.quarantine.max_share * rows:
+        verdict = "stopped"
+        reason = (
+            f"{failing} of {rows} rows fail, which is more than quarantine.max_share "
+            f"({dataset.quarantine.max_share:.0%}) allows: " + "; ".join(check.words for check in failed if check.on_fail == "quarantine")
+        )
+    elif failing:
+        verdict = "quarantined"
+    elif failed:
+        verdict = "warned"
+    else:
+        verdict, reason = "passed", _all_passed(checks)
+    return Validation(rows, failures, checks, verdict, reason, usual)
+
+
+def stop_error(dataset: DatasetConfig, partition: object, validation: Validation) -> DataError:
+    return DataError(
+        f"{dataset.name} {partition} is stopped: {validation.reason}. What was published before stays as it is. "
+        f"Mend the source and ingest the partition again, or change the check in dataset.yaml."
+    )
+
+
+def shown(value: object) -> str:
+    """A value of the data as an example of a failure shows it."""
+    text = str(value)
+    return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _all_passed(checks: list[CheckResult]) -> str:
+    skipped = sum(check.status == "not_evaluated" for check in checks)
+    return f"{len(checks) - skipped} checks passed, {skipped} not evaluated" if skipped else f"all {len(checks)} checks passed"
+
+
+def _share(part: int, whole: int) -> str:
+    return f" ({part / whole:.2%})" if whole else ""
+
+
+def _change(value: float, usual: float) -> str:
+    return f" ({value / usual - 1:+.0%})" if usual else ""

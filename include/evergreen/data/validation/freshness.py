@@ -1,0 +1,45 @@
+"""What a contract says of a delivery itself: when it must be there, and which columns it has."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.data.validation.checks import CheckResult, shown
+from include.evergreen.data.validation.rows import Delivered
+from include.evergreen.foundation import clock
+
+COLUMNS_SHOWN = 10
+
+
+def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
+    """Whether the source gave a column that is not declared. Its name is shown, its values never were read."""
+    extra = [shown(name) for name in delivered.undeclared]
+    more = f" and {len(extra) - COLUMNS_SHOWN} more" if len(extra) > COLUMNS_SHOWN else ""
+    words = ", ".join(extra[:COLUMNS_SHOWN]) + more if extra else "none"
+    return CheckResult("undeclared_columns", {}, dataset.undeclared_columns, "failed" if extra else "passed", observed=words)
+
+
+def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
+    """Whether a live delivery arrived by its deadline; a backfill comes late by its nature."""
+    freshness = dataset.freshness
+    assert freshness is not None
+    arguments = {"hours_after_partition": freshness.hours_after_partition}
+    if not delivered.live:
+        words = "this is a backfill, and only what is ingested live has a deadline"
+        return CheckResult("freshness", arguments, freshness.on_fail, "not_evaluated", observed=words)
+    deadline = clock.moment(delivered.partition) + dt.timedelta(hours=freshness.hours_after_partition)
+    late = delivered.arrived - deadline
+    words = f"arrived {_minute(delivered.arrived)}, with a deadline of {_minute(deadline)} UTC"
+    if late > dt.timedelta():
+        return CheckResult("freshness", arguments, freshness.on_fail, "failed", observed=f"{words}: {_hours(late)} late")
+    return CheckResult("freshness", arguments, freshness.on_fail, "passed", observed=words)
+
+
+def _minute(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}"
+
+
+def _hours(duration: dt.timedelta) -> str:
+    hours = duration.total_seconds() / 3600
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"

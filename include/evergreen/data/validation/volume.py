@@ -1,0 +1,70 @@
+"""A partition against those before it: what is usual, and whether its volume is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from statistics import median
+
+import sqlalchemy as sa
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.data.validation.checks import CheckResult, Usual
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import partition_versions
+
+COMPARED_PARTITIONS = 30
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """The current version of an earlier partition, in numbers of rows."""
+
+    partition: dt.date
+    delivered: int
+    quarantined: int
+
+
+def earlier_partitions(dataset: str, before: dt.date, limit: int) -> list[Neighbour]:
+    """The newest ``limit`` partitions before a day, the newest first."""
+    table = partition_versions
+    newest = (
+        sa.select(table.c.partition, sa.func.max(table.c.version).label("version"))
+        .where(table.c.dataset == dataset, table.c.partition < before)
+        .group_by(table.c.partition)
+        .order_by(table.c.partition.desc())
+        .limit(limit)
+        .subquery()
+    )
+    query = (
+        sa.select(table.c.partition, table.c.source_rows, table.c.quarantined)
+        .join(newest, (newest.c.partition == table.c.partition) & (newest.c.version == table.c.version))
+        .where(table.c.dataset == dataset)
+        .order_by(table.c.partition.desc())
+    )
+    with reading() as connection:
+        return [Neighbour(*row) for row in connection.execute(query)]
+
+
+def usual_rows(earlier: list[Neighbour]) -> Usual | None:
+    """The medians of the newest `COMPARED_PARTITIONS`; None when there is nothing to compare with."""
+    compared = earlier[:COMPARED_PARTITIONS]
+    if not compared:
+        return None
+    return Usual(len(compared), median(each.delivered for each in compared), median(each.quarantined for each in compared))
+
+
+def volume_check(dataset: DatasetConfig, rows: int, earlier: list[Neighbour]) -> CheckResult:
+    """The number of delivered rows against the median of the partitions before."""
+    volume = dataset.volume
+    assert volume is not None
+    window = earlier[: volume.window_partitions]
+    arguments = {"at_least": volume.at_least, "at_most": volume.at_most, "window_partitions": volume.window_partitions}
+    if len(window) < volume.min_partitions:
+        words = f"{len(window)} earlier partitions are there to compare with, and min_partitions is {volume.min_partitions}"
+        return CheckResult("volume", arguments, volume.on_fail, "not_evaluated", observed=words)
+    usual = median(each.delivered for each in window)
+    share = f", {rows / usual:.2f} times it" if usual else ""
+    sound = volume.at_least * usual <= rows <= volume.at_most * usual
+    words = f"{rows} rows; the median of the {len(window)} partitions before is {usual:g}{share}"
+    return CheckResult("volume", arguments, volume.on_fail, "passed" if sound else "failed", observed=words)

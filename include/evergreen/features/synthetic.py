@@ -1,0 +1,294 @@
+"""Rows of a model's datasets, made up from what dataset.yaml declares and from nothing else.
+
+Types, nullability and keys hold; values keep to the sets, bounds, lengths and patterns of the expectations on one column.
+Columns of one name and type draw from one small pool, so that datasets find each other when they are joined, and
+datasets with the same keys have the same keys on the same day. The same seed gives the same rows, in any process.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
+from include.evergreen.config.models import Column
+from include.evergreen.data.partitions import PartitionVersion
+from include.evergreen.features.patterns import matching
+from include.evergreen.features.reader import PartitionCache
+from include.evergreen.foundation import clock
+from include.evergreen.state import storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import partition_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS = 48  # of a partition, about; enough for groups, and few enough for seconds
+POOL = 6  # different texts of a column that says nothing of its values
+KEYS_WANTED = 2 * ROWS
+MOST_DAYS_BEFORE = 70  # a longer window finds that there was nothing before
+DAYS_AFTER = 4  # that are made up after the examined day
+MISSING_SHARE = 0.1  # of a nullable column
+PRESENT_SHARE = 0.8  # of all keys, on one day
+WITHIN = (0.0, 100.0)  # numbers that are not bounded otherwise
+Row = tuple[Any, ...]
+
+
+class MadeUpRows:
+    """The partitions of every dataset that ``model`` reads, around a ``day`` that has all of its past."""
+
+    def __init__(self, catalog: Catalog, model: ModelConfig, seed: int = 0) -> None:
+        names = dict.fromkeys([*(each.dataset for each in model.inputs), model.target.dataset])
+        self.datasets = {name: catalog.dataset(name) for name in names}
+        self._seed = seed
+        before = min(MOST_DAYS_BEFORE, max(each.lag_days + each.window_days for each in model.inputs)) + DAYS_AFTER
+        self._first = max(each.schedule.start for each in self.datasets.values())
+        self.day = self._first + dt.timedelta(days=before)
+        self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
+        self._pools: dict[tuple[str, str], list[Any]] = {}
+        self._frames: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
+
+    def versions(self, dataset: str) -> list[PartitionVersion]:
+        """One version of each partition, known when the dataset's rule (or its knowledge column) says."""
+        declared = self.datasets[dataset]
+        found = []
+        for day in clock.days(self._first, self.day + dt.timedelta(days=DAYS_AFTER)):
+            known = clock.moment(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
+            if declared.knowledge.column is not None:
+                known = self.frame(dataset, day)[declared.knowledge.column].min().to_pydatetime()
+            found.append(version_of(declared, day, 1, known))
+        return found
+
+    def content(self, version: PartitionVersion) -> pd.DataFrame:
+        return self.frame(version.dataset, version.partition)
+
+    def frame(self, dataset: str, day: dt.date, draw: int = 0) -> pd.DataFrame:
+        """The rows of one partition, as they come from the storage; another ``draw`` gives other rows of the same kind."""
+        if (dataset, day, draw) not in self._frames:
+            self._frames[dataset, day, draw] = self._made_up(self.datasets[dataset], day, draw)
+        return self._frames[dataset, day, draw]
+
+    def other_values(self, dataset: str, column: str, day: dt.date, draw: int) -> pd.Series:
+        """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another."""
+        declared = self.datasets[dataset]
+        frame = self.frame(dataset, day)
+        kind = next(each for each in declared.columns if each.name == column)
+        if column not in declared.keys:
+            values = self._drawn(declared, kind, self._rng(dataset, column, day, draw), len(frame), day)
+            return _typed(declared, frame.assign(**{column: values}))[column]
+        if kind.type == "timestamp":
+            later = frame[column] + dt.timedelta(hours=7)
+            return later.where(later < clock.moment(day + dt.timedelta(days=1)), later - dt.timedelta(days=1))
+        pool = self._pool(declared, kind)
+        exchanged = dict(zip(pool, [*pool[draw % len(pool) :], *pool[: draw % len(pool)]], strict=True))
+        return frame[column].map(exchanged).astype(frame[column].dtype)
+
+    def _made_up(self, dataset: DatasetConfig, day: dt.date, draw: int) -> pd.DataFrame:
+        import pandas as pd
+
+        keys = self._keys(dataset, day)
+        rows = len(keys) if dataset.keys else ROWS
+        columns: dict[str, Any] = {}
+        for column in dataset.columns:
+            if column.name in dataset.keys:
+                columns[column.name] = [key[dataset.keys.index(column.name)] for key in keys]
+            else:
+                columns[column.name] = self._drawn(dataset, column, self._rng(dataset.name, column.name, day, draw), rows, day)
+        frame = _typed(dataset, pd.DataFrame(columns))
+        return frame.sort_values(list(dataset.keys), ignore_index=True) if dataset.keys else frame  # as they are stored
+
+    def _keys(self, dataset: DatasetConfig, day: dt.date) -> list[Row]:
+        """The key of each row of a day: the same for all datasets with the same keys."""
+        kinds = {column.name: column for column in dataset.columns}
+        still = [name for name in dataset.keys if kinds[name].type != "timestamp"]
+        pools = [self._pool(dataset, kinds[name]) for name in still]
+        whole = math.prod(len(pool) for pool in pools)
+        chosen = self._rng(*still).choice(whole, size=min(ROWS, whole), replace=False) if pools else np.zeros(1, dtype=int)
+        if len(still) == len(dataset.keys):
+            present = self._rng(*still, day).random(len(chosen)) < PRESENT_SHARE
+            chosen = chosen[present] if present.any() else chosen
+        each_has = 1 if len(still) == len(dataset.keys) else max(1, min(24, ROWS // len(chosen)))
+        keys = []
+        for number in chosen:
+            places = np.unravel_index(number, [len(pool) for pool in pools]) if pools else ()
+            values = {name: pool[int(place)] for name, pool, place in zip(still, pools, places, strict=True)}
+            for turn in range(each_has):
+                moment = clock.moment(day) + turn * dt.timedelta(days=1) / each_has
+                keys.append(tuple(values.get(name, moment) for name in dataset.keys))
+        return keys
+
+    def _drawn(self, dataset: DatasetConfig, column: Column, rng: np.random.Generator, rows: int, day: dt.date) -> list[Any]:
+        rules = self._rules[dataset.name].get(column.name, {})
+        values: Sequence[Any]
+        if column.name == dataset.knowledge.column:  # some before the day begins, some after it has ended
+            around = dataset.knowledge.hours_after_partition + rng.uniform(-18, 18, rows)
+            values = [clock.moment(day) + dt.timedelta(seconds=round(3600 * hours)) for hours in around]
+        elif column.type == "timestamp":
+            values = [clock.moment(day) + dt.timedelta(seconds=int(second)) for second in rng.integers(0, 86_400, rows)]
+        elif column.type == "boolean":
+            values = [bool(value) for value in rng.integers(0, 2, rows)]
+        elif column.type == "string" or "set" in rules or self._is_shared(column):
+            pool = self._pool(dataset, column)
+            values = [pool[place] for place in rng.integers(0, len(pool), rows)]
+        elif column.type == "integer":
+            low, high = _bounds(rules)
+            values = [int(value) for value in rng.integers(math.ceil(low), math.floor(high) + 1, rows)]
+        else:
+            values = [round(float(value), 3) for value in rng.uniform(*_bounds(rules), rows)]
+        if column.nullable:
+            values = [None if lost else value for value, lost in zip(values, rng.random(rows) < MISSING_SHARE, strict=True)]
+        return list(values)
+
+    def _is_shared(self, column: Column) -> bool:
+        """Whether some dataset has it as a key, so that others may refer to it."""
+        return any(column.name in dataset.keys for dataset in self.datasets.values())
+
+    def _pool(self, dataset: DatasetConfig, column: Column) -> list[Any]:
+        """The values that a column draws from: one pool for all columns of one name and type."""
+        name = self._referred_name(dataset, column.name)
+        if (name, column.type) not in self._pools:
+            self._pools[name, column.type] = self._new_pool(name, column.type)
+        return self._pools[name, column.type]
+
+    def _new_pool(self, name: str, kind: str) -> list[Any]:
+        rules: dict[str, Any] = {}
+        for found in self._rules.values():
+            rules = {**found.get(name, {}), **rules}
+        if "set" in rules:
+            return list(dict.fromkeys(rules["set"]))
+        if kind == "boolean":
+            return [False, True]
+        size = max([POOL, *(self._pool_size_for_keys(dataset) for dataset in self.datasets.values() if name in dataset.keys)])
+        low, high = _bounds(rules)
+        if kind == "integer":
+            low, high = math.ceil(low), math.floor(high)
+            return list(dict.fromkeys(int(low + (high - low) * turn // max(size - 1, 1)) for turn in range(size)))
+        if kind == "number":
+            return [round(low + (high - low) * turn / max(size - 1, 1), 3) for turn in range(size)]
+        return list(dict.fromkeys(self._text(name, rules, turn) for turn in range(size)))
+
+    def _text(self, name: str, rules: dict[str, Any], turn: int) -> str:
+        if "pattern" in rules and (text := matching(rules["pattern"], self._rng(name, turn))) is not None:
+            return text
+        text = f"{turn:04d}{name}" if "most" in rules else f"{name} {turn}"
+        return text.ljust(int(rules.get("least", 0)), "x")[: int(rules.get("most", len(text) + 80))]
+
+    def _pool_size_for_keys(self, dataset: DatasetConfig) -> int:
+        """How many values each free key column needs for `KEYS_WANTED` different keys."""
+        kinds = {column.name: column.type for column in dataset.columns}
+        rules = self._rules[dataset.name]
+        fixed = math.prod(
+            24 if kinds[name] == "timestamp" else len(rules[name]["set"])
+            for name in dataset.keys
+            if kinds[name] == "timestamp" or "set" in rules.get(name, {})
+        )
+        free = [name for name in dataset.keys if kinds[name] not in {"timestamp", "boolean"} and "set" not in rules.get(name, {})]
+        return math.ceil((KEYS_WANTED / fixed) ** (1 / len(free))) if free else 1
+
+    def _referred_name(self, dataset: DatasetConfig, column: str) -> str:
+        """The name of the column that this one refers to, if its dataset declares a reference; else its own."""
+        for reference in dataset.references:
+            if column in reference.columns and reference.to:
+                return reference.to[reference.columns.index(column)]
+        return column
+
+    def _rng(self, *subject: object) -> np.random.Generator:
+        return np.random.default_rng([self._seed, *(zlib.crc32(str(each).encode()) for each in subject)])
+
+
+class MadeUpCache(PartitionCache):
+    """A `PartitionCache` over made-up rows: everything is as with stored ones, but where they lie."""
+
+    def __init__(self, as_of: dt.date, source: MadeUpRows) -> None:
+        super().__init__(as_of)
+        self._source = source
+
+    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+        versions = [each for each in self._source.versions(dataset) if first <= each.partition <= last]
+        return [each for each in versions if each.knowledge_time <= clock.moment(self.as_of)]
+
+    def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
+        content = self._source.content(version)
+        return content if columns is None else content[[name for name in columns if name in content]]
+
+
+def version_of(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
+    """The record of a made-up partition."""
+    return PartitionVersion(
+        dataset=dataset.name,
+        partition=day,
+        version=number,
+        digest=f"made up {number}",
+        path=f"made-up/{dataset.name}/{day}/v{number}.parquet",
+        rows=ROWS,
+        quarantine_digest="",
+        quarantine_path="",
+        quarantined=0,
+        source_rows=ROWS,
+        raw_digest="",
+        raw_path="",
+        knowledge_time=known,
+        knowledge_column=dataset.knowledge.column,
+        origin="live",
+        recorded_at=known,
+        removed_at=None,
+    )
+
+
+def publish(source: MadeUpRows, versions: Sequence[PartitionVersion]) -> None:
+    """Put made-up partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own."""
+    for each in versions:
+        storage.write_frame(each.path, source.content(each))
+    if not versions:
+        return
+    with writing() as connection:  # one transaction: `publish_partition` would take one for each
+        connection.execute(partition_versions.insert(), [asdict(each) for each in versions])
+
+
+def _typed(dataset: DatasetConfig, frame: pd.DataFrame) -> pd.DataFrame:
+    """In the types that rows have when they come from the storage."""
+    from include.evergreen.data.partitions.files import PANDAS_TYPES
+
+    return frame.astype({column.name: PANDAS_TYPES[column.type] for column in dataset.columns})
+
+
+def _bounds(rules: dict[str, Any]) -> tuple[float, float]:
+    width = WITHIN[1] - WITHIN[0]
+    if "low" not in rules and "high" not in rules:
+        return WITHIN
+    low = rules["low"] if "low" in rules else rules["high"] - width
+    return low, rules.get("high", low + width)
+
+
+def _rules_by_column(dataset: DatasetConfig) -> dict[str, dict[str, Any]]:
+    """What the expectations say of the values of each column: set, low, high, least, most, pattern."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in dataset.expectations:
+        column = each.arguments.get("column")
+        if isinstance(column, str):
+            found.setdefault(column, {}).update(_rules(each.expect, each.arguments))
+    return found
+
+
+def _rules(expect: str, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    def given(**names: str) -> Iterator[tuple[str, Any]]:
+        return ((rule, arguments[name]) for rule, name in names.items() if arguments.get(name) is not None)
+
+    match expect:
+        case "expect_column_values_to_be_in_set" | "expect_column_distinct_values_to_be_in_set":
+            yield from given(set="value_set")
+        case "expect_column_values_to_be_between":
+            bounds = given(low="min_value", high="max_value")
+            yield from ((rule, float(value)) for rule, value in bounds if isinstance(value, int | float))
+        case "expect_column_value_lengths_to_be_between":
+            yield from given(least="min_value", most="max_value")
+        case "expect_column_value_lengths_to_equal":
+            yield from given(least="value", most="value")
+        case "expect_column_values_to_match_regex":
+            yield from given(pattern="regex")

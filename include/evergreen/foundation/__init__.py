@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, dates, settings, digests. It imports no other hall."""

@@ -1,0 +1,48 @@
+"""The two clocks: partition time, in which the data lives, and the wall clock, in which people do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from include.evergreen.foundation.errors import ConfigError
+
+PARTITION_FORMAT = "%Y-%m-%d"
+YEARS = (1900, 2199)  # so that days and windows around a partition are dates too
+_PARTITION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # strptime alone would take 2013-1-1, and Arabic digits
+
+
+def now() -> dt.datetime:
+    """The wall clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def moment(partition: dt.date) -> dt.datetime:
+    """The moment at which a partition's day begins, in UTC: where a run with that as_of stands."""
+    return dt.datetime.combine(partition, dt.time(), tzinfo=dt.UTC)
+
+
+def parse_partition(text: object, *, subject: str = "partition key") -> dt.date:
+    """The date that a partition key or an as_of names.
+
+    Raises `ConfigError` for anything but a real date written ``YYYY-MM-DD``.
+    """
+    if isinstance(text, str) and _PARTITION.fullmatch(text):
+        try:
+            date = dt.datetime.strptime(text, PARTITION_FORMAT).date()
+        except ValueError:
+            pass
+        else:
+            return _within_years(date, subject)
+    raise ConfigError(f"{subject} {str(text)[:80]!r} is not a date. Write it as YYYY-MM-DD, such as 2013-02-09.")
+
+
+def days(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Every day from ``first`` to ``last``, both included; empty when ``last`` is before ``first``."""
+    return [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def _within_years(date: dt.date, subject: str) -> dt.date:
+    if YEARS[0] <= date.year <= YEARS[1]:
+        return date
+    raise ConfigError(f"{subject} {date} is out of range. Give a date in the years {YEARS[0]} to {YEARS[1]}.")

@@ -1,0 +1,24 @@
+"""Rules over observations, and the firings of those that tripped."""
+
+from include.evergreen.monitoring.triggers.firings import (
+    Firing,
+    answer_firing,
+    fire_if_tripped,
+    firings_of,
+    newest_firing,
+    tripped,
+    unanswered_firing,
+)
+from include.evergreen.monitoring.triggers.outlook import RuleOutlook, rule_outlooks
+
+__all__ = [
+    "Firing",
+    "RuleOutlook",
+    "answer_firing",
+    "fire_if_tripped",
+    "firings_of",
+    "newest_firing",
+    "rule_outlooks",
+    "tripped",
+    "unanswered_firing",
+]

@@ -1,0 +1,63 @@
+"""What each rule of a model would do now, in words: for people who want to know before a sensor acts. Nothing is fired."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import Rule
+from include.evergreen.monitoring.observations import Observation, newest_live, observations_of
+from include.evergreen.monitoring.triggers.firings import firings_of
+from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, evaluate
+from include.evergreen.state.pauses import standing_pause
+
+
+@dataclass(frozen=True)
+class RuleOutlook:
+    """Whether a rule would fire now, and why, as a sentence without its full stop."""
+
+    rule: str
+    would_fire: bool
+    words: str
+
+
+def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
+    """Every rule of ``model``, as it is declared. Reads alone. The first that would fire is the one that the sensor would fire."""
+    return [_outlook(model, rule, _observed(model.name, rule)) for rule in model.retrain.rules]
+
+
+def _observed(model: str, rule: Rule) -> list[Observation]:
+    """What the rule is judged on; where nothing is, what was observed by backfills."""
+    return newest_live(model, rule.metric, rule.n) or observations_of(model, rule.metric)
+
+
+def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:
+    evidence = evaluate(rule, observed)
+    if evidence is None:
+        return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed)}")
+    if held := _held_back(model, evidence.as_of):
+        return RuleOutlook(rule.name, False, f"rule {evidence.words} trips, and would not fire: {held}")
+    return RuleOutlook(rule.name, True, f"rule {evidence.words} would fire a training as of {evidence.as_of}")
+
+
+def _why_not(rule: Rule, observed: list[Observation]) -> str:
+    newest = counted(rule, observed)
+    if not newest:
+        return f"{rule.metric} has {'backfilled observations alone' if observed else 'no observation yet'}"
+    breaches = [breaches_bound(rule, each.value) for each in newest]
+    last = f"the newest is {newest[-1].value:.3f} ({newest[-1].partition})"
+    if sum(breaches) >= rule.k:
+        return f"{sum(breaches)} of the last {len(newest)} breach, but {last} and does not"
+    return f"{sum(breaches)} of the last {len(newest)} breach, and it takes {rule.k}; {last}"
+
+
+def _held_back(model: ModelConfig, as_of: dt.date) -> str:
+    """What keeps a rule that trips from firing; empty when nothing does."""
+    if pause := standing_pause():
+        return pause.words
+    if not (fired := firings_of(model.name)):
+        return ""
+    last = max(each.as_of for each in fired)
+    until = last + dt.timedelta(days=model.retrain.cooldown_days)
+    return f"the model cools down until {until}, since it fired as of {last}" if as_of <= until else ""

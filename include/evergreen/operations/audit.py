@@ -1,0 +1,91 @@
+"""The nightly audit: is the ledger whole and anchored, and is what each champion serves what was blessed? It removes nothing."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.registry import champions
+from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state.alerts import raise_alert, resolve_alert
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import promotions
+
+log = logging.getLogger(__name__)
+LEDGER_ALERT = "ledger/damage"
+LONGEST_LIST = 5
+
+
+@dataclass(frozen=True)
+class Audited:
+    """``mended``: what was not as our records say, and is again; ``damaged``: what is not; ``unanswered``: what could not be looked at."""
+
+    models: int
+    mended: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+
+
+def audit_ledger() -> ledger.Verified:
+    """Verify the ledger; damage makes one critical alert, which is over when the ledger is whole again.
+
+    Raises `DataError` that lists what is wrong.
+    """
+    found = ledger.verified()
+    if not found.problems:
+        resolve_alert(LEDGER_ALERT)
+        log.info("the ledger is whole: %d entries, %d anchors", found.entries, len(found.anchors))
+        return found
+    told = "\n".join(f"- {each}" for each in found.problems[:LONGEST_LIST])
+    words = f"The ledger cannot be trusted: {found.problems[0]}. Run `evergreen verify-ledger`; restore a backup beside it."
+    raise_alert(LEDGER_ALERT, model="", severity="critical", words=words, evidence={"problems": found.problems})
+    raise DataError(
+        f"The ledger is not what was written, in {len(found.problems)} places:\n{told}\n"
+        f"Compare it with a backup (`evergreen verify-ledger --file` verifies an export) and find out who changed the database. "
+        "Delete nothing."
+    )
+
+
+def audit_champions() -> Audited:
+    """Each model that ever had a champion: its alias in MLflow, its files. One that fails does not keep the others from being looked at.
+
+    No YAML is read, so a broken one hides nothing. Alerts are raised and resolved by what finds them.
+    """
+    with reading() as connection:
+        models = connection.execute(sa.select(promotions.c.model).distinct().order_by(promotions.c.model)).scalars().all()
+    audited = Audited(len(models))
+    for model in models:
+        try:
+            audited.mended.extend(champions.reconcile(model))
+            audited.damaged.extend(_damaged(model))
+        except TransientError as error:
+            audited.unanswered.append(f"{model}: {error}")
+        except DataError as error:
+            audited.damaged.append(f"{model}: {error}")
+    for each in audited.mended:
+        log.warning("%s", each)
+    return audited
+
+
+def refuse_what_is_wrong(audited: Audited) -> None:
+    """`DataError` that lists what is damaged; else `TransientError` for what did not answer."""
+    for found, error in ((audited.damaged, DataError), (audited.unanswered, TransientError)):
+        if found:
+            lines = "\n".join(f"- {each}" for each in (*audited.damaged, *audited.unanswered))
+            raise error(f"Of {audited.models} models with a champion, these are not as they should be:\n{lines}")
+
+
+def _damaged(model: str) -> list[str]:
+    version = champions.champion(model)
+    if version is None:
+        return []
+    try:
+        mlflow_store.verify_artifact(version.artifact_uri, version.artifact_digest)
+    except mlflow_store.ArtifactError as error:
+        champions.damaged(version, error)
+        return [f"{model}: version {version.version}: {error}"]
+    champions.verified(version)
+    return []

@@ -1,0 +1,189 @@
+"""Why a partition of a model has been scored and monitored, or has not, in sentences that end with what to do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.data.validation.record import latest_validation
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.registry import champions
+from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
+from include.evergreen.state.stage_status import Stage, StageRecord, find_stage
+
+COMMAND = "evergreen"
+
+
+def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
+    """A line on each input, the truth, scoring and monitoring of ``partition``; the last says what to do next."""
+    found = _gather(catalog, model, partition)
+    return [
+        *(_delivery_words(each) for each in found.inputs),
+        f"{_delivery_words(found.truth)} It is the truth that monitoring compares with.",
+        _stage_words("score", found.score, found.to_score),
+        _stage_words("monitor", found.monitor, found.to_monitor),
+        f"Next: {next(_next_steps(model, partition, found))}",
+    ]
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """One partition of one dataset: what is published of it, or what stands in its way."""
+
+    dataset: str
+    day: dt.date
+    version: PartitionVersion | None
+    validation: dict[str, Any] | None
+    never: str | None  # why its schedule will never make it
+    known_from: dt.datetime | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.day}"
+
+    @property
+    def stopped_because(self) -> str | None:
+        """Why validation stopped the newest delivery; an older one may stand."""
+        if self.validation is None or self.validation["verdict"] != "stopped":
+            return None
+        return str(self.validation["reason"])
+
+    @property
+    def is_early(self) -> bool:
+        return self.known_from is not None and self.known_from > clock.now()
+
+
+@dataclass(frozen=True)
+class _Findings:
+    inputs: list[_Delivery]
+    truth: _Delivery
+    score: StageRecord | None
+    monitor: StageRecord | None
+    to_score: Readiness
+    to_monitor: Readiness
+    has_champion: bool
+
+
+def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findings:
+    return _Findings(
+        inputs=[_delivery(catalog, each.dataset, partition - dt.timedelta(days=each.lag_days)) for each in model.inputs],
+        truth=_delivery(catalog, model.target.dataset, partition),
+        score=find_stage(model.name, "score", partition),
+        monitor=find_stage(model.name, "monitor", partition),
+        to_score=scoring(model.name, partition),
+        to_monitor=monitoring(model.name, partition, model.target.dataset),
+        has_champion=champions.champion_for(model.name, partition) is not None,
+    )
+
+
+def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
+    never, known_from = None, None
+    try:
+        dataset = catalog.dataset(name)
+        schedule = dataset.schedule
+        if day < schedule.start:
+            never = f"its schedule starts on {schedule.start}"
+        elif schedule.end and day > schedule.end:
+            never = f"its schedule ended on {schedule.end}"
+        known_from = clock.moment(day) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
+    except ConfigError as error:
+        never = f"the dataset's declaration is broken: {str(error).splitlines()[0]}"
+    return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
+
+
+def _delivery_words(each: _Delivery) -> str:
+    if each.version:
+        return f"{each.name} is there{_version_words(each.version)}{_later_stop_words(each)}"
+    if each.stopped_because and each.validation:
+        since = _utc(each.validation["recorded_at"])
+        return f"{each.name} is not there: validation stopped it at {since}: {_sentence(each.stopped_because)}"
+    if each.never:
+        return f"{each.name} is not there and will not come: {_sentence(each.never)}"
+    if each.known_from and each.is_early:
+        return f"{each.name} is not there yet: it will be known from {_utc(each.known_from)}."
+    since = f" since {_utc(each.known_from)}" if each.known_from else ""
+    return f"{each.name} is not there: it could be known{since}, but no ingestion of it came as far as validation."
+
+
+def _version_words(version: PartitionVersion) -> str:
+    counts = f"{version.rows} rows, {version.quarantined or 'none'} in quarantine"
+    return f" since {_utc(version.recorded_at)}: version {version.version}, {counts}."
+
+
+def _later_stop_words(each: _Delivery) -> str:
+    if not each.stopped_because:
+        return ""
+    return f" A later delivery was stopped by validation, so this one stays: {_sentence(each.stopped_because)}"
+
+
+def _stage_words(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
+    """Where the stage stands. What has not begun left no record of its own: no task is started that has nothing to do."""
+    if record and (record.status == "done" or (record.status == "skipped" and ready.obstacle)):
+        return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.words)}"
+    if ready.obstacle:
+        return f"The {stage} stage has not run: {ready.obstacle}."
+    since = record.since if record and record.status == "waiting" else ready.since
+    if ready.missing and since:
+        return f"The {stage} stage is waiting for {', '.join(ready.missing)}, since {_utc(since)}."
+    if ready.is_due:
+        return (
+            f"The {stage} stage has not run, though all that it needs is there since {_utc(max(each.recorded_at for each in ready.news))}."
+        )
+    return f"The {stage} stage has not run."
+
+
+def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Iterator[str]:
+    """What is left to do, the most pressing first."""
+    rescore = f"{COMMAND} rescore {model.name} --from {partition} --to {partition}"
+    blocked = [each for each in found.inputs if each.version is None]
+    if blocked:
+        yield f"{_unblock(blocked)}. Then score and monitor: `{rescore}`."
+    if not found.has_champion:
+        run = f"{COMMAND} run {model.name} --as-of {partition}"
+        yield f"train and promote a version as of {partition} or earlier, as no later one may score that day: `{run}`."
+    if not _is_done(found.score):
+        yield f"everything that scoring needs is there, so score and monitor: `{rescore}`."
+    if newer := [each.name for each in found.to_score.news]:
+        yield f"{' and '.join(newer)} changed after scoring, so score and monitor again: `{rescore}`."
+    if not _is_done(found.monitor):
+        yield f"it is scored and not monitored, so monitor it: `{rescore} --stage monitor`."
+    if newer := [each.name for each in found.to_monitor.news]:
+        yield f"{' and '.join(newer)} came after monitoring, so monitor again: `{rescore} --stage monitor`."
+    if found.truth.version is None:
+        yield f"{_unblock([found.truth])}, so that performance can be measured. All else is done."
+    yield "nothing; all is done."
+
+
+def _is_done(record: StageRecord | None) -> bool:
+    return record is not None and record.status == "done"
+
+
+def _unblock(absent: list[_Delivery]) -> str:
+    """What brings the absent partitions; each kind of hindrance has its own remedy."""
+    steps = []
+    ingestible = []
+    for each in absent:
+        if each.stopped_because:
+            steps.append(f"mend {each.name} at its source, or the expectation in the dataset.yaml of {each.dataset}, and ingest it again")
+        elif each.never:
+            steps.append(f"nothing brings {each.name}, unless the dataset.yaml of {each.dataset} changes")
+        elif each.known_from and each.is_early:
+            steps.append(f"wait for {each.name} until {_utc(each.known_from)}")
+        else:
+            ingestible.append(each.name)
+    if ingestible:
+        steps.append(f"ingest {', '.join(ingestible)} (in Airflow: trigger the dataset's ingest DAG with the date as its partition key)")
+    return "; ".join(steps)
+
+
+def _utc(moment: dt.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

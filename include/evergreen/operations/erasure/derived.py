@@ -1,0 +1,196 @@
+"""What was made of a person's rows, and holds them row by row: predictions, training frames, reference samples, reports."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
+from include.evergreen.features.build import KEY_PREFIX
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.operations.erasure.stored import Key, rows_of_people
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import candidates, model_versions, prediction_sets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Keys = dict[dt.date, frozenset[Key] | None]  # by day: whose rows go; None: all of that day's, since no key tells them apart
+LONGEST_REPORT_WINDOW = 31  # days: monitor.window_days may have been other than it is now
+
+
+@dataclass(frozen=True)
+class Affected:
+    """A file of predictions or of training rows, and how many of its rows go."""
+
+    model: str
+    path: str
+    rows: int
+    day: dt.date | None  # of predictions; None: a training frame or a reference sample
+
+
+class Derived:
+    """What was made of the rows of ``dataset`` that had ``keys`` in their partitions.
+
+    Reports show extremes and categories as they stand in single rows (tried), so those whose window or reference holds a
+    row that goes are removed whole. None is drawn again of what was there: their names hold the digests of what they show.
+    """
+
+    def __init__(self, catalog: Catalog, dataset: DatasetConfig, keys: Keys) -> None:
+        self.dataset = dataset
+        self._keys = keys
+        declared = [catalog.model(name) for name in catalog.model_names()]  # one that is wrong is refused: what it made cannot be told
+        self._models = [each for each in declared if dataset.name in {each.rows, each.target.dataset}]
+        self._declared = {each.name for each in declared}
+
+    @cached_property
+    def affected(self) -> list[Affected]:
+        if not self._keys:
+            return []
+        return [each for model in self._models for each in (*self._predictions(model), *self._training(model))]
+
+    def unsearched(self) -> list[str]:
+        """Folders of models that are no longer declared: whose rows they hold nothing says."""
+        folders = {
+            "/".join(file.path.split("/")[:2]) for folder in ("predictions", "training", "references") for file in storage.files(folder)
+        }
+        return sorted(each for each in folders if each.split("/")[1] not in self._declared)
+
+    @cached_property
+    def reports(self) -> list[tuple[str, dt.date]]:
+        """The (model, partition) of each report that is kept and may show a row that goes, recorded or not."""
+        found = set()
+        for model in {each.model for each in self.affected}:
+            scored = {each.day for each in self.affected if each.model == model and each.day}
+            near = {day + dt.timedelta(days=offset) for day in scored for offset in range(LONGEST_REPORT_WINDOW)}
+            against = self._scored_against(model)
+            for file in storage.files(f"reports/{model}"):
+                day = clock.parse_partition(file.path.split("/")[2])
+                if day in near or day in against:
+                    found.add((model, day))
+        return sorted(found)
+
+    def counts(self) -> dict[str, int]:
+        counts = Counter(
+            {
+                "prediction rows": sum(each.rows for each in self.affected if each.day),
+                "training and reference rows": sum(each.rows for each in self.affected if not each.day),
+                "reports": len(self.reports),
+            }
+        )
+        return dict(+counts)
+
+    def without(self, frame: pd.DataFrame, affected: Affected) -> pd.DataFrame | None:
+        """``frame`` without the rows that go; None when nothing of it can be kept."""
+        if affected.day:
+            mask = self._mask_of_predictions(frame, self._days(affected.model)[affected.day])
+            return None if mask is None else frame[~mask].reset_index(drop=True)
+        return frame[~self._mask_of_training(frame, affected.model)].reset_index(drop=True)
+
+    def _days(self, model: str) -> Keys:
+        """The keys by the day that the model scores or trains on: a dataset may be read some days late."""
+        config = next(each for each in self._models if each.name == model)
+        days: Keys = {}
+        lags = {config.lag_days(self.dataset.name)} if config.rows == self.dataset.name else set()
+        lags |= {0} if config.target.dataset == self.dataset.name else set()
+        for day, keys in self._keys.items():
+            for lag in lags:
+                shifted = day + dt.timedelta(days=lag)
+                standing = days.get(shifted, frozenset())
+                days[shifted] = None if keys is None or standing is None else standing | keys
+        return days
+
+    def _predictions(self, model: ModelConfig) -> Iterator[Affected]:
+        if model.rows != self.dataset.name:
+            return
+        for day, keys in self._days(model.name).items():
+            for file in list(storage.files(f"predictions/{model.name}/{day}")):
+                frame = storage.read_frame(file.path)
+                mask = self._mask_of_predictions(frame, keys)
+                if mask is None or mask.any():
+                    yield Affected(model.name, file.path, len(frame) if mask is None else int(mask.sum()), day)
+
+    def _training(self, model: ModelConfig) -> Iterator[Affected]:
+        for folder in ("training", "references"):
+            for file in [each for each in storage.files(f"{folder}/{model.name}") if each.path.endswith(".parquet")]:
+                rows = int(self._mask_of_training(storage.read_frame(file.path), model.name).sum())
+                if rows:
+                    yield Affected(model.name, file.path, rows, None)
+
+    def _mask_of_predictions(self, frame: pd.DataFrame, keys: frozenset[Key] | None) -> pd.Series | None:
+        """Which rows go; None when no key tells."""
+        if keys is None or not set(self.dataset.keys) <= set(frame.columns):
+            return None
+        return rows_of_people(frame, self.dataset.keys, keys)
+
+    def _mask_of_training(self, frame: pd.DataFrame, model: str) -> pd.Series:
+        """Which rows go: of a frame that does not name its rows, all of the days concerned."""
+        import pandas as pd
+
+        columns = [f"{KEY_PREFIX}{name}" for name in self.dataset.keys]
+        mask = pd.Series(False, index=frame.index)
+        for day, keys in self._days(model).items():
+            of_day = frame[PARTITION_COLUMN] == day.isoformat()
+            if not of_day.any():
+                continue
+            if keys is None or not columns or not set(columns) <= set(frame.columns):
+                mask |= of_day
+            else:
+                mask.loc[of_day] = rows_of_people(frame[of_day], columns, keys)
+        return mask
+
+    def _scored_against(self, model: str) -> set[dt.date]:
+        """The days scored by versions whose reference sample holds rows that go."""
+        references = [each.path for each in self.affected if each.model == model and each.path.startswith("references/")]
+        query = (
+            sa.select(prediction_sets.c.partition)
+            .join(
+                model_versions,
+                (model_versions.c.model == prediction_sets.c.model) & (model_versions.c.version == prediction_sets.c.version),
+            )
+            .join(candidates, candidates.c.run_key == model_versions.c.run_key)
+            .where(prediction_sets.c.model == model, candidates.c.reference_path.in_(references))
+        )
+        with reading() as connection:
+            return set(connection.execute(query).scalars())
+
+
+def erase_derived(derived: Derived) -> dict[str, int]:
+    """Erase it all; returns counts. Reports go first: the files that they were found by still hold the rows then."""
+    counts = derived.counts()
+    for model, day in derived.reports:
+        for file in list(storage.files(f"reports/{model}/{day}")):
+            storage.remove(file.path)
+    for each in derived.affected:
+        frame = derived.without(storage.read_frame(each.path), each)
+        if each.day:
+            _replace_predictions(each, frame)
+        elif frame is not None:
+            storage.write_frame(each.path, frame)  # its path is the training's, not the content's
+    return counts
+
+
+def _replace_predictions(affected: Affected, frame: pd.DataFrame | None) -> None:
+    """In the place of the old file, which goes after its record has changed."""
+    this = [prediction_sets.c.model == affected.model, prediction_sets.c.path == affected.path]
+    with reading() as connection:
+        is_recorded = connection.execute(sa.select(prediction_sets.c.id).where(*this)).first() is not None
+    if is_recorded and frame is not None:
+        digest = frame_digest(frame)
+        path = f"predictions/{affected.model}/{affected.day}/{digest[:16]}.parquet"
+        storage.write_frame(path, frame)
+        with writing() as connection:
+            connection.execute(sa.update(prediction_sets).where(*this).values(path=path, digest=digest, rows=len(frame)))
+    elif is_recorded:
+        with writing() as connection:
+            connection.execute(prediction_sets.delete().where(*this))
+    storage.remove(affected.path)

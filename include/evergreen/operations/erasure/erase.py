@@ -1,0 +1,137 @@
+"""Erases a person's rows from everything that is stored, in an order in which it can be killed and begun again.
+
+First the person is recorded, so that nothing read before can become current; then what was made of the rows goes
+(reports, predictions, training frames); last the rows themselves, by which all of it is found. Every step looks for what
+is still there, so the same command goes on where it was killed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.evergreen.config import Catalog, DatasetConfig
+from include.evergreen.data.conditions import Conditions, text_of
+from include.evergreen.data.erased.secret import secret
+from include.evergreen.data.erased.subjects import subject_hash
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.operations.erasure.derived import Derived, erase_derived
+from include.evergreen.operations.erasure.partitions import erase_partition, members_by_version
+from include.evergreen.operations.erasure.record import begin, count, finish
+from include.evergreen.operations.erasure.stored import Found, partition_files, search
+from include.evergreen.state.database.engine import compact
+
+LONGEST_REASON = 400  # with the words around it, it must fit a candidate's record
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Erasure:
+    """What was found of a person and, unless ``dry``, is gone. ``counts`` has rows by kind, and things by name."""
+
+    dataset: str
+    dry: bool
+    subject: str
+    counts: Counter[str] = field(default_factory=Counter)
+    partitions: list[dt.date] = field(default_factory=list)
+    unsearched: list[str] = field(default_factory=list)
+
+
+def erase(
+    catalog: Catalog,
+    dataset: DatasetConfig,
+    subject: Conditions,
+    *,
+    actor: str,
+    reason: str,
+    dry_run: bool = False,
+    progress: Progress = lambda step, done, total: None,
+) -> Erasure:
+    """Delete every stored row that has the values of ``subject``, and what was made of it; later deliveries drop them.
+
+    Raises `ConfigError` for a subject or a reason that will not do, `TransientError` while another erasure is unfinished.
+    """
+    _refuse_subject(dataset, subject)
+    _refuse_reason(subject, reason)
+    columns = ",".join(sorted(subject.values))
+    key = {"dataset": dataset.name, "columns": columns, "subject_hash": subject_hash(_sorted(subject), secret())}
+    outcome = Erasure(dataset.name, dry_run, key["subject_hash"])
+    if not dry_run:
+        begin(key, actor=actor, reason=reason)
+    found = _search_all(dataset, subject, outcome, progress)
+    outcome.partitions = sorted(found)
+    for each in (file for files in found.values() for file in files):
+        outcome.counts[f"{each.kind} rows"] += each.rows
+    derived = Derived(catalog, dataset, {day: _keys_of(dataset, files) for day, files in found.items()})
+    outcome.unsearched += derived.unsearched()
+    if dry_run:
+        outcome.counts.update(derived.counts())
+        return outcome
+    count(key, {}, unsearched=len(outcome.unsearched))
+    for name, number in erase_derived(derived).items():
+        outcome.counts[name] += number
+        count(key, {name: number})
+    members = members_by_version(dataset.name)
+    for done, (partition, files) in enumerate(sorted(found.items())):
+        progress("erase", done, len(found))
+        erase_partition(dataset.name, partition, files, subject, key, reason, members)
+    progress("erase", len(found), len(found))
+    compact()
+    finish(key, actor=actor, reason=reason)
+    return outcome
+
+
+def _refuse_subject(dataset: DatasetConfig, subject: Conditions) -> None:
+    named = [column.name for column in dataset.columns if column.personal or column.name in dataset.keys]
+    if other := [name for name in subject.values if name not in named]:
+        raise ConfigError(
+            f"{dataset.name}: {', '.join(other)} is neither a key nor marked personal, so it names no person; an erasure by it would "
+            f"take rows of many. Name a person by: {', '.join(named) or '(mark a column personal in dataset.yaml)'}."
+        )
+    if empty := [name for name, value in subject.values.items() if value is None]:
+        raise ConfigError(f"{dataset.name}: {', '.join(empty)} has no value. A missing value names nobody; give one.")
+
+
+def _refuse_reason(subject: Conditions, reason: str) -> None:
+    if not reason.strip() or len(reason) > LONGEST_REASON:
+        raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_REASON} characters, for the ledger; got {len(reason)}.")
+    for name, value in subject.values.items():
+        if re.search(rf"(?<!\w){re.escape(text_of(value) or '')}(?!\w)", reason):
+            raise ConfigError(f"The reason holds the value of {name} itself, and it is kept for ever. Name the request, not the person.")
+
+
+def _sorted(subject: Conditions) -> dict[str, Any]:
+    return {name: subject.values[name] for name in sorted(subject.values)}
+
+
+def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[dt.date, list[Found]]:
+    from pyarrow import ArrowInvalid
+
+    found: dict[dt.date, list[Found]] = {}
+    files = sorted(partition_files(dataset.name))
+    for done, (partition, kind, path) in enumerate(files):
+        progress("search", done, len(files))
+        try:
+            each = search(path, kind, subject, list(dataset.keys))
+        except (KeyError, ArrowInvalid):  # without the columns, or damaged
+            outcome.unsearched.append(path)
+            continue
+        if each:
+            found.setdefault(clock.parse_partition(partition), []).append(each)
+    progress("search", len(files), len(files))
+    return found
+
+
+def _keys_of(dataset: DatasetConfig, files: Iterable[Found]) -> frozenset[tuple[str | None, ...]] | None:
+    """The keys of the person's rows; None when not every file has the key columns, so that rows cannot be named."""
+    keys: set[tuple[str | None, ...]] = set()
+    for each in files:
+        if each.keys is None:
+            return None
+        keys |= each.keys
+    return frozenset(keys) if dataset.keys else None

@@ -1,0 +1,155 @@
+"""Takes a person's rows out of one partition: out of its files, and out of every record that is about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import Counter
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.data.conditions import Conditions
+from include.evergreen.data.partitions.store import newest_version
+from include.evergreen.data.partitions.totals import count_change
+from include.evergreen.foundation import clock
+from include.evergreen.operations.erasure.record import add_counts
+from include.evergreen.operations.erasure.stored import Found, Rewritten, rewrite
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import (
+    candidates,
+    partition_versions,
+    quarantine_releases,
+    snapshot_spans,
+    snapshots,
+    validations,
+)
+
+log = logging.getLogger(__name__)
+LEFT_OUT = "left out: rows of this partition were erased"
+
+
+def members_by_version(dataset: str) -> dict[tuple[str, int], list[tuple[str, str]]]:
+    """By partition and version: the snapshots that name it, each as (digest, the member's name)."""
+    found: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    reads_it = sa.select(snapshot_spans.c.snapshot_digest).where(snapshot_spans.c.dataset == dataset)
+    with reading() as connection:
+        for digest, members in connection.execute(
+            sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(reads_it))
+        ):
+            for name, member in members.items():
+                parts = name.split("/")
+                if parts[0] == dataset and len(parts) > 1 and isinstance(member, dict):
+                    found.setdefault((parts[1], member["version"]), []).append((digest, name))
+    return found
+
+
+def erase_partition(
+    dataset: str,
+    partition: dt.date,
+    files: list[Found],
+    subject: Conditions,
+    key: dict[str, str],
+    reason: str,
+    members: dict[tuple[str, int], list[tuple[str, str]]],
+) -> None:
+    """Rewrite what versions name, in one transaction with all records that are about it; then remove the old files."""
+    this = [partition_versions.c.dataset == dataset, partition_versions.c.partition == partition]
+    with reading() as connection:
+        versions = connection.execute(partition_versions.select().where(*this)).all()
+    named = {path for each in versions for path in (each.path, each.quarantine_path, each.raw_path)}
+    rewritten = {each.path: rewrite(each, subject) for each in files if each.path in named}
+    removed = {each.path: each.rows for each in files}
+    with writing() as connection:
+        counts: Counter[str] = Counter()
+        changed = []
+        versions = connection.execute(partition_versions.select().where(*this)).all()
+        named = {path for each in versions for path in (each.path, each.quarantine_path, each.raw_path)}
+        before = newest_version(connection, dataset, partition)
+        for version in versions:
+            if values := _without(version, rewritten, removed):
+                connection.execute(sa.update(partition_versions).where(partition_versions.c.id == version.id).values(**values))
+                counts["versions"] += 1
+                if version.path in rewritten:
+                    changed.append(version.version)
+        after = newest_version(connection, dataset, partition)
+        if after is not None:
+            count_change(connection, before, after)
+        for each in files:
+            if each.path in rewritten and each.path in named:  # else the same command, given twice at once, was quicker
+                counts[f"{each.kind} rows"] += each.rows
+        digests = {digest for each in files for digest in each.digests}
+        _forget_releases(connection, dataset, partition, digests)
+        _forget_examples(connection, dataset, partition)
+        counts["snapshots"] = _set_tombstones(connection, dataset, partition, changed, members, key["subject_hash"], reason)
+        add_counts(connection, key, counts)
+    for each in files:
+        storage.remove(each.path)
+    log.info(
+        "%s %s: %s", dataset, partition, ", ".join(f"{number} {name}" for name, number in counts.items()) or "unrecorded files removed"
+    )
+
+
+def _without(version: Any, rewritten: dict[str, Rewritten], removed: dict[str, int]) -> dict[str, Any]:
+    """The columns of a version's record that change."""
+    values: dict[str, Any] = {}
+    gone = 0
+    if new := rewritten.get(version.path):
+        values |= {"path": new.path, "digest": new.digest, "rows": new.rows}
+        gone += removed[version.path]
+    if new := rewritten.get(version.quarantine_path):
+        values |= {"quarantine_path": new.path, "quarantine_digest": new.digest, "quarantined": new.rows}
+        gone += removed[version.quarantine_path]
+    if new := rewritten.get(version.raw_path):
+        values |= {"raw_path": new.path, "raw_digest": new.digest}
+    if gone:
+        values["source_rows"] = version.source_rows - gone
+    return values
+
+
+def _forget_releases(connection: sa.Connection, dataset: str, partition: dt.date, digests: set[str]) -> None:
+    """A release names its row by an unkeyed digest, from which a short row could be guessed."""
+    table = quarantine_releases.c
+    for digest in digests:
+        condition = [table.dataset == dataset, table.partition == partition, table.row_digest == digest]
+        connection.execute(quarantine_releases.delete().where(*condition))
+
+
+def _forget_examples(connection: sa.Connection, dataset: str, partition: dt.date) -> None:
+    this = [validations.c.dataset == dataset, validations.c.partition == partition]
+    for row in connection.execute(validations.select().where(*this)).all():
+        connection.execute(sa.update(validations).where(validations.c.id == row.id).values(result=_without_values(row.result)))
+
+
+def _without_values(document: Any) -> Any:
+    """A validation's result with its counts and verdicts, and without what may quote a row."""
+    if isinstance(document, list):
+        return [_without_values(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    blank = {"examples": [], "observed": "", "reason": LEFT_OUT, "words": LEFT_OUT}
+    return {name: blank[name] if name in blank else _without_values(value) for name, value in document.items()}
+
+
+def _set_tombstones(
+    connection: sa.Connection,
+    dataset: str,
+    partition: dt.date,
+    versions: list[int],
+    members: dict[tuple[str, int], list[tuple[str, str]]],
+    subject: str,
+    reason: str,
+) -> int:
+    """Say in each snapshot which member is no longer what was read, and of its candidates that they cannot be made again."""
+    moment = clock.now()
+    named = [each for version in versions for each in members.get((partition.isoformat(), version), [])]
+    for digest, name in named:
+        standing = connection.execute(sa.select(snapshots.c.tombstones).where(snapshots.c.digest == digest)).scalar() or []
+        stone = {"member": name, "when": moment.isoformat(), "why": f"rows were erased: {reason}", "erasure": subject[:12]}
+        if all((each["member"], each["erasure"]) != (name, subject[:12]) for each in standing):
+            connection.execute(sa.update(snapshots).where(snapshots.c.digest == digest).values(tombstones=[*standing, stone]))
+        because = f"rows of {dataset} that it had read were erased on {moment:%Y-%m-%d}: {reason}"
+        whole = [candidates.c.snapshot_digest == digest, candidates.c.irreproducible_because.is_(None)]
+        connection.execute(sa.update(candidates).where(*whole).values(irreproducible_because=because))
+    return len({digest for digest, _ in named})

@@ -1,0 +1,98 @@
+"""Looks for a person's rows in stored files, and writes the files again without them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.data.conditions import Conditions, text_of
+from include.evergreen.data.partitions.files import RowWriter, batches_of
+from include.evergreen.data.quarantine import row_digests
+from include.evergreen.state import storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = {"datasets": "accepted", "quarantine": "quarantined", "raw": "raw"}  # folders of the storage, and what their rows are
+
+Key = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file with rows of the person: how many, their keys (None: it has not all key columns), and their digests."""
+
+    path: str
+    kind: str
+    rows: int
+    keys: frozenset[Key] | None
+    digests: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A file without them: its content's digest, its path and its rows."""
+
+    path: str
+    digest: str
+    rows: int
+
+
+def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Found | None:
+    """The person's rows in the Parquet file ``path``. Raises `KeyError` when it lacks a column of ``subject``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found_keys: set[Key] = set()
+    digests: set[str] = set()
+    rows = 0
+    with storage.local_file(path) as file:
+        names = pq.read_schema(file).names
+        if missing := [name for name in subject.values if name not in names]:
+            raise KeyError(*missing)
+        if not any(subject.matches(batch).true_count for batch in batches_of(file, list(subject.values))):
+            return None
+        for batch in batches_of(file):
+            theirs = pa.Table.from_batches([batch.filter(subject.matches(batch))])
+            rows += theirs.num_rows
+            digests.update(row_digests(theirs))
+            if set(keys) <= set(names):
+                found_keys |= _keys(theirs.select(list(keys)).to_pylist())
+    return Found(path, kind, rows, frozenset(found_keys) if keys and set(keys) <= set(names) else None, frozenset(digests))
+
+
+def rewrite(found: Found, subject: Conditions) -> Rewritten:
+    """Write the file's other rows, in their order, beside it; the file itself stays."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with storage.local_file(found.path) as file, RowWriter(pq.read_schema(file)) as others:
+        for batch in batches_of(file):
+            others.write(batch.filter(pc.invert(subject.matches(batch))))
+        digest, rows = others.digest(), others.rows
+        path = f"{posixpath.dirname(found.path)}/{digest[:16]}.parquet"
+        others.keep(path)
+    return Rewritten(path, digest, rows)
+
+
+def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[Key]) -> pd.Series:
+    """Which rows of ``frame`` have one of ``keys`` in ``columns``: one boolean a row, in its index."""
+    import pandas as pd
+
+    texts = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
+    return pd.Series([tuple(text_of(value) for value in row) in keys for row in texts], index=frame.index, dtype=bool)
+
+
+def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:
+    """Every file of a dataset's rows, recorded or not, as (partition, kind, path)."""
+    for folder, kind in KINDS.items():
+        for file in storage.files(f"{folder}/{dataset}"):
+            parts = file.path.split("/")
+            if len(parts) == 4 and parts[-1].endswith(".parquet"):
+                yield parts[2], kind, file.path
+
+
+def _keys(rows: list[dict[str, Any]]) -> set[Key]:
+    return {tuple(text_of(value) for value in row.values()) for row in rows}

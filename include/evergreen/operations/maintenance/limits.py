@@ -1,0 +1,56 @@
+"""How long what nobody needs is kept where no `dataset.yaml` says so, and how much is verified a night."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import dataclass
+from math import isfinite
+
+from include.evergreen.foundation.errors import ConfigError
+
+LARGEST = 36_500  # a hundred years of days, or four of hours: so that no date is out of range
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Each of them overridable by one environment variable; an empty one counts as unset.
+
+    :param grace_hours: hours since a file was last written in which it is never removed as an orphan: a task may be about to
+        record it (``EVERGREEN_ORPHAN_GRACE_HOURS``)
+    :param unregistered_days: days that the training frame and the reference sample of a candidate are kept that was neither
+        blessed nor registered (``EVERGREEN_UNREGISTERED_DAYS``)
+    :param report_days: days that a drift report is kept once it is drawn (``EVERGREEN_REPORT_DAYS``)
+    :param sample: partition versions and prediction sets that are read again and verified a night (``EVERGREEN_VERIFY_SAMPLE``)
+    """
+
+    grace_hours: float = 24.0
+    unregistered_days: float = 30.0
+    report_days: float = 90.0
+    sample: int = 50
+
+    @classmethod
+    def from_environment(cls, *, grace_hours: float | None = None, sample: int | None = None) -> Limits:
+        """The limits as the environment has them; what is given here goes before. Raises `ConfigError`."""
+        default = cls()
+        return cls(
+            grace_hours=_number("EVERGREEN_ORPHAN_GRACE_HOURS", default.grace_hours, "hours", given=grace_hours),
+            unregistered_days=_number("EVERGREEN_UNREGISTERED_DAYS", default.unregistered_days, "days"),
+            report_days=_number("EVERGREEN_REPORT_DAYS", default.report_days, "days"),
+            sample=int(_number("EVERGREEN_VERIFY_SAMPLE", default.sample, "things to verify", given=sample)),
+        )
+
+    @property
+    def grace(self) -> dt.timedelta:
+        return dt.timedelta(hours=self.grace_hours)
+
+
+def _number(variable: str, default: float, unit: str, *, given: float | None = None) -> float:
+    text = given if given is not None else (os.environ.get(variable) or default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not (isfinite(value) and 0 <= value <= LARGEST):
+        raise ConfigError(f"{variable} is {text!r}. Give a number of {unit} from 0 to {LARGEST}; the default is {default:g}.")
+    return value

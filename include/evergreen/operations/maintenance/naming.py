@@ -1,0 +1,94 @@
+"""Which snapshots name a version, and which of those are kept for ever: asked of the few that may, and never of all that there are."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, snapshot_spans, snapshots
+
+Member = tuple[str, dt.date, int]  # dataset, partition, version
+AT_ONCE = 200  # snapshots whose members are read at a time: each may name hundreds
+CLOCKS_APART = dt.timedelta(hours=1)  # those of two machines, at most
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was recorded when somebody looked: a later decision, registration or snapshot may name what none did before."""
+
+    decision: int
+    registration: int
+    moment: dt.datetime
+
+
+def look(connection: sa.Connection, moment: dt.datetime) -> Seen:
+    """As of now, for `named_since`; ``moment`` is when the caller began, by its own clock."""
+    newest = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (decisions, model_versions)]
+    return Seen(newest[0], newest[1], moment - CLOCKS_APART)
+
+
+def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) -> dict[Member, set[str]]:
+    """The digests of the snapshots that name each of ``versions``; those that none names are left out."""
+    days: dict[str, list[dt.date]] = defaultdict(list)
+    for dataset, partition, _ in versions:
+        days[dataset].append(partition)
+    span = snapshot_spans.c
+    digests = set()
+    for dataset, wanted in days.items():
+        near = sa.select(snapshot_spans).where(span.dataset == dataset, span.last >= min(wanted), span.first <= max(wanted))
+        digests |= {row.snapshot_digest for row in connection.execute(near) if any(row.first <= day <= row.last for day in wanted)}
+    return _naming(connection, digests, set(versions))
+
+
+def named_since(connection: sa.Connection, versions: Collection[Member], seen: Seen) -> set[Member]:
+    """Which of ``versions`` a snapshot names that was recorded, blessed or registered after `look`; within the lock, and quick."""
+    of_candidate = sa.select(candidates.c.snapshot_digest)
+    later = (
+        of_candidate.join(decisions).where(decisions.c.id > seen.decision, decisions.c.verdict == "blessed"),
+        of_candidate.join(model_versions).where(model_versions.c.id > seen.registration),
+        sa.select(snapshots.c.digest).where(snapshots.c.recorded_at >= seen.moment),
+    )
+    digests = {digest for query in later for digest in connection.execute(query).scalars()}
+    return set(_naming(connection, digests, set(versions)))
+
+
+def kept_snapshots(connection: sa.Connection, digests: Collection[str]) -> set[str]:
+    """Which of these have a candidate that was blessed or registered."""
+    found: set[str] = set()
+    for some in _some(sorted(digests)):
+        query = sa.select(candidates.c.snapshot_digest).where(candidates.c.snapshot_digest.in_(some), is_kept())
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def is_kept() -> sa.ColumnElement[bool]:
+    """Of a candidate: whether it was blessed or registered."""
+    registered = sa.select(model_versions.c.id).where(model_versions.c.run_key == candidates.c.run_key).exists()
+    blessed = sa.select(decisions.c.id).where(decisions.c.run_key == candidates.c.run_key, decisions.c.verdict == "blessed").exists()
+    return registered | blessed
+
+
+def member_of(key: str, member: Mapping[str, Any]) -> Member:
+    """The dataset, partition and version of one entry of a snapshot's members."""
+    dataset, partition, *_ = key.split("/")
+    return dataset, dt.date.fromisoformat(partition), int(member["version"])
+
+
+def _naming(connection: sa.Connection, digests: Iterable[str], versions: set[Member]) -> dict[Member, set[str]]:
+    datasets = {dataset for dataset, _, _ in versions}
+    found: dict[Member, set[str]] = defaultdict(set)
+    for some in _some(sorted(digests)):
+        for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(some))):
+            for key, member in row.members.items():
+                if key.split("/", 1)[0] in datasets and (named := member_of(key, member)) in versions:
+                    found[named].add(row.digest)
+    return dict(found)
+
+
+def _some(digests: list[str]) -> Iterable[list[str]]:
+    return (digests[start : start + AT_ONCE] for start in range(0, len(digests), AT_ONCE))

@@ -1,0 +1,164 @@
+"""Which files our records name, whose they are, and what mends the loss of one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.operations.maintenance.naming import is_kept, kept_snapshots
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import (
+    candidates,
+    firings,
+    model_versions,
+    partition_versions,
+    prediction_sets,
+    reports,
+    snapshots,
+    validations,
+)
+from include.evergreen.training.snapshot import parts_path
+
+OF_DATASETS = ("raw", "datasets", "quarantine")  # folders of the storage, with one folder for each dataset in them
+OF_MODELS = ("predictions", "reports", "training", "references", "cards")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file that a record names: what it is to people, and what to do when it is gone.
+
+    ``expected`` is false where the file may be gone, or not made yet, and all is well.
+    """
+
+    path: str
+    subject: str
+    mend: str
+    expected: bool = True
+
+
+def files_of_datasets(dataset: str | None = None) -> list[Named]:
+    """What the versions of one dataset's partitions name, or of all: what retention removed is not among them."""
+    table = partition_versions
+    newest = sa.func.max(table.c.version).over(partition_by=(table.c.dataset, table.c.partition)).label("newest")
+    query = sa.select(table, newest).order_by(table.c.dataset, table.c.partition, table.c.version)
+    if dataset is not None:
+        query = query.where(table.c.dataset == dataset)
+    named = []
+    with reading() as connection:
+        for row in connection.execute(query):
+            whose = f"{row.dataset} {row.partition}: version {row.version} ({'current' if row.version == row.newest else 'superseded'})"
+            again = f"ingest {row.dataset} {row.partition} again: content that has not changed gets its file back"
+            mend = again if row.version == row.newest else "restore it from a backup; reads as of then, and snapshots that name it, fail"
+            if row.removed_at is None:
+                named.append(Named(row.path, f"{whose}, its {row.rows} accepted rows", mend))
+                named.append(Named(row.quarantine_path, f"{whose}, its {row.quarantined} quarantined rows", mend))
+            if row.raw_path:
+                named.append(Named(row.raw_path, f"{whose}, its raw rows", mend))
+    return named
+
+
+def files_of_models(model: str | None = None) -> list[Named]:
+    """What is needed of one model, or of all: predictions, reports, model cards, and the files of blessed or registered candidates."""
+    named = []
+    with reading() as connection:
+        for row in connection.execute(_of(prediction_sets, model)):
+            mend = f"`evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its {row.rows} predictions", mend))
+        for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
+            mend = f"`evergreen report {row.model} {row.partition}` draws it"
+            named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", mend, expected=False))  # drawn when it is wanted
+        for row in connection.execute(_carded(model)):
+            mend = f"`evergreen card {row.model} {row.version}` writes it again"
+            named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", mend))
+        for row in connection.execute(_kept_candidates(model)):
+            whose = f"{row.model} as of {row.as_of}"
+            mend = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
+            named.append(Named(row.reference_path, f"{whose}: the reference sample of candidate {row.run_key[:12]}", mend))
+            frame = f"{whose}: the training frame of snapshot {row.snapshot_digest[:12]}"
+            named.append(Named(row.frame_path, frame, mend, expected=not row.tombstones))  # an erasure may leave none
+    return named
+
+
+def parts_of_snapshots(model: str) -> set[str]:
+    """Where the parts of each snapshot lie that a blessed or registered candidate was trained on."""
+    with reading() as connection:
+        return {parts_path(row.model, row.snapshot_digest) for row in connection.execute(_kept_candidates(model))}
+
+
+def unregistered_files(model: str) -> set[str]:
+    """The training frames, parts of snapshots and reference samples of one model that are recorded, and no candidate of worth needs."""
+    taken = sa.select(snapshots.c.model, snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.model == model)
+    with reading() as connection:
+        frames = {path for row in connection.execute(taken) for path in (row.frame_path, parts_path(model, row.digest))}
+        trained = set(connection.execute(sa.select(candidates.c.reference_path).where(candidates.c.model == model)).scalars())
+        kept = connection.execute(_kept_candidates(model)).all()
+    needed = {path for row in kept for path in (row.frame_path, row.reference_path, parts_path(model, row.snapshot_digest))}
+    return (frames | trained) - needed
+
+
+def unregistered_among(model: str, paths: Iterable[str]) -> list[str]:
+    """Which of these files of one model `unregistered_files` names: looked up one by one, since most records' files are gone by now."""
+    with reading() as connection:
+        return [path for path in paths if _is_unregistered(connection, model, path)]
+
+
+def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
+    beginning = path.rsplit("/", 1)[-1].partition(".")[0]  # of the digest or run key that the file is named by
+    until = f"{beginning}~"  # after all that begin so
+    if path.startswith("references/"):
+        key = candidates.c.run_key
+        trained = sa.select(candidates.c.model, candidates.c.reference_path, is_kept()).where(key >= beginning, key < until)
+        kept = [is_needed for whose, reference, is_needed in connection.execute(trained) if (whose, reference) == (model, path)]
+        return bool(kept) and not any(kept)
+    digest = snapshots.c.digest
+    taken = sa.select(digest, snapshots.c.model, snapshots.c.frame_path).where(digest >= beginning, digest < until)
+    digests = [each for each, whose, frame in connection.execute(taken) if whose == model and path in (frame, parts_path(model, each))]
+    return bool(digests) and not kept_snapshots(connection, digests)
+
+
+def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, partitions: Collection[dt.date] | None = None) -> set[str]:
+    """The raw rows of each partition's newest validation, or of some partitions': of a stopped one they are all there is to look into."""
+    table = validations.c
+    query = sa.select(table.partition, table.raw_digest).where(table.dataset == dataset)
+    if newer_than is not None:
+        query = query.where(table.recorded_at >= newer_than)
+    if partitions is not None:
+        query = query.where(table.partition.in_(partitions))
+    with reading() as connection:
+        return {f"raw/{dataset}/{row.partition}/{row.raw_digest[:16]}.parquet" for row in connection.execute(query)}
+
+
+def evidence_among(paths: Iterable[str]) -> set[str]:
+    """Which of these drift reports (``reports/MODEL/DAY/...``) are of windows that made a rule trip."""
+    with reading() as connection:
+        return {path for path in paths if _is_evidence(connection, *path.split("/")[1:3])}
+
+
+def _is_evidence(connection: sa.Connection, model: str, day: str) -> bool:
+    fired = sa.select(firings.c.id).where(firings.c.model == model, firings.c.as_of == dt.date.fromisoformat(day)).limit(1)
+    return connection.execute(fired).first() is not None
+
+
+def _kept_candidates(model: str | None) -> sa.Select[Any]:
+    names = ("model", "as_of", "run_key", "snapshot_digest", "reference_path")
+    query = (
+        sa.select(*(candidates.c[name] for name in names), snapshots.c.frame_path, snapshots.c.tombstones, snapshots.c.window_days)
+        .join(snapshots)
+        .where(is_kept())
+        .order_by(candidates.c.model, candidates.c.as_of)
+    )
+    return query if model is None else query.where(candidates.c.model == model)
+
+
+def _carded(model: str | None) -> sa.Select[Any]:
+    query = model_versions.select().where(model_versions.c.card_path != "").order_by(model_versions.c.model, model_versions.c.version)
+    return query if model is None else query.where(model_versions.c.model == model)
+
+
+def _of(table: sa.Table, model: str | None) -> sa.Select[Any]:
+    query = table.select().order_by(table.c.model, table.c.partition)
+    return query if model is None else query.where(table.c.model == model)

@@ -1,0 +1,42 @@
+"""Removes files of the storage one by one, each with its reason in the log, and counts them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from include.evergreen.state import storage
+
+log = logging.getLogger(__name__)
+PROGRESS_EVERY_FILES = 500
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A file that was removed, or in a dry run would be: its size in bytes, and why."""
+
+    path: str
+    size: int
+    why: str
+
+
+def remove_files(wanted: Iterable[tuple[str, str]], *, written_before: dt.datetime, dry_run: bool) -> list[Removal]:
+    """Remove each (path, why) that was not written since ``written_before``; a file that is gone already is passed over.
+
+    Files are named by their content: a run that is under way may just have written the same file again. That is why
+    each is looked at once more, immediately before it goes.
+    """
+    removed: list[Removal] = []
+    for path, why in wanted:
+        file = storage.find(path)
+        if file is None or file.modified > written_before:
+            continue
+        if not dry_run:
+            storage.remove(path)
+        log.info("%s %s (%d bytes): %s", "would remove" if dry_run else "removed", path, file.size, why)
+        removed.append(Removal(path, file.size, why))
+        if len(removed) % PROGRESS_EVERY_FILES == 0:
+            log.info("%d files so far, %d bytes", len(removed), sum(each.size for each in removed))
+    return removed

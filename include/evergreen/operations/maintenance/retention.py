@@ -1,0 +1,230 @@
+"""Retention: what is old enough goes, unless something that we keep names it.
+
+The record goes first and the file after it, so that a crash between the two leaves an orphan, and never a record that
+promises rows which are gone. What may go is looked for without holding up anybody; under the one write lock it is only marked, after
+a second look at what was recorded meanwhile.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog
+from include.evergreen.config.models import Retention
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.operations.maintenance.limits import Limits
+from include.evergreen.operations.maintenance.naming import Member, Seen, kept_snapshots, look, named_since, snapshots_naming
+from include.evergreen.operations.maintenance.records import evidence_among, raw_files_of_validations, unregistered_among
+from include.evergreen.operations.maintenance.removal import Removal, remove_files
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import partition_versions, snapshots
+
+log = logging.getLogger(__name__)
+Version = sa.Row[Any]
+ROWS_A_STATEMENT = 500
+
+
+@dataclass(frozen=True)
+class Retained:
+    """What retention did: the versions whose content went, the files, and the datasets that it had to leave alone."""
+
+    versions: list[str] = field(default_factory=list)
+    removals: list[Removal] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -> Retained:
+    """Take away what each dataset's ``retention`` and ``limits`` no longer keep. Safe to repeat, and to kill at any point.
+
+    Never the content of a current version, nor of one that the snapshot of a blessed or registered candidate names. A
+    dataset whose YAML is wrong, or that is declared no more, keeps everything.
+    """
+    done = Retained()
+    for name in catalog.dataset_names():
+        try:
+            retention = catalog.dataset(name).retention
+        except ConfigError as error:
+            log.warning("%s: nothing is removed, since its declaration is wrong: %s", name, error)
+            done.problems.append(f"{name}: retention was not applied: {error}")
+            continue
+        _apply_to_dataset(name, retention, limits, done, dry_run=dry_run)
+    _remove_old_reports(limits, done, dry_run=dry_run)
+    _remove_unregistered(limits, done, dry_run=dry_run)
+    return done
+
+
+def _apply_to_dataset(dataset: str, retention: Retention, limits: Limits, done: Retained, *, dry_run: bool) -> None:
+    moment = clock.now()
+    with reading() as connection:
+        seen = look(connection, moment)
+        superseded = _long_superseded(connection, dataset, retention, moment)
+        naming = snapshots_naming(connection, [_member(row) for row in superseded])
+        digests = {digest for each in naming.values() for digest in each}
+        kept = kept_snapshots(connection, digests)
+        frames = _frames(connection, digests - kept)
+        raw = _expired_raw(connection, dataset, retention, moment)
+        rows = _of_partitions(connection, dataset, {row.partition for row in (*superseded, *raw)})
+    lately = _written_since(frames, moment - dt.timedelta(days=limits.unregistered_days))
+    for_ever = [row for row in superseded if naming.get(_member(row), set()) & kept]
+    free = [row for row in superseded if not naming.get(_member(row), set()) & (kept | lately)]
+    expired = _without_shared(free, rows)
+    if not dry_run:
+        expired = _take_away(expired, seen, removed_at=moment)
+        _mark(for_ever, kept_at=moment)
+        _mark(raw, raw_path="")
+    _remove_content(dataset, retention, limits, done, (expired, raw, rows), moment, dry_run=dry_run)
+
+
+def _remove_content(
+    dataset: str,
+    retention: Retention,
+    limits: Limits,
+    done: Retained,
+    marked: tuple[Sequence[Version], Sequence[Version], Sequence[Version]],
+    moment: dt.datetime,
+    *,
+    dry_run: bool,
+) -> None:
+    """The files of ``marked``: of versions, of raw rows; its third part is all versions of their partitions, which may share them."""
+    expired, raw, rows = marked
+    gone, raw_gone = {row.id for row in expired}, {row.id for row in raw}
+    named = {path for row in rows if row.removed_at is None and row.id not in gone for path in (row.path, row.quarantine_path)}
+    named |= validated_raw(dataset, retention, moment, {row.partition for row in raw})
+    named |= {row.raw_path for row in rows if row.id not in raw_gone}
+    wanted: dict[str, str] = {}
+    for row in expired:
+        subject = f"{row.dataset} {row.partition} version {row.version}"
+        why = f"{subject} was superseded more than {retention.superseded_days} days ago"
+        done.versions.append(subject)
+        log.info("%s: %s; its record stays", "would remove its content" if dry_run else "its content goes", why)
+        wanted |= {path: why for path in (row.path, row.quarantine_path) if path not in named}
+    for row in raw:
+        if row.raw_path not in named:
+            wanted[row.raw_path] = f"raw rows of {row.dataset} {row.partition}, published more than {retention.raw_days} days ago"
+    done.removals.extend(remove_files(wanted.items(), written_before=moment - limits.grace, dry_run=dry_run))
+
+
+def _long_superseded(connection: sa.Connection, dataset: str, retention: Retention, moment: dt.datetime) -> list[Version]:
+    """Versions that were superseded long enough ago, and of which nobody knows yet that they stay, by partition."""
+    if retention.superseded_days is None:
+        return []
+    table = partition_versions.c
+    limit = moment - dt.timedelta(days=retention.superseded_days)
+    waiting = (table.superseded_at <= limit, table.superseded_at.is_not(None), table.removed_at.is_(None), table.kept_at.is_(None))
+    query = partition_versions.select().where(table.dataset == dataset, *waiting)
+    return sorted(connection.execute(query), key=lambda row: (row.partition, row.version))
+
+
+def _frames(connection: sa.Connection, digests: Iterable[str]) -> dict[str, str]:
+    """Where the training frame of each of these snapshots lies."""
+    wanted = sorted(digests)
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), ROWS_A_STATEMENT):
+        query = sa.select(snapshots.c.digest, snapshots.c.frame_path)
+        some = query.where(snapshots.c.digest.in_(wanted[start : start + ROWS_A_STATEMENT]))
+        found |= {row.digest: row.frame_path for row in connection.execute(some)}
+    return found
+
+
+def _written_since(frames: dict[str, str], moment: dt.datetime) -> set[str]:
+    """The snapshots whose frame was written since then: a training may be under way."""
+    files = {digest: storage.find(path) for digest, path in frames.items()}
+    return {digest for digest, file in files.items() if file is not None and file.modified >= moment}
+
+
+def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable[dt.date]) -> list[Version]:
+    """All versions of these partitions."""
+    table, wanted = partition_versions.c, sorted(partitions)
+    found: list[Version] = []
+    for start in range(0, len(wanted), ROWS_A_STATEMENT):
+        some = table.partition.in_(wanted[start : start + ROWS_A_STATEMENT])
+        found += connection.execute(partition_versions.select().where(table.dataset == dataset, some)).all()
+    return found
+
+
+def _without_shared(versions: Sequence[Version], rows: Sequence[Version]) -> list[Version]:
+    """Content that came back (A, B, A) is one file of two versions: while one of them is kept, so is the other."""
+    ids = {row.id for row in versions}
+    standing = {row.path for row in rows if row.removed_at is None and row.id not in ids}
+    return [row for row in versions if row.path not in standing]
+
+
+def _take_away(versions: Sequence[Version], seen: Seen, *, removed_at: dt.datetime) -> list[Version]:
+    """Mark what no snapshot has come to name meanwhile, and is as it was; says which that is."""
+    gone: list[Version] = []
+    for some in _some(versions):
+        with writing() as connection:
+            named = named_since(connection, [_member(row) for row in some], seen)
+            still = partition_versions.select().where(partition_versions.c.id.in_([row.id for row in some]))
+            same = {row.id: row for row in connection.execute(still)}
+            free = [row for row in some if _member(row) not in named and same.get(row.id) == row]
+            connection.execute(_marking(free, removed_at=removed_at))
+        gone += free
+    return gone
+
+
+def _mark(versions: Sequence[Version], **values: Any) -> None:
+    for some in _some(versions):
+        with writing() as connection:
+            connection.execute(_marking(some, **values))
+
+
+def _marking(versions: Sequence[Version], **values: Any) -> sa.Update:
+    return partition_versions.update().where(partition_versions.c.id.in_([row.id for row in versions])).values(**values)
+
+
+def _some(versions: Sequence[Version]) -> Iterator[Sequence[Version]]:
+    """As many as the write lock is held for at a time."""
+    return (versions[start : start + ROWS_A_STATEMENT] for start in range(0, len(versions), ROWS_A_STATEMENT))
+
+
+def _member(row: Version) -> Member:
+    return row.dataset, row.partition, row.version
+
+
+def validated_raw(dataset: str, retention: Retention, moment: dt.datetime, partitions: Collection[dt.date] | None = None) -> set[str]:
+    """The raw rows of each partition's newest validation, for as long as raw rows are kept; of some partitions, or of all."""
+    days = retention.raw_days
+    return raw_files_of_validations(dataset, None if days is None else moment - dt.timedelta(days=days), partitions)
+
+
+def _expired_raw(connection: sa.Connection, dataset: str, retention: Retention, moment: dt.datetime) -> list[Version]:
+    if retention.raw_days is None:
+        return []
+    table, limit = partition_versions.c, moment - dt.timedelta(days=retention.raw_days)
+    query = partition_versions.select().where(table.dataset == dataset, table.recorded_at <= limit, table.raw_path != "")
+    return sorted(connection.execute(query), key=lambda row: (row.partition, row.version))
+
+
+def _remove_old_reports(limits: Limits, done: Retained, *, dry_run: bool) -> None:
+    """Files alone: their records stay, and who opens one again has it drawn again. The evidence of a firing is kept."""
+    moment = clock.now()
+    why = f"a drift report that was drawn more than {limits.report_days:g} days ago"
+    before = moment - max(limits.grace, dt.timedelta(days=limits.report_days))
+    old = [file.path for file in storage.files("reports") if file.modified <= before]
+    evidence = evidence_among(old)
+    wanted = [(path, why) for path in old if path not in evidence]
+    done.removals.extend(remove_files(wanted, written_before=before, dry_run=dry_run))
+
+
+def _remove_unregistered(limits: Limits, done: Retained, *, dry_run: bool) -> None:
+    """Frames and reference samples that no candidate of worth needs; training again as of the same date writes them again."""
+    moment = clock.now()
+    models: defaultdict[str, list[str]] = defaultdict(list)
+    for folder in ("training", "references"):
+        for file in storage.files(folder):
+            models[file.path.split("/")[1]].append(file.path)
+    why = f"of a candidate that was neither blessed nor registered in {limits.unregistered_days:g} days"
+    before = moment - max(limits.grace, dt.timedelta(days=limits.unregistered_days))
+    for model, paths in sorted(models.items()):
+        wanted = [(path, why) for path in unregistered_among(model, paths)]
+        done.removals.extend(remove_files(wanted, written_before=before, dry_run=dry_run))

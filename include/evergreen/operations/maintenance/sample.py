@@ -1,0 +1,153 @@
+"""Reads a sample of what is stored again every night, and compares it with the digests that were recorded."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.data.partitions.verification import stored_rows
+from include.evergreen.foundation.digest import canonical_json
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.operations.maintenance.naming import kept_snapshots, snapshots_naming
+from include.evergreen.state import ledger
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import ledger as ledger_table
+from include.evergreen.state.database.tables import partition_versions, prediction_sets
+
+log = logging.getLogger(__name__)
+LEDGER_KIND = "damage"
+PROBED = 200  # ids that are looked at at once, and at least
+PROBED_FOR_EACH = 40  # ids that are drawn for each that is to be verified, where most may not be chosen
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Stored rows that are not those which were recorded. ``found`` is their digest now, empty when they cannot be read."""
+
+    subject: str
+    path: str
+    recorded: str
+    found: str
+    words: str
+    mend: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many were verified, of how many that could have been (of more than `PROBED`, about), and what was wrong with them."""
+
+    checked: int
+    population: int
+    damage: list[Damage]
+
+
+def verify_sample(size: int, *, night: str) -> Verified:
+    """Verify ``size`` partition versions and prediction sets: those that ``night`` (any text) chooses, the same each time.
+
+    Chosen among the current versions, those that the snapshot of a blessed or registered candidate names, and all
+    prediction sets. Damage is recorded in the ledger, once. Raises `TransientError` when the storage does not answer.
+    """
+    chosen, population = _choose(size, night)
+    damage: list[Damage] = []
+    for done, (table, number) in enumerate(sorted(chosen), start=1):
+        damage += _damage_of_version(number) if table == "partition" else _damage_of_predictions(number)
+        if done % 10 == 0 or done == len(chosen):
+            log.info("%d of %d verified", done, len(chosen))
+    for each in damage:
+        log.error("%s: %s. %s.", each.subject, each.words, each.mend)
+    _record(damage)
+    return Verified(len(chosen), population, damage)
+
+
+def refuse_damage(damage: list[Damage]) -> None:
+    """`DataError` that lists what is damaged, if anything is."""
+    if damage:
+        lines = "\n".join(f"- {each.subject}: {each.words}. {each.mend}." for each in damage)
+        raise DataError(f"{len(damage)} files do not hold what was recorded:\n{lines}\nFind out who or what changed the storage.")
+
+
+def _choose(size: int, night: str) -> tuple[list[tuple[str, int]], int]:
+    """(kind, id) of ``size`` that may be chosen, and how many there are.
+
+    Ids are drawn, and those that may not be chosen are passed over: nobody lists what was recorded in years to verify fifty of it.
+    """
+    with reading() as connection:
+        ends = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (partition_versions, prediction_sets)]
+        total = sum(ends)
+        drawn = random.Random(f"evergreen {night}").sample(range(total), min(total, max(PROBED, size * PROBED_FOR_EACH)))  # noqa: S311 no secret
+        found: list[tuple[str, int]] = []
+        probed = 0
+        while probed < len(drawn) and (probed < PROBED or len(found) < size):
+            some = drawn[probed : probed + PROBED]
+            probed += len(some)
+            found += _eligible(connection, [("partition", n + 1) if n < ends[0] else ("predictions", n + 1 - ends[0]) for n in some])
+    return found[:size], round(len(found) * total / probed) if probed else 0
+
+
+def _eligible(connection: sa.Connection, drawn: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those of ``drawn`` that exist and may be chosen, in the order in which they were drawn."""
+    table = partition_versions.c
+    numbers = {kind: [number for each, number in drawn if each == kind] for kind in ("partition", "predictions")}
+    columns = (table.id, table.dataset, table.partition, table.version, table.superseded_at)
+    versions = sa.select(*columns).where(table.id.in_(numbers["partition"]), table.removed_at.is_(None))
+    rows = connection.execute(versions).all()
+    superseded = {(row.dataset, row.partition, row.version) for row in rows if row.superseded_at is not None}
+    naming = snapshots_naming(connection, superseded)
+    kept = kept_snapshots(connection, {digest for each in naming.values() for digest in each})
+    named = {member for member, digests in naming.items() if digests & kept}
+    may = {("partition", row.id) for row in rows if row.superseded_at is None or (row.dataset, row.partition, row.version) in named}
+    sets = sa.select(prediction_sets.c.id).where(prediction_sets.c.id.in_(numbers["predictions"]))
+    may |= {("predictions", number) for number in connection.execute(sets).scalars()}
+    return [each for each in drawn if each in may]
+
+
+def _damage_of_version(number: int) -> list[Damage]:
+    row = _row(partition_versions, number)
+    if row is None or row.removed_at is not None:
+        return []
+    files = [("accepted", row.path, row.digest), ("quarantined", row.quarantine_path, row.quarantine_digest)]
+    if row.raw_path and row.raw_digest:
+        files.append(("raw", row.raw_path, row.raw_digest))
+    mend = f"ingest {row.dataset} {row.partition} again, or restore the file from a backup"
+    found = []
+    for kind, path, digest in files:
+        subject = f"{row.dataset} {row.partition}: version {row.version}, its {kind} rows"
+        found += _damage(subject, path, digest, mend, "")
+    return found if found and _row(partition_versions, number) == row else []  # else it was rewritten or removed while we read
+
+
+def _damage_of_predictions(number: int) -> list[Damage]:
+    row = _row(prediction_sets, number)
+    if row is None:
+        return []
+    mend = f"remove the file, then `evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+    found = _damage(f"{row.model} {row.partition}: its predictions", row.path, row.digest, mend, row.model)
+    return found if found and _row(prediction_sets, number) == row else []
+
+
+def _damage(subject: str, path: str, digest: str, mend: str, model: str) -> list[Damage]:
+    now = stored_rows(path, digest)
+    if now.state == "whole":
+        return []
+    return [Damage(subject, path, digest, now.digest, now.words, mend, model)]
+
+
+def _row(table: sa.Table, number: int) -> sa.Row[Any] | None:
+    with reading() as connection:
+        return connection.execute(table.select().where(table.c.id == number)).first()
+
+
+def _record(damage: list[Damage]) -> None:
+    """Night after night it would be the same, so what stands in the ledger already is not told again."""
+    entry = ledger_table.c
+    for each in damage:
+        body = asdict(each)
+        same = ledger_table.select().where(entry.model == each.model, entry.kind == LEDGER_KIND, entry.body == canonical_json(body))
+        with writing() as connection:
+            if connection.execute(same).first() is None:
+                ledger.append(connection, kind=LEDGER_KIND, model=each.model, body=body)

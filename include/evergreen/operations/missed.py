@@ -1,0 +1,113 @@
+"""What no event has started: work that stands undone long after all that it needs was there.
+
+A publisher may die between the database and its event and never be tried again; an API server may be down; a model may be promoted
+after its inputs came. Here such work is found, so that somebody who comes by the clock can start it, and what waits is recorded.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.monitoring import monitor
+from include.evergreen.operations.rescoring import FAILED
+from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
+from include.evergreen.scoring.score import Outcome, score
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import partition_versions, prediction_sets
+from include.evergreen.state.stage_status import Stage, record_stage
+
+log = logging.getLogger(__name__)
+LOOK_BACK = dt.timedelta(days=7)  # at what was published: older than that, a person decides (rescore)
+GRACE = dt.timedelta(hours=1)  # for what an event has started and the scheduler has still to run
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A stage of a model that has work for a partition and was not started; ``news`` is what it has not read, since ``since``."""
+
+    model: str
+    stage: Stage
+    partition: dt.date
+    news: tuple[str, ...]
+    since: dt.datetime
+    mark: str  # the same work has the same mark, so that it is not started twice
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.partition}: {self.stage} has not read {', '.join(self.news)} (since {self.since:%Y-%m-%d %H:%M} UTC)"
+
+
+def missed_work(catalog: Catalog, *, since: dt.datetime | None = None) -> list[Missed]:
+    """All that is due because of what was published since a moment (by default `LOOK_BACK` ago) and `GRACE` ago at the latest.
+
+    Scorings come first, and older partitions. What waits for an input for longer than `GRACE` is recorded as waiting on the way.
+    A model whose declaration is broken is left out: its DAGs fail by themselves.
+    """
+    recent = _published_since(since or clock.now() - LOOK_BACK)
+    found = [each for model in _sound(catalog) for each in _missed_by(model, recent, clock.now() - GRACE)]
+    return sorted(found, key=lambda each: (each.stage != "score", each.partition, each.model))
+
+
+def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
+    """Do it in this process, as the task of its DAG would. Data at fault has the status ``failed``, with the error's words."""
+    model = catalog.model(missed.model)
+    try:
+        if missed.stage == "score":
+            return score(catalog, model, missed.partition, scoring(model.name, missed.partition).origin)
+        return monitor(catalog, model, missed.partition, monitoring(model.name, missed.partition, model.target.dataset).origin)
+    except DataError as error:
+        return Outcome(FAILED, str(error), {})
+
+
+@dataclass(frozen=True)
+class _Recent:
+    partitions: dict[str, set[dt.date]]  # by dataset
+    scored: dict[str, set[dt.date]]  # by model
+
+
+def _published_since(moment: dt.datetime) -> _Recent:
+    found: tuple[dict[str, set[dt.date]], ...] = (defaultdict(set), defaultdict(set))
+    for table, name, days in ((partition_versions, "dataset", found[0]), (prediction_sets, "model", found[1])):
+        query = sa.select(table.c[name], table.c.partition).where(table.c.recorded_at >= moment)
+        with reading() as connection:
+            for owner, day in connection.execute(query):
+                days[owner].add(day)
+    return _Recent(*found)
+
+
+def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iterator[Missed]:
+    for day in sorted({day + dt.timedelta(days=each.lag_days) for each in model.inputs for day in recent.partitions.get(each.dataset, ())}):
+        ready = scoring(model.name, day)
+        _record_waiting(model.name, day, ready, before)
+        yield from _overdue(model.name, "score", day, ready, before)
+    for day in sorted(recent.scored.get(model.name, set()) | recent.partitions.get(model.target.dataset, set())):
+        yield from _overdue(model.name, "monitor", day, monitoring(model.name, day, model.target.dataset), before)
+
+
+def _overdue(model: str, stage: Stage, day: dt.date, ready: Readiness, before: dt.datetime) -> Iterator[Missed]:
+    since = max((each.recorded_at for each in ready.news), default=before)
+    if ready.is_due and since < before:
+        yield Missed(model, stage, day, tuple(each.name for each in ready.news), since, f"{since:%Y%m%dT%H%M%S%f}")
+
+
+def _record_waiting(model: str, day: dt.date, ready: Readiness, before: dt.datetime) -> None:
+    """For whoever watches what waits too long; `why` finds it by itself."""
+    if ready.missing and ready.since and ready.since < before:
+        detail = {"words": f"waiting for {', '.join(ready.missing)}", "waiting_for": list(ready.missing)}
+        record_stage(model, "score", day, "waiting", detail, since=ready.since)
+
+
+def _sound(catalog: Catalog) -> Iterator[ModelConfig]:
+    for name in catalog.model_names():
+        try:
+            yield catalog.model(name)
+        except ConfigError as error:
+            log.warning("%s is left out: %s", name, error)

@@ -1,0 +1,261 @@
+"""Trains a version again from its record alone, and compares what it predicts, bit for bit, with the registered artifact.
+
+Nothing is written: no run, no record, no file. What the record says of data, recipe, parameters and environment is taken
+from there; where it differs from what is found now, the ingredient is named.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.partitions import PartitionVersion
+from include.evergreen.features.build import labelled_frame
+from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.operations.verification import SnapshotRecord, Verifier, recorded_snapshots
+from include.evergreen.registry import champions
+from include.evergreen.serving.inference import one_thread
+from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.database.tables import snapshots
+from include.evergreen.training.candidate import Candidate, find_candidate, split_by_time
+from include.evergreen.training.environment import differences, environment
+from include.evergreen.training.fitting import learn
+from include.evergreen.training.pipeline import Chosen, declared, predict
+from include.evergreen.training.recipes import FEATURES, Recipe, config_of, find_recipe, recipe_of
+from include.evergreen.training.snapshot import parts_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+Progress = Callable[[str, int, int], None]
+LONGEST_LIST = 5
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The registered artifact's predictions and the new fit's on the same rows; ``largest`` is the greatest distance of two."""
+
+    rows_of: str  # the holdout, or the rows that it was fitted on
+    rows: int
+    differing: int
+    largest: float
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of training a version again.
+
+    ``changed``: each ingredient that is not what the record says, in words. ``frame`` says how the features that were computed
+    anew differ from those kept ('' when they do not).
+    """
+
+    model: str
+    version: int
+    semver: str
+    as_of: dt.date
+    compared: list[Compared]
+    changed: list[str]
+    frame: str
+    is_source_whole: bool
+    seconds: float
+
+    @property
+    def is_same_model(self) -> bool:
+        """Whether every prediction is the same, bit for bit."""
+        return all(each.differing == 0 for each in self.compared)
+
+    @property
+    def is_identical(self) -> bool:
+        """The same model, from the same features, from sources that are all as they were."""
+        return self.is_same_model and not self.frame and self.is_source_whole
+
+
+def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = lambda _step, _done, _total: None) -> Reproduction:
+    """Train ``version`` of ``model`` again, and compare.
+
+    Raises `ConfigError` for an unknown version, `DataError` when rows of its snapshot were erased, its kept recipe was
+    changed, or its artifact is lost: then there is nothing to compare, or nothing to train from.
+    """
+    began = time.monotonic()
+    registered = champions.version_number(model, version)
+    if registered.irreproducible_because:
+        raise DataError(f"{model} version {version} cannot be trained again: {registered.irreproducible_because}")
+    candidate = find_candidate(registered.run_key)
+    ingredients = _Ingredients(candidate)
+    recipe = _recipe(catalog, candidate, ingredients)
+    config = config_of(catalog, recipe)
+    artifact = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, config.train.trusted_types)
+    snapshot, kept = _source(candidate, recipe, ingredients, progress)
+    rebuilt = _rebuilt(catalog, config, recipe, snapshot, ingredients, progress)
+    frame = kept if kept is not None else rebuilt
+    if frame is None:
+        raise DataError(
+            f"{model} version {version} cannot be trained again: neither the training frame nor what it was made of is whole.\n"
+            + "\n".join(f"- {each}" for each in ingredients.changed)
+        )
+    ingredients.compare_environment()
+    progress("fitting", 0, 1)
+    fitted = learn(config, split_by_time(config, frame if rebuilt is None else rebuilt)[0], _chosen(config, candidate))
+    progress("fitting", 1, 1)
+    fit_rows, holdout = split_by_time(config, frame)
+    compared = [_compare(config, artifact, fitted, words, rows) for words, rows in (("holdout", holdout), ("fit rows", fit_rows))]
+    difference = "" if kept is None or rebuilt is None else _frame_difference(kept, rebuilt)
+    if difference and any(each.differing for each in compared):
+        again = learn(config, fit_rows, _chosen(config, candidate))
+        if _compare(config, artifact, again, "holdout", holdout).differing == 0:
+            difference += "; fitted on the features that were kept, the model is the same, so they alone make the difference"
+    return Reproduction(
+        model=model,
+        version=version,
+        semver=registered.semver,
+        as_of=registered.as_of,
+        compared=compared,
+        changed=ingredients.changed,
+        frame=difference,
+        is_source_whole=ingredients.is_source_whole,
+        seconds=time.monotonic() - began,
+    )
+
+
+@dataclass
+class _Ingredients:
+    """What is found not to be as the record of ``candidate`` says."""
+
+    candidate: Candidate
+    changed: list[str] = field(default_factory=list)
+    is_source_whole: bool = True
+
+    def source(self, words: str) -> None:
+        self.changed.append(words)
+        self.is_source_whole = False
+
+    def compare_environment(self) -> None:
+        recorded = self.candidate.facts.get("environment")
+        if recorded is None:
+            self.changed.append("environment: an older release trained it, and did not record its own; nothing can be compared")
+        else:
+            self.changed += differences(recorded, environment())
+
+
+class _Members(PartitionCache):
+    """Sees what the snapshot's training saw: its members, and of days of which it read nothing, the versions of that time."""
+
+    def __init__(self, snapshot: SnapshotRecord) -> None:
+        super().__init__(snapshot.as_of)
+        self._recorded_at = snapshot.recorded_at
+        places = [name.split("/") for name in snapshot.members]
+        self._days = {(dataset, day) for dataset, day, _ in places}
+        self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}
+
+    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+        return [each for each in super()._recorded(dataset, first, last) if self._was_seen(each)]
+
+    def _was_seen(self, version: PartitionVersion) -> bool:
+        day = str(version.partition)
+        if (version.dataset, day) in self._days:
+            return (version.dataset, day, version.version) in self._members
+        return version.recorded_at <= self._recorded_at
+
+
+def _recipe(catalog: Catalog, candidate: Candidate, ingredients: _Ingredients) -> Recipe:
+    """As it was kept; of an older release, which kept none, as it is declared now, if that is the same."""
+    if kept := find_recipe(candidate.recipe_digest):
+        return kept
+    now = recipe_of(catalog, catalog.model(candidate.model))
+    if now.digest != candidate.recipe_digest:
+        ingredients.source(
+            f"recipe: an older release trained it, and kept none; what is declared now has digest {now.digest[:12]}, and "
+            f"{candidate.recipe_digest[:12]} was recorded"
+        )
+    return now
+
+
+def _source(
+    candidate: Candidate, recipe: Recipe, ingredients: _Ingredients, progress: Progress
+) -> tuple[SnapshotRecord, pd.DataFrame | None]:
+    """The snapshot, verified, and its frame if that is as it was."""
+    [snapshot] = recorded_snapshots(snapshots.c.digest == candidate.snapshot_digest)
+    differing = Verifier().verify(snapshot, progress).differing
+    for part in differing:
+        ingredients.source(f"snapshot: {part.name} is {part.state}: {part.words}")
+    wrong = {part.name for part in differing}
+    if "parts" in wrong:
+        return snapshot, None  # the frame's own digest is not known then
+    parts = json.loads(storage.read_bytes(parts_path(snapshot.model, snapshot.digest)))
+    if parts["features"] != recipe.document[FEATURES]:
+        ingredients.source("features.py: the snapshot was taken with another text of it than the recipe holds")
+    return snapshot, None if "frame" in wrong else storage.read_frame(snapshot.frame_path)
+
+
+def _rebuilt(
+    catalog: Catalog, config: ModelConfig, recipe: Recipe, snapshot: SnapshotRecord, ingredients: _Ingredients, progress: Progress
+) -> pd.DataFrame | None:
+    """The training frame, computed anew from the snapshot's members by the version's own features.py."""
+    import pandas as pd
+
+    cache = _Members(snapshot)
+    days = clock.days(snapshot.as_of - dt.timedelta(days=snapshot.window_days), snapshot.as_of - dt.timedelta(days=1))
+    frames = []
+    try:
+        for done, day in enumerate(days):
+            progress("computing features", done, len(days))
+            frame = labelled_frame(catalog, config, day, cache, recipe.code)
+            if frame is not None and len(frame):
+                frames.append(frame)
+    except (DataError, ConfigError) as error:
+        ingredients.source(f"features: they cannot be computed again: {error}")
+        return None
+    progress("computing features", len(days), len(days))
+    if not frames:
+        ingredients.source("features: no day of the snapshot has rows, inputs and truth any more")
+        return None
+    return pd.concat(frames, ignore_index=True)
+
+
+def _chosen(config: ModelConfig, candidate: Candidate) -> Chosen:
+    """What was fitted: as recorded, so that nothing is tuned again; as declared, of an older release."""
+    parameters = candidate.facts.get("parameters")
+    return Chosen(candidate.facts["estimator"], dict(parameters)) if parameters is not None else declared(config)
+
+
+def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of: str, rows: pd.DataFrame) -> Compared:
+    import numpy as np
+
+    features = rows[config.feature_names]
+    then, now = (np.ascontiguousarray(_predicted(each, config, features), dtype=float) for each in (artifact, fitted))
+    differing = then.view(np.int64) != now.view(np.int64)
+    return Compared(rows_of, len(rows), int(differing.sum()), float(np.abs(then - now).max()) if differing.any() else 0.0)
+
+
+def _predicted(pipeline: Pipeline, config: ModelConfig, features: pd.DataFrame) -> np.ndarray:
+    with one_thread():
+        return predict(pipeline, config, features)
+
+
+def _frame_difference(kept: pd.DataFrame, rebuilt: pd.DataFrame) -> str:
+    """How the frame that was computed anew differs from the kept one, in words without a value of it; '' when it does not."""
+    if frame_digest(kept) == frame_digest(rebuilt):
+        return ""
+    if list(kept.columns) != list(rebuilt.columns):
+        return f"the features computed anew have the columns {', '.join(rebuilt.columns)}; kept were {', '.join(kept.columns)}"
+    if len(kept) != len(rebuilt):
+        days = sorted(set(kept[PARTITION_COLUMN]) ^ set(rebuilt[PARTITION_COLUMN]))[:LONGEST_LIST]
+        there = f"; days in one of the two alone: {', '.join(days)}" if days else ""
+        return f"the features computed anew are of {len(rebuilt)} rows; kept were {len(kept)}{there}"
+    names = [name for name in kept.columns if frame_digest(kept[[name]]) != frame_digest(rebuilt[[name]])]
+    told = [f"{name} ({_rows_apart(kept[name], rebuilt[name])} rows)" for name in names]
+    return f"the features computed anew differ from those kept in {', '.join(told) or 'the types of columns'}"
+
+
+def _rows_apart(one: pd.Series, other: pd.Series) -> int:
+    return int((~((one == other).fillna(False) | (one.isna() & other.isna()))).sum())

@@ -1,0 +1,83 @@
+"""Scores and monitors a range of partitions again, without ingesting: after a fix, or for days that were missed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.monitoring import monitor
+from include.evergreen.operations.local_run import Progress, no_progress
+from include.evergreen.scoring.score import Outcome, find_predictions, score
+from include.evergreen.state.stage_status import Stage
+
+LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
+FAILED = "failed"
+_Work = Callable[[Catalog, ModelConfig, dt.date, str], Outcome]
+_WORK: dict[Stage, _Work] = {"score": score, "monitor": monitor}  # in the order in which a partition passes them
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What came of one stage of one partition; beside the stage's own statuses there is ``failed``, with the error's words."""
+
+    partition: dt.date
+    stage: Stage
+    outcome: Outcome
+
+
+def rescore(
+    catalog: Catalog,
+    model: ModelConfig,
+    first: dt.date,
+    last: dt.date,
+    *,
+    stages: Sequence[Stage] = ("score", "monitor"),
+    progress: Progress | None = None,
+) -> list[StageOutcome]:
+    """Take every partition from ``first`` to ``last`` through ``stages``, oldest first; what is up to date stays.
+
+    New predictions inherit the origin of those that they replace, and are a ``backfill`` where there were none. A
+    partition whose data is at fault has the status ``failed``, and the others still get their turn. Raises
+    `ConfigError` for a bad range or stage before any side effect, `TransientError` at once.
+    """
+    _refuse_bad_arguments(model, first, last, stages)
+    report = progress or no_progress
+    days = clock.days(first, last)
+    report("rescore", 0, len(days))
+    outcomes = []
+    for done, day in enumerate(days, start=1):
+        outcomes += _one_partition(catalog, model, day, stages)
+        report("rescore", done, len(days))
+    return outcomes
+
+
+def _refuse_bad_arguments(model: ModelConfig, first: dt.date, last: dt.date, stages: Sequence[Stage]) -> None:
+    if first > last:
+        raise ConfigError(f"{model.name}: the range {first} to {last} ends before it begins; give the earlier day first.")
+    length = (last - first).days + 1
+    if length > LONGEST_RANGE_DAYS:
+        raise ConfigError(
+            f"{model.name}: the range {first} to {last} has {length} days; at most {LONGEST_RANGE_DAYS} at a time. "
+            f"Give a shorter one, and the next after it."
+        )
+    unknown = [stage for stage in stages if stage not in _WORK]
+    if unknown or not stages:
+        raise ConfigError(f"{model.name}: cannot rescore the stages {list(stages)}; give one or more of {', '.join(_WORK)}.")
+
+
+def _one_partition(catalog: Catalog, model: ModelConfig, day: dt.date, stages: Sequence[Stage]) -> list[StageOutcome]:
+    standing = find_predictions(model.name, day)
+    origin = standing.origin if standing else "backfill"
+    outcomes = []
+    for stage, work in _WORK.items():
+        if stage in stages:
+            try:
+                outcome = work(catalog, model, day, origin)
+            except DataError as error:
+                outcome = Outcome(FAILED, str(error), {})
+            outcomes.append(StageOutcome(day, stage, outcome))
+    return outcomes

@@ -1,0 +1,99 @@
+"""What stands now: every model's versions, decision and firing, and every dataset's partitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.evergreen.config import Catalog
+from include.evergreen.data.partitions.totals import all_totals
+from include.evergreen.gates import latest_decision
+from include.evergreen.monitoring.triggers import newest_firing
+from include.evergreen.registry import champions
+from include.evergreen.registry.approvals import waiting_versions
+from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.state.alerts import open_alerts
+from include.evergreen.state.database import reading
+from include.evergreen.state.pauses import standing_pause
+
+
+def status(catalog: Catalog) -> dict[str, Any]:
+    """A JSON document: ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any.
+
+    It goes by folder names and the database alone, so a model or dataset whose YAML is broken hides nothing.
+    """
+    figures = _dataset_figures()
+    return {
+        "pause": _pause(),
+        "models": {name: _model(name) for name in catalog.model_names()},
+        "datasets": {name: figures.get(name, _NOTHING_INGESTED) for name in catalog.dataset_names()},
+    }
+
+
+_NOTHING_INGESTED = {"partitions": 0, "latest": None, "rows": 0, "quarantined": 0}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {
+        "champion": _version(champions.champion(name)),
+        "challenger": _version(champions.challenger(name)),
+        "last_decision": _decision(name),
+        "last_firing": _firing(name),
+        "waiting_for_approval": [
+            {"version": each.version, "semver": each.semver, "as_of": each.as_of.isoformat(), "because": each.because}
+            for each in waiting_versions(name)
+        ],
+        "open_alerts": len(open_alerts(name)),
+    }
+
+
+def _pause() -> dict[str, Any] | None:
+    pause = standing_pause()
+    if pause is None:
+        return None
+    return {"actor": pause.actor, "reason": pause.reason, "since": pause.recorded_at.isoformat(), "until": pause.until.isoformat(),
+            "words": pause.words}  # fmt: skip
+
+
+def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
+    if version is None:
+        return None
+    return {
+        "version": version.version,
+        "semver": version.semver,
+        "as_of": version.as_of.isoformat(),
+        "metrics": version.metrics,
+        **({"irreproducible_because": version.irreproducible_because} if version.irreproducible_because else {}),
+    }
+
+
+def _decision(model: str) -> dict[str, Any] | None:
+    decision = latest_decision(model)
+    if decision is None:
+        return None
+    return {
+        "verdict": decision.verdict,
+        "as_of": decision.as_of.isoformat(),
+        "champion_version": decision.champion_version,
+        "words": decision.words,
+        "recorded_at": decision.recorded_at.isoformat(),
+    }
+
+
+def _firing(model: str) -> dict[str, Any] | None:
+    newest = newest_firing(model)
+    if newest is None:
+        return None
+    return {
+        "rule": newest.rule,
+        "as_of": newest.as_of.isoformat(),
+        "version": newest.version,
+        "words": newest.words,
+        "recorded_at": newest.recorded_at.isoformat(),
+    }
+
+
+def _dataset_figures() -> dict[str, dict[str, Any]]:
+    """Counts over the current version of every partition, by dataset."""
+    with reading() as connection:
+        found = all_totals(connection)
+    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in found.items()}

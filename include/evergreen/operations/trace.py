@@ -1,0 +1,191 @@
+"""Logged predictions, found by the keys of their rows, each with all that led to it: who made it, of what, by whose leave."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
+from include.evergreen.data.conditions import Conditions, parse_conditions
+from include.evergreen.data.partitions.verification import stored_rows
+from include.evergreen.data.validation.checks import PERSONAL
+from include.evergreen.features.build import join_truth, true_values
+from include.evergreen.features.reader import PartitionCache
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.gates import Decision, blessing_of
+from include.evergreen.registry import champions
+from include.evergreen.registry.approvals import Standing, standing_of
+from include.evergreen.scoring.explain import CONTRIBUTION
+from include.evergreen.scoring.score import PredictionSet, newest_predictions, predictions_of
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import prediction_sets, promotions
+from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.recipes import config_of, find_recipe, recipe_of_version
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRUTH_KNOWN_BY = dt.date.max
+MOST_FOUND = 1000
+SETS_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One logged prediction. ``keys`` and ``features`` are masked where they are personal; ``contributions`` may be empty."""
+
+    scored: PredictionSet
+    keys: dict[str, Any]
+    features: dict[str, Any]
+    value: float
+    contributions: dict[str, float]
+    truth: float | None
+
+    @property
+    def base(self) -> float:
+        """What the typical row gets: the contributions add up to the rest."""
+        return self.value - sum(self.contributions.values())
+
+
+@dataclass(frozen=True)
+class Found:
+    """The matches, all of the newest partition that has any; the partitions that were searched, newest first; and which could not be."""
+
+    matches: list[Logged] = field(default_factory=list)
+    searched: list[dt.date] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How the version that made a prediction came to: ``promotion`` is the one in force then, ``decision`` the newest that blessed it."""
+
+    version: champions.RegisteredVersion
+    candidate: Candidate
+    scored_at: dt.datetime
+    is_as_written: bool
+    promotion: sa.Row[Any] | None
+    standing: Standing
+    decision: Decision | None
+
+
+def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> Found:
+    """The predictions of ``model`` for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest.
+
+    Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
+    """
+    searched: list[dt.date] = []
+    unreadable: list[str] = []
+    asked: dict[int, tuple[ModelConfig, DatasetConfig, Conditions]] = {}  # by version: their recipes may name other rows
+    for scored in _newest_first(model, partition):
+        if scored.version not in asked:
+            config = _config(catalog, model, scored.version)
+            dataset = catalog.dataset(config.rows)
+            asked[scored.version] = config, dataset, _of_keys(dataset, texts)
+        config, dataset, conditions = asked[scored.version]
+        try:
+            rows = _matching(scored, conditions)
+        except DataError as error:
+            unreadable.append(f"{scored.partition}: {error}")
+            continue
+        searched.append(scored.partition)
+        if len(rows):
+            return Found(list(_logged(catalog, config, dataset, scored, rows)), searched, unreadable)
+    return Found([], searched, unreadable)
+
+
+def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
+    """The prediction sets of a model, or of one partition, some at a time: a match is mostly among the newest."""
+    if partition:
+        yield from predictions_of(model, partition, partition)
+        return
+    before: dt.date | None = dt.date.max
+    while before is not None:
+        found = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
+        yield from found
+        before = found[-1].partition - dt.timedelta(days=1) if found else None
+
+
+def origin_of(logged: Logged) -> Origin:
+    """Read the records about one prediction, and its file again."""
+    scored = logged.scored
+    version = champions.version_number(scored.model, scored.version)
+    record = prediction_sets.select().filter_by(model=scored.model, partition=scored.partition)
+    with reading() as connection:
+        row = connection.execute(record).one()
+        promoted = (
+            promotions.select()
+            .where(promotions.c.model == scored.model, promotions.c.version == scored.version, promotions.c.promoted_at <= row.recorded_at)
+            .order_by(promotions.c.id.desc())
+            .limit(1)
+        )
+        promotion = connection.execute(promoted).first()
+    return Origin(
+        version=version,
+        candidate=find_candidate(version.run_key),
+        scored_at=row.recorded_at,
+        is_as_written=stored_rows(scored.path, scored.digest).state == "whole",
+        promotion=promotion,
+        standing=standing_of(scored.model, scored.version),
+        decision=blessing_of(version.run_key),
+    )
+
+
+def _config(catalog: Catalog, model: str, version: int) -> ModelConfig:
+    """The model as the version's recipe declares it."""
+    registered = champions.version_number(model, version)
+    try:
+        now = catalog.model(model)
+    except ConfigError:  # retired, or broken: what was logged is found all the same
+        if kept := find_recipe(registered.recipe_digest):
+            return config_of(catalog, kept)
+        raise
+    return recipe_of_version(catalog, now, registered.recipe_digest, registered.signature_digest).config(now)
+
+
+def _of_keys(dataset: DatasetConfig, texts: Sequence[str]) -> Conditions:
+    conditions = parse_conditions(dataset, texts)
+    if not texts or (unknown := [name for name in conditions.values if name not in dataset.keys]):
+        said = f"{', '.join(unknown)} is no key" if texts else "no key is given"
+        raise ConfigError(
+            f"{dataset.name}: {said}; predictions are found by the keys of their rows. Give some or all of: {', '.join(dataset.keys)}."
+        )
+    return conditions
+
+
+def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
+    """The rows that match, at most `MOST_FOUND`, with all their columns; none but the keys' are read until one matches."""
+    keys = storage.read_table(scored.path, list(conditions.values))
+    mask = conditions.matches(keys)
+    found = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
+    return cast("pd.DataFrame", found.slice(0, MOST_FOUND).to_pandas())
+
+
+def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
+    known = true_values(config, scored.partition, PartitionCache(TRUTH_KNOWN_BY))
+    truth = join_truth(catalog, config, rows, known) if known is not None else [None] * len(rows)
+    personal = {each.name for each in config.features if each.personal} | dataset.personal_columns
+    for row, target in zip(rows.to_dict("records"), truth, strict=True):
+        plain = {name: None if _is_missing(value) else value for name, value in row.items()}
+        shown = {name: PERSONAL if name in personal and value is not None else value for name, value in plain.items()}
+        yield Logged(
+            scored=scored,
+            keys={name: shown[name] for name in dataset.keys if name in shown},
+            features={each.name: shown[each.name] for each in config.features},
+            value=float(row["prediction"]),
+            contributions={
+                each.name: float(row[f"{CONTRIBUTION}{each.name}"]) for each in config.features if f"{CONTRIBUTION}{each.name}" in row
+            },
+            truth=None if _is_missing(target) else float(target),
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(value))

@@ -1,0 +1,201 @@
+"""Can what a training run read be read again, bit for bit? Every member, the frame and the snapshot's own digest are computed anew."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from include.evergreen.data.partitions.verification import StoredRows, stored_rows
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.operations.maintenance.limits import Limits
+from include.evergreen.state import storage
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
+from include.evergreen.training.snapshot import parts_path
+
+log = logging.getLogger(__name__)
+SHORTEST_PREFIX = 8
+Progress = Callable[[str, int, int], None]
+State = Literal["whole", "removed", "erased", "missing", "changed"]
+ACCOUNTED: frozenset[State] = frozenset({"removed", "erased"})  # a record says why it is so
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a snapshot (a member, ``frame``, ``parts`` or ``record``) and what is the matter with it, in words."""
+
+    name: str
+    state: State
+    words: str
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """A snapshot as it is recorded, with the versions that were registered of it.
+
+    ``is_kept`` says whether retention keeps all that it names: one of its candidates was blessed or registered.
+    """
+
+    digest: str
+    model: str
+    as_of: dt.date
+    window_days: int
+    rows: int
+    members: dict[str, Any]
+    frame_path: str
+    tombstones: list[dict[str, str]] | None
+    recorded_at: dt.datetime
+    versions: tuple[int, ...]
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of verifying one snapshot: the parts that differ, out of ``checked``."""
+
+    snapshot: SnapshotRecord
+    checked: int
+    differing: list[Part]
+
+    @property
+    def state(self) -> Literal["whole", "accounted", "damaged"]:
+        """``accounted``: it cannot be read again in full, and retention or an erasure says why."""
+        if not self.differing:
+            return "whole"
+        return "accounted" if all(each.state in ACCOUNTED for each in self.differing) else "damaged"
+
+
+class Verifier:
+    """Verifies snapshots; a file that many of them name is read once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], StoredRows] = {}
+
+    def verify(self, snapshot: SnapshotRecord, progress: Progress = lambda _step, _done, _total: None) -> Verification:
+        """Read everything that ``snapshot`` names again. Raises `TransientError` when the storage does not answer."""
+        step = f"{snapshot.model} as of {snapshot.as_of}, snapshot {snapshot.digest[:12]}"
+        recorded = _versions_of(snapshot)
+        parts: list[Part] = []
+        for done, (name, member) in enumerate(snapshot.members.items()):
+            progress(step, done, len(snapshot.members))
+            parts.append(self._member(snapshot, name, member, recorded.get(_place(name, member))))
+        parts += self._frame_and_digest(snapshot)
+        progress(step, len(snapshot.members), len(snapshot.members))
+        return Verification(snapshot, len(parts), [each for each in parts if each.state != "whole"])
+
+    def _member(self, snapshot: SnapshotRecord, name: str, member: Mapping[str, Any], row: sa.Row[Any] | None) -> Part:
+        digest = str(member["digest"])
+        if row is None:
+            return Part(name, "missing", f"no record of version {member['version']} is left in the database")
+        if row.removed_at is not None:
+            return Part(name, "removed", f"retention removed its rows on {row.removed_at:%Y-%m-%d}")
+        now = self._rows(row.path, row.digest)
+        if now.state != "whole":
+            return Part(name, now.state, now.words)
+        if row.digest == digest:
+            return Part(name, "whole", "")
+        words = f"its rows have digest {row.digest[:12]}; the snapshot read {digest[:12]}"
+        if _is_erased(snapshot.tombstones, name):
+            return Part(name, "erased", f"rows were erased since, as its tombstone says: {words}")
+        return Part(name, "changed", f"{words}, and the record of the version was changed with them")
+
+    def _frame_and_digest(self, snapshot: SnapshotRecord) -> list[Part]:
+        """The frame against the digest that the parts name; the parts against the snapshot's digest, and its record against them."""
+        path = parts_path(snapshot.model, snapshot.digest)
+        try:
+            document = storage.read_bytes(path)
+        except DataError:
+            lost = f"{path} is not in the storage, so the digest cannot be computed anew"
+            return [Part("parts", "removed" if _was_dropped(snapshot) else "missing", lost), self._frame_alone(snapshot)]
+        if (found := hashlib.sha256(document).hexdigest()) != snapshot.digest:
+            return [Part("parts", "changed", f"{path} has digest {found[:12]}, which is not the snapshot's"), self._frame_alone(snapshot)]
+        parts = json.loads(document)
+        said = {"model": snapshot.model, "as_of": str(snapshot.as_of), "window_days": snapshot.window_days,
+                "members": {name: member["digest"] for name, member in snapshot.members.items()}}  # fmt: skip
+        wrong = [name for name, value in said.items() if parts[name] != value]
+        record = Part("record", "changed" if wrong else "whole", f"the database says otherwise of: {', '.join(wrong)}" if wrong else "")
+        now = self._rows(snapshot.frame_path, parts["frame"])
+        if now.state == "whole":
+            return [record, Part("frame", "whole", "")]
+        if snapshot.tombstones:
+            return [record, Part("frame", "erased", f"rows were erased since: {now.words}")]
+        if now.state == "missing" and _was_dropped(snapshot):
+            return [record, Part("frame", "removed", f"{now.words}; no candidate of it was registered")]
+        return [record, Part("frame", now.state, now.words)]
+
+    def _frame_alone(self, snapshot: SnapshotRecord) -> Part:
+        if storage.exists(snapshot.frame_path):
+            return Part("frame", "whole", "")
+        state: State = "erased" if snapshot.tombstones else "removed" if _was_dropped(snapshot) else "missing"
+        return Part("frame", state, f"{snapshot.frame_path} is not in the storage")
+
+    def _rows(self, path: str, digest: str) -> StoredRows:
+        if (path, digest) not in self._seen:
+            self._seen[path, digest] = stored_rows(path, digest)
+        return self._seen[path, digest]
+
+
+def find_by_prefix(prefix: str) -> SnapshotRecord:
+    """The one snapshot whose digest begins with ``prefix``: eight hex characters or more.
+
+    Raises `ConfigError` when it is too short or no digest, `DataError` when none or several begin with it.
+    """
+    text = prefix.lower()
+    if not SHORTEST_PREFIX <= len(text) <= 64 or any(each not in "0123456789abcdef" for each in text):
+        raise ConfigError(f"{prefix[:80]!r} is no digest. Give its first {SHORTEST_PREFIX} characters (0-9, a-f), or more of the 64.")
+    found = recorded_snapshots(snapshots.c.digest.startswith(text))
+    if not found:
+        raise DataError(f"No snapshot {prefix} is recorded. `evergreen snapshot list MODEL` lists a model's.")
+    if len(found) > 1:
+        raise DataError(f"{len(found)} snapshots begin with {prefix}: {', '.join(each.digest for each in found[:5])}. Give more of it.")
+    return found[0]
+
+
+def snapshots_of(model: str) -> list[SnapshotRecord]:
+    """Of one model, newest as_of first."""
+    return recorded_snapshots(snapshots.c.model == model)
+
+
+def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotRecord]:
+    """By model, and newest as_of first."""
+    order = (snapshots.c.model, snapshots.c.as_of.desc(), snapshots.c.recorded_at.desc())
+    numbers = sa.select(candidates.c.snapshot_digest, model_versions.c.version).select_from(candidates.join(model_versions))
+    blessed = sa.select(candidates.c.snapshot_digest).join(decisions).where(decisions.c.verdict == "blessed")
+    with reading() as connection:
+        rows = connection.execute(snapshots.select().where(*conditions).order_by(*order)).all()
+        registered: dict[str, list[int]] = {}
+        for digest, version in connection.execute(numbers.order_by(model_versions.c.version)):
+            registered.setdefault(digest, []).append(version)
+        kept = {*registered, *connection.execute(blessed).scalars()}
+    return [SnapshotRecord(**row._mapping, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
+
+
+def _versions_of(snapshot: SnapshotRecord) -> dict[tuple[str, str, int], sa.Row[Any]]:
+    datasets = {name.split("/")[0] for name in snapshot.members}
+    query = partition_versions.select().where(partition_versions.c.dataset.in_(datasets))
+    with reading() as connection:
+        return {(row.dataset, str(row.partition), row.version): row for row in connection.execute(query)}
+
+
+def _place(name: str, member: Mapping[str, Any]) -> tuple[str, str, int]:
+    dataset, partition, *_ = name.split("/")
+    return dataset, partition, int(member["version"])
+
+
+def _was_dropped(snapshot: SnapshotRecord) -> bool:
+    """Whether maintenance may have removed what belongs to a candidate that nobody wanted."""
+    limit = clock.now() - dt.timedelta(days=Limits.from_environment().unregistered_days)
+    return not snapshot.is_kept and snapshot.recorded_at <= limit
+
+
+def _is_erased(tombstones: list[dict[str, str]] | None, name: str) -> bool:
+    """Whether a tombstone names this member."""
+    return any(each["member"] == name for each in tombstones or [])

@@ -1,0 +1,1 @@
+"""What follows a blessing: registration, the model card, the question to a person, the promotion."""

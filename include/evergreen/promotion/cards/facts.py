@@ -1,0 +1,132 @@
+"""All that a card is written from: what was declared and recorded until the version was registered, and what its holdout shows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.gates import Decision, blessing_of
+from include.evergreen.promotion.cards.holdout import Holdout, examine
+from include.evergreen.promotion.cards.origins import Origins, find_origins
+from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.state import mlflow_store
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import candidates, model_versions, partition_versions, snapshots
+from include.evergreen.training import Snapshot, find_snapshot
+from include.evergreen.training.recipes import recipe_of_version
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a training read of one dataset: its partitions from ``first`` to ``last``, and their rows."""
+
+    dataset: str
+    description: str
+    partitions: int
+    first: dt.date
+    last: dt.date
+    rows: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``config`` is the model as the version's recipe declares it."""
+
+    config: ModelConfig
+    version: RegisteredVersion
+    registered_at: dt.datetime
+    approval_because: str
+    training: Mapping[str, Any]
+    trained_at: dt.datetime
+    snapshot: Snapshot
+    erased: tuple[str, ...]
+    read: tuple[Read, ...]
+    target_unit: str
+    decision: Decision
+    holdout: Holdout
+    origins: Origins
+
+
+def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> Facts:
+    """Read the records, and examine the version's own artifact on its holdout.
+
+    Raises `DataError` when the artifact or the training frame is gone or changed.
+    """
+    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    config = recipe.config(model)
+    with reading() as connection:
+        registered = connection.execute(
+            model_versions.select().where(model_versions.c.model == model.name, model_versions.c.version == version.version)
+        ).one()
+        candidate = connection.execute(candidates.select().where(candidates.c.run_key == version.run_key)).one()
+        tombstones = connection.execute(
+            sa.select(snapshots.c.tombstones).where(snapshots.c.digest == candidate.snapshot_digest)
+        ).scalar_one()
+    decision = blessing_of(version.run_key, until=registered.recorded_at)  # the one of that time, so that the card stays the same
+    assert decision is not None
+    snapshot = find_snapshot(candidate.snapshot_digest)
+    pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, model.train.trusted_types)
+    return Facts(
+        config=config,
+        version=version,
+        registered_at=registered.recorded_at,
+        approval_because=registered.approval_because,
+        training=candidate.facts,
+        trained_at=candidate.recorded_at,
+        snapshot=snapshot,
+        erased=tuple(sorted({each["why"] for each in tombstones or []})),
+        read=tuple(_read(catalog, snapshot)),
+        target_unit=_unit(catalog, config),
+        decision=decision,
+        holdout=examine(config, pipeline, snapshot.frame(), decision.criteria, run_key=version.run_key),
+        origins=find_origins(catalog, config, recipe),
+    )
+
+
+def _read(catalog: Catalog, snapshot: Snapshot) -> list[Read]:
+    """The members of the snapshot, by dataset."""
+    members: dict[str, set[tuple[dt.date, int]]] = {}
+    for name, member in snapshot.members.items():
+        dataset, partition, _ = name.split("/")
+        members.setdefault(dataset, set()).add((dt.date.fromisoformat(partition), member["version"]))
+    found = []
+    with reading() as connection:
+        for dataset, wanted in sorted(members.items()):
+            days = [day for day, _ in wanted]
+            table = partition_versions
+            query = table.select().where(table.c.dataset == dataset, table.c.partition.between(min(days), max(days)))
+            rows = [row for row in connection.execute(query) if (row.partition, row.version) in wanted]
+            found.append(
+                Read(
+                    dataset=dataset,
+                    description=_description(catalog, dataset),
+                    partitions=len(wanted),
+                    first=min(days),
+                    last=max(days),
+                    rows=sum(row.rows for row in rows),
+                    quarantined=sum(row.quarantined for row in rows),
+                )
+            )
+    return found
+
+
+def _unit(catalog: Catalog, config: ModelConfig) -> str:
+    try:
+        columns = catalog.dataset(config.target.dataset).columns
+    except ConfigError:
+        return ""
+    return next((each.unit for each in columns if each.name == config.target.column and each.unit), "")
+
+
+def _description(catalog: Catalog, dataset: str) -> str:
+    try:
+        return catalog.dataset(dataset).description
+    except ConfigError:  # not declared any more, or wrongly
+        return "(not declared any more)"

@@ -1,0 +1,195 @@
+"""What a version's holdout shows of it: calibration, which features matter, how its predictions lie. Aggregates alone.
+
+No figure here stands for fewer than `MIN_CATEGORY_ROWS` rows, so that a card can be given away and outlive an erasure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.gates.bootstrap import Units
+from include.evergreen.gates.criteria import interval_of, share_interval
+from include.evergreen.gates.evidence import Scored
+from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.training.candidate import split_by_time
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+MOST_BINS = 10
+HISTOGRAM_BINS = 20
+IMPORTANCE_ROWS = 2000
+IMPORTANCE_REPEATS = 5
+Z = 1.959964  # of a normal distribution, for 95%
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric on the holdout, with its interval where the rows allow one."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows with near predictions: the means of what was predicted and of what came, and a 95% interval of the latter."""
+
+    predicted: float
+    observed: float
+    rows: int
+    low: float
+    high: float
+
+    @property
+    def is_off(self) -> bool:
+        return not self.low <= self.predicted <= self.high
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much worse a metric gets when one feature's values change places: mean and standard deviation over the repeats."""
+
+    feature: str
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of rows between ``edges`` (one more than shares); what lies outside counts to the first and the last."""
+
+    edges: tuple[float, ...]
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """``fit_mean`` and ``mean`` are the target's means over the rows fitted on and the holdout; of a classification, shares."""
+
+    first: str
+    last: str
+    fit_first: str
+    fit_days: int
+    fit_rows: int
+    rows: int
+    fit_mean: float
+    mean: float
+    predicted_mean: float
+    metrics: tuple[Metric, ...]
+    resampled: str
+    bins: tuple[Bin, ...]
+    importances: tuple[Importance, ...]
+    importance_metric: str
+    importance_rows: int
+    histogram: Histogram
+
+
+def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteria: Sequence[dict[str, Any]], *, run_key: str) -> Holdout:
+    """The figures of ``pipeline`` on the holdout of ``frame``, a training frame; the gate's own bins where ``criteria`` hold some.
+
+    The metrics' intervals are the gate's own, to the last bit: the same resamples, drawn by ``run_key``.
+    """
+    fit_rows, holdout = split_by_time(model, frame)
+    features = holdout[model.feature_names]
+    truth = holdout[TARGET].to_numpy(dtype="float64")
+    units = Units.days(holdout[PARTITION_COLUMN].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
+    with one_thread():
+        predicted = predict(pipeline, model, features)
+        importances, metric, rows = _importances(model, pipeline, features, truth)
+    scored = Scored(model, truth, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
+    return Holdout(
+        first=str(holdout[PARTITION_COLUMN].min()),
+        last=str(holdout[PARTITION_COLUMN].max()),
+        fit_first=str(fit_rows[PARTITION_COLUMN].min()),
+        fit_days=fit_rows[PARTITION_COLUMN].nunique(),
+        fit_rows=len(fit_rows),
+        rows=len(holdout),
+        fit_mean=float(fit_rows[TARGET].mean()),
+        mean=float(truth.mean()),
+        predicted_mean=float(predicted.mean()),
+        metrics=tuple(Metric(name, value, interval_of(scored, name)) for name, value in scored.metrics.items()),
+        resampled=units.word,
+        bins=tuple(_judged_bins(criteria) or bins_of(truth, predicted, shares=model.task == "classification")),
+        importances=tuple(importances),
+        importance_metric=metric,
+        importance_rows=rows,
+        histogram=histogram_of(truth, predicted, shares=model.task == "classification"),
+    )
+
+
+def bins_of(truth: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
+    """At most ten bins of equally many rows, by prediction. With ``shares`` the truth is 0 or 1.
+
+    The interval is Wilson's (Wilson 1927) for shares, else the normal one of a mean.
+    """
+    count = min(MOST_BINS, len(truth) // MIN_CATEGORY_ROWS)
+    if count == 0:
+        return []
+    order = np.argsort(predicted, kind="stable")
+    found = []
+    for chosen in np.array_split(order, count):
+        mean, rows = float(truth[chosen].mean()), len(chosen)
+        half = Z * float(truth[chosen].std(ddof=1)) / math.sqrt(rows)
+        low, high = share_interval(truth[chosen]) if shares else (mean - half, mean + half)
+        found.append(Bin(float(predicted[chosen].mean()), mean, rows, low, high))
+    return found
+
+
+def histogram_of(truth: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
+    """Of predicted chances between 0 and 1; of values between the 1st and the 99th percentile, so that no single row shows."""
+    low, high = (0.0, 1.0) if shares else (float(each) for each in np.quantile(np.concatenate([truth, predicted]), [0.01, 0.99]))
+    edges = np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BINS + 1)
+
+    def counted(values: np.ndarray) -> tuple[float, ...]:
+        counts = np.histogram(values.clip(edges[0], edges[-1]), edges)[0]
+        return tuple(float(each) for each in np.where(counts < MIN_CATEGORY_ROWS, 0, counts) / len(values))
+
+    return Histogram(tuple(float(edge) for edge in edges), counted(predicted), () if shares else counted(truth))
+
+
+def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
+    """The bins that a criterion of the gate judged, those of too few rows left out."""
+    judged = [each["details"]["bins"] for each in criteria if (each.get("details") or {}).get("bins")]
+    bins = judged[0] if judged else []
+    return [
+        Bin(each["predicted"], each["observed"], each["rows"], *each["interval"])
+        for each in bins
+        if each["rows"] >= MIN_CATEGORY_ROWS and each["interval"]
+    ]
+
+
+def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, truth: np.ndarray) -> tuple[list[Importance], str, int]:
+    """Permutation importances (Breiman 2001) on a sample of the holdout, the greatest first; the metric's name; the sample's rows."""
+    from sklearn.inspection import permutation_importance
+
+    chosen = np.random.default_rng(model.train.seed).permutation(len(truth))[:IMPORTANCE_ROWS]
+    if model.task == "regression":
+        metric, scoring = "mae", "neg_mean_absolute_error"
+    else:
+        metric, scoring = ("auc", "roc_auc") if len(set(truth[chosen].tolist())) == 2 else ("brier", "neg_brier_score")
+    found = permutation_importance(
+        pipeline,
+        as_fitted(features.iloc[chosen]),
+        truth[chosen],
+        scoring=scoring,
+        n_repeats=IMPORTANCE_REPEATS,
+        random_state=model.train.seed,
+    )
+    importances = [
+        Importance(name, float(mean), float(spread))
+        for name, mean, spread in zip(features.columns, found.importances_mean, found.importances_std, strict=True)
+    ]
+    return sorted(importances, key=lambda each: -each.mean), metric, len(chosen)

@@ -1,0 +1,383 @@
+"""What a card says: the facts as sentences, rows of tables and plots. Where people were silent, it says that they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from include.evergreen.config import METRICS
+from include.evergreen.promotion.cards.facts import Facts
+from include.evergreen.promotion.cards.holdout import IMPORTANCE_REPEATS, Metric
+from include.evergreen.promotion.cards.plots import BarInRow, CalibrationPlot, HistogramPlot, bars_in_rows
+from include.evergreen.promotion.cards.wording import METRIC_WORDS, SCORED_BY, figure, interval, plural, share
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
+
+DAYS_OF_A_YEAR = 365
+NOT_SAID = "Its owners have not said"
+MODES = {
+    "enabled": "",
+    "dry_run": "The gate was in dry run: every criterion was evaluated, and the version would have been blessed whatever came of it.",
+    "disabled": "The gate was disabled: nothing was evaluated before the version was blessed.",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table with a bar in it."""
+
+    name: str
+    cells: tuple[str, ...]
+    bar: BarInRow
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What one criterion found of groups of rows. ``pooled`` says of how many groups too few rows came to show them."""
+
+    title: str
+    metric: str
+    rows: tuple[Row, ...]
+    has_champion: bool
+    pooled: str
+
+
+class View:
+    """The words and figures of one card, for its template."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.config = facts.config
+        self.card = facts.config.card
+        self.holdout = facts.holdout
+        self.is_classification = facts.config.task == "classification"
+
+    # --- what it is for -----------------------------------------------------------------------------------------------
+
+    @property
+    def purpose(self) -> str:
+        return self.card.purpose or f"{NOT_SAID} what is done with its predictions; all there is, is the sentence above."
+
+    @property
+    def intended_use(self) -> list[str]:
+        judged = f"It was judged by {self.target_words}, and by nothing else."
+        return [*self.card.intended_use] or [f"{NOT_SAID} who uses it, and for which decisions. {judged}"]
+
+    @property
+    def not_for(self) -> list[str]:
+        return [*self.card.not_for] or [f"{NOT_SAID} what it must not be used for. Ask {self.contact} before you use it for anything new."]
+
+    @property
+    def contact(self) -> str:
+        return self.card.contact or self.config.owner
+
+    @property
+    def target_words(self) -> str:
+        target, unit = self.config.target, self.facts.target_unit
+        if target.positive_above is None:
+            return target.column
+        return " ".join(filter(None, [target.column, "above", figure(target.positive_above), unit]))
+
+    @property
+    def predicts(self) -> str:
+        return f"the chance, from 0 to 1, of {self.target_words}" if self.is_classification else self._target_in_unit
+
+    @property
+    def inputs(self) -> str:
+        """What it is told from, and how late that is."""
+        until = {0: "that day", 1: "the day before"}
+        found = [f"{each.dataset} up to {until.get(each.lag_days, f'{each.lag_days} days before')}" for each in self.config.inputs]
+        return " and ".join([", ".join(found[:-1]), found[-1]]) if len(found) > 1 else found[0]
+
+    @property
+    def predicted_name(self) -> str:
+        return "predicted chance" if self.is_classification else self._target_in_unit
+
+    # --- how good it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def tiles(self) -> list[tuple[str, str, str]]:
+        """The few figures that everybody wants first: (name, value, beside it)."""
+        first = self.holdout.metrics[0]
+        return [
+            (f"{first.name} on the holdout", figure(first.value), interval(first.interval)),
+            ("rows fitted on", f"{self.holdout.fit_rows:,}", f"{self.holdout.fit_days} days"),
+            ("rows judged on", f"{self.holdout.rows:,}", f"{self.holdout.first} to {self.holdout.last}"),
+            ("gate", self.facts.decision.verdict, plural(len(self.facts.decision.criteria), "criterion", "criteria")),
+        ]
+
+    @property
+    def metrics(self) -> list[tuple[Metric, str, str]]:
+        """(metric, which direction is better, what it means)."""
+        better = METRICS[self.config.task]
+        return [(each, f"{better[each.name]} is better", METRIC_WORDS[each.name]) for each in self.holdout.metrics]
+
+    @property
+    def target_share(self) -> str:
+        """How what came lay in both parts of the data."""
+        fit, held, said = self.holdout.fit_mean, self.holdout.mean, self.holdout.predicted_mean
+        if self.is_classification:
+            return (
+                f"Of the rows it was fitted on, {share(fit)} came true (had {self.target_words}); of the holdout's, {share(held)}. "
+                f"Its predictions there have a mean of {share(said)}."
+            )
+        return (
+            f"The mean of {self.config.target.column} is {figure(fit)} in the rows it was fitted on and {figure(held)} in the holdout. "
+            f"Its predictions there have a mean of {figure(said)}."
+        )
+
+    @property
+    def comparison(self) -> list[str]:
+        """Beside the champion of then, in the gate's words."""
+        number = self.facts.decision.champion_version
+        if not number:
+            return ["There was no champion then: it is the first that could become one, and was compared with none."]
+        against = [each["words"] for each in self.facts.decision.criteria if each["kind"] == "champion"]
+        if not against:
+            return [f"Version {number} was champion then. No criterion of the gate compares with it."]
+        return [f"Version {number} was champion then. On the same rows of the holdout:", *map(_sentence, against)]
+
+    @property
+    def slices(self) -> list[Slices]:
+        personal = {feature.name for feature in self.config.features if feature.personal}
+        found = []
+        for criterion in self.facts.decision.criteria:
+            details = criterion.get("details") or {}
+            listed = details.get("slices") or []
+            if not listed:
+                continue
+            shown = [each for each in listed if each["judged"] and each["rows"] >= MIN_CATEGORY_ROWS and details["by"] not in personal]
+            bars = bars_in_rows(
+                [each["value"] for each in shown], [each["interval"] for each in shown], [each["champion"] for each in shown]
+            )
+            rows = tuple(
+                Row(
+                    each["slice"],
+                    (f"{each['rows']:,}", figure(each["value"]), interval(each["interval"]), _or_dash(each["champion"])),
+                    bar,
+                )
+                for each, bar in zip(shown, bars, strict=True)
+            )
+            left_out = [each for each in listed if each not in shown]
+            found.append(
+                Slices(
+                    title=_sentence(criterion["words"]).replace("the worst", "The worst", 1),
+                    metric=criterion["metric"] or "value",
+                    rows=rows,
+                    has_champion=any(each["champion"] is not None for each in shown),
+                    pooled=_pooled(left_out),
+                )
+            )
+        return found
+
+    # --- what it looks at ---------------------------------------------------------------------------------------------
+
+    @property
+    def calibration(self) -> CalibrationPlot | None:
+        return CalibrationPlot(self.holdout.bins) if self.holdout.bins else None
+
+    @property
+    def calibration_words(self) -> str:
+        bins = self.holdout.bins
+        off = [each for each in bins if each.is_off]
+        what = "chance" if self.is_classification else "value"
+        if not off:
+            return f"In all {len(bins)} bins, what came agrees with the {what} that was predicted, within 95% intervals."
+        worst = max(off, key=lambda each: abs(each.observed - each.predicted))
+        write = share if self.is_classification else figure
+        return (
+            f"In {len(off)} of {len(bins)} bins what came differs from what was predicted by more than chance explains. The largest "
+            f"difference: where it predicted {write(worst.predicted)}, {write(worst.observed)} came."
+        )
+
+    @property
+    def histogram(self) -> HistogramPlot:
+        return HistogramPlot(self.holdout.histogram)
+
+    @property
+    def importances(self) -> list[Row]:
+        found = self.holdout.importances
+        bars = bars_in_rows([each.mean for each in found], [(each.mean - each.spread, each.mean + each.spread) for each in found])
+        return [
+            Row(each.feature, (figure(round(each.mean, 6)), f"± {figure(round(each.spread, 6))}"), bar)
+            for each, bar in zip(found, bars, strict=True)
+        ]
+
+    @property
+    def importance_words(self) -> str:
+        return (
+            f"By how much {SCORED_BY[self.holdout.importance_metric]} gets worse on {self.holdout.importance_rows:,} rows of the holdout "
+            f"when one feature's values change places among the rows (mean and standard deviation of {IMPORTANCE_REPEATS} times); below 0 "
+            f"it gets better without it. Of features that say the same, each looks unimportant while the other is there. It says what the "
+            f"model uses, and not what causes what."
+        )
+
+    @property
+    def features(self) -> list[tuple[str, str, str, list[str]]]:
+        """(name, kind, description, where it comes from)."""
+        return [
+            (
+                each.name,
+                f"{each.kind}, personal" if each.personal else each.kind,
+                each.description,
+                [origin.words for origin in (self.facts.origins.of or {}).get(each.name, ())],
+            )
+            for each in self.config.features
+        ]
+
+    # --- what it was made from ----------------------------------------------------------------------------------------
+
+    @property
+    def data_words(self) -> str:
+        snapshot = self.facts.snapshot
+        return (
+            f"{snapshot.rows:,} rows of {self.holdout.fit_days + self._holdout_days} days, from {self.holdout.fit_first} to "
+            f"{self.holdout.last}, as they were known at the beginning of {snapshot.as_of} (UTC). It was fitted on the days before the "
+            f"holdout, which is the {plural(self._holdout_days, 'newest day')}, from {self.holdout.first}. Every figure here is its."
+        )
+
+    @property
+    def quarantined(self) -> str:
+        total = sum(each.quarantined for each in self.facts.read)
+        if not total:
+            return "No row of these partitions was set aside by validation."
+        rows = f"{plural(total, 'row')} of these partitions failed an expectation and {'was' if total == 1 else 'were'} set aside"
+        return f"{rows}: the model never saw {'it' if total == 1 else 'them'}."
+
+    # --- decision, approval, limits -----------------------------------------------------------------------------------
+
+    @property
+    def criteria(self) -> list[dict[str, Any]]:
+        return [
+            {
+                **each,
+                "kind": each["kind"].replace("_", " "),
+                "verdict": each["verdict"].replace("_", " "),
+                "words": _sentence(each["words"]),
+            }
+            for each in self.facts.decision.criteria
+        ]
+
+    @property
+    def mode(self) -> str:
+        return MODES.get(self.facts.decision.mode, "")
+
+    @property
+    def approval(self) -> str:
+        if self.facts.approval_because:
+            return f"Before it may serve, a person must approve it: {self.facts.approval_because}."
+        return "No person had to approve it: by model.yaml, the gate's blessing is enough for it to become champion."
+
+    @property
+    def limits(self) -> list[str]:
+        return [*self.card.limits, *self._derived_limits()]
+
+    @property
+    def ethics(self) -> list[str]:
+        return [*self.card.ethics, *self._derived_ethics()]
+
+    @property
+    def made_by(self) -> list[tuple[str, str]]:
+        """The estimator, its parameters and what they were chosen by."""
+        training = self.facts.training
+        parameters = training.get("parameters") or self.config.train.parameters
+        rows = [
+            ("estimator", str(training.get("estimator"))),
+            *((f"parameter {name}", str(value)) for name, value in parameters.items()),
+            ("seed", str(self.config.train.seed)),
+        ]
+        if tuning := training.get("tuning"):
+            rows.append(("chosen by", f"{plural(len(tuning['trials']), 'trial')} on folds in the order of time, by {tuning['metric']}"))
+        if (seconds := training.get("fit_seconds")) is not None:
+            rows.append(("time to fit", f"{figure(seconds)} s"))
+        return rows
+
+    @property
+    def environment(self) -> list[tuple[str, str]]:
+        return list(_flat(self.facts.training.get("environment") or {"python": self.facts.training.get("python", "not recorded")}))
+
+    @property
+    def commands(self) -> list[tuple[str, str]]:
+        """(what it does, the command)."""
+        name, number, digest = self.config.name, self.facts.version.version, self.facts.snapshot.digest[:12]
+        return [
+            ("train it again from the record, and compare bit for bit", f"evergreen reproduce {name} {number}"),
+            ("read again what it was trained on, and compare digests", f"evergreen snapshot verify {digest}"),
+            ("every decision of the gate on this model", f"evergreen decisions {name}"),
+            ("where each feature comes from", f"evergreen features {name}"),
+            ("check that no record was changed since", "evergreen verify-ledger"),
+        ]
+
+    @property
+    def _holdout_days(self) -> int:
+        return self.config.train.holdout_days
+
+    @property
+    def _target_in_unit(self) -> str:
+        column, unit = self.config.target.column, self.facts.target_unit
+        return f"{column} in {unit}" if unit else column
+
+    def _derived_limits(self) -> Iterator[str]:
+        days = self.holdout.fit_days + self._holdout_days
+        if days < DAYS_OF_A_YEAR:
+            yield (
+                f"It has seen {days} days, {self.holdout.fit_first} to {self.holdout.last}: other seasons, and events that did "
+                f"not happen in them, it does not know."
+            )
+        yield (
+            f"Its figures are those of {plural(self._holdout_days, 'day')}; an interval says how much they would vary among such "
+            f"{self.holdout.resampled}, and nothing of a change in the world. Drift and performance are watched every day, and "
+            + ("a rule that trips trains it anew." if self.config.retrain.rules else "no rule trains it anew by itself.")
+        )
+        if self.holdout.bins and any(each.is_off for each in self.holdout.bins):
+            yield f"Calibration: {self.calibration_words}"
+        if small := [each.pooled for each in self.slices if each.pooled]:
+            yield f"Groups of rows: {' '.join(small)}"
+        if not self.slices:
+            yield "No criterion of the gate looks at groups of rows apart: it may be much worse for one of them than on the whole."
+        if any(each.kind == "categorical" for each in self.config.features):
+            yield (
+                f"Categories with fewer than {MIN_CATEGORY_ROWS} rows in training, and those that it never saw, count as one: "
+                f"it cannot tell them apart."
+            )
+        for why in self.facts.erased:
+            yield f"It cannot be reproduced bit for bit: {why}."
+
+    def _derived_ethics(self) -> Iterator[str]:
+        if not self.card.ethics:
+            yield f"{NOT_SAID} whom it may harm or treat unequally; the following is what the records show."
+        personal = [feature.name for feature in self.config.features if feature.personal]
+        if personal:
+            yield f"Features that carry personal data: {', '.join(personal)}. No value of theirs is shown here."
+        else:
+            yield "No feature is marked as personal data."
+        groups = [each for each in self.facts.decision.criteria if each["kind"] == "slices"]
+        if groups:
+            yield f"{plural(len(groups), 'criterion of the gate looks', 'criteria of the gate look')} at groups of rows apart: see above."
+        else:
+            yield "No criterion of the gate looks at groups of rows, so nothing here says that groups are treated alike."
+
+
+def _pooled(left_out: list[dict[str, Any]]) -> str:
+    """In words, the groups that are not shown: those that were not judged, of few rows, or of a personal feature."""
+    if not left_out:
+        return ""
+    rows = sum(each["rows"] for each in left_out)
+    return f"{plural(len(left_out), 'group')} with too few rows to be judged ({plural(rows, 'row')} together)."
+
+
+def _flat(found: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _or_dash(value: float | None) -> str:
+    return "" if value is None else figure(value)
+
+
+def _sentence(words: str) -> str:
+    text = words.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,165 @@
+"""A person's word on a registered version: when it is asked for, and the answers.
+
+Airflow's task states prove nothing. An approval is a row here, written with its entry in the ledger before anybody acts on it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.state import ledger
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import approvals, model_versions, promotions
+from include.evergreen.state.database.upsert import insert_once
+from include.evergreen.state.effects import side_effect
+
+log = logging.getLogger(__name__)
+Verdict = Literal["approved", "refused"]
+LEDGER_KINDS: dict[Verdict, str] = {"approved": "approval", "refused": "refusal"}
+NOBODY = "nobody"  # whose name stands where a question was not answered in time
+LONGEST_ACTOR, LONGEST_REASON, LONGEST_REQUEST = 120, 500, 250  # what the database's columns hold
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A person's word on one version. ``request`` names the question, which is answered once."""
+
+    id: int
+    model: str
+    version: int
+    request: str
+    verdict: Verdict
+    actor: str
+    reason: str
+    recorded_at: dt.datetime
+
+    @property
+    def words(self) -> str:
+        return f"{self.verdict} by {self.actor} at {self.recorded_at:%Y-%m-%d %H:%M} UTC" + (f": {self.reason}" if self.reason else "")
+
+
+def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequence[dict[str, Any]]) -> str:
+    """Why a person must agree before the version ``semver`` may serve; empty when none need.
+
+    ``is_first`` says that there was no champion to judge it against; ``criteria`` are those of its decision, as recorded.
+    """
+    if model.approval.mode == "auto":
+        return ""
+    if model.approval.mode == "human":
+        return "a person approves each version of this model"
+    worse = sorted({name for each in criteria for name in (each.get("details") or {}).get("worse_than_champion", ())})
+    occasions = {
+        "first_model": "it is the first model, so there is no champion to compare it with" if is_first else "",
+        "slice_worse": f"it is worse than the champion on {_listed(worse)}" if worse else "",
+        "major_version": f"{semver} is a major version" if semver.endswith(".0.0") else "",
+    }
+    return "; ".join(words for words in (occasions[name] for name in model.approval.when) if words)[:LONGEST_REASON]
+
+
+def record_answer(model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
+    """Record a person's word, in one transaction with its ledger entry; a request that was answered keeps its first answer.
+
+    Raises `ConfigError` for a version that is not registered, or a verdict that there is not.
+    """
+    if verdict not in LEDGER_KINDS:
+        raise ConfigError(f"{model} version {version}: the verdict {verdict!r} is neither approved nor refused.")
+    if not request or len(request) > LONGEST_REQUEST:
+        raise ConfigError(f"{model} version {version}: the request has {len(request)} characters; give 1 to {LONGEST_REQUEST}.")
+    with side_effect("approve.record"), writing() as connection:
+        answer = keep_answer(connection, model, version, request=request, verdict=verdict, actor=actor, reason=reason)
+    log.warning("%s version %d is %s", model, version, answer.words)
+    return answer
+
+
+def keep_answer(connection: sa.Connection, model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
+    """As `record_answer`, within the caller's transaction."""
+    asked = connection.execute(model_versions.select().filter_by(model=model, version=version)).first()
+    if asked is None:
+        raise ConfigError(f"{model} has no version {version}, so nobody can have approved or refused it.")
+    key = {"model": model, "version": version, "request": request}
+    values = {"verdict": verdict, "actor": actor[:LONGEST_ACTOR], "reason": reason.strip()[:LONGEST_REASON], "recorded_at": clock.now()}
+    if insert_once(connection, approvals, key, values):
+        body = {"version": version, "semver": asked.semver, "run_key": asked.run_key, "asked_because": asked.approval_because,
+                "request": request, "actor": values["actor"], "reason": values["reason"]}  # fmt: skip
+        ledger.append(connection, kind=LEDGER_KINDS[verdict], model=model, body=body)
+    return Answer(**connection.execute(approvals.select().filter_by(**key)).one()._mapping)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a version stands: why a person must agree (empty: none need), and what a person said last."""
+
+    because: str
+    answer: Answer | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it may not serve for want of an approval."""
+        return bool(self.because) and not (self.answer and self.answer.verdict == "approved")
+
+    @property
+    def words(self) -> str:
+        if self.answer:
+            return f"was {self.answer.words}"
+        return f"waits for approval: {self.because}" if self.because else "needs no person's approval"
+
+
+def standing_of(model: str, version: int) -> Standing:
+    """Raises `ConfigError` when there is no such version."""
+    with reading() as connection:
+        registered = connection.execute(model_versions.select().filter_by(model=model, version=version)).first()
+        answer = newest_answer(connection, model, version)
+    if registered is None:
+        raise ConfigError(f"{model} has no version {version}, so there is nothing to approve.")
+    return Standing(registered.approval_because, answer)
+
+
+def find_answer(model: str, version: int, request: str) -> Answer | None:
+    """The answer to one request."""
+    with reading() as connection:
+        row = connection.execute(approvals.select().filter_by(model=model, version=version, request=request)).first()
+    return Answer(**row._mapping) if row else None
+
+
+def newest_answer(connection: sa.Connection, model: str, version: int) -> Answer | None:
+    """The answer that counts: the newest one on this version."""
+    query = approvals.select().filter_by(model=model, version=version).order_by(approvals.c.id.desc()).limit(1)
+    row = connection.execute(query).first()
+    return Answer(**row._mapping) if row else None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A version that serves only when a person agrees, and on which nobody said a word yet."""
+
+    version: int
+    semver: str
+    as_of: dt.date
+    because: str
+    since: dt.datetime
+
+
+def waiting_versions(model: str) -> list[Waiting]:
+    """The versions that wait for a person, the newest first; without those that know less than the champion does by now."""
+    own = model_versions.c
+    serving = sa.select(promotions.c.as_of).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
+    answered = sa.select(approvals.c.id).where(approvals.c.model == model, approvals.c.version == own.version).exists()
+    asked = sa.select(own.version, own.semver, own.as_of, own.approval_because.label("because"), own.recorded_at.label("since"))
+    with reading() as connection:
+        as_of = connection.execute(serving).scalar() or dt.date.min
+        query = asked.where(own.model == model, own.as_of >= as_of, own.approval_because != "", ~answered).order_by(own.version.desc())
+        return [Waiting(**row._mapping) for row in connection.execute(query)]
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

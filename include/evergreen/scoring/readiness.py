@@ -1,0 +1,269 @@
+"""Whether a stage of a model has work for a partition: what of all that it reads it has not seen yet.
+
+Each asset event asks here before Airflow makes a run of it, so that no task is started that has nothing to do; `missed` asks for
+what no event has started. It reads a few rows by their keys, and neither YAML nor what scores.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog
+from include.evergreen.foundation import clock
+from include.evergreen.registry.history import challenger_for, champion_for
+from include.evergreen.registry.versions import RegisteredVersion
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import partition_versions, prediction_sets, stage_records
+from include.evergreen.training.recipes import find_recipe
+
+Origin = Literal["live", "backfill"]
+Key = tuple[str, dt.date]  # a dataset and its partition
+OWN_EVENT_WITHIN = dt.timedelta(seconds=30)  # of a publication: by then its event has come, or its publisher died
+
+
+@dataclass(frozen=True)
+class News:
+    """A version of a partition, or a set of predictions, that a stage has not read.
+
+    ``order`` grows from one version to the next that is committed, whatever the clocks of their hosts say; predictions have none.
+    """
+
+    name: str
+    origin: str
+    recorded_at: dt.datetime
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a stage could do for a partition. ``missing`` must come first; ``obstacle`` says in words what else is in its way.
+
+    ``since`` is when the first came of what is there; ``standing`` is the origin of what the stage has made of the partition already.
+    """
+
+    missing: tuple[str, ...] = ()
+    obstacle: str = ""
+    news: tuple[News, ...] = ()
+    since: dt.datetime | None = None
+    standing: str = ""
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self.news) and not self.missing and not self.obstacle
+
+    @property
+    def origin(self) -> Origin:
+        """What the stage makes of the partition is live when anything that is new to it is, and else stays what it was."""
+        if not self.news:
+            return "live" if self.standing == "live" else "backfill"
+        return "live" if any(each.origin == "live" for each in self.news) else "backfill"
+
+    def is_started_by(self, published: str) -> bool:
+        """Whether the event of ``published`` is the one to start the stage: of several inputs it is that of the last.
+
+        Each publisher commits before its event comes, so two events at once would both find everything there. An event that is not
+        the last one's leaves it to that one, which is still to come or has come, unless that is too long ago to be on its way.
+        """
+        if not self.is_due:
+            return False
+        last = max(self.news, key=lambda each: each.order)
+        return published == last.name or clock.now() - last.recorded_at > OWN_EVENT_WITHIN
+
+
+def name_of(key: Key) -> str:
+    """A partition of a dataset as records and people name it: ``weather/2013-02-08``."""
+    return f"{key[0]}/{key[1]}"
+
+
+def scoring(model: str, partition: dt.date, published: Key | None = None) -> Readiness:
+    """What scoring has not read: all inputs, of a partition that was never scored, and later what was corrected since.
+
+    ``published`` is the input whose event asks, if one does: a challenger may read what the champion does not.
+    """
+    with reading() as connection:
+        row = _scored(connection, model, partition)
+        read = (row.detail or {}).get("read") if row else None
+        news = () if read is None else _corrections(connection, partition, {_key(name): digest for name, digest in read.items()})
+    if row is None:
+        return _first_scoring(model, partition)
+    if read is None:
+        news = _since_then(model, partition, row.recorded_at)
+    elif not news and published and name_of(published) not in read:
+        news = _for_the_challenger(model, partition, published, row.challenger_version)
+    return Readiness(news=news, standing=row.origin)
+
+
+def monitoring(model: str, partition: dt.date, truth: str) -> Readiness:
+    """What monitoring has not read: the predictions, and the partition of the dataset ``truth``."""
+    with reading() as connection:
+        row = _scored(connection, model, partition)
+        found = _versions(connection, [(truth, partition)]).get((truth, partition))
+        if row is None:
+            since = found[0].recorded_at if found else None
+            return Readiness(missing=(f"predictions of {model}/{partition}",), since=since)
+        done = _monitored(connection, model, partition)
+    news = []
+    if _is_new(row.digest, row.recorded_at, "predictions", done):
+        news.append(News("predictions", row.origin, row.recorded_at))
+    if found and _is_new(found[-1].digest, found[-1].recorded_at, "truth", done):
+        news.append(_news(found[-1]))
+    return Readiness(news=tuple(news), since=row.recorded_at, standing=row.origin)
+
+
+def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
+    """The newest partition of each input that a version reads to score ``partition``, by its own recipe."""
+    try:
+        inputs = _kept_inputs(version.recipe_digest)
+    except LookupError:  # an older release trained it, and kept no recipe
+        inputs = tuple((each.dataset, each.lag_days) for each in Catalog().model(version.model).inputs)
+    return [(dataset, partition - dt.timedelta(days=lag)) for dataset, lag in inputs]
+
+
+# --- scoring ----------------------------------------------------------------------------------------------------------
+
+
+def _first_scoring(model: str, partition: dt.date) -> Readiness:
+    champion = champion_for(model, partition)
+    if champion is None:
+        return Readiness(obstacle=f"no champion with an as_of up to {partition}")
+    keys = inputs_of(champion, partition)
+    versions = _published(keys)
+    return Readiness(
+        missing=tuple(name_of(key) for key in keys if key not in versions),
+        news=tuple(_news(found[-1]) for found in versions.values()),
+        since=min((found[0].recorded_at for found in versions.values()), default=None),
+    )
+
+
+def _corrections(connection: sa.Connection, partition: dt.date, read: dict[Key, str]) -> tuple[News, ...]:
+    """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
+    known = {key: _known(found, partition) for key, found in _versions(connection, read).items()}
+    return tuple(_news(version) for key, version in known.items() if version is not None and version.digest != read[key])
+
+
+def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: int) -> tuple[News, ...]:
+    """What the challenger alone reads came after the champion had scored: it can join now."""
+    rival = challenger_for(model, partition)
+    if rival is None or rival.version == shadow:
+        return ()
+    keys = inputs_of(rival, partition)
+    versions = _published(keys)
+    if published not in keys or set(keys) - set(versions):
+        return ()
+    return (_news(versions[published][-1]),)
+
+
+def _since_then(model: str, partition: dt.date, scored_at: dt.datetime) -> tuple[News, ...]:
+    """Of a scoring whose record, by an older release, does not say what it read: the versions that came after it."""
+    champion = champion_for(model, partition)
+    versions = _published(inputs_of(champion, partition)) if champion else {}
+    known = [_known(found, partition) for found in versions.values()]
+    return tuple(_news(version) for version in known if version is not None and version.recorded_at > scored_at)
+
+
+def _known(found: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | None:
+    """The newest version that scoring ``partition`` may read."""
+    return next((each for each in reversed(found) if each.knowledge_time <= clock.moment(partition)), None)
+
+
+# --- monitoring -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Monitored:
+    at: dt.datetime | None = None  # none: never
+    read: dict[str, str | None] = field(default_factory=dict)
+
+
+def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: _Monitored) -> bool:
+    if done.at is None:
+        return True
+    return bool(digest != done.read[name]) if name in done.read else recorded_at > done.at
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+_version = partition_versions.c
+_record = stage_records.c
+_predictions = prediction_sets.c
+
+# Built once: an event of a dataset asks for each model that reads it, and to build them costs as much as to run them.
+_SCORED: sa.Select[Any] = (
+    sa.select(_predictions.digest, _predictions.origin, _predictions.recorded_at, _predictions.challenger_version, _record.detail)
+    .select_from(
+        prediction_sets.outerjoin(
+            stage_records,
+            (_record.model == _predictions.model)
+            & (_record.partition == _predictions.partition)
+            & (_record.stage == "score")
+            & (_record.status == "done"),
+        )
+    )
+    .where(_predictions.model == sa.bindparam("model"), _predictions.partition == sa.bindparam("partition"))
+)
+_MONITORED: sa.Select[Any] = sa.select(_record.detail, _record.recorded_at).where(
+    _record.model == sa.bindparam("model"),
+    _record.partition == sa.bindparam("partition"),
+    _record.stage == "monitor",
+    _record.status == "done",
+)
+
+
+def _scored(connection: sa.Connection, model: str, partition: dt.date) -> sa.Row[Any] | None:
+    """The predictions that stand, with what the scoring recorded that it read."""
+    return connection.execute(_SCORED, {"model": model, "partition": partition}).first()
+
+
+def _monitored(connection: sa.Connection, model: str, partition: dt.date) -> _Monitored:
+    row = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
+    return _Monitored(row.recorded_at, row.detail.get("read", {})) if row else _Monitored()
+
+
+def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
+    with reading() as connection:
+        return _versions(connection, keys)
+
+
+def _versions(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
+    """All versions of some partitions, older ones first; of those that were never published there is nothing."""
+    found: dict[Key, list[sa.Row[Any]]] = {}
+    values = {f"{name}{number}": value for number, key in enumerate(keys) for name, value in zip(("dataset", "day"), key, strict=True)}
+    for row in connection.execute(_versions_query(len(keys)), values):
+        found.setdefault((row.dataset, row.partition), []).append(row)
+    return found
+
+
+@lru_cache
+def _versions_query(keys: int) -> sa.Select[Any]:
+    """By an OR of so many keys, each of which SQLite looks up in the index; a list of pairs it would scan the table for."""
+    wanted = [
+        (_version.dataset == sa.bindparam(f"dataset{number}")) & (_version.partition == sa.bindparam(f"day{number}"))
+        for number in range(keys)
+    ]
+    columns = (_version.id, _version.dataset, _version.partition, _version.digest, _version.knowledge_time, _version.origin)
+    return sa.select(*columns, _version.recorded_at).where(sa.or_(sa.false(), *wanted)).order_by(_version.version)
+
+
+def _news(version: sa.Row[Any]) -> News:
+    return News(name_of((version.dataset, version.partition)), version.origin, version.recorded_at, version.id)
+
+
+def _key(name: str) -> Key:
+    dataset, _, day = name.rpartition("/")
+    return dataset, dt.date.fromisoformat(day)
+
+
+@lru_cache(maxsize=4096)  # a recipe never changes; one for each of a large fleet's champions and challengers
+def _kept_inputs(recipe_digest: str) -> tuple[tuple[str, int], ...]:
+    recipe = find_recipe(recipe_digest)
+    if recipe is None:
+        raise LookupError(recipe_digest)
+    inputs: Iterable[dict[str, Any]] = recipe.document["declared"]["inputs"]
+    return tuple((each["dataset"], each.get("lag_days", 0)) for each in inputs)

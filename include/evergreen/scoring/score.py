@@ -1,0 +1,273 @@
+"""Scores a partition with the champion that had not seen its day, and with the challenger in its shadow."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.erased.stale_reads import refuse_what_was_read_before_an_erasure
+from include.evergreen.data.partitions import current_partition
+from include.evergreen.features.build import feature_frame
+from include.evergreen.features.reader import PartitionCache
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import document_digest, frame_digest
+from include.evergreen.registry import champions
+from include.evergreen.scoring.explain import explained
+from include.evergreen.serving.inference import one_thread
+from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import prediction_sets
+from include.evergreen.state.database.upsert import upsert
+from include.evergreen.state.stage_status import Stage, record_stage
+from include.evergreen.training.pipeline import predict
+from include.evergreen.training.recipes import Recipe, recipe_of_version
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PredictionSet:
+    """The predictions of one model for one partition. Version 0 as challenger means that none was in shadow."""
+
+    model: str
+    partition: dt.date
+    version: int
+    challenger_version: int
+    rows: int
+    digest: str
+    path: str
+    input_digest: str
+    origin: str
+
+    def frame(self) -> pd.DataFrame:
+        """The keys of the scored rows, their features, ``prediction`` and, with a challenger, ``challenger_prediction``.
+
+        With ``explain: true`` also what each feature contributed, as ``contribution:FEATURE``.
+        """
+        return storage.read_frame(self.path)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a stage: ``done``, ``unchanged``, ``waiting`` or ``skipped``, and why, in words."""
+
+    status: str
+    words: str
+    facts: dict[str, Any]
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in {"done", "unchanged"}
+
+
+def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+    """Score ``partition`` unless an input is missing or no champion may score it; scoring again replaces, or finds, the same.
+
+    Each version computes its own features, as its recipe says.
+    """
+    able = champions.serving(model.name, partition)
+    first = next(able, None)
+    if first is None and (missing := missing_inputs(model, partition)):
+        return stage_waits(model, "score", partition, missing)
+    if first is None:
+        words = f"no champion with an as_of up to {partition}: train and promote one first"
+        record_stage(model.name, "score", partition, "skipped", {"words": words})
+        return Outcome("skipped", words, {})
+    for version in chain([first], able):
+        try:
+            return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
+        except mlflow_store.ArtifactError as error:
+            champions.damaged(version, error)
+            refused = error
+    raise refused
+
+
+def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str) -> Outcome:
+    """Score with this champion. Raises `ArtifactError` before anything is written when its files do not verify."""
+    model = serving.config
+    if missing := missing_inputs(model, partition):
+        return stage_waits(model, "score", partition, missing)
+    shadow = _shadow(catalog, model, partition, serving)
+    known = _known_inputs(partition, serving, shadow)
+    standing = find_predictions(model.name, partition)
+    if standing and standing.input_digest == _input_digest(known, serving, shadow) and storage.exists(standing.path):
+        words = f"version {standing.version} has scored the same {standing.rows} rows already"
+        record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
+        return Outcome("unchanged", words, _facts(standing))
+    began = clock.now()
+    pipeline = _loaded(serving)
+    beside = _loaded_beside(shadow) if shadow else None
+    if shadow and beside is None:
+        shadow, known = None, _known_inputs(partition, serving, None)
+    predictions = _predict(catalog, partition, (serving, pipeline), (shadow, beside) if shadow else None)
+    written = _keep(serving, partition, predictions, shadow, _input_digest(known, serving, shadow), origin, began)
+    words = f"{written.rows} rows scored by version {written.version}"
+    if shadow:
+        words += f", and by challenger {shadow.version.version} in its shadow"
+    record_stage(model.name, "score", partition, "done", {"words": words, "read": _newest(known, partition, serving, shadow)})
+    log.info("%s %s: %s", model.name, partition, words)
+    return Outcome("done", words, _facts(written))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A version with its own recipe, and the model as that declares it."""
+
+    version: champions.RegisteredVersion
+    recipe: Recipe
+    config: ModelConfig
+
+
+if TYPE_CHECKING:
+    Loaded = tuple[Scorer, Pipeline]
+
+
+def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Scorer:
+    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    return Scorer(version, recipe, recipe.config(model))
+
+
+def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
+    found = predictions_of(model, partition, partition)
+    return found[0] if found else None
+
+
+def predictions_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
+    """The prediction sets from ``first`` to ``last``, oldest first."""
+    return _sets(prediction_sets.c.partition.between(first, last), model=model, order=prediction_sets.c.partition)
+
+
+def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[PredictionSet]:
+    """The newest ``limit`` prediction sets up to a partition, the newest first."""
+    return _sets(prediction_sets.c.partition <= until, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
+
+
+def _sets(condition: sa.ColumnElement[bool], *, model: str, order: sa.ColumnElement[Any], limit: int | None = None) -> list[PredictionSet]:
+    query = prediction_sets.select().where(prediction_sets.c.model == model, condition).order_by(order).limit(limit)
+    with reading() as connection:
+        rows = connection.execute(query).all()
+    return [PredictionSet(**{name: row._mapping[name] for name in PredictionSet.__dataclass_fields__}) for row in rows]
+
+
+def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
+    """The input partitions that ``partition`` needs and that are not there, as ``dataset/day``."""
+    wanted = [(each.dataset, partition - dt.timedelta(days=each.lag_days)) for each in model.inputs]
+    return [f"{dataset}/{day}" for dataset, day in wanted if current_partition(dataset, day) is None]
+
+
+def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
+    words = f"waiting for {', '.join(missing)}"
+    record_stage(model.name, stage, partition, "waiting", {"words": words, "waiting_for": missing})
+    return Outcome("waiting", words, {"waiting_for": missing})
+
+
+def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: Scorer) -> Scorer | None:
+    """The challenger, when it can score the champion's rows: of the same dataset, all of its own inputs being there."""
+    found = champions.challenger_for(model.name, partition)
+    if found is None:
+        return None
+    shadow = _scorer(catalog, model, found)
+    comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
+    return shadow if comparable and not missing_inputs(shadow.config, partition) else None
+
+
+def _predict(catalog: Catalog, partition: dt.date, serving: Loaded, shadow: Loaded | None) -> pd.DataFrame:
+    cache = PartitionCache(partition)
+    scorer, pipeline = serving
+    rows, features = feature_frame(catalog, scorer.config, partition, cache, scorer.recipe.code)
+    keys = rows[[key for key in catalog.dataset(scorer.config.rows).keys if key not in features.columns]]
+    with one_thread():
+        columns = {"prediction": predict(pipeline, scorer.config, features)}
+        if shadow:
+            other, beside = shadow
+            same = other.recipe.features_digest == scorer.recipe.features_digest
+            own = features if same else feature_frame(catalog, other.config, partition, cache, other.recipe.code)[1]
+            columns["challenger_prediction"] = predict(beside, other.config, own)
+        parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
+    whole = keys.join(features).assign(**columns)
+    return whole if parts is None else whole.join(parts)
+
+
+def _loaded(scorer: Scorer) -> Pipeline:
+    """The verified pipeline. Raises `ArtifactError`."""
+    version = scorer.version
+    pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, scorer.config.train.trusted_types)
+    champions.verified(version)
+    return pipeline
+
+
+def _loaded_beside(shadow: Scorer) -> Pipeline | None:
+    """The challenger's; None, and an alert, when it cannot be verified: the champion does not wait for it."""
+    try:
+        return _loaded(shadow)
+    except mlflow_store.ArtifactError as error:
+        champions.damaged(shadow.version, error, is_champion=False)
+        return None
+
+
+def _keep(
+    serving: Scorer,
+    partition: dt.date,
+    predictions: pd.DataFrame,
+    shadow: Scorer | None,
+    input_digest: str,
+    origin: str,
+    began: dt.datetime,
+) -> PredictionSet:
+    model = serving.config
+    digest = frame_digest(predictions)
+    path = f"predictions/{model.name}/{partition}/{digest[:16]}.parquet"
+    storage.write_frame(path, predictions)
+    key = {"model": model.name, "partition": partition}
+    values: dict[str, Any] = {"version": serving.version.version, "challenger_version": shadow.version.version if shadow else 0,
+              "rows": len(predictions), "digest": digest, "path": path, "input_digest": input_digest, "origin": origin}  # fmt: skip
+    with writing() as connection:
+        refuse_what_was_read_before_an_erasure(connection, [each.dataset for each in model.inputs], began, is_derived=True)
+        upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})
+    return PredictionSet(model=model.name, partition=partition, **values)
+
+
+def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
+    """The digest of every partition that the versions' features may read, by ``dataset/day``."""
+    cache = PartitionCache(partition)
+    return {
+        f"{each.dataset}/{version.partition}": version.digest
+        for scorer in (serving, shadow)
+        if scorer
+        for each in scorer.config.inputs
+        for version in cache.known(
+            each.dataset,
+            partition,
+            partition - dt.timedelta(days=each.lag_days + each.window_days - 1),
+            partition - dt.timedelta(days=each.lag_days),
+        )
+    }
+
+
+def _input_digest(known: dict[str, str], serving: Scorer, shadow: Scorer | None) -> str:
+    """What decides the predictions: the versions with their recipes, and what their features may read."""
+    versions = [(each.version.artifact_digest, each.recipe.digest) for each in (serving, shadow) if each]
+    explain = {"explain": True} if serving.config.explain else {}
+    return document_digest({"known": known, "versions": versions, **explain})
+
+
+def _newest(known: dict[str, str], partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
+    """Of ``known``, the newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
+    scorers = [each for each in (serving, shadow) if each]
+    names = [f"{each.dataset}/{partition - dt.timedelta(days=each.lag_days)}" for scorer in scorers for each in scorer.config.inputs]
+    return {name: known.get(name, "") for name in names}
+
+
+def _facts(written: PredictionSet) -> dict[str, Any]:
+    return {"rows": written.rows, "version": written.version, "challenger_version": written.challenger_version,
+            "path": written.path, "origin": written.origin}  # fmt: skip

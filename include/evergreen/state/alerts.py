@@ -1,0 +1,82 @@
+"""What a person must see: one alert for one cause, however often it is seen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from include.evergreen.foundation import clock
+from include.evergreen.state import ledger
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import alerts
+from include.evergreen.state.effects import side_effect
+
+log = logging.getLogger(__name__)
+Severity = Literal["critical", "warning"]
+LONGEST_WORDS = 1000
+
+
+@dataclass(frozen=True)
+class Alert:
+    """``key`` names the cause; ``times`` says how often it was seen since ``first_at``."""
+
+    id: int
+    key: str
+    model: str
+    severity: Severity
+    state: Literal["firing", "resolved"]
+    words: str
+    evidence: dict[str, Any]
+    times: int
+    first_at: dt.datetime
+    last_at: dt.datetime
+    resolved_at: dt.datetime | None
+
+
+def raise_alert(key: str, *, model: str, severity: Severity, words: str, evidence: dict[str, Any] | None = None) -> bool:
+    """Raise the alert of this cause, or count it again when it fires already; says whether it is new.
+
+    One that was resolved fires anew, and counts from one.
+    """
+    now = clock.now()
+    with side_effect("alert"), writing() as connection:
+        standing = connection.execute(alerts.select().where(alerts.c.key == key)).first()
+        is_new = standing is None or standing.state == "resolved"
+        values = {"model": model, "severity": severity, "state": "firing", "words": words[:LONGEST_WORDS], "evidence": evidence or {},
+                  "last_at": now, "resolved_at": None}  # fmt: skip
+        if standing is None:
+            connection.execute(alerts.insert().values(key=key, **values, times=1, first_at=now))
+        else:
+            counted = {"times": 1, "first_at": now} if is_new else {"times": standing.times + 1}
+            connection.execute(alerts.update().where(alerts.c.key == key).values(**values, **counted))
+    if is_new:
+        log.log(logging.CRITICAL if severity == "critical" else logging.WARNING, "ALERT (%s): %s", severity, words)
+    return is_new
+
+
+def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
+    """Resolve the alert of this cause; says whether it was firing. That a person did so goes into the ledger."""
+    query = alerts.select().where(alerts.c.key == key, alerts.c.state == "firing")
+    with reading() as connection:
+        if connection.execute(query).first() is None:
+            return False
+    with side_effect("alert"), writing() as connection:
+        still = connection.execute(query).first()
+        connection.execute(alerts.update().where(alerts.c.key == key).values(state="resolved", resolved_at=clock.now()))
+        if still and actor:
+            body = {"key": key, "words": still.words, "actor": actor, "reason": reason}
+            ledger.append(connection, kind="acknowledgement", model=still.model, body=body)
+    if still:
+        log.info("resolved: %s", still.words)
+    return still is not None
+
+
+def open_alerts(model: str | None = None) -> list[Alert]:
+    """The firing alerts, of one model or of all, the newest first."""
+    query = alerts.select().where(alerts.c.state == "firing").order_by(alerts.c.last_at.desc(), alerts.c.id.desc())
+    if model is not None:
+        query = query.where(alerts.c.model == model)
+    with reading() as connection:
+        return [Alert(**row._mapping) for row in connection.execute(query)]

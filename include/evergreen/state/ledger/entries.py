@@ -1,0 +1,86 @@
+"""The entries of the ledger: which kinds there are, how one is added, how they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import canonical_json
+from include.evergreen.state.database.tables import ledger
+
+GENESIS = "0" * 64
+BATCH = 5_000  # entries in memory at once, however many there are
+
+KINDS: dict[str, str] = {
+    "decision": "the gate's word on a candidate, with every criterion",
+    "registration": "a blessed candidate became a version",
+    "promotion": "a version became champion",
+    "rollback": "an earlier version became champion again",
+    "approval": "a person agreed that a version may serve",
+    "refusal": "a person did not, or nobody answered in time",
+    "override": "a person did what the rules alone would not have",
+    "pause": "automatic promotion and retraining were paused",
+    "resume": "the pause was lifted before its time",
+    "acknowledgement": "a person resolved an alert",
+    "firing": "a retraining rule tripped",
+    "quarantine-release": "a person let quarantined rows through",
+    "erasure": "a person's rows were erased",
+    "damage": "stored rows were found not to be those that were recorded",
+}
+
+
+class Entry(NamedTuple):
+    """One row of the ledger; ``moment`` is when it was recorded, as ISO 8601 text with its offset, as the hash covers it."""
+
+    sequence: int
+    kind: str
+    model: str
+    body: str
+    moment: str
+    previous_hash: str
+    hash: str
+
+    def own_hash(self) -> str:
+        """SHA-256, in hex, of the content and the hash before it: equal to ``hash`` as long as nobody changed the entry."""
+        content = {"sequence": self.sequence, "kind": self.kind, "model": self.model, "body": self.body, "recorded_at": self.moment}
+        return hashlib.sha256(canonical_json({**content, "previous_hash": self.previous_hash}).encode()).hexdigest()
+
+
+def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, Any]) -> None:
+    """Add an entry within the caller's writing transaction, so that deed and record stand or fall together.
+
+    ``kind`` is one of `KINDS`; `KeyError` says so for another.
+    """
+    if kind not in KINDS:
+        raise KeyError(f"{kind!r} is not among the ledger's kinds; add it to KINDS, with what it says")
+    newest = newest_entry(connection, for_update=True)
+    sequence, previous = (newest.sequence + 1, newest.hash) if newest else (1, GENESIS)
+    now = clock.now()
+    text = canonical_json(json.loads(canonical_json(body)))  # as an export gives it back: keys that were numbers are sorted as text
+    entry = Entry(sequence, kind, model, text, now.isoformat(), previous, "")
+    values = {"sequence": sequence, "kind": kind, "model": model, "body": text, "recorded_at": now, "previous_hash": previous}
+    connection.execute(ledger.insert().values(**values, hash=entry.own_hash()))
+
+
+def newest_entry(connection: sa.Connection, *, for_update: bool = False) -> Entry | None:
+    query = ledger.select().order_by(ledger.c.sequence.desc()).limit(1)
+    row = connection.execute(query.with_for_update() if for_update else query).first()
+    return _entry(row) if row else None
+
+
+def entries(connection: sa.Connection, model: str | None = None) -> Iterator[Entry]:
+    """All entries, or those of one model, in their order, `BATCH` of them in memory at once."""
+    query = ledger.select().order_by(ledger.c.sequence)
+    if model is not None:
+        query = query.where(ledger.c.model == model)
+    for batch in connection.execution_options(yield_per=BATCH).execute(query).partitions():
+        yield from map(_entry, batch)
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    return Entry(row.sequence, row.kind, row.model, row.body, row.recorded_at.isoformat(), row.previous_hash, row.hash)

@@ -1,0 +1,129 @@
+"""Is the ledger what was written? Every hash is computed anew, and the chain is compared with the anchors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.state.database import reading
+from include.evergreen.state.ledger.anchors import Anchor, anchors
+from include.evergreen.state.ledger.entries import GENESIS, Entry, entries
+from include.evergreen.state.ledger.export import read_export
+
+MOST_PROBLEMS = 50  # beyond them, one that says how many more there are
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What came of a verification: how many entries and anchors were read, the newest entry, and one sentence for each problem."""
+
+    entries: int
+    newest: str
+    anchors: list[Anchor]
+    problems: list[str]
+
+
+def verify() -> list[str]:
+    """What is wrong with the ledger, one sentence each; empty when nothing is."""
+    return verified().problems
+
+
+def verified() -> Verified:
+    """Verify the ledger in our database against itself and its anchors. Raises `TransientError` when either does not answer."""
+    known, unreadable = anchors()  # read before the entries: one that is written meanwhile names an entry that we do not read
+    with reading() as connection:
+        return _verified(entries(connection), known, unreadable)
+
+
+def verified_file(file: Path, *, model: str | None = None, place: str | None = None) -> Verified:
+    """Verify an export, and against the anchors at ``place`` if that is given. Needs no database.
+
+    ``model`` says that it is the export of one model alone: then each entry is known to be as it was written, but not that
+    none is missing. Raises `ConfigError` when it cannot be opened, `DataError` for a line that is no entry.
+    """
+    known, unreadable = anchors(place) if place else ([], [])
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            return _verified(read_export(lines), known, unreadable, of_one_model=model)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error}. Give the path of a file that `export-ledger` wrote.") from error
+
+
+def _verified(found: Iterable[Entry], known: Sequence[Anchor], unreadable: list[str], *, of_one_model: str | None = None) -> Verified:
+    chain = _Chain(known, of_one_model)
+    for entry in found:
+        chain.add(entry)
+    chain.end()
+    problems = [*unreadable, *chain.problems]
+    if chain.unsaid:
+        problems.append(f"and {chain.unsaid} problems more")
+    return Verified(chain.count, chain.newest, list(known), problems)
+
+
+class _Chain:
+    """Takes the entries in the order in which they stand."""
+
+    def __init__(self, known: Sequence[Anchor], of_one_model: str | None) -> None:
+        self.problems: list[str] = []
+        self.unsaid = 0
+        self.count = 0
+        self.newest = GENESIS
+        self._sequence = 0
+        self._known = {anchor.sequence: anchor for anchor in reversed(known)}  # the oldest, of those that name the same entry
+        self._anchors = known
+        self._anchored = 0  # up to here an anchor agrees with the chain
+        self._model = of_one_model
+
+    def add(self, entry: Entry) -> None:
+        if self._is_next(entry) and entry.previous_hash != self.newest:
+            self._problem(f"entry {entry.sequence} ({_words(entry)}) does not follow the entry before it")
+        if entry.hash != entry.own_hash():
+            self._problem(f"entry {entry.sequence} ({_words(entry)}) was changed after it was written")
+        if self._model is not None and entry.model != self._model:
+            self._problem(f"entry {entry.sequence} is of {entry.model or 'no model'}; the file is said to be of {self._model} alone")
+        self._compare(entry)
+        self.count += 1
+        self._sequence, self.newest = max(entry.sequence, self._sequence), entry.hash
+
+    def end(self) -> None:
+        """After the last entry: does an anchor name a later one?"""
+        beyond = [anchor for anchor in self._anchors if anchor.sequence > self._sequence]
+        if beyond and self._model is None:
+            first = self._sequence + 1
+            self._problem(
+                f"the tail is cut: the ledger ends with entry {self._sequence}, and the anchor of {beyond[-1].date} names entry "
+                f"{beyond[-1].sequence}; entry {first} and what followed it is missing (it was there on {beyond[0].date})"
+            )
+
+    def _is_next(self, entry: Entry) -> bool:
+        """Whether the entry's number follows the one before; says what is missing when it does not."""
+        expected = self._sequence + 1
+        if entry.sequence < expected:
+            self._problem(f"entry {entry.sequence} ({_words(entry)}) stands after entry {self._sequence}: out of order, or twice")
+        elif entry.sequence > expected and self._model is None:
+            gap = f"entry {expected} is" if entry.sequence == expected + 1 else f"entries {expected} to {entry.sequence - 1} are"
+            self._problem(f"{gap} missing: entry {entry.sequence} follows entry {self._sequence}")
+        return entry.sequence == expected
+
+    def _compare(self, entry: Entry) -> None:
+        anchor = self._known.get(entry.sequence)
+        if anchor is None:
+            return
+        if anchor.hash == entry.hash:
+            self._anchored = entry.sequence
+            return
+        first = self._anchored + 1
+        where = f"entry {first}" if first == entry.sequence else f"one of the entries {first} to {entry.sequence}"
+        self._problem(f"{where} was written anew: entry {entry.sequence} has not the hash that the anchor of {anchor.date} holds")
+
+    def _problem(self, words: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(words)
+        else:
+            self.unsaid += 1
+
+
+def _words(entry: Entry) -> str:
+    return f"{entry.kind} of {entry.model}" if entry.model else entry.kind

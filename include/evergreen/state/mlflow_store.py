@@ -1,0 +1,231 @@
+"""All that we ask of MLflow's registry: one registered version for each blessed run, two aliases. (`training.tracking` logs the runs.)
+
+MLflow shows people what there is. What is served is decided by our own database (`champions`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.silent_import import import_quietly
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from sklearn.pipeline import Pipeline
+
+Alias = Literal["champion", "challenger"]
+RUN_KEY_TAG = "evergreen.run_key"
+TRUSTED_TYPES = ["numpy.dtype"]  # plain data; skops trusts scikit-learn's own types by itself
+MODEL_FILE = "model.skops"
+ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # what MLflow answers for an alias or a version that is not there
+HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ArtifactError(DataError):
+    """A model's files are gone, or not those that were recorded, or of a kind that is not loaded."""
+
+
+class UnloadableError(ArtifactError):
+    """The files are those that were recorded, and this process can make no model of them."""
+
+
+def reaching_mlflow(function: Callable[P, R]) -> Callable[P, R]:
+    """MLflow's own errors name no server; ours do, and say that a retry may help."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, _refusals()):
+                raise
+            uri = Settings.from_environment().mlflow_tracking_uri
+            raise TransientError(
+                f"The MLflow store {uri} could not be used: {(str(error).splitlines() or [type(error).__name__])[0][:300]}. "
+                f"Is it running, and is MLFLOW_TRACKING_URI right?"
+            ) from error
+
+    return wrapped
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What a store, or the disk, says when it cannot be used. A local artifact is loaded without MLflow, whose import takes seconds."""
+    mlflow, sqlalchemy = sys.modules.get("mlflow.exceptions"), sys.modules.get("sqlalchemy.exc")
+    return (OSError, *([mlflow.MlflowException] if mlflow else []), *([sqlalchemy.SQLAlchemyError] if sqlalchemy else []))
+
+
+@reaching_mlflow
+def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[str] = ()) -> Pipeline:
+    """The fitted pipeline at ``artifact_uri``, loaded without running any code from it.
+
+    Besides scikit-learn's own types it may hold ``trusted_types`` (the model's ``train.trusted_types``). Raises `ArtifactError` when
+    its bytes are not those that were recorded, or are gone, or hold another type.
+    """
+    skops_io = import_quietly("skops.io")
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    with _artifact(artifact_uri, artifact_digest) as path:
+        if not (path / MODEL_FILE).is_file():
+            raise ArtifactError(
+                f"The model at {artifact_uri} has no {MODEL_FILE}, the one format that loads without running code. Train again."
+            )
+        try:
+            return skops_io.load(path / MODEL_FILE, trusted=[*TRUSTED_TYPES, *trusted_types])
+        except UntrustedTypesFoundException as error:
+            raise ArtifactError(
+                f"The model at {artifact_uri} is not loaded: {error} Allow them by name in train.trusted_types of its model.yaml "
+                f"if you trust who wrote it, or train with another estimator."
+            ) from error
+        except Exception as error:  # whatever a file that is no such model makes skops raise
+            raise UnloadableError(
+                f"The model at {artifact_uri} cannot be loaded: {type(error).__name__}: {str(error)[:300]}. It was recorded so; its "
+                f"{MODEL_FILE} is no model, or one of another release of skops or of its estimator's library. Train again."
+            ) from error
+
+
+@reaching_mlflow
+def verify_artifact(artifact_uri: str, artifact_digest: str) -> None:
+    """Raises `ArtifactError` unless the model's files are those that were recorded."""
+    with _artifact(artifact_uri, artifact_digest):
+        pass
+
+
+@reaching_mlflow
+def artifact_bytes(artifact_uri: str, artifact_digest: str) -> int:
+    """The size of all of the model's files. Raises `DataError` unless they are those that were recorded."""
+    with _artifact(artifact_uri, artifact_digest) as path:
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+@reaching_mlflow
+def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str]) -> int:
+    """The number of MLflow's version of this run: one that stands, the oldest if there are several, or a new one."""
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow_client()
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    if standing := _versions_of_run(client, model, run_id):
+        return min(standing)
+    return int(client.create_model_version(model, artifact_uri, run_id=run_id, tags={RUN_KEY_TAG: run_key, **tags}).version)
+
+
+@reaching_mlflow
+def remove_other_versions(model: str, run_id: str, *, keep: int) -> None:
+    """Remove what registrations that were killed, or came second, made of this run beside the version on record."""
+    client = mlflow_client()
+    for number in _versions_of_run(client, model, run_id):
+        if number != keep:
+            client.delete_model_version(model, str(number))
+
+
+@reaching_mlflow
+def alias(model: str, name: Alias) -> int | None:
+    """The version that the alias names, for comparison with our record."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return int(mlflow_client().get_model_version_by_alias(model, name).version)
+    except MlflowException as error:
+        if error.error_code in ABSENT:
+            return None
+        raise
+
+
+@reaching_mlflow
+def set_alias(model: str, name: Alias, version: int | None) -> bool:
+    """Make the alias name ``version``, or nothing; says whether MLflow has that version."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if version is None:
+            mlflow_client().delete_registered_model_alias(model, name)
+        else:
+            mlflow_client().set_registered_model_alias(model, name, str(version))
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise
+        return version is None
+    return True
+
+
+def champion_alias(model: str) -> int | None:
+    """The version that MLflow shows as champion."""
+    return alias(model, "champion")
+
+
+@reaching_mlflow
+def prepare_store() -> None:
+    """Make MLflow's tables now rather than in the first task."""
+    mlflow_client().search_experiments(max_results=1)
+
+
+def mlflow_client() -> MlflowClient:
+    """A client of the configured store, which gives up within a minute when it is out of reach."""
+    for name, value in HTTP_LIMITS.items():
+        os.environ.setdefault(name, value)  # its own defaults keep a task waiting for many minutes
+    from mlflow import MlflowClient
+
+    uri = Settings.from_environment().mlflow_tracking_uri
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _versions_of_run(client: MlflowClient, model: str, run_id: str) -> list[int]:
+    found = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
+    return [int(each.version) for each in found if each.run_id == run_id]
+
+
+@contextmanager
+def _artifact(artifact_uri: str, artifact_digest: str) -> Iterator[Path]:
+    """The model's folder on a local disk, its bytes verified."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(url2pathname(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else _downloaded(artifact_uri, folder)
+        if not path.is_dir() or not any(path.iterdir()):
+            raise ArtifactError(f"The model at {artifact_uri} is gone. It is not served. Restore its files from a backup, or train again.")
+        found = folder_digest(path)
+        if found != artifact_digest:
+            raise ArtifactError(
+                f"The model at {artifact_uri} has digest {found[:12]}, but {artifact_digest[:12]} was registered: "
+                f"its files were changed. It is not served. Restore them, or train again."
+            )
+        yield path
+
+
+def _downloaded(artifact_uri: str, folder: str) -> Path:
+    """A folder that does not exist where the store has none of this name: its error for that is the one for a store that is ill."""
+    import mlflow.artifacts
+
+    parent, _, name = artifact_uri.rpartition("/")
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact_uri, dst_path=folder))
+    except mlflow.MlflowException:
+        if name in {PurePosixPath(each.path).name for each in mlflow.artifacts.list_artifacts(artifact_uri=parent)}:
+            raise
+        return Path(folder) / "gone"
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files in ``folder``."""
+    hasher = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        hasher.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
+        hasher.update(file.read_bytes())
+    return hasher.hexdigest()

@@ -1,0 +1,67 @@
+"""How far each stage of each model came with each partition: what `why` and `status` answer from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from include.evergreen.foundation import clock
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import stage_records
+from include.evergreen.state.database.upsert import upsert
+
+Stage = Literal["score", "monitor"]
+STAGES: tuple[Stage, ...] = ("score", "monitor")
+Status = Literal["done", "waiting", "skipped"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """``since`` is when the status began, ``recorded_at`` when it was last confirmed."""
+
+    model: str
+    stage: str
+    partition: dt.date
+    status: str
+    detail: dict[str, Any]
+    since: dt.datetime
+    recorded_at: dt.datetime
+
+    @property
+    def words(self) -> str:
+        return str(self.detail.get("words", ""))
+
+
+def record_stage(
+    model: str, stage: Stage, partition: dt.date, status: Status, detail: dict[str, Any], *, since: dt.datetime | None = None
+) -> None:
+    """Keep where the stage stands; ``since`` (by default now) moves only when the status changes."""
+    key = {"model": model, "stage": stage, "partition": partition}
+    moment = clock.now()
+    values = {"status": status, "detail": detail, "since": since or moment, "recorded_at": moment}
+    with writing() as connection:
+        condition = [stage_records.c[name] == value for name, value in key.items()]
+        standing = connection.execute(sa.select(stage_records.c.status).where(*condition)).scalar()
+        upsert(connection, stage_records, key, values, keep=("since",) if standing == status else ())
+
+
+def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
+    found = stages_of(model, first=partition, last=partition, stages=(stage,))
+    return found[0] if found else None
+
+
+def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES) -> list[StageRecord]:
+    """The records from ``first`` to ``last``, oldest partition first."""
+    table = stage_records.c
+    query = (
+        stage_records.select()
+        .where(table.model == model, table.stage.in_(stages), table.partition.between(first, last))
+        .order_by(stage_records.c.partition, stage_records.c.stage)
+    )
+    with reading() as connection:
+        rows = connection.execute(query).all()
+    return [StageRecord(**{name: row._mapping[name] for name in StageRecord.__dataclass_fields__}) for row in rows]

@@ -1,0 +1,81 @@
+"""Everything that became known only after a day had begun, made other than it was."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.data.partitions import PartitionVersion
+from include.evergreen.features.synthetic import MadeUpRows
+from include.evergreen.foundation import clock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OTHER_DRAW = 1
+AFTERWARDS = dt.timedelta(microseconds=1)
+
+
+class LaterFacts(MadeUpRows):
+    """New versions of the ``concerned`` partitions (by dataset and day) of ``source``, of which a reader as of ``day`` must notice nothing:
+
+    - of a partition that is known later: other rows
+    - of one that was known: a correction that became known a microsecond after the day began
+    - of one whose rows were known one by one: the later ones other, some of them gone
+    - of the truth of the day itself, should it be known already: other values of the target
+    """
+
+    def __init__(self, source: MadeUpRows, model: ModelConfig, day: dt.date, concerned: set[tuple[str, dt.date]]) -> None:
+        self._source, self._model, self._day, self._concerned = source, model, day, concerned
+        self._contents: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
+
+    def versions(self, dataset: str) -> list[PartitionVersion]:
+        found = []
+        for original in self._source.versions(dataset):
+            if (dataset, original.partition) not in self._concerned:
+                continue
+            number = original.version
+            for content, known in self._replacements(original):
+                number += 1
+                path = original.path.replace("/v1.", f"/v{number}.")
+                found.append(replace(original, version=number, digest=f"made up {number}", path=path, knowledge_time=known))
+                self._contents[dataset, original.partition, number] = content
+        return found
+
+    def content(self, version: PartitionVersion) -> pd.DataFrame:
+        return self._contents[version.dataset, version.partition, version.version]
+
+    def _replacements(self, original: PartitionVersion) -> list[tuple[pd.DataFrame, dt.datetime]]:
+        """The contents that supersede one another, and from when on they are known."""
+        begins = clock.moment(self._day)
+        other = _thinned(self._source.frame(original.dataset, original.partition, OTHER_DRAW))
+        if original.knowledge_time > begins:
+            return [(other, original.knowledge_time)]
+        found = []
+        content = self._source.content(original)
+        if original.knowledge_column is not None:
+            content = self._with_other_later_rows(original, content, begins)
+            found.append((content, original.knowledge_time))
+        target = self._model.target
+        keys = self._source.datasets[original.dataset].keys
+        if (original.dataset, original.partition) == (target.dataset, self._day) and target.column not in keys:
+            truth = self._source.other_values(target.dataset, target.column, self._day, OTHER_DRAW)
+            found.append((content.assign(**{target.column: truth}) if len(truth) == len(content) else content, original.knowledge_time))
+        return [*found, (other, begins + AFTERWARDS)]
+
+    def _with_other_later_rows(self, original: PartitionVersion, content: pd.DataFrame, begins: dt.datetime) -> pd.DataFrame:
+        dataset = self._source.datasets[original.dataset]
+        later = content[original.knowledge_column] > begins
+        changed = content.copy()
+        for column in dataset.column_names:
+            if column not in {*dataset.keys, original.knowledge_column}:
+                other = self._source.other_values(dataset.name, column, original.partition, OTHER_DRAW)
+                changed[column] = changed[column].where(~later, other)
+        return changed
+
+
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without every third row."""
+    return frame[[place % 3 != 0 for place in range(len(frame))]].reset_index(drop=True)

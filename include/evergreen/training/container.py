@@ -1,0 +1,151 @@
+"""What a container that trains gets of the process that starts it: its command line, its places, its variables, its network.
+
+It sees the same files under the same paths, and so the same databases and the same MLflow: nothing that runs in it needs to
+know that it does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from include.evergreen import PROJECT_ROOT, telemetry_off
+from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.serving.clean_processes import ADDRESS
+
+MOUNTS, NETWORK = "EVERGREEN_DOCKER_MOUNTS", "EVERGREEN_DOCKER_NETWORK"
+OWN = "own"  # in EVERGREEN_DOCKER_MOUNTS: this process's places
+STORES = ("EVERGREEN_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "GCS_", "FSSPEC_")
+# measured: with OPENBLAS_CORETYPE set in the worker alone, a container's predictions differed from its own in the last bits
+ARITHMETIC = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "KMP_", "NPY_")
+HANDED_ON = STORES + ARITHMETIC  # what a variable's name begins with
+KEPT_BACK = (MOUNTS, NETWORK, "EVERGREEN_PRELOAD", ADDRESS)
+HANDED_ON_TOO = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+GRACE_MINUTES = 1.0  # that the container outlives its task's time-out, so that the task is what speaks
+ERRORS: dict[int, type[EvergreenError]] = {2: ConfigError, 3: DataError, 4: TransientError}  # as `cli.main.EXIT_CODES` has it
+KILLED, ALARMED = 137, 142  # 128 + SIGKILL, 128 + SIGALRM
+WORDS_SHOWN = 2000
+_MOUNT = re.compile(r"(?P<source>[^:,]+):(?P<target>/[^:,]*)(?P<mode>:r[ow])?")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """``source`` is an absolute path of the Docker host, or the name of a volume."""
+
+    source: str
+    target: str
+    is_read_only: bool
+
+    @property
+    def is_volume(self) -> bool:
+        return not self.source.startswith("/")
+
+
+def train_command(
+    model: str, *, snapshot: str, recipe: str, reason: str, tags: Mapping[str, str], timeout_minutes: float
+) -> list[str]:  # fmt: skip
+    """The command line that trains: what a person gives as `evergreen train`, for the image's own interpreter."""
+    command = ["python", "-m", "include.evergreen", "train", model, "--snapshot", snapshot, "--recipe", recipe, f"--reason={reason}"]
+    command += [f"--tag={name}={value}" for name, value in tags.items()]
+    return [*command, f"--end-after={timeout_minutes + GRACE_MINUTES:g}", "--json", "--verbose"]
+
+
+def mounts() -> list[Mount]:
+    """What EVERGREEN_DOCKER_MOUNTS lists: ``SOURCE:TARGET[:ro]``, and ``own`` (all, when it is not set) for this process's places.
+
+    Raises `ConfigError`.
+    """
+    listed = [each.strip() for each in (os.environ.get(MOUNTS) or OWN).split(",") if each.strip()]
+    found: list[Mount] = []
+    for each in listed:
+        if each == OWN:
+            found += _own_places()
+        elif parts := _MOUNT.fullmatch(each):
+            found.append(Mount(parts["source"], parts["target"], parts["mode"] == ":ro"))
+        else:
+            raise ConfigError(
+                f"{MOUNTS} has {each!r}; allowed, separated by commas: SOURCE:TARGET or SOURCE:TARGET:ro, where SOURCE is an absolute path "
+                f"or a volume and TARGET an absolute path, and the word {OWN} for what this process itself uses."
+            )
+    return found
+
+
+def working_dir() -> str | None:
+    """Where the command runs: the project, when its code is mounted; else where the image says."""
+    target = str(PROJECT_ROOT / "include")
+    return str(PROJECT_ROOT) if any(each.target == target for each in mounts()) else None
+
+
+def variables() -> dict[str, str]:
+    """What the container needs of this process's environment, secrets among it; places are absolute."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if (name.startswith(HANDED_ON) or name.upper() in HANDED_ON_TOO) and name not in KEPT_BACK
+    }
+    settings = Settings.from_environment()
+    environment |= {"EVERGREEN_HOME": str(settings.home), **telemetry_off()}
+    for name in ("EVERGREEN_STORAGE", "EVERGREEN_INCLUDE"):
+        if (value := environment.get(name)) and "://" not in value:
+            environment[name] = str(Path(value).absolute())
+    return environment | {
+        "HOME": "/tmp",  # noqa: S108 - the container's own
+        "LOGNAME": "evergreen",  # the user is a number without a name there, and libraries ask for one
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def network() -> str:
+    """EVERGREEN_DOCKER_NETWORK; without it none, or the host's where the databases, the storage or MLflow are servers."""
+    if chosen := os.environ.get(NETWORK):
+        return chosen
+    settings = Settings.from_environment()
+    is_local = all(_local_folder(each) is not None for each in (settings.database_url, settings.storage, settings.mlflow_tracking_uri))
+    return "none" if is_local else "host"
+
+
+def failure(exit_code: int, words: str, *, model: str, image: str, memory_mb: int, is_out_of_memory: bool) -> EvergreenError:
+    """What a container that ended so means, split by who must act. ``words`` is the end of what it wrote to stderr."""
+    subject, said = f"{model}: the training in a container of {image}", f"\nIt said last:\n{words[-WORDS_SHOWN:]}" if words else ""
+    if is_out_of_memory:
+        return ConfigError(
+            f"{subject} needed more than its {memory_mb} MB of memory and was killed. Raise train.docker.memory_mb, or read fewer days: "
+            f"train.window_days.{said}"
+        )
+    if exit_code == ALARMED:
+        return TransientError(f"{subject} was still running a minute after its time-out, and ended itself: its worker was gone.{said}")
+    if exit_code == KILLED:
+        return TransientError(f"{subject} was killed from outside, and not for want of memory.{said}")
+    if kind := ERRORS.get(exit_code):
+        return kind(f"{subject} ended with exit code {exit_code}: {words.rpartition('evergreen: ')[2] or 'it said nothing'}")
+    return EvergreenError(f"{subject} ended with exit code {exit_code}, which is none of ours; what it logged says why.{said}")
+
+
+def _own_places() -> list[Mount]:
+    """Every folder that this process keeps state in, and the code and declarations that it runs, read-only; each once."""
+    settings = Settings.from_environment()
+    state = [settings.home, *(_local_folder(each) for each in (settings.database_url, settings.storage, settings.mlflow_tracking_uri))]
+    written = _outermost([each for each in state if each is not None])
+    declared = [PROJECT_ROOT / "include", *([Path(each).absolute()] if (each := os.environ.get("EVERGREEN_INCLUDE")) else [])]
+    read = [each for each in _outermost(declared) if not any(each.is_relative_to(folder) for folder in written)]
+    return [Mount(str(each), str(each), False) for each in written] + [Mount(str(each), str(each), True) for each in read]
+
+
+def _outermost(folders: list[Path]) -> list[Path]:
+    return [each for each in dict.fromkeys(folders) if not any(each != other and each.is_relative_to(other) for other in folders)]
+
+
+def _local_folder(place: str) -> Path | None:
+    """The folder of a path, a ``file:`` URL or a SQLite database; None for what a server keeps."""
+    if place.startswith("sqlite:///"):
+        return Path(place.removeprefix("sqlite:///")).absolute().parent
+    if place.startswith("file:"):
+        return Path(url2pathname(urlsplit(place).path)).absolute()
+    return None if "://" in place else Path(place).absolute()

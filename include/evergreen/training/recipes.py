@@ -1,0 +1,115 @@
+"""A recipe: what, besides the data, makes a training what it is. Each version keeps its own, and goes on computing its own features.
+
+So `features.py` and model.yaml may change at any time: the champion still gets what it was trained on, until another one serves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.features.build import FeatureCode, features_source
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import canonical_json, document_digest
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import recipes
+from include.evergreen.state.database.upsert import insert_once
+
+DECLARED = ("task", "rows", "inputs", "target", "features", "train")
+WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
+FEATURES = "features.py"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``document`` holds ``declared`` (keys of model.yaml without defaults) and the text of features.py; ``digest`` is its SHA-256."""
+
+    digest: str
+    model: str
+    document: dict[str, Any]
+
+    @property
+    def code(self) -> FeatureCode:
+        """The features.py of this recipe."""
+        return FeatureCode(self.document[FEATURES], f"features.py of recipe {self.digest[:12]} of {self.model}")
+
+    @property
+    def features_digest(self) -> str:
+        """Of all that decides which features a row gets: equal digests, equal features."""
+        declared = {name: self.document["declared"].get(name) for name in ("rows", "inputs", "features")}
+        return document_digest({"declared": declared, FEATURES: self.document[FEATURES]})
+
+    def config(self, now: ModelConfig) -> ModelConfig:
+        """``now``, the model as model.yaml declares it, with all that the recipe declares as it was then."""
+        declared = dict(self.document["declared"])
+        current = now.model_dump(mode="json", exclude_defaults=True)
+        kept_out = {name: value for name, value in current["train"].items() if name in WITHOUT_EFFECT}
+        train = {"train": {**declared["train"], **kept_out}}
+        rest = {name: value for name, value in current.items() if name not in DECLARED}
+        return ModelConfig.model_validate({**rest, **declared, **train})
+
+
+def recipe_of(catalog: Catalog, model: ModelConfig) -> Recipe:
+    """The recipe as it is declared now. A default counts as not said, so a new key with a default changes no digest."""
+    declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True)
+    declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
+    document = {"declared": declared, FEATURES: features_source(catalog, model)}
+    return Recipe(document_digest(document), model.name, document)
+
+
+def config_of(catalog: Catalog, recipe: Recipe) -> ModelConfig:
+    """The model as ``recipe`` declares it; of one that is retired or broken now, with nothing besides."""
+    try:
+        return recipe.config(catalog.model(recipe.model))
+    except ConfigError:
+        declared = recipe.document["declared"]
+        criterion = {"kind": "absolute", "metric": "auc" if declared["task"] == "classification" else "mae", "at_least": 0}
+        unlearnt = {"name": recipe.model, "description": "", "owner": "", "gate": {"criteria": [criterion]}}
+        return ModelConfig.model_validate({**unlearnt, **declared})
+
+
+def keep_recipe(connection: sa.Connection, recipe: Recipe) -> None:
+    """Within the caller's transaction; a recipe that is kept already stays as it is."""
+    values = {"model": recipe.model, "document": canonical_json(recipe.document), "recorded_at": clock.now()}
+    insert_once(connection, recipes, {"digest": recipe.digest}, values)
+
+
+def signature_digest(model: ModelConfig) -> str:
+    """What a fitted model takes and gives: the features' names and kinds, and the target."""
+    features = [(feature.name, feature.kind) for feature in model.features]
+    return document_digest({"features": features, "target": model.target.model_dump()})
+
+
+def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, signature: str) -> Recipe:
+    """The kept recipe of a version; for one that an older release trained, which kept none, what is declared now.
+
+    Raises `DataError` for a kept recipe that was changed, `ConfigError` when none is kept and other features are declared now.
+    """
+    if kept := find_recipe(recipe_digest):
+        return kept
+    if signature != signature_digest(model):
+        raise ConfigError(
+            f"{model.name}: the version was trained by a release that kept no recipe, on other features, or another target, than "
+            f"model.yaml declares now; it cannot score with these. Train and promote a version with the new ones, or take the change back."
+        )
+    return recipe_of(catalog, model)
+
+
+def find_recipe(digest: str) -> Recipe | None:
+    """The kept recipe, if there is one. Raises `DataError` when its text was changed: it is code, and would be run."""
+    with reading() as connection:
+        row = connection.execute(recipes.select().where(recipes.c.digest == digest)).first()
+    if row is None:
+        return None
+    if (found := hashlib.sha256(row.document.encode()).hexdigest()) != digest:
+        raise DataError(
+            f"{row.model}: recipe {digest[:12]} was changed in the database: its digest is now {found[:12]}. Nothing of it is run. "
+            f"Restore it from a backup, or train a new version."
+        )
+    return Recipe(row.digest, row.model, json.loads(row.document))

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.monitoring import Observation, record_observations
+from include.evergreen.monitoring.triggers import fire_if_tripped, firings_of, tripped
+from include.evergreen.state import ledger, pauses
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import firings
+from include.evergreen.state.database.tables import ledger as entries
+from tests.unit.flights import january, rows_of, start_python
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture
+def model(air_time: ModelConfig) -> ModelConfig:
+    """Fires on two bad days of three, or on one very bad one, and then not for a week."""
+    rules = (
+        Rule(metric="performance.mae", above=20, k=2, n=3),
+        Rule(metric="drift.share", above=0.5, k=1, n=1),
+    )
+    return air_time.model_copy(update={"retrain": Retrain(rules=rules, cooldown_days=7)})
+
+
+def test_nothing_fires_without_a_reason(model: ModelConfig) -> None:
+    assert fire_if_tripped(model) is None
+    _observe(1, 10)
+    assert (tripped(model), fire_if_tripped(model), firings_of("air_time")) == (None, None, [])
+
+
+def test_a_firing_is_recorded_with_its_evidence_and_in_the_ledger(model: ModelConfig) -> None:
+    _observe(1, 25)
+    _observe(2, 30)
+    fired = fire_if_tripped(model)
+    assert fired is not None
+    assert (fired.rule, fired.as_of, fired.version) == ("performance.mae>20 (2 of 3)", january(2), 1)
+    assert fired.words == "performance.mae>20 (2 of 3): 2013-01-01: 25.000, 2013-01-02: 30.000"
+    assert [each["value"] for each in fired.evidence["observations"]] == [25, 30]
+    entry = rows_of(entries)[-1]
+    assert (entry.kind, entry.model, json.loads(str(entry.body))) == ("firing", "air_time", fired.evidence)
+    assert ledger.verify() == []
+
+
+def test_looking_alone_fires_nothing(model: ModelConfig) -> None:
+    _observe(1, 30)
+    _observe(2, 30)
+    evidence = tripped(model)
+    assert evidence is not None
+    assert evidence.as_of == january(2)
+    assert rows_of(firings) == []
+
+
+def test_a_pause_holds_what_trips_and_it_fires_when_the_pause_is_over(model: ModelConfig) -> None:
+    _observe(1, 30)
+    _observe(2, 30)
+    pauses.pause(hours=1, actor="ada", reason="a bad feed")
+    assert fire_if_tripped(model) is None
+    assert rows_of(firings) == []
+    pauses.lift(actor="ada", reason="it is mended")
+    assert fire_if_tripped(model) is not None
+
+
+def test_the_same_evidence_fires_once(model: ModelConfig) -> None:
+    _observe(1, 30)
+    _observe(2, 30)
+    assert fire_if_tripped(model) is not None
+    assert (tripped(model), fire_if_tripped(model)) == (None, None)
+    assert (len(rows_of(firings)), len(rows_of(entries))) == (1, 1)
+
+
+def test_no_other_fires_within_the_cool_down_whatever_the_rule(model: ModelConfig) -> None:
+    for day in range(1, 11):
+        _observe(day, 30, drift=0.9)
+        fire_if_tripped(model)
+    assert [each.as_of for each in firings_of("air_time")] == [january(1), january(9)]  # a week of days lies between
+
+
+def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: ModelConfig) -> None:
+    eager = model.model_copy(update={"retrain": model.retrain.model_copy(update={"cooldown_days": 0})})
+    for day in (2, 1, 3, 3):
+        _observe(day, 30, drift=0.9)
+        fire_if_tripped(eager)
+    assert [each.as_of for each in firings_of("air_time")] == [january(2), january(3)]
+
+
+def test_backfilled_observations_never_fire(model: ModelConfig) -> None:
+    for day in range(1, 10):
+        _observe(day, 99, drift=0.9, origin="backfill")
+        assert fire_if_tripped(model) is None
+
+
+def test_the_first_rule_that_trips_is_the_one_that_fires(model: ModelConfig) -> None:
+    _observe(1, 10, drift=0.9)
+    fired = fire_if_tripped(model)
+    assert fired is not None
+    assert fired.rule == "drift.share>0.5 (1 of 1)"
+
+
+def test_models_cool_down_apart(model: ModelConfig, flight_delay: ModelConfig) -> None:
+    other = flight_delay.model_copy(update={"retrain": model.retrain})
+    for name in ("air_time", "flight_delay"):
+        _observe(1, 30, drift=0.9, model=name)
+    assert fire_if_tripped(model) is not None
+    assert fire_if_tripped(other) is not None
+    assert [each.model for each in firings_of("flight_delay")] == ["flight_delay"]
+
+
+def test_a_firing_that_was_killed_before_its_ledger_entry_did_not_happen(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    _observe(1, 30, drift=0.9)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ledger, "append", _killed)
+        fire_if_tripped(model)
+    assert rows_of(firings) == []
+    assert fire_if_tripped(model) is not None
+
+
+def test_two_processes_that_ask_at_once_record_one_firing(home: Path) -> None:
+    """Both have seen the rule trip, and stand at the write lock, before either may go on."""
+    for day in (1, 2):
+        _observe(day, 99)
+    code = (
+        "from include.evergreen.config import Catalog\n"
+        "from include.evergreen.monitoring.triggers import firings\n"
+        "lock = firings.writing\n"
+        "def writing():\n"
+        "    print('at the lock', flush=True)\n"
+        "    return lock()\n"
+        "firings.writing = writing\n"
+        "print(firings.fire_if_tripped(Catalog().model('air_time')) is not None)"
+    )
+    with writing():
+        processes = [start_python(code) for _ in range(2)]
+        assert [process.stdout.readline() for process in processes if process.stdout] == ["at the lock\n"] * 2
+    outcomes = [process.communicate(timeout=300)[0].strip() for process in processes]
+    assert sorted(outcomes) == ["False", "True"]
+    assert (len(rows_of(firings)), len(rows_of(entries))) == (1, 1)
+    assert ledger.verify() == []
+
+
+def _observe(day: int, error: float, *, drift: float = 0.1, origin: str = "live", model: str = "air_time") -> None:
+    figures = {"performance.mae": error, "drift.share": drift}
+    partition = january(day)
+    observed = [Observation(model, partition, name, value, 1, origin, 900) for name, value in figures.items()]
+    record_observations(model, partition, observed)
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.monitoring import Observation, record_observations
+from include.evergreen.monitoring.triggers import fire_if_tripped, rule_outlooks, tripped
+from include.evergreen.state import pauses
+from include.evergreen.state.database.tables import firings
+from tests.unit.flights import january, rows_of
+
+pytestmark = pytest.mark.usefixtures("home")
+NAME = "performance.mae>20 (2 of 3)"
+
+
+@pytest.fixture
+def model(air_time: ModelConfig) -> ModelConfig:
+    return air_time.model_copy(update={"retrain": Retrain(rules=(Rule(metric="performance.mae", above=20, k=2, n=3),), cooldown_days=7)})
+
+
+def observe(day: int, value: float, origin: str = "live") -> None:
+    record_observations("air_time", january(day), [Observation("air_time", january(day), "performance.mae", value, 1, origin, 900)])
+
+
+def words(model: ModelConfig) -> str:
+    """Of the model's one rule, once it is sure that they agree with what the sensor would do."""
+    [outlook] = rule_outlooks(model)
+    assert outlook.would_fire is (tripped(model) is not None and pauses.standing_pause() is None)
+    return outlook.words
+
+
+def test_a_rule_that_trips_would_fire_and_is_told_with_its_evidence_and_the_training_s_as_of(model: ModelConfig) -> None:
+    observe(1, 25)
+    observe(2, 30)
+    assert words(model) == f"rule {NAME}: 2013-01-01: 25.000, 2013-01-02: 30.000 would fire a training as of 2013-01-02"
+    assert rows_of(firings) == []
+
+
+def test_a_rule_that_does_not_says_what_it_lacks(model: ModelConfig) -> None:
+    assert words(model) == f"rule {NAME} would not fire: performance.mae has no observation yet"
+    observe(1, 25, origin="backfill")
+    assert words(model) == f"rule {NAME} would not fire: performance.mae has backfilled observations alone"
+    observe(2, 30)
+    assert words(model) == f"rule {NAME} would not fire: 1 of the last 1 breach, and it takes 2; the newest is 30.000 (2013-01-02)"
+    observe(3, 30)
+    observe(4, 10)
+    assert words(model) == (f"rule {NAME} would not fire: 2 of the last 3 breach, but the newest is 10.000 (2013-01-04) and does not")
+
+
+def test_a_rule_that_is_held_back_says_by_what_and_until_when(model: ModelConfig) -> None:
+    observe(1, 25)
+    observe(2, 30)
+    assert fire_if_tripped(model)
+    observe(3, 30)
+    assert words(model).endswith(
+        "2013-01-03: 30.000 trips, and would not fire: the model cools down until 2013-01-09, since it fired as of 2013-01-02"
+    )
+    observe(10, 30)
+    assert words(model).endswith("would fire a training as of 2013-01-10")
+    pauses.pause(hours=1, actor="a person", reason="the feed is broken")
+    assert "trips, and would not fire: a person paused automatic promotion and retraining until " in words(model)
+
+
+def test_a_model_without_rules_has_no_outlook(model: ModelConfig) -> None:
+    assert rule_outlooks(model.model_copy(update={"retrain": Retrain()})) == []

@@ -1,0 +1,317 @@
+"""What a stage has to do for a partition, and which event starts it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.ingestion import ingest
+from include.evergreen.foundation import clock
+from include.evergreen.gates.decide import all_decisions
+from include.evergreen.monitoring import monitor
+from include.evergreen.registry import champions
+from include.evergreen.scoring import readiness
+from include.evergreen.scoring import score as scoring
+from include.evergreen.scoring.readiness import News, Readiness
+from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.tables import partition_versions, recipes, stage_records
+from tests.unit.flights import january, republish, rows_of, shifted, with_other_features
+
+MODEL = "air_time"
+DAY, YESTERDAY = january(20), january(19)
+NEXT = january(22)  # the first day of which nothing is there yet but its weather and outcomes
+INPUTS = (("schedules", NEXT), ("weather", january(21)), ("outcomes", january(21)))
+LATER = dt.timedelta(minutes=10)
+
+
+@pytest.fixture(autouse=True)
+def _home(trained: Path) -> None:
+    """A champion as of 17 January, and 1-21 January ingested."""
+
+
+@pytest.fixture
+def nothing_of_next() -> None:
+    with writing() as connection:
+        for dataset, day in INPUTS:
+            table = partition_versions.c
+            connection.execute(partition_versions.delete().where(table.dataset == dataset, table.partition == day))
+
+
+def test_a_partition_waits_until_its_last_input_is_there(catalog: Catalog) -> None:
+    ready = readiness.scoring(MODEL, NEXT)
+    assert (ready.missing, ready.is_due) == (("schedules/2013-01-22",), False)
+    deliver(catalog, "schedules", NEXT)
+    assert readiness.scoring(MODEL, NEXT).is_due
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(INPUTS)))
+@pytest.mark.usefixtures("nothing_of_next")
+def test_the_last_input_starts_the_scoring_whatever_the_order(order: tuple[readiness.Key, ...], catalog: Catalog) -> None:
+    started = []
+    for dataset, day in order:
+        deliver(catalog, dataset, day)
+        started.append(starts((dataset, day)))
+    assert started == [False, False, True]
+
+
+@pytest.mark.parametrize("events", list(itertools.permutations(INPUTS)))
+@pytest.mark.usefixtures("nothing_of_next")
+def test_inputs_that_were_all_published_before_any_event_came_start_it_once(events: tuple[readiness.Key, ...], catalog: Catalog) -> None:
+    for dataset, day in INPUTS:
+        deliver(catalog, dataset, day)
+    assert [key for key in events if starts(key)] == [INPUTS[-1]]
+
+
+@pytest.mark.usefixtures("nothing_of_next")
+def test_a_publisher_that_died_before_its_event_starts_it_by_its_retry(catalog: Catalog) -> None:
+    for dataset, day in INPUTS:
+        deliver(catalog, dataset, day)
+    deliver(catalog, *INPUTS[-1])  # the content is the same, and so no new version
+    assert starts(INPUTS[-1])
+
+
+@pytest.mark.usefixtures("nothing_of_next")
+def test_a_publication_whose_event_never_came_is_made_up_for_by_the_next_one(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    for dataset, day in INPUTS:
+        deliver(catalog, dataset, day)
+    assert not starts(INPUTS[0])
+    later(monkeypatch)
+    assert starts(INPUTS[0])
+
+
+def test_without_a_champion_nothing_is_started(catalog: Catalog) -> None:
+    ready = readiness.scoring(MODEL, january(16))
+    assert (ready.is_due, ready.obstacle) == (False, "no champion with an as_of up to 2013-01-16")
+    assert not readiness.scoring("a_model_that_was_added_today", DAY).is_due
+
+
+def test_a_model_that_was_promoted_after_its_inputs_came_has_work(catalog: Catalog) -> None:
+    assert readiness.scoring(MODEL, january(17)).is_due  # its inputs came before the champion
+
+
+def test_content_that_is_published_again_unchanged_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    deliver(catalog, "weather", YESTERDAY)
+    assert not starts(("weather", YESTERDAY), DAY)
+
+
+def test_a_correction_starts_the_day_that_read_it_and_no_other(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(catalog, air_time)
+    republish("weather", YESTERDAY, shifted("wind_speed", 10))
+    assert starts(("weather", YESTERDAY), DAY)
+    assert "weather/2013-01-19" not in [each.name for each in readiness.scoring(MODEL, YESTERDAY).news]
+    later(monkeypatch)
+    assert starts(("weather", YESTERDAY), DAY)
+    scored(catalog, air_time)
+    assert not starts(("weather", YESTERDAY), DAY)
+
+
+def test_a_correction_that_is_taken_back_before_it_was_scored_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    republish("weather", YESTERDAY, shifted("wind_speed", 10))
+    deliver(catalog, "weather", YESTERDAY)
+    assert not readiness.scoring(MODEL, DAY).is_due
+
+
+def test_a_correction_that_was_known_too_late_for_the_day_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=clock.moment(DAY) + dt.timedelta(hours=1))
+    assert not starts(("weather", YESTERDAY), DAY)
+
+
+def test_two_corrections_at_once_start_the_scoring_once(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    republish("weather", YESTERDAY, shifted("wind_speed", 10))
+    republish("schedules", DAY, shifted("distance", 10))
+    assert [starts(("weather", YESTERDAY), DAY), starts(("schedules", DAY), DAY)] == [False, True]
+
+
+def test_a_correction_that_comes_while_the_day_is_scored_is_not_missed(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = scoring.feature_frame
+
+    def correct_and_read(*arguments: Any) -> Any:
+        republish("weather", YESTERDAY, shifted("wind_speed", 10))
+        return frame(*arguments)
+
+    monkeypatch.setattr(scoring, "feature_frame", correct_and_read)
+    scored(catalog, air_time)
+    assert starts(("weather", YESTERDAY), DAY)
+
+
+def test_what_is_read_is_what_the_champion_was_trained_on_and_not_what_is_declared_now(catalog: Catalog, tmp_path: Path) -> None:
+    changed = with_other_features(catalog, tmp_path / "include")
+    declared = changed.model_path(MODEL)
+    declared.write_text(declared.read_text().replace("{dataset: weather, lag_days: 1}", "{dataset: weather, lag_days: 2}"))
+    champion = champions.champion(MODEL)
+    assert champion
+    assert ("weather", YESTERDAY) in readiness.inputs_of(champion, DAY)
+
+
+def test_a_version_of_a_release_that_kept_no_recipe_reads_what_is_declared(catalog: Catalog) -> None:
+    with writing() as connection:
+        connection.execute(recipes.delete())
+    readiness._kept_inputs.cache_clear()
+    champion = champions.champion(MODEL)
+    assert champion
+    assert readiness.inputs_of(champion, DAY) == [("schedules", DAY), ("weather", YESTERDAY), ("outcomes", YESTERDAY)]
+
+
+def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_join(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(catalog, air_time)
+    champions.register(MODEL, all_decisions(MODEL)[0].run_key)
+    own = {1: [("schedules", DAY)], 2: [("schedules", DAY), ("outcomes", january(18))]}
+    monkeypatch.setattr(readiness, "inputs_of", lambda version, _: own[version.version])
+    assert readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due
+    assert not readiness.scoring(MODEL, DAY, ("outcomes", january(17))).is_due
+
+
+def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    with writing() as connection:
+        connection.execute(stage_records.update().values(detail={"words": "done"}))
+    assert not readiness.scoring(MODEL, DAY).is_due
+    republish("weather", YESTERDAY, shifted("wind_speed", 10))
+    assert starts(("weather", YESTERDAY), DAY)
+
+
+# --- live or backfill -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("news", "standing", "origin"),
+    [
+        (["backfill", "backfill"], "", "backfill"),
+        (["backfill", "live"], "", "live"),
+        (["backfill"], "live", "backfill"),  # a correction by backfill makes nobody's night
+        (["live"], "backfill", "live"),
+        ([], "live", "live"),
+        ([], "", "backfill"),
+    ],
+)
+def test_what_is_made_is_live_when_anything_new_to_it_is(news: list[str], standing: str, origin: str) -> None:
+    found = tuple(News(str(number), each, clock.now()) for number, each in enumerate(news))
+    assert Readiness(news=found, standing=standing).origin == origin
+
+
+def test_a_live_schedule_makes_the_scoring_live_though_its_weather_was_backfilled(catalog: Catalog) -> None:
+    with writing() as connection:
+        connection.execute(partition_versions.update().values(origin="backfill"))
+    assert readiness.scoring(MODEL, NEXT).origin == "backfill"
+    deliver(catalog, "schedules", NEXT)
+    assert readiness.scoring(MODEL, NEXT).origin == "live"
+
+
+# --- monitoring -------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_that_was_not_scored_is_not_monitored_when_its_truth_arrives() -> None:
+    ready = readiness.monitoring(MODEL, DAY, "outcomes")
+    assert (ready.missing, ready.is_due) == ((f"predictions of {MODEL}/2013-01-20",), False)
+
+
+def test_a_day_is_monitored_when_it_was_scored_and_once_more_when_its_truth_arrives(catalog: Catalog, air_time: ModelConfig) -> None:
+    deliver(catalog, "schedules", NEXT)
+    scored(catalog, air_time, NEXT)
+    assert news_to_monitor(NEXT) == ["predictions"]
+    monitor(catalog, air_time, NEXT, "live")
+    assert news_to_monitor(NEXT) == []
+    deliver(catalog, "outcomes", NEXT)
+    assert news_to_monitor(NEXT) == ["outcomes/2013-01-22"]
+    monitor(catalog, air_time, NEXT, "live")
+    deliver(catalog, "outcomes", NEXT)
+    assert news_to_monitor(NEXT) == []
+
+
+def test_other_predictions_are_monitored_again(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    monitor(catalog, air_time, DAY, "live")
+    republish("schedules", DAY, lambda rows: rows.iloc[1:])
+    scored(catalog, air_time)
+    assert news_to_monitor(DAY) == ["predictions"]
+
+
+def test_what_an_older_release_monitored_is_compared_by_when_it_was_monitored_and_noted_anew(
+    catalog: Catalog, air_time: ModelConfig
+) -> None:
+    scored(catalog, air_time)
+    monitor(catalog, air_time, DAY, "live")
+    with writing() as connection:
+        connection.execute(stage_records.update().where(stage_records.c.stage == "monitor").values(detail={"words": "drift.share 0.1"}))
+    assert news_to_monitor(DAY) == []
+    assert monitor(catalog, air_time, DAY, "live").status == "unchanged"
+    [record] = [each for each in rows_of(stage_records) if each.stage == "monitor"]
+    assert record.detail["words"] == "drift.share 0.1" and set(record.detail["read"]) == {"predictions", "truth"}
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
+
+
+def test_an_event_asks_a_handful_of_questions_however_long_the_history_is(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    readiness.scoring(MODEL, NEXT)  # recipes are kept from now on
+    assert len(statements(lambda: readiness.scoring(MODEL, DAY, ("weather", YESTERDAY)))) <= 2
+    assert len(statements(lambda: readiness.scoring(MODEL, NEXT))) <= 4
+    assert len(statements(lambda: readiness.monitoring(MODEL, DAY, "outcomes"))) <= 3
+
+
+def test_every_question_is_answered_by_an_index(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    asked = statements(
+        lambda: (readiness.scoring(MODEL, DAY), readiness.scoring(MODEL, NEXT), readiness.monitoring(MODEL, DAY, "outcomes"))
+    )
+    with reading() as connection:
+        for statement in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("",) * statement.count("?")).all()
+            assert [step.detail for step in plan if step.detail.startswith("SCAN")] == [], statement
+
+
+def statements(ask: Callable[[], object]) -> list[str]:
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            found.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    return found
+
+
+def deliver(catalog: Catalog, dataset: str, day: dt.date) -> None:
+    ingest(catalog.dataset(dataset), day, "live")
+
+
+def starts(published: readiness.Key, partition: dt.date = NEXT) -> bool:
+    return readiness.scoring(MODEL, partition, published).is_started_by(readiness.name_of(published))
+
+
+def scored(catalog: Catalog, model: ModelConfig, partition: dt.date = DAY) -> None:
+    assert scoring.score(catalog, model, partition, "live").is_done
+
+
+def news_to_monitor(partition: dt.date) -> list[str]:
+    ready = readiness.monitoring(MODEL, partition, "outcomes")
+    assert ready.is_due == bool(ready.news)
+    return [each.name for each in ready.news]
+
+
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that was published was published a while ago."""
+    now = clock.now() + LATER
+    monkeypatch.setattr(clock, "now", lambda: now)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.state.database import migrate, reading
+from include.evergreen.state.database.tables import metadata
+from tests.unit.flights import start_python
+
+
+def test_migrating_makes_the_folder_and_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / "not" / "there"))
+    migrate()
+    assert set(metadata.tables) < set(_tables())
+
+
+def test_migrating_again_changes_nothing(home: Path) -> None:
+    before = _tables()
+    migrate()
+    assert _tables() == before
+
+
+def test_the_migrations_give_exactly_the_declared_tables(home: Path) -> None:
+    with reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
+    processes = [start_python("from include.evergreen.state.database import migrate; migrate()") for _ in range(2)]
+    assert [(process.wait(300), process.communicate()[1]) for process in processes] == [(0, ""), (0, "")]
+    assert set(metadata.tables) < set(_tables())
+
+
+def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(ConfigError, match="empty.db has no tables yet. Run `make setup`."), reading() as connection:
+        connection.execute(metadata.tables["ledger"].select())
+
+
+def test_a_database_that_cannot_be_opened_is_worth_a_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"sqlite:///{tmp_path}/nowhere/evergreen.db")
+    with pytest.raises(TransientError, match="nowhere/evergreen.db did not answer"), reading() as connection:
+        connection.execute(sa.text("SELECT 1"))
+
+
+@pytest.mark.parametrize("url", ["not a url", "nodatabase://host/name"])
+def test_a_url_that_is_none_is_the_settings_fault(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", url)
+    with pytest.raises(ConfigError, match="EVERGREEN_DATABASE_URL is .* which SQLAlchemy cannot use"), reading():
+        pass
+
+
+def test_no_message_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", "nodatabase://user:secret@host/name")
+    with pytest.raises(ConfigError) as refused, reading():
+        pass
+    assert "secret" not in str(refused.value)
+
+
+def _tables() -> list[str]:
+    with reading() as connection:
+        return sa.inspect(connection).get_table_names()

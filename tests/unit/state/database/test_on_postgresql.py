@@ -1,0 +1,206 @@
+"""Our own state on PostgreSQL, as production has it; the other tests have it on SQLite."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from include.evergreen.data.partitions import current_partition
+from include.evergreen.data.partitions.store import known_partitions
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.scoring import readiness
+from include.evergreen.state import ledger
+from include.evergreen.state.database import engine, migrate, reading, writing
+from include.evergreen.state.database.tables import ledger as entries
+from include.evergreen.state.database.tables import metadata, observations, partition_versions, prediction_sets, snapshots
+from include.evergreen.state.database.upsert import insert_once, upsert
+from include.evergreen.state.stage_status import record_stage
+from tests.servers import PostgreSQL
+from tests.unit.flights import close_database, rows_of, start_python
+
+KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
+VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
+DAY = dt.date(2013, 2, 9)
+
+
+@pytest.fixture
+def empty(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgreSQL]:
+    """A database without tables is ours."""
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", postgresql.new_database("evergreen"))
+    yield postgresql
+    close_database()
+
+
+@pytest.fixture
+def ours(empty: PostgreSQL) -> PostgreSQL:
+    """A migrated database is ours."""
+    migrate()
+    return empty
+
+
+def test_the_migrations_make_the_tables_that_the_code_declares(ours: PostgreSQL) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_again_and_by_several_at_once_does_no_harm(empty: PostgreSQL) -> None:
+    processes = [start_python("from include.evergreen.state.database import migrate\nmigrate()") for _ in range(3)]
+    assert [(process.wait(300), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 3
+    migrate()
+    assert rows_of(observations) == []
+
+
+def test_a_database_without_tables_is_named_without_its_password(empty: PostgreSQL) -> None:
+    with pytest.raises(ConfigError, match=r"postgresql\+psycopg2://evergreen:\*\*\*@.* has no tables yet. Run `make setup`"):
+        rows_of(observations)
+
+
+def test_an_upsert_replaces_and_inserting_once_leaves_what_stands(ours: PostgreSQL) -> None:
+    with writing() as connection:
+        upsert(connection, observations, KEY, VALUES)
+        upsert(connection, observations, KEY, {**VALUES, "value": 0.75, "rows": 20}, keep=("rows",))
+        assert not insert_once(connection, observations, KEY, VALUES)
+    assert [(row.value, row.rows, row.recorded_at) for row in rows_of(observations)] == [(0.75, 10, VALUES["recorded_at"])]
+
+
+def test_a_transaction_is_all_or_nothing(ours: PostgreSQL) -> None:
+    with pytest.raises(RuntimeError), writing() as connection:
+        upsert(connection, observations, KEY, VALUES)
+        raise RuntimeError("killed")
+    assert rows_of(observations) == []
+
+
+def test_moments_come_back_in_utc_whatever_zone_they_went_in_with(ours: PostgreSQL) -> None:
+    east = dt.timezone(dt.timedelta(hours=2))
+    with writing() as connection:
+        upsert(connection, observations, KEY, {**VALUES, "recorded_at": dt.datetime(2013, 2, 9, 1, tzinfo=east)})
+    assert rows_of(observations)[0].recorded_at == dt.datetime(2013, 2, 8, 23, tzinfo=dt.UTC)
+
+
+def test_writers_wait_for_each_other_and_lose_nothing(ours: PostgreSQL) -> None:
+    code = (
+        "import sqlalchemy as sa\n"
+        "from include.evergreen.state.database import writing\n"
+        "for _ in range(25):\n"
+        "    with writing() as connection:\n"
+        "        count = connection.execute(sa.text('SELECT sum(rows) FROM snapshots')).scalar()\n"
+        "        connection.execute(sa.text(f'UPDATE snapshots SET rows = {count + 1}'))\n"
+    )
+    with writing() as connection:
+        values = {"model": "m", "as_of": DAY, "window_days": 1, "rows": 0, "members": {}}
+        upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
+    processes = [start_python(code) for _ in range(3)]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+    assert rows_of(snapshots)[0].rows == 75
+
+
+def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_row(ours: PostgreSQL) -> None:
+    processes = [start_python(_publishing(own=letter)) for letter in "ab"]
+    assert [(process.wait(300), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 2
+    versions = sorted(rows_of(partition_versions), key=lambda row: row.version)
+    assert [row.version for row in versions] == list(range(1, len(versions) + 1))
+    assert all(row.path == f"{row.digest}.parquet" for row in versions)
+    assert all(first.digest != second.digest for first, second in itertools.pairwise(versions))
+    newest = current_partition("sales", DAY)
+    assert newest is not None and newest.version == len(versions)
+
+
+def test_runs_that_publish_the_same_content_at_once_make_one_version(ours: PostgreSQL) -> None:
+    processes = [start_python(_publishing(own="a", times=1)) for _ in range(3)]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+    assert [row.version for row in rows_of(partition_versions)] == [1]
+
+
+def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL) -> None:
+    for own, known in (("a", 10), ("b", 20)):
+        code = _publishing(own=own, times=1, known=f"2013-02-{known}T00:00:00+00:00")
+        assert start_python(code).wait(300) == 0
+    found = [known_partitions("sales", as_of=dt.datetime(2013, 2, day, tzinfo=dt.UTC), first=DAY, last=DAY) for day in (9, 10, 15, 20)]
+    assert [[version.digest for version in versions] for versions in found] == [[], ["a0"], ["a0"], ["b0"]]
+
+
+def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
+    monkeypatch.setattr(readiness, "inputs_of", lambda *_: [("sales", DAY), ("weather", DAY)])
+    assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(60) == 0
+    assert readiness.scoring("m", DAY).missing == ("weather/2013-02-09",)
+    assert readiness.monitoring("m", DAY, "sales").missing == ("predictions of m/2013-02-09",)
+    assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00").replace("sales", "weather")).wait(60) == 0
+    assert readiness.scoring("m", DAY).is_started_by("weather/2013-02-09")
+    assert not readiness.scoring("m", DAY).is_started_by("sales/2013-02-09")
+    with writing() as connection:
+        made = {"version": 1, "challenger_version": 0, "rows": 1, "digest": "d", "path": "p", "input_digest": "i", "origin": "live"}
+        connection.execute(prediction_sets.insert().values(model="m", partition=DAY, recorded_at=VALUES["recorded_at"], **made))
+    record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-09": "a0", "weather/2013-02-09": "before"}})
+    assert [each.name for each in readiness.scoring("m", DAY).news] == ["weather/2013-02-09"]
+    record_stage("m", "monitor", DAY, "done", {"read": {"predictions": "d", "truth": None}})
+    assert [each.name for each in readiness.monitoring("m", DAY, "sales").news] == ["sales/2013-02-09"]
+
+
+def test_three_processes_append_to_the_ledger_and_the_chain_is_whole(ours: PostgreSQL) -> None:
+    code = (
+        "from include.evergreen.state import ledger\n"
+        "from include.evergreen.state.database import writing\n"
+        "for number in range(20):\n"
+        "    with writing() as connection:\n"
+        "        ledger.append(connection, kind='damage', model='m', body={'number': number, 'text': 'Zürich \"1\"'})\n"
+    )
+    processes = [start_python(code) for _ in range(3)]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+    assert ledger.verify() == []
+    assert sorted(row.sequence for row in rows_of(entries)) == list(range(1, 61))
+    with writing() as connection:
+        connection.execute(sa.text("UPDATE ledger SET kind = 'forged' WHERE sequence = 30"))
+    assert len(ledger.verify()) == 1
+
+
+def test_a_server_that_restarts_is_worth_a_retry_and_then_serves_again(ours: PostgreSQL) -> None:
+    assert rows_of(observations) == []
+    ours.stop()
+    try:
+        with pytest.raises(TransientError, match=r"The database postgresql\+psycopg2://evergreen:\*\*\*@.* did not answer"):
+            rows_of(observations)
+    finally:
+        ours.start()
+    assert rows_of(observations) == []
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced(ours: PostgreSQL) -> None:
+    assert rows_of(observations) == []
+    ours.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'evergreen'")
+    assert rows_of(observations) == []
+
+
+def test_a_server_that_dies_in_a_transaction_leaves_nothing_of_it(ours: PostgreSQL, _own_home: Path) -> None:
+    try:
+        with pytest.raises(TransientError), writing() as connection:
+            upsert(connection, observations, KEY, VALUES)
+            ours.stop()
+            upsert(connection, observations, {**KEY, "metric": "other"}, VALUES)
+    finally:
+        ours.start()
+    engine._engine.cache_clear()
+    assert rows_of(observations) == []
+
+
+def _publishing(*, own: str, times: int = 20, known: str = "2013-02-10T00:00:00+00:00") -> str:
+    """Code that publishes ``times`` contents of its own, each after the other."""
+    return (
+        "import datetime as dt\n"
+        "from include.evergreen.data.partitions import publish_partition\n"
+        f"for number in range({times}):\n"
+        f"    digest = f'{own}{{number}}'\n"
+        "    content = dict(digest=digest, path=f'{digest}.parquet', rows=number, quarantine_digest='q', quarantine_path='q',\n"
+        "        quarantined=0, source_rows=number, raw_digest='r', raw_path='r', knowledge_column=None)\n"
+        "    publish_partition(dataset='sales', partition=dt.date(2013, 2, 9), content=content, origin='live',\n"
+        f"        known_at=lambda superseded: dt.datetime.fromisoformat('{known}'))\n"
+    )
