@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
 READY := $(VENV)/.ready
-# the command `evergreen` holds this folder's path: where that is another, after the clone was moved, it is installed again
+# the command `evergreen` and `activate` hold this folder's path: after the clone was moved both are written again
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
@@ -39,6 +39,7 @@ setup: $(READY)  ## virtual environment, pinned dependencies, the command `everg
 	@$(BIN)/python -m tools.landing_zone $(EVERGREEN_HOME)/landing
 
 $(READY): $(VENV)/.installed pyproject.toml
+	@$(BIN)/python -m venv --without-pip $(VENV)
 	@$(BIN)/uv pip install --quiet --offline --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@echo $(CURDIR) > $@
 
@@ -46,7 +47,7 @@ $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Evergreen needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V). Say: make PYTHON=python3.11 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@grep -q relocatable $(VENV)/pyvenv.cfg || echo "relocatable = true" >> $(VENV)/pyvenv.cfg  # as `uv venv --relocatable` has it
+	@echo "relocatable = true" >> $(VENV)/pyvenv.cfg  # for uv, as by `uv venv --relocatable`: the packages' commands outlive a move
 	@echo "Installing $$(grep -c == requirements.txt) pinned packages into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.txt

@@ -60,8 +60,9 @@ def test_setup_installs_what_has_changed_and_the_command_again_where_the_clone_w
     assert landing_zone[:3] == [".venv/bin/python", "-m", "tools.landing_zone"]
 
     moved = clone.rename(tmp_path / "moved")
-    assert setup_of(moved)[0][:3] == [".venv/bin/uv", "pip", "install"]
-    assert setup_of(moved)[0][-2:] == ["--editable", "."]
+    activate, install, *_ = setup_of(moved)
+    assert activate == [".venv/bin/python", "-m", "venv", "--without-pip", ".venv"]
+    assert (install[:3], install[-2:]) == ([".venv/bin/uv", "pip", "install"], ["--editable", "."])
     (moved / ".venv" / ".ready").write_text(f"{moved}\n")
     assert setup_of(moved)[0] == prepare
 
