@@ -25,8 +25,13 @@ DATA = {  # what no import shows
     "dags/": ("tests/plugins/test_dags.py",),
     "plugins/evergreen_plugin.py": ("tests/plugins/test_plugin_loading.py",),
     "plugins/evergreen_airflow/ui/templates/": ("tests/plugins/ui/",),
-    "docs/": ("tests/test_guides.py",),
-    "README.md": ("tests/test_guides.py",),
+    "docs/": ("tests/test_guides.py", "tests/test_command.py"),
+    "README.md": ("tests/test_guides.py", "tests/test_command.py", "tests/unit/test_readme.py"),
+    "CONTRIBUTING.md": ("tests/test_guides.py", "tests/test_command.py"),
+    "CHANGELOG.md": ("tests/test_guides.py", "tests/test_command.py"),
+    "pyproject.toml": ("tests/test_command.py",),
+    "Makefile": ("tests/test_command.py",),
+    "Dockerfile": ("tests/test_command.py",),
 }
 SECONDS = ROOT / "tests" / "seconds.json"
 UNMEASURED_SECONDS = 2.0

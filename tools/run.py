@@ -39,7 +39,7 @@ def _run(console: Console, *, once: bool, port: int) -> None:
             Story(airflow.api(), home / "airflow" / "logs", progress, airflow.dead_component).run()
         console.rule()
         print_summary(console, Catalog())
-        console.print("\nThe main job is done. `.venv/bin/python -m include.evergreen status` says where things stand.")
+        console.print("\nThe main job is done. `.venv/bin/evergreen status` says where things stand.")
         if not once:
             serve_until_stopped(console, airflow, mlflow_port)
     finally:

@@ -57,7 +57,7 @@ def _say_what_is_wrong(console: Console) -> None:
     for problem in problems[:PROBLEMS_SHOWN]:
         say(console, problem, style="red")
     if problems:
-        more = f" ({len(problems) - PROBLEMS_SHOWN} more: see `check`)" if len(problems) > PROBLEMS_SHOWN else ""
+        more = f" ({len(problems) - PROBLEMS_SHOWN} more: see `evergreen check`)" if len(problems) > PROBLEMS_SHOWN else ""
         say(console, f"Mend these{more} while Airflow serves the rest: it reads the files again every {PARSE_EVERY_SECONDS} s.")
 
 

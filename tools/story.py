@@ -106,7 +106,7 @@ class Story:
         self._settle(f"{model} is trained as of {FIRST_TRAINING}")
         serving = champion(model)
         if serving is None:
-            raise StoryError(f"{model} has no champion after its first training. `python -m include.evergreen decisions {model}` says why.")
+            raise StoryError(f"{model} has no champion after its first training. `.venv/bin/evergreen decisions {model}` says why.")
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())
         self.progress.done(f"{model}: version {serving.semver} as of {FIRST_TRAINING} is champion ({metrics})")
 

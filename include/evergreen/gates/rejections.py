@@ -37,7 +37,7 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
     words = (
         f"The last {len(rejected)} candidates of {model.name} were rejected, the newest as of {decision.as_of}"
         f"{f'; version {champion.version} as of {champion.as_of} serves on' if champion else '; nothing serves'}. "
-        f"`python -m include.evergreen decisions {model.name}` says why; see its runbook."
+        f"`evergreen decisions {model.name}` says why; see its runbook."
     )
     raise_alert(key, model=model.name, severity="warning", words=words, evidence=evidence)
 

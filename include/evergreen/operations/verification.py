@@ -153,7 +153,7 @@ def find_by_prefix(prefix: str) -> SnapshotRecord:
         raise ConfigError(f"{prefix[:80]!r} is no digest. Give its first {SHORTEST_PREFIX} characters (0-9, a-f), or more of the 64.")
     found = recorded_snapshots(snapshots.c.digest.startswith(text))
     if not found:
-        raise DataError(f"No snapshot {prefix} is recorded. `python -m include.evergreen snapshot list MODEL` lists a model's.")
+        raise DataError(f"No snapshot {prefix} is recorded. `evergreen snapshot list MODEL` lists a model's.")
     if len(found) > 1:
         raise DataError(f"{len(found)} snapshots begin with {prefix}: {', '.join(each.digest for each in found[:5])}. Give more of it.")
     return found[0]

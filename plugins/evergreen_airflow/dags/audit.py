@@ -28,9 +28,9 @@ Set `EVERGREEN_LEDGER_ANCHORS` to a place that this deployment can write to and 
 | ledger | an entry was changed, removed or reordered, or the tail was cut: **tampering**, or a restored backup | there is a critical alert; the log says where from. Compare with a backup; delete nothing |
 | anchor | the place for anchors did not answer, or holds a later entry than the ledger | the error says which; tomorrow's anchor covers today |
 | champions | the files of a champion are gone or were changed: **the last champion that verifies serves** | there is a critical alert; restore the files from a backup, or train again |
-| missed, start | our database or Airflow's did not answer | it is retried; `python -m include.evergreen missed` says what is left |
+| missed, start | our database or Airflow's did not answer | it is retried; `evergreen missed` says what is left |
 
-The same without Airflow: `python -m include.evergreen verify-ledger`, `missed --make-up`. More: `docs/guides/audit.md`.
+The same without Airflow: `evergreen verify-ledger`, `evergreen missed --make-up`. More: `docs/guides/audit.md`.
 """
 
 

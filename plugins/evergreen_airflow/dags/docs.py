@@ -37,10 +37,10 @@ and never takes the place of a champion that knows more.
 
 | when this fails | it means | do this |
 |---|---|---|
-| snapshot | too few days were known as of that date, or `features.py` failed | `python -m include.evergreen why {model.name} AS_OF` lists what is missing; backfill it |
+| snapshot | too few days were known as of that date, or `features.py` failed | `evergreen why {model.name} AS_OF` lists what is missing; backfill it |
 | train, register | MLflow did not answer, or the estimator's parameters are wrong | the error says which; transient ones are retried |
 | gate | it could not evaluate the candidate: its log says which criterion, and why (a changed artifact, no rows, a failing check) | mend that, and clear *gate*: it evaluates again |
-| promote | no blessed decision in our database, or a changed artifact: **somebody may have tampered** | nothing was promoted, the champion serves on, and an alert is open: `python -m include.evergreen alerts list` |
+| promote | no blessed decision in our database, or a changed artifact: **somebody may have tampered** | nothing was promoted, the champion serves on, and an alert is open: `evergreen alerts list` |
 """
 
 
@@ -64,7 +64,7 @@ It runs when the last of its inputs is published, for the day that reads it, and
 {inputs}
 
 No run is started that has nothing to do: none while an input is missing, none when an input is published again unchanged, and none
-without a champion that had not seen the day. `python -m include.evergreen why {model.name} DAY` says what a day waits for, and since when.
+without a champion that had not seen the day. `evergreen why {model.name} DAY` says what a day waits for, and since when.
 A run that you start by hand for such a day is **skipped**, and its log says why. What an event should have started and did not,
 `evergreen.audit` starts in the night.
 
@@ -160,8 +160,8 @@ Your name and reason go into the ledger.
 | a version is missing, or was never registered | the form was filled in wrongly | the error lists the versions that there are |
 | no blessed decision, or a changed artifact | that version is not what the gate blessed | nothing was changed; choose another version, find out who changed it |
 
-The same without Airflow: `python -m include.evergreen rollback {model.name} --reason R`. What was decided on which version:
-`python -m include.evergreen decisions {model.name}`.
+The same without Airflow: `evergreen rollback {model.name} --reason R`. What was decided on which version:
+`evergreen decisions {model.name}`.
 """
 
 

@@ -34,7 +34,7 @@ the logs say what would be.
 | records | somebody or something removed files that are recorded: **data loss** | the log lists each with what mends it: ingest again, rescore, train again, or restore from a backup |
 | verify | stored rows are not those that were recorded: **damage or tampering** | the log lists each, and the ledger keeps it; restore or ingest again, and find out who or what changed the storage |
 
-Settings, and the same without Airflow: `docs/guides/maintenance.md`, `python -m include.evergreen maintain --dry-run`.
+Settings, and the same without Airflow: `docs/guides/maintenance.md`, `evergreen maintain --dry-run`.
 """
 
 

@@ -21,11 +21,11 @@ While a pause stands:
 - people go on promoting and rolling back, with `<model>.promote`.
 
 Who paused, why and until when stands in the ledger, on every page of ours, in the log of each task that it holds, and in
-`python -m include.evergreen status`. A new pause takes the place of the one that stands.
+`evergreen status`. A new pause takes the place of the one that stands.
 
 | when this fails | it means | do this |
 |---|---|---|
-| pause | our database did not answer | it is retried; `python -m include.evergreen pause --hours H --reason R` does the same |
+| pause | our database did not answer | it is retried; `evergreen pause --hours H --reason R` does the same |
 """
 
 

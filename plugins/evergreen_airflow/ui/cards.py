@@ -60,7 +60,7 @@ def card_response(request: Request, dag_id: str, model: str, version: str) -> Re
             404,
             f"No model card of {model} version {version} yet",
             "It was registered by a release that wrote none, or its registration has not come that far.",
-            f"Write it: `python -m include.evergreen card {model} {version}`.",
+            f"Write it: `evergreen card {model} {version}`.",
         )
     card = read_card(found.card_path).decode()
     since = fragment(request, "since.html", dag_id=dag_id, model=model, view=SinceView(VersionView(found)))

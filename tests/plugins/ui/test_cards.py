@@ -82,7 +82,7 @@ def test_a_lost_card_and_one_that_was_never_written_say_what_to_do(reader: TestC
     registered(2)
     page = reader.get(PAGE.replace("/1", "/2"))
     assert page.status_code == 404
-    assert "python -m include.evergreen card air_time 2" in page.text
+    assert "evergreen card air_time 2" in page.text
 
 
 @pytest.mark.parametrize("version", ["7", "junk", "1; drop table", "01"])
