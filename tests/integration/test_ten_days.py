@@ -22,6 +22,7 @@ from include.evergreen.state.stage_status import find_stage
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
 MOMENTS = {"recorded_at", "since", "promoted_at"}
+FIRST_AGAIN = str(HISTORY[-2])  # two days of the backfill, and all nights
 
 
 def test_every_row_of_every_source_file_is_accepted_or_quarantined(ten_days):
@@ -90,9 +91,9 @@ def test_the_retraining_sensor_stands_armed_and_uses_no_worker(ten_days):
 
 def test_doing_all_of_it_again_duplicates_nothing_and_starts_no_task_that_has_nothing_to_do(ten_days):
     before, failed_before, tasks_before = everything_recorded(), ten_days.failures(), ten_days.tasks_of("score", "monitor")
-    ten_days.backfill("schedules", "2013-01-01", "2013-01-10", reprocess="completed")
+    ten_days.backfill("schedules", FIRST_AGAIN, str(NIGHTS[-1]), reprocess="completed")
     for dataset in ("outcomes", "weather"):
-        ten_days.backfill(dataset, "2013-01-01", "2013-01-09", reprocess="completed")
+        ten_days.backfill(dataset, FIRST_AGAIN, str(NIGHTS[-2]), reprocess="completed")
     for model in MODELS:
         ten_days.run(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
     assert everything_recorded() == before
