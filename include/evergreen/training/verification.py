@@ -18,7 +18,7 @@ from include.evergreen.database.tables import candidates, decisions, model_versi
 from include.evergreen.errors import ConfigError, DataError
 from include.evergreen.maintenance.limits import Limits
 from include.evergreen.partitions.verification import StoredRows, stored_rows
-from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.snapshot import Snapshot, parts_path
 
 log = logging.getLogger(__name__)
 SHORTEST_PREFIX = 8
@@ -37,19 +37,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class SnapshotRecord:
+class SnapshotRecord(Snapshot):
     """A snapshot as it is recorded, with the versions that were registered of it.
 
     ``is_kept`` says whether retention keeps all that it names: one of its candidates was blessed or registered.
     """
 
-    digest: str
-    model: str
-    as_of: dt.date
-    window_days: int
-    rows: int
-    members: dict[str, Any]
-    frame_path: str
     tombstones: list[dict[str, str]] | None
     recorded_at: dt.datetime
     versions: tuple[int, ...]
