@@ -19,7 +19,7 @@ from include.evergreen.operations.maintenance.limits import Limits
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
-from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.snapshot import Snapshot, parts_path
 
 log = logging.getLogger(__name__)
 SHORTEST_PREFIX = 8
@@ -38,19 +38,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class SnapshotRecord:
+class SnapshotRecord(Snapshot):
     """A snapshot as it is recorded, with the versions that were registered of it.
 
     ``is_kept`` says whether retention keeps all that it names: one of its candidates was blessed or registered.
     """
 
-    digest: str
-    model: str
-    as_of: dt.date
-    window_days: int
-    rows: int
-    members: dict[str, Any]
-    frame_path: str
     tombstones: list[dict[str, str]] | None
     recorded_at: dt.datetime
     versions: tuple[int, ...]
