@@ -82,10 +82,10 @@ def test_airflow_listens_on_loopback_alone(ten_days):
     assert {each.laddr.ip for each in sockets} == {"127.0.0.1"}
 
 
-def test_the_retraining_sensor_stands_armed_and_uses_no_worker(ten_days):
+def test_the_retraining_sensor_waits_for_a_trigger_and_uses_no_worker(ten_days):
     for model in MODELS:
-        armed = ten_days.api.task_instances(f"{model}.retrain", state="deferred")
-        assert [task["task_id"] for task in armed] == ["armed"]
+        waiting = ten_days.api.task_instances(f"{model}.retrain", state="deferred")
+        assert [task["task_id"] for task in waiting] == ["wait_for_trigger"]
 
 
 def test_doing_all_of_it_again_duplicates_nothing_and_starts_no_task_that_has_nothing_to_do(ten_days):
