@@ -108,7 +108,7 @@ def serving(told, folder):
     )
     process.shown = ""
     try:
-        while "Ctrl-C stops both" not in process.shown:
+        while "Press Ctrl-C to stop both" not in process.shown:
             line = process.stdout.readline()
             assert line, process.shown
             process.shown += line
