@@ -146,7 +146,7 @@ def test_a_supervisor_without_sockets_looks_again_soon_rather_than_sleeping():
 
 
 def test_the_wait_is_still_where_we_shorten_it():
-    """When Airflow mends the race itself, or moves the code, this fails and the wrapper can go."""
+    """When Airflow fixes the race itself, or moves the code, this fails and the wrapper can be removed."""
     from airflow.sdk.execution_time import supervisor
 
     assert "max_wait_time" in supervisor.WatchedSubprocess._service_subprocess.__wrapped__.__code__.co_varnames

@@ -27,7 +27,7 @@ DAY = dt.date(2013, 2, 1)
 def registered(version: int, *, because: str = "", model: str = "air_time", card: str = "") -> None:
     """A blessed version, as the night would have recorded it, without any file."""
     run_key, as_of = f"{model}-{version}", DAY + dt.timedelta(days=version)
-    moment = clock.now()
+    now = clock.now()
     digests = {name: "d" for name in ("recipe_digest", "signature_digest", "artifact_digest")}
     candidate = {"run_key": run_key, "model": model, "as_of": as_of, "snapshot_digest": run_key, "mlflow_run_id": f"run{version}",
                  "artifact_uri": "x", "reference_path": "x", "metrics": {"mae": 9.25 + version}, "facts": {}, **digests}  # fmt: skip
@@ -42,13 +42,13 @@ def registered(version: int, *, because: str = "", model: str = "air_time", card
         }
     ]
     decision = {"model": model, "run_key": run_key, "champion_version": version - 1, "gate_digest": "g", "as_of": as_of,
-                "verdict": "blessed", "criteria": criteria, "recorded_at": moment}  # fmt: skip
+                "verdict": "blessed", "criteria": criteria, "recorded_at": now}  # fmt: skip
     snapshot = {"digest": run_key, "model": model, "as_of": as_of, "window_days": 9, "rows": 9, "members": {}, "frame_path": "x"}
     own = {"model": model, "version": version, "semver": f"1.0.{version - 1}", "run_key": run_key, "as_of": as_of,
-           "approval_because": because, "card_path": card, "recorded_at": moment}  # fmt: skip
+           "approval_because": because, "card_path": card, "recorded_at": now}  # fmt: skip
     with writing() as connection:
-        connection.execute(snapshots.insert().values(**snapshot, recorded_at=moment))
-        connection.execute(candidates.insert().values(**candidate, recorded_at=moment))
+        connection.execute(snapshots.insert().values(**snapshot, recorded_at=now))
+        connection.execute(candidates.insert().values(**candidate, recorded_at=now))
         connection.execute(decisions.insert().values(**decision))
         connection.execute(model_versions.insert().values(**own))
 
