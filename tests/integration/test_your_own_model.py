@@ -98,7 +98,7 @@ def serving(told, folder):
     )
     process.shown = ""
     try:
-        while "Ctrl-C stops both" not in process.shown:
+        while "Press Ctrl-C to stop both" not in process.shown:
             line = process.stdout.readline()
             assert line, process.shown
             process.shown += line
@@ -140,9 +140,9 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
         run_backfill(page, f"{dataset}.ingest", first, last)
 
     scored = days(*backfills["orders"])
-    observed = days(*backfills["deliveries"])  # the truth of the day that section 5 scored is among them
+    observed = days(*backfills["deliveries"])  # they include the labels of the day that section 5 scored
     wait_until(
-        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the truth"
+        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the labels"
     )
     assert [each.partition for each in predictions_of(MODEL, scored[0], scored[-1])] == scored
     wait_until(lambda: not serving.api.runs(f"{MODEL}.monitor", state=["queued", "running"]), "the last run's end")
