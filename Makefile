@@ -8,6 +8,11 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 # byte code is compiled once, at installing: without it every task process would compile the libraries again
 unexport PYTHONDONTWRITEBYTECODE
 UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
+READY := $(VENV)/.ready
+# the command `evergreen` and `activate` hold this folder's path: after the clone was moved both are written again
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
 
 .PHONY: run serve test check bench setup lock clean lint schemas test-times
 
@@ -20,7 +25,7 @@ serve: setup  ## the same Airflow over what is declared, without the main job, u
 test: setup  ## style, types, contracts, every test that this machine can run, and the list of those that it could not
 	@$(BIN)/python -m tools.checks
 
-check: $(VENV)/.installed  ## the same for what the working tree changed since SINCE (default: HEAD), in two minutes
+check: $(READY)  ## the same for what the working tree changed since SINCE (default: HEAD), in two minutes
 	@$(BIN)/python -m tools.checks --changed $(if $(SINCE),--since $(SINCE))
 
 test-times: setup  ## measure what each file's tests take, which orders them and says what `make check` has time for
@@ -29,30 +34,36 @@ test-times: setup  ## measure what each file's tests take, which orders them and
 bench: setup  ## every benchmark, beside the plain script that does the same
 	@for name in parse night ingest gate train history; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-setup: $(VENV)/.installed  ## virtual environment, pinned dependencies, databases, landing zone; safe to repeat
-	@$(BIN)/python -m include.evergreen prepare
+setup: $(READY)  ## virtual environment, pinned dependencies, the command `evergreen`, databases, landing zone; safe to repeat
+	@$(BIN)/evergreen prepare
 	@$(BIN)/python -m tools.landing_zone $(EVERGREEN_HOME)/landing
+
+$(READY): $(VENV)/.installed pyproject.toml
+	@$(BIN)/python -m venv --without-pip $(VENV)
+	@$(BIN)/uv pip install --quiet --offline --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@echo $(CURDIR) > $@
 
 $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Evergreen needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V). Say: make PYTHON=python3.11 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "relocatable = true" >> $(VENV)/pyvenv.cfg  # for uv, as by `uv venv --relocatable`: the packages' commands outlive a move
 	@echo "Installing $$(grep -c == requirements.txt) pinned packages into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.txt
 	@touch $@
 
-lint: $(VENV)/.installed  ## style, types and import contracts
+lint: $(READY)  ## style, types and import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-schemas: $(VENV)/.installed  ## the JSON Schemas that editors complete both YAML files with, and the guide that lists their keys
+schemas: $(READY)  ## the JSON Schemas that editors complete both YAML files with, and the guide that lists their keys
 	@$(BIN)/python -m include.evergreen.config.schema
 	@$(BIN)/python -m include.evergreen.config.reference
 
-lock: $(VENV)/.installed  ## resolve requirements.in again
+lock: $(READY)  ## resolve requirements.in again
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
 

@@ -1,4 +1,4 @@
-"""The DAGs that are about no single dataset or model: evergreen.rescore, evergreen.maintenance, evergreen.audit and evergreen.pause."""
+"""The DAGs of the whole platform: evergreen.rescore, evergreen.maintenance, evergreen.audit and evergreen.pause."""
 
 from evergreen_airflow.dags import platform_dags
 

@@ -1,6 +1,6 @@
-"""What Airflow's plugin loader reads: it registers, and nothing else.
+"""The entry point of the Airflow plugin, which only registers its parts.
 
-Every Airflow process loads this file, and tasks do so each time, hence what it imports must be light.
+Every Airflow process and every task loads this file, so its imports must be light.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from evergreen_airflow.ui import URL_PREFIX
 
 
 class EvergreenPlugin(AirflowPlugin):
+    """Register extra links, partition mappers and the pages under ``/evergreen``."""
+
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
     partition_mappers = [DayShiftMapper, MonitoringMapper, ScoringMapper]
 
     @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # only the API server asks, so only it builds
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property, so that only the API server builds the app
+        """Return the FastAPI app with its URL prefix."""
         from evergreen_airflow.ui.app import create_app
 
         return [{"name": "evergreen", "app": create_app(), "url_prefix": URL_PREFIX}]

@@ -18,7 +18,8 @@ from include.evergreen.config.reference import main, reference_text
 from include.evergreen.config.schedule import PartitionSchedule
 
 GUIDES = sorted((PROJECT_ROOT / "docs" / "guides").glob("*.md"))
-PAGES = [PROJECT_ROOT / "README.md", *GUIDES, *sorted((PROJECT_ROOT / "docs" / "decisions").glob("*.md"))]
+PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").rglob("*.md")])
+MOST_TERMS = 25
 KEYS: dict[str, tuple[type[BaseModel], ...]] = {
     "declaring-a-model.md": (Input, Target, Feature),
     "schedules.md": (PartitionSchedule,),
@@ -67,6 +68,19 @@ def test_every_link_leads_to_a_page_and_a_heading_that_are_there(page: Path) -> 
             assert heading in {anchor(line) for line in target.read_text().splitlines() if line.startswith("#")}, link
 
 
+def test_the_glossary_defines_few_terms_and_each_once() -> None:
+    terms = re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", (PROJECT_ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert 0 < len(terms) <= MOST_TERMS
+    assert len({name for name, _ in terms}) == len(terms)
+    told = "\n".join(page.read_text() for page in PAGES if page.name != "glossary.md").lower()
+    assert [name for name, _ in terms if name.lower() not in told] == [], "a term that no page uses needs no definition"
+
+
+@pytest.mark.parametrize("page", [PROJECT_ROOT / "README.md", *GUIDES], ids=lambda path: path.name)
+def test_a_page_leads_to_the_glossary_where_it_first_uses_a_term(page: Path) -> None:
+    assert "glossary.md)" in page.read_text() or page.name == "yaml-reference.md"  # which is made of the declarations' own words
+
+
 def anchor(heading: str) -> str:
     """As GitHub makes it of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lstrip("#").strip().lower()).replace(" ", "-")
@@ -79,9 +93,10 @@ def test_the_reference_says_what_the_config_classes_say() -> None:
 @pytest.mark.parametrize("kind", ["dataset", "model"])
 def test_every_key_of_both_files_is_in_the_reference(kind: str) -> None:
     schema = json.loads((PROJECT_ROOT / f"include/evergreen/config/{kind}.schema.json").read_text())
+    reference = reference_text()
     for name, definition in {"the file": schema, **schema["$defs"]}.items():
         for key in definition.get("properties", {}):
-            assert f"| `{key}` | " in reference_text(), f"{key} of {name}"
+            assert f"| `{key}` | " in reference, f"{key} of {name}"
 
 
 def test_every_key_of_the_reference_says_what_it_means() -> None:

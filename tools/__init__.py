@@ -1,1 +1,1 @@
-"""What `make run`, `make test` and `make bench` drive Airflow with. Nothing in the product imports it."""
+"""Development tools: how `make run`, `make serve`, `make test` and `make bench` start and drive Airflow. No product code imports them."""

@@ -1,4 +1,4 @@
-"""Which test files a change is most likely to break: those that reach it by imports, the nearest first, as many as time allows."""
+"""Select the test files that a change is most likely to break: those that import it, nearest first, within a time budget."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ MIRRORED = {
 }
 CODE = (*MIRRORED, "tests")
 ALWAYS = ("tests/test_project.py",)
-DATA = {  # what no import shows
+DATA = {  # dependencies that no import shows
     "include/datasets/": ("tests/models/", "tests/unit/config/"),
     "include/models/": ("tests/models/", "tests/unit/config/"),
     "dags/": ("tests/plugins/test_dags.py",),
     "plugins/evergreen_plugin.py": ("tests/plugins/test_plugin_loading.py",),
     "plugins/evergreen_airflow/ui/templates/": ("tests/plugins/ui/",),
-    "docs/": ("tests/test_guides.py",),
-    "README.md": ("tests/test_guides.py",),
+    "docs/": ("tests/test_guides.py", "tests/test_command.py"),
+    "README.md": ("tests/test_guides.py", "tests/test_command.py", "tests/unit/test_readme.py"),
+    "CONTRIBUTING.md": ("tests/test_guides.py", "tests/test_command.py"),
+    "CHANGELOG.md": ("tests/test_guides.py", "tests/test_command.py"),
+    "pyproject.toml": ("tests/test_command.py",),
+    "Makefile": ("tests/test_command.py",),
+    "Dockerfile": ("tests/test_command.py",),
 }
 SECONDS = ROOT / "tests" / "seconds.json"
 UNMEASURED_SECONDS = 2.0
@@ -34,7 +39,10 @@ UNMEASURED_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Affected:
-    """``chosen``: paths of test files from the root, nearest first; ``left`` reach the change too, and no time was left for them."""
+    """The selected test files: ``chosen`` fit into the budget, nearest first; ``left`` are affected too, but did not fit.
+
+    Paths are relative to the root. ``seconds`` is the expected processor time of the chosen files.
+    """
 
     chosen: tuple[str, ...]
     left: tuple[str, ...]
@@ -42,7 +50,7 @@ class Affected:
 
 
 def affected(changed: Iterable[str], budget_seconds: float, root: Path = ROOT) -> Affected:
-    """For the paths that changed, the test files that fit into ``budget_seconds`` of a processor."""
+    """Return the test files for the changed paths that fit into ``budget_seconds`` of processor time."""
     measured: dict[str, float] = json.loads(SECONDS.read_text())
     chosen: list[str] = []
     left: list[str] = []
@@ -73,24 +81,24 @@ def _nearest_first(changed: set[str], root: Path, measured: dict[str, float]) ->
         for start, shown_by in DATA.items():
             if path.startswith(start):
                 tests.update(dict.fromkeys(_below(root, shown_by), 0))
-    tests.update(dict.fromkeys([each for each in ALWAYS if (root / each).exists()], 0))
+    tests.update(dict.fromkeys([file for file in ALWAYS if (root / file).exists()], 0))
     return sorted(tests, key=lambda file: (tests[file], measured.get(file.removeprefix("tests/"), UNMEASURED_SECONDS), file))
 
 
 def _mirrors(changed: Iterable[str], root: Path) -> Iterator[str]:
-    """Where the tests of a module stand; of one that has none of its own, and that nothing may import by name, those of its folder."""
+    """Yield the tests of each changed module, or those of its folder if it has none of its own."""
     for path in map(Path, changed):
         for code, tests in MIRRORED.items():
             if path.is_relative_to(code):
                 mirror = Path(tests) / path.relative_to(code).with_name(f"test_{path.name}")
-                beside = [str(each.relative_to(root)) for each in (root / mirror.parent).glob("test_*.py")]
+                beside = [str(file.relative_to(root)) for file in (root / mirror.parent).glob("test_*.py")]
                 yield from [str(mirror)] if str(mirror) in beside else beside if mirror.parent != Path(tests) else []
 
 
 def _below(root: Path, starts: Iterable[str]) -> Iterator[str]:
     for start in starts:
-        found = root / start
-        yield from (str(file.relative_to(root)) for file in (found.rglob("test_*.py") if found.is_dir() else [found]) if file.exists())
+        path = root / start
+        yield from (str(file.relative_to(root)) for file in (path.rglob("test_*.py") if path.is_dir() else [path]) if file.exists())
 
 
 def _is_test(file: str) -> bool:
@@ -99,14 +107,16 @@ def _is_test(file: str) -> bool:
 
 @cache
 def _importers(root: Path) -> dict[str, set[str]]:
-    """For each file of ours, the files that import it, wherever in them."""
+    """Map each of our files to the files that import it, at module level or inside a function."""
     files = {_module(file, root): str(file.relative_to(root)) for folder in CODE for file in (root / folder).rglob("*.py")}
     importers: dict[str, set[str]] = {}
     for file in files.values():
         for name in _imported(root / file):
             if name in files:
                 importers.setdefault(files[name], set()).add(file)
-    for conftest in [file for file in files.values() if file.endswith("conftest.py")]:  # pytest imports it for what stands beside and below
+    for conftest in [
+        file for file in files.values() if file.endswith("conftest.py")
+    ]:  # pytest imports it for the tests in and below its folder
         for file in files.values():
             if _is_test(file) and Path(file).is_relative_to(Path(conftest).parent):
                 importers.setdefault(conftest, set()).add(file)
@@ -121,7 +131,7 @@ def _module(file: Path, root: Path) -> str:
 def _imported(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
-            yield from (f"{node.module}.{each.name}" for each in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,9 +1,8 @@
-"""Draws the halls of the core, and who imports whom, from the code: `docs/images/architecture.svg`.
+"""Draw the halls of the core and their imports, from the code: `docs/images/architecture.svg`.
 
     python -m tools.architecture [--check]
 
-With ``--check`` it writes nothing, and exits with 1 if the picture is out of date. Imports count wherever they stand: in functions,
-and for types alone, too.
+With ``--check`` it writes nothing and exits with 1 if the picture is out of date. Imports within functions and for types only count, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`make test` and `make check`: style, types and import contracts beside the tests, over all of the machine's cores.
+"""`make test` and `make check`: style, types and import contracts in parallel to the tests, on all cores.
 
     python -m tools.checks [--changed [--since COMMIT]]
 
-With ``--changed``, the tests of what the working tree changed since a commit (by default the last), in two minutes.
+With ``--changed``: only the tests affected by changes in the working tree since a commit (default: the last), in two minutes.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from tools.affected_tests import ROOT, affected
 
 BIN = Path(sys.executable).parent
 STATIC = (("ruff", "check", "--quiet", "."), ("ruff", "format", "--quiet", "--check", "."), ("mypy",), ("lint-imports",))
-WORKERS = (os.cpu_count() or 1) + 2  # two of them wait for a real Airflow most of the time
+WORKERS = (os.cpu_count() or 1) + 2  # two of them mostly wait for a real Airflow
 IN_PARALLEL = ("-n", str(WORKERS), "--dist", "loadscope", "--no-loadscope-reorder")
-BUDGET_SECONDS = 90.0  # of processors, for the tests of a change; beside it, types take half a minute of one
+BUDGET_SECONDS = 90.0  # of processor time, for the tests of a change; type checking takes another half a minute
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     began = time.monotonic()
     with _Static() as static:
-        tests = _of_the_change(options.since) if options.changed else ()
+        tests = _affected_tests(options.since) if options.changed else ()
         code = _pytest(tests) if tests is not None else 0
-        said = static.finish()
-    print(said, flush=True)
-    print(f"{'All' if not (code or static.failed) else 'Not all'} is well, after {time.monotonic() - began:.0f} s.", flush=True)
+        report = static.finish()
+    print(report, flush=True)
+    print(f"{'Failed' if code or static.failed else 'Passed'} after {time.monotonic() - began:.0f} s.", flush=True)
     return 1 if code or static.failed else 0
 
 
 class _Static:
-    """Style, types and contracts, which run beside the tests; what they said is told when both have ended."""
+    """Style, types and import contracts, which run in parallel to the tests and are reported after them."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -60,44 +60,44 @@ class _Static:
             output.close()
 
     def finish(self) -> str:
-        words = []
+        reports = []
         for name, process, output in self._running:
             if process.wait():
                 output.seek(0)
                 self.failed.append(name)
-                words.append(f"{name} failed:\n{output.read().decode(errors='replace')}")
-        return "\n".join(words) or "Style, types and import contracts hold."
+                reports.append(f"{name} failed:\n{output.read().decode(errors='replace')}")
+        return "\n".join(reports) or "Style, types and import contracts: passed."
 
 
 def _pytest(tests: Sequence[str]) -> int:
     return subprocess.run([sys.executable, "-m", "pytest", *IN_PARALLEL, *tests], cwd=ROOT, check=False).returncode
 
 
-def _of_the_change(since: str) -> tuple[str, ...] | None:
-    """The test files to run; None when nothing changed."""
+def _affected_tests(since: str) -> tuple[str, ...] | None:
+    """Return the test files to run, or None if nothing has changed."""
     changed = _lines("diff", "--name-only", since) + _lines("ls-files", "--others", "--exclude-standard")
     if not changed:
-        print(f"Nothing has changed since {since}, so no test is run. Another commit: make check SINCE=main~1", flush=True)
+        print(f"No changes since {since}, so no tests run. To compare with another commit: make check SINCE=main~1", flush=True)
         return None
-    found = affected(changed, BUDGET_SECONDS)
-    print(f"{len(changed)} files have changed since {since}: {len(found.chosen)} test files, about {found.seconds:.0f} s of a processor.")
-    if found.left:
-        print(f"{len(found.left)} more reach the change from further away, and are left to `make test`: {', '.join(found.left[:5])} ...")
+    selection = affected(changed, BUDGET_SECONDS)
+    print(f"{len(changed)} files changed since {since}: {len(selection.chosen)} test files, about {selection.seconds:.0f} s of CPU time.")
+    if selection.left:
+        print(f"{len(selection.left)} more are less closely related and left to `make test`: {', '.join(selection.left[:5])} ...")
     sys.stdout.flush()
-    return found.chosen
+    return selection.chosen
 
 
 def _lines(*git: str) -> list[str]:
     done = subprocess.run(["git", *git], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"git {' '.join(git)}: {done.stderr.strip()}. Name a commit that there is: make check SINCE=HEAD")
+        raise SystemExit(f"git {' '.join(git)}: {done.stderr.strip()}. Use an existing commit: make check SINCE=HEAD")
     return done.stdout.splitlines()
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--changed", action="store_true", help="only the tests of what changed")
-    parser.add_argument("--since", default="HEAD", metavar="COMMIT", help="changed since when (default: HEAD)")
+    parser.add_argument("--changed", action="store_true", help="run only the tests affected by changes")
+    parser.add_argument("--since", default="HEAD", metavar="COMMIT", help="the commit to compare with (default: HEAD)")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The DAGs that stand for what is declared, by name, and which of them start by the clock."""
+"""The ids of the DAGs of all declared datasets and models, and which of them run on a schedule."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ PLATFORM_DAGS = (*PLATFORM_FORMS, "evergreen.maintenance", "evergreen.audit")
 
 
 def dags_of(datasets: Iterable[str], models: Iterable[str]) -> set[str]:
-    """The DAG ids of these datasets and models."""
+    """Return the DAG ids of these datasets and models."""
     return {f"{name}.ingest" for name in datasets} | {f"{name}.{stage}" for name in models for stage in MODEL_STAGES}
 
 
 def expected_dags(catalog: Catalog) -> set[str]:
-    """The DAG ids that Airflow will have once it has read everything: those of sound declarations, and the platform's."""
-    datasets = [name for name in catalog.dataset_names() if _is_sound(catalog.dataset, name)]
-    models = [name for name in catalog.model_names() if _is_sound(catalog.model, name)]
+    """Return the DAG ids that Airflow has once it has parsed everything: those of valid declarations, and the platform's."""
+    datasets = [name for name in catalog.dataset_names() if _is_valid(catalog.dataset, name)]
+    models = [name for name in catalog.model_names() if _is_valid(catalog.model, name)]
     return dags_of(datasets, models) | set(PLATFORM_DAGS)
 
 
 def follows_others(catalog: Catalog, dag_id: str, today: dt.date) -> bool:
-    """Whether an expected DAG does nothing until a person, or what it reads, starts it: no clock does, or its schedule is over."""
+    """Return whether a DAG starts only manually or by asset events: it has no schedule, or its schedule has ended."""
     if dag_id in PLATFORM_DAGS:
         return dag_id in PLATFORM_FORMS
     name, _, stage = dag_id.rpartition(".")
     if stage == "ingest":
-        return _is_over(catalog.dataset(name).schedule, today)
+        return _has_ended(catalog.dataset(name).schedule, today)
     schedule = catalog.model(name).train.schedule
-    return stage != "train" or schedule is None or _is_over(schedule, today)
+    return stage != "train" or schedule is None or _has_ended(schedule, today)
 
 
-def _is_sound(load: Callable[[str], object], name: str) -> bool:
+def _is_valid(load: Callable[[str], object], name: str) -> bool:
     try:
         load(name)
     except ConfigError:
@@ -46,6 +46,6 @@ def _is_sound(load: Callable[[str], object], name: str) -> bool:
     return True
 
 
-def _is_over(schedule: PartitionSchedule, today: dt.date) -> bool:
-    """Runs start up to a day after the partition that they are for."""
+def _has_ended(schedule: PartitionSchedule, today: dt.date) -> bool:
+    """Return whether the schedule has ended. A run starts up to a day after its partition."""
     return schedule.end is not None and schedule.end + dt.timedelta(days=1) < today

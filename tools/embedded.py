@@ -1,6 +1,6 @@
-"""One embedded Airflow on this machine: SQLite, LocalExecutor, loopback only, one process group.
+"""An embedded Airflow on this machine: SQLite, LocalExecutor, loopback only.
 
-`make run`, the scheduler tests and the benchmarks all start it from here, so that what is tested is what is run.
+`make run`, the scheduler tests and the benchmarks all use it, so that they test what is run.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ STOP_TIMEOUT_SECONDS = 20
 class EmbeddedAirflow:
     """Airflow's four processes under one home, started and stopped together.
 
-    ``home`` holds everything that this Airflow and Evergreen write. ``environment`` adds to, or overrides, what is set
-    here. Used as a context manager it leaves no process behind, however the block ends; nor does this process, if it is killed.
+    ``home`` contains everything that this Airflow and Evergreen write. ``environment`` extends or overrides the settings made here.
+    As a context manager it leaves no process behind, however the block ends, even if this process is killed.
     """
 
     home: Path
@@ -61,14 +61,14 @@ class EmbeddedAirflow:
 
     @property
     def logs(self) -> Path:
-        """Where the processes' own output goes, one file each."""
+        """Folder of the processes' own logs, one file for each."""
         return self.home / "airflow" / "processes"
 
     def api(self) -> AirflowApi:
         return AirflowApi(self.url)
 
     def start(self) -> None:
-        """Migrate Airflow's database and start its processes; return when all four report healthy."""
+        """Migrate Airflow's database, start its processes, and wait until all four are healthy."""
         self.port = self.port or free_port()
         environment = self._environment()
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -82,11 +82,11 @@ class EmbeddedAirflow:
             raise
 
     def start_beside(self, name: str, command: list[str], **environment: str) -> None:
-        """Start one process more, which is watched and ended with the others and writes a log of its name."""
+        """Start an additional process, which is monitored and stopped with the others and logs to a file of its name."""
         self._start_process(name, command, {**self._environment(), **environment})
 
     def stop(self) -> None:
-        """End every process group that was started here: politely first, then for certain."""
+        """Stop every process group that was started here: with SIGTERM first, then with SIGKILL."""
         for process in self._processes.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
@@ -105,12 +105,12 @@ class EmbeddedAirflow:
         self._logs.clear()
 
     def dead_component(self) -> str | None:
-        """The name of a process that has ended by itself, if any has."""
+        """Return the name of a process that exited unexpectedly, or None."""
         return next((name for name, process in self._processes.items() if process.poll() is not None), None)
 
     def _environment(self) -> dict[str, str]:
         settings = airflow_settings(self.home, self.port or 0, self.dags_folder)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}  # of another Airflow
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}  # may belong to another Airflow
         return {**inherited, **telemetry_off(), **settings, **self.environment}
 
     def _migrate(self, environment: dict[str, str]) -> None:
@@ -125,7 +125,7 @@ class EmbeddedAirflow:
     def _start_component(self, name: str, environment: dict[str, str]) -> None:
         arguments = {"api-server": ["--host", HOST, "--port", str(self.port), "--workers", "1"]}.get(name, [])
         if name in {"scheduler", "triggerer"}:
-            arguments = ["--skip-serve-logs"]  # it would listen on every interface; local logs are read from disk
+            arguments = ["--skip-serve-logs"]  # the log server listens on every interface; local logs are read from disk
         self._start_process(name, [_airflow(), name, *arguments], environment)
 
     def _start_process(self, name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -153,7 +153,7 @@ class EmbeddedAirflow:
         while time.monotonic() < deadline:
             if dead := self.dead_component():
                 raise TransientError(
-                    f"Airflow's {dead} ended while starting (exit code {self._processes[dead].returncode}). "
+                    f"Airflow's {dead} exited during startup (exit code {self._processes[dead].returncode}). "
                     f"Read {self.logs / f'{dead}.log'}."
                 )
             if not (waiting := api.unhealthy_components()):
@@ -165,7 +165,7 @@ class EmbeddedAirflow:
 
 
 def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -> dict[str, str]:
-    """The environment of an embedded Airflow: every setting that differs from Airflow's own default, and only those."""
+    """Return the environment of an embedded Airflow: only the settings that differ from Airflow's defaults."""
     airflow_home = home / "airflow"
     airflow_home.mkdir(parents=True, exist_ok=True)
     secret = _secret(airflow_home / "secret")
@@ -187,7 +187,7 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
         "api": {"base_url": f"http://{HOST}:{port}", "secret_key": secret},
         "api_auth": {"jwt_secret": secret},
         "scheduler": {
-            "scheduler_idle_sleep_time": 0.01,  # our executor waits by itself, and is woken when a task ends
+            "scheduler_idle_sleep_time": 0.01,  # our executor does the waiting, and wakes up when a task ends
             "task_instance_heartbeat_timeout": 90,
             "enable_health_check": False,
         },
@@ -195,7 +195,7 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
             "min_file_process_interval": 120,
             "refresh_interval": 120,
             "print_stats_interval": 0,
-            "dag_file_processor_timeout": 300,  # a thousand models take 30-40 s to parse and store; 50 is the default
+            "dag_file_processor_timeout": 300,  # parsing and storing a thousand models takes 30-40 s; the default is 50
         },
     }
     environment = {
@@ -207,12 +207,12 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
         "EVERGREEN_HOME": str(home),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
         "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONWARNINGS": "ignore:GitWildMatchPattern",  # Airflow's own use of pathspec, in every task's log
+        "PYTHONWARNINGS": "ignore:GitWildMatchPattern",  # a warning from Airflow's use of pathspec, in every task's log
     }
 
 
 def free_port(preferred: int = PREFERRED_PORT) -> int:
-    """The first port from ``preferred`` on that nobody listens on, or a `TransientError` that names what was tried."""
+    """Return the first free port from ``preferred`` on. Raises `TransientError` that names the ports that were tried."""
     for port in range(preferred, preferred + PORTS_TRIED):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -222,13 +222,13 @@ def free_port(preferred: int = PREFERRED_PORT) -> int:
                 continue
             return port
     raise TransientError(
-        f"No free port for Airflow's UI: {preferred}-{preferred + PORTS_TRIED - 1} on {HOST} are all taken. "
-        f"Stop what listens there, or choose another start with `make run PORT=...`."
+        f"No free port for Airflow's UI: {preferred}-{preferred + PORTS_TRIED - 1} on {HOST} are all in use. "
+        f"Stop the processes that use them, or set another first port with `make run PORT=...`."
     )
 
 
 def _secret(path: Path) -> str:
-    """A secret that all processes of one home share, made once and readable by its owner alone."""
+    """Return the secret shared by all processes of one home. It is created once and readable by its owner only."""
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""The example that ships: what the main job and the landing zone are about, wherever a team's own datasets and models stand beside it."""
+"""The bundled example, which the main job and the landing zone use, whatever other datasets and models are declared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ DATASETS = ("outcomes", "schedules", "weather")
 MODELS = ("air_time", "flight_delay")
 
 
-def refuse_without_example(catalog: Catalog) -> None:
-    """Raises `ConfigError` where ``catalog`` lacks a part of the example, or has it no longer sound."""
+def require_example(catalog: Catalog) -> None:
+    """Raise `ConfigError` if a part of the example is missing from the catalog or is invalid."""
     try:
         for name in DATASETS:
             catalog.dataset(name)
@@ -18,6 +18,6 @@ def refuse_without_example(catalog: Catalog) -> None:
             catalog.model(name)
     except ConfigError as error:
         raise ConfigError(
-            f"`make run` tells the example's story, and not all of the example is there: {error}\n"
-            f"`make serve` starts Airflow over what is declared, without the story."
+            f"`make run` runs the bundled example, which is incomplete: {error}\n"
+            f"To start Airflow for your own declarations, use `make serve`."
         ) from error

@@ -1,4 +1,4 @@
-"""What failed in Airflow, why, and where its log lies: for a person who did not watch."""
+"""Report failed Airflow tasks, with the error and the path of the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.rest import AirflowApi
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """One failed task, with the last error that it logged."""
+    """A failed task, with the last error in its log."""
 
     dag_id: str
     task_id: str
@@ -24,17 +24,17 @@ class TaskFailure:
 
     def __str__(self) -> str:
         about = f" for {self.partition}" if self.partition else ""
-        return f"{self.dag_id}, task {self.task_id}{about}, failed:\n  {self.why}\n  its log: {self.log}"
+        return f"{self.dag_id}, task {self.task_id}{about}, failed:\n  {self.why}\n  log: {self.log}"
 
 
 def failures_since(api: AirflowApi, logs: Path, started_at: str, *, of: Container[str] | None = None) -> list[TaskFailure]:
-    """The failed tasks of runs that ended after ``started_at`` (ISO moment); ``of``: of these DAGs alone."""
+    """Return the failed tasks of runs that ended after ``started_at`` (ISO timestamp); with ``of``, of these DAGs only."""
     runs = [run for run in api.runs("~", state="failed", end_date_gte=started_at) if of is None or run["dag_id"] in of]
-    found = []
+    failures = []
     for run in runs:
         for task in api.task_instances(run["dag_id"], run["dag_run_id"], state="failed"):
-            found.append(_failure(run, task, logs))
-    return found
+            failures.append(_failure(run, task, logs))
+    return failures
 
 
 def _failure(run: dict[str, Any], task: dict[str, Any], logs: Path) -> TaskFailure:
@@ -49,10 +49,10 @@ def _failure(run: dict[str, Any], task: dict[str, Any], logs: Path) -> TaskFailu
 
 
 def _last_error(log: Path) -> str:
-    """The newest exception in a task's log (JSON lines), as ``Type: message``."""
+    """Return the newest exception in a task's log (JSON lines), as ``Type: message``."""
     if not log.exists():
-        return "it wrote no log: its process was ended from outside, or never started"
-    last = "no error was logged: its process was ended from outside"
+        return "no log was written: the process was killed or never started"
+    last = "no error was logged: the process was killed"
     for line in log.read_text(errors="replace").splitlines():
         try:
             entry = json.loads(line)

@@ -1,7 +1,7 @@
-"""Ends process groups whose parent was killed: even `kill -9` of `make serve`, or of the tests, leaves no Airflow behind.
+"""Stop process groups whose parent was killed, so that even `kill -9` of `make serve` or of the tests leaves no Airflow behind.
 
-The parent tells a process of this file the groups that it has, one a line, through a pipe. When the pipe closes before the parent
-has said that it ended them itself, they are ended from here: politely first, then for certain.
+The parent sends its process groups, one per line, through a pipe to a process that runs this file. If the pipe closes before the parent
+reports that it stopped them itself, this process stops them: with SIGTERM first, then with SIGKILL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALL_ENDED = "all ended"
 
 
 class Guard:
-    """Watches over the process groups of this process, from a process of its own."""
+    """Monitor this process's process groups from a separate process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -29,15 +29,15 @@ class Guard:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
-            start_new_session=True,  # a Ctrl-C is its parent's to answer
+            start_new_session=True,  # Ctrl-C is handled by the parent
         )
 
     def watch(self, group: int) -> None:
-        """End this group, too, should this process die."""
+        """Stop this group if this process dies."""
         self._say(str(group))
 
     def dismiss(self) -> None:
-        """All groups were ended by this process."""
+        """Report that this process stopped all groups."""
         with contextlib.suppress(BrokenPipeError):
             self._say(ALL_ENDED)
         with contextlib.suppress(BrokenPipeError):
@@ -70,7 +70,7 @@ def _end(groups: Iterable[int]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Whether the group is still there."""
+    """Send the signal. Returns whether the group exists."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

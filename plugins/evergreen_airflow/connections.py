@@ -1,4 +1,4 @@
-"""Airflow's connections, for the sources of the core."""
+"""Make Airflow connections available to the data sources of the core."""
 
 from __future__ import annotations
 
@@ -13,34 +13,47 @@ if TYPE_CHECKING:
 
 
 class AirflowConnections:
-    """Connections as Airflow keeps them, each used through its provider."""
+    """Airflow's connections, each used through its provider."""
 
     def engine(self, connection: str) -> sa.Engine:
+        """Return a SQLAlchemy engine without a connection pool.
+
+        :param connection: id of the connection
+        :raises ConfigError: if the connection is missing or is no SQL database, or its provider is not installed
+        :raises TransientError: if Airflow does not respond
+        """
         from airflow.providers.common.sql.hooks.sql import DbApiHook
         from sqlalchemy.pool import NullPool
 
-        found = _get(connection)
+        airflow_connection = _get(connection)
         try:
-            hook = found.get_hook()
+            hook = airflow_connection.get_hook()
         except Exception as error:
             raise ConfigError(
-                f"connection {connection!r} is of type {found.conn_type!r}, for which no provider is installed here "
-                f"({type(error).__name__}). Install its provider, or name another connection."
+                f"connection {connection!r} is of type {airflow_connection.conn_type!r}, for which no provider is installed "
+                f"({type(error).__name__}). Install its provider, or use another connection."
             ) from None
         if not isinstance(hook, DbApiHook):
             raise ConfigError(
-                f"connection {connection!r} is of type {found.conn_type!r}, which is no SQL database. "
-                f"Name a connection of a provider that builds on common.sql, such as postgres, mysql or snowflake."
+                f"connection {connection!r} is of type {airflow_connection.conn_type!r}, which is no SQL database. "
+                f"Use a connection whose provider builds on common.sql, such as postgres, mysql or snowflake."
             )
         try:
             return hook.get_sqlalchemy_engine({"poolclass": NullPool})
-        except Exception as error:  # each provider has its own; they may repeat the URI with its password
+        except Exception as error:  # each provider raises its own; the message may contain the URI with its password
             raise ConfigError(
                 f"connection {connection!r}: its provider gives no SQLAlchemy engine ({type(error).__name__}). "
-                f"Install the SQLAlchemy dialect of {found.conn_type!r}, and look at the connection's extras."
+                f"Install the SQLAlchemy dialect of {airflow_connection.conn_type!r}, and check the connection's extras."
             ) from None
 
     def filesystem(self, protocol: str, connection: str | None) -> AbstractFileSystem:
+        """Return an fsspec file system with an empty listing cache.
+
+        :param protocol: URL scheme of the store, such as ``s3``
+        :param connection: id of the connection, or None for the store's default credentials
+        :raises ConfigError: if the connection is missing or the store's provider is not installed
+        :raises TransientError: if Airflow does not respond
+        """
         from airflow.sdk import ObjectStoragePath
 
         if connection is not None:
@@ -50,29 +63,35 @@ class AirflowConnections:
         except (ValueError, ImportError) as error:
             raise ConfigError(
                 f"Airflow has no file system for {protocol}:// with connection {connection!r} ({type(error).__name__}). "
-                f"Install the provider of the store, such as apache-airflow-providers-amazon[s3fs]."
+                f"Install the store's provider, such as apache-airflow-providers-amazon[s3fs]."
             ) from None
-        filesystem.invalidate_cache()  # kept for the process's life: what it listed for another partition may be old
+        filesystem.invalidate_cache()  # it is cached for the life of the process, and its listings may be stale
         return filesystem
 
     def http(self, connection: str) -> HttpAccess:
-        found = _get(connection)
+        """Return the base URL and headers of an HTTP connection.
+
+        :param connection: id of the connection
+        :raises ConfigError: if the connection is missing or is not an HTTP connection
+        :raises TransientError: if Airflow does not respond
+        """
+        airflow_connection = _get(connection)
         return http_access(
             Connection(
                 id=connection,
-                type=found.conn_type or "",
-                host=found.host,
-                port=found.port,
-                login=found.login,
-                password=found.password,
-                schema=found.schema,
-                extra=found.extra_dejson,
+                type=airflow_connection.conn_type or "",
+                host=airflow_connection.host,
+                port=airflow_connection.port,
+                login=airflow_connection.login,
+                password=airflow_connection.password,
+                schema=airflow_connection.schema,
+                extra=airflow_connection.extra_dejson,
             )
         )
 
 
 def use_airflow_connections() -> None:
-    """Let this process's sources ask Airflow for the connections that they name."""
+    """Make the data sources in this process resolve their connections through Airflow."""
     use_connections(AirflowConnections())
 
 
@@ -85,7 +104,7 @@ def _get(connection: str) -> Any:
     except AirflowNotFoundException:
         raise ConfigError(
             f"connection {connection!r} is not set in Airflow. Add it (Admin, Connections; or the environment variable "
-            f"AIRFLOW_CONN_{connection.upper()}), or name another."
+            f"AIRFLOW_CONN_{connection.upper()}), or use another."
         ) from None
     except (AirflowRuntimeError, AirflowException) as error:
-        raise TransientError(f"connection {connection!r} could not be asked of Airflow ({type(error).__name__}).") from None
+        raise TransientError(f"connection {connection!r} could not be read from Airflow ({type(error).__name__}).") from None

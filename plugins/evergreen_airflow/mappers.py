@@ -1,7 +1,7 @@
-"""Which day of a model one day of a dataset concerns, and whether the model has anything to do for it.
+"""Partition mappers: which day of a model a dataset's day affects, and whether there is any work for it.
 
-Airflow asks a mapper wherever an asset event is registered: in the API server, within the request in which a task reports its
-success. What a mapper maps to nothing makes no run.
+Airflow calls a mapper when an asset event is registered: in the API server, within the request in which a task reports success. A
+key that is mapped to nothing starts no run.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from include.evergreen.foundation.clock import PARTITION_FORMAT, parse_partition
 from include.evergreen.foundation.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
-DO_NOT_ASK_FOR_SECONDS = 30  # after our database failed to answer: a thousand models must not each wait for it
+BACKOFF_SECONDS = 30  # after our database failed to respond, so that a thousand models do not each wait for it
 
 
 class DayShiftMapper(PartitionMapper):
-    """Maps a day's key to the key ``days`` later: yesterday's weather concerns today's scoring.
+    """Map a day to the day that is ``days`` later: yesterday's weather affects today's scoring.
 
-    A key that is not a day maps to nothing: no run is made for it.
+    A key that is not a day maps to nothing, so no run is started for it.
 
-    :param days: days from the dataset's partition to the model's
+    :param days: number of days from the dataset's partition to the model's
     """
 
     def __init__(self, days: int = 0, **kwargs: Any) -> None:
@@ -33,28 +33,33 @@ class DayShiftMapper(PartitionMapper):
         self.days = days
 
     def to_downstream(self, key: str) -> str | list[str]:
+        """Return the model's partition key for a dataset's key, or an empty list if the key is not a day."""
         day = _parse(key)
         return (day + dt.timedelta(days=self.days)).strftime(PARTITION_FORMAT) if day else []
 
     def to_partition_date(self, downstream_key: str) -> dt.datetime | None:
+        """Return the date of a run of the model: midnight UTC of its day, or None if the key is not a day."""
         day = _parse(downstream_key)
         return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC) if day else None
 
     def serialize(self) -> dict[str, Any]:
+        """Return the arguments from which Airflow rebuilds the mapper."""
         return {"days": self.days, **super().serialize()}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> DayShiftMapper:
+        """Rebuild the mapper from what `serialize` returned."""
         return cls(**data)
 
 
 class _WorkMapper(DayShiftMapper):
-    """Maps as `DayShiftMapper` does, but a day for which the model has nothing to do maps to nothing.
+    """Map like `DayShiftMapper`, but only days for which the model has work, according to our database.
 
-    Our database says what there is to do. When it does not answer the day is mapped: the task looks again.
+    If the database does not respond the day is mapped, and the task checks again.
 
-    :param model: the model's name
-    :param dataset: whose partitions are mapped
+    :param model: name of the model
+    :param dataset: name of the dataset whose partitions are mapped
+    :param days: number of days from the dataset's partition to the model's
     """
 
     def __init__(self, *, model: str, dataset: str, days: int = 0, **kwargs: Any) -> None:
@@ -63,21 +68,29 @@ class _WorkMapper(DayShiftMapper):
         self.dataset = dataset
 
     def to_downstream(self, key: str) -> str | list[str]:
+        """Return the model's partition key if there is work for it, or an empty list."""
         day = _parse(key)
-        return super().to_downstream(key) if day and _Database.says_work(self, day) else []
+        return super().to_downstream(key) if day and _Database.has_work(self, day) else []
 
     def has_work(self, day: dt.date) -> bool:
-        """Whether the event of the dataset's partition ``day`` is to start a run of the model."""
+        """Return whether an event of the dataset's partition ``day`` should start a run of the model."""
         raise NotImplementedError
 
     def serialize(self) -> dict[str, Any]:
+        """Return the arguments from which Airflow rebuilds the mapper."""
         return {"model": self.model, "dataset": self.dataset, **super().serialize()}
 
 
 class ScoringMapper(_WorkMapper):
-    """A day that can be scored now and was not, or of which something that the scoring read was corrected."""
+    """Map a day if it can be scored and was not, or if an input of its scoring was corrected.
+
+    :param model: name of the model
+    :param dataset: name of the dataset whose partitions are mapped
+    :param days: number of days from the dataset's partition to the model's
+    """
 
     def has_work(self, day: dt.date) -> bool:
+        """Return whether an event of the dataset's partition ``day`` should start a scoring."""
         from include.evergreen.scoring.readiness import name_of, scoring
 
         published = (self.dataset, day)
@@ -85,33 +98,35 @@ class ScoringMapper(_WorkMapper):
 
 
 class MonitoringMapper(_WorkMapper):
-    """A scored day whose predictions or truth were not monitored yet.
+    """Map a scored day if its predictions or its labels were not monitored yet.
 
-    :param dataset: in which the truth arrives
+    :param model: name of the model
+    :param dataset: name of the dataset that contains the labels
     """
 
     def has_work(self, day: dt.date) -> bool:
+        """Return whether an event of the predictions or labels of ``day`` should start a monitoring run."""
         from include.evergreen.scoring.readiness import monitoring
 
         return monitoring(self.model, day + dt.timedelta(days=self.days), self.dataset).is_due
 
 
 class _Database:
-    """Our own, as far as mappers care: after it failed to answer nobody asks it for a while."""
+    """Our database, as seen by mappers: after it failed to respond it is not queried for a while."""
 
-    ask_again_at = 0.0  # on the monotonic clock
+    retry_at = 0.0  # on the monotonic clock
 
     @classmethod
-    def says_work(cls, mapper: _WorkMapper, day: dt.date) -> bool:
-        """Whether there is any; yes when that is not known, for then the task must look."""
-        if time.monotonic() < cls.ask_again_at:
+    def has_work(cls, mapper: _WorkMapper, day: dt.date) -> bool:
+        """Return whether there is work, or True if that is unknown, so that the task checks."""
+        if time.monotonic() < cls.retry_at:
             return True
         try:
             return mapper.has_work(day)
-        except Exception as error:  # whatever it is: an event that is mapped to nothing by mistake is lost
+        except Exception as error:  # any error: an event that is mapped to nothing by mistake is lost
             if isinstance(error, TransientError):
-                cls.ask_again_at = time.monotonic() + DO_NOT_ASK_FOR_SECONDS
-            log.warning("Whether %s has work for %s/%s is not known, so a task looks: %s", mapper.model, mapper.dataset, day, error)
+                cls.retry_at = time.monotonic() + BACKOFF_SECONDS
+            log.warning("Unknown whether %s has work for %s/%s, so a task will check: %s", mapper.model, mapper.dataset, day, error)
             return True
 
 

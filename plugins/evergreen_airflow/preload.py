@@ -1,7 +1,7 @@
-"""Imports, in a process that forks tasks, what each task would import by itself.
+"""Import heavy libraries in a process that forks tasks, so that each task need not import them.
 
-Import only: nothing is fitted and nothing connects. After a parent has used OpenMP once, a forked child's fit hangs.
-Celery workers do the same by naming these modules in Celery's own ``imports`` setting.
+Import only: nothing is fitted and nothing connects, because once a parent has used OpenMP, a fit in a forked child hangs. Celery
+workers can preload the same modules with Celery's ``imports`` setting.
 """
 
 from __future__ import annotations
@@ -52,17 +52,19 @@ MODULES = (
 )
 
 
-def is_on() -> bool:
+def is_enabled() -> bool:
+    """Return whether preloading is enabled: unless ``EVERGREEN_PRELOAD=0``."""
     return os.environ.get(SWITCH, "1") != "0"
 
 
 def preload(modules: tuple[str, ...] = MODULES) -> list[str]:
-    """Import ``modules`` and return those that were; one that fails is logged and passed over.
+    """Import modules. A module that cannot be imported is logged and skipped.
 
-    ``EVERGREEN_PRELOAD=0`` turns it off.
+    :param modules: names of the modules
+    :return: names of the imported modules, or none with ``EVERGREEN_PRELOAD=0``
     """
-    if not is_on():
-        log.info("Preloading is turned off by %s=0", SWITCH)
+    if not is_enabled():
+        log.info("Preloading is disabled by %s=0", SWITCH)
         return []
     started = time.monotonic()
     loaded = []
@@ -70,8 +72,8 @@ def preload(modules: tuple[str, ...] = MODULES) -> list[str]:
         try:
             import_quietly(name)
             loaded.append(name)
-        except Exception:  # whatever a library does at import, the scheduler must start
-            log.exception("%s could not be preloaded; tasks that need it import it themselves", name)
+        except Exception:  # whatever a library raises on import, the scheduler must start
+            log.exception("%s could not be preloaded; tasks that need it will import it", name)
     gc.collect()
     log.info("Preloaded %d of %d modules in %.1f s", len(loaded), len(modules), time.monotonic() - started)
     return loaded

@@ -1,4 +1,4 @@
-"""Who must act decides whether a retry makes sense."""
+"""Which errors are worth a retry. An error class says who must act on it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ RETRY_POLICY = ExceptionRetryPolicy(
         RetryRule(
             "include.evergreen.foundation.errors.ConfigError",
             RetryAction.FAIL,
-            reason="A configuration or a parameter is wrong: a retry would find it wrong again.",
+            reason="The configuration or a parameter is invalid. A retry would fail in the same way.",
         ),
         RetryRule(
             "include.evergreen.foundation.errors.DataError",
             RetryAction.FAIL,
-            reason="The data is wrong: its owner must mend it before a retry makes sense.",
+            reason="The data is invalid. Its owner must fix it before a retry can succeed.",
         ),
         RetryRule(
             "include.evergreen.foundation.errors.TransientError",
             RetryAction.RETRY,
-            reason="Something outside did not answer just now.",
+            reason="An external system is temporarily unavailable.",
         ),
     ],
 )

@@ -1,8 +1,8 @@
-"""On SQLite, lets a run begin when it is due, rather than at the next full second.
+"""On SQLite, start a run when it is due rather than at the next full second.
 
-Airflow starts runs whose ``run_after <= now()``, and ``run_after`` is a moment to the microsecond. SQLite's CURRENT_TIMESTAMP, which
-SQLAlchemy makes of ``now()``, has no fraction: a run that was made at 10:00:00.1 is due at 10:00:01. A night is a chain of three runs
-(an ingestion's, a scoring's, a monitoring's), and lost a second and a half so (docs/decisions/waiting-for-news.md).
+Airflow starts runs whose ``run_after <= now()``, and ``run_after`` has microseconds. SQLAlchemy compiles ``now()`` to SQLite's
+CURRENT_TIMESTAMP, which has no fraction: a run created at 10:00:00.1 is due at 10:00:01. A night is a chain of three runs (ingestion,
+scoring, monitoring), and lost a second and a half in this way (docs/decisions/waiting-for-news.md).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import now
 
-NOW = "STRFTIME('%Y-%m-%d %H:%M:%f000', 'now')"  # to the millisecond, in as many digits as SQLAlchemy writes
+NOW = "STRFTIME('%Y-%m-%d %H:%M:%f000', 'now')"  # milliseconds, in as many digits as SQLAlchemy writes
 
 
-def tell_fractions_of_now() -> None:
-    """From now on, in this process and its forks; nothing changes on other databases."""
+def use_subsecond_now() -> None:
+    """Compile ``now()`` with milliseconds on SQLite, in this process and its forks. Other databases are not affected."""
 
     @compiles(now, "sqlite")
-    def _to_the_millisecond(element: Any, compiler: Any, **options: Any) -> str:
+    def _compile_now(element: Any, compiler: Any, **options: Any) -> str:
         return NOW

@@ -31,7 +31,7 @@ class Running:
     serving_tasks: list[tuple[str, str, str]] = field(default_factory=list)  # of the ten days: DAG, partition and state
 
     def settle(self, reached=lambda: True) -> None:
-        """Wait until no run but the armed sensors is active and ``reached`` holds."""
+        """Wait until no run but those of the retraining sensors is active and ``reached`` holds."""
         deadline, quiet = time.monotonic() + TIMEOUT_SECONDS, 0
         while quiet < SETTLED_LOOKS:
             assert time.monotonic() < deadline, f"still active: {self.active()}"

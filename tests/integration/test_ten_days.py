@@ -21,7 +21,8 @@ from include.evergreen.state.database.tables import metadata
 from include.evergreen.state.stage_status import find_stage
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
-MOMENTS = {"recorded_at", "since", "promoted_at"}
+TIMESTAMPS = {"recorded_at", "since", "promoted_at"}
+FIRST_AGAIN = str(HISTORY[-2])  # two days of the backfill, and all nights
 
 
 def test_every_row_of_every_source_file_is_accepted_or_quarantined(ten_days):
@@ -49,7 +50,7 @@ def test_days_before_there_was_a_champion_start_no_task_and_say_why(ten_days):
         assert {each.partition for each in predictions_of(model, HISTORY[0], NIGHTS[-1])} == set(NIGHTS)
 
 
-def test_each_night_is_scored_by_one_task_and_monitored_by_one_and_by_one_more_for_its_truth(ten_days):
+def test_each_night_is_scored_by_one_task_and_monitored_by_one_and_by_one_more_for_its_labels(ten_days):
     scorings = [(f"{model}.score", str(night), "success") for model in MODELS for night in NIGHTS]
     monitorings = [(f"{model}.monitor", str(night), "success") for model in MODELS for night in NIGHTS + NIGHTS[:-1]]
     assert ten_days.serving_tasks == sorted(scorings + monitorings)
@@ -65,7 +66,7 @@ def test_live_nights_are_scored_and_monitored_once_each_with_origin_live(ten_day
         assert {each.partition for each in observed} == set(NIGHTS)
         assert len({(each.partition, each.metric) for each in observed}) == len(observed)
         metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
-        assert [each.partition for each in observations_of(model, metric, last=NIGHTS[-1])] == NIGHTS[:-1]  # the truth is a day late
+        assert [each.partition for each in observations_of(model, metric, last=NIGHTS[-1])] == NIGHTS[:-1]  # the labels arrive a day late
 
 
 def test_a_person_who_scores_a_day_that_is_not_complete_is_told_what_it_waits_for(ten_days):
@@ -82,17 +83,17 @@ def test_airflow_listens_on_loopback_alone(ten_days):
     assert {each.laddr.ip for each in sockets} == {"127.0.0.1"}
 
 
-def test_the_retraining_sensor_stands_armed_and_uses_no_worker(ten_days):
+def test_the_retraining_sensor_waits_for_a_trigger_and_uses_no_worker(ten_days):
     for model in MODELS:
-        armed = ten_days.api.task_instances(f"{model}.retrain", state="deferred")
-        assert [task["task_id"] for task in armed] == ["armed"]
+        waiting = ten_days.api.task_instances(f"{model}.retrain", state="deferred")
+        assert [task["task_id"] for task in waiting] == ["wait_for_trigger"]
 
 
 def test_doing_all_of_it_again_duplicates_nothing_and_starts_no_task_that_has_nothing_to_do(ten_days):
     before, failed_before, tasks_before = everything_recorded(), ten_days.failures(), ten_days.tasks_of("score", "monitor")
-    ten_days.backfill("schedules", "2013-01-01", "2013-01-10", reprocess="completed")
+    ten_days.backfill("schedules", FIRST_AGAIN, str(NIGHTS[-1]), reprocess="completed")
     for dataset in ("outcomes", "weather"):
-        ten_days.backfill(dataset, "2013-01-01", "2013-01-09", reprocess="completed")
+        ten_days.backfill(dataset, FIRST_AGAIN, str(NIGHTS[-2]), reprocess="completed")
     for model in MODELS:
         ten_days.run(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
     assert everything_recorded() == before
@@ -117,7 +118,7 @@ def test_a_backfill_whose_inputs_come_in_any_order_scores_each_of_its_days_once_
         assert {find_predictions(model, dt.date.fromisoformat(day)).origin for day in days} == {"backfill"}
         metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
         observed = [str(each.partition) for each in observations_of(model, metric, dt.date(2013, 1, 12), dt.date(2013, 1, 14))]
-        assert observed == days[:-1]  # of the last day the truth is not there
+        assert observed == days[:-1]  # the last day has no labels yet
 
 
 def test_training_as_of_a_past_date_never_takes_the_place_of_a_newer_champion(ten_days):
@@ -259,11 +260,11 @@ def test_a_person_promotes_an_older_version_by_force_and_is_named_in_the_ledger(
 
 
 def everything_recorded() -> dict[str, list[tuple]]:
-    """Every row of every table but the stage records, without the moments at which they were written."""
+    """Every row of every table but the stage records, without the times at which they were written."""
     recorded = {}
     with reading() as connection:
         for name, table in metadata.tables.items():
-            columns = [column for column in table.columns if column.name not in MOMENTS]
+            columns = [column for column in table.columns if column.name not in TIMESTAMPS]
             if name not in {"stage_records", "validations"}:
                 recorded[name] = sorted(map(repr, connection.execute(sa.select(*columns))))
     return recorded

@@ -181,7 +181,7 @@ def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
     other = next(each for each in versions_of(MODEL) if each != serving)
     question = asked.api.trigger(f"{MODEL}.approve", conf={"version": other.version})
     wait_for_question(asked, question)
-    answer(asked, "ada", question, "Refuse", "it is worse at JFK")
+    answer(asked, "ada", question, "Reject", "it is worse at JFK")
     assert state_of(asked, f"{MODEL}.approve", question, "promote") == "skipped"
     assert approval_status(MODEL, other.version).message.endswith("it is worse at JFK")
     kind, body = newest_entries({"approval", "refusal", "promotion"})[-1]
@@ -235,7 +235,7 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
     wait_for_end(asked, "flight_delay.promote", api_of(asked, "grace").trigger("flight_delay.promote", conf=conf))
     assert champion("flight_delay") == serving
 
-    asked.api.trigger("evergreen.pause", conf={"action": "resume", "reason": "the feed is mended"})
+    asked.api.trigger("evergreen.pause", conf={"action": "resume", "reason": "the feed is fixed"})
     wait_until(lambda: active_pause() is None)
 
 

@@ -19,12 +19,14 @@ from include.evergreen.foundation.clock import days
 from include.evergreen.monitoring import observations_of
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import predictions_of
+from tests.documents import commands, files, section
 from tests.integration.forms import run_backfill, run_training
 from tests.unit.flights import at_home
 from tools.rest import AirflowApi
 
 GUIDE = (PROJECT_ROOT / "docs/guides/your-own-model.md").read_text()
 MODEL = "delivery_minutes"
+BIN = Path(sys.executable).parent
 FIRST_PORT = 18900  # serve takes the next that is free
 TIMEOUT_SECONDS = 240
 DAY = r"(\d{4}-\d\d-\d\d)"
@@ -32,27 +34,15 @@ BACKFILL = re.compile(rf"`(\w+)\.ingest`[^`]*? from {DAY} to {DAY}", re.DOTALL)
 AS_OF = re.compile(rf"\*As of\* {DAY}")
 
 
-def section(number):
-    return re.search(rf"^## {number}\. .*?(?=^## )", GUIDE, re.MULTILINE | re.DOTALL)[0]
-
-
-def files():
-    """Each file that the guide shows, by the place that it names."""
-    return re.findall(r"`(\S+?)`:\n\n```(?:python|yaml)\n(.*?)```", GUIDE, re.DOTALL)
-
-
-def commands(number):
-    """The commands of a section, as a shell would split them."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section(number), re.MULTILINE | re.DOTALL)
-    return [shlex.split(line) for language, block in blocks if not language for line in block.splitlines()]
+def step(number):
+    return section(GUIDE, f"{number}. ")
 
 
 def run(command, folder):
-    """One of the guide's commands, given in the project's folder; returns what it printed."""
-    program, *arguments = command
-    assert program == ".venv/bin/python"
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """One of the guide's commands, given in the project's folder in a shell that activated `.venv`; returns what it printed."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -70,12 +60,12 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     with at_home(folder / "var"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVERGREEN_INCLUDE", str(folder / "include"))
-        for place, text in files():
+        for place, text in files(GUIDE):
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             (folder / place).write_text(text)
-        run([".venv/bin/python", "-m", "include.evergreen", "prepare"], folder)
+        run(["evergreen", "prepare"], folder)
         for number in (1, 2, 3, 4):
-            for command in commands(number):
+            for command in commands(step(number)):
                 run(command, folder)
         yield folder
 
@@ -83,13 +73,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def told(folder):
     """What the command line of section 5 said, by verb."""
-    return {command[3]: run(command, folder) for command in commands(5)}
+    return {command[1]: run(command, folder) for command in commands(step(5))}
 
 
 @pytest.fixture(scope="module")
 def serving(told, folder):
     """The process that section 6 starts, once it tells where the UI is, with an API for it; it is stopped at the end, if not before."""
-    assert commands(6)[0] == ["make", "serve"]
+    assert commands(step(6))[0] == ["make", "serve"]
     asked = ["make", "-n", "--no-print-directory", "serve", f"PORT={FIRST_PORT}"]
     outside = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
@@ -108,7 +98,7 @@ def serving(told, folder):
     )
     process.shown = ""
     try:
-        while "Ctrl-C stops both" not in process.shown:
+        while "Press Ctrl-C to stop both" not in process.shown:
             line = process.stdout.readline()
             assert line, process.shown
             process.shown += line
@@ -121,11 +111,11 @@ def serving(told, folder):
 
 
 def test_its_files_are_sound_declarations(folder):
-    assert run([".venv/bin/python", "-m", "include.evergreen", "check"], folder) == "2 datasets and 1 model are sound.\n"
+    assert run(["evergreen", "check"], folder) == "2 datasets and 1 model are sound.\n"
 
 
 def test_its_command_line_makes_a_champion_and_says_what_the_rules_would_do(told, folder):
-    as_of = dt.date.fromisoformat(re.search(r"--as-of (\S+)", section(5))[1])
+    as_of = dt.date.fromisoformat(re.search(r"--as-of (\S+)", step(5))[1])
     serving = champion(MODEL)
     assert (serving.version, serving.as_of) == (1, as_of)
     assert told["run"].startswith(f"{MODEL} as of {as_of}: version 1 (1.0.0) as of {as_of} is champion.\n")
@@ -140,8 +130,8 @@ def test_its_features_keep_the_promise_of_every_model_s(folder):
 
 
 def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, folder):
-    as_of = dt.date.fromisoformat(AS_OF.search(section(6))[1])
-    backfills = {dataset: tuple(map(dt.date.fromisoformat, days)) for dataset, *days in BACKFILL.findall(section(6))}
+    as_of = dt.date.fromisoformat(AS_OF.search(step(6))[1])
+    backfills = {dataset: tuple(map(dt.date.fromisoformat, days)) for dataset, *days in BACKFILL.findall(step(6))}
     assert set(backfills) == {"orders", "deliveries"}
     assert f"{MODEL}.train" in serving.shown
     page = browser.new_page(base_url=serving.api.url, viewport={"width": 1400, "height": 1200})
@@ -150,9 +140,9 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
         run_backfill(page, f"{dataset}.ingest", first, last)
 
     scored = days(*backfills["orders"])
-    observed = days(*backfills["deliveries"])  # the truth of the day that section 5 scored is among them
+    observed = days(*backfills["deliveries"])  # they include the labels of the day that section 5 scored
     wait_until(
-        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the truth"
+        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the labels"
     )
     assert [each.partition for each in predictions_of(MODEL, scored[0], scored[-1])] == scored
     wait_until(lambda: not serving.api.runs(f"{MODEL}.monitor", state=["queued", "running"]), "the last run's end")
@@ -160,9 +150,9 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
     run_training(page, f"{MODEL}.train", as_of)
     wait_until(lambda: champion(MODEL).as_of == as_of, "the next champion")
     page.close()
-    for command in commands(6)[1:]:
+    for command in commands(step(6))[1:]:
         assert MODEL in run(command, folder)
-    told = json.loads(run([".venv/bin/python", "-m", "include.evergreen", "status", "--json"], folder))
+    told = json.loads(run(["evergreen", "status", "--json"], folder))
     assert told["models"][MODEL]["champion"]["as_of"] == str(as_of)
 
 

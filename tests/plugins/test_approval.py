@@ -1,4 +1,4 @@
-"""The task that asks a person, and those that act on the answer: against our real database, with Airflow's own events."""
+"""The task that requests approval, and those that act on the answer, with our real database and Airflow's own events."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from include.evergreen.state.database.tables import approvals
 from tests.plugins.ui.test_versions import registered
 
 if TYPE_CHECKING:
-    from evergreen_airflow.operators.approval import AskPersonOperator
+    from evergreen_airflow.operators.approval import WaitForApprovalOperator
 
 pytestmark = pytest.mark.usefixtures("home")
 GRACE = {"id": "7", "name": "grace"}
 
 
-def asks(hours: float = 72) -> AskPersonOperator:
-    from evergreen_airflow.operators.approval import AskPersonOperator
+def asks(hours: float = 72) -> WaitForApprovalOperator:
+    from evergreen_airflow.operators.approval import WaitForApprovalOperator
 
-    return AskPersonOperator(task_id="ask", model="air_time", hours=hours, retries=3, execution_timeout=dt.timedelta(minutes=30))
+    return WaitForApprovalOperator(task_id="ask", model="air_time", hours=hours, retries=3, execution_timeout=dt.timedelta(minutes=30))
 
 
 def context_of(task: Any, *, max_tries: int = 3, version: int = 1) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def context_of(task: Any, *, max_tries: int = 3, version: int = 1) -> dict[str, 
 
 
 def event(chosen: str = "Approve", user: dict[str, str] | None = GRACE, reason: str = "looks sound") -> dict[str, Any]:
-    """What Airflow hands over when somebody answered, or the time is over."""
+    """What Airflow passes when somebody answered, or the timeout is over."""
     return {"chosen_options": [chosen], "params_input": {"reason": reason}, "responded_at": dt.datetime.now(dt.UTC),
             "responded_by_user": user, "timedout": user is None}  # fmt: skip
 
@@ -47,7 +47,7 @@ def recorded() -> list[tuple[str, str, str]]:
     return [(row.verdict, row.actor, row.reason) for row in rows]
 
 
-@pytest.mark.parametrize(("chosen", "verdict"), [("Approve", "approved"), ("Refuse", "refused")])
+@pytest.mark.parametrize(("chosen", "verdict"), [("Approve", "approved"), ("Reject", "refused")])
 def test_the_answer_is_recorded_with_the_name_of_who_gave_it(chosen: str, verdict: str) -> None:
     registered(1, because="it is the first model")
     task = asks()
@@ -56,10 +56,10 @@ def test_the_answer_is_recorded_with_the_name_of_who_gave_it(chosen: str, verdic
     assert recorded() == [(verdict, "grace", "looks sound")]
 
 
-def test_a_question_that_nobody_answered_in_time_counts_as_refused_by_nobody() -> None:
+def test_a_request_without_an_answer_in_time_is_rejected_by_nobody() -> None:
     registered(1, because="it is the first model")
     task = asks(hours=48)
-    task.execute_complete(context_of(task), event("Refuse", user=None, reason=""))
+    task.execute_complete(context_of(task), event("Reject", user=None, reason=""))
     assert recorded() == [("refused", "nobody", "nobody answered within 48 hours")]
 
 
@@ -70,17 +70,17 @@ def test_an_approval_without_a_name_is_none() -> None:
     assert recorded()[0][:2] == ("refused", "nobody")
 
 
-def test_a_try_that_follows_a_death_after_the_record_asks_nobody_again_and_one_after_a_clear_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_reuses_a_recorded_answer_and_a_cleared_task_requests_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.providers.standard.operators.hitl import HITLOperator
 
     registered(1, because="it is the first model")
     task = asks()
-    task.execute_complete(context_of(task), event("Refuse"))
+    task.execute_complete(context_of(task), event("Reject"))
     assert task.execute(context_of(task))["verdict"] == "refused"
 
     asked: list[str] = []
     monkeypatch.setattr(HITLOperator, "execute", lambda self, context: asked.append(self.subject))
-    with pytest.raises(AssertionError, match="nobody waits for"):
+    with pytest.raises(AssertionError, match="returned instead of suspending"):
         task.execute(context_of(task, max_tries=7))
     assert asked == ["air_time version 1 (1.0.0), as of 2013-02-02. Approve for production?"]
     assert find_answer("air_time", 1, "air_time.approve approval__v1 5") is None
@@ -96,7 +96,7 @@ def test_the_evidence_says_why_what_changes_and_what_the_gate_found() -> None:
         assert words in asked.body
 
 
-def test_a_refused_version_is_skipped_and_says_by_whom() -> None:
+def test_a_rejected_version_is_skipped_and_the_log_names_who_rejected_it() -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     from evergreen_airflow.operators.approval import PromoteApprovedOperator
@@ -118,12 +118,12 @@ def test_the_form_of_the_pause_pauses_once_however_often_it_is_retried_and_resum
     context = context_of(task)
     context["params"] = {"action": "pause", "hours": 2, "reason": "a bad feed"}
     assert task.execute(context) == task.execute(context)
-    active = pauses.active_pause()
-    assert active is not None and (active.id, active.actor) == (1, "ada")
-    context["params"] = {"action": "resume", "hours": 2, "reason": "it is mended"}
+    standing = pauses.active_pause()
+    assert standing is not None and (standing.id, standing.actor) == (1, "ada")
+    context["params"] = {"action": "resume", "hours": 2, "reason": "it is fixed"}
     task.execute(context)
     assert pauses.active_pause() is None
-    with pytest.raises(AirflowSkipException, match="nothing is paused"):
+    with pytest.raises(AirflowSkipException, match="no pause is active"):
         task.execute(context)
 
 
@@ -138,12 +138,12 @@ def test_the_form_allows_what_the_pause_allows() -> None:
             pauses.pause(hours=hours, actor="ada", reason="a bad feed")
 
 
-def test_a_firing_is_held_by_a_pause_and_stays_for_after() -> None:
+def test_a_trigger_event_is_held_back_by_a_pause_and_kept() -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from evergreen_airflow.sensors.retraining import FireTrainingOperator
+    from evergreen_airflow.sensors.retraining import TriggerTrainingOperator
 
     pauses.pause(hours=1, actor="ada", reason="a bad feed")
-    task = FireTrainingOperator(task_id="fire", model="air_time", sensed_by="armed")
+    task = TriggerTrainingOperator(task_id="trigger_training", model="air_time", sensor_task_id="wait_for_trigger")
     with pytest.raises(AirflowSkipException, match="ada paused"):
         task.execute(context_of(task))

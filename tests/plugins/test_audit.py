@@ -1,4 +1,4 @@
-"""evergreen.audit: what its tasks do, and when the clock starts it."""
+"""evergreen.audit: what its tasks do, and when it is scheduled."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_its_tasks_give_counts(dag: Any, recorded: Path) -> None:
     assert (first["sequence"], first["is_new"]) == (2, True)
     assert execute(dag, "anchor") == {**first, "is_new": False}
     assert execute(dag, "ledger") == {"entries": 2, "anchors": 1}
-    assert execute(dag, "champions") == {"models": 0, "mended": []}
+    assert execute(dag, "champions") == {"models": 0, "fixed": []}
 
 
 def test_each_piece_of_missed_work_starts_the_run_of_its_own_dag_once(dag: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,8 +137,8 @@ def test_an_answer_and_a_log_in_pieces_are_put_together_and_each_line_keeps_its_
 ) -> None:
     accent = "é".encode()
     pieces = [(b'{"a":', None), (None, b"WARNING caf" + accent[:1]), (None, accent[1:] + b"\nplain\nend"), (b" 1}\n", None)]
-    said, logged = declare()._follow(iter(pieces))
-    assert said == '{"a": 1}\n'
+    output, logged = declare()._follow(iter(pieces))
+    assert output == '{"a": 1}\n'
     assert logged == "WARNING café\nplain\nend"
     shown = caplog.text + capsys.readouterr().out
     assert [line for line in shown.splitlines() if "café" in line and "warning" in line.lower()]
@@ -154,14 +154,14 @@ def test_an_image_that_is_nowhere_is_named_with_what_to_do(declare: Any, daemon:
         declare(image="evergreen:nowhere").execute(context())
 
 
-def test_more_cores_than_there_are_is_the_authors_to_mend(declare: Any, daemon: DockerDaemon) -> None:
+def test_more_cores_than_there_are_is_the_authors_to_fix(declare: Any, daemon: DockerDaemon) -> None:
     task = declare()
     task.limits = task.limits.model_copy(update={"cpus": 10_000.0})
-    with pytest.raises(ConfigError, match=r"Docker refused to run .*CPUs"):
+    with pytest.raises(ConfigError, match=r"Docker could not run .*CPUs"):
         task.execute(context())
 
 
-def test_a_mount_that_is_not_there_is_the_deployments_to_mend(
+def test_a_mount_that_is_not_there_is_the_deployments_to_fix(
     declare: Any, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(container.MOUNTS, f"{daemon.mounts},{tmp_path}/nowhere:/nowhere")
@@ -266,7 +266,7 @@ def test_a_container_whose_worker_is_gone_ends_itself(declare: Any, daemon: Dock
 
 def test_without_a_daemon_the_error_says_where_one_was_looked_for(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with pytest.raises(TransientError, match=r"no Docker daemon answers at unix:///nowhere/docker.sock"):
+    with pytest.raises(TransientError, match=r"no Docker daemon responds at unix:///nowhere/docker.sock"):
         declare().execute(context())
 
 

@@ -47,7 +47,7 @@ def test_each_dag_tells_people_what_it_does_and_has_owner_tags_and_limits(dags, 
         assert task.owner != "airflow"
         assert task.retries >= 1
         assert task.retry_policy is not None
-        assert task.execution_timeout is not None or task.task_id == "armed"
+        assert task.execution_timeout is not None or task.task_id == "wait_for_trigger"
     for param in dag.params.values() if dag.params else []:
         assert param
 

@@ -1,4 +1,4 @@
-"""The drift report of a window that made a rule trip: drawn at once, beside the training that the firing starts."""
+"""The drift report of a window in which a rule tripped: rendered at once, in parallel to the training that was triggered."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ def monitored(path: str) -> None:
 
 
 def execute() -> Any:
-    """As after a sensor that recorded a firing as of the day."""
-    from evergreen_airflow.operators.serving import DrawEvidenceOperator
+    """As after a sensor that recorded a trigger event as of the day."""
+    from evergreen_airflow.operators.serving import RenderDriftReportOperator
 
-    fired = {"firing": 1, "as_of": str(DAY), "words": "it trips"}
-    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"armed": fired}[task_ids])
-    return DrawEvidenceOperator(task_id="report", model="air_time", sensed_by="armed").execute({"ti": ti})
+    event = {"firing": 1, "as_of": str(DAY), "summary": "it trips"}
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"wait_for_trigger": event}[task_ids])
+    task = RenderDriftReportOperator(task_id="report", model="air_time", sensor_task_id="wait_for_trigger")
+    return task.execute({"ti": ti})
 
 
-def test_the_report_is_of_the_window_that_the_firing_names() -> None:
+def test_the_report_is_of_the_window_of_the_trigger_event() -> None:
     storage.write_bytes(DRAWN, b"")
     monitored(DRAWN)
     assert execute() == {"partition": str(DAY), "report": DRAWN}
@@ -52,4 +53,6 @@ def test_the_training_does_not_wait_for_the_report() -> None:
     from evergreen_airflow.dags.model import retrain_dag
 
     dag = retrain_dag(Catalog().model("air_time"))
-    assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == {"armed": set(), "fire": {"armed"}, "report": {"armed"}}
+    assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == {
+        "wait_for_trigger": set(), "trigger_training": {"wait_for_trigger"}, "report": {"wait_for_trigger"},
+    }  # fmt: skip

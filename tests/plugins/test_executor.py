@@ -16,7 +16,7 @@ from airflow.models import DagRun
 from evergreen_airflow import executor as executor_module
 from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
 from evergreen_airflow.preload import MODULES, preload
-from evergreen_airflow.supervisor_wait import LOOK_AGAIN_SECONDS, shorten_wait_for_exit
+from evergreen_airflow.supervisor_wait import RECHECK_SECONDS, shorten_wait_for_exit
 from include.evergreen.serving.clean_processes import ADDRESS
 
 
@@ -48,7 +48,7 @@ def clock(executor, monkeypatch):
     clock, poll = Clock(), executor.result_queue._reader.poll
     monkeypatch.setattr(executor_module, "monotonic", lambda: clock.now)
     monkeypatch.setattr(executor.result_queue._reader, "poll", lambda seconds=0.0: poll() or (seconds > 0 and clock.wait(seconds)))
-    executor._news_at = clock.now
+    executor._changed_at = clock.now
     return clock
 
 
@@ -142,11 +142,11 @@ def test_a_supervisor_without_sockets_looks_again_soon_rather_than_sleeping():
     with_sockets = Supervisor()
     with_sockets._open_sockets = {"stdout": object()}
     WatchedSubprocess._service_subprocess(with_sockets, 5.0)
-    assert waited == [LOOK_AGAIN_SECONDS, 5.0]
+    assert waited == [RECHECK_SECONDS, 5.0]
 
 
 def test_the_wait_is_still_where_we_shorten_it():
-    """When Airflow mends the race itself, or moves the code, this fails and the wrapper can go."""
+    """When Airflow fixes the race itself, or moves the code, this fails and the wrapper can be removed."""
     from airflow.sdk.execution_time import supervisor
 
     assert "max_wait_time" in supervisor.WatchedSubprocess._service_subprocess.__wrapped__.__code__.co_varnames

@@ -1,4 +1,4 @@
-"""The trigger behind the armed sensor."""
+"""The trigger behind the retraining sensor."""
 
 import asyncio
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ def test_it_survives_serialisation():
 
 def test_it_yields_one_event_when_a_rule_trips(rules):
     rules += [None, None, "performance.auc<0.6 (2 of 3)"]
-    assert first_event(FiringTrigger("flight_delay", 0.01)).payload == {"words": "performance.auc<0.6 (2 of 3)"}
+    assert first_event(FiringTrigger("flight_delay", 0.01)).payload == {"summary": "performance.auc<0.6 (2 of 3)"}
 
 
 def test_it_yields_no_second_event(rules):
@@ -56,12 +56,12 @@ def test_it_yields_no_second_event(rules):
     assert len(asyncio.run(asyncio.wait_for(all_events(), timeout=20))) == 1
 
 
-def test_an_error_is_logged_once_and_the_sensor_stays_armed(rules, monkeypatch):
+def test_an_error_is_logged_once_and_the_sensor_keeps_waiting(rules, monkeypatch):
     rules += [OSError("the database is away"), OSError("the database is away"), "it trips"]
     logged = []
     trigger = FiringTrigger("flight_delay", 0.01)
     monkeypatch.setattr(type(trigger.log), "exception", lambda self, *words: logged.append(words), raising=False)
-    assert first_event(trigger).payload == {"words": "it trips"}
+    assert first_event(trigger).payload == {"summary": "it trips"}
     assert len(logged) == 1
 
 
@@ -83,12 +83,9 @@ def test_a_pause_holds_what_trips_is_logged_once_and_lets_go_when_it_is_lifted(r
         while len(looks) < 10:
             await asyncio.sleep(0)
             assert not events.done()
-        await asyncio.to_thread(pauses.lift, actor="ada", reason="it is mended")
+        await asyncio.to_thread(pauses.lift, actor="ada", reason="it is fixed")
         return await asyncio.wait_for(events, timeout=60)
 
-    assert asyncio.run(wait()).payload == {"words": "it trips"}
-    assert [each.split(",")[0].split(" until")[0] for each in logged] == [
-        "fires nothing",
-        "the pause is over; the rules count again",
-    ]
+    assert asyncio.run(wait()).payload == {"summary": "it trips"}
+    assert [line.split(":")[0] for line in logged] == ["rules are not evaluated", "the pause ended; rules are evaluated again"]
     assert "ada paused" in logged[0]

@@ -1,4 +1,4 @@
-"""evergreen.maintenance: what its tasks do, and when the clock starts it."""
+"""evergreen.maintenance: what its tasks do, and when it is scheduled."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring.readiness import News, Readiness
 
-NEVER_ASKED = -1.0
+NEVER_FAILED = -1.0
 
 
 @pytest.fixture(autouse=True)
 def _a_database_that_nobody_complained_of(monkeypatch):
-    monkeypatch.setattr(mappers._Database, "ask_again_at", NEVER_ASKED)
+    monkeypatch.setattr(mappers._Database, "retry_at", NEVER_FAILED)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_day_without_work_makes_no_run(mapper, nothing, answer):
 def test_when_our_database_gives_no_answer_the_task_looks_and_the_publisher_never_knows(mapper, error, answer, caplog):
     answer(error)
     assert mapper.to_downstream("2013-02-28") == mapper.to_downstream("2013-02-28") != []
-    assert f"Whether air_time has work for {mapper.dataset}/2013-02-28 is not known, so a task looks: {error}" in caplog.text
+    assert f"Unknown whether air_time has work for {mapper.dataset}/2013-02-28, so a task will check: {error}" in caplog.text
 
 
 def test_a_database_that_does_not_answer_is_left_alone_for_a_while(answer, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_database_that_does_not_answer_is_left_alone_for_a_while(answer, monke
     for model in ("air_time", "flight_delay", "another"):
         assert ScoringMapper(model=model, dataset="weather").to_downstream("2013-02-28")
     assert len(asked) == 1
-    monkeypatch.setattr(mappers._Database, "ask_again_at", NEVER_ASKED)  # as it is when the while is over
+    monkeypatch.setattr(mappers._Database, "retry_at", NEVER_FAILED)  # as it is when the while is over
     assert SCORING.to_downstream("2013-02-28")
     assert len(asked) == 2
 

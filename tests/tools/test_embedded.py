@@ -110,6 +110,6 @@ def test_an_airflow_that_cannot_start_says_which_log_to_read_and_leaves_no_proce
     monkeypatch.setattr(embedded, "COMPONENTS", ("no-such-component",))
     airflow = embedded.EmbeddedAirflow(tmp_path, port=free_port(18500))
     before = {each.pid for each in psutil.Process().children(recursive=True)}
-    with pytest.raises(TransientError, match=r"no-such-component ended while starting .*no-such-component\.log"):
+    with pytest.raises(TransientError, match=r"no-such-component exited during startup .*no-such-component\.log"):
         airflow.start()
     assert [each for each in psutil.Process().children(recursive=True) if each.pid not in before] == []

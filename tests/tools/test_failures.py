@@ -32,4 +32,4 @@ def test_a_failure_says_which_task_why_and_where_its_log_is(tmp_path):
 
 def test_a_task_that_was_killed_from_outside_is_said_to_have_been(tmp_path):
     write_log(tmp_path, {"event": "started"})
-    assert "ended from outside" in str(failures_since(Api(), tmp_path, "2026-01-01T00:00:00Z")[0])
+    assert "the process was killed" in str(failures_since(Api(), tmp_path, "2026-01-01T00:00:00Z")[0])

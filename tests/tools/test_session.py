@@ -58,7 +58,7 @@ def started(home, then):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     shown = ""
-    while "started" not in shown or (then == SERVING and "Ctrl-C stops both" not in shown):
+    while "started" not in shown or (then == SERVING and "Press Ctrl-C to stop both" not in shown):
         line = process.stdout.readline()
         assert line, shown
         shown += line
@@ -102,7 +102,7 @@ def test_stopped_before_that_it_says_how_to_go_on_and_leaves_no_process(tmp_path
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate()
     assert process.returncode == 130
-    assert "Stopped. `make test-command` continues from here." in out
+    assert "Stopped. Run `make test-command` again to continue from here." in out
     assert processes_of(tmp_path) == []
 
 
@@ -124,12 +124,12 @@ def test_a_process_that_ends_by_itself_ends_it_with_the_log_to_read(tmp_path):
     os.kill(stubborn, signal.SIGKILL)
     out, _ = process.communicate()
     assert process.returncode == 1
-    assert "has ended by itself. Its log: " in " ".join(out.split())
+    assert "exited unexpectedly. Log: " in " ".join(out.split())
     assert processes_of(tmp_path) == []
 
 
 def test_a_second_airflow_on_a_home_is_refused_and_told_which_command_has_it(tmp_path):
-    refusal = rf"^`make serve` \(process {os.getpid()}\) is running already on "
+    refusal = rf"^`make serve` \(process {os.getpid()}\) is already running on "
     with only_one(tmp_path, "make serve"), pytest.raises(AlreadyRunningError, match=refusal), only_one(tmp_path, "make run"):
         pass
     with only_one(tmp_path, "make run"):

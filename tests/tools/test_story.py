@@ -11,7 +11,7 @@ from include.evergreen.state.database import migrate
 from tests.tools.fake_airflow import FakeApi
 from tools import story as story_module
 from tools.dags import dags_of, expected_dags
-from tools.example import DATASETS, MODELS, refuse_without_example
+from tools.example import DATASETS, MODELS, require_example
 from tools.landing_zone import COLUMNS
 from tools.progress import Progress
 from tools.story import HISTORY, Story, StoryError
@@ -50,7 +50,7 @@ def test_a_dag_file_of_one_s_own_that_is_broken_does_not_end_it(own_beside, tmp_
     Story(api, tmp_path, Progress(Console(file=io.StringIO())), read_now).wait_for_dags()
     api.dags.discard("weather.ingest")
     api.broken_files = ["datasets.py"]
-    with pytest.raises(StoryError, match=r"cannot read /opt/dags/datasets\.py"):
+    with pytest.raises(StoryError, match=r"cannot parse /opt/dags/datasets\.py"):
         told(tmp_path, api).wait_for_dags()
 
 
@@ -85,12 +85,12 @@ def test_the_summary_is_of_the_example(own_beside, tmp_path, monkeypatch):
 
 
 def test_without_the_example_it_does_not_start_and_says_what_serves_instead(own_beside):
-    refuse_without_example(Catalog())
+    require_example(Catalog())
     (own_beside / "datasets/weather/dataset.yaml").unlink()
-    with pytest.raises(ConfigError, match=r"unknown dataset 'weather'.*\n`make serve` starts Airflow over what is declared"):
-        refuse_without_example(Catalog())
+    with pytest.raises(ConfigError, match=r"unknown dataset 'weather'.*\nTo start Airflow for your own declarations, use `make serve`"):
+        require_example(Catalog())
 
 
 def test_the_example_is_what_ships_and_what_is_landed():
     assert set(DATASETS) == set(COLUMNS)
-    refuse_without_example(Catalog())
+    require_example(Catalog())

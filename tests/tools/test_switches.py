@@ -20,15 +20,15 @@ def on(api):
 
 def test_a_model_of_one_s_own_works_at_once_and_its_dataset_waits_for_its_switch_while_it_goes_on(own_beside):
     api, said = FakeApi(expected_dags(Catalog())), []
-    Switches(api, said.append).look()
+    Switches(api, said.append).update()
     assert dags_of([], ["income"]) < on(api)
     assert {"census.ingest", "evergreen.maintenance"} <= api.paused
-    assert said[-1].startswith("Left off, as they start by the clock: census.ingest, evergreen.audit, evergreen.maintenance.")
+    assert said[-1].startswith("Still paused, because they run on a schedule: census.ingest, evergreen.audit, evergreen.maintenance.")
 
 
 def test_the_example_has_ended_and_is_all_on(own_beside):
     api = FakeApi(expected_dags(Catalog()))
-    Switches(api, print).look()
+    Switches(api, print).update()
     assert dags_of(DATASETS, MODELS) < on(api)
 
 
@@ -39,7 +39,7 @@ def test_a_schedule_is_over_when_its_last_run_has_begun(own_beside, end, is_over
     assert follows_others(Catalog(), "census.ingest", TODAY) is is_over
 
 
-def test_a_training_by_the_clock_waits_for_its_switch(own_beside):
+def test_a_scheduled_training_stays_paused(own_beside):
     assert follows_others(Catalog(), "income.train", TODAY)
     file = own_beside / "models/income/model.yaml"
     file.write_text(file.read_text().replace("train: {", 'train: {schedule: {cron: "0 6 * * 1", start: 2024-01-01}, '))
@@ -48,45 +48,45 @@ def test_a_training_by_the_clock_waits_for_its_switch(own_beside):
 
 def test_what_somebody_switched_off_stays_off(own_beside):
     api = FakeApi(expected_dags(Catalog()), switched=["income.score"])
-    Switches(api, print).look()
+    Switches(api, print).update()
     assert "income.score" in api.paused
 
 
 def test_a_dag_that_is_switched_off_while_it_serves_stays_off(own_beside):
     api = FakeApi(expected_dags(Catalog()))
     switches = Switches(api, print)
-    switches.look()
+    switches.update()
     api.pause("income.score", paused=True)
-    switches.look()
+    switches.update()
     assert "income.score" in api.paused
 
 
 def test_what_is_declared_while_it_serves_is_switched_on_when_it_is_read(own_beside):
     api, said = FakeApi(expected_dags(Catalog()) - {"income.score"}), []
     switches = Switches(api, said.append)
-    switches.look()
-    assert switches.unread() == {"income.score"}
+    switches.update()
+    assert switches.unparsed() == {"income.score"}
     api.dags.add("income.score")
     api.paused.add("income.score")
     said.clear()
-    switches.look()
+    switches.update()
     assert "income.score" not in api.paused
-    assert said == ["Switched on, as nothing starts them but you and what they read: income.score."]
+    assert said == ["Unpaused, because they run only manually or by asset events: income.score."]
 
 
 def test_dags_that_are_not_ours_and_those_of_a_broken_file_are_left_alone(own_beside):
     (own_beside / "models/income/model.yaml").write_text("name: [")
     api = FakeApi({*expected_dags(Catalog()), "income.config_error", "our.report"})
     switches = Switches(api, print)
-    switches.look()
+    switches.update()
     assert {"income.config_error", "our.report"} <= api.paused
-    assert switches.unread() == set()
+    assert switches.unparsed() == set()
 
 
 def test_an_airflow_that_does_not_answer_once_is_asked_again(own_beside, monkeypatch):
     api = FakeApi(expected_dags(Catalog()))
     switches = Switches(api, print)
-    monkeypatch.setattr("tools.switches.LOOK_EVERY_SECONDS", 0)
+    monkeypatch.setattr("tools.switches.UPDATE_EVERY_SECONDS", 0)
     answers = iter([TransientError("database is locked"), set(api.dags)])
 
     def paused():
@@ -96,6 +96,6 @@ def test_an_airflow_that_does_not_answer_once_is_asked_again(own_beside, monkeyp
         return answer
 
     monkeypatch.setattr(api, "paused_dag_ids", paused)
-    switches.look_now_and_then()
-    switches.look_now_and_then()
+    switches.update_periodically()
+    switches.update_periodically()
     assert "income.score" not in api.paused

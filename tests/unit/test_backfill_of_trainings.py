@@ -49,7 +49,7 @@ def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champ
             assert not outcome.promoted
             refused.append(outcome.message)
     assert champions.champion(MODEL) == before
-    assert before is not None and mlflow_store.champion_alias(MODEL) == before.version
+    assert before is not None and mlflow_store.alias(MODEL, "champion") == before.version
     assert champions.challenger(MODEL) is None
     assert [row.as_of for row in rows_of(candidates)] != [] and sorted(row.as_of for row in rows_of(candidates)) == [*dates, AS_OF]
     assert len(refused) == len(rows_of(model_versions)) - 1 > 0

@@ -81,7 +81,7 @@ def holds(version: int) -> None:
     assert [row.verdict for row in rows_of(decisions)] == ["blessed"] * version
     assert [(row.version, row.kind) for row in rows_of(promotions)][-2:] == [(version, "promotion"), (version - 1, "rollback")]
     serving = champions.champion(MODEL)
-    assert serving is not None and serving.version == version - 1 == mlflow_store.champion_alias(MODEL)
+    assert serving is not None and serving.version == version - 1 == mlflow_store.alias(MODEL, "champion")
     assert ledger.verify() == []
 
 

@@ -177,7 +177,7 @@ def _one_champion_and_a_true_ledger() -> None:
     serving = champions.champion(MODEL)
     assert serving is not None and serving.version == kept[-1][0]
     assert champions.champion_at(MODEL, clock.now()) == serving
-    assert mlflow_store.champion_alias(MODEL) == serving.version
+    assert mlflow_store.alias(MODEL, "champion") == serving.version
     assert ledger.verify() == []
 
 

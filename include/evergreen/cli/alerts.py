@@ -27,7 +27,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
     text = "resolve an alert; if its cause recurs, it fires again"
     verb = deeds.add_parser("resolve", parents=[common], help=text, description=text.capitalize() + ".")
-    verb.add_argument("key", metavar="KEY", help="the alert's key, as `alerts list` shows it")
+    verb.add_argument("key", metavar="KEY", help="the alert's key, as `evergreen alerts list` shows it")
     verb.add_argument("--reason", required=True, metavar="R", help="what was done, for the ledger")
     verb.set_defaults(verb=resolve)
 

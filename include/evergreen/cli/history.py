@@ -96,7 +96,7 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
     if version.irreproducible_because:
         yield f"  no longer reproducible: {version.irreproducible_because}"
     else:
-        yield f"  trained again by `reproduce {version.model} {version.version}`"
+        yield f"  trained again by `evergreen reproduce {version.model} {version.version}`"
 
 
 def _second(timestamp: dt.datetime) -> str:

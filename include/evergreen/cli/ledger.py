@@ -61,9 +61,8 @@ def export_ledger(arguments: argparse.Namespace) -> int:
             unfinished.replace(arguments.out)  # whole, or not at all
         finally:
             unfinished.unlink(missing_ok=True)
-    print(
-        f"{count} entries are in {arguments.out}. `verify-ledger --file {arguments.out}{f' --model {model}' if model else ''}` verifies it."
-    )
+    one_model = f" --model {model}" if model else ""
+    print(f"{count} entries are in {arguments.out}. Verify it with `evergreen verify-ledger --file {arguments.out}{one_model}`.")
     return 0
 
 

@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
         "--debug", action="store_true", default=argparse.SUPPRESS, help="also log what libraries say; show the traceback of an error"
     )
     whole = argparse.ArgumentParser(
-        prog="python -m include.evergreen",
+        prog="evergreen",
         description="Evergreen keeps machine-learning models fresh. See the status and the reasons, and run a cycle without Airflow.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

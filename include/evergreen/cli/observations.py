@@ -50,7 +50,7 @@ def show_observations(arguments: argparse.Namespace) -> int:
     elif found:
         _print_table(model, found)
     else:
-        print(f"Nothing was observed of {model}{_when(arguments)}: a partition is monitored once it was scored. See `why {model} DATE`.")
+        print(f"Nothing was observed of {model}{_when(arguments)}: partitions are monitored once scored. See `evergreen why {model} DATE`.")
     return 0
 
 

@@ -40,7 +40,7 @@ def new_dataset(arguments: argparse.Namespace) -> int:
     from include.evergreen.operations import scaffold
 
     path = scaffold.new_dataset(Catalog(), arguments.name, like=arguments.like, known_after_hours=arguments.known_after, owner=actor())
-    _print_next(path, f"python -m include.evergreen ingest {arguments.name} DATE")
+    _print_next(path, f"evergreen ingest {arguments.name} DATE")
     return 0
 
 
@@ -52,7 +52,7 @@ def new_model(arguments: argparse.Namespace) -> int:
     path = scaffold.new_model(
         Catalog(), arguments.name, rows=arguments.rows, target=arguments.target, positive_above=arguments.positive_above, owner=actor()
     )
-    _print_next(path, f"python -m include.evergreen run {arguments.name} --as-of DATE")
+    _print_next(path, f"evergreen run {arguments.name} --as-of DATE")
     return 0
 
 
@@ -60,4 +60,4 @@ def _print_next(path: Path, then: str) -> None:
     from include.evergreen.config.loader import shown_path
 
     print(f"Written: {shown_path(path)}. Look through it, complete it, and then:")
-    print(f"  python -m include.evergreen check\n  {then}")
+    print(f"  evergreen check\n  {then}")

@@ -85,7 +85,7 @@ def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespac
     found = find_by_prefix(arguments.snapshot)
     if found.model != model.name:
         raise ConfigError(
-            f"Snapshot {found.digest[:12]} is of {found.model}, not of {model.name}. `snapshot list {model.name}` shows those that are."
+            f"Snapshot {found.digest[:12]} is of {found.model}, not of {model.name}. `evergreen snapshot list {model.name}` lists its own."
         )
     return find_snapshot(found.digest)
 

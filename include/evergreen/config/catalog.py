@@ -66,10 +66,6 @@ class Catalog:
         """The ``features.py`` of the model of this name, whether or not it exists."""
         return self.model_path(model).with_name("features.py")
 
-    def runbook_path(self, model: str) -> Path:
-        """The ``runbook.md`` of the model of this name, whether or not it exists."""
-        return self.model_path(model).with_name("runbook.md")
-
     def models_reading(self, dataset: str) -> list[ModelConfig]:
         """The models with this dataset among their inputs or as their target, by name.
 

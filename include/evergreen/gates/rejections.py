@@ -36,8 +36,8 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
         return
     message = (
         f"The last {len(rejected)} candidates of {model.name} were rejected, the newest as of {decision.as_of}"
-        f"{f'; version {champion.version} as of {champion.as_of} is still serving' if champion else '; no version is serving'}.  "
-        f"`python -m include.evergreen decisions {model.name}` says why; see its runbook."
+        f"{f'; version {champion.version} as of {champion.as_of} is still serving' if champion else '; no version is serving'}. "
+        f"`evergreen decisions {model.name}` says why; see its runbook."
     )
     raise_alert(key, model=model.name, severity="warning", message=message, evidence=evidence)
 

@@ -89,9 +89,9 @@ def _slices(criterion: SlicesCriterion, column: pd.Series) -> Iterator[tuple[str
             name = f"{criterion.by} {low:g} to {high:g}" if number == len(edges) - 2 else f"{criterion.by} {low:g} to below {high:g}"
             yield name, (numbers == number) & ~missing
     else:
-        texts = column.astype("string").fillna("").to_numpy(dtype=object)
-        for value in sorted(set(texts[~missing])):
-            yield f"{criterion.by}={value}", (texts == value) & ~missing
+        codes, found = pd.factorize(column.astype("string"), sort=True)
+        for code, value in enumerate(found):
+            yield f"{criterion.by}={value}", codes == code
     if missing.any():
         yield f"{criterion.by} missing", missing
 

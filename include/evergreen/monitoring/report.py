@@ -73,7 +73,7 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
     if record is None:
         raise DataError(
             f"{model.name} was not monitored for {partition}, so there is no drift to draw. "
-            f"`python -m include.evergreen why {model.name} {partition}` says what is missing."
+            f"`evergreen why {model.name} {partition}` says what is missing."
         )
     if scored is None:
         raise NotAsMonitoredError(_changed(model.name, record, "the predictions were removed"))
@@ -105,7 +105,7 @@ def _refuse_other_data(window: Window, record: sa.Row[Any], path: str) -> None:
 def _changed(model: str, record: sa.Row[Any], why: str) -> str:
     return (
         f"The drift report of {model} for {record.partition} cannot be drawn as it was monitored on {record.recorded_at:%Y-%m-%d %H:%M} "
-        f"UTC: {why} since. `python -m include.evergreen rescore {model} --from {record.partition} --to {record.partition}` scores and "
+        f"UTC: {why} since. `evergreen rescore {model} --from {record.partition} --to {record.partition}` scores and "
         f"monitors that day as it stands now; then its report can be drawn."
     )
 

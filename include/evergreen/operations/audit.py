@@ -40,13 +40,12 @@ def audit_ledger() -> ledger.LedgerVerification:
         log.info("the ledger is intact: %d entries, %d anchors", found.entries, len(found.anchors))
         return found
     told = "\n".join(f"- {problem}" for problem in found.problems[:LONGEST_LIST])
-    message = (
-        f"The ledger cannot be trusted: {found.problems[0]}. Run `python -m include.evergreen verify-ledger`; restore a backup beside it."
-    )
+    message = f"The ledger cannot be trusted: {found.problems[0]}. Run `evergreen verify-ledger`; restore a backup beside it."
     raise_alert(LEDGER_ALERT, model="", severity="critical", message=message, evidence={"problems": found.problems})
     raise DataError(
         f"The ledger was changed after it was written, in {len(found.problems)} places:\n{told}\n"
-        f"Compare it with a backup (`verify-ledger --file` verifies an export) and find out who changed the database. Delete nothing."
+        f"Compare it with a backup (`evergreen verify-ledger --file` verifies an export) and find out who changed the database. "
+        "Delete nothing."
     )
 
 

@@ -16,7 +16,7 @@ from include.evergreen.registry import champions
 from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
 from include.evergreen.state.stage_status import Stage, StageRecord, find_stage
 
-COMMAND = "python -m include.evergreen"
+COMMAND = "evergreen"
 
 
 def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:

@@ -19,7 +19,7 @@ from include.evergreen.operations.maintenance.limits import Limits
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
-from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.snapshot import Snapshot, parts_path
 
 log = logging.getLogger(__name__)
 SHORTEST_PREFIX = 8
@@ -38,19 +38,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class SnapshotRecord:
+class SnapshotRecord(Snapshot):
     """A snapshot as it is recorded, with the versions that were registered of it.
 
     ``is_kept`` says whether retention keeps all that it names: one of its candidates was blessed or registered.
     """
 
-    digest: str
-    model: str
-    as_of: dt.date
-    window_days: int
-    rows: int
-    members: dict[str, Any]
-    frame_path: str
     tombstones: list[dict[str, str]] | None
     recorded_at: dt.datetime
     versions: tuple[int, ...]
@@ -153,7 +146,7 @@ def find_by_prefix(prefix: str) -> SnapshotRecord:
         raise ConfigError(f"{prefix[:80]!r} is no digest. Give its first {SHORTEST_PREFIX} characters (0-9, a-f), or more of the 64.")
     found = recorded_snapshots(snapshots.c.digest.startswith(text))
     if not found:
-        raise DataError(f"No snapshot {prefix} is recorded. `python -m include.evergreen snapshot list MODEL` lists a model's.")
+        raise DataError(f"No snapshot {prefix} is recorded. `evergreen snapshot list MODEL` lists a model's.")
     if len(found) > 1:
         raise DataError(f"{len(found)} snapshots begin with {prefix}: {', '.join(each.digest for each in found[:5])}. Give more of it.")
     return found[0]

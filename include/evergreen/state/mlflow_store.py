@@ -167,11 +167,6 @@ def set_alias(model: str, name: Alias, version: int | None) -> bool:
     return True
 
 
-def champion_alias(model: str) -> int | None:
-    """The version that MLflow shows as champion."""
-    return alias(model, "champion")
-
-
 @reaching_mlflow
 def prepare_store() -> None:
     """Make MLflow's tables now rather than in the first task."""

@@ -50,7 +50,7 @@ class Mount:
 def train_command(
     model: str, *, snapshot: str, recipe: str, reason: str, tags: Mapping[str, str], timeout_minutes: float
 ) -> list[str]:  # fmt: skip
-    """The command line that trains: the one that a person gives on a laptop."""
+    """The command line that trains: what a person gives as `evergreen train`, for the image's own interpreter."""
     command = ["python", "-m", "include.evergreen", "train", model, "--snapshot", snapshot, "--recipe", recipe, f"--reason={reason}"]
     command += [f"--tag={name}={value}" for name, value in tags.items()]
     return [*command, f"--end-after={timeout_minutes + GRACE_MINUTES:g}", "--json", "--verbose"]

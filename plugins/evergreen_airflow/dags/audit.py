@@ -15,34 +15,38 @@ from evergreen_airflow.retries import DEFAULT_ARGS
 CRON = "15 4 * * *"
 DOC = """# evergreen.audit
 
-Every night at 04:15 UTC: can what our records say be believed? It removes nothing. *ledger* computes every hash of the ledger anew and
-compares it with the anchors. *anchor* keeps the newest hash outside the database, once a day, so that a tail that is cut off, or written anew,
-shows. *champions* compares MLflow's aliases and each champion's files with what was blessed. *missed* looks through what was published in the last week for days
-that a model could have scored or monitored for more than an hour and did not, since the event that should have started it was lost, or since the
-model was promoted later; *start* starts a run for each. It is skipped when nothing was missed, and starts the same work once.
+Verifies Evergreen's records every night at 04:15 UTC. It removes nothing.
 
-Set `EVERGREEN_LEDGER_ANCHORS` to a place that this deployment can write to and not change, such as a bucket with object lock. Safe to repeat.
+- *ledger* recomputes every hash of the ledger and compares it with the anchors.
+- *anchor* stores the ledger's newest hash outside the database, once a day, so that a truncated or rewritten ledger is detected.
+- *champions* compares MLflow's aliases and each champion's files with what the gate blessed.
+- *missed* looks for partitions of the last week that could have been scored or monitored for more than an hour and were not. The
+  asset event may have been lost, or the model promoted later.
+- *start* triggers one run for each of them. It is skipped if nothing was missed, and never triggers the same work twice.
 
-| when this fails | it means | do this |
+Set `EVERGREEN_LEDGER_ANCHORS` to storage that this deployment can write to but not change, such as a bucket with object lock.
+Runs of this DAG are safe to repeat.
+
+| failed task | meaning | action |
 |---|---|---|
-| ledger | an entry was changed, removed or reordered, or the tail was cut: **tampering**, or a restored backup | there is a critical alert; the log says where from. Compare with a backup; delete nothing |
-| anchor | the place for anchors did not answer, or holds a later entry than the ledger | the error says which; tomorrow's anchor covers today |
-| champions | the files of a champion are gone or were changed: **the last champion that verifies serves** | there is a critical alert; restore the files from a backup, or train again |
-| missed, start | our database or Airflow's did not answer | it is retried; `python -m include.evergreen missed` says what is left |
+| ledger | an entry was changed, removed or reordered, or the ledger was truncated: **tampering**, or a restored backup | see the critical alert and the log for the first affected entry; compare with a backup; delete nothing |
+| anchor | the anchor storage did not respond, or holds a later entry than the ledger | the error says which; tomorrow's anchor covers today |
+| champions | the files of a champion are missing or changed: **the last champion that verifies is served instead** | see the critical alert; restore the files from a backup, or train again |
+| missed, start | our database or Airflow's did not respond | it is retried; `evergreen missed` lists what is left |
 
-The same without Airflow: `python -m include.evergreen verify-ledger`, `missed --make-up`. More: `docs/guides/audit.md`.
+The same without Airflow: `evergreen verify-ledger`, `evergreen missed --make-up`. More: `docs/guides/audit.md`.
 """
 
 
 def audit_dag() -> DAG:
-    """An anchor is made of a ledger that was verified; what the champions serve does not wait for that."""
+    """Build evergreen.audit. Only a verified ledger is anchored; the champions are audited in parallel."""
     with DAG(
         "evergreen.audit",
-        description="The ledger verified and anchored, every champion compared with what was blessed, and missed work made up for, every night.",
+        description="Verify and anchor the ledger, audit every champion, and start missed runs, every night.",
         doc_md=DOC,
         schedule=CronTriggerTimetable(CRON, timezone="UTC", run_immediately=dt.timedelta(0)),
         catchup=False,
-        is_paused_upon_creation=False,  # it removes nothing, and an audit that nobody switched on finds nothing
+        is_paused_upon_creation=False,  # it removes nothing, and an audit that is off by default finds nothing
         tags=["evergreen", "audit"],
         params={"reason": reason()},
         default_args={**DEFAULT_ARGS, "owner": "evergreen", "execution_timeout": dt.timedelta(hours=2)},

@@ -1,34 +1,46 @@
-"""What stands in the UI in the place of DAGs whose YAML is wrong."""
+"""The DAG that the UI shows in place of those whose YAML is invalid."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import DAG, BaseOperator
 
 from include.evergreen.foundation.errors import ConfigError
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 
 class ShowConfigErrorOperator(BaseOperator):
-    """Fails with the error that kept the real DAGs from being built."""
+    """Fail with the error that prevented the real DAGs from being built.
+
+    :param message: the error message
+    """
 
     def __init__(self, *, message: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.message = message
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> NoReturn:
+        """Raise the `ConfigError`."""
         raise ConfigError(self.message)
 
 
 def broken_dag(name: str, kind: str, error: ConfigError) -> DAG:
-    """A DAG that can only say what is wrong with ``name``'s YAML."""
+    """Build a DAG that shows what is wrong with a YAML file.
+
+    :param name: name of the dataset or model
+    :param kind: ``dataset`` or ``model``
+    :param error: what reading the YAML raised
+    """
     indented = "\n".join(f"    {line}" for line in str(error).splitlines())
     with DAG(
         f"{name}.config_error",
-        dag_display_name=f"{name}: its {kind}.yaml is wrong",
+        dag_display_name=f"{name}: invalid {kind}.yaml",
         description=str(error).splitlines()[0][:200],
         schedule=None,
-        doc_md=f"# The DAGs of {name} could not be built\n\n{indented}\n\nMend the file; the DAGs come back at the next parse.",
+        doc_md=f"# The DAGs of {name} could not be built\n\n{indented}\n\nFix the file. The DAGs return when it is parsed again.",
         tags=["evergreen", kind, "config error"],
     ) as dag:
         ShowConfigErrorOperator(task_id="show_config_error", message=str(error))

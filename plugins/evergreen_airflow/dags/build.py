@@ -1,4 +1,4 @@
-"""Which DAGs a parse must give: all of them, or the one that a task needs."""
+"""Select what a parse builds: all DAGs, or only the one that a task needs."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from include.evergreen.foundation.errors import ConfigError
 
 
 def dataset_dags() -> Iterator[DAG]:
-    """One DAG for each declared dataset."""
+    """Yield one DAG for each declared dataset, or only the one that the parsing task needs."""
     catalog = Catalog()
     builders = {"ingest": lambda name: ingest_dag(catalog.dataset(name))}
-    yield from _built(catalog.dataset_names, builders, "dataset")
+    yield from _build_all(catalog.dataset_names, builders, "dataset")
 
 
 def model_dags() -> Iterator[DAG]:
-    """Six DAGs for each declared model."""
+    """Yield six DAGs for each declared model, or only the one that the parsing task needs."""
     catalog = Catalog()
-    builders = {stage: partial(_model_dag, catalog, build) for stage, build in MODEL_DAGS.items()}
-    yield from _built(catalog.model_names, builders, "model")
+    builders = {stage: partial(_build_model_dag, catalog, build) for stage, build in MODEL_DAGS.items()}
+    yield from _build_all(catalog.model_names, builders, "model")
 
 
 def platform_dags() -> Iterator[DAG]:
-    """The DAGs that are about no single dataset or model."""
-    if _wanted() in {None, "evergreen.rescore"}:
+    """Yield the DAGs that belong to no single dataset or model, or only the one that the parsing task needs."""
+    if _requested_dag() in {None, "evergreen.rescore"}:
         yield rescore_dag(Catalog().model_names())
-    if _wanted() in {None, "evergreen.maintenance"}:
+    if _requested_dag() in {None, "evergreen.maintenance"}:
         yield maintenance_dag()
-    if _wanted() in {None, "evergreen.audit"}:
+    if _requested_dag() in {None, "evergreen.audit"}:
         yield audit_dag()
-    if _wanted() in {None, "evergreen.pause"}:
+    if _requested_dag() in {None, "evergreen.pause"}:
         yield pause_dag()
 
 
-def _model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name: str) -> DAG:
+def _build_model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name: str) -> DAG:
     return build(catalog.model(name))
 
 
-def _built(names: Callable[[], list[str]], builders: Mapping[str, Callable[[str], DAG]], kind: str) -> Iterator[DAG]:
-    """Every DAG, or the one that the parsing task needs: then nothing else is even listed."""
-    wanted = _wanted()
-    if wanted is not None:
-        name, _, stage = wanted.rpartition(".")
+def _build_all(names: Callable[[], list[str]], builders: Mapping[str, Callable[[str], DAG]], kind: str) -> Iterator[DAG]:
+    """Yield every DAG, or the one that the parsing task needs. In that case no other YAML is read or listed."""
+    requested = _requested_dag()
+    if requested is not None:
+        name, _, stage = requested.rpartition(".")
         if stage in builders:
             yield builders[stage](name)
         return
     for name in names():
         try:
             yield from [build(name) for build in builders.values()]
-        except ConfigError as error:  # one bad file fails its own DAGs alone, and is seen
+        except ConfigError as error:  # an invalid file fails only its own DAGs, and the UI shows why
             yield broken_dag(name, kind, error)
 
 
-def _wanted() -> str | None:
+def _requested_dag() -> str | None:
     return get_parsing_context().dag_id

@@ -1,4 +1,4 @@
-"""What all DAGs share: assets, partitions by the clock, parameters, the words about failures."""
+"""What the DAGs share: assets, schedules and parameters."""
 
 from __future__ import annotations
 
@@ -15,29 +15,43 @@ DAY_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 
 
 def dataset_asset(name: str) -> Asset:
+    """Return the asset that stands for the published partitions of a dataset."""
     return Asset(name=name, uri=f"evergreen://datasets/{name}")
 
 
 def predictions_asset(model: str) -> Asset:
+    """Return the asset that stands for the predictions of a model."""
     return Asset(name=f"{model}.predictions", uri=f"evergreen://models/{model}/predictions")
 
 
-def by_the_clock(schedule: PartitionSchedule) -> dict[str, Any]:
-    """The DAG arguments that make one run a partition, from the first to the last."""
+def partition_schedule(schedule: PartitionSchedule) -> dict[str, Any]:
+    """Return the DAG arguments that make one scheduled run for each partition, from the schedule's start to its end.
+
+    :param schedule: the schedule, as declared in YAML
+    """
     return {
         "schedule": CronPartitionTimetable(schedule.cron, timezone="UTC", run_offset=schedule.run_offset, key_format=PARTITION_FORMAT),
         "start_date": _midnight(schedule.start),
-        # runs start up to a day after the partition that they are for
+        # a run starts up to a day after its partition
         "end_date": _midnight(schedule.end) + dt.timedelta(days=1) if schedule.end else None,
         "catchup": False,
     }
 
 
-def optional_day(name: str, description: str) -> Param:
-    return Param(None, type=["null", "string"], format="date", title=name, description=description)
+def optional_day(title: str, description: str) -> Param:
+    """Return a form field for a day, which may stay empty.
+
+    :param title: label of the field
+    :param description: help text of the field
+    """
+    return Param(None, type=["null", "string"], format="date", title=title, description=description)
 
 
-def reason(description: str = "Why this run is started by hand. It is kept with what the run does.") -> Param:
+def reason(description: str = "Why you trigger this run. Stored with its results.") -> Param:
+    """Return a form field for a reason, which may stay empty.
+
+    :param description: help text of the field
+    """
     return Param(None, type=["null", "string"], maxLength=500, title="Reason", description=description)
 
 

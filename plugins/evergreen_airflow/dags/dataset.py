@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
-from evergreen_airflow.dags.common import STAGE_TIMEOUT, by_the_clock, dataset_asset, optional_day, reason
+from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, reason
 from evergreen_airflow.operators.ingestion import (
     FetchPartitionOperator,
     PublishPartitionOperator,
@@ -17,25 +17,28 @@ MAX_ACTIVE_RUNS = 8
 
 
 def ingest_dag(dataset: DatasetConfig) -> DAG:
-    """Fetch, validate and publish one partition a run."""
+    """Build <dataset>.ingest: each run fetches, validates and publishes one partition.
+
+    :param dataset: the dataset's configuration
+    """
     with DAG(
         f"{dataset.name}.ingest",
         description=dataset.description,
         doc_md=_doc(dataset),
         tags=["evergreen", "ingest", dataset.name, *dataset.tags],
         params={
-            "partition": optional_day("Partition", "The day to ingest. Empty: the run's partition key, under Advanced Options."),
+            "partition": optional_day("Partition", "The day to ingest. Default: the run's partition key, under Advanced Options."),
             "known_at": optional_day(
                 "Known at",
-                "For a late correction: the day since when its content is known. Runs as of earlier days go on reading what was known "
-                "then. Empty: as dataset.yaml says under knowledge.",
+                "For a late correction: the day on which its content became known. Runs with an earlier as_of keep reading the previous "
+                "version. Default: as dataset.yaml declares under knowledge.",
             ),
             "reason": reason(),
         },
         default_args={**DEFAULT_ARGS, "owner": dataset.owner},
         max_active_runs=MAX_ACTIVE_RUNS,
         dagrun_timeout=STAGE_TIMEOUT,
-        **by_the_clock(dataset.schedule),
+        **partition_schedule(dataset.schedule),
     ) as dag:
         fetch = FetchPartitionOperator(task_id="fetch", dataset=dataset.name)
         validate = ValidatePartitionOperator(task_id="validate", dataset=dataset.name)
@@ -49,19 +52,23 @@ def _doc(dataset: DatasetConfig) -> str:
 
 {dataset.description} Owner: **{dataset.owner}**.
 
-Each run ingests the partition (day) that its **partition key** names: *fetch* reads it at the source, *validate* judges
-every row with Great Expectations and sets failing rows aside in quarantine, *publish* makes the rest current and tells the
-models that read {dataset.name}. Ingesting a day again replaces nothing unless its content has changed; changed content is the next
-version of the partition, and reads as of a moment before it was known go on seeing the version before.
+Each run ingests one partition (day), named by the run's **partition key**.
 
-**By hand:** Trigger, and give the day as partition key (`2013-02-09`). **Many days:** Trigger, Backfill, and choose the range;
-scoring and monitoring of the models follow by themselves, where anything is new to them.
+- *fetch* reads the partition from its source.
+- *validate* checks every row with Great Expectations and moves failing rows to quarantine.
+- *publish* makes the accepted rows the current version and notifies the models that read {dataset.name}.
 
-| when this fails | it means | do this |
+Ingesting a day again changes nothing unless its content has changed. Changed content becomes the partition's next version. Reads
+as of an earlier time keep returning the version that was known then.
+
+**One day:** Trigger the DAG with the day as partition key (`2013-02-09`). **Many days:** Trigger, Backfill, and choose the range.
+Models that read new content are scored and monitored automatically.
+
+| failed task | meaning | action |
 |---|---|---|
-| fetch | the source has no such partition, or it does not fit the declared columns | read the error: it names file, line and column; mend the source, then clear the task |
-| validate | an expectation with `on_fail: stop` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task (its Details tab); mend the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
-| publish | our database or storage did not answer | it is retried; then look at the database |
+| fetch | the source has no such partition, or its content does not match the declared columns | read the error, which names file, line and column; fix the source, then clear the task |
+| validate | an expectation with `on_fail: stop` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task's Details tab; fix the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
+| publish | our database or storage did not respond | it is retried; if it still fails, check the database |
 
-Until a day is published anew, what was published before stays current.
+Until a day is published again, its previous version stays current.
 """

@@ -1,4 +1,4 @@
-"""What the UI says about each of a model's DAGs: what it does, what a failure means, what to do."""
+"""Dag Docs of a model's DAGs: what each does, what a failure means, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,29 +18,35 @@ from include.evergreen.config.gate import (
 
 
 def train(model: ModelConfig) -> str:
-    when = f"by the clock (`{model.train.schedule.cron}`, UTC)" if model.train.schedule else "by hand or by a firing alone"
+    """Return the documentation of <model>.train, in Markdown."""
+    schedule = (
+        f"on schedule (`{model.train.schedule.cron}`, UTC), when triggered manually," if model.train.schedule else "when triggered manually"
+    )
     return f"""# {model.name}.train
 
-{model.description} Owner: **{model.owner}**. Runs {when}, and whenever the retraining sensor fires.
+{model.description} Owner: **{model.owner}**. Runs {schedule} and when the retraining sensor triggers it.
 
-*snapshot* reads up to {model.train.window_days} days before **as_of** as they were known then; *train* fits `{model.train.estimator_summary}` on all
-but the newest {model.train.holdout_days} days{_container(model)} and logs it in MLflow; *gate* judges it on those days:
+- *snapshot* reads up to {model.train.window_days} days before **as_of**, with what was known then.
+- *train* fits `{model.train.estimator_summary}` on all but the newest {model.train.holdout_days} days{_container(model)} and logs it in MLflow.
+- *gate* evaluates the candidate on those newest days:
 
 {_criteria(model)}
 
-*register* makes a blessed candidate a version and challenger; *promote* makes it champion, unless the champion has a later as_of
-or a pause stands (`evergreen.pause`). {_approval(model)}
-A rejected candidate is a normal night: what follows the gate is skipped, and the decision is recorded.
+- *register* registers a blessed candidate as the challenger.
+- *promote* makes it the champion, unless the champion has a later as_of or a pause is active (`evergreen.pause`).
 
-**By hand:** Trigger with *As of*, or with a partition key. A past as_of gives the model that would have been trained then,
-and never takes the place of a champion that knows more.
+{_approval(model)}
+Rejection is an expected outcome; downstream tasks are skipped, and the decision is recorded.
 
-| when this fails | it means | do this |
+**Manual run:** Trigger the DAG with *As of* or a partition key. A past as_of gives the model that would have been trained then. It
+never replaces a champion trained on newer data.
+
+| failed task | meaning | action |
 |---|---|---|
-| snapshot | too few days were known as of that date, or `features.py` failed | `python -m include.evergreen why {model.name} AS_OF` lists what is missing; backfill it |
-| train, register | MLflow did not answer, or the estimator's parameters are wrong | the error says which; transient ones are retried |
-| gate | it could not evaluate the candidate: its log says which criterion, and why (a changed artifact, no rows, a failing check) | mend that, and clear *gate*: it evaluates again |
-| promote | no blessed decision in our database, or a changed artifact: **somebody may have tampered** | nothing was promoted, the champion serves on, and an alert is open: `python -m include.evergreen alerts list` |
+| snapshot | too few days were known as of that date, or `features.py` failed | `evergreen why {model.name} AS_OF` lists what is missing; backfill it |
+| train, register | MLflow did not respond, or the estimator's parameters are invalid | the error says which; transient errors are retried |
+| gate | a criterion could not be evaluated: the log says which, and why (a changed artifact, no rows, a failing check) | fix the cause, then clear *gate* to evaluate again |
+| promote | no blessed decision in our database, or a changed artifact: **possible tampering** | nothing was promoted and the champion keeps serving; see the open alert: `evergreen alerts list` |
 """
 
 
@@ -54,185 +60,193 @@ def _container(model: ModelConfig) -> str:
 
 
 def score(model: ModelConfig) -> str:
-    inputs = "\n".join(f"- `{each.dataset}`{_lag(each.lag_days)}" for each in model.inputs)
+    """Return the documentation of <model>.score, in Markdown."""
+    inputs = "\n".join(f"- `{entry.dataset}`{_lag(entry.lag_days)}" for entry in model.inputs)
     return f"""# {model.name}.score
 
-Scores one partition (day) of `{model.rows}` with the champion, and with the challenger in its shadow. Owner: **{model.owner}**.
+Scores one partition (day) of `{model.rows}` with the champion, and with the challenger in shadow mode. Owner: **{model.owner}**.
 
-It runs when the last of its inputs is published, for the day that reads it, and once more for each correction of one:
+A run starts when the last of the day's inputs is published, and again when one of them is corrected:
 
 {inputs}
 
-No run is started that has nothing to do: none while an input is missing, none when an input is published again unchanged, and none
-without a champion that had not seen the day. `python -m include.evergreen why {model.name} DAY` says what a day waits for, and since when.
-A run that you start by hand for such a day is **skipped**, and its log says why. What an event should have started and did not,
-`evergreen.audit` starts in the night.
+No run starts while an input is missing, when an input is published again unchanged, or when no champion has an as_of up to the day.
+`evergreen why {model.name} DAY` says what a day is waiting for, and since when. If you trigger a run for such a
+day, it is **skipped** and its log says why. Runs that were missed, for example because an asset event was lost, are started by
+`evergreen.audit` at night.
 
-| when this fails | it means | do this |
+| error | meaning | action |
 |---|---|---|
-| no partition key | the run was started by hand without a day | trigger it again with a partition key, such as 2013-02-09 |
-| features | `include/models/{model.name}/features.py` failed on this day | the error names it; mend it, then clear the task |
+| no partition key | the run was triggered without a day | trigger it again with a partition key, such as 2013-02-09 |
+| features | `include/models/{model.name}/features.py` failed for this day | read the error; fix the file, then clear the task |
 | artifact | the champion's files were changed after registration | nothing was scored; restore the files, or promote another version |
 
-To score a range of days again use the form of `evergreen.rescore`.
+To score a range of days again, use the form of `evergreen.rescore`.
 """
 
 
 def monitor(model: ModelConfig) -> str:
+    """Return the documentation of <model>.monitor, in Markdown."""
     return f"""# {model.name}.monitor
 
-Observes one scored partition (day): quality, drift of features and predictions against the champion's training rows, and realised
-performance once `{model.target.dataset}` of that day is there. Owner: **{model.owner}**.
+Monitors one scored partition (day): data quality, drift of features and predictions against the champion's training data, and realised
+performance once the labels in `{model.target.dataset}` are available. Owner: **{model.owner}**.
 
-It runs when the day was scored, and again when its truth arrives; the truth of a day that was not scored starts nothing. Figures become
-observations, which the rules of `{model.name}.retrain` read; *Drift report* on the task (its Details tab) opens Evidently's report of the
-window, which is drawn when somebody opens it, or at once when a rule trips.
+A run starts when the day is scored, and again when its labels arrive. Labels of a day that was not scored start no run. Metrics are
+stored as observations, which the rules of `{model.name}.retrain` evaluate. *Drift report* on the task's Details tab opens Evidently's
+report of the window. It is rendered when it is first opened, or as soon as a rule trips.
 
-A number counts as drifted from {model.monitor.numeric_threshold:g} standard deviations (Wasserstein), a category from {model.monitor.categorical_threshold:g} (Jensen-Shannon).
+A numeric feature counts as drifted from a Wasserstein distance of {model.monitor.numeric_threshold:g} standard deviations, a categorical feature from a Jensen-Shannon distance of {model.monitor.categorical_threshold:g}.
 
-| when it is | it means | do this |
+| state | meaning | action |
 |---|---|---|
-| skipped | you started it by hand for a day that has no predictions (yet) | see `{model.name}.score` for that day |
-| failed | storage or database failed | read the error; a retry replaces what was half done |
+| skipped | the run was triggered manually for a day without predictions | see `{model.name}.score` for that day |
+| failed | the storage or the database failed | read the error; a retry replaces partial results |
 """
 
 
 def retrain(model: ModelConfig) -> str:
-    rules = "\n".join(f"- `{rule.name}`" for rule in model.retrain.rules) or "- none: this model is never fired"
+    """Return the documentation of <model>.retrain, in Markdown."""
+    rules = "\n".join(f"- `{rule.name}`" for rule in model.retrain.rules) or "- none: this model is never retrained automatically"
     return f"""# {model.name}.retrain
 
-One run of this DAG stands **armed** at all times (a deferred task costs no worker). When a rule over live observations trips, the
-firing is recorded with its evidence, and `{model.name}.train` is started as of the newest day of that evidence.
+One run of this DAG always **waits for a trigger**, in a deferred task that uses no worker. When a rule trips on live observations, a
+trigger event is recorded with its evidence, and `{model.name}.train` starts as of the newest day of that evidence. Rules:
 
 {rules}
 
-Each means: k of the last n observations breach, the newest among them. After a firing none follows for
-{model.retrain.cooldown_days} days of partition time. Observations that came from a backfill fire nothing. Owner: **{model.owner}**.
+A rule trips when k of the last n observations breach its threshold, the newest among them. After a trigger event there is a cool-down of
+{model.retrain.cooldown_days} days, in partition time. Observations from a backfill trigger nothing. Owner: **{model.owner}**.
 
-| when this fails | it means | do this |
+| failed task | meaning | action |
 |---|---|---|
-| armed | our database did not answer | it is retried, and arms again |
-| fire | the training could not be started | the firing is kept; clear the task |
-| report | the drift report of the firing's window could not be drawn | the training goes on; clear the task |
+| wait_for_trigger | our database did not respond | it is retried, and waits again |
+| trigger_training | the training could not be started | the trigger event is kept; clear the task |
+| report | the drift report of the evidence could not be rendered | the training continues; clear the task |
 
-*report* draws it at once, as evidence, beside *fire*: *Drift report* on the task opens it. It is skipped when the window's data was
-corrected before it could.
+*report* renders the drift report as evidence, in parallel to *trigger_training*. Open it with *Drift report* on the task's Details tab. The
+task is skipped if the window's data was corrected first.
 
-To hold retraining by firing, of every model and for some hours, use the form of `evergreen.pause`: the sensor stays armed, says
-in its log who paused and why, and evaluates the rules again when the pause is over.
+To pause automatic retraining of all models for some hours, use the form of `evergreen.pause`. The sensor keeps waiting, logs who
+paused and why, and evaluates the rules again when the pause ends.
 """
 
 
 def approve(model: ModelConfig) -> str:
+    """Return the documentation of <model>.approve, in Markdown."""
     return f"""# {model.name}.approve
 
-One run asks a person whether one version of {model.name} may serve. Owner: **{model.owner}**. {_approval(model)}
+Each run requests approval of one version of {model.name} for production. Owner: **{model.owner}**. {_approval(model)}
 
-*ask* waits, without a worker, until somebody opens it (*Required Actions*, on Airflow's home page, the DAG and the task), reads the
-evidence and chooses **Approve** or **Refuse**. After **{model.approval.hours:g} hours** without an answer it counts as refused. The name of
-whoever answered and the reason are written into our database and the ledger; only then *promote* acts on them.
+*ask* waits, without using a worker, until a person opens it under *Required Actions* (on Airflow's home page, the DAG or the task),
+reviews the evidence and chooses **Approve** or **Reject**. Without an answer within **{model.approval.hours:g} hours** the version is rejected. The answer, with
+the person's name and reason, is recorded in our database and the ledger before *promote* acts on it.
 
-| when this is | it means | do this |
+| task and state | meaning | action |
 |---|---|---|
-| *ask* is waiting | nobody answered yet; the champion serves on, and trainings and retraining go on too | answer it |
-| *promote* is skipped | refused, or a pause stands, or the champion knows more by now: its log says which | nothing; or clear *ask* to ask anew |
-| *promote* failed | no approval in our database, whatever the state of *ask*: **somebody may have marked it** | nothing was promoted, and an alert is open: find out who marked it, clear *ask* |
+| *ask* is waiting | nobody has answered yet; the champion keeps serving, and training and retraining continue | answer it |
+| *promote* is skipped | the version was rejected, a pause is active, or the champion was trained on newer data: its log says which | none; clear *ask* to request approval again |
+| *promote* failed | no approval in our database, regardless of the state of *ask*: **the task may have been marked manually** | nothing was promoted, and an alert is open; find out who marked it, then clear *ask* |
 
-Marking *ask* as success approves nothing. All versions, with who approved which and why: *Versions*, on the task's Details tab.
+Marking *ask* as success approves nothing. *Versions*, on the task's Details tab, lists all versions with their approvers and reasons.
 """
 
 
 def promote(model: ModelConfig) -> str:
+    """Return the documentation of <model>.promote, in Markdown."""
     return f"""# {model.name}.promote
 
-A form: make a registered version of {model.name} champion, or roll back to an earlier one, with your reason. Owner: **{model.owner}**.
-It takes seconds, and works while a pause stands.
+A form to promote a registered version of {model.name} to champion, or to roll back to an earlier champion. Owner: **{model.owner}**.
+It takes seconds and also works while a pause is active.
 
-- **promote**: only a version with a blessed decision and unchanged files. With *Force* it may take the place of a champion that
-  has a later as_of.
-- **roll back**: the champion before this one serves again, or the *Version* that you name. What is rolled back does not come back
-  by itself: a person must promote it.
+- **promote** accepts only a version with a blessed decision and unchanged files. Set *Force* to replace a champion with a later as_of.
+- **roll back** restores the previous champion, or the *Version* that you enter. A version that was rolled back is not promoted
+  automatically again; a person must promote it.
 
-Your name and reason go into the ledger.
+Your name and reason are recorded in the ledger.
 
-| when this fails | it means | do this |
+| error | meaning | action |
 |---|---|---|
-| a version is missing, or was never registered | the form was filled in wrongly | the error lists the versions that there are |
-| no blessed decision, or a changed artifact | that version is not what the gate blessed | nothing was changed; choose another version, find out who changed it |
+| the version is missing or not registered | the form was filled in incorrectly | the error lists the registered versions |
+| no blessed decision, or a changed artifact | the version is not what the gate blessed | nothing was changed; choose another version, and find out who changed this one |
 
-The same without Airflow: `python -m include.evergreen rollback {model.name} --reason R`. What was decided on which version:
-`python -m include.evergreen decisions {model.name}`.
+The same without Airflow: `evergreen rollback {model.name} --reason R`. The decisions on each version:
+`evergreen decisions {model.name}`.
 """
 
 
 def _approval(model: ModelConfig) -> str:
-    """When a person must agree, in one sentence."""
+    """Say in one sentence when approval is required."""
     if model.approval.mode == "auto":
-        return "No person need approve it (`approval.mode: auto`)."
-    occasions = {
-        "first_model": "it is the first model",
-        "slice_worse": "a slice is worse than the champion's",
-        "major_version": "its version is a major one",
+        return "Versions need no approval (`approval.mode: auto`)."
+    conditions = {
+        "first_model": "there is no champion to compare it with",
+        "slice_worse": "it is worse than the champion on a slice",
+        "major_version": "it is a major version",
     }
-    when = "each time" if model.approval.mode == "human" else f"when {' or '.join(occasions[each] for each in model.approval.when)}"
-    return f"A person must approve it {when}: *ask* starts `{model.name}.approve`, which waits for the answer."
+    required = model.approval.mode == "human"
+    versions = "Every version needs" if required else "A version needs"
+    condition = "" if required else f" if {' or '.join(conditions[name] for name in model.approval.when)}"
+    return f"{versions} a person's approval{condition}: *ask* in `{model.name}.train` starts `{model.name}.approve`, which waits for the answer."
 
 
 def _criteria(model: ModelConfig) -> str:
     mode = {
         "enabled": "",
-        "dry_run": "**The gate's mode is dry_run: all of this is evaluated and recorded, and every candidate is blessed.**\n\n",
-        "disabled": "**The gate is disabled: every candidate is blessed unseen, and none of this is evaluated.**\n\n",
+        "dry_run": "  **The gate is in dry_run mode: all criteria are evaluated and recorded, but every candidate is blessed.**\n\n",
+        "disabled": "  **The gate is disabled: it approves every candidate without evaluation.**\n\n",
     }[model.gate.mode]
-    asked = [*map(_words, model.gate.criteria), "a clean process that loads the artifact predicts the same, bit for bit"]
-    return mode + "\n".join(f"- {each}" for each in asked)
+    criteria = [*map(_describe, model.gate.criteria), "predictions are identical, bit for bit, in a clean process that loads the artifact"]
+    return mode + "\n".join(f"  - {criterion}" for criterion in criteria)
 
 
-def _words(criterion: Criterion) -> str:
-    """What one criterion asks, in one line."""
+def _describe(criterion: Criterion) -> str:
+    """Describe one criterion in one line."""
     match criterion:
         case AbsoluteCriterion():
-            return f"{criterion.metric} {_bound(criterion.at_least, criterion.at_most)}"
+            return f"{criterion.metric} is {_bound(criterion.at_least, criterion.at_most)}"
         case ChampionCriterion() | BaselineCriterion():
             return _comparison(criterion)
         case SlicesCriterion():
             return _slices(criterion)
         case BehaviourCriterion():
-            return "every check of `checks.py` passes"
+            return "every check in `checks.py` passes"
         case _:
             return _limit(criterion)
 
 
 def _comparison(criterion: ChampionCriterion | BaselineCriterion) -> str:
+    confidence = f"one-sided, {100 * criterion.confidence:g}% confidence"
+    by_more = f" by more than {criterion.margin:g}" if criterion.margin else ""
     if isinstance(criterion, BaselineCriterion):
-        return f"{criterion.metric} surely better than that of a trivial baseline, by {criterion.margin:g}"
+        return f"{criterion.metric} is better than a trivial baseline's{by_more} ({confidence})"
     if criterion.must == "better":
-        return f"{criterion.metric} surely better than the champion's on the same rows, by {criterion.margin:g}"
-    return f"{criterion.metric} surely no worse than the champion's on the same rows, within {criterion.margin:g}"
+        return f"{criterion.metric} is better than the champion's on the same rows{by_more} ({confidence})"
+    return f"{criterion.metric} is not worse than the champion's on the same rows{by_more} ({confidence})"
 
 
 def _slices(criterion: SlicesCriterion) -> str:
     match criterion.judge:
         case "worst":
-            return f"{criterion.metric} of the worst slice by {criterion.by} {_bound(criterion.at_least, criterion.at_most)}"
+            return f"{criterion.metric} of the worst slice by {criterion.by} is {_bound(criterion.at_least, criterion.at_most)}"
         case "difference":
-            return f"{criterion.metric} of slices by {criterion.by} at most {criterion.max_difference:g} apart"
+            return f"{criterion.metric} of slices by {criterion.by} differs by at most {criterion.max_difference:g}"
         case "disparate_impact":
-            return "disparate impact by {} within {:g} to {:g}".format(criterion.by, *criterion.ratios)
+            return "disparate impact by {} is between {:g} and {:g}".format(criterion.by, *criterion.ratios)
         case "equal_opportunity":
-            return f"equal opportunity by {criterion.by}, within {criterion.max_difference:g}"
+            return f"equal opportunity difference by {criterion.by} is at most {criterion.max_difference:g}"
 
 
 def _limit(criterion: CalibrationCriterion | SpeedCriterion | SizeCriterion | StabilityCriterion) -> str:
     match criterion:
         case CalibrationCriterion():
-            return f"calibration error at most {criterion.at_most:g}"
+            return f"calibration error is at most {criterion.at_most:g}"
         case SpeedCriterion():
-            return f"1,000 rows predicted in at most {criterion.at_most:g} ms"
+            return f"prediction of 1,000 rows takes at most {criterion.at_most:g} ms"
         case SizeCriterion():
-            return f"artifact of at most {criterion.at_most:g} MB"
+            return f"the artifact has at most {criterion.at_most:g} MB"
         case StabilityCriterion():
-            return f"{criterion.metric} of {criterion.seeds} seeds at most {criterion.max_spread:g} apart"
+            return f"{criterion.metric} across {criterion.seeds} seeds differs by at most {criterion.max_spread:g}"
 
 
 def _bound(at_least: float | None, at_most: float | None) -> str:

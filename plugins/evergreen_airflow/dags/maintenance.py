@@ -18,53 +18,56 @@ from evergreen_airflow.retries import DEFAULT_ARGS
 CRON = "30 3 * * *"
 DOC = """# evergreen.maintenance
 
-Keeps the storage small and true, every night at 03:30 UTC **once you switch it on**. *retention* takes away what is kept no longer: the content of superseded
-versions and raw rows as each `dataset.yaml` says under `retention`, old drift reports, and what belongs to candidates that were neither
-blessed nor registered. **Never** what the snapshot of a blessed or registered version names. *orphans* removes files that no record
-names and that nobody wrote for a day. *records* looks for records whose files are gone. *verify* reads a sample of what is stored
-again and compares it with the digests; it is another sample every night.
+Cleans up and verifies the storage every night at 03:30 UTC, **once you unpause it**.
 
-All of it is safe beside running DAGs, safe to repeat, and safe to kill. **By hand:** Trigger; with *Dry run* nothing is removed, and
-the logs say what would be.
+- *retention* removes what has outlived its retention: superseded versions and raw rows as declared under `retention` in each
+  `dataset.yaml`, old drift reports, and the files of candidates that were neither blessed nor registered. It **never** removes what
+  the snapshot of a blessed or registered version refers to.
+- *orphans* removes files that no record refers to and that are more than a day old.
+- *records* looks for records whose files are missing.
+- *verify* reads a sample of the stored rows and compares it with the recorded digests. Each night draws a new sample.
 
-| when this fails | it means | do this |
+All tasks are safe to repeat, to kill, and to run alongside other DAGs. Trigger the DAG with *Dry run* to see in the logs what would
+be removed.
+
+| failed task | meaning | action |
 |---|---|---|
-| retention | a `dataset.yaml` is wrong (the other datasets were done), or the storage did not answer | mend the YAML that the error names; transient errors are retried |
-| orphans | the storage did not let us remove, or did not answer | the error names the file; check the storage's permissions |
-| records | somebody or something removed files that are recorded: **data loss** | the log lists each with what mends it: ingest again, rescore, train again, or restore from a backup |
-| verify | stored rows are not those that were recorded: **damage or tampering** | the log lists each, and the ledger keeps it; restore or ingest again, and find out who or what changed the storage |
+| retention | a `dataset.yaml` is invalid (the other datasets were processed), or the storage did not respond | fix the YAML that the error names; transient errors are retried |
+| orphans | the storage denied a removal, or did not respond | the error names the file; check the storage's permissions |
+| records | recorded files were removed: **data loss** | the log lists each file and its fix: ingest again, rescore, train again, or restore from a backup |
+| verify | stored rows differ from their records: **damage or tampering** | the log and the ledger list each case; restore or ingest again, and find out who or what changed the storage |
 
-Settings, and the same without Airflow: `docs/guides/maintenance.md`, `python -m include.evergreen maintain --dry-run`.
+Settings, and the same without Airflow: `docs/guides/maintenance.md`, `evergreen maintain --dry-run`.
 """
 
 
 def maintenance_dag() -> DAG:
-    """What only looks does not wait for what removes: a failure of the one must not hide what the other would find."""
+    """Build evergreen.maintenance. Checks do not wait for removals, so that a failed removal does not hide what they find."""
     params = {
         "grace_hours": Param(
             None,
             type=["null", "number"],
             minimum=0,
             title="Grace hours",
-            description="Files written less than this ago are left alone. Empty: EVERGREEN_ORPHAN_GRACE_HOURS, else 24.",
+            description="Keep files younger than this. Default: EVERGREEN_ORPHAN_GRACE_HOURS, or 24.",
         ),
         "sample": Param(
             None,
             type=["null", "integer"],
             minimum=0,
             title="Sample",
-            description="How many partition versions and prediction sets are read again. Empty: EVERGREEN_VERIFY_SAMPLE, else 50.",
+            description="Number of partition versions and prediction sets to verify. Default: EVERGREEN_VERIFY_SAMPLE, or 50.",
         ),
-        "dry_run": Param(False, type="boolean", title="Dry run", description="Remove nothing; the logs say what would be removed."),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Remove nothing. The logs say what would be removed."),
         "reason": reason(),
     }
     with DAG(
         "evergreen.maintenance",
-        description="Retention, orphans, records without files, and verification of a sample, every night.",
+        description="Apply retention, remove orphans, find lost files, and verify a sample of the storage, every night.",
         doc_md=DOC,
         schedule=CronTriggerTimetable(CRON, timezone="UTC", run_immediately=dt.timedelta(0)),
         catchup=False,
-        is_paused_upon_creation=True,  # what removes data begins when somebody says so, and not in the midst of `make run`
+        is_paused_upon_creation=True,  # removal starts only when a person asks for it, and not in the middle of `make run`
         tags=["evergreen", "maintenance"],
         params=params,
         default_args={**DEFAULT_ARGS, "owner": "evergreen", "execution_timeout": dt.timedelta(hours=6)},

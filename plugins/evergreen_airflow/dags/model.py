@@ -11,53 +11,57 @@ from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
 from evergreen_airflow.dags import docs
 from evergreen_airflow.dags.common import (
     STAGE_TIMEOUT,
-    by_the_clock,
     dataset_asset,
     optional_day,
+    partition_schedule,
     predictions_asset,
     reason,
 )
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
-from evergreen_airflow.operators.approval import AskForApprovalOperator, AskPersonOperator, PromoteApprovedOperator
-from evergreen_airflow.operators.serving import DrawEvidenceOperator, MonitorPartitionOperator, ScorePartitionOperator
+from evergreen_airflow.operators.approval import PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
+from evergreen_airflow.operators.serving import MonitorPartitionOperator, RenderDriftReportOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
     PROMOTE,
     ROLL_BACK,
     EvaluateGateOperator,
-    PromoteByHandOperator,
     PromoteChampionOperator,
+    PromoteManuallyOperator,
     RegisterChallengerOperator,
     TakeSnapshotOperator,
 )
 from evergreen_airflow.retries import DEFAULT_ARGS
-from evergreen_airflow.sensors.retraining import FireTrainingOperator, RetrainingSensor
+from evergreen_airflow.sensors.retraining import RetrainingSensor, TriggerTrainingOperator
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
 
 MAX_ACTIVE_RUNS = 8
-MAX_OPEN_QUESTIONS = 100  # each waits for days at most, and costs no worker
+MAX_OPEN_APPROVALS = 100  # each waits for days at most, and uses no worker
 POLL_SECONDS = 5.0
+WAIT_FOR_TRIGGER = "wait_for_trigger"
 TRAIN_TIMEOUT = dt.timedelta(hours=6)
-NO_TIMEOUT = dt.timedelta(days=3650)  # a sensor that stands armed has not failed
+NO_TIMEOUT = dt.timedelta(days=3650)  # a sensor that keeps waiting has not failed
 
 
 def train_dag(model: ModelConfig) -> DAG:
-    """Snapshot, train, gate, register, then promote or ask a person: by the clock, by hand and by firing. One at a time."""
-    when = by_the_clock(model.train.schedule) if model.train.schedule else {"schedule": None}
+    """Build <model>.train: snapshot, train, gate, register, then promote or request approval. One run at a time.
+
+    :param model: the model's configuration
+    """
+    schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
     params = {
-        "as_of": optional_day("As of", "The day to stand at: nothing that became known later is read. Empty: the partition key."),
+        "as_of": optional_day("As of", "Train with what was known on this day, and nothing later. Default: the partition key."),
         "window_days": Param(
             None,
             type=["null", "integer"],
             minimum=2,
             maximum=LONGEST_WINDOW_DAYS,
             title="Window",
-            description=f"Days before as_of to read. Empty: {model.train.window_days}, as model.yaml says.",
+            description=f"Number of days before as_of to train on. Default: {model.train.window_days}, from model.yaml.",
         ),
         "reason": reason(),
     }
-    with _dag(model, "train", docs.train(model), params, max_active_runs=1, dagrun_timeout=TRAIN_TIMEOUT, **when) as dag:
+    with _dag(model, "train", docs.train(model), params, max_active_runs=1, dagrun_timeout=TRAIN_TIMEOUT, **schedule) as dag:
         (
             TakeSnapshotOperator(task_id="snapshot", model=model.name)
             >> training_task(model)
@@ -66,75 +70,95 @@ def train_dag(model: ModelConfig) -> DAG:
             >> PromoteChampionOperator(task_id="promote", model=model.name)
         )
         if model.approval.mode != "auto":
-            register >> AskForApprovalOperator(task_id="ask", model=model.name)
+            register >> RequestApprovalOperator(task_id="ask", model=model.name)
     return dag
 
 
 def score_dag(model: ModelConfig) -> DAG:
-    """Scores a partition when the last of its inputs is published, and again for each correction that it reads."""
+    """Build <model>.score: scores a partition once its last input is published, and again for each correction of an input.
+
+    :param model: the model's configuration
+    """
     inputs = {
-        dataset_asset(each.dataset): ScoringMapper(model=model.name, dataset=each.dataset, days=each.lag_days) for each in model.inputs
+        dataset_asset(entry.dataset): ScoringMapper(model=model.name, dataset=entry.dataset, days=entry.lag_days) for entry in model.inputs
     }
-    params = {"partition": optional_day("Partition", "The day to score. Empty: the partition key."), "reason": reason()}
+    params = {"partition": optional_day("Partition", "The day to score. Default: the partition key."), "reason": reason()}
     with _dag(model, "score", docs.score(model), params, **_on_any(inputs)) as dag:
         ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
     return dag
 
 
 def monitor_dag(model: ModelConfig) -> DAG:
-    """Observes a partition when it was scored, and again when its truth arrives."""
+    """Build <model>.monitor: monitors a partition once it is scored, and again when its labels arrive.
+
+    :param model: the model's configuration
+    """
     mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
     inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
-    params = {"partition": optional_day("Partition", "The day to monitor. Empty: the partition key."), "reason": reason()}
+    params = {"partition": optional_day("Partition", "The day to monitor. Default: the partition key."), "reason": reason()}
     with _dag(model, "monitor", docs.monitor(model), params, **_on_any(inputs)) as dag:
         MonitorPartitionOperator(task_id="monitor", model=model.name)
     return dag
 
 
 def retrain_dag(model: ModelConfig) -> DAG:
-    """One run stands armed at all times; when a rule trips it fires the training, and the next run arms."""
+    """Build <model>.retrain: one run waits for a trigger at all times. When a rule trips it triggers the training and the next run waits.
+
+    :param model: the model's configuration
+    """
     extra = {"schedule": "@continuous", "start_date": dt.datetime(2013, 1, 1, tzinfo=dt.UTC), "catchup": False}
     with _dag(model, "retrain", docs.retrain(model), {}, max_active_runs=1, dagrun_timeout=None, **extra) as dag:
-        armed = RetrainingSensor(task_id="armed", model=model.name, poll_seconds=POLL_SECONDS, timeout=NO_TIMEOUT, execution_timeout=None)
-        armed >> FireTrainingOperator(task_id="fire", model=model.name, sensed_by="armed")
-        armed >> DrawEvidenceOperator(task_id="report", model=model.name, sensed_by="armed")  # beside it: the training waits for no page
+        sensor = RetrainingSensor(
+            task_id=WAIT_FOR_TRIGGER, model=model.name, poll_seconds=POLL_SECONDS, timeout=NO_TIMEOUT, execution_timeout=None
+        )
+        sensor >> TriggerTrainingOperator(task_id="trigger_training", model=model.name, sensor_task_id=WAIT_FOR_TRIGGER)
+        # in parallel, so that the training does not wait for the report
+        sensor >> RenderDriftReportOperator(task_id="report", model=model.name, sensor_task_id=WAIT_FOR_TRIGGER)
     return dag
 
 
 def approve_dag(model: ModelConfig) -> DAG:
-    """One run asks a person about one version. Many may wait, and for as long as it takes."""
-    params = {"version": Param(type="integer", minimum=1, title="Version", description="The registered version that is asked about.")}
-    extra = {"schedule": None, "max_active_runs": MAX_OPEN_QUESTIONS, "dagrun_timeout": None, "is_paused_upon_creation": False}
+    """Build <model>.approve: each run requests approval of one version. Several runs may wait at the same time.
+
+    :param model: the model's configuration
+    """
+    params = {"version": Param(type="integer", minimum=1, title="Version", description="The registered version to approve or reject.")}
+    extra = {"schedule": None, "max_active_runs": MAX_OPEN_APPROVALS, "dagrun_timeout": None, "is_paused_upon_creation": False}
     with _dag(model, "approve", docs.approve(model), params, **extra) as dag:
         (
-            AskPersonOperator(task_id="ask", model=model.name, hours=model.approval.hours)
+            WaitForApprovalOperator(task_id="ask", model=model.name, hours=model.approval.hours)
             >> PromoteApprovedOperator(task_id="promote", model=model.name)
         )
     return dag
 
 
 def promote_dag(model: ModelConfig) -> DAG:
-    """A form: which version is to serve, and why."""
+    """Build <model>.promote: a form to promote a version or to roll back.
+
+    :param model: the model's configuration
+    """
     params = {
         "action": Param(
-            PROMOTE, type="string", enum=[PROMOTE, ROLL_BACK], title="Action", description="Roll back: an earlier champion serves again."
+            PROMOTE,
+            type="string",
+            enum=[PROMOTE, ROLL_BACK],
+            title="Action",
+            description="Promote a version, or roll back to an earlier champion.",
         ),
         "version": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             title="Version",
-            description="The version that is to be champion. Empty, to roll back: the champion before this one.",
+            description="The version to make champion. Optional for a rollback. Default: the previous champion.",
         ),
-        "reason": Param(
-            type="string", minLength=5, maxLength=500, title="Reason", description="Why. It goes into the ledger with your name."
-        ),
+        "reason": Param(type="string", minLength=5, maxLength=500, title="Reason", description="Recorded in the ledger with your name."),
         "force": Param(
-            False, type="boolean", title="Force", description="Promote also when the champion has a later as_of. A roll-back needs none."
+            False, type="boolean", title="Force", description="Promote even if the champion has a later as_of. Not needed for a rollback."
         ),
     }
     with _dag(model, "promote", docs.promote(model), params, schedule=None, max_active_runs=1, is_paused_upon_creation=False) as dag:
-        PromoteByHandOperator(task_id="promote", model=model.name)
+        PromoteManuallyOperator(task_id="promote", model=model.name)
     return dag
 
 
@@ -162,8 +186,8 @@ def _dag(model: ModelConfig, stage: str, doc: str, params: dict[str, Param], **e
 
 
 def _on_any(inputs: Mapping[Any, DayShiftMapper]) -> dict[str, Any]:
-    """A run for the mapped day when any of the assets has an event of which the mapper says that it brings work.
+    """Schedule a run for the mapped day when an event of any of the assets brings work, as its mapper decides.
 
-    (All-of would wait for ever after a correction.)
+    Requiring all of them would wait forever after a correction of one.
     """
     return {"schedule": PartitionedAssetTimetable(assets=AssetAny(*inputs), partition_mapper_config=dict(inputs))}

@@ -8,45 +8,45 @@ from evergreen_airflow.operators.pausing import PAUSE, RESUME, PauseOperator
 from evergreen_airflow.retries import DEFAULT_ARGS
 from include.evergreen.foundation.reasons import LENGTHS
 
-LONGEST_HOURS = 24 * 90  # as include.evergreen.state.pauses has it, which a parse need not import
+MAX_HOURS = 24 * 90  # equals include.evergreen.state.pauses.LONGEST_HOURS, which a DAG parse should not import
 DOC = """# evergreen.pause
 
-**The one switch** that holds all automatic promotion and retraining, of every model: while something is under suspicion, a migration
-runs, or nobody is there to look. A form: Trigger, say for how many hours and why. It ends by itself, or with *resume*.
+**Pauses automatic promotion and retraining of all models**, for example during an incident, a migration, or a holiday. Trigger the
+DAG and enter for how many hours and why. The pause ends automatically, or earlier with *resume*.
 
-While a pause stands:
+While a pause is active:
 
-- trainings by the clock go on and register challengers; their *promote* is skipped, and so is that of an approved version;
-- the sensors of `<model>.retrain` stay armed and fire nothing; when the pause is over they evaluate the rules again;
-- people go on promoting and rolling back, with `<model>.promote`.
+- scheduled trainings continue and register challengers; *promote* is skipped, also for approved versions;
+- the sensors of `<model>.retrain` keep waiting and trigger nothing; when the pause ends they evaluate the rules again;
+- people can still promote and roll back with `<model>.promote`.
 
-Who paused, why and until when stands in the ledger, on every page of ours, in the log of each task that it holds, and in
-`python -m include.evergreen status`. A new pause takes the place of the one that stands.
+Who paused, why and until when is recorded in the ledger. It is shown on every Evergreen page, in the log of each task that the
+pause holds back, and by `evergreen status`. A new pause replaces the active one.
 
-| when this fails | it means | do this |
+| failed task | meaning | action |
 |---|---|---|
-| pause | our database did not answer | it is retried; `python -m include.evergreen pause --hours H --reason R` does the same |
+| pause | our database did not respond | it is retried; `evergreen pause --hours H --reason R` does the same |
 """
 
 
 def pause_dag() -> DAG:
-    """One form for the whole platform."""
-    least, most = LENGTHS
+    """Build evergreen.pause: one form for the whole platform."""
+    min_length, max_length = LENGTHS
     params = {
-        "action": Param(PAUSE, type="string", enum=[PAUSE, RESUME], title="Action", description="Resume ends the pause that stands."),
+        "action": Param(PAUSE, type="string", enum=[PAUSE, RESUME], title="Action", description="Resume ends the active pause."),
         "hours": Param(
-            4, type="number", exclusiveMinimum=0, maximum=LONGEST_HOURS, title="Hours", description="How long to pause, from now on."
+            4, type="number", exclusiveMinimum=0, maximum=MAX_HOURS, title="Hours", description="Length of the pause, from now."
         ),
         "reason": Param(
-            type="string", minLength=least, maxLength=most, title="Reason", description="Why. It goes into the ledger with your name."
+            type="string", minLength=min_length, maxLength=max_length, title="Reason", description="Recorded in the ledger with your name."
         ),
     }
     with DAG(
         "evergreen.pause",
-        description="Hold all automatic promotion and retraining for some hours, or resume.",
+        description="Pause automatic promotion and retraining of all models for some hours, or resume.",
         doc_md=DOC,
         schedule=None,
-        is_paused_upon_creation=False,  # a switch must act when it is used
+        is_paused_upon_creation=False,  # it must work when it is needed
         tags=["evergreen", "pause"],
         params=params,
         default_args={**DEFAULT_ARGS, "owner": "evergreen"},

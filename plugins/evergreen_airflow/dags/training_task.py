@@ -1,4 +1,4 @@
-"""The task that trains: in the worker, or in a container, as model.yaml says."""
+"""The training task, which runs in the worker or in a container, as model.yaml declares."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from airflow.sdk import BaseOperator
 from evergreen_airflow.operators.training import TrainCandidateOperator
 from include.evergreen.config import ModelConfig
 
-IN_WORKER = dt.timedelta(hours=4)
+WORKER_TIMEOUT = dt.timedelta(hours=4)
 
 
 def training_task(model: ModelConfig) -> BaseOperator:
-    """Task ``train``. It returns the same wherever it trains, so what follows need not know."""
+    """Return the task ``train``. Its result is the same wherever it runs, so downstream tasks do not depend on the choice.
+
+    :param model: the model's configuration
+    """
     docker = model.train.docker
     if model.train.run_in == "worker" or docker is None:
-        return TrainCandidateOperator(task_id="train", model=model.name, execution_timeout=IN_WORKER)
-    from evergreen_airflow.operators.containers import TrainInContainerOperator  # Docker's client, for those alone who use it
+        return TrainCandidateOperator(task_id="train", model=model.name, execution_timeout=WORKER_TIMEOUT)
+    from evergreen_airflow.operators.containers import TrainInContainerOperator  # imports Docker's client only where it is used
 
     timeout = dt.timedelta(minutes=docker.timeout_minutes)
     return TrainInContainerOperator(task_id="train", model=model.name, docker=docker, execution_timeout=timeout)

@@ -1,1 +1,1 @@
-"""Operators: each resolves what the run is about, calls one function of the core, and returns a small dict."""
+"""Operators. Each resolves what its run is about, calls one function of the core, and returns a small dict."""

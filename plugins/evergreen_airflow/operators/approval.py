@@ -1,9 +1,8 @@
-"""A person's word on a version: asked for in Airflow's UI, kept in our own database and ledger, and only then acted on."""
+"""Human approval of a version: requested in Airflow's UI, recorded in our database and ledger, and acted on only then."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -15,23 +14,26 @@ from evergreen_airflow.operators.training import ModelOperator, promote_blessed,
 from include.evergreen.config import Catalog
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from include.evergreen.registry.approvals import Answer
 
-APPROVE, REFUSE = "Approve", "Refuse"
-REASON = Param("", type="string", maxLength=500, title="Reason", description="Why. It goes into the ledger with your name.", source="task")
+APPROVE, REJECT = "Approve", "Reject"  # as shown on the form; a rejection is stored with the verdict "refused"
+REASON = Param("", type="string", maxLength=500, title="Reason", description="Recorded in the ledger with your name.", source="task")
 
 
-class AskForApprovalOperator(TriggerDagRunOperator):
-    """Starts the run that asks a person, once for each version that needs one. Whoever waits there holds up no training.
+class RequestApprovalOperator(TriggerDagRunOperator):
+    """Trigger ``<model>.approve`` once for each version that needs approval, without waiting for the answer.
 
-    :param model: the model's name
+    :param model: name of the model
     """
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
         super().__init__(trigger_dag_id=f"{model}.approve", logical_date=None, skip_when_already_exists=True, **kwargs)
         self.model = model
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
+        """Trigger the approval run of the version that this run registered, or skip if the version needs none or has an answer."""
         from include.evergreen.registry.approvals import approval_status
 
         version = registered_version(self.model, context)
@@ -40,71 +42,81 @@ class AskForApprovalOperator(TriggerDagRunOperator):
             skip(self, f"version {version} {status.message}")
         self.trigger_run_id = f"approval__v{version}"
         self.conf = {"version": version}
-        self.log.info("Asking: %s version %d: %s", self.model, version, status.because)
+        self.log.info("Requesting approval of %s version %d: %s", self.model, version, status.because)
         super().execute(context)
 
 
-class AskPersonOperator(HITLOperator):
-    """Waits, without a worker, for a person's word on the version of this run, with the gate's evidence before their eyes.
+class WaitForApprovalOperator(HITLOperator):
+    """Wait for a person to approve or reject the version of this run. The task uses no worker while it waits.
 
-    The word is recorded with the person's name before the task ends. An answer that a try of this task recorded before it died
-    counts; cleared by a person, the task asks anew.
+    The form shows the gate's evidence. The answer is recorded with the person's name before the task ends. A retry reuses an answer
+    that an earlier try recorded; clearing the task requests a new answer.
 
-    :param model: the model's name
-    :param hours: after so many an unanswered question counts as refused
+    :param model: name of the model
+    :param hours: hours after which a missing answer counts as a rejection
     """
 
     operator_extra_links = (VersionsLink(),)
 
     def __init__(self, *, model: str, hours: float, params: object = None, **kwargs: Any) -> None:
-        del params  # the DAG's, which Airflow hands to every task: the form asks for none of them
+        del params  # Airflow passes the DAG's params to every task; the form shows only the reason
         super().__init__(
-            subject=f"May this version of {model} serve?", options=[APPROVE, REFUSE], defaults=[REFUSE],
+            subject=f"Approve this version of {model} for production?", options=[APPROVE, REJECT], defaults=[REJECT],
             params={"reason": REASON}, response_timeout=dt.timedelta(hours=hours), **kwargs,
         )  # fmt: skip
         self.model = model
         self.hours = hours
 
-    def execute(self, context: Any) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Show the form and suspend the task, unless an earlier try recorded an answer. Returns the same keys as `execute_complete`."""
         from include.evergreen.promotion.approval_request import build_approval_request
         from include.evergreen.registry import champions
         from include.evergreen.registry.approvals import find_answer
 
         version = context["params"]["version"]
-        if answer := find_answer(self.model, version, _request_of(context)):
-            return _as_xcom(answer)
+        if answer := find_answer(self.model, version, _request_id(context)):
+            return _answer_as_dict(answer)
         links = evidence_links(self.model, champions.version_number(self.model, version))
-        asked = build_approval_request(self.model, version, hours=self.hours, links=links)
-        self.subject, self.body = asked.subject, asked.body
-        super().execute(context)  # parks the task; it goes on in execute_complete
-        raise AssertionError("a question that nobody waits for")
+        question = build_approval_request(self.model, version, hours=self.hours, links=links)
+        self.subject, self.body = question.subject, question.body
+        super().execute(context)  # suspends the task, which resumes in execute_complete
+        raise AssertionError("HITLOperator.execute returned instead of suspending the task")
 
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Record the answer.
+
+        :param event: the response, as Airflow's triggerer delivers it
+        :return: ``version``, ``verdict`` (``approved`` or ``refused``), ``actor`` (who answered) and ``reason``
+        """
         from include.evergreen.registry.approvals import NOBODY, record_answer
 
-        given = super().execute_complete(context, event)
-        user = given["responded_by_user"]
+        response = super().execute_complete(context, event)
+        user = response["responded_by_user"]
         answer = record_answer(
             self.model,
             context["params"]["version"],
-            request=_request_of(context),
-            verdict="approved" if user and given["chosen_options"] == [APPROVE] else "refused",
+            request=_request_id(context),
+            verdict="approved" if user and response["chosen_options"] == [APPROVE] else "refused",
             actor=user["name"] if user else NOBODY,
-            reason=str(given["params_input"].get("reason") or "") if user else f"nobody answered within {self.hours:g} hours",
+            reason=str(response["params_input"].get("reason") or "") if user else f"nobody answered within {self.hours:g} hours",
         )
-        return _as_xcom(answer)
+        return _answer_as_dict(answer)
 
 
-def _as_xcom(answer: Answer) -> dict[str, Any]:
+def _answer_as_dict(answer: Answer) -> dict[str, Any]:
     return {"version": answer.version, "verdict": answer.verdict, "actor": answer.actor, "reason": answer.reason}
 
 
 class PromoteApprovedOperator(ModelOperator):
-    """Makes an approved version champion. What counts is the answer in our database, and not that the task before is green."""
+    """Promote an approved version to champion. The answer in our database decides, not the state of the upstream task.
+
+    :param model: name of the model (templated)
+    """
 
     operator_extra_links = (VersionsLink(),)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Promote the version, or skip if it was rejected. Returns ``champion`` (its version) and ``summary``."""
         from include.evergreen.registry.approvals import approval_status
 
         version = context["params"]["version"]
@@ -116,7 +128,7 @@ class PromoteApprovedOperator(ModelOperator):
         return promote_blessed(self, Catalog().model(self.model), version, actor=actor, reason=reason)
 
 
-def _request_of(context: Mapping[str, Any]) -> str:
-    """Names the question: the same for all automatic tries, and another when a person clears the task to ask anew."""
-    first_try = context["ti"].max_tries - context["task"].retries + 1
+def _request_id(context: Context) -> str:
+    """Identify the request: the same for all automatic retries, a new one when a person clears the task."""
+    first_try = context["ti"].max_tries - (context["task"].retries or 0) + 1
     return f"{context['dag_run'].dag_id} {context['run_id']} {first_try}"[-250:]

@@ -1,27 +1,31 @@
-"""The three steps of evergreen.audit. None of them imports what trains or scores."""
+"""The steps of evergreen.audit. None of them imports training or scoring code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 
 class VerifyLedgerOperator(BaseOperator):
-    """Fails, and raises the alert, when the ledger is not what was written."""
+    """Recompute the ledger's hash chain and compare it with the anchors."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify the ledger. Returns the number of ``entries`` and ``anchors``; raises `DataError` and an alert if it was changed."""
         from include.evergreen.operations.audit import audit_ledger
 
-        found = audit_ledger()
-        return {"entries": found.entries, "anchors": len(found.anchors)}
+        verification = audit_ledger()
+        return {"entries": verification.entries, "anchors": len(verification.anchors)}
 
 
 class AnchorLedgerOperator(BaseOperator):
-    """Keeps the ledger's newest hash outside the database, once a day."""
+    """Store the ledger's newest hash outside the database, once a day."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Write today's anchor. Returns its ``date``, its ``sequence`` in the ledger, and ``is_new`` (false if it existed already)."""
         from include.evergreen.state import ledger
 
         anchor, is_new = ledger.anchor()
@@ -29,11 +33,16 @@ class AnchorLedgerOperator(BaseOperator):
 
 
 class AuditChampionsOperator(BaseOperator):
-    """Fails when a champion's files are not those that were blessed; an alias that a hand moved is put back, with its alert."""
+    """Compare each champion's files and MLflow alias with what was blessed. An alias that was moved by hand is restored, with an alert."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Audit the champions.
+
+        :return: ``models`` (number of models audited) and ``fixed`` (descriptions of what was restored)
+        :raises DataError: if a champion's files are missing or changed
+        """
         from include.evergreen.operations.audit import audit_champions, raise_audit_errors
 
-        audited = audit_champions()
-        raise_audit_errors(audited)
-        return {"models": audited.models, "mended": audited.corrected}
+        result = audit_champions()
+        raise_audit_errors(result)
+        return {"models": result.models, "fixed": result.corrected}

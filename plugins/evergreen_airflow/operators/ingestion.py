@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from evergreen_airflow.links import ValidationLink
-from evergreen_airflow.runs import known_at_of, own_origin, partition_of
+from evergreen_airflow.runs import ingestion_origin, resolve_known_at, resolve_partition
 from include.evergreen.config import Catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 
 class FetchPartitionOperator(BaseOperator):
-    """Reads a partition at its source and keeps its raw rows.
+    """Read a partition from its source and store the raw rows.
 
-    :param dataset: the dataset's name (templated)
+    :param dataset: name of the dataset (templated)
     """
 
     template_fields = ("dataset",)
@@ -24,60 +26,76 @@ class FetchPartitionOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dataset = dataset
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Fetch the run's partition.
+
+        :return: ``partition``, ``rows``, ``path`` and ``digest`` of the raw rows, when they ``arrived`` (ISO timestamp), and the
+            ``undeclared`` columns that were dropped
+        """
         from evergreen_airflow.connections import use_airflow_connections
         from include.evergreen.data.ingestion import fetch
 
-        partition = partition_of(context)
+        partition = resolve_partition(context)
         use_airflow_connections()
         return {"partition": str(partition), **fetch(Catalog().dataset(self.dataset), partition)}
 
 
 class ValidatePartitionOperator(BaseOperator):
-    """Judges the fetched rows with Great Expectations and sets failing rows aside.
+    """Validate the fetched rows with Great Expectations and quarantine the failing ones.
 
-    :param dataset: the dataset's name (templated)
-    :param fetched_by: the task whose rows are judged
+    :param dataset: name of the dataset (templated)
+    :param fetch_task_id: id of the task that fetched the rows
     """
 
     template_fields = ("dataset",)
     operator_extra_links = (ValidationLink(),)
 
-    def __init__(self, *, dataset: str, fetched_by: str = "fetch", **kwargs: Any) -> None:
+    def __init__(self, *, dataset: str, fetch_task_id: str = "fetch", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dataset = dataset
-        self.fetched_by = fetched_by
+        self.fetch_task_id = fetch_task_id
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Validate the run's partition.
+
+        :return: ``partition``, and ``rows``, ``path`` and ``digest`` of the accepted rows; ``quarantined`` (count), ``quarantine_path``
+            and ``quarantine_digest``; ``source_rows``, ``raw_path``, ``raw_digest``, ``arrived``, ``known_first`` and ``known_last``
+        :raises DataError: if the validation stopped the partition
+        """
         from include.evergreen.data.ingestion import validate_partition
 
-        partition = partition_of(context)
-        fetched = context["ti"].xcom_pull(task_ids=self.fetched_by)
-        return {"partition": str(partition), **validate_partition(Catalog().dataset(self.dataset), partition, fetched, own_origin(context))}
+        dataset, partition = Catalog().dataset(self.dataset), resolve_partition(context)
+        fetched = context["ti"].xcom_pull(task_ids=self.fetch_task_id)
+        return {"partition": str(partition), **validate_partition(dataset, partition, fetched, ingestion_origin(context))}
 
 
 class PublishPartitionOperator(BaseOperator):
-    """Makes the validated rows current, and tells downstream with an asset event that carries the origin.
+    """Make the validated rows the partition's current version and emit an asset event that carries their origin.
 
-    :param dataset: the dataset's name (templated)
-    :param validated_by: the task whose rows are published
+    :param dataset: name of the dataset (templated)
+    :param validate_task_id: id of the task that validated the rows
     """
 
     template_fields = ("dataset",)
 
-    def __init__(self, *, dataset: str, validated_by: str = "validate", **kwargs: Any) -> None:
+    def __init__(self, *, dataset: str, validate_task_id: str = "validate", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dataset = dataset
-        self.validated_by = validated_by
+        self.validate_task_id = validate_task_id
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Publish the run's partition.
+
+        :return: ``partition``, its ``version``, ``is_new`` (false if the content is unchanged), ``rows``, ``quarantined`` (count) and
+            ``origin`` (``live`` or ``backfill``)
+        """
         from include.evergreen.data.ingestion import Validated, publish
 
-        partition, origin, known_at = partition_of(context), own_origin(context), known_at_of(context)
-        found = context["ti"].xcom_pull(task_ids=self.validated_by)
-        validated: Validated = {name: found[name] for name in Validated.__annotations__}  # type: ignore[assignment]
+        partition, origin, known_at = resolve_partition(context), ingestion_origin(context), resolve_known_at(context)
+        returned = context["ti"].xcom_pull(task_ids=self.validate_task_id)
+        validated: Validated = {name: returned[name] for name in Validated.__annotations__}  # type: ignore[assignment]
         version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
-        announce(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
+        emit_asset_events(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
         return {
             "partition": str(partition),
             "version": version.version,
@@ -88,10 +106,15 @@ class PublishPartitionOperator(BaseOperator):
         }
 
 
-def announce(operator: BaseOperator, context: Mapping[str, Any], extra: dict[str, Any]) -> None:
-    """Put ``extra`` and the run's partition on the operator's asset events."""
+def emit_asset_events(operator: BaseOperator, context: Context, extra: dict[str, Any]) -> None:
+    """Attach ``extra`` and the run's partition to the asset event of each of the operator's outlets.
+
+    :param operator: the running operator
+    :param context: its Airflow context
+    :param extra: the event's ``extra``: small and JSON-serializable
+    """
     for outlet in operator.outlets:
         event = context["outlet_events"][outlet]
         event.extra = extra
-        if context["dag_run"].partition_key is None:  # else Airflow puts the run's own key
-            event.add_partitions(str(partition_of(context)))
+        if context["dag_run"].partition_key is None:  # otherwise Airflow adds the run's own key
+            event.add_partitions(str(resolve_partition(context)))

@@ -1,8 +1,8 @@
-"""The four steps of evergreen.maintenance. None of them imports what trains or scores."""
+"""The steps of evergreen.maintenance. None of them imports training or scoring code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -11,26 +11,34 @@ from include.evergreen.config import Catalog
 from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from include.evergreen.operations.maintenance import Limits, Removal
 
 
 class ApplyRetentionOperator(BaseOperator):
-    """Takes away what no declaration and no limit keeps any longer."""
+    """Remove the content that has outlived its retention."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Apply retention to every dataset and model.
+
+        :return: ``versions`` (partition versions whose content was removed), ``files`` and ``bytes``
+        :raises ConfigError: if a dataset.yaml is invalid, after all other datasets were processed
+        """
         from include.evergreen.operations.maintenance import apply_retention
 
         dry_run = context["params"]["dry_run"]
-        done = apply_retention(Catalog(), _limits(context), dry_run=dry_run)
-        if done.problems:  # after all else was done
-            raise ConfigError("\n".join(done.problems))
-        return {"versions": len(done.versions), **_counts(self, done.removals, dry_run=dry_run)}
+        result = apply_retention(Catalog(), _limits(context), dry_run=dry_run)
+        if result.problems:
+            raise ConfigError("\n".join(result.problems))
+        return {"versions": len(result.versions), **_counts(self, result.removals, dry_run=dry_run)}
 
 
 class RemoveOrphansOperator(BaseOperator):
-    """Removes the files that no record names."""
+    """Remove the files that no record refers to."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Remove orphaned files older than the grace period. Returns the number of ``files`` and ``bytes``."""
         from include.evergreen.operations.maintenance import remove_orphans
 
         dry_run = context["params"]["dry_run"]
@@ -38,22 +46,24 @@ class RemoveOrphansOperator(BaseOperator):
 
 
 class FindLostFilesOperator(BaseOperator):
-    """Fails when a record's file is gone, and says what mends it."""
+    """Check that every recorded file exists."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look for records without files. Returns ``lost`` (always 0); raises `DataError` that lists each lost file and its fix."""
         from include.evergreen.operations.maintenance import records_without_files
 
-        lost = records_without_files()
-        if lost:
-            lines = "\n".join(f"- {each.subject}: {each.path} is gone; {each.fix}" for each in lost)
-            raise DataError(f"{len(lost)} files that our records name are not in the storage:\n{lines}")
+        lost_files = records_without_files()
+        if lost_files:
+            lines = "\n".join(f"- {lost.subject}: {lost.path} is gone; {lost.fix}" for lost in lost_files)
+            raise DataError(f"{len(lost_files)} recorded files are missing from storage:\n{lines}")
         return {"lost": 0}
 
 
 class VerifySampleOperator(BaseOperator):
-    """Reads a sample of what is stored again, and fails when it is not what was recorded."""
+    """Read a sample of the stored rows again and compare it with the recorded digests."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify tonight's sample. Returns the number ``checked`` and the population ``of`` which it is; raises `DataError` on damage."""
         from include.evergreen.operations.maintenance import verify_sample
         from include.evergreen.operations.maintenance.sample import refuse_damage
 
@@ -63,7 +73,7 @@ class VerifySampleOperator(BaseOperator):
         return {"checked": verified.checked, "of": verified.population}
 
 
-def _limits(context: Mapping[str, Any]) -> Limits:
+def _limits(context: Context) -> Limits:
     from include.evergreen.operations.maintenance import Limits
 
     params = context["params"]
@@ -71,6 +81,6 @@ def _limits(context: Mapping[str, Any]) -> Limits:
 
 
 def _counts(operator: BaseOperator, removals: Sequence[Removal], *, dry_run: bool) -> dict[str, int]:
-    size = sum(each.size for each in removals)
-    operator.log.info("%s %d files, %d bytes", "would remove" if dry_run else "removed", len(removals), size)
+    size = sum(removal.size for removal in removals)
+    operator.log.info("%s %d files, %d bytes", "Would remove" if dry_run else "Removed", len(removals), size)
     return {"files": len(removals), "bytes": size}

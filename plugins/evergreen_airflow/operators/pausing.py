@@ -1,29 +1,32 @@
-"""The switch that holds all automatic promotion and retraining, as a task."""
+"""Pause and resume automatic promotion and retraining."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from evergreen_airflow.operators.training import skip
-from evergreen_airflow.runs import person_of
+from evergreen_airflow.runs import acting_user
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 PAUSE, RESUME = "pause", "resume"
 
 
 class PauseOperator(BaseOperator):
-    """Pauses from the moment at which the person asked, or resumes. A retry makes no second pause."""
+    """Pause or resume, as the run's parameter ``action`` says. A pause counts from when the run was triggered, so a retry adds none."""
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Pause or resume. Returns ``summary`` and, for a pause, ``until`` (ISO timestamp); skips a resume if no pause is active."""
         from include.evergreen.state import pauses
 
-        params, actor = context["params"], person_of(context)
+        params, actor = context["params"], acting_user(context)
         if params["action"] == PAUSE:
-            made = pauses.pause(hours=params["hours"], actor=actor, reason=params["reason"], since=context["dag_run"].run_after)
-            return {"until": made.until.isoformat(), "words": made.message}
-        lifted = pauses.lift(actor=actor, reason=params["reason"])
-        if lifted is None:
-            skip(self, "nothing is paused")
-        return {"words": f"lifted: {lifted.message}"}
+            pause = pauses.pause(hours=params["hours"], actor=actor, reason=params["reason"], since=context["dag_run"].run_after)
+            return {"until": pause.until.isoformat(), "summary": pause.message}
+        ended = pauses.lift(actor=actor, reason=params["reason"])
+        if ended is None:
+            skip(self, "no pause is active")
+        return {"summary": f"ended: {ended.message}"}

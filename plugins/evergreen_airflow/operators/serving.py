@@ -1,113 +1,136 @@
-"""Score, monitor and rescore, and find what was missed of it."""
+"""Score, monitor and rescore partitions, and find the runs that were missed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from evergreen_airflow.links import DriftReportLink
-from evergreen_airflow.operators.ingestion import announce
+from evergreen_airflow.operators.ingestion import emit_asset_events
 from evergreen_airflow.operators.training import ModelOperator, skip
-from evergreen_airflow.runs import partition_of
+from evergreen_airflow.runs import resolve_partition
 from include.evergreen.config import Catalog
 from include.evergreen.foundation.clock import parse_partition
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.stage_status import Stage
 
-MOST_STARTED = 500  # in one night; Airflow maps a task at most 1,024 times
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+MAX_STARTED_RUNS = 500  # in one night; Airflow maps a task at most 1,024 times
 
 
 class ScorePartitionOperator(ModelOperator):
-    """Scores a partition once all inputs are there; else, or when nothing changed, it skips and says why.
+    """Score a partition once all its inputs are published. Skip if one is missing or nothing has changed.
 
-    An event that brings no work makes no run (see `evergreen_airflow.mappers`); a person may start one all the same.
+    Asset events that bring no work start no run (see `evergreen_airflow.mappers`), but a person may.
+
+    :param model: name of the model (templated)
     """
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Score the run's partition.
+
+        :return: ``partition`` and ``summary``; ``rows``, ``path`` and ``origin`` of the predictions; the ``version`` that made them and the
+            ``challenger_version`` that scored in its shadow (or None)
+        """
         from include.evergreen.scoring import readiness
         from include.evergreen.scoring.score import score
 
-        catalog, partition = Catalog(), partition_of(context)
+        catalog, partition = Catalog(), resolve_partition(context)
         origin = readiness.scoring(self.model, partition).origin
         outcome = score(catalog, catalog.model(self.model), partition, origin)
-        is_first_try = context["ti"].try_number == 1  # a later try may have lost the event of an earlier one
+        is_first_try = context["ti"].try_number == 1  # an earlier try may have scored and died before its asset event
         if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
             skip(self, outcome.message)
-        announce(self, context, {"origin": outcome.facts["origin"], "version": outcome.facts["version"]})
-        return {"partition": str(partition), "words": outcome.message, **outcome.facts}
+        emit_asset_events(self, context, {"origin": outcome.facts["origin"], "version": outcome.facts["version"]})
+        return {"partition": str(partition), "summary": outcome.message, **outcome.facts}
 
 
 class MonitorPartitionOperator(ModelOperator):
-    """Observes a scored partition: drift now, performance once the truth is there."""
+    """Monitor a scored partition: drift at once, performance once the labels are available.
+
+    :param model: name of the model (templated)
+    """
 
     operator_extra_links = (DriftReportLink(),)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Monitor the run's partition, or skip if it has no predictions. Returns ``partition``, ``summary`` and each metric's value."""
         from include.evergreen.monitoring import monitor
         from include.evergreen.scoring import readiness
 
-        catalog, partition = Catalog(), partition_of(context)
+        catalog, partition = Catalog(), resolve_partition(context)
         model = catalog.model(self.model)
         outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.target.dataset).origin)
         if not outcome.is_done:
             skip(self, outcome.message)
-        return {"partition": str(partition), "words": outcome.message, **outcome.facts}
+        return {"partition": str(partition), "summary": outcome.message, **outcome.facts}
 
 
-class DrawEvidenceOperator(ModelOperator):
-    """Draws the drift report of the window that made a rule trip, at once: what it shows may be corrected tomorrow.
+class RenderDriftReportOperator(ModelOperator):
+    """Render the drift report of the window in which a rule tripped, before a correction can change that window's data.
 
-    :param sensed_by: the task that recorded the firing
+    :param model: name of the model (templated)
+    :param sensor_task_id: id of the task that recorded the trigger event
     """
 
     operator_extra_links = (DriftReportLink(),)
 
-    def __init__(self, *, model: str, sensed_by: str, **kwargs: Any) -> None:
+    def __init__(self, *, model: str, sensor_task_id: str, **kwargs: Any) -> None:
         super().__init__(model=model, **kwargs)
-        self.sensed_by = sensed_by
+        self.sensor_task_id = sensor_task_id
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Render the report, or skip if the data has changed. Returns ``partition`` (last day of the window) and the ``report``'s path."""
         from include.evergreen.monitoring import NotAsMonitoredError, ensure_report
 
-        partition = parse_partition(context["ti"].xcom_pull(task_ids=self.sensed_by)["as_of"])
+        partition = parse_partition(context["ti"].xcom_pull(task_ids=self.sensor_task_id)["as_of"])
         catalog = Catalog()
         try:
             path = ensure_report(catalog, catalog.model(self.model), partition)
-        except NotAsMonitoredError as error:  # a correction was quicker, and no retry brings back what was
+        except NotAsMonitoredError as error:  # the data was corrected first, and no retry brings it back
             skip(self, str(error))
         return {"partition": str(partition), "report": path}
 
 
 class FindMissedWorkOperator(BaseOperator):
-    """Finds work that no event has started, and gives the runs that make up for it: the arguments of `TriggerDagRunOperator`."""
+    """Find partitions that should have been scored or monitored and were not, for example because an asset event was lost."""
 
-    def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Look for missed work. Returns one dict of `TriggerDagRunOperator` arguments for each run to start, at most 500."""
         from include.evergreen.operations.missed import missed_work
 
-        missed = missed_work(Catalog())
-        for each in missed[:MOST_STARTED]:
-            self.log.warning("Missed: %s", each)
-        if len(missed) > MOST_STARTED:
-            self.log.warning("%d more are left for the next night", len(missed) - MOST_STARTED)
+        all_missed = missed_work(Catalog())
+        for missed in all_missed[:MAX_STARTED_RUNS]:
+            self.log.warning("Missed: %s", missed)
+        if len(all_missed) > MAX_STARTED_RUNS:
+            self.log.warning("%d more are left for the next night", len(all_missed) - MAX_STARTED_RUNS)
         return [
             {
-                "trigger_dag_id": f"{each.model}.{each.stage}",
-                "trigger_run_id": f"missed__{each.partition}__{each.mark}",
-                "conf": {"partition": str(each.partition), "reason": f"missed: {', '.join(each.news)}"[:500]},
+                "trigger_dag_id": f"{missed.model}.{missed.stage}",
+                "trigger_run_id": f"missed__{missed.partition}__{missed.mark}",
+                "conf": {"partition": str(missed.partition), "reason": f"missed: {', '.join(missed.news)}"[:500]},
             }
-            for each in missed[:MOST_STARTED]
+            for missed in all_missed[:MAX_STARTED_RUNS]
         ]
 
 
 class RescoreOperator(ModelOperator):
-    """Scores and monitors a range of partitions again, without ingesting."""
+    """Score and monitor a range of partitions again without ingesting them. The run's parameters name the model and the range."""
 
     def __init__(self, *, model: str = "", **kwargs: Any) -> None:
         super().__init__(model=model, **kwargs)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Rescore the range.
+
+        :return: ``model``, ``first`` and ``last`` (days, inclusive), and the number of outcomes by status, such as ``done``
+        :raises DataError: if a partition could not be rescored, after all others were tried
+        """
         from include.evergreen.operations.rescoring import rescore
 
         params = context["params"]
@@ -115,15 +138,12 @@ class RescoreOperator(ModelOperator):
         last = parse_partition(params["last"], subject="The parameter last")
         stages: Sequence[Stage] = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
         catalog = Catalog()
-        outcomes = rescore(catalog, catalog.model(params["model"]), first, last, stages=stages, progress=self._report)
-        counts: dict[str, int] = {}
-        for each in outcomes:
-            counts[each.outcome.status] = counts.get(each.outcome.status, 0) + 1
-        if failed := [each for each in outcomes if each.outcome.status == "failed"]:
+        results = rescore(catalog, catalog.model(params["model"]), first, last, stages=stages, progress=self._log_progress)
+        if failed := [result for result in results if result.outcome.status == "failed"]:
             raise DataError(
-                f"{len(failed)} of {len(outcomes)} could not be done again; the first: {failed[0].partition}: {failed[0].outcome.message}"
+                f"{len(failed)} of {len(results)} could not be rescored. The first: {failed[0].partition}: {failed[0].outcome.message}"
             )
-        return {"model": params["model"], "first": str(first), "last": str(last), **counts}
+        return {"model": params["model"], "first": str(first), "last": str(last), **Counter(result.outcome.status for result in results)}
 
-    def _report(self, _step: str, done: int, total: int) -> None:
+    def _log_progress(self, _step: str, done: int, total: int) -> None:
         self.log.info("%d of %d days", done, total)

@@ -1,34 +1,40 @@
-"""From a snapshot to a champion, one task a step."""
+"""From a snapshot to a champion, one operator a step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen_airflow.links import MlflowRunLink, ModelCardLink, VersionsLink
-from evergreen_airflow.runs import as_of_of, person_of
+from evergreen_airflow.runs import acting_user, resolve_as_of
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
 
 PROMOTE, ROLL_BACK = "promote", "roll back"
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from include.evergreen.training.candidate import Candidate
 
 
-def skip(operator: BaseOperator, words: str) -> NoReturn:
-    """Skip the task and what follows, and say why in its log: Airflow itself logs no reason."""
-    operator.log.info("Skipped: %s", words)
-    raise AirflowSkipException(words)
+def skip(operator: BaseOperator, reason: str) -> NoReturn:
+    """Skip the task and everything downstream, and log the reason, which Airflow does not.
+
+    :param operator: the running operator
+    :param reason: why, for the task's log
+    :raises AirflowSkipException: always
+    """
+    operator.log.info("Skipped: %s", reason)
+    raise AirflowSkipException(reason)
 
 
 class ModelOperator(BaseOperator):
-    """Base of the operators that work on one model.
+    """Base class of the operators that work on one model.
 
-    :param model: the model's name (templated)
+    :param model: name of the model (templated)
     """
 
     template_fields = ("model",)
@@ -39,35 +45,48 @@ class ModelOperator(BaseOperator):
 
 
 class TakeSnapshotOperator(ModelOperator):
-    """Reads the days before as_of as they were known then, and keeps what was read."""
+    """Read the training window before as_of, with what was known then, and store it as a snapshot.
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    :param model: name of the model (templated)
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Take the snapshot. Returns ``as_of``, the ``snapshot``'s digest, and the number of ``rows`` and ``partitions`` in it."""
         from include.evergreen.training.take_snapshot import take_snapshot
 
         catalog = Catalog()
-        model, as_of = catalog.model(self.model), as_of_of(context)
+        model, as_of = catalog.model(self.model), resolve_as_of(context)
         snapshot = take_snapshot(catalog, model, as_of, context["params"].get("window_days"))
         return {"as_of": str(as_of), "snapshot": snapshot.digest, "rows": snapshot.rows, "partitions": len(snapshot.members)}
 
 
 class TrainCandidateOperator(ModelOperator):
-    """Fits a candidate on the snapshot and logs it in one MLflow run."""
+    """Fit a candidate on the snapshot and log it in one MLflow run.
+
+    :param model: name of the model (templated)
+    """
 
     operator_extra_links = (MlflowRunLink(),)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Train the candidate, or find the one that the same snapshot and recipe gave before. Returns what `training_result` does."""
         from include.evergreen.training.snapshot import find_snapshot
         from include.evergreen.training.train import train
 
         catalog = Catalog()
         snapshot = find_snapshot(context["ti"].xcom_pull(task_ids="snapshot")["snapshot"])
         reason = context["params"].get("reason") or f"run {context['run_id']}"
-        candidate, is_new = train(catalog, catalog.model(self.model), snapshot, reason, tags=tags_of(context))
-        return training_facts(candidate, is_new=is_new)
+        candidate, is_new = train(catalog, catalog.model(self.model), snapshot, reason, tags=mlflow_tags(context))
+        return training_result(candidate, is_new=is_new)
 
 
-def training_facts(candidate: Candidate, *, is_new: bool) -> dict[str, Any]:
-    """What a task that trains returns, wherever it trained."""
+def training_result(candidate: Candidate, *, is_new: bool) -> dict[str, Any]:
+    """Return what a training task returns, wherever it trains.
+
+    :param candidate: the trained candidate
+    :param is_new: whether this task trained it, rather than found it
+    :return: ``as_of``, ``run_key`` (the candidate's id), ``is_new``, ``mlflow_run_id`` and ``metrics`` (name to value)
+    """
     return {
         "as_of": str(candidate.as_of),
         "run_key": candidate.run_key,
@@ -78,14 +97,21 @@ def training_facts(candidate: Candidate, *, is_new: bool) -> dict[str, Any]:
 
 
 class EvaluateGateOperator(ModelOperator):
-    """Judges the candidate by the model's criteria and against the champion, and records one decision.
+    """Evaluate the candidate against the model's gate and its champion, and record one decision.
 
-    A rejection is a result. An evaluation that broke is not: the task fails, and evaluates again when it is cleared.
+    A rejection is a valid result. If a criterion cannot be evaluated the task fails; clear it to evaluate again.
+
+    :param model: name of the model (templated)
     """
 
     operator_extra_links = (MlflowRunLink(),)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Evaluate the gate.
+
+        :return: ``as_of``, ``run_key``, ``verdict`` (``blessed`` or ``rejected``), ``summary`` and ``mlflow_run_id``
+        :raises DataError: if the gate could not evaluate the candidate
+        """
         from include.evergreen.gates.decide import decide
         from include.evergreen.training.candidate import find_candidate
 
@@ -98,20 +124,24 @@ class EvaluateGateOperator(ModelOperator):
             "as_of": str(candidate.as_of),
             "run_key": candidate.run_key,
             "verdict": decision.verdict,
-            "words": decision.summary,
+            "summary": decision.summary,
             "mlflow_run_id": candidate.mlflow_run_id,
         }
 
 
 class RegisterChallengerOperator(ModelOperator):
-    """Registers a blessed candidate as challenger; a rejected one skips what follows, for that is a normal night."""
+    """Register a blessed candidate as challenger. Rejection is an expected outcome: this task and those downstream are skipped.
+
+    :param model: name of the model (templated)
+    """
 
     operator_extra_links = (MlflowRunLink(), ModelCardLink(), VersionsLink())
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        decided = context["ti"].xcom_pull(task_ids="gate")  # none: somebody marked the gate, and the database will tell
-        if decided and decided["verdict"] == "rejected":
-            skip(self, f"The gate's decision is rejected: {decided['words']}")
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register the candidate. Returns ``version``, ``semver``, ``as_of`` and ``mlflow_run_id``."""
+        decision = context["ti"].xcom_pull(task_ids="gate")  # None if the gate was marked as success; the database then decides
+        if decision and decision["verdict"] == "rejected":
+            skip(self, f"the gate rejected the candidate: {decision['summary']}")
         from include.evergreen.promotion.promote import register_candidate
 
         catalog = Catalog()
@@ -121,11 +151,15 @@ class RegisterChallengerOperator(ModelOperator):
 
 
 class PromoteChampionOperator(ModelOperator):
-    """Makes the challenger champion, unless a pause stands, a person must agree first, or the champion knows more."""
+    """Promote the challenger to champion, unless a pause is active, approval is missing, or the champion was trained on newer data.
+
+    :param model: name of the model (templated)
+    """
 
     operator_extra_links = (VersionsLink(),)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Promote the version that this run registered, or skip. Returns ``champion`` (its version) and ``summary``."""
         from include.evergreen.registry.approvals import approval_status
 
         version = registered_version(self.model, context)
@@ -133,66 +167,88 @@ class PromoteChampionOperator(ModelOperator):
         if status.blocks_promotion:
             skip(self, f"version {version} {status.message}")
         reason = context["params"].get("reason") or "blessed by the gate"
-        return promote_blessed(self, Catalog().model(self.model), version, actor=person_of(context), reason=reason)
+        return promote_blessed(self, Catalog().model(self.model), version, actor=acting_user(context), reason=reason)
 
 
-class PromoteByHandOperator(ModelOperator):
-    """Promotes the version that a person chose, or rolls back, with that person's name and reason in the ledger."""
+class PromoteManuallyOperator(ModelOperator):
+    """Promote the version that a person chose, or roll back. The ledger records that person's name and reason.
+
+    :param model: name of the model (templated)
+    """
 
     operator_extra_links = (VersionsLink(),)
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Promote or roll back, as the run's parameters say. Returns ``champion`` (its version) and ``summary``.
+
+        :raises ConfigError: if a promotion names no version
+        """
         from include.evergreen.registry import champions
 
-        params, actor = context["params"], person_of(context)
+        params, actor = context["params"], acting_user(context)
         if params["action"] == ROLL_BACK:
             outcome = champions.rollback(
                 self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"]
             )  # fmt: skip
         elif params["version"] is None:
-            raise ConfigError(f"{self.model}: name the version that is to be champion; a roll-back alone finds the previous one by itself.")
+            raise ConfigError(f"{self.model}: set the version to promote. Only a rollback may leave it empty.")
         else:
             outcome = champions.promote(self.model, params["version"], actor=actor, reason=params["reason"], force=params["force"])
         if not outcome.promoted:
             skip(self, outcome.message)
-        return {"champion": outcome.version, "words": outcome.message}
+        return {"champion": outcome.version, "summary": outcome.message}
 
 
-def registered_version(model: str, context: Mapping[str, Any]) -> int:
-    """The version that this run registered. Raises `UnearnedError`, and the alert, when somebody but marked the task register."""
+def registered_version(model: str, context: Context) -> int:
+    """Return the version that this run registered.
+
+    :param model: name of the model
+    :param context: the running task's Airflow context
+    :raises UnearnedError: if the candidate is not registered, as when the task ``register`` was marked as success; raises an alert
+    """
     from include.evergreen.registry.versions import UnearnedError, alarming, find_version
 
     run_key = _run_key(model, context)
     with alarming(model, run_key):
-        if found := find_version(run_key):
-            return found.version
-        raise UnearnedError(f"{model}: the candidate of {context['run_id']} is not registered, whatever the state of register says.")
+        if version := find_version(run_key):
+            return version.version
+        raise UnearnedError(
+            f"{model}: the candidate of {context['run_id']} is not registered, regardless of the state of the task register."
+        )
 
 
-def _run_key(model: str, context: Mapping[str, Any]) -> str:
-    """Of the candidate that this run trained. Raises `DataError`, and the alert, when somebody but marked what comes before."""
-    trained = context["ti"].xcom_pull(task_ids="train")
-    if not trained:
+def _run_key(model: str, context: Context) -> str:
+    """Return the id of the candidate that this run trained. Raises `DataError` and an alert if there is none: a task was marked."""
+    result = context["ti"].xcom_pull(task_ids="train")
+    if not result:
         from include.evergreen.state.alerts import raise_alert
 
-        words = f"{model}: {context['run_id']} trained no candidate, whatever the states of its tasks say. Clear the task train."
-        raise_alert(f"bypass/{model}/{context['run_id']}"[:250], model=model, severity="critical", message=words)
-        raise DataError(words)
-    return str(trained["run_key"])
+        message = f"{model}: {context['run_id']} trained no candidate, regardless of the states of its tasks. Clear the task train."
+        raise_alert(f"bypass/{model}/{context['run_id']}"[:250], model=model, severity="critical", message=message)
+        raise DataError(message)
+    return str(result["run_key"])
 
 
 def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *, actor: str, reason: str) -> dict[str, Any]:
-    """The automatic promotion. What keeps a version from serving for now, a pause for one, skips the task and is told in its log."""
+    """Promote a blessed version automatically, or skip the task if something such as a pause prevents it for now.
+
+    :param operator: the running operator
+    :param model: the model's configuration
+    :param version: the registered version
+    :param actor: who is recorded in the ledger
+    :param reason: what is recorded in the ledger
+    :return: ``champion`` (its version) and ``summary``
+    """
     from include.evergreen.promotion.promote import promote_blessed
 
     outcome = promote_blessed(Catalog(), model, version, actor=actor, reason=reason)
     if not outcome.promoted:
         skip(operator, outcome.message)
-    return {"champion": outcome.version, "words": outcome.message}
+    return {"champion": outcome.version, "summary": outcome.message}
 
 
-def tags_of(context: Mapping[str, Any]) -> dict[str, str]:
-    """What leads from an MLflow run back to the DAG run that made it."""
+def mlflow_tags(context: Context) -> dict[str, str]:
+    """Return the tags that link an MLflow run back to the DAG run that made it."""
     from airflow.utils.helpers import build_airflow_dagrun_url
 
     run = context["dag_run"]

@@ -1,1 +1,1 @@
-"""Sensors: what stands armed in the UI."""
+"""Sensors."""

@@ -1,9 +1,8 @@
-"""Stands armed until a model's rules trip, then asks for the training that answers the firing."""
+"""Wait until one of a model's retraining rules trips, then trigger its training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import BaseSensorOperator
@@ -12,12 +11,15 @@ from evergreen_airflow.operators.training import skip
 from evergreen_airflow.triggers.firing import FiringTrigger
 from include.evergreen.config import Catalog
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 
 class RetrainingSensor(BaseSensorOperator):
-    """Deferrable: looks once, then waits in the triggerer. Succeeds with the recorded firing and its evidence.
+    """Deferrable sensor: evaluate the rules once, then wait in the triggerer. Succeeds with the recorded trigger event.
 
-    :param model: the model's name
-    :param poll_seconds: seconds between two looks
+    :param model: name of the model
+    :param poll_seconds: seconds between two evaluations
     """
 
     def __init__(self, *, model: str, poll_seconds: float, **kwargs: Any) -> None:
@@ -25,47 +27,53 @@ class RetrainingSensor(BaseSensorOperator):
         self.model = model
         self.poll_seconds = poll_seconds
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Evaluate the rules and defer if none trips. Returns what `execute_complete` does."""
         return self.execute_complete(context)
 
-    def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
-        """Record the firing, or arm again when another process was quicker or a pause stands."""
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Record the trigger event, or defer again if another process recorded it first or a pause is active.
+
+        :param event: ignored; the rules are evaluated again
+        :return: ``firing`` (id of the trigger event), ``as_of``, the ``rule``'s name, and ``summary`` (its evidence)
+        """
         from include.evergreen.monitoring.triggers import fire_if_tripped, unanswered_firing
         from include.evergreen.state.pauses import active_pause
 
         pause = active_pause()
         firing = None if pause else unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
         if firing is None:
-            why = f"fires nothing, as {pause.message}" if pause else "no rule trips"
-            self.log.info("%s: armed; %s. Looking again every %g s.", self.model, why, self.poll_seconds)
+            reason = f"rules are not evaluated: {pause.message}" if pause else "no rule trips"
+            self.log.info("%s: waiting for a trigger; %s. Polling every %g s.", self.model, reason, self.poll_seconds)
             self.defer(trigger=FiringTrigger(self.model, self.poll_seconds), method_name="execute_complete")
         assert firing is not None  # defer raises
-        self.log.warning("%s fires: %s", self.model, firing.message)
-        return {"firing": firing.id, "as_of": str(firing.as_of), "rule": firing.rule, "words": firing.message}
+        self.log.warning("%s: retraining triggered: %s", self.model, firing.message)
+        return {"firing": firing.id, "as_of": str(firing.as_of), "rule": firing.rule, "summary": firing.message}
 
 
-class FireTrainingOperator(TriggerDagRunOperator):
-    """Starts the training that answers a firing. The run's id comes from the firing, so it is started once.
+class TriggerTrainingOperator(TriggerDagRunOperator):
+    """Trigger the training for a trigger event. The run id derives from the event, so it is triggered once.
 
-    Under a pause it is skipped; the firing stays unanswered, and the sensor takes it up when the pause is over.
+    During a pause the task is skipped. The event stays unanswered, and the sensor picks it up when the pause ends.
 
-    :param model: the model's name
-    :param sensed_by: the task that recorded the firing
+    :param model: name of the model
+    :param sensor_task_id: id of the task that recorded the trigger event
     """
 
-    def __init__(self, *, model: str, sensed_by: str, **kwargs: Any) -> None:
+    def __init__(self, *, model: str, sensor_task_id: str, **kwargs: Any) -> None:
         super().__init__(trigger_dag_id=f"{model}.train", logical_date=None, skip_when_already_exists=True, **kwargs)
         self.model = model
-        self.sensed_by = sensed_by
+        self.sensor_task_id = sensor_task_id
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
+        """Trigger ``<model>.train`` as of the newest day of the event's evidence, or skip while a pause is active."""
         from include.evergreen.monitoring.triggers import answer_firing
         from include.evergreen.state.pauses import active_pause
 
         if pause := active_pause():
             skip(self, pause.message)
-        firing = context["ti"].xcom_pull(task_ids=self.sensed_by)
-        self.trigger_run_id = f"firing__{firing['firing']}__{firing['as_of']}"
-        self.conf = {"as_of": firing["as_of"], "reason": f"fired: {firing['words']}"[:500]}
-        answer_firing(firing["firing"], self.trigger_run_id)  # a death after this is a retry of this very task
+        event = context["ti"].xcom_pull(task_ids=self.sensor_task_id)
+        self.trigger_run_id = f"firing__{event['firing']}__{event['as_of']}"
+        self.conf = {"as_of": event["as_of"], "reason": f"triggered by: {event['summary']}"[:500]}
+        answer_firing(event["firing"], self.trigger_run_id)  # if the task dies after this, it is retried itself
         super().execute(context)

@@ -1,1 +1,1 @@
-"""Triggers: what waits in the triggerer without a worker."""
+"""Triggers: what deferred tasks wait for in the triggerer."""

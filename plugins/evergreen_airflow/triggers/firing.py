@@ -1,4 +1,4 @@
-"""Waits until a model's retraining rules trip."""
+"""Wait until one of a model's retraining rules trips."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-LONGEST_WAIT_SECONDS = 300.0
+MAX_WAIT_SECONDS = 300.0
 
 
 class FiringTrigger(BaseTrigger):
-    """Asks our database every ``poll_seconds`` whether a rule of the model trips, and yields one event when one does.
+    """Evaluate the model's rules every ``poll_seconds`` and yield one event when a rule trips.
 
-    While a pause stands nothing trips; it says so once, and evaluates the rules again when the pause is over.
-    It never raises: under a continuous schedule a raising trigger is a hot loop of failed runs. An error is logged
-    once, and the next questions come less and less often until one is answered.
+    While a pause is active no rule is evaluated; this is logged once. The trigger never raises, because under a continuous schedule
+    that would cause a hot loop of failed runs. An error is logged once, and polling backs off (up to five minutes) until it is over.
 
-    :param model: the model's name
-    :param poll_seconds: seconds between two questions
+    :param model: name of the model
+    :param poll_seconds: seconds between two evaluations
     """
 
     def __init__(self, model: str, poll_seconds: float) -> None:
@@ -28,31 +27,34 @@ class FiringTrigger(BaseTrigger):
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, from which the triggerer builds the trigger."""
         return "evergreen_airflow.triggers.firing.FiringTrigger", {"model": self.model, "poll_seconds": self.poll_seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        wait, last_error, held_by = self.poll_seconds, "", ""
+        """Yield one event, whose payload's ``summary`` is the evidence of the rule that tripped."""
+        wait, last_error, last_pause = self.poll_seconds, "", ""
         while True:
             try:
-                pause = await asyncio.to_thread(_pause_words)
-                if pause != held_by:
+                pause = await asyncio.to_thread(_active_pause)
+                if pause != last_pause:
                     self.log.info(
-                        "%s: %s", self.model, f"fires nothing, as {pause}" if pause else "the pause is over; the rules count again"
+                        "%s: %s", self.model, f"rules are not evaluated: {pause}" if pause else "the pause ended; rules are evaluated again"
                     )
-                    held_by = pause
-                words = None if pause else await asyncio.to_thread(_what_trips, self.model)
+                    last_pause = pause
+                summary = None if pause else await asyncio.to_thread(_tripped_rule, self.model)
                 wait, last_error = self.poll_seconds, ""
-                if words:
-                    yield TriggerEvent({"words": words})  # type: ignore[no-untyped-call]
+                if summary:
+                    yield TriggerEvent({"summary": summary})  # type: ignore[no-untyped-call]
                     return
-            except Exception as error:  # see the class: whatever it is, the sensor must stay armed
+            except Exception as error:  # see the class: whatever it is, the sensor must keep waiting
                 if str(error) != last_error:
-                    self.log.exception("%s: the retraining rules could not be evaluated; asking again in %.0f s", self.model, wait)
-                last_error, wait = str(error), min(wait * 2, LONGEST_WAIT_SECONDS)
+                    self.log.exception("%s: the retraining rules could not be evaluated; retrying in %.0f s", self.model, wait)
+                last_error, wait = str(error), min(wait * 2, MAX_WAIT_SECONDS)
             await asyncio.sleep(wait)
 
 
-def _what_trips(model: str) -> str | None:
+def _tripped_rule(model: str) -> str | None:
+    """Return the evidence of an unanswered trigger event, or else of a rule that trips now."""
     from include.evergreen.config import Catalog
     from include.evergreen.monitoring.triggers import tripped, unanswered_firing
 
@@ -62,7 +64,8 @@ def _what_trips(model: str) -> str | None:
     return evidence.message if evidence else None
 
 
-def _pause_words() -> str:
+def _active_pause() -> str:
+    """Return who paused, why and until when, or an empty string."""
     from include.evergreen.state.pauses import active_pause
 
     pause = active_pause()

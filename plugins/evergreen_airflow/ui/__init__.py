@@ -1,3 +1,3 @@
-"""Evergreen's pages in Airflow's API server. Only that process imports the modules in here."""
+"""Evergreen's pages in Airflow's API server, the only process that imports these modules."""
 
 URL_PREFIX = "/evergreen"

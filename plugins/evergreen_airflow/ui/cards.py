@@ -1,4 +1,4 @@
-"""A version's model card as it was stored, with what has happened since above it."""
+"""A version's stored model card, below a summary of what has happened since its registration."""
 
 from __future__ import annotations
 
@@ -13,62 +13,76 @@ from starlette.responses import HTMLResponse
 from evergreen_airflow.ui.pages import PRIVATE, Problem, fragment
 from evergreen_airflow.ui.versions import VersionView
 
-SINCE = "<!-- since registration -->"  # where the card leaves room for it
-NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version, as the database can hold it
+SINCE = "<!-- since registration -->"  # the placeholder in the card
+VERSION_NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # as large as the database column allows
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class SinceView:
-    """What became of a version after its card was written."""
+    """What has happened to a version since its card was written.
+
+    :param version: the version
+    """
 
     version: VersionView
 
     @property
-    def standing(self) -> str:
-        mark = self.version.mark
-        if mark:
-            return f"It is {mark[1]} now."
-        return "It serves no more." if self.version.promotions else "It has never served."
+    def role(self) -> str:
+        """What the version is now, in one sentence."""
+        badge = self.version.badge
+        if badge:
+            return f"It is now the {badge[1]}."
+        return "It is no longer the champion." if self.version.promotions else "It has never been the champion."
 
     @property
     def approval(self) -> str:
-        tone, words = self.version.approval
-        return "" if tone == "muted" else words
+        """The state of its approval; empty if none is required."""
+        tone, status = self.version.approval
+        return "" if tone == "muted" else status
 
     @property
     def irreproducible(self) -> str:
-        return self.version.found.irreproducible_because or ""
+        """Why the version can no longer be reproduced; empty if it can."""
+        return self.version.history.irreproducible_because or ""
 
 
 def card_response(request: Request, dag_id: str, model: str, version: str) -> Response:
-    """The card of one version. Raises `Problem` when there is none, `DataError` when it is gone or was changed."""
+    """Return the page of one version's card.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path, to link back to
+    :param model: name of the model
+    :param version: number of the version, as it stands in the path
+    :raises Problem: if the version or its card does not exist
+    :raises DataError: if the stored card is missing or was changed
+    """
     from include.evergreen.promotion.cards import read_card
     from include.evergreen.registry.overview import version_history
 
-    known = version_history(model, version=int(version)) if NUMBER.fullmatch(version) else []
-    found = next(iter(known), None)
-    if found is None:
+    histories = version_history(model, version=int(version)) if VERSION_NUMBER.fullmatch(version) else []
+    history = next(iter(histories), None)
+    if history is None:
         raise Problem(
             404,
             f"{model} has no version {version[:20]}",
-            "No version of this number is registered.",
-            f"The registered ones stand on the page of versions of {model}.",
+            "No version with this number is registered.",
+            f"The page of versions of {model} lists the registered ones.",
         )
-    if not found.card_path:
+    if not history.card_path:
         raise Problem(
             404,
             f"No model card of {model} version {version} yet",
-            "It was registered by a release that wrote none, or its registration has not come that far.",
-            f"Write it: `python -m include.evergreen card {model} {version}`.",
+            "A release without model cards registered it, or its registration is not complete yet.",
+            f"To write it, run `evergreen card {model} {version}`.",
         )
-    card = read_card(found.card_path).decode()
-    since = fragment(request, "since.html", dag_id=dag_id, model=model, view=SinceView(VersionView(found)))
+    card = read_card(history.card_path).decode()
+    since = fragment(request, "since.html", dag_id=dag_id, model=model, view=SinceView(VersionView(history)))
     return HTMLResponse(card.replace(SINCE, since, 1), headers={**PRIVATE, "Content-Security-Policy": _policy(card)})
 
 
 def _policy(card: str) -> str:
-    """Nothing runs and nothing is loaded; the card's own style sheet is allowed by its digest."""
+    """Return a policy under which nothing runs and nothing is loaded. The card's own style sheet is allowed by its digest."""
     styles = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in STYLE.findall(card)]
-    allowed = " ".join(f"'sha256-{each}'" for each in styles) or "'none'"
+    allowed = " ".join(f"'sha256-{digest}'" for digest in styles) or "'none'"
     return f"default-src 'none'; style-src {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

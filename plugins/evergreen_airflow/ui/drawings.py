@@ -1,7 +1,7 @@
-"""Drift reports that are being drawn for somebody, each by a process of its own: Evidently has no place in the API server.
+"""Drift reports that are being rendered, each by a separate process, because the API server should not import Evidently.
 
-The process is the command line's ``report``. It leaves a whole file or none, and takes its turn behind any other that draws on this
-machine; so this server and the one beside it may both start one, and the report is drawn once.
+The process runs the command line's ``report``. It writes a complete file or none, and waits for any other process on this machine that
+renders a report. So two API servers may each start one, and the report is rendered once.
 """
 
 from __future__ import annotations
@@ -17,68 +17,80 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import EXIT_CODES
 from include.evergreen.foundation.errors import DataError
 
-MOST_AT_ONCE = 2
-LONGEST_SECONDS = 180.0
-LONGEST_WORDS = 600
+MAX_PARALLEL = 2
+TIMEOUT_SECONDS = 180.0
+MAX_MESSAGE_LENGTH = 600
 Key = tuple[str, dt.date]
-State = Literal["waiting", "drawing", "done", "failed"]
+State = Literal["waiting", "rendering", "done", "failed"]
 
 
 @dataclass
-class Drawing:
-    """``failed`` says why in ``words``, and whether another try is in vain; ``waiting`` has not begun, as enough others have."""
+class Rendering:
+    """The state of one report.
+
+    :param state: ``waiting`` means that it has not started because enough others are being rendered
+    :param message: why it failed
+    :param is_final: whether it failed in a way that a retry cannot fix
+    """
 
     state: State
-    words: str = ""
+    message: str = ""
     is_final: bool = False
 
 
-class Drawings:
-    """Those of this process. Each end is told once, to whoever asks first; asking again after a failure draws again."""
+class ReportRenderer:
+    """The reports of this process. The end of a rendering is returned once, to the first caller; a call after a failure starts over.
+
+    :param command: the command that renders, to which model and partition are appended
+    """
 
     def __init__(self, command: tuple[str, ...] = (sys.executable, "-m", "include.evergreen", "report")) -> None:
         self._command = command
         self._lock = threading.Lock()
-        self._standing: dict[Key, Drawing] = {}
+        self._renderings: dict[Key, Rendering] = {}
 
-    def draw(self, model: str, partition: dt.date) -> Drawing:
-        """Begin to draw unless it has begun, and say how far it is. Returns at once."""
+    def render(self, model: str, partition: dt.date) -> Rendering:
+        """Start to render a report unless it has been started, and return its state immediately.
+
+        :param model: name of the model
+        :param partition: last day of the report's window
+        """
         key = (model, partition)
         with self._lock:
-            if drawing := self._standing.get(key):
-                if drawing.state != "drawing":
-                    del self._standing[key]
-                return drawing
-            if sum(each.state == "drawing" for each in self._standing.values()) >= MOST_AT_ONCE:
-                return Drawing("waiting")
-            self._standing[key] = drawing = Drawing("drawing")
-        threading.Thread(target=self._wait_for, args=(key, drawing), name=f"draw {model} {partition}", daemon=True).start()
-        return drawing
+            if rendering := self._renderings.get(key):
+                if rendering.state != "rendering":
+                    del self._renderings[key]
+                return rendering
+            if sum(other.state == "rendering" for other in self._renderings.values()) >= MAX_PARALLEL:
+                return Rendering("waiting")
+            self._renderings[key] = rendering = Rendering("rendering")
+        threading.Thread(target=self._run, args=(key, rendering), name=f"render {model} {partition}", daemon=True).start()
+        return rendering
 
-    def _wait_for(self, key: Key, drawing: Drawing) -> None:
+    def _run(self, key: Key, rendering: Rendering) -> None:
         model, partition = key
         try:
-            ended = subprocess.run(
+            process = subprocess.run(
                 [*self._command, model, str(partition)],
                 cwd=PROJECT_ROOT,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=LONGEST_SECONDS,
+                timeout=TIMEOUT_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            drawing.words, drawing.state = f"It was not drawn within {LONGEST_SECONDS:g} s, and was given up.", "failed"
+            rendering.message, rendering.state = f"Rendering was cancelled after {TIMEOUT_SECONDS:g} s.", "failed"
         except OSError as error:
-            drawing.words, drawing.state = f"The process that draws could not be started: {error}.", "failed"
+            rendering.message, rendering.state = f"The rendering process could not be started: {error}.", "failed"
         else:
-            drawing.words, drawing.is_final = _last_words(ended), ended.returncode == EXIT_CODES[DataError]
-            drawing.state = "done" if ended.returncode == 0 else "failed"
+            rendering.message, rendering.is_final = _last_message(process), process.returncode == EXIT_CODES[DataError]
+            rendering.state = "done" if process.returncode == 0 else "failed"
 
 
-def _last_words(ended: subprocess.CompletedProcess[str]) -> str:
-    if ended.returncode < 0:
-        return f"The process that drew it was ended by signal {-ended.returncode}. Is there enough memory?"
-    lines = ended.stderr.strip().splitlines() or [f"The process that drew it ended with exit code {ended.returncode}."]
-    return lines[-1].removeprefix("evergreen: ")[:LONGEST_WORDS]
+def _last_message(process: subprocess.CompletedProcess[str]) -> str:
+    if process.returncode < 0:
+        return f"The rendering process was killed by signal {-process.returncode}. Is there enough memory?"
+    lines = process.stderr.strip().splitlines() or [f"The rendering process ended with exit code {process.returncode}."]
+    return lines[-1].removeprefix("evergreen: ")[:MAX_MESSAGE_LENGTH]

@@ -1,6 +1,6 @@
-"""One figure of a dataset by partition, as a chart of bars with this partition marked: where each bar stands and how high.
+"""The layout of a bar chart that shows one metric of a dataset by partition, with the current partition highlighted.
 
-Drawn by templates/history.html as SVG, with attributes and classes alone: the page's policy allows no inline style.
+templates/history.html renders it as SVG with attributes and classes only, because the page's policy allows no inline style.
 """
 
 from __future__ import annotations
@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-LEAST_HEIGHT = 2.0  # of a bar that stands for more than nothing, so that one row of a million is seen
+MIN_HEIGHT = 2.0  # of a bar for a value above zero, so that one row in a million is visible
 
 
 @dataclass(frozen=True)
 class Point:
-    """A partition's figure. ``note`` says what else is to be known of it; ``hollow`` that it counts for less."""
+    """One partition's value.
+
+    :param day: the partition
+    :param value: a count
+    :param note: shown after the value
+    :param hollow: whether its bar is drawn without a fill
+    """
 
     day: dt.date
     value: int
@@ -25,7 +31,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Bar:
-    """A rectangle and the words for it."""
+    """A bar: its rectangle, the ``slot`` around it that reacts to the mouse, and its ``label``."""
 
     x: float
     y: float
@@ -36,12 +42,18 @@ class Bar:
     day: dt.date
     here: bool
     hollow: bool
-    words: str
+    label: str
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars for the partitions before (oldest first) and, the last one, for this one; in units of its own view box."""
+    """A chart with one bar for each partition.
+
+    :param name: what the values count
+    :param points: the earlier partitions, oldest first, and then the current one
+    :param width: width of the plot, in units of the SVG's view box
+    :param height: height of the plot, in the same units
+    """
 
     name: str
     points: Sequence[Point]
@@ -50,29 +62,32 @@ class Chart:
 
     @property
     def highest(self) -> int:
+        """The largest value."""
         return max(point.value for point in self.points)
 
     @property
     def before(self) -> list[int]:
+        """The values of the earlier partitions, oldest first."""
         return [point.value for point in self.points[:-1]]
 
     @property
-    def words(self) -> str:
-        """This partition's figure beside the median of those before."""
-        here = f"{self.points[-1].value:,} here"
+    def caption(self) -> str:
+        """This partition's value and the median of the earlier ones."""
+        here = f"{self.points[-1].value:,} in this partition"
         if not self.before:
-            return f"{here}; no partition before this one was validated"
+            return f"{here}; no earlier partition was validated"
         count = len(self.before)
-        return f"{here}; the median of the {count} {'partition' if count == 1 else 'partitions'} before is {median(self.before):,g}"
+        return f"{here}; the median of the {count} previous {'partition' if count == 1 else 'partitions'} is {median(self.before):,g}"
 
     @property
     def median_y(self) -> float | None:
-        """Where the line of the median lies; none without partitions before, or with nothing but zeros."""
+        """The y position of the median line, or None without earlier partitions or if all values are zero."""
         return self._y(median(self.before)) if self.before and self.highest else None
 
     @property
     def bars(self) -> list[Bar]:
-        slot = self.width / max(len(self.points), 12)  # two bars must not look like two walls
+        """The bars, from left to right."""
+        slot = self.width / max(len(self.points), 12)  # so that a few bars are not too wide
         return [
             Bar(
                 x=round(number * slot + slot * 0.14, 2),
@@ -84,7 +99,7 @@ class Chart:
                 day=point.day,
                 here=number == len(self.points) - 1,
                 hollow=point.hollow,
-                words=f"{point.day}: {point.value:,}{f' ({point.note})' if point.note else ''}",
+                label=f"{point.day}: {point.value:,}{f' ({point.note})' if point.note else ''}",
             )
             for number, point in enumerate(self.points)
         ]
@@ -92,4 +107,4 @@ class Chart:
     def _y(self, value: float) -> float:
         if not value:
             return self.height
-        return self.height - max(LEAST_HEIGHT, value / self.highest * self.height)
+        return self.height - max(MIN_HEIGHT, value / self.highest * self.height)

@@ -1,4 +1,4 @@
-"""How a page of ours is made: every value escaped, and nothing allowed to run or to load."""
+"""Render pages with every value escaped and a policy under which nothing runs and nothing is loaded."""
 
 from __future__ import annotations
 
@@ -27,26 +27,39 @@ PRIVATE = {
 
 @dataclass
 class Problem(Exception):
-    """A page that cannot be shown: its status, and in words why not and what to do."""
+    """A page that cannot be shown.
+
+    :param status: HTTP status code
+    :param title: what is wrong
+    :param message: why
+    :param advice: what to do about it
+    """
 
     status: int
     title: str
-    words: str
+    message: str
     advice: str = ""
 
 
 def render(request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
-    """Fill a template. It knows ``airflow``, the path that Airflow's own pages lie under, and the ``pause`` that stands, in words."""
+    """Render a template as a page. It also receives ``airflow`` (base path of Airflow's UI) and ``pause`` (the active pause's summary).
+
+    :param request: the request
+    :param template: file name of the template
+    :param status: HTTP status code
+    :param headers: additional response headers
+    :param values: variables of the template
+    """
     if "pause" not in values:
-        values["pause"] = _pause()
+        values["pause"] = _active_pause()
     nonce = secrets.token_urlsafe(16)
     html = fragment(request, template, nonce=nonce, **values)
     policy = f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     return HTMLResponse(html, status, {**(headers or {}), **PRIVATE, "Content-Security-Policy": policy})
 
 
-def _pause() -> str:
-    """In words; empty when none stands, or our database does not say."""
+def _active_pause() -> str:
+    """Return the active pause's summary, or an empty string if there is none or our database does not respond."""
     try:
         pause = active_pause()
     except EvergreenError:
@@ -55,20 +68,30 @@ def _pause() -> str:
 
 
 def fragment(request: Request, template: str, **values: Any) -> str:
-    """A filled template alone, as part of a page that is made elsewhere."""
+    """Render a template as part of another page.
+
+    :param request: the request
+    :param template: file name of the template
+    :param values: variables of the template
+    """
     airflow = request.scope.get("app_root_path", "").rstrip("/")
     return _environment().get_template(template).render(airflow=airflow, **values)
 
 
 def problem_page(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """The page of a problem, with the way back to the DAG, or to the login and from there to here."""
+    """Render the page of a problem, with a link back to the DAG, or to the login and from there back to this page.
+
+    :param request: the request
+    :param problem: what to show
+    :param headers: additional response headers
+    """
     return render(
         request,
         "problem.html",
         status=problem.status,
         headers=headers,
         problem=problem,
-        pause="",  # it may be shown to somebody who is not logged in
+        pause="",  # the reader may not be logged in
         dag_id=request.path_params.get("dag_id"),
         here=quote(request.url.path, safe=""),
     )

@@ -1,4 +1,4 @@
-"""What the page of a validation says, in words and figures."""
+"""The texts and figures of the page of a validation."""
 
 from __future__ import annotations
 
@@ -21,111 +21,121 @@ STATUS = {
     "failed": ("bad", "failed"),
     "not_evaluated": ("fair", "not evaluated"),
     "passed": ("good", "passed"),
-}  # and the order in which they are shown
+}  # in display order
 
 
 @dataclass(frozen=True)
 class ValidationView:
-    """One recorded validation of ``dataset``, as `latest_validation` gives it, beside those of the partitions ``before``.
+    """A recorded validation, with those of the previous partitions for comparison.
 
-    What was recorded by earlier releases, without each check's status, is shown too.
+    Records of earlier releases, which lack the status of each check, are supported.
+
+    :param dataset: name of the dataset
+    :param record: the validation, as `latest_validation` returns it
+    :param before: the validations of the previous partitions, oldest first
+    :param next_day: the next validated partition, if there is one
     """
 
     dataset: str
-    found: dict[str, Any]
+    record: dict[str, Any]
     before: list[dict[str, Any]] = field(default_factory=list)
     next_day: dt.date | None = None
 
     @property
     def previous_day(self) -> dt.date | None:
+        """The previous validated partition, if there is one."""
         day: dt.date | None = self.before[-1]["partition"] if self.before else None
         return day
 
     @property
     def charts(self) -> list[Chart]:
-        """Rows by partition; of a stopped one those that would have been accepted or quarantined."""
+        """Charts of the rows by partition. For a stopped partition they count what would have been accepted or quarantined."""
         return [
-            Chart("Rows without a failure", [_point(each, each["rows"]) for each in self._all]),
-            Chart("Rows with a failure", [_point(each, each["quarantined"]) for each in self._all]),
+            Chart("Valid rows", [_point(record, record["rows"]) for record in self._all]),
+            Chart("Invalid rows", [_point(record, record["quarantined"]) for record in self._all]),
         ]
 
     @property
     def tone(self) -> Tone:
-        return _VERDICTS[self.found["verdict"]][0]
+        """The colour of the verdict."""
+        return _VERDICTS[self.record["verdict"]][0]
 
     @property
     def verdict(self) -> str:
-        return _VERDICTS[self.found["verdict"]][1]
+        """The verdict, as a heading."""
+        return _VERDICTS[self.record["verdict"]][1]
 
     @property
-    def words(self) -> str:
+    def explanation(self) -> str:
         """What the verdict means for the rows."""
-        return _VERDICTS[self.found["verdict"]][2]
+        return _VERDICTS[self.record["verdict"]][2]
 
     @property
     def reason(self) -> str:
-        """Why the partition was stopped; for other verdicts the checks say it themselves."""
-        return str(self.found["reason"]) if self.found["verdict"] == "stopped" else ""
+        """Why the partition was stopped; empty for other verdicts, which the checks explain."""
+        return str(self.record["reason"]) if self.record["verdict"] == "stopped" else ""
 
     @property
     def counts(self) -> list[tuple[str, str]]:
-        """Rows by what became of them; of a stopped partition, by whether they would have been accepted."""
-        accepted, quarantined = self.found["rows"], self.found["quarantined"]
-        stopped = self.found["verdict"] == "stopped"
-        statuses = [_status(check) for check in self.found["checks"]]
+        """Labels and counts of rows and checks. No row of a stopped partition is accepted or quarantined, only valid or invalid."""
+        accepted, quarantined = self.record["rows"], self.record["quarantined"]
+        stopped = self.record["verdict"] == "stopped"
+        statuses = [_status(check) for check in self.record["checks"]]
         return [
-            ("rows at the source", f"{accepted + quarantined:,}"),
-            ("rows without a failure" if stopped else "rows accepted", f"{accepted:,}"),
-            ("rows with a failure" if stopped else "rows quarantined", f"{quarantined:,}"),
+            ("source rows", f"{accepted + quarantined:,}"),
+            ("valid rows" if stopped else "rows accepted", f"{accepted:,}"),
+            ("invalid rows" if stopped else "rows quarantined", f"{quarantined:,}"),
             ("checks failed", f"{statuses.count('failed')} of {len(statuses)}"),
             *([("checks not evaluated", f"{skipped:,}")] if (skipped := statuses.count("not_evaluated")) else []),
         ]
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """Every check, failed ones first and with their past, then those that were not evaluated, else in the order of the YAML."""
+        """Every check: failed ones first, with their history, then those not evaluated, then passed ones."""
         order = list(STATUS)
-        checks = sorted(self.found["checks"], key=lambda check: order.index(_status(check)))
-        return [{**_shown(check), "past": self._past(check) if _status(check) == "failed" else None} for check in checks]
+        checks = sorted(self.record["checks"], key=lambda check: order.index(_status(check)))
+        return [{**_shown(check), "history": self._history(check) if _status(check) == "failed" else None} for check in checks]
 
     @property
     def recorded_at(self) -> str:
-        moment: dt.datetime = self.found["recorded_at"]
-        return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+        """When the validation was recorded."""
+        timestamp: dt.datetime = self.record["recorded_at"]
+        return f"{timestamp:%Y-%m-%d %H:%M:%S} UTC"
 
     @property
     def raw_digest(self) -> str:
-        return str(self.found["raw_digest"])
+        """Digest of the validated rows."""
+        return str(self.record["raw_digest"])
 
     @property
     def _all(self) -> list[dict[str, Any]]:
-        return [*self.before, self.found]
+        return [*self.before, self.record]
 
-    def _past(self, check: dict[str, Any]) -> Chart:
-        """The rows that failed this check by partition; for a check of the whole 1 where it failed."""
+    def _history(self, check: dict[str, Any]) -> Chart:
+        """Chart the rows that failed this check by partition. For a check of the whole partition a failure counts as 1."""
         points = []
-        for each in self._all:
-            same = next((other for other in each["checks"] if _identity(other) == _identity(check)), None)
+        for record in self._all:
+            same = next((other for other in record["checks"] if _identity(other) == _identity(check)), None)
             failed = same is not None and _status(same) == "failed"
             rows = same["failed_rows"] if same is not None and failed else 0
-            points.append(_point(each, failed if rows is None else rows))
+            points.append(_point(record, failed if rows is None else rows))
         name = "Failed" if check["failed_rows"] is None else "Failed rows"
         return Chart(name, points, width=124.0, height=23.0)
 
 
 _VERDICTS: dict[str, tuple[Tone, str, str]] = {
     "passed": ("good", "Passed", "Every row was accepted."),
-    "warned": ("fair", "Passed with warnings", "Every row was accepted, though a check failed."),
+    "warned": ("fair", "Passed with warnings", "Every row was accepted, but a check failed."),
     "quarantined": (
         "fair",
         "Rows quarantined",
-        "The rows that failed a check which quarantines were set aside, each with its reason; all others were accepted.",
+        "Rows that failed a check with on_fail: quarantine were quarantined, each with its reason. All other rows were accepted.",
     ),
     "stopped": (
         "bad",
         "Stopped",
-        "Nothing of this was published; what was published before stays as it is. "
-        "Mend the source and ingest the partition again, or change the expectation in dataset.yaml.",
+        "This partition was not published. Its previously published version, if any, stays current. "
+        "Fix the source and ingest the partition again, or change the expectation in dataset.yaml.",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What the page of a model's versions says, in words."""
+"""The texts of the page of a model's versions."""
 
 from __future__ import annotations
 
@@ -16,72 +16,95 @@ METRICS_SHOWN = 3
 
 @dataclass(frozen=True)
 class VersionView:
-    """One version, as a row of the page."""
+    """One version, as a row of the page.
 
-    found: VersionHistory
+    :param history: the version, with its decision, approval and promotions
+    """
+
+    history: VersionHistory
 
     @property
-    def mark(self) -> tuple[Tone, str] | None:
-        """What the version is now, where it is something."""
-        if self.found.is_champion:
+    def badge(self) -> tuple[Tone, str] | None:
+        """Tone and text of the badge of the champion or challenger; None for other versions."""
+        if self.history.is_champion:
             return "good", "champion"
-        return ("fair", "challenger") if self.found.is_challenger else None
+        return ("fair", "challenger") if self.history.is_challenger else None
 
     @property
     def metrics(self) -> list[tuple[str, str]]:
-        return [(name, f"{value:.4f}") for name, value in list(self.found.metrics.items())[:METRICS_SHOWN]]
+        """Names and values of the first metrics."""
+        return [(name, f"{value:.4f}") for name, value in list(self.history.metrics.items())[:METRICS_SHOWN]]
 
     @property
     def registered(self) -> str:
-        return moment(self.found.registered_at)
+        """When the version was registered."""
+        return format_timestamp(self.history.registered_at)
 
     @property
     def decision(self) -> tuple[Tone, str]:
-        row = self.found.decision
+        """Tone and summary of the gate's decision."""
+        row = self.history.decision
         if row is None:
             return "bad", "no blessed decision"
         against = f"against version {row.champion_version}" if row.champion_version else "without a champion"
-        return "good", f"blessed {against}, {moment(row.recorded_at)}{'' if row.mode == 'enabled' else f' (the gate was in {row.mode})'}"
+        return (
+            "good",
+            f"blessed {against}, {format_timestamp(row.recorded_at)}{'' if row.mode == 'enabled' else f' (gate mode: {row.mode})'}",
+        )
 
     @property
     def criteria(self) -> list[tuple[Tone, str, str]]:
-        """Tone, verdict and words of each criterion."""
+        """Tone, verdict and explanation of each criterion."""
         tones: dict[str, Tone] = {"passed": "good", "failed": "bad"}
-        criteria: list[dict[str, Any]] = self.found.decision.criteria if self.found.decision else []
-        return [(tones.get(each["verdict"], "fair"), each["verdict"].replace("_", " "), each["words"]) for each in criteria]
+        criteria: list[dict[str, Any]] = self.history.decision.criteria if self.history.decision else []
+        return [
+            (tones.get(criterion["verdict"], "fair"), criterion["verdict"].replace("_", " "), criterion["words"]) for criterion in criteria
+        ]
 
     @property
     def approval(self) -> tuple[Tone, str]:
-        standing = self.found.approval_status
+        """Tone and summary of the state of its approval."""
+        standing = self.history.approval_status
         if standing.answer:
             return "good" if standing.answer.verdict == "approved" else "bad", standing.answer.message
-        return ("fair", standing.message) if standing.because else ("muted", "not asked for")
+        return ("fair", standing.message) if standing.because else ("muted", "not required")
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self.found.approval_status.because) and self.found.approval_status.answer is None
+        """Whether the version waits for approval."""
+        return bool(self.history.approval_status.because) and self.history.approval_status.answer is None
 
     @property
     def promotions(self) -> list[str]:
-        deeds = {"promotion": "promoted", "rollback": "rolled back to"}
-        return [f"{deeds.get(row.kind, row.kind)} by {row.actor}, {moment(row.promoted_at)}: {row.reason}" for row in self.found.promotions]
+        """One sentence for each promotion of the version and each rollback to it."""
+        actions = {"promotion": "promoted", "rollback": "rolled back to"}
+        return [
+            f"{actions.get(row.kind, row.kind)} by {row.actor}, {format_timestamp(row.promoted_at)}: {row.reason}"
+            for row in self.history.promotions
+        ]
 
 
 @dataclass(frozen=True)
 class AlertView:
-    """One open alert, as a panel."""
+    """One open alert, as a panel.
+
+    :param alert: the alert
+    """
 
     alert: Alert
 
     @property
     def tone(self) -> Tone:
+        """The colour of the panel."""
         return "bad" if self.alert.severity == "critical" else "fair"
 
     @property
     def since(self) -> str:
-        seen = f", seen {self.alert.times} times, last {moment(self.alert.last_at)}" if self.alert.times > 1 else ""
-        return f"since {moment(self.alert.first_at)}{seen}"
+        """When the alert was raised, and how often."""
+        repeats = f", raised {self.alert.times} times, last {format_timestamp(self.alert.last_at)}" if self.alert.times > 1 else ""
+        return f"since {format_timestamp(self.alert.first_at)}{repeats}"
 
 
-def moment(when: dt.datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"
+def format_timestamp(timestamp: dt.datetime) -> str:
+    """Return a UTC timestamp to the minute, such as ``2013-02-09 04:15 UTC``."""
+    return f"{timestamp:%Y-%m-%d %H:%M} UTC"

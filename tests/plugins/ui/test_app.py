@@ -103,7 +103,7 @@ def test_a_user_without_the_permission_to_read_dags_is_refused(log_in: LogIn, pa
     store_report("<p>secret</p>")
     answer = log_in(None).get(path)
     assert answer.status_code == 403
-    assert "You may not see this DAG" in answer.text
+    assert "You do not have access to this DAG" in answer.text
     assert "secret" not in answer.text
 
 
@@ -146,9 +146,9 @@ def test_a_validation_shows_verdict_counts_and_every_check(reader: TestClient) -
     ("verdict", "tone", "words"),
     [
         ("passed", "good", "Every row was accepted."),
-        ("warned", "fair", "though a check failed"),
-        ("quarantined", "fair", "were set aside"),
-        ("stopped", "bad", "Nothing of this was published"),
+        ("warned", "fair", "but a check failed"),
+        ("quarantined", "fair", "were quarantined, each with its reason"),
+        ("stopped", "bad", "This partition was not published"),
     ],
 )
 def test_a_verdict_is_said_in_words_and_colour(reader: TestClient, verdict: str, tone: str, words: str) -> None:
@@ -163,7 +163,7 @@ def test_a_stopped_partition_says_why_and_claims_no_accepted_row(reader: TestCli
     page = reader.get(VALIDATION).text
     assert "40 of 72 rows fail, which is more than allowed" in page
     assert "rows accepted" not in page
-    assert "rows without a failure" in page
+    assert "valid rows" in page
 
 
 def validated(days: int, **changes: Any) -> None:
@@ -181,10 +181,10 @@ def test_a_partition_is_shown_beside_the_thirty_before_it_each_a_link_to_its_own
     )
     record(rows=70, quarantined=2)
     page = reader.get(VALIDATION).text
-    assert page.count('<rect class="bar') == 2 * 31, "rows without and with a failure; no check failed"
+    assert page.count('<rect class="bar') == 2 * 31, "valid and invalid rows; no check failed"
     assert page.count('<rect class="bar here"') == 2
-    assert "70 here; the median of the 30 partitions before is 56.5" in page
-    assert "2 here; the median of the 30 partitions before is 15.5" in page
+    assert "70 in this partition; the median of the 30 previous partitions is 56.5" in page
+    assert "2 in this partition; the median of the 30 previous partitions is 15.5" in page
     assert 'aria-label="2013-01-10: 30"' in page
     assert "2013-01-09" not in page, "that is the 31st before"
     assert page.count('aria-current="page"') == 2
@@ -212,8 +212,8 @@ def test_a_check_that_failed_shows_when_it_failed_before(reader: TestClient) -> 
     )
     page = reader.get(VALIDATION).text
     assert page.count('<svg class="spark"') == 2, "none for the check that passed"
-    assert 'aria-label="Failed rows: 9 here; the median of the 3 partitions before is 7"' in page
-    assert 'aria-label="Failed: 1 here; the median of the 3 partitions before is 0"' in page
+    assert 'aria-label="Failed rows: 9 in this partition; the median of the 3 previous partitions is 7"' in page
+    assert 'aria-label="Failed: 1 in this partition; the median of the 3 previous partitions is 0"' in page
 
 
 def test_a_check_that_was_not_evaluated_says_why_and_counts_as_neither(reader: TestClient) -> None:
@@ -236,10 +236,10 @@ def test_a_partition_that_was_stopped_is_drawn_hollow(reader: TestClient) -> Non
 
 def test_the_first_partition_has_no_charts_and_one_without_rows_is_drawn_too(reader: TestClient) -> None:
     record(rows=0)
-    assert "No partition before this one was validated." in reader.get(VALIDATION).text
+    assert "No earlier partition was validated." in reader.get(VALIDATION).text
     assert "<svg" not in reader.get(VALIDATION).text
     validated(2, rows=0, quarantined=0)
-    assert "0 here; the median of the 2 partitions before is 0" in reader.get(VALIDATION).text
+    assert "0 in this partition; the median of the 2 previous partitions is 0" in reader.get(VALIDATION).text
 
 
 def test_a_chart_has_words_for_those_who_do_not_see_it(reader: TestClient) -> None:
@@ -383,14 +383,14 @@ storage.write_bytes(f"reports/{model}/{day}/aaaa.html", b"<html>drawn</html>")
 def drawn_by(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Reports are drawn by this code, in a process as usual."""
     from evergreen_airflow.ui import report
-    from evergreen_airflow.ui.drawings import Drawings
+    from evergreen_airflow.ui.drawings import ReportRenderer
 
-    monkeypatch.setattr(report, "DRAWINGS", Drawings((sys.executable, "-c", code)))
+    monkeypatch.setattr(report, "RENDERER", ReportRenderer((sys.executable, "-c", code)))
 
 
 def until_drawn() -> None:
     for thread in threading.enumerate():
-        if thread.name.startswith("draw "):
+        if thread.name.startswith("render "):
             thread.join(60)
 
 
@@ -404,7 +404,7 @@ def test_a_report_that_is_not_drawn_yet_is_drawn_once_for_all_who_open_it(
         page = reader.get(REPORT)
         assert page.status_code == 202
         assert page.headers["refresh"] == "2"
-        assert "Drawing the drift report of flight_delay for 2013-02-09" in page.text
+        assert "Rendering the drift report of flight_delay for 2013-02-09" in page.text
         assert "script" not in page.headers["content-security-policy"]
     gate.touch()
     until_drawn()
@@ -421,7 +421,7 @@ def test_no_more_than_two_are_drawn_at_once(reader: TestClient, tmp_path: Path, 
     for model in models:
         forget_file(f"reports/{model}/{DAY}/aaaa.html", model)
     pages = [reader.get(REPORT.replace("flight_delay", model)).text for model in models]
-    assert ["Others are being drawn before it" in page for page in pages] == [False, False, True]
+    assert ["Other reports are being rendered first" in page for page in pages] == [False, False, True]
     gate.touch()
     until_drawn()
     for model in models[:2]:
@@ -434,7 +434,7 @@ def test_no_more_than_two_are_drawn_at_once(reader: TestClient, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("code", "status", "words"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 503, "was ended by signal 9. Is there enough memory?"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 503, "was killed by signal 9. Is there enough memory?"),
         ("import sys; print('a warning', file=sys.stderr); sys.exit('evergreen: no room <b>')", 503, "<p>no room &lt;b&gt;</p>"),
         ("import sys; print('evergreen: it has changed since', file=sys.stderr); sys.exit(3)", 404, "<p>it has changed since</p>"),
     ],
@@ -449,7 +449,7 @@ def test_one_that_could_not_be_drawn_says_why_and_opening_it_again_tries_again(
     page = reader.get(REPORT)
     assert page.status_code == status
     assert "refresh" not in page.headers
-    assert "The drift report of flight_delay for 2013-02-09 could not be drawn" in page.text
+    assert "The drift report of flight_delay for 2013-02-09 could not be rendered" in page.text
     assert words in page.text
     assert reader.get(REPORT).status_code == 202
     until_drawn()
@@ -487,7 +487,7 @@ def test_a_database_without_tables_says_what_to_run(reader: TestClient, tmp_path
 def test_an_unknown_address_has_a_page_in_words(reader: TestClient) -> None:
     answer = reader.get("/evergreen/nothing")
     assert answer.status_code == 404
-    assert "There is no such page" in answer.text
+    assert "Page not found" in answer.text
 
 
 def test_links_lead_to_where_airflow_lies_under_a_base_path(reader: TestClient) -> None:

@@ -36,16 +36,16 @@ def carded(version: int = 1, html: str = CARD) -> str:
 
 def test_the_card_is_shown_as_it_was_stored_with_what_became_of_the_version_above_it(reader: TestClient) -> None:
     carded()
-    assert "It is challenger now." in reader.get(PAGE).text
+    assert "It is now the challenger." in reader.get(PAGE).text
     promoted(1, actor="grace", reason="looks <sound>")
     page = reader.get(PAGE)
     assert page.status_code == 200
-    assert page.text.index("It is champion now.") < page.text.index("<h1>air_time</h1>")
+    assert page.text.index("It is now the champion.") < page.text.index("<h1>air_time</h1>")
     assert "promoted by grace" in page.text
     assert "looks &lt;sound&gt;" in page.text
     carded(2)
     promoted(2)
-    assert "It serves no more." in reader.get(PAGE).text
+    assert "It is no longer the champion." in reader.get(PAGE).text
 
 
 def test_a_version_that_cannot_be_reproduced_any_more_says_so_above_its_card(reader: TestClient) -> None:
@@ -82,7 +82,7 @@ def test_a_lost_card_and_one_that_was_never_written_say_what_to_do(reader: TestC
     registered(2)
     page = reader.get(PAGE.replace("/1", "/2"))
     assert page.status_code == 404
-    assert "python -m include.evergreen card air_time 2" in page.text
+    assert "evergreen card air_time 2" in page.text
 
 
 @pytest.mark.parametrize("version", ["7", "junk", "1; drop table", "01"])
@@ -90,7 +90,7 @@ def test_a_version_that_is_not_registered_has_no_card(reader: TestClient, versio
     carded()
     page = reader.get(f"/evergreen/dags/air_time.train/cards/{version}")
     assert page.status_code == 404
-    assert "No version of this number is registered." in page.text
+    assert "No version with this number is registered." in page.text
 
 
 def test_a_card_belongs_to_the_dag_that_trains_its_model(reader: TestClient, log_in: LogIn) -> None:

@@ -27,7 +27,7 @@ DAY = dt.date(2013, 2, 1)
 def registered(version: int, *, because: str = "", model: str = "air_time", card: str = "") -> None:
     """A blessed version, as the night would have recorded it, without any file."""
     run_key, as_of = f"{model}-{version}", DAY + dt.timedelta(days=version)
-    moment = clock.now()
+    now = clock.now()
     digests = {name: "d" for name in ("recipe_digest", "signature_digest", "artifact_digest")}
     candidate = {"run_key": run_key, "model": model, "as_of": as_of, "snapshot_digest": run_key, "mlflow_run_id": f"run{version}",
                  "artifact_uri": "x", "reference_path": "x", "metrics": {"mae": 9.25 + version}, "facts": {}, **digests}  # fmt: skip
@@ -42,13 +42,13 @@ def registered(version: int, *, because: str = "", model: str = "air_time", card
         }
     ]
     decision = {"model": model, "run_key": run_key, "champion_version": version - 1, "gate_digest": "g", "as_of": as_of,
-                "verdict": "blessed", "criteria": criteria, "recorded_at": moment}  # fmt: skip
+                "verdict": "blessed", "criteria": criteria, "recorded_at": now}  # fmt: skip
     snapshot = {"digest": run_key, "model": model, "as_of": as_of, "window_days": 9, "rows": 9, "members": {}, "frame_path": "x"}
     own = {"model": model, "version": version, "semver": f"1.0.{version - 1}", "run_key": run_key, "as_of": as_of,
-           "approval_because": because, "card_path": card, "recorded_at": moment}  # fmt: skip
+           "approval_because": because, "card_path": card, "recorded_at": now}  # fmt: skip
     with writing() as connection:
-        connection.execute(snapshots.insert().values(**snapshot, recorded_at=moment))
-        connection.execute(candidates.insert().values(**candidate, recorded_at=moment))
+        connection.execute(snapshots.insert().values(**snapshot, recorded_at=now))
+        connection.execute(candidates.insert().values(**candidate, recorded_at=now))
         connection.execute(decisions.insert().values(**decision))
         connection.execute(model_versions.insert().values(**own))
 
@@ -77,13 +77,13 @@ def test_each_version_shows_its_decision_its_approval_and_its_promotions(reader:
     assert "champion</span>" in second and "champion</span>" not in first
     assert "approved by grace" in second and "looks sound" in second
     assert "promoted by grace" in second
-    assert "not asked for" in first and "promoted by airflow (scheduled)" in first
+    assert "not required" in first and "promoted by airflow (scheduled)" in first
     assert "blessed against version 1" in second and "blessed without a champion" in first
     assert "mae of 2 is &lt;small&gt; enough" in second
     assert "mae 11.2500" in second
 
 
-def test_a_version_that_waits_leads_to_the_question_and_a_refused_one_says_by_whom(reader: TestClient) -> None:
+def test_a_waiting_version_links_to_its_approval_and_a_rejected_one_names_who_rejected_it(reader: TestClient) -> None:
     registered(1, because="it is the first model")
     assert "/dags/air_time.approve/runs/approval__v1/tasks/ask/required_actions" in reader.get(PAGE).text
     assert "waiting for approval: it is the first model" in reader.get(PAGE).text
@@ -110,7 +110,7 @@ def test_open_alerts_stand_above_the_versions_until_they_are_resolved(reader: Te
     raise_alert("bypass/air_time/1", model="air_time", severity="critical", message="somebody <b>moved</b> the alias")
     page = reader.get(PAGE).text
     assert 'class="panel bad" role="alert"' in page
-    assert "somebody &lt;b&gt;moved&lt;/b&gt; the alias" in page and "seen 2 times" in page
+    assert "somebody &lt;b&gt;moved&lt;/b&gt; the alias" in page and "raised 2 times" in page
     resolve_alert("bypass/air_time/1")
     assert "role=" not in reader.get(PAGE).text
 
@@ -119,7 +119,7 @@ def test_a_pause_stands_on_every_page_and_goes_with_it(reader: TestClient) -> No
     pauses.pause(hours=2, actor="ada", reason="a <i>bad</i> feed")
     assert '<div class="pause" role="status"><strong>Paused.</strong> ada paused automatic promotion' in reader.get(PAGE).text
     assert "a &lt;i&gt;bad&lt;/i&gt; feed" in reader.get(PAGE).text
-    pauses.lift(actor="ada", reason="it is mended")
+    pauses.lift(actor="ada", reason="it is fixed")
     assert "Paused." not in reader.get(PAGE).text
 
 
@@ -136,4 +136,4 @@ def test_nobody_without_a_login_or_the_permission_learns_of_versions_or_pauses(a
 def test_a_dag_that_trains_nothing_has_no_versions(reader: TestClient, dag_id: str) -> None:
     answer = reader.get(f"/evergreen/dags/{dag_id}/versions")
     assert answer.status_code == 404
-    assert "has nothing to show here" in answer.text
+    assert "has no such page" in answer.text

@@ -83,7 +83,7 @@ def test_the_auditor_gets_the_evidence_on_one_page(ask: Ask, cycled: None) -> No
     assert "UTC: blessed with no champion to judge it against\n    passed: " in page
     assert "  approval: none was required\n" in page
     assert "  trained on snapshot " in page and " rows of the " in page
-    assert f"  trained again by `reproduce {MODEL} 1`\n" in page
+    assert f"  trained again by `evergreen reproduce {MODEL} 1`\n" in page
 
 
 def test_the_same_evidence_is_there_as_json(ask: Ask, cycled: None) -> None:

@@ -68,7 +68,7 @@ def test_a_range_that_ends_before_it_begins_is_refused(ask: Ask, observed: None)
 
 def test_nothing_observed_says_so_and_where_to_look(ask: Ask, home: None) -> None:
     assert ask("observations", MODEL).out == (
-        "Nothing was observed of air_time: a partition is monitored once it was scored. See `why air_time DATE`.\n"
+        "Nothing was observed of air_time: partitions are monitored once scored. See `evergreen why air_time DATE`.\n"
     )
     assert ask("observations", MODEL, "--to", "2013-01-03").out.startswith("Nothing was observed of air_time to 2013-01-03: ")
     assert json.loads(ask("observations", MODEL, "--json").out) == []

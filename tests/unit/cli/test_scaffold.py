@@ -76,7 +76,7 @@ def test_what_it_declares_of_a_file_that_file_can_be_ingested_with(ask: Ask, dec
 
 def test_a_model_after_its_datasets_is_sound_and_keeps_the_promise_of_every_model_s_features(ask: Ask, declared: None) -> None:
     answer = ask("new-model", "minutes", "--rows", "orders", "--target", "outcomes.minutes")
-    assert answer.out.splitlines()[1:] == ["  python -m include.evergreen check", "  python -m include.evergreen run minutes --as-of DATE"]
+    assert answer.out.splitlines()[1:] == ["  evergreen check", "  evergreen run minutes --as-of DATE"]
     model = Catalog().model("minutes")
     assert (model.task, model.feature_names) == ("regression", ["district", "items", "km", "gift", "planned", "nothing"])
     assert ask("check").out == "2 datasets and 1 model are sound.\n"

@@ -89,7 +89,6 @@ def test_a_file_is_parsed_once_until_it_changes(include: Path, change_model: Cha
 def test_paths_beside_a_model(include: Path) -> None:
     catalog = Catalog(include)
     assert catalog.features_path("revenue") == include / "models/revenue/features.py"
-    assert catalog.runbook_path("revenue") == include / "models/revenue/runbook.md"
     with pytest.raises(ConfigError, match="unknown model 'other'"):
         catalog.features_path("other")
 

@@ -76,7 +76,7 @@ def test_an_alias_that_a_hand_moved_is_put_back_with_one_critical_alert(trained:
     audited = audit_champions()
     raise_audit_errors(audited)  # it is mended, and the alert stands until a person has seen it
     assert len(audited.corrected) == 1
-    assert mlflow_store.champion_alias("air_time") == 1
+    assert mlflow_store.alias("air_time", "champion") == 1
     audit_champions()
     assert [(each.key, each.severity) for each in open_alerts()] == [("alias/air_time", "critical")]
 

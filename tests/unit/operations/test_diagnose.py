@@ -15,7 +15,7 @@ from include.evergreen.state.stage_status import find_stage
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, landing, settle_cycled, shorten
 
 NEXT = AS_OF + dt.timedelta(days=1)
-RESCORE_NEXT = "`python -m include.evergreen rescore flight_delay --from 2013-01-21 --to 2013-01-21`"
+RESCORE_NEXT = "`evergreen rescore flight_delay --from 2013-01-21 --to 2013-01-21`"
 
 
 @pytest.fixture(autouse=True)

@@ -119,7 +119,7 @@ def test_a_promotion_makes_the_champion_and_sets_mlflows_alias(second: Registere
     assert outcome.message == "version 2 (1.0.1) as of 2013-01-19 is champion, replacing version 1"
     assert champions.champion(MODEL) == second
     assert champions.challenger(MODEL) is None
-    assert mlflow_store.champion_alias(MODEL) == 2
+    assert mlflow_store.alias(MODEL, "champion") == 2
 
 
 def test_the_ledger_says_who_promoted_what_and_why(second: RegisteredVersion) -> None:
@@ -151,7 +151,7 @@ def test_a_backfilled_candidate_never_replaces_a_newer_champion(trained: Path, a
         "version 2 as of 2013-01-14 does not replace champion 1 as of 2013-01-17, which was trained on newer data; "
         "it can be forced, with a reason"
     )
-    assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (1, 1)
+    assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (1, 1)
     assert len(_entries("promotion")) == 1
 
 
@@ -163,7 +163,7 @@ def test_nor_does_it_challenge_it(trained: Path, air_time: ModelConfig) -> None:
 def test_a_person_may_force_it_and_the_ledger_says_so(trained: Path, air_time: ModelConfig) -> None:
     old = registered_as_of(brief(air_time), BEFORE_ALL)
     assert champions.promote(MODEL, old.version, actor="a person", reason="the newer one is broken", force=True).promoted
-    assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (2, 2)
+    assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (2, 2)
     entry = _entries("promotion")[-1]
     assert (entry["forced"], entry["reason"], entry["previous_version"]) == (True, "the newer one is broken", 1)
 
@@ -173,7 +173,7 @@ def test_an_artifact_that_was_tampered_with_is_refused_and_the_champion_stays(se
     model_file.write_bytes(model_file.read_bytes() + b" ")
     with pytest.raises(DataError, match="has digest .* was registered: its files were changed. It is not served."):
         champions.promote(MODEL, 2, actor="a person", reason="it is better")
-    assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (1, 1)
+    assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (1, 1)
     assert len(_entries("promotion")) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_promotion_that_was_killed_before_its_ledger_entry_did_not_happen(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ledger, "append", _killed)
         champions.promote(MODEL, 2, actor="a person", reason="it is better")
-    assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (1, 1)
+    assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (1, 1)
 
 
 def test_a_promotion_that_was_killed_before_mlflows_alias_sets_it_when_repeated(
@@ -199,9 +199,9 @@ def test_a_promotion_that_was_killed_before_mlflows_alias_sets_it_when_repeated(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(mlflow_store, "set_alias", _killed)
         champions.promote(MODEL, 2, actor="a person", reason="it is better")
-    assert (_champion().version, mlflow_store.champion_alias(MODEL)) == (2, 1)
+    assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (2, 1)
     champions.promote(MODEL, 2, actor="a person", reason="it is better")
-    assert mlflow_store.champion_alias(MODEL) == 2
+    assert mlflow_store.alias(MODEL, "champion") == 2
     assert len(_entries("promotion")) == 2
 
 
@@ -210,7 +210,7 @@ def test_a_promotion_that_was_killed_before_mlflows_alias_sets_it_when_repeated(
 
 def test_moving_the_alias_in_mlflow_by_hand_changes_nothing_that_is_served(second: RegisteredVersion) -> None:
     _client().set_registered_model_alias(MODEL, "champion", "2")
-    assert mlflow_store.champion_alias(MODEL) == 2  # so that someone may raise an alert
+    assert mlflow_store.alias(MODEL, "champion") == 2  # so that someone may raise an alert
     assert _champion().version == 1
     assert champions.champion_for(MODEL, january(21)).version == 1  # type: ignore[union-attr]
 
@@ -240,7 +240,7 @@ def test_a_model_without_a_promotion_has_no_champion(flights: Path, catalog: Cat
     registered = registered_as_of(catalog.model(MODEL), FIRST_AS_OF)
     assert champions.champion(MODEL) is None
     assert champions.challenger(MODEL) == registered
-    assert mlflow_store.champion_alias(MODEL) is None
+    assert mlflow_store.alias(MODEL, "champion") is None
 
 
 def test_an_mlflow_that_cannot_be_reached_is_worth_a_retry(second: RegisteredVersion, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def promote(model: ModelConfig, version: int) -> champions.Promotion:
 def champion() -> int:
     found = champions.champion(MODEL)
     assert found is not None
-    assert mlflow_store.champion_alias(MODEL) == found.version
+    assert mlflow_store.alias(MODEL, "champion") == found.version
     return found.version
 
 
@@ -311,7 +311,7 @@ def test_an_alias_that_was_removed_and_one_of_a_model_without_champion(monkeypat
         connection.execute(promotions.delete())
     alerts.resolve_alert(f"alias/{MODEL}")
     champions.reconcile(MODEL)
-    assert mlflow_store.champion_alias(MODEL) is None
+    assert mlflow_store.alias(MODEL, "champion") is None
     assert open_keys() == [f"alias/{MODEL}"]
 
 
@@ -319,7 +319,7 @@ def test_a_promotion_that_was_killed_before_the_alias_alarms_nobody() -> None:
     version = copied_version("b").version
     with pytest.raises(KeyboardInterrupt), watched(_dying_before("promote.alias")):
         champions.promote(MODEL, version, **PERSON)
-    assert mlflow_store.champion_alias(MODEL) == 1
+    assert mlflow_store.alias(MODEL, "champion") == 1
     assert len(champions.reconcile(MODEL)) == 1
     assert (champion(), open_keys()) == (2, [])
 

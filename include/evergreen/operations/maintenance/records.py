@@ -66,13 +66,13 @@ def files_of_models(model: str | None = None) -> list[Named]:
     named = []
     with reading() as connection:
         for row in connection.execute(_of(prediction_sets, model)):
-            fix = f"`python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+            fix = f"`evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
             named.append(Named(row.path, f"{row.model} {row.partition}: its {row.rows} predictions", fix))
         for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
-            fix = f"`python -m include.evergreen report {row.model} {row.partition}` draws it"
+            fix = f"`evergreen report {row.model} {row.partition}` draws it"
             named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", fix, expected=False))  # drawn when it is wanted
         for row in connection.execute(_carded(model)):
-            fix = f"`python -m include.evergreen card {row.model} {row.version}` writes it again"
+            fix = f"`evergreen card {row.model} {row.version}` writes it again"
             named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", fix))
         for row in connection.execute(_kept_candidates(model)):
             whose = f"{row.model} as of {row.as_of}"

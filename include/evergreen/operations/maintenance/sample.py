@@ -130,7 +130,7 @@ def _damage_of_predictions(number: int) -> list[Damage]:
     row = _row(prediction_sets, number)
     if row is None:
         return []
-    fix = f"remove the file, then `python -m include.evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
+    fix = f"remove the file, then `evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
     found = _damage(f"{row.model} {row.partition}: its predictions", row.path, row.digest, fix, row.model)
     return found if found and _row(prediction_sets, number) == row else []
 

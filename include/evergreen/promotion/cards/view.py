@@ -305,11 +305,11 @@ class View:
         """(what it does, the command)."""
         name, number, digest = self.config.name, self.facts.version.version, self.facts.snapshot.digest[:12]
         return [
-            ("train it again from the record, and compare bit for bit", f"python -m include.evergreen reproduce {name} {number}"),
-            ("read again what it was trained on, and compare digests", f"python -m include.evergreen snapshot verify {digest}"),
-            ("every decision of the gate on this model", f"python -m include.evergreen decisions {name}"),
-            ("where each feature comes from", f"python -m include.evergreen features {name}"),
-            ("check that no record was changed since", "python -m include.evergreen verify-ledger"),
+            ("train it again from the record, and compare bit for bit", f"evergreen reproduce {name} {number}"),
+            ("read again what it was trained on, and compare digests", f"evergreen snapshot verify {digest}"),
+            ("every decision of the gate on this model", f"evergreen decisions {name}"),
+            ("where each feature comes from", f"evergreen features {name}"),
+            ("check that no record was changed since", "evergreen verify-ledger"),
         ]
 
     @property

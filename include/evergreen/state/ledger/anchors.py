@@ -51,7 +51,7 @@ def anchor() -> tuple[Anchor, bool]:
     if known and known[-1].sequence > made.sequence:
         raise DataError(
             f"The ledger ends with entry {made.sequence}, and the anchor of {known[-1].date} names entry {known[-1].sequence}: its tail "
-            f"was cut. No anchor is written. Run `python -m include.evergreen verify-ledger`, and restore the database from a backup."
+            f"was cut. No anchor is written. Run `evergreen verify-ledger`, and restore the database from a backup."
         )
     if existing := next((each for each in known if each.date == today), None):
         return existing, False

@@ -43,7 +43,7 @@ def _line(entry: Entry) -> str:
     except ValueError:
         raise DataError(
             f"Entry {entry.sequence} ({entry.kind} of {entry.model}) has a body that is no JSON: it was changed after it was written. "
-            f"Run `python -m include.evergreen verify-ledger`."
+            f"Run `evergreen verify-ledger`."
         ) from None
     content = {"sequence": entry.sequence, "kind": entry.kind, "model": entry.model, "body": body, "recorded_at": entry.moment}
     return canonical_json({**content, "previous_hash": entry.previous_hash, "hash": entry.hash}) + "\n"

@@ -1,14 +1,15 @@
 """CSV, with a header.
 
-Arrow reads whole blocks. What it refuses is read again by a slower lexer of our own, which takes the same text for the
-same cells, and can say what is wrong in which line.
+Arrow reads whole blocks. What it refuses is read again by Python's own reader, which takes the same text for the
+same cells, and can say what is wrong in which line. (docs/decisions/how-csv-is-read.md)
 """
 
 from __future__ import annotations
 
 import codecs
+import csv
 import functools
-import re
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,12 +18,14 @@ import numpy as np
 
 from include.evergreen.data.sources.conversion import batch_of
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.data.sources.formats.blocks import Block, blocks_of, count_lines, end_of_lines, not_in_its_encoding
+from include.evergreen.data.sources.formats.blocks import LONGEST_ROW, Block, blocks_of, count_lines, end_of_lines, not_in_its_encoding
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ARROW_BLOCK = 1024**2  # each thread's share of a block
+BYTES = "latin-1"  # in which each byte is a character, and none is refused
+csv.field_size_limit(2 * LONGEST_ROW)  # of this process: what limits a row here is `blocks_of`
 OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|": "a vertical bar"}
 
 
@@ -128,7 +131,7 @@ def _by_lexer(block: Block, header: list[str], wanted: list[int], lexer: _Lexer,
 
 
 class _Lexer:
-    """Cuts text into rows and rows into cells as Arrow does.
+    """Cuts text into rows and rows into cells as Arrow and Python's `csv` both do.
 
     A cell that begins with a quote goes on to the next single quote; two quotes in it are one. What follows the closing
     quote, and quotes in cells that do not begin with one, stand for themselves.
@@ -136,10 +139,6 @@ class _Lexer:
 
     def __init__(self, delimiter: str) -> None:
         self.delimiter = delimiter
-        mark = re.escape(delimiter.encode())
-        self._cell = re.compile(
-            rb'(?:"((?:[^"]|"")*+)"([^' + mark + rb'\r\n]*+)|(?!")([^' + mark + rb"\r\n]*+))(" + mark + rb"|\r\n|\n|\r|\Z)"
-        )
         self._around = np.zeros(256, dtype=bool)
         self._around[list(delimiter.encode() + b"\r\n")] = True
 
@@ -156,34 +155,31 @@ class _Lexer:
 
     def records(self, block: Block, piece: Piece) -> Iterator[tuple[int, list[bytes], int]]:
         """Every row that is not blank: its line, its cells, and where it ends."""
-        data, at, line = block.data, 0, block.first_line
-        cells: list[bytes] = []
-        first = line
-        while at < len(data) or cells:
-            found = self._cell.match(data, at)
-            if found is None:
+        for before, texts, end in self._rows(block.data):
+            line, cells = block.first_line + before, [text.encode(BYTES) for text in texts]
+            if end is None:
+                line += sum(map(count_lines, cells[:-1]))
                 raise piece.error("opens a quote that never closes. Ask the source for a whole file.", line=line)
-            quoted, rest, plain, end = found.groups()
-            cells.append(plain if quoted is None else quoted.replace(b'""', b'"') + rest)
-            at = found.end()
-            if quoted is not None:
-                line += count_lines(quoted)
-            if end == self.delimiter.encode():
-                continue
-            line += 1
-            if cells != [b""] or quoted is not None:
-                yield first, cells, at
-            cells, first = [], line
+            if cells:
+                yield line, cells, end
 
     def ends_in_quotes(self, data: bytes) -> bool:
         """Whether its last cell opens a quote that does not close."""
-        if b'"' not in data:
-            return False
-        rest = data[self.end_of_rows(data) :]
-        at = 0
-        while at < len(rest) and (found := self._cell.match(rest, at)):
-            at = found.end()
-        return at < len(rest)
+        return b'"' in data and any(end is None for _, _, end in self._rows(data[self.end_of_rows(data) :]))
+
+    def _rows(self, data: bytes) -> Iterator[tuple[int, list[str], int | None]]:
+        """Of every row the number of lines before it, its cells (none when it is blank), and its end: None when a quote is open there."""
+        lines = data.splitlines(keepends=True)
+        rows = csv.reader(itertools.chain((line.decode(BYTES) for line in lines), [""]), delimiter=self.delimiter)
+        before = end = 0
+        for cells in rows:
+            if rows.line_num > len(lines):
+                if before < len(lines):  # it took the line that we added
+                    yield before, cells, None
+                return
+            end += sum(map(len, lines[before : rows.line_num]))
+            yield before, cells, end
+            before = rows.line_num
 
     def _all_in_pairs(self, codes: np.ndarray, quotes: np.ndarray) -> bool:
         """Whether each quote opens at the beginning of a cell, closes at its end, or is one of two: so counting them is enough."""
@@ -196,9 +192,4 @@ class _Lexer:
         return bool(opens.all() and closes.all())
 
     def _end_by_lexing(self, data: bytes) -> int:
-        at = end = 0
-        while at < len(data) and (found := self._cell.match(data, at)):
-            at = found.end()
-            if found[4] and found[4] != self.delimiter.encode() and at < len(data):
-                end = at
-        return end
+        return max((end for _, _, end in self._rows(data) if end is not None and end < len(data)), default=0)
