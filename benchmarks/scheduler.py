@@ -67,7 +67,7 @@ class Night:
 
 @contextmanager
 def airflow_for_nights(home: Path, environment: Mapping[str, str] | None = None) -> Iterator[EmbeddedAirflow]:
-    """An Airflow on ``home`` that has parsed every DAG that ships; one model and its datasets are on, its sensor armed."""
+    """An Airflow on ``home`` that has parsed every DAG that ships; one model and its datasets are on, its sensor waiting for a trigger."""
     port = free_port(FIRST_PORT + os.getpid() % PORTS)
     with EmbeddedAirflow(home, port=port, environment=dict(environment or {})) as airflow:
         api, waiter = airflow.api(), _Waiter(airflow)
@@ -141,7 +141,7 @@ class _Waiter:
             time.sleep(poll_seconds)
 
     def until_settled(self) -> None:
-        """Until nothing but the armed sensor runs or is queued. No clock waits for this: tasks tell when they ended."""
+        """Until nothing but the waiting sensor runs or is queued. No clock waits for this: tasks tell when they ended."""
         api, quiet = self.airflow.api(), 0
 
         def is_quiet() -> bool:
