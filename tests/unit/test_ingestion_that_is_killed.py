@@ -12,7 +12,10 @@ from include.evergreen import PROJECT_ROOT
 from tests.unit.flights import BAD_WIND
 
 LEAST_LINES, LEAST_DEATHS = 200, 15
-STEPS = ("ingestion.py", "storage.py", "partitions/files.py", "partitions/store.py", "database/engine.py", "validation/record.py")
+STEPS = (
+    "data/ingestion.py", "data/partitions/files.py", "data/partitions/store.py", "data/validation/record.py",
+    "state/storage.py", "state/database/engine.py",
+)  # fmt: skip
 
 
 @pytest.mark.timeout(900)

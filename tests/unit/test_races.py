@@ -20,6 +20,7 @@ from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, model_versions, promotions, snapshots
 from include.evergreen.state.database.tables import ledger as ledger_table
 from include.evergreen.training.snapshot import find_snapshot
+from include.evergreen.training.train import train as fit_and_record
 from tests.unit.copies import copied_candidate, copied_version, move_to
 from tests.unit.flights import close_database, rows_of
 from tests.unit.lifecycle import MODEL, settle_cycled
@@ -55,7 +56,7 @@ def train(seed: int) -> str:
     model = catalog.model(MODEL)
     seeded = model.model_copy(update={"train": model.train.model_copy(update={"seed": seed})})
     [digest] = [str(row.digest) for row in rows_of(snapshots) if row.model == MODEL]
-    return train(catalog, seeded, find_snapshot(digest), "a race")[0].run_key
+    return fit_and_record(catalog, seeded, find_snapshot(digest), "a race")[0].run_key
 
 
 def register(run_key: str) -> int:

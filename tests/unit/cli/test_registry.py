@@ -58,7 +58,7 @@ def test_a_reason_is_required_and_says_something(verb: tuple[str, ...], ask: Ask
         ask(verb[0], MODEL, *verb[1:])
     answer = ask(verb[0], MODEL, *verb[1:], "--reason", "bad")
     assert answer.code == 2
-    assert "the reason has 3 characters; give 5 to 500, in words" in answer.err
+    assert "the reason has 3 characters; give 5 to 500: it is kept in the ledger" in answer.err
 
 
 def test_a_version_that_there_is_not_is_refused(ask: Ask, second: None) -> None:

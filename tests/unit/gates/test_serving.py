@@ -39,7 +39,7 @@ def test_a_clean_process_predicts_the_same_for_all_rows_and_one_last_bit_is_a_di
         evidence.candidate.predicted[7] = np.nextafter(evidence.candidate.predicted[7], np.inf)
         failed = serving.result()
     assert (passed.verdict, passed.value) == ("passed", 1.0)
-    assert (failed.verdict, "otherwise for 1 of" in failed.message) == ("failed", True)
+    assert (failed.verdict, "predicted differently for 1 of" in failed.message) == ("failed", True)
 
 
 def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Evidence) -> None:

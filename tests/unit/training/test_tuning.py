@@ -24,7 +24,7 @@ ALPHAS = {"alpha": {"log_uniform": [0.01, 1000]}}
 
 def test_where_nothing_is_open_what_is_declared_is_chosen_without_a_trial(air_time: ModelConfig) -> None:
     model = synthetic_model(air_time, estimator=RIDGE, parameters={"alpha": 2.0})
-    assert choose(model, synthetic_rows(days=2)) == tuning.Outcome(Chosen(RIDGE, {"alpha": 2.0}), None)
+    assert choose(model, synthetic_rows(days=2)) == tuning.TuningResult(Chosen(RIDGE, {"alpha": 2.0}), None)
 
 
 @pytest.mark.parametrize(("days", "folds"), [(12, 3), (13, 3), (5, 4), (30, 5)])

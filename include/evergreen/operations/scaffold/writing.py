@@ -14,6 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.base import Name
 from include.evergreen.foundation.errors import ConfigError
@@ -41,7 +42,7 @@ def filled(template: str, values: Mapping[str, object]) -> str:
 
 def schema_from(folder: Path, kind: Literal["dataset", "model"]) -> str:
     """The way from ``folder`` to the JSON Schema, for editors."""
-    return os.path.relpath(_HERE.parent / "config" / f"{kind}.schema.json", folder)
+    return os.path.relpath(PROJECT_ROOT / "include" / "evergreen" / "config" / f"{kind}.schema.json", folder)
 
 
 def write_declaration(folder: Path, files: Mapping[str, str]) -> None:
