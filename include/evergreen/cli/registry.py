@@ -32,7 +32,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     )
     verb.set_defaults(verb=promote)
 
-    text = "make the previous champion champion again; the rolled-back version does not come back by any retry"
+    text = "make the previous champion serve again; no retry brings back the version that was rolled back"
     verb = verbs.add_parser("rollback", parents=[common], help=text, description=text.capitalize() + ".")
     common_arguments.add_model(verb)
     verb.add_argument("--to", metavar="VERSION", type=int, help="an earlier champion (default: the one before)")

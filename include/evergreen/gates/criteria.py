@@ -51,11 +51,6 @@ class CriterionResult:
         """As a decision keeps it: the message under ``words``."""
         return {"words" if name == "message" else name: value for name, value in asdict(self).items()}
 
-    @classmethod
-    def of_record(cls, record: dict[str, Any]) -> CriterionResult:
-        """What `as_record` kept."""
-        return cls(**{"message" if name == "words" else name: value for name, value in record.items()})
-
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
     """Absolute threshold on the metric; the interval shows its uncertainty."""

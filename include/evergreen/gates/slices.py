@@ -19,7 +19,7 @@ from include.evergreen.gates.evidence import Evidence, Scored
 if TYPE_CHECKING:
     import pandas as pd
 
-SURELY_WORSE = 0.95  # one-sided confidence that a slice is worse than the champion's
+WORSE_CONFIDENCE = 0.95  # one-sided confidence that a slice is worse than the champion's
 SHOWN_SLICES = 50  # the largest; a column of thousands of values makes no table
 
 
@@ -107,7 +107,7 @@ def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen:
         theirs = evidence.champion.among(chosen)
         other = _value(criterion, theirs)
         if drawn is not None and other is not None and criterion.judge != "disparate_impact":  # of which neither way is better
-            apart = interval(drawn - _drawn(criterion, theirs), scored.units.count, confidence=SURELY_WORSE)
+            apart = interval(drawn - _drawn(criterion, theirs), scored.units.count, confidence=WORSE_CONFIDENCE)
             higher_is_better = criterion.metric is None or METRICS[evidence.model.task][criterion.metric] == "higher"
             is_worse = apart is not None and (apart[1] < 0 if higher_is_better else apart[0] > 0)
     return Slice(name, rows, value, between, other, is_enough and value is not None, is_worse)
