@@ -24,10 +24,14 @@ class StoredRows:
 
 
 def file_digest(path: str) -> tuple[str, int]:
-    """The content digest of a stored Parquet file, in the order in which its rows lie, and how many there are.
+    """Compute the content digest of a stored Parquet file, in the order in which its rows lie.
 
-    Memory is that of a few batches. Raises `DataError` when the file is missing or damaged, `TransientError` when the
-    storage does not answer.
+    Memory is that of a few batches.
+
+    :param path: of the file, below the storage's root.
+    :returns: the digest in hex, and the number of rows.
+    :raises DataError: when the file is missing or damaged.
+    :raises TransientError: when the storage does not answer, or when memory does not suffice.
     """
     import pyarrow.parquet as pq
 
@@ -51,19 +55,19 @@ def file_digest(path: str) -> tuple[str, int]:
 
 
 def stored_rows(path: str, digest: str) -> StoredRows:
-    """Whether the file at ``path`` still holds the rows whose content digest is ``digest``.
+    """Say whether the file at ``path`` still holds the rows whose content digest is ``digest``.
 
     Raises `TransientError` when the storage does not answer, which says nothing about the rows.
     """
     if not storage.exists(path):
         return StoredRows("missing", "", 0, f"{path} is not in the storage")
     try:
-        found, rows = file_digest(path)
+        actual, rows = file_digest(path)
     except DataError as error:
         return StoredRows("changed", "", 0, str(error))
-    if found != digest:
-        return StoredRows("changed", found, rows, f"{path} has {rows} rows with digest {found[:12]}; {digest[:12]} was recorded")
-    return StoredRows("whole", found, rows, "")
+    if actual != digest:
+        return StoredRows("changed", actual, rows, f"{path} has {rows} rows with digest {actual[:12]}; {digest[:12]} was recorded")
+    return StoredRows("whole", actual, rows, "")
 
 
 def _damaged(path: str, error: Exception) -> DataError:
