@@ -45,6 +45,7 @@ class SqlReader:
         self.source = cast(SqlSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
+        """Prepare the partition's query, which is sent when the first row is read, and raises then."""
         delivery = Delivery(iter(()), [f"the query of {self.dataset.name} on connection {self.source.connection}"], [])
         delivery.batches = self._batches(partition, delivery)
         return delivery
@@ -118,8 +119,8 @@ class SqlReader:
     def _subject(self) -> str:
         return f"{self.dataset.name}: the query on connection {self.source.connection!r}"
 
-    def _wrong(self, what: str) -> ConfigError:
-        return ConfigError(f"{self._subject} {what}.")
+    def _wrong(self, trouble: str) -> ConfigError:
+        return ConfigError(f"{self._subject} {trouble}.")
 
     def _late(self) -> TransientError:
         return TransientError(

@@ -30,7 +30,13 @@ OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|"
 
 
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV file; blank lines count as lines, and are no rows."""
+    """Read the rows of a CSV file; blank lines count as lines, and are no rows.
+
+    :param file: its bytes.
+    :param piece: what is read, and how: its delimiter, its encoding, and the texts that stand for no value.
+    :yields: batches in the schema of `arrow_schema`.
+    :raises DataError: when the file has no header, or content that does not fit.
+    """
     lexer = _Lexer(piece.csv.delimiter)
     header: list[str] | None = None
     for block in blocks_of(file, piece, lexer.end_of_rows):
@@ -143,6 +149,7 @@ class _Lexer:
         self._around[list(delimiter.encode() + b"\r\n")] = True
 
     def end_of_rows(self, data: bytes) -> int:
+        """Count the bytes of ``data``, which begins with a row, that are whole rows."""
         if b'"' not in data:
             return end_of_lines(data)
         codes = np.frombuffer(data, dtype=np.uint8)
@@ -154,7 +161,13 @@ class _Lexer:
         return int(ends[-1]) + 1 if len(ends) else self._end_by_lexing(data)
 
     def records(self, block: Block, piece: Piece) -> Iterator[tuple[int, list[bytes], int]]:
-        """Every row that is not blank: its line, its cells, and where it ends."""
+        """Cut a block into rows.
+
+        :param block: whole rows.
+        :param piece: what the block is of.
+        :yields: of every row that is not blank its line, its cells, and where it ends in the block.
+        :raises DataError: when a quote opens that never closes.
+        """
         for before, texts, end in self._rows(block.data):
             line, cells = block.first_line + before, [text.encode(BYTES) for text in texts]
             if end is None:
@@ -164,7 +177,7 @@ class _Lexer:
                 yield line, cells, end
 
     def ends_in_quotes(self, data: bytes) -> bool:
-        """Whether its last cell opens a quote that does not close."""
+        """Say whether the last cell of ``data`` opens a quote that does not close."""
         return b'"' in data and any(end is None for _, _, end in self._rows(data[self.end_of_rows(data) :]))
 
     def _rows(self, data: bytes) -> Iterator[tuple[int, list[str], int | None]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from include.evergreen.data.sources.conversion import batch_of
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.foundation.errors import EvergreenError
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,10 +17,15 @@ BATCH_BYTES = 64 * 1024**2
 
 
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file, which must be able to seek."""
-    coming = _batches(file, piece)
+    """Read the rows of a Parquet file.
+
+    :param file: its bytes; it must be able to seek.
+    :param piece: what is read, and how many bytes it may have, unpacked.
+    :yields: batches in the schema of `arrow_schema`.
+    :raises DataError: when the file is damaged or too large, or has content that does not fit.
+    """
     rows = size = 0
-    for batch in _told(coming, piece):
+    for batch in _told(_batches(file, piece), piece):
         size += batch.nbytes
         if piece.max_bytes is not None and size > piece.max_bytes:
             raise too_large(piece, f"more than {size}")
@@ -29,7 +34,8 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         rows += batch.num_rows
 
 
-def too_large(piece: Piece, size: object) -> EvergreenError:
+def too_large(piece: Piece, size: object) -> DataError:
+    """Make the error about a piece that has more bytes than are left for it, for the caller to raise."""
     return piece.error(
         f"is {size} bytes large when unpacked, and the source's max_bytes leaves {piece.max_bytes} of the partition for it. "
         f"Is it what was asked for? Raise max_bytes if it is."
