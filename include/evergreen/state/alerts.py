@@ -38,9 +38,16 @@ class Alert:
 
 
 def raise_alert(key: str, *, model: str, severity: Severity, message: str, evidence: dict[str, Any] | None = None) -> bool:
-    """Raise the alert of this cause, or count it again when it fires already; says whether it is new.
+    """Raise the alert of a cause, or count it again when it fires already.
 
     One that was resolved fires anew, and counts from one.
+
+    :param key: names the cause, the same each time that it is seen.
+    :param model: whose alert it is; empty for one of all models.
+    :param severity: ``critical`` or ``warning``, which is also the level of the log.
+    :param message: for people; cut to `LONGEST_MESSAGE` characters.
+    :param evidence: facts, as a JSON document.
+    :returns: whether it is new, and did not fire already.
     """
     now = clock.now()
     with side_effect("alert"), writing() as connection:
@@ -59,7 +66,13 @@ def raise_alert(key: str, *, model: str, severity: Severity, message: str, evide
 
 
 def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
-    """Resolve the alert of this cause; says whether it was firing. That a person did so goes into the ledger."""
+    """Resolve the alert of a cause.
+
+    :param key: names the cause.
+    :param actor: the person who resolved it, which goes into the ledger; empty when the cause was seen to be gone.
+    :param reason: the person's.
+    :returns: whether it was firing.
+    """
     query = alerts.select().where(alerts.c.key == key, alerts.c.state == "firing")
     with reading() as connection:
         if connection.execute(query).first() is None:
@@ -76,7 +89,7 @@ def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
 
 
 def open_alerts(model: str | None = None) -> list[Alert]:
-    """The firing alerts, of one model or of all, the newest first."""
+    """List the firing alerts, of one model or of all, the one that was seen last first."""
     query = alerts.select().where(alerts.c.state == "firing").order_by(alerts.c.last_at.desc(), alerts.c.id.desc())
     if model is not None:
         query = query.where(alerts.c.model == model)

@@ -195,8 +195,8 @@ class _Rows:
 
     def verdict(self, declared: Declared, metrics: dict[Any, Any]) -> tuple[bool, str]:
         """Have Great Expectations judge these metrics: says whether it is content, and what it says that it observed."""
-        judge = declared.implementation.metrics_validate
-        outcome = self._computed(declared, partial(judge, metrics, execution_engine=self._engine, runtime_configuration=declared.runtime))
+        arguments: dict[str, Any] = {"metrics": metrics, "execution_engine": self._engine, "runtime_configuration": declared.runtime}
+        outcome = self._computed(declared, partial(declared.implementation.metrics_validate, **arguments))
         return bool(outcome.success), str(outcome.result.get("observed_value", ""))
 
     def failing(self, declared: Declared, metrics: dict[Any, Any]) -> np.ndarray:

@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Make the tables of the first release."""
     op.create_table(
         "firings",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -207,6 +208,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take back what `upgrade` did, with the data in it."""
     op.drop_table("model_versions")
     op.drop_table("decisions")
     op.drop_table("candidates")

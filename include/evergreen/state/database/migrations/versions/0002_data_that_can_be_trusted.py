@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add what releases, erasures and tombstones need."""
     op.create_table(
         "erasures",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -50,6 +51,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take back what `upgrade` did, with the data in it."""
     with op.batch_alter_table("snapshots", schema=None) as batch_op:
         batch_op.drop_column("tombstones")
 

@@ -46,6 +46,7 @@ INDEXES: dict[str, tuple[str, list[str], str]] = {
 
 
 def upgrade() -> None:
+    """Add the indexes and the counters, and fill the counters from what is recorded."""
     op.create_table(
         "dataset_totals",
         sa.Column("dataset", sa.String(length=60), nullable=False),
@@ -79,6 +80,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Take back what `upgrade` did, with the data in it."""
     for name, (table, _, _) in reversed(INDEXES.items()):
         op.drop_index(name, table)
     op.create_index("ix_promotions_model", "promotions", ["model"])
@@ -119,13 +121,13 @@ def _measure_spans(connection: sa.Connection) -> None:
     after = ""
     while True:
         query = sa.select(snapshots).where(snapshots.c.digest > after).order_by(snapshots.c.digest).limit(AT_ONCE)
-        found = connection.execute(query).all()
-        rows = [span for digest, members in found for span in _spans(digest, members)]
+        batch = connection.execute(query).all()
+        rows = [span for digest, members in batch for span in _spans(digest, members)]
         if rows:
             connection.execute(spans.insert(), rows)
-        if not found:
+        if not batch:
             return
-        after = found[-1].digest
+        after = batch[-1].digest
 
 
 def _spans(digest: str, members: dict[str, object]) -> list[dict[str, object]]:
@@ -133,7 +135,7 @@ def _spans(digest: str, members: dict[str, object]) -> list[dict[str, object]]:
     for name in members:
         dataset, day, *_ = name.split("/")
         days[dataset].append(dt.date.fromisoformat(day))
-    return [{"snapshot_digest": digest, "dataset": name, "first": min(each), "last": max(each)} for name, each in days.items()]
+    return [{"snapshot_digest": digest, "dataset": name, "first": min(dates), "last": max(dates)} for name, dates in days.items()]
 
 
 def _draw_lines(connection: sa.Connection) -> None:
