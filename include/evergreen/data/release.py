@@ -45,7 +45,9 @@ class Released:
 def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | None, *, actor: str, reason: str) -> Released:
     """Publish the partition with the chosen quarantined rows among its accepted ones, as a person decided.
 
-    The version is the one that ingesting the same rows again makes, so that makes no other.
+    The version is the one that ingesting the same rows again makes, so that makes no other. Raises `DataError` when no row is
+    chosen, when one lacks its key or shares it (accepted rows have unique keys), and when the rows can no longer be put together
+    as ingestion would; `TransientError` when the partition was published anew, or an erasure was running, in the meantime.
 
     :param dataset: as it is declared now; its columns must be those of the partition's current version.
     :param partition: the partition's date.
@@ -54,9 +56,6 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
     :param reason: why, in 1 to `LONGEST_REASON` characters.
     :returns: the new version, and how many rows were released and are left.
     :raises ConfigError: when the reason is empty or too long.
-    :raises DataError: when no row is chosen, when one lacks its key or shares it (accepted rows have unique keys), or when the
-        rows can no longer be put together as ingestion would.
-    :raises TransientError: when the partition was published anew, or an erasure was running, in the meantime.
     """
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise ConfigError(f"A release needs a reason of 1 to {LONGEST_REASON} characters, for the ledger; got {len(reason)}.")

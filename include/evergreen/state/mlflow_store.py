@@ -164,7 +164,13 @@ def alias(model: str, name: Alias) -> int | None:
 
 @reaching_mlflow
 def set_alias(model: str, name: Alias, version: int | None) -> bool:
-    """Make an alias name ``version``, or nothing for None; says whether MLflow has that version."""
+    """Make an alias name a version, or nothing; raises `TransientError` when the store cannot be used.
+
+    :param model: the registered model's name.
+    :param name: ``champion`` or ``challenger``.
+    :param version: MLflow's number of the version; None to take the alias away.
+    :returns: whether MLflow has that version; always True for None.
+    """
     from mlflow.exceptions import MlflowException
 
     try:

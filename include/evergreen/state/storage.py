@@ -52,13 +52,12 @@ def read_frame(path: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file as `read_frame` does, into Arrow.
+    """Read a Parquet file as `read_frame` does, into Arrow; raises `TransientError` when the storage does not answer.
 
     :param path: of the file, below the storage's root.
     :param columns: the names of those to read, and nothing else of the file; None for all.
     :returns: the rows in the file's order.
     :raises DataError: when the file is not there or is no Parquet file.
-    :raises TransientError: when the storage does not answer.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -129,12 +128,11 @@ def keep_file(scratch: Path, path: str) -> None:
 
 @contextmanager
 def local_file(path: str) -> Iterator[Path]:
-    """Have a file on a local disk: itself, or a copy for as long as it is needed.
+    """Have a file on a local disk, itself or a copy for as long as it is needed; raises `TransientError` when the storage does not answer.
 
     :param path: of the file, below the storage's root.
     :yields: where it lies; only to be read.
     :raises DataError: when the file is not there.
-    :raises TransientError: when the storage does not answer.
     """
     filesystem, whole = _locate(path)
     if _is_local(filesystem):

@@ -81,6 +81,9 @@ class Downloader:
     def get(self, url: httpx.URL, file: Path, *, etag: str | None = None, max_bytes: int | None = None) -> Response:
         """Download a page's body into ``file``, unpacked; asks again, after growing waits, where that may help.
 
+        Raises `ConfigError` when the request itself is wrong (its address, its credentials, or a redirect to another server), and
+        `DataError` when the answer is not what was asked for: gone, too large, or a web page.
+
         :param url: whose redirects are followed on the same server.
         :param file: which is written anew.
         :param etag: that of an answer which is kept: download the page only if it has changed since.
@@ -88,8 +91,6 @@ class Downloader:
         :returns: what the server said.
         :raises TransientError: when the server does not answer well, after all tries or at the source's deadline, or the disk
             refuses.
-        :raises ConfigError: when the request itself is wrong: its address, its credentials, or another server's redirect.
-        :raises DataError: when the answer is not what was asked for: gone, too large, or a web page.
         """
         attempt = 0
         while True:

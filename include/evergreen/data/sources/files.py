@@ -59,14 +59,15 @@ def located(url: str, *, where: str) -> tuple[AbstractFileSystem, str]:
 def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.date, dataset: DatasetConfig) -> list[str]:
     """Find the files of a partition. Those of a pattern with ``*`` are all that are there; hidden ones must be named as such.
 
+    Raises `ConfigError` for a pattern that climbs out of the folder before its first placeholder, `TransientError` when the
+    filesystem does not answer.
+
     :param filesystem: where they lie.
     :param pattern: their path, in which ``{partition}`` stands for the partition's key and ``*`` for anything within a name.
     :param partition: the partition's date.
     :param dataset: whose source is read, for errors.
     :returns: their paths, sorted; at least one.
     :raises DataError: when there are none, when one is a folder or a device, or when a folder has more than `MOST_FILES` entries.
-    :raises ConfigError: when the pattern climbs out of the folder before its first placeholder.
-    :raises TransientError: when the filesystem does not answer.
     """
     _refuse_climbing(pattern, dataset)
     path = pattern.replace("{partition}", partition.isoformat())

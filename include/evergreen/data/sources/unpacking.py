@@ -44,12 +44,13 @@ class DeliveredFile:
 def read_files(dataset: DatasetConfig, form: FileFormat, files: list[DeliveredFile], undeclared: list[str]) -> Iterator[pa.RecordBatch]:
     """Read the rows of a partition's files, one file after the other.
 
+    Raises `DataError` when a file is not there, or its content does not fit.
+
     :param dataset: which declares the columns.
     :param form: the format and the compression of the files, and the most bytes that they may have together, unpacked.
     :param files: each is opened when the one before it was read.
     :param undeclared: gets the names of columns that files have and ``dataset`` does not declare.
     :yields: batches in the schema of `arrow_schema`.
-    :raises DataError: when a file is not there, or its content does not fit.
     :raises TransientError: when a file cannot be read, or was written to meanwhile.
     """
     budget = _Budget(dataset, form.max_bytes)

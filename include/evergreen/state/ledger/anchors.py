@@ -41,9 +41,10 @@ class Anchor:
 def anchor() -> tuple[Anchor, bool]:
     """Keep the ledger's newest entry as today's anchor, unless there is one for today.
 
+    Raises `TransientError` when the place of the anchors, or the database, does not answer.
+
     :returns: today's anchor, and whether it is new.
     :raises DataError: when the newest anchor names an entry that the ledger has not: its tail was cut.
-    :raises TransientError: when the place of the anchors, or the database, does not answer.
     """
     today = clock.now().date()
     known, _ = anchors()

@@ -40,14 +40,14 @@ def verified() -> LedgerVerification:
 def verified_file(file: Path, *, model: str | None = None, place: str | None = None) -> LedgerVerification:
     """Verify an export of the ledger, for an auditor. Needs no database.
 
+    Raises `DataError` for a line that is no entry, `TransientError` when ``place`` does not answer.
+
     :param file: the export.
     :param model: says that it is the export of this model alone: then each entry is known to be as it was written, but not
         that none is missing.
     :param place: a folder or a URL with anchors to compare with; None for none.
     :returns: what was read, and what is wrong with it.
     :raises ConfigError: when the file cannot be opened.
-    :raises DataError: when a line of it is no entry.
-    :raises TransientError: when ``place`` does not answer.
     """
     known, unreadable = anchors(place) if place else ([], [])
     try:
