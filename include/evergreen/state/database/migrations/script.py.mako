@@ -10,10 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Say what it adds or changes."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    """Take back what `upgrade` did, with the data in it."""
     ${downgrades if downgrades else "pass"}

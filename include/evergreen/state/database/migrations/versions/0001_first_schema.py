@@ -12,7 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables of the first release."""
     op.create_table(
         "firings",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -208,7 +207,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back what `upgrade` did, with the data in it."""
     op.drop_table("model_versions")
     op.drop_table("decisions")
     op.drop_table("candidates")

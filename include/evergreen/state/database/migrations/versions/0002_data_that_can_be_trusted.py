@@ -12,7 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what releases, erasures and tombstones need."""
     op.create_table(
         "erasures",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -51,7 +50,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back what `upgrade` did, with the data in it."""
     with op.batch_alter_table("snapshots", schema=None) as batch_op:
         batch_op.drop_column("tombstones")
 

@@ -12,7 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what recipes, claims, approvals, pauses and alerts need."""
     op.create_table(
         "alerts",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -87,7 +86,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back what `upgrade` did, with the data in it."""
     with op.batch_alter_table("promotions", schema=None) as batch_op:
         batch_op.drop_column("shown_at")
         batch_op.drop_column("request")

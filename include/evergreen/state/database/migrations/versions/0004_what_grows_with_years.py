@@ -46,7 +46,6 @@ INDEXES: dict[str, tuple[str, list[str], str]] = {
 
 
 def upgrade() -> None:
-    """Add the indexes and the counters, and fill the counters from what is recorded."""
     op.create_table(
         "dataset_totals",
         sa.Column("dataset", sa.String(length=60), nullable=False),
@@ -80,7 +79,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back what `upgrade` did, with the data in it."""
     for name, (table, _, _) in reversed(INDEXES.items()):
         op.drop_index(name, table)
     op.create_index("ix_promotions_model", "promotions", ["model"])
