@@ -35,12 +35,11 @@ _MUST_BE = {
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """One problem for each of pydantic's errors, at the key and line of the file."""
-    found = (each for each in error.errors(include_url=False) if not _is_echo(each))
-    return [_explain(each, model, document) for each in found]
+    return [_explain(detail, model, document) for detail in error.errors(include_url=False) if not _is_echo(detail)]
 
 
 def dotted(key: Key) -> str:
-    """``gate.criteria[0].metric``; empty for the top of the file."""
+    """A key as messages write it, such as ``gate.criteria[0].metric``; empty for the top of the file."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
 
@@ -140,8 +139,7 @@ def _union(annotation: Any) -> tuple[str, dict[str, type[BaseModel]]]:
     for info in metadata:
         if isinstance(info, FieldInfo) and isinstance(info.discriminator, str):
             name = info.discriminator
-            classes = get_args(union)
-            return name, {tag: each for each in classes for tag in get_args(each.model_fields[name].annotation)}
+            return name, {tag: member for member in get_args(union) for tag in get_args(member.model_fields[name].annotation)}
     return "", {}
 
 
@@ -149,7 +147,7 @@ def _without_none(annotation: Any) -> Any:
     """``X`` of ``X | None``; Literals and everything else unchanged."""
     if get_origin(annotation) in (Annotated, Literal, tuple, dict, None):
         return annotation
-    return next((each for each in get_args(annotation) if each is not type(None)), annotation)
+    return next((member for member in get_args(annotation) if member is not type(None)), annotation)
 
 
 def _keys_of(annotation: Any) -> list[str]:

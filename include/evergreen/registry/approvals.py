@@ -48,7 +48,7 @@ class Answer:
         return f"{self.verdict} by {self.actor} at {self.recorded_at:%Y-%m-%d %H:%M} UTC" + (f": {self.reason}" if self.reason else "")
 
 
-def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequence[dict[str, Any]]) -> str:
+def why_ask(model: ModelConfig, semver: str, is_first: bool, criteria: Sequence[dict[str, Any]]) -> str:
     """Why the version ``semver`` needs a person's approval before it may serve; empty when it needs none.
 
     ``is_first`` says that there was no champion to judge it against; ``criteria`` are those of its decision, as recorded.
