@@ -28,6 +28,7 @@ def partition_schedule(schedule: PartitionSchedule) -> dict[str, Any]:
     """Return the DAG arguments that make one scheduled run for each partition, from the schedule's start to its end.
 
     :param schedule: the schedule, as declared in YAML
+    :returns: keyword arguments of ``DAG``
     """
     return {
         "schedule": CronPartitionTimetable(schedule.cron, timezone="UTC", run_offset=schedule.run_offset, key_format=PARTITION_FORMAT),
@@ -43,6 +44,7 @@ def optional_day(title: str, description: str) -> Param:
 
     :param title: label of the field
     :param description: help text of the field
+    :returns: the DAG parameter, empty by default
     """
     return Param(None, type=["null", "string"], format="date", title=title, description=description)
 
@@ -51,6 +53,7 @@ def reason(description: str = "Why you trigger this run. Stored with its results
     """Return a form field for a reason, which may stay empty.
 
     :param description: help text of the field
+    :returns: the DAG parameter, empty by default
     """
     return Param(None, type=["null", "string"], maxLength=500, title="Reason", description=description)
 

@@ -20,6 +20,7 @@ def ingest_dag(dataset: DatasetConfig) -> DAG:
     """Build <dataset>.ingest: each run fetches, validates and publishes one partition.
 
     :param dataset: the dataset's configuration
+    :returns: the DAG
     """
     with DAG(
         f"{dataset.name}.ingest",

@@ -47,6 +47,7 @@ def train_dag(model: ModelConfig) -> DAG:
     """Build <model>.train: snapshot, train, gate, register, then promote or request approval. One run at a time.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
     params = {
@@ -78,6 +79,7 @@ def score_dag(model: ModelConfig) -> DAG:
     """Build <model>.score: scores a partition once its last input is published, and again for each correction of an input.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     inputs = {
         dataset_asset(entry.dataset): ScoringMapper(model=model.name, dataset=entry.dataset, days=entry.lag_days) for entry in model.inputs
@@ -92,6 +94,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
     """Build <model>.monitor: monitors a partition once it is scored, and again when its labels arrive.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
     inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
@@ -105,6 +108,7 @@ def retrain_dag(model: ModelConfig) -> DAG:
     """Build <model>.retrain: one run waits for a trigger at all times. When a rule trips it triggers the training and the next run waits.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     extra = {"schedule": "@continuous", "start_date": dt.datetime(2013, 1, 1, tzinfo=dt.UTC), "catchup": False}
     with _dag(model, "retrain", docs.retrain(model), {}, max_active_runs=1, dagrun_timeout=None, **extra) as dag:
@@ -121,6 +125,7 @@ def approve_dag(model: ModelConfig) -> DAG:
     """Build <model>.approve: each run requests approval of one version. Several runs may wait at the same time.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     params = {"version": Param(type="integer", minimum=1, title="Version", description="The registered version to approve or reject.")}
     extra = {"schedule": None, "max_active_runs": MAX_OPEN_APPROVALS, "dagrun_timeout": None, "is_paused_upon_creation": False}
@@ -136,6 +141,7 @@ def promote_dag(model: ModelConfig) -> DAG:
     """Build <model>.promote: a form to promote a version or to roll back.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     params = {
         "action": Param(

@@ -68,7 +68,10 @@ def _kept(model: str, key: str) -> Origins | None:
     document = json.loads(storage.read_bytes(f"{path}{ENDING}"))
     if document["key"] != key:
         return None
-    columns = document["origins"].items()
     return Origins(
-        key, {feature: tuple(FeatureOrigin(**{**each, "columns": tuple(each["columns"])}) for each in of) for feature, of in columns}
+        key,
+        {
+            feature: tuple(FeatureOrigin(**{**origin, "columns": tuple(origin["columns"])}) for origin in origins)
+            for feature, origins in document["origins"].items()
+        },
     )
