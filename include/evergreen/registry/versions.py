@@ -54,7 +54,13 @@ class UnearnedError(DataError):
 
 @contextmanager
 def alarming(model: str, run_key: str) -> Iterator[None]:
-    """Raise the alert when an `UnearnedError` is raised within. Not for use within `writing`, which holds the lock."""
+    """Raise the alert when an `UnearnedError` is raised within. Not for use within `writing`, which holds the lock.
+
+    :param model: name of the model
+    :param run_key: the key of the candidate's training run
+    :yields: nothing
+    :raises UnearnedError: the one that was raised within
+    """
     try:
         yield
     except UnearnedError as error:
