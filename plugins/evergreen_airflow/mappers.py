@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.partition_mappers.base import PartitionMapper
 
-from include.evergreen.foundation.clock import PARTITION_FORMAT, parse_partition
+from include.evergreen.foundation.clock import PARTITION_FORMAT, day_start, parse_partition
 from include.evergreen.foundation.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class DayShiftMapper(PartitionMapper):
         :returns: midnight UTC of its day, or None if the key is not a day
         """
         day = _parse(downstream_key)
-        return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC) if day else None
+        return day_start(day) if day else None
 
     def serialize(self) -> dict[str, Any]:
         """Serialize the mapper with its DAG.

@@ -52,12 +52,9 @@ def _is_echo(error: ErrorDetails) -> bool:
 def _explain(error: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key, annotation = _place(model, error["loc"])
-    if kind == "missing":
+    if kind in ("missing", "extra_forbidden"):
         _, parent = _place(model, error["loc"][:-1])
-        return Problem(key, document.line(key[:-1]), _missing(parent, key[-1]))
-    if kind == "extra_forbidden":
-        _, parent = _place(model, error["loc"][:-1])
-        return Problem(key, document.line(key), _unknown_key(key[-1], parent))
+        return Problem(key, document.line(key), (_missing if kind == "missing" else _unknown_key)(parent, key[-1]))
     if kind == "at_key":
         key = (*key, *context["key"].split("."))
         return Problem(key, document.line(key), context["text"])
@@ -87,7 +84,7 @@ def _missing(parent: Any, name: Any) -> str:
     return f"missing required key {name!r}{meaning}; add it"
 
 
-def _unknown_key(name: Any, parent: Any) -> str:
+def _unknown_key(parent: Any, name: Any) -> str:
     allowed = _keys_of(parent)
     return f"unknown key {name!r}; {did_you_mean(name, allowed)}allowed: {', '.join(allowed)}"
 

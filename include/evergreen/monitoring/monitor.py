@@ -108,10 +108,9 @@ def _record(
 def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its last record and that of the stage; the message of any other stays."""
     record = find_stage(model, "monitor", partition)
-    if record is None or record.status != "done":
-        record_stage(model, "monitor", partition, "done", {"words": message, "read": read})
-    elif record.detail.get("read") != read:
-        record_stage(model, "monitor", partition, "done", {**record.detail, "read": read})
+    detail = record.detail if record and record.status == "done" else {"words": message}
+    if detail.get("read") != read:
+        record_stage(model, "monitor", partition, "done", {**detail, "read": read})
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:

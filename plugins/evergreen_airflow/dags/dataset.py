@@ -5,11 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, reason
-from evergreen_airflow.operators.ingestion import (
-    FetchPartitionOperator,
-    PublishPartitionOperator,
-    ValidatePartitionOperator,
-)
+from evergreen_airflow.operators.ingestion import FetchPartitionOperator, PublishPartitionOperator, ValidatePartitionOperator
 from evergreen_airflow.retries import DEFAULT_ARGS
 from include.evergreen.config import DatasetConfig
 

@@ -9,14 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
 
 from evergreen_airflow.dags import docs
-from evergreen_airflow.dags.common import (
-    STAGE_TIMEOUT,
-    dataset_asset,
-    optional_day,
-    partition_schedule,
-    predictions_asset,
-    reason,
-)
+from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, predictions_asset, reason
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.operators.approval import PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator

@@ -207,9 +207,7 @@ class PromoteManuallyOperator(ModelOperator):
 
         params, actor = context["params"], acting_user(context)
         if params["action"] == ROLL_BACK:
-            outcome = champions.rollback(
-                self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"]
-            )  # fmt: skip
+            outcome = champions.rollback(self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"])
         elif params["version"] is None:
             raise ConfigError(f"{self.model}: set the version to promote. Only a rollback may leave it empty.")
         else:

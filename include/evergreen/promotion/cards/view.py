@@ -62,8 +62,9 @@ class View:
     @property
     def intended_use(self) -> list[str]:
         """Who uses it, one sentence each; else on what it was evaluated."""
-        judged = f"It was evaluated on {self.target_text} only."
-        return [*self.card.intended_use] or [f"{NOT_SAID} who uses it, and for which decisions. {judged}"]
+        return [*self.card.intended_use] or [
+            f"{NOT_SAID} who uses it, and for which decisions. It was evaluated on {self.target_text} only."
+        ]
 
     @property
     def not_for(self) -> list[str]:
