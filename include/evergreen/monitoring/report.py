@@ -103,10 +103,11 @@ def _refuse_other_data(window: Window, record: sa.Row[Any], path: str) -> None:
 
 
 def _changed(record: sa.Row[Any], why: str) -> str:
+    model, day = record.model, record.partition
     return (
-        f"The drift report of {record.model} for {record.partition} cannot be drawn as it was monitored on "
-        f"{record.recorded_at:%Y-%m-%d %H:%M} UTC: {why} since. `evergreen rescore {record.model} --from {record.partition} --to {record.partition}` scores and "
-        f"monitors that day as it stands now; then its report can be drawn."
+        f"The drift report of {model} for {day} cannot be drawn as it was monitored on {record.recorded_at:%Y-%m-%d %H:%M} UTC: "
+        f"{why} since. `evergreen rescore {model} --from {day} --to {day}` scores and monitors that day as it stands now; "
+        f"then its report can be drawn."
     )
 
 
