@@ -22,7 +22,7 @@ from include.evergreen.data.partitions import Also, PartitionVersion, publish_pa
 from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
 from include.evergreen.data.quarantine import REASON_COLUMN, rows_at, without_released
 from include.evergreen.data.sources import source_of
-from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_error, validate
+from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_message, validate
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import storage
@@ -118,7 +118,7 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
         for line in validation.log_lines():
             log.log(logging.INFO if validation.verdict == "passed" else logging.WARNING, "%s %s: %s", dataset.name, partition, line)
         if validation.verdict == "stopped":
-            raise stop_error(dataset, partition, validation)
+            raise DataError(stop_message(dataset, partition, validation))
         accepted = keep_accepted(dataset, partition, partial(_accepted, file, validation))
         kept = {**accepted, **keep_quarantined(dataset, partition, _quarantined(file, validation))}
     facts = {"source_rows": fetched["rows"], "raw_digest": fetched["digest"], "raw_path": fetched["path"], "arrived": fetched["arrived"]}

@@ -118,14 +118,9 @@ def artifact_bytes(artifact_uri: str, artifact_digest: str) -> int:
 
 @reaching_mlflow
 def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str]) -> int:
-    """Make MLflow's version of a run, unless there is one; raises `TransientError` when the store cannot be used.
+    """Make MLflow's version of a run, and the registered model, unless they are there; returns its number, the run's lowest.
 
-    :param model: the registered model's name, which is made too if need be.
-    :param run_key: of the training, for a tag.
-    :param run_id: MLflow's id of the run.
-    :param artifact_uri: the folder of the model's files.
-    :param tags: of a new version.
-    :returns: the version's number; the lowest, if the run has several.
+    Raises `TransientError` when the store cannot be used.
     """
     from mlflow.exceptions import MlflowException
 
@@ -164,12 +159,9 @@ def alias(model: str, name: Alias) -> int | None:
 
 @reaching_mlflow
 def set_alias(model: str, name: Alias, version: int | None) -> bool:
-    """Make an alias name a version, or nothing; raises `TransientError` when the store cannot be used.
+    """Make an alias name ``version``, or nothing for None; says whether MLflow has that version (True for None).
 
-    :param model: the registered model's name.
-    :param name: ``champion`` or ``challenger``.
-    :param version: MLflow's number of the version; None to take the alias away.
-    :returns: whether MLflow has that version; always True for None.
+    Raises `TransientError` when the store cannot be used.
     """
     from mlflow.exceptions import MlflowException
 

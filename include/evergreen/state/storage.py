@@ -137,7 +137,7 @@ def local_file(path: str) -> Iterator[Path]:
     filesystem, whole = _locate(path)
     if _is_local(filesystem):
         if not os.path.exists(whole):
-            raise _absent(whole)
+            raise DataError(_absent(whole))
         yield Path(whole)
         return
     with scratch_file() as scratch:
@@ -231,7 +231,7 @@ def _absence(subject: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise _absent(subject) from error
+        raise DataError(_absent(subject)) from error
     except _refused() as error:
         raise TransientError(f"{subject} could not be read: {error}") from error
 
@@ -243,8 +243,8 @@ def _refused() -> tuple[type[Exception], ...]:
     return (OSError, *of_clients, *([aiohttp.ClientError] if aiohttp else []))
 
 
-def _absent(subject: str) -> DataError:
-    return DataError(f"{subject} is recorded in the database but is not in the storage. Ingest or score it again.")
+def _absent(subject: str) -> str:
+    return f"{subject} is recorded in the database but is not in the storage. Ingest or score it again."
 
 
 def _remove_empty_folders(folder: Path, root: Path) -> None:

@@ -44,9 +44,9 @@ def file_digest(path: str) -> tuple[str, int]:
         except OSError as error:
             if error.errno is not None:  # the disk's own word; Arrow's about a damaged file have no number
                 raise TransientError(f"{path} could not be read: {error}") from error
-            raise _damaged(path, error) from error
+            raise DataError(_damaged(path, error)) from error
         except (ValueError, KeyError, NotImplementedError) as error:  # what Arrow makes of damaged bytes
-            raise _damaged(path, error) from error
+            raise DataError(_damaged(path, error)) from error
         except MemoryError as error:  # or of a damaged length: nobody can tell
             raise TransientError(
                 f"{path} needs more memory to be read than there is: {error}. If it always does, it is damaged."
@@ -70,6 +70,6 @@ def stored_rows(path: str, digest: str) -> StoredRows:
     return StoredRows("whole", actual, rows, "")
 
 
-def _damaged(path: str, error: Exception) -> DataError:
+def _damaged(path: str, error: Exception) -> str:
     said = " ".join(str(error).split())[:200]
-    return DataError(f"{path} is damaged and cannot be read: {said or type(error).__name__}")
+    return f"{path} is damaged and cannot be read: {said or type(error).__name__}"

@@ -99,11 +99,11 @@ class Downloader:
             except _Again as again:
                 wait = again.wait if again.wait is not None else FIRST_WAIT_SECONDS * 2**attempt
                 if again.wait is not None and again.wait > self._source.max_wait_seconds:
-                    raise self._not_answered(f"{again}, and asks to be left alone for {again.wait:.0f} seconds") from None
+                    raise TransientError(self._not_answered(f"{again}, and asks to be left alone for {again.wait:.0f} seconds")) from None
                 wait = min(wait, self._source.max_wait_seconds)
                 attempt += 1
                 if attempt > self._source.retries or time.monotonic() + wait > self._ends:
-                    raise self._not_answered(f"{again} ({attempt} tries)") from None
+                    raise TransientError(self._not_answered(f"{again} ({attempt} tries)")) from None
                 time.sleep(wait)
 
     def same_host(self, url: httpx.URL, origin: httpx.URL) -> bool:
@@ -183,7 +183,9 @@ class Downloader:
         unpacking = None if encoding == "identity" else zlib.decompressobj(_GZIP_OR_ZLIB)
         for chunk in response.iter_raw():
             if time.monotonic() > self._ends:
-                raise self._not_answered(f"{shown(response.url)} takes longer than the {self._source.deadline_seconds:g} seconds allowed")
+                raise TransientError(
+                    self._not_answered(f"{shown(response.url)} takes longer than the {self._source.deadline_seconds:g} seconds allowed")
+                )
             if unpacking is None:
                 yield chunk
                 continue
@@ -223,8 +225,8 @@ class Downloader:
             f"({getattr(self._source, setting)} bytes). Is it what was asked for? Raise source.{setting} if it is."
         )
 
-    def _not_answered(self, trouble: str) -> TransientError:
-        return TransientError(f"{self._subject}: {trouble}. Is its server well? Then try again.")
+    def _not_answered(self, trouble: str) -> str:
+        return f"{self._subject}: {trouble}. Is its server well? Then try again."
 
     def _clean(self, error: Exception) -> str:
         return without_secrets(str(error), *(self._access.login or ()), *self._access.headers.values())

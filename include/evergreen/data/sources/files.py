@@ -73,7 +73,7 @@ def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.d
     path = pattern.replace("{partition}", partition.isoformat())
     paths = sorted(_expanded(filesystem, path, dataset)) if ANY in path else [path]
     if not paths:
-        raise no_file(dataset, path)
+        raise DataError(no_file(dataset, path))
     for path in paths:
         _refuse_other_than_files(filesystem, path, dataset)
     return paths
@@ -138,7 +138,7 @@ def _facts(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) ->
 def _refuse_other_than_files(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> None:
     facts = _facts(filesystem, path, dataset)
     if facts is None:
-        raise no_file(dataset, path)
+        raise DataError(no_file(dataset, path))
     if facts["type"] not in {"file", "link"}:
         kind = "a folder" if facts["type"] == "directory" else "a device or a pipe"
         raise DataError(f"{dataset.name}: the source's {path} is {kind}, not a file. Put a file there, or fix the source's path.")

@@ -65,9 +65,9 @@ def read_files(dataset: DatasetConfig, form: FileFormat, files: list[DeliveredFi
             raise TransientError(f"{dataset.name}: {delivered.place} was written to while it was read. Try again when it is whole.")
 
 
-def no_file(dataset: DatasetConfig, place: str) -> DataError:
-    """Make the error about a file that is not there, for the caller to raise."""
-    return DataError(
+def no_file(dataset: DatasetConfig, place: str) -> str:
+    """Write the error about a file that is not there."""
+    return (
         f"{dataset.name}: the source has no file {place}. Has the system that delivers it done so? "
         f"Ingest the partition again once the file is there."
     )
@@ -81,13 +81,14 @@ def answering(dataset: DatasetConfig, place: str) -> Iterator[None]:
     :param place: what is read, for people.
     :yields: once.
     :raises TransientError: for any error that is not ours.
+    :raises EvergreenError: as it was raised within the context.
     """
     try:
         yield
     except EvergreenError:
         raise
     except Exception as error:  # filesystems of all kinds raise what they like
-        raise _not_read(dataset, place, error) from error
+        raise TransientError(_not_read(dataset, place, error)) from error
 
 
 def _opened(dataset: DatasetConfig, delivered: DeliveredFile) -> AbstractContextManager[BinaryIO]:
@@ -95,7 +96,7 @@ def _opened(dataset: DatasetConfig, delivered: DeliveredFile) -> AbstractContext
         try:
             return delivered.open()
         except FileNotFoundError as error:
-            raise no_file(dataset, delivered.place) from error
+            raise DataError(no_file(dataset, delivered.place)) from error
 
 
 def _rows(stream: BinaryIO, form: str, piece: Piece, budget: _Budget, *, packed: bool) -> Iterator[pa.RecordBatch]:
@@ -253,13 +254,11 @@ class _Steady(io.RawIOBase):
             if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
                 # A seek to before the beginning, which a damaged archive or Parquet file asks for.
                 raise OSError(errno.EINVAL, "it is shorter than it says") from error
-            raise _not_read(self._dataset, self._place, error) from error
+            raise TransientError(_not_read(self._dataset, self._place, error)) from error
 
 
-def _not_read(dataset: DatasetConfig, place: str, error: Exception) -> TransientError:
-    return TransientError(
-        f"{dataset.name}: {place} could not be read: {error}. Is its disk or server there, and may this process read it? Then try again."
-    )
+def _not_read(dataset: DatasetConfig, place: str, error: Exception) -> str:
+    return f"{dataset.name}: {place} could not be read: {error}. Is its disk or server there, and may this process read it? Then try again."
 
 
 def _damaged(piece: Piece, kind: str, error: Exception) -> DataError:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.foundation.errors import DataError
 
 EXAMPLES_SHOWN = 3
 LONGEST_EXAMPLE = 80  # characters
@@ -168,9 +167,9 @@ def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures
     return Validation(rows, failures, checks, verdict, reason, usual)
 
 
-def stop_error(dataset: DatasetConfig, partition: object, validation: Validation) -> DataError:
-    """Make the error about a partition that its checks stop, for the caller to raise."""
-    return DataError(
+def stop_message(dataset: DatasetConfig, partition: object, validation: Validation) -> str:
+    """Write the error about a partition that its checks stop."""
+    return (
         f"{dataset.name} {partition} is stopped: {validation.reason}. What was published before stays as it is. "
         f"Fix the source and ingest the partition again, or change the check in dataset.yaml."
     )

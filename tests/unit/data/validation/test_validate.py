@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.evergreen.data.validation import stop_error
+from include.evergreen.data.validation import stop_message
 from include.evergreen.foundation.errors import ConfigError
 from tests.unit.data.validation.judged import Judged, dataset, judged
 
@@ -89,7 +89,7 @@ def test_one_stopping_expectation_stops_the_partition_and_says_by_what() -> None
     found = _validate(raw, BETWEEN)
     assert found.validation.verdict == "stopped"
     assert "amount, min_value=0, max_value=99): 1 row, such as 1048.0" in found.validation.reason
-    error = str(stop_error(dataset(), dt.date(2013, 2, 9), found.validation))
+    error = stop_message(dataset(), dt.date(2013, 2, 9), found.validation)
     assert error.startswith("sales 2013-02-09 is stopped: ")
     assert "What was published before stays as it is." in error
 

@@ -23,6 +23,7 @@ from include.evergreen.data.sources.conversion.rules import (
     MICROSECOND,
     arrow_type,
 )
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +59,7 @@ def one_by_one(values: Sequence[object], column: Column, where: Where, missing: 
             bad.append(row)
             why = why or str(refused)
     if bad:
-        raise bad_cell(values[bad[0]], column, where(bad[0]), why=why, cells=len(bad), rows=len(values))
+        raise DataError(bad_cell(values[bad[0]], column, where(bad[0]), why=why, cells=len(bad), rows=len(values)))
     if column.type == "timestamp":
         return pa.array(cells, pa.int64()).cast(pa.timestamp("us", "UTC"))
     return pa.array(cells, arrow_type(column))

@@ -24,8 +24,8 @@ ALLOWED = {
 }
 
 
-def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int, rows: int) -> DataError:
-    """Make the error about the first bad cell of a column, for the caller to raise.
+def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int, rows: int) -> str:
+    """Write the error about the first bad cell of a column.
 
     :param value: what the cell has; not shown where the column is personal.
     :param column: as it is declared.
@@ -33,7 +33,7 @@ def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int,
     :param why: what is wrong with the cell.
     :param cells: how many bad cells there are.
     :param rows: among how many rows.
-    :returns: the error.
+    :returns: the message.
     """
     if column.personal:
         shown = "a value that is not shown, as the column is personal"
@@ -41,7 +41,7 @@ def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int,
         text = value if isinstance(value, str) else str(value)
         shown = repr(text[:SHOWN]) + (f" and {len(text) - SHOWN} characters more" if len(text) > SHOWN else "")
     many = f" ({cells} such cells among the {rows} rows that were read together)" if cells > 1 else ""
-    return DataError(
+    return (
         f"{place}: {column.name} is {shown}, which is not a valid {column.type}: {why}{many}. "
         f"Allowed: {ALLOWED[column.type]}. Fix it at its source."
     )
@@ -63,4 +63,4 @@ def refuse_cells(bad: pa.Array, array: pa.Array, column: Column, where: Where, w
     cells = pc.sum(bad).as_py()
     if cells:
         row = pc.index(bad, True).as_py()
-        raise bad_cell(show(array[row].as_py()), column, where(row), why=why, cells=cells, rows=len(array))
+        raise DataError(bad_cell(show(array[row].as_py()), column, where(row), why=why, cells=cells, rows=len(array)))

@@ -45,11 +45,11 @@ def blocks_of(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int])
             held = held[end:]
         elif len(held) > LONGEST_ROW:
             _refuse_nul(Block(held, line), piece)
-            raise piece.error(
+            trouble = (
                 f"has a row that does not end within {LONGEST_ROW // 1024**2} MB. Has it line ends, and does every quote that opens close? "
-                f"Ask the source for a whole file.",
-                line=line,
+                f"Ask the source for a whole file."
             )
+            raise DataError(piece.message(trouble, line=line))
     if held:
         block = Block(held, line, last=True)
         _refuse_nul(block, piece)

@@ -19,6 +19,7 @@ import numpy as np
 from include.evergreen.data.sources.conversion import batch_of
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.data.sources.formats.blocks import LONGEST_ROW, Block, blocks_of, count_lines, end_of_lines, not_in_its_encoding
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +49,8 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         if block.data.strip(b"\r\n"):
             yield _batch(block, header, lexer, piece)
     if header is None:
-        raise piece.error("is empty: it has not even a header. Ask the source for a whole file; a day without rows has a header alone.")
+        trouble = "is empty: it has not even a header. Ask the source for a whole file; a day without rows has a header alone."
+        raise DataError(piece.message(trouble))
 
 
 def _header(block: Block, lexer: _Lexer, piece: Piece) -> tuple[list[str] | None, int]:
@@ -172,7 +174,7 @@ class _Lexer:
             line, cells = block.first_line + before, [text.encode(BYTES) for text in texts]
             if end is None:
                 line += sum(map(count_lines, cells[:-1]))
-                raise piece.error("opens a quote that never closes. Ask the source for a whole file.", line=line)
+                raise DataError(piece.message("opens a quote that never closes. Ask the source for a whole file.", line=line))
             if cells:
                 yield line, cells, end
 

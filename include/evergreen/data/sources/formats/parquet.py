@@ -28,15 +28,15 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     for batch in _told(_batches(file, piece), piece):
         size += batch.nbytes
         if piece.max_bytes is not None and size > piece.max_bytes:
-            raise too_large(piece, f"more than {size}")
+            raise DataError(too_large(piece, f"more than {size}"))
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         yield batch_of(piece.dataset, columns, lambda row, first=rows: f"{piece.place}, row {first + row + 1}")  # type: ignore[misc]
         rows += batch.num_rows
 
 
-def too_large(piece: Piece, size: object) -> DataError:
-    """Make the error about a piece that has more bytes than are left for it, for the caller to raise."""
-    return piece.error(
+def too_large(piece: Piece, size: object) -> str:
+    """Write the error about a piece that has more bytes than are left for it."""
+    return piece.message(
         f"is {size} bytes large when unpacked, and the source's max_bytes leaves {piece.max_bytes} of the partition for it. "
         f"Is it what was asked for? Raise max_bytes if it is."
     )
@@ -51,7 +51,7 @@ def _batches(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
         size, rows = sum(group.total_byte_size for group in groups), parquet.metadata.num_rows
         if piece.max_bytes is not None and size > piece.max_bytes:
-            raise too_large(piece, size)
+            raise DataError(too_large(piece, size))
         at_once = min(BATCH_ROWS, max(1, BATCH_BYTES * max(rows, 1) // max(size, 1)))
         yield from parquet.iter_batches(at_once, columns=piece.dataset.column_names, use_threads=True)
 
