@@ -14,7 +14,7 @@ from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import Decision, all_decisions
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import gather
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from include.evergreen.registry.champions import champion_for
 from include.evergreen.registry.versions import version_number
 from include.evergreen.scoring.predictions import find_predictions
@@ -38,7 +38,7 @@ def decided(night: dt.date) -> Decision | None:
     return next((each for each in all_decisions(MODEL) if each.as_of == night), None)
 
 
-def differences_of(night: dt.date, plain: PlainScript) -> list[str]:
+def compare_night(night: dt.date, plain: PlainScript) -> list[str]:
     """In words, where this process's home differs from what the plain script made of the same night."""
     theirs = plain.outputs(night)
     return differences(outputs(night, seed=theirs["seed"]), theirs, tolerance=TOLERANCE, where=str(night))
@@ -65,7 +65,7 @@ def outputs(night: dt.date, *, seed: int) -> dict[str, Any]:
 
 
 def _observed(prefix: str, day: dt.date) -> dict[str, float]:
-    found = observations_of(MODEL, first=day, last=day)
+    found = list_observations(MODEL, first=day, last=day)
     return {each.metric.removeprefix(prefix): each.value for each in found if each.metric.startswith(prefix)}
 
 

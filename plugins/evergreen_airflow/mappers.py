@@ -91,10 +91,10 @@ class ScoringMapper(_WorkMapper):
 
     def has_work(self, day: dt.date) -> bool:
         """Return whether an event of the dataset's partition ``day`` should start a scoring."""
-        from include.evergreen.scoring.readiness import name_of, scoring
+        from include.evergreen.scoring.readiness import partition_name, scoring
 
         published = (self.dataset, day)
-        return scoring(self.model, day + dt.timedelta(days=self.days), published).is_started_by(name_of(published))
+        return scoring(self.model, day + dt.timedelta(days=self.days), published).is_started_by(partition_name(published))
 
 
 class MonitoringMapper(_WorkMapper):

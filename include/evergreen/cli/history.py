@@ -56,7 +56,7 @@ def champion_at(arguments: argparse.Namespace) -> int:
     from include.evergreen.registry.champion_periods import champion_period_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    when = min(common_arguments.end_of(arguments.when), clock.now())  # nobody knows who will be
+    when = min(common_arguments.parse_end(arguments.when), clock.now())  # nobody knows who will be
     period = champion_period_at(model, when)
     if arguments.json:
         print(json.dumps(asdict(period) if period else None, indent=2, default=str))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.features.build import FeatureCode, features_of, load_code, load_features
+from include.evergreen.features.build import FeatureCode, compute_features, load_code, load_features
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -180,7 +180,7 @@ class _Trial:
     def _features(self, cache: MadeUpCache) -> pd.DataFrame:
         reader = PointInTimeReader(self._model, self.source.day, cache)
         function = load_code(self._code) if self._code else load_features(self._path)
-        return features_of(self._model, reader, function, self._code.place if self._code else self._path)[1]
+        return compute_features(self._model, reader, function, self._code.place if self._code else self._path)[1]
 
 
 class _OtherValues(MadeUpCache):

@@ -40,7 +40,7 @@ class PartitionCache:
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         """The newest version of each partition from ``first`` to ``last`` with a knowledge time <= ``as_of``."""
         limit = self._limit(as_of)
-        versions = self._versions_of(dataset, first, last)
+        versions = self._find_versions(dataset, first, last)
         known = ([each for each in versions.get(day, []) if each.knowledge_time <= limit] for day in clock.days(first, last))
         return [each[-1] for each in known if each]
 
@@ -96,7 +96,7 @@ class PartitionCache:
             self._held_bytes -= self._sizes.pop(longest_unused)
             self._whole.discard(longest_unused)
 
-    def _versions_of(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
+    def _find_versions(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         versions = self._versions.setdefault(dataset, {})
         for begin, end in self._to_look_up(dataset, first.toordinal(), last.toordinal()):

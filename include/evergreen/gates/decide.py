@@ -13,7 +13,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decision import Decision, blessing_of, verdict_of
+from include.evergreen.gates.decision import Decision, combine_verdicts, find_blessing
 from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
@@ -37,7 +37,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
-        blessing = blessing_of(candidate.run_key)
+        blessing = find_blessing(candidate.run_key)
         assert blessing is not None
         return blessing
     key = {
@@ -73,7 +73,7 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
 def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:
     """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
     mode = model.gate.mode
-    verdict = verdict_of([each.verdict for each in results]) if mode == "enabled" else "blessed"
+    verdict = combine_verdicts([each.verdict for each in results]) if mode == "enabled" else "blessed"
     judged = [result.as_record() for result in results]
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)

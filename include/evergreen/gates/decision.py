@@ -32,7 +32,7 @@ class Decision:
     @property
     def would_be(self) -> str:
         """What the criteria alone say, whatever the gate's mode."""
-        return verdict_of([criterion["verdict"] for criterion in self.criteria])
+        return combine_verdicts([criterion["verdict"] for criterion in self.criteria])
 
     @property
     def message(self) -> str:
@@ -52,7 +52,7 @@ class Decision:
         return "; ".join([f"{verdicts.count('passed')} of {len(verdicts)} criteria passed{unfit}", *told])
 
 
-def verdict_of(verdicts: list[str]) -> str:
+def combine_verdicts(verdicts: list[str]) -> str:
     """One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed."""
     if "failed" in verdicts:
         return "rejected"
@@ -64,7 +64,7 @@ def latest_decision(model: str) -> Decision | None:
     return found[0] if found else None
 
 
-def blessing_of(run_key: str, until: dt.datetime | None = None) -> Decision | None:
+def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | None:
     """The newest blessed decision on a candidate, or the newest of those recorded by ``until``."""
     query = decisions.select().filter_by(run_key=run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
     with reading() as connection:

@@ -12,9 +12,9 @@ from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
-from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
+from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored
-from include.evergreen.monitoring.window import window_of
+from include.evergreen.monitoring.window import load_window
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.database import writing
@@ -36,7 +36,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
-    window = window_of(catalog, model, scored)
+    window = load_window(catalog, model, scored)
     model = window.model  # its version's own features and target
     labels = current_partition(model.target.dataset, partition)
     input_digest = window.input_digest()
@@ -110,5 +110,5 @@ def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:
     wanted = ("performance", "drift.share", "quality", "prediction_drift")
-    found = observations_of(model, first=partition, last=partition)
+    found = list_observations(model, first=partition, last=partition)
     return {each.metric: round(each.value, 4) for each in found if each.metric.startswith(wanted)}

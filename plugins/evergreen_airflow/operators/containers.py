@@ -68,13 +68,13 @@ class TrainInContainerOperator(DockerOperator):
         :raises TransientError: if Docker does not respond or the task was stopped; errors within the container keep their class
         """
         from include.evergreen.training.candidate import find_candidate
-        from include.evergreen.training.recipes import recipe_of
+        from include.evergreen.training.recipes import build_recipe
 
         catalog, ti = Catalog(), context["ti"]
         command = container.train_command(
             self.model,
             snapshot=ti.xcom_pull(task_ids="snapshot")["snapshot"],
-            recipe=recipe_of(catalog, catalog.model(self.model)).digest,
+            recipe=build_recipe(catalog, catalog.model(self.model)).digest,
             reason=context["params"].get("reason") or f"run {context['run_id']}",
             tags=mlflow_tags(context),
             timeout_minutes=self.limits.timeout_minutes,

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from include.evergreen.foundation import clock
-from include.evergreen.state.stage_status import find_stage, record_stage, stages_of
+from include.evergreen.state.stage_status import find_stage, list_stages, record_stage
 
 pytestmark = pytest.mark.usefixtures("home")
 DAY = dt.date(2013, 2, 9)
@@ -55,5 +55,5 @@ def test_each_stage_of_each_model_and_day_is_its_own() -> None:
     for model, stage, day in (("a", "score", DAY), ("a", "monitor", DAY), ("b", "score", DAY)):
         record_stage(model, stage, day, "done", {})  # type: ignore[arg-type]
     record_stage("a", "score", DAY - dt.timedelta(days=1), "skipped", {})
-    assert [(each.partition.day, each.stage) for each in stages_of("a")] == [(8, "score"), (9, "monitor"), (9, "score")]
-    assert len(stages_of("a", first=DAY)) == 2
+    assert [(each.partition.day, each.stage) for each in list_stages("a")] == [(8, "score"), (9, "monitor"), (9, "score")]
+    assert len(list_stages("a", first=DAY)) == 2

@@ -88,7 +88,7 @@ def newest_firing(model: str, *conditions: sa.ColumnElement[bool]) -> Firing | N
     return Firing(**row._mapping) if row else None
 
 
-def firings_of(model: str) -> list[Firing]:
+def list_firings(model: str) -> list[Firing]:
     """All firings of a model, in the order in which they were recorded."""
     with reading() as connection:
         rows = connection.execute(firings.select().where(firings.c.model == model).order_by(firings.c.id)).all()
