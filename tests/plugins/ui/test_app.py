@@ -128,7 +128,7 @@ def test_a_page_is_read_only(reader: TestClient, path: str) -> None:
 
 def test_a_validation_shows_verdict_counts_and_every_check(reader: TestClient) -> None:
     failed = check(passed=False, failed_rows=1234, examples=["130.5", "131.0"])
-    rows = check(expectation="expect_table_row_count_to_be_between", on_fail="stop", failed_rows=None, observed="73000", arguments={})
+    rows = check(expectation="expect_table_row_count_to_be_between", on_fail="error", failed_rows=None, observed="73000", arguments={})
     record(verdict="quarantined", rows=71766, quarantined=1234, checks=[rows, failed])
     page = reader.get(VALIDATION)
     assert page.status_code == 200
