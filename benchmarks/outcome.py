@@ -81,8 +81,7 @@ def _criteria(decision: Decision, candidate: Candidate, seed: int) -> list[dict[
         scored.seed = seed
     again = [JUDGES[each.kind](each, evidence) for each in catalog.model(MODEL).gate.criteria]
     recorded = [each["verdict"] for each in decision.criteria]
-    record = {**decision.criteria[-1]}
-    serving = CriterionResult(message=record.pop("words"), **record)
+    serving = CriterionResult(**decision.criteria[-1])
     return [_plainly(result, verdict) for result, verdict in zip([*again, serving], recorded, strict=True)]
 
 

@@ -77,7 +77,7 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     if origin.decision:
         print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
         for criterion in origin.decision.criteria:
-            print(f"             {criterion['verdict']}: {criterion['words']}")
+            print(f"             {criterion['verdict']}: {criterion['message']}")
     print(f"  snapshot   {origin.candidate.snapshot_digest}")
     print(f"  artifact   {version.artifact_digest}, MLflow run {version.mlflow_run_id}")
     print("  features" + ("" if logged.contributions else " (no contributions are stored: explain is false in model.yaml)"))

@@ -148,5 +148,5 @@ def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
 
 
 def _outcome_as_json(outcome: Verification) -> dict[str, Any]:
-    differing = [{"part": each.name, "state": each.state, "words": each.message} for each in outcome.differing]
+    differing = [{"part": each.name, "state": each.state, "message": each.message} for each in outcome.differing]
     return {**_as_json(outcome.snapshot), "state": outcome.state, "checked": outcome.checked, "differing": differing}

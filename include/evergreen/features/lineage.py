@@ -140,7 +140,7 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
         "name": feature.name,
         "kind": feature.kind,
         "description": feature.description,
-        "from": [{**asdict(origin), "words": origin.description} for origin in origins],
+        "from": [{**asdict(origin), "description": origin.description} for origin in origins],
         "also_in": [
             {"model": name, "same": (other.kind, others_origins) == (feature.kind, origins)}
             for name, (other, others_origins) in others.items()

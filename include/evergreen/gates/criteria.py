@@ -48,8 +48,8 @@ class CriterionResult:
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
-        """As a decision keeps it: the message under ``words``."""
-        return {"words" if name == "message" else name: value for name, value in asdict(self).items()}
+        """As a decision keeps it."""
+        return asdict(self)
 
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:

@@ -50,7 +50,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
         results = evaluate(catalog, model, candidate, champion)
         decision = _record(key, model, candidate, results)
         for criterion in decision.criteria:
-            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["words"])
+            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["message"])
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
         log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)
@@ -90,7 +90,7 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
 
 
 def _not_evaluated(criteria: list[dict[str, Any]]) -> list[str]:
-    return [criterion["words"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
+    return [criterion["message"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
 
 
 @mlflow_store.reaching_mlflow

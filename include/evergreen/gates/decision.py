@@ -37,7 +37,7 @@ class Decision:
     @property
     def message(self) -> str:
         mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
-        return mode + "; ".join(f"{criterion['verdict']}: {criterion['words']}" for criterion in self.criteria)
+        return mode + "; ".join(f"{criterion['verdict']}: {criterion['message']}" for criterion in self.criteria)
 
     @property
     def summary(self) -> str:
@@ -45,7 +45,7 @@ class Decision:
         verdicts = [criterion["verdict"] for criterion in self.criteria]
         unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""
         told = [
-            f"{criterion['verdict']}: {criterion['words']}"
+            f"{criterion['verdict']}: {criterion['message']}"
             for criterion in self.criteria
             if criterion["verdict"] in ("failed", "not_evaluated")
         ]

@@ -58,7 +58,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels is None:
         message += f"; the labels of {model.target.dataset}/{partition} have not arrived yet"
-    record_stage(model.name, "monitor", partition, "done", {"words": message, "read": read})
+    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read})
     return Outcome("done", message, _facts(model.name, partition))
 
 
@@ -103,7 +103,7 @@ def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, 
     """For a run that was killed between its last record and that of the stage; the message of any other stays."""
     record = find_stage(model, "monitor", partition)
     if record is None or record.status != "done":
-        record_stage(model, "monitor", partition, "done", {"words": message, "read": read})
+        record_stage(model, "monitor", partition, "done", {"message": message, "read": read})
     elif record.detail.get("read") != read:
         record_stage(model, "monitor", partition, "done", {**record.detail, "read": read})
 

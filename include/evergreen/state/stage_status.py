@@ -33,7 +33,7 @@ class StageRecord:
 
     @property
     def message(self) -> str:
-        return str(self.detail.get("words", ""))
+        return str(self.detail.get("message", ""))
 
 
 def record_stage(

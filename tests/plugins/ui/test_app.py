@@ -357,12 +357,12 @@ def test_a_day_that_was_never_scored_says_so(reader: TestClient) -> None:
 
 
 def test_a_day_that_waits_says_for_what(reader: TestClient) -> None:
-    record_stage("flight_delay", "score", DAY, "waiting", {"words": "waiting for weather/2013-02-08"})
+    record_stage("flight_delay", "score", DAY, "waiting", {"message": "waiting for weather/2013-02-08"})
     assert "scoring of flight_delay for 2013-02-09 is waiting: waiting for weather/2013-02-08" in reader.get(REPORT).text
 
 
 def test_a_day_that_was_scored_and_not_monitored_says_so(reader: TestClient) -> None:
-    record_stage("flight_delay", "score", DAY, "done", {"words": "900 rows"})
+    record_stage("flight_delay", "score", DAY, "done", {"message": "900 rows"})
     assert "was scored for 2013-02-09, but not monitored yet" in reader.get(REPORT).text
 
 

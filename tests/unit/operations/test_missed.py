@@ -147,7 +147,7 @@ def test_a_broken_declaration_leaves_out_its_model_alone(
 
 
 def test_a_record_of_what_is_done_is_not_overwritten(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    record_stage(MODEL, "score", january(20), "done", {"words": "by hand"})
+    record_stage(MODEL, "score", january(20), "done", {"message": "by hand"})
     at(monkeypatch, 2 * GRACE)
     missed_work(catalog)
     assert find_stage(MODEL, "score", january(20)).status == "done"  # type: ignore[union-attr]

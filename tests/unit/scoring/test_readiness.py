@@ -181,7 +181,7 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
 def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
     with writing() as connection:
-        connection.execute(stage_records.update().values(detail={"words": "done"}))
+        connection.execute(stage_records.update().values(detail={"message": "done"}))
     assert not readiness.scoring(MODEL, DAY).is_due
     republish("weather", YESTERDAY, shifted("wind_speed", 10))
     assert starts(("weather", YESTERDAY), DAY)
@@ -249,11 +249,11 @@ def test_what_an_older_release_monitored_is_compared_by_when_it_was_monitored_an
     scored(catalog, air_time)
     monitor(catalog, air_time, DAY, "live")
     with writing() as connection:
-        connection.execute(stage_records.update().where(stage_records.c.stage == "monitor").values(detail={"words": "drift.share 0.1"}))
+        connection.execute(stage_records.update().where(stage_records.c.stage == "monitor").values(detail={"message": "drift.share 0.1"}))
     assert news_to_monitor(DAY) == []
     assert monitor(catalog, air_time, DAY, "live").status == "unchanged"
     [record] = [each for each in rows_of(stage_records) if each.stage == "monitor"]
-    assert record.detail["words"] == "drift.share 0.1" and set(record.detail["read"]) == {"predictions", "truth"}
+    assert record.detail["message"] == "drift.share 0.1" and set(record.detail["read"]) == {"predictions", "truth"}
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------------

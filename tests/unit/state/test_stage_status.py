@@ -29,15 +29,15 @@ def test_a_stage_that_nobody_recorded_is_not_there() -> None:
 
 
 def test_a_record_says_where_the_stage_stands_and_why() -> None:
-    record_stage("air_time", "score", DAY, "waiting", {"words": "waiting for weather", "waiting_for": ["weather/x"]})
+    record_stage("air_time", "score", DAY, "waiting", {"message": "waiting for weather", "waiting_for": ["weather/x"]})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
     assert (found.status, found.message, found.detail["waiting_for"]) == ("waiting", "waiting for weather", ["weather/x"])
 
 
 def test_a_status_that_lasts_keeps_the_moment_since_which_it_does(tick: list[dt.datetime]) -> None:
-    record_stage("air_time", "score", DAY, "waiting", {"words": "for two"})
-    record_stage("air_time", "score", DAY, "waiting", {"words": "for one"})
+    record_stage("air_time", "score", DAY, "waiting", {"message": "for two"})
+    record_stage("air_time", "score", DAY, "waiting", {"message": "for one"})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
     assert (found.message, found.since, found.recorded_at) == ("for one", tick[0], tick[1])

@@ -36,7 +36,7 @@ class Firing:
 
     @property
     def message(self) -> str:
-        return str(self.evidence["words"])
+        return str(self.evidence["message"])
 
 
 def tripped(model: ModelConfig) -> RuleEvidence | None:
@@ -59,7 +59,7 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
     with writing() as connection:
         if _cooling_down(connection, model, evidence.as_of):
             return None
-        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "words": evidence.message}
+        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "message": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
         connection.execute(firings.insert().values(**values, evidence=body, recorded_at=clock.now()))
         ledger.append(connection, kind="firing", model=model.name, body=body)
