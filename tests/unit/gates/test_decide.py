@@ -11,6 +11,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
+from include.evergreen.features import reader
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.decide import decide
@@ -268,6 +269,19 @@ def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: M
     decision = decide(Catalog(), _against_champion(late, margin=0.5), trained_as_of(late, AS_OF))
     assert decision.criteria[0]["verdict"] == "not_applicable"
     assert "no champion with this target (version 1 has another)" in decision.message
+
+
+def test_a_champion_with_features_of_an_older_release_is_no_measure(
+    trained: Path, air_time: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can no longer score, and must not hinder the model that takes its place."""
+    changed = with_other_features(Catalog(), tmp_path / "include")
+    model = changed.model("air_time")
+    candidate = trained_as_of(model, AS_OF, changed)
+    monkeypatch.setattr(reader, "OLDER_NAMES", {"agg": "as if it were the older name"})
+    decision = decide(changed, _against_champion(model, margin=0.5), candidate)
+    assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
+    assert "no champion that can score (the features of version 1 are of an older Evergreen)" in decision.message
 
 
 def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:
