@@ -57,7 +57,7 @@ def parse_conditions(dataset: DatasetConfig, texts: Sequence[str], *, extra: Seq
     return Conditions(values)
 
 
-def text_of(value: Any) -> str | None:
+def canonical_text(value: Any) -> str | None:
     """Write a value as text that does not depend on the type in which it was stored: 5, 5.0 and '5' are the same; None stays None."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -69,10 +69,10 @@ def text_of(value: Any) -> str | None:
 
 
 def as_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Write each value of a column as `text_of` does."""
+    """Write each value of a column as `canonical_text` does."""
     import pyarrow as pa
 
-    return pa.array([text_of(value) for value in column.to_pylist()], pa.string())
+    return pa.array([canonical_text(value) for value in column.to_pylist()], pa.string())
 
 
 def _typed(dataset: DatasetConfig, column: Column, text: str) -> Any:
@@ -95,4 +95,4 @@ def _equal(column: pa.Array | pa.ChunkedArray, value: Any) -> Any:
     try:
         return pc.equal(column, pa.scalar(value, column.type))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):  # it was stored when the column had another type
-        return pc.equal(as_texts(column), text_of(value))
+        return pc.equal(as_texts(column), canonical_text(value))

@@ -34,7 +34,7 @@ class StageRecord:
     @property
     def message(self) -> str:
         """Why the stage has this status, for people; empty when nothing was said."""
-        return str(self.detail.get("words", ""))
+        return str(self.detail.get("message", ""))
 
 
 def record_stage(
@@ -52,11 +52,13 @@ def record_stage(
 
 def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
     """Return the record of one stage of one partition; None when it was never begun."""
-    return next(iter(stages_of(model, first=partition, last=partition, stages=(stage,))), None)
+    return next(iter(list_stages(model, first=partition, last=partition, stages=(stage,))), None)
 
 
-def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES) -> list[StageRecord]:
-    """Return a model's records of the partitions from ``first`` to ``last``, both inclusive, oldest partition first."""
+def list_stages(
+    model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES
+) -> list[StageRecord]:
+    """List a model's records of the partitions from ``first`` to ``last``, both inclusive, oldest partition first."""
     table = stage_records.c
     query = (
         stage_records.select()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.conditions import as_texts, text_of
+from include.evergreen.data.conditions import as_texts, canonical_text
 from include.evergreen.data.erased.secret import VARIABLE, fingerprint, secret
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import reading
@@ -33,7 +33,7 @@ def subject_hash(values: dict[str, Any], key: bytes) -> str:
     :param key: the secret, as `secret` returns it.
     :returns: what ``erasures.subject_hash`` records of the person.
     """
-    return _hash("".join(_framed(name, text_of(values[name])) for name in sorted(values)), key)
+    return _hash("".join(_framed(name, canonical_text(values[name])) for name in sorted(values)), key)
 
 
 def without_erased(dataset: DatasetConfig, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -42,7 +42,7 @@ class Source(Protocol):
         """
 
 
-def source_of(dataset: DatasetConfig) -> Source:
+def make_source(dataset: DatasetConfig) -> Source:
     """Make the source that ``dataset`` declares, of the class that its kind of source names."""
     module, _, name = dataset.source.reader.rpartition(".")
     return cast(Source, getattr(importlib.import_module(module), name)(dataset))

@@ -21,10 +21,10 @@ import httpx
 
 from include.evergreen.config import DatasetConfig, expand
 from include.evergreen.config.sources import FileFormat, HttpSource, LinkHeader, NextPath, PageNumber
-from include.evergreen.data.partitions.files import batches_of
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.downloads import Downloader, Response, shown
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.data.sources.formats.jsonl import STRICT_DECODER
@@ -116,7 +116,7 @@ class HttpReader:
             if answer.unchanged and known:
                 delivery.undeclared += known.undeclared
                 with storage.local_file(known.raw_path) as raw:
-                    yield from batches_of(raw)
+                    yield from read_batches(raw)
                 return
             yield from self._rows(_Page(1, answer, file), delivery)
         if answer.etag:
@@ -244,7 +244,7 @@ class HttpReader:
         for first in range(0, len(records), ROWS_AT_ONCE):
             part = records[first : first + ROWS_AT_ONCE]
             columns = {name: [record.get(name) for record in part] for name in self.dataset.column_names}
-            yield batch_of(self.dataset, columns, lambda row, first=first: f"{page.place}, record {first + row + 1}")  # type: ignore[misc]
+            yield convert_batch(self.dataset, columns, lambda row, first=first: f"{page.place}, record {first + row + 1}")  # type: ignore[misc]
 
     def _at(self, document: Any, keys: list[str], page: _Page) -> Any:
         node = document

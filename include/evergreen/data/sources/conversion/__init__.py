@@ -33,10 +33,10 @@ from include.evergreen.data.sources.conversion.typed import from_typed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ALLOWED", "Where", "bad_cell", "batch_of", "convert"]
+__all__ = ["ALLOWED", "Where", "bad_cell", "convert", "convert_batch"]
 
 
-def batch_of(
+def convert_batch(
     dataset: DatasetConfig, columns: Mapping[str, pa.Array | Sequence[object]], where: Where, *, missing: Collection[str] = ()
 ) -> pa.RecordBatch:
     """Convert some rows to the declared types and order of columns, for a source to deliver; other columns are left.
@@ -61,7 +61,7 @@ def convert(values: pa.Array | Sequence[object], column: Column, where: Where, *
     :param values: Arrow's, or Python's with None for what is missing.
     :param column: as it is declared.
     :param where: says where a row came from, by its index.
-    :param missing: texts that stand for no value, as in `batch_of`.
+    :param missing: texts that stand for no value, as in `convert_batch`.
     :returns: as many values, in the type of `arrow_type`.
     """
     import pyarrow as pa

@@ -24,7 +24,7 @@ class Block:
     last: bool = False
 
 
-def blocks_of(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
+def read_blocks(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
     """Cut a file of text into blocks of whole rows, of about `BLOCK_BYTES`.
 
     :param file: its bytes, in the encoding that ``piece`` declares.
