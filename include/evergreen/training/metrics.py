@@ -14,16 +14,26 @@ PROBABILITY_FLOOR = 1e-7
 
 
 def measure(model: ModelConfig, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Each metric of the model's task; those that the rows do not define (AUC of one class) are left out.
+    """Measure every metric of the model's task.
 
-    ``labels`` and ``predicted`` are floats, one a row; for a classification 0/1 and the probability of 1.
+    :param model: the model whose task says which metrics there are
+    :param labels: one float a row: 0 or 1 for a classification, else the target in its own unit
+    :param predicted: one float a row: the probability of 1 for a classification, else in the target's unit
+    :returns: each metric that the rows define; one that they do not (AUC of a single class) is left out
     """
-    found = {metric: measure_one(metric, labels, predicted) for metric in METRICS[model.task]}
-    return {metric: value for metric, value in found.items() if value is not None}
+    measured = {metric: measure_one(metric, labels, predicted) for metric in METRICS[model.task]}
+    return {metric: value for metric, value in measured.items() if value is not None}
 
 
 def measure_one(metric: str, labels: np.ndarray, predicted: np.ndarray) -> float | None:
-    """A metric (of `METRICS`), as `measure` has it; None where the rows do not define it."""
+    """Measure a single metric.
+
+    :param metric: its name, one of `METRICS`
+    :param labels: as `measure` takes them
+    :param predicted: as `measure` takes them
+    :returns: the metric; None where the rows do not define it
+    :raises KeyError: when `METRICS` has a metric that nobody has taught this function
+    """
     from sklearn import metrics
 
     if len(labels) == 0 or (metric == "r2" and len(labels) == 1) or (metric == "auc" and len(set(labels.tolist())) != 2):
