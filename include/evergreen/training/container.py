@@ -80,8 +80,8 @@ def mounts() -> list[Mount]:
             mounted.append(Mount(parts["source"], parts["target"], parts["mode"] == ":ro"))
         else:
             raise ConfigError(
-                f"{MOUNTS} has {entry!r}; allowed, separated by commas: SOURCE:TARGET or SOURCE:TARGET:ro, where SOURCE is an absolute path "
-                f"or a volume and TARGET an absolute path, and the word {OWN} for what this process itself uses."
+                f"{MOUNTS} has {entry!r}; allowed, separated by commas: SOURCE:TARGET or SOURCE:TARGET:ro, where SOURCE is an absolute "
+                f"path or a volume and TARGET an absolute path, and the word {OWN} for what this process itself uses."
             )
     return mounted
 
