@@ -206,7 +206,6 @@ def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
 
     :param run_id: the MLflow run of the training
     :param is_recorded: tells whether the candidate is recorded by now
-    :yields: nothing
     :raises BaseException: what was raised within, once the run is marked
     """
     try:
