@@ -153,11 +153,6 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
     return list(rows.keys)
 
 
-def load_features(path: Path) -> Features:
-    """The function ``features`` of a file, of a module that nobody else has used; else as `load_code`."""
-    return load_code(FeatureCode(path.read_text(encoding="utf-8"), str(path)))
-
-
 def code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
     """The model's `features.py` as it stands now."""
     return FeatureCode(features_source(catalog, model), str(catalog.features_path(model.name)))

@@ -59,18 +59,11 @@ class Scored:
 
     def among(self, chosen: np.ndarray) -> Scored:
         """The same on the ``chosen`` rows alone (a mask)."""
-        return self.predicting(self.predicted, chosen)
+        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
-    def predicting(self, predicted: np.ndarray, chosen: np.ndarray | None = None) -> Scored:
-        """What other predictions are worth on the same rows, paired with these.
-
-        :param predicted: one float for each row
-        :param chosen: a mask of the rows to keep; None: all
-        :returns: the other predictions, resampled as these
-        """
-        if chosen is None:
-            return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
-        return Scored(self.model, self.labels[chosen], predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
+    def predicting(self, predicted: np.ndarray) -> Scored:
+        """Other predictions, one float a row, on the same rows: resampled as these, and so in pairs."""
+        return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
 
 
 @dataclass(eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -18,12 +17,11 @@ from typing import IO
 
 import numpy as np
 
-from include.evergreen import PROJECT_ROOT
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
-from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process
+from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process, start_interpreter
 from include.evergreen.state.mlflow_store import UnloadableError
 
 KIND, METRIC = "serving", "equal_predictions"
@@ -123,14 +121,8 @@ def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[by
     :param errors: an open file that takes what it writes to stderr
     :returns: the process, which is running
     """
-    return fork_clean_process(folder, environment, errors) or subprocess.Popen(
-        [sys.executable, "-m", "include.evergreen.serving.check", str(folder)],
-        cwd=PROJECT_ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        start_new_session=True,
+    return fork_clean_process(folder, environment, errors) or start_interpreter(
+        "include.evergreen.serving.check", str(folder), environment=environment, stderr=errors
     )
 
 

@@ -171,15 +171,13 @@ def _disparate_impact(criterion: SlicesCriterion, judged: list[Slice], values: d
     """The ratio of each slice's share to that of the largest slice; the one farthest from 1 counts."""
     largest = max(judged, key=lambda part: part.rows).name
     low, high = criterion.ratios
-    if not values[largest]:
-        ratios = {name: math.inf if value else 1.0 for name, value in values.items()}
-    else:
-        ratios = {name: value / values[largest] for name, value in values.items()}
+    base = values[largest]
+    ratios = {name: value / base if base else (math.inf if value else 1.0) for name, value in values.items()}
     farthest = max((name for name in ratios if name != largest), key=lambda name: _distance(ratios[name]))
     value = min(ratios[farthest], 1e9)  # JSON has no infinity
     message = (
         f"rows called positive from {criterion.cut:g}: {values[farthest]:.1%} in {farthest}, "
-        f"{values[largest]:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
+        f"{base:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
     )
     return value, low if value < 1 else high, None, low <= value <= high, message
 

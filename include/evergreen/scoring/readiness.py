@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -120,7 +120,7 @@ def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness
         if row is None:
             since = labels[0].recorded_at if labels else None
             return Readiness(missing=(f"predictions of {model}/{partition}",), since=since)
-        done = _monitored(connection, model, partition)
+        done = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
     news = []
     if _is_new(row.digest, row.recorded_at, "predictions", done):
         news.append(News("predictions", row.origin, row.recorded_at))
@@ -188,16 +188,12 @@ def _known(versions: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | Non
 # --- monitoring -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Monitored:
-    at: dt.datetime | None = None  # none: never
-    read: dict[str, str | None] = field(default_factory=dict)
-
-
-def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: _Monitored) -> bool:
-    if done.at is None:
+def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: sa.Row[Any] | None) -> bool:
+    """Whether the last monitoring, if there was one, has not read it; by its time, where an older release did not say what it read."""
+    if done is None:
         return True
-    return bool(digest != done.read[name]) if name in done.read else recorded_at > done.at
+    read = done.detail.get("read", {})
+    return bool(digest != read[name] if name in read else recorded_at > done.recorded_at)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -232,11 +228,6 @@ _MONITORED: sa.Select[Any] = sa.select(_record.detail, _record.recorded_at).wher
 def _scored(connection: sa.Connection, model: str, partition: dt.date) -> sa.Row[Any] | None:
     """The predictions that stand, with what the scoring recorded that it read."""
     return connection.execute(_SCORED, {"model": model, "partition": partition}).first()
-
-
-def _monitored(connection: sa.Connection, model: str, partition: dt.date) -> _Monitored:
-    row = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
-    return _Monitored(row.recorded_at, row.detail.get("read", {})) if row else _Monitored()
 
 
 def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:

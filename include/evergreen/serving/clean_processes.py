@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from include.evergreen import PROJECT_ROOT
 
@@ -159,16 +159,28 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, listener: int) -> subprocess.Popen[bytes]:
-        arguments = [str(listener), str(os.getpid()), self._folder]
-        return subprocess.Popen(
-            [sys.executable, "-m", "include.evergreen.serving.clean_process_server", *arguments],
-            cwd=PROJECT_ROOT,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[listener],
-            start_new_session=True,  # a Ctrl-C is its owner's to answer
-        )
+        module, arguments = "include.evergreen.serving.clean_process_server", [str(listener), str(os.getpid()), self._folder]
+        return start_interpreter(module, *arguments, environment=clean_environment(), pass_fds=[listener])
+
+
+def start_interpreter(module: str, *arguments: str, environment: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a new interpreter that runs a module and knows nothing of this one.
+
+    :param module: the module's import path
+    :param arguments: its command-line arguments
+    :param environment: all the environment variables that it gets
+    :param options: more of `subprocess.Popen`, such as ``stderr``
+    :returns: the process, which is running
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C is its owner's to answer
+        **options,
+    )
 
 
 def clean_environment() -> dict[str, str]:

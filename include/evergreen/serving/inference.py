@@ -27,10 +27,7 @@ def predicted(pipeline: Pipeline, task: str, features: pd.DataFrame) -> np.ndarr
     if not len(features):
         return np.empty(0)  # scikit-learn would refuse; a day may have no rows
     frame = as_fitted(features)
-    if task == "classification":
-        probabilities: np.ndarray = pipeline.predict_proba(frame)[:, 1]
-        return probabilities
-    values: np.ndarray = pipeline.predict(frame)
+    values: np.ndarray = pipeline.predict_proba(frame)[:, 1] if task == "classification" else pipeline.predict(frame)
     return values
 
 

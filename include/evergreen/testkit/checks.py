@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog
-from include.evergreen.features.build import join_labels, labelled_frame, load_features, partition_labels
+from include.evergreen.features.build import code_now, join_labels, labelled_frame, load_code, partition_labels
 from include.evergreen.features.differences import Finding, differences
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import publish
@@ -158,7 +158,7 @@ def partition_boundaries_change_no_feature(subject: Subject) -> list[Finding]:
             )  # fmt: skip
             findings += differences(comparison, before.iloc[places], after)
     for order in (subject.days, subject.days[::-1]):
-        function, cache = load_features(subject.path), subject.cache(subject.later)
+        function, cache = load_code(code_now(subject.catalog, subject.model)), subject.cache(subject.later)
         for day in [*order, *order]:
             rows, alone = subject.features(day)
             _, after = subject.features(day, cache, function=function)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import METRICS, ModelConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
 ACCURACY_CUT = 0.5
@@ -38,21 +40,15 @@ def measure_one(metric: str, labels: np.ndarray, predicted: np.ndarray) -> float
 
     if len(labels) == 0 or (metric == "r2" and len(labels) == 1) or (metric == "auc" and len(set(labels.tolist())) != 2):
         return None
-    match metric:
-        case "mae":
-            value = metrics.mean_absolute_error(labels, predicted)
-        case "rmse":
-            value = metrics.root_mean_squared_error(labels, predicted)
-        case "r2":
-            value = metrics.r2_score(labels, predicted)
-        case "auc":
-            value = metrics.roc_auc_score(labels, predicted)
-        case "log_loss":
-            value = metrics.log_loss(labels, predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR), labels=[0.0, 1.0])
-        case "brier":
-            value = metrics.brier_score_loss(labels, predicted)
-        case "accuracy":
-            value = metrics.accuracy_score(labels, predicted >= ACCURACY_CUT)
-        case _:
-            raise KeyError(f"{metric!r} is not in METRICS; a new metric needs its measure here")
-    return float(value)
+    measures: dict[str, Callable[[], float]] = {
+        "mae": lambda: metrics.mean_absolute_error(labels, predicted),
+        "rmse": lambda: metrics.root_mean_squared_error(labels, predicted),
+        "r2": lambda: metrics.r2_score(labels, predicted),
+        "auc": lambda: metrics.roc_auc_score(labels, predicted),
+        "log_loss": lambda: metrics.log_loss(labels, predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR), labels=[0.0, 1.0]),
+        "brier": lambda: metrics.brier_score_loss(labels, predicted),
+        "accuracy": lambda: metrics.accuracy_score(labels, predicted >= ACCURACY_CUT),
+    }
+    if metric not in measures:
+        raise KeyError(f"{metric!r} is not in METRICS; a new metric needs its measure here")
+    return float(measures[metric]())
