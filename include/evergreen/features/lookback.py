@@ -84,7 +84,8 @@ def latest_rows(
     wanted, given = group_numbers([rows, window], keys)
     # merge_asof wants one unit of time on both sides, and takes the last of several at one timestamp
     asking = pd.DataFrame({"group": wanted, "moment": _in_one_unit(pd.Series(moments, index=rows.index)), "row": np.arange(len(rows))})
-    given_rows = window[list(columns)].assign(**{_TIME: _in_one_unit(window[time]), _GROUP: given})
+    given_rows = window[list(columns)].copy()
+    given_rows[_TIME], given_rows[_GROUP] = _in_one_unit(window[time]), given
     usable = given_rows[_TIME].notna() & (given_rows[_GROUP] != NO_GROUP)
     joined = pd.merge_asof(
         asking[asking["moment"].notna() & (asking["group"] != NO_GROUP)].sort_values("moment"),

@@ -167,9 +167,9 @@ def start_interpreter(module: str, *arguments: str, environment: dict[str, str],
     """Start a new interpreter that runs a module and knows nothing of this one.
 
     :param module: the module's import path
-    :param arguments: its command-line arguments
+    :param *arguments: its command-line arguments
     :param environment: all the environment variables that it gets
-    :param options: more of `subprocess.Popen`, such as ``stderr``
+    :param **options: more of `subprocess.Popen`, such as ``stderr``
     :returns: the process, which is running
     """
     return subprocess.Popen(
