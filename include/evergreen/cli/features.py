@@ -52,7 +52,7 @@ def _print_tables(found: dict[str, Any]) -> None:
         for column in ("feature", "kind", "description", "from", "also in"):
             table.add_column(column, overflow="fold")
         for each in features:
-            origins = "\n".join(origin["words"] for origin in each["from"])
+            origins = "\n".join(origin["description"] for origin in each["from"])
             also_in = "\n".join(other["model"] + ("" if other["same"] else " (differs)") for other in each["also_in"])
             table.add_row(each["name"], each["kind"], each["description"], origins or "nothing", also_in or "-")
         console.print(table)

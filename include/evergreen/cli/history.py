@@ -44,7 +44,7 @@ def decisions(arguments: argparse.Namespace) -> int:
         return 0
     for each in found:
         print(f"{each.recorded_at:%Y-%m-%d %H:%M} UTC: the candidate as of {each.as_of} is {each.verdict} {_against(each)}{_in_mode(each)}")
-        print("\n".join(f"  {criterion['verdict']}: {criterion['words']}" for criterion in each.criteria))
+        print("\n".join(f"  {criterion['verdict']}: {criterion['message']}" for criterion in each.criteria))
     if not found:
         print(f"No decision on {model} yet: none of its candidates has come to the gate.")
     return 0
@@ -56,7 +56,7 @@ def champion_at(arguments: argparse.Namespace) -> int:
     from include.evergreen.registry.champion_periods import champion_period_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    when = min(common_arguments.end_of(arguments.when), clock.now())  # nobody knows who will be
+    when = min(common_arguments.parse_end(arguments.when), clock.now())  # nobody knows who will be
     period = champion_period_at(model, when)
     if arguments.json:
         print(json.dumps(asdict(period) if period else None, indent=2, default=str))
@@ -84,7 +84,7 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
         judged = period.decision["champion_version"]
         against = f"against version {judged}" if judged else "with no champion to judge it against"
         yield f"  decision {period.decision['id']} of {_second(period.decision['recorded_at'])}: blessed {against}"
-        yield from (f"    {each['verdict']}: {each['words']}" for each in period.decision["criteria"])
+        yield from (f"    {each['verdict']}: {each['message']}" for each in period.decision["criteria"])
     yield f"  approval: {f'required, as {version.approval_because}' if version.approval_because else 'none was required'}"
     yield from (
         f"    {each['verdict']} by {each['actor']} at {_second(each['recorded_at'])}: {each['reason']}" for each in period.approvals

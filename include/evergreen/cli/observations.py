@@ -62,9 +62,9 @@ def _newest(model: str) -> list[Observation]:
 
 
 def _between(model: str, first: dt.date, last: dt.date) -> list[Observation]:
-    from include.evergreen.monitoring import observations_of
+    from include.evergreen.monitoring import list_observations
 
-    return sorted(observations_of(model, first=first, last=last), key=lambda each: each.partition, reverse=True)
+    return sorted(list_observations(model, first=first, last=last), key=lambda each: each.partition, reverse=True)
 
 
 def _of_metric(found: list[Observation], wanted: str) -> list[Observation]:

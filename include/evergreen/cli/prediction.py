@@ -29,7 +29,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
-    from include.evergreen.operations.trace import find_logged, origin_of
+    from include.evergreen.operations.trace import find_logged, trace_origin
 
     catalog = Catalog()
     model = common_arguments.known_model(catalog, arguments.model)
@@ -37,13 +37,13 @@ def show(arguments: argparse.Namespace) -> int:
     if not found.matches:
         raise DataError(_nothing(model, found))
     if arguments.json:
-        origin = origin_of(found.matches[0])  # of all: they are of one partition
+        origin = trace_origin(found.matches[0])  # of all: they are of one partition
         print(json.dumps([_as_json(each, origin) for each in found.matches], indent=2, default=str))
         return 0
     if len(found.matches) > 1:
         _list(model, found)
         return 0
-    _tell(found.matches[0], origin_of(found.matches[0]))
+    _tell(found.matches[0], trace_origin(found.matches[0]))
     return 0
 
 
@@ -77,7 +77,7 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     if origin.decision:
         print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
         for criterion in origin.decision.criteria:
-            print(f"             {criterion['verdict']}: {criterion['words']}")
+            print(f"             {criterion['verdict']}: {criterion['message']}")
     print(f"  snapshot   {origin.candidate.snapshot_digest}")
     print(f"  artifact   {version.artifact_digest}, MLflow run {version.mlflow_run_id}")
     print("  features" + ("" if logged.contributions else " (no contributions are stored: explain is false in model.yaml)"))

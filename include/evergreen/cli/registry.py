@@ -49,7 +49,7 @@ def versions(arguments: argparse.Namespace) -> int:
     from include.evergreen.registry import champions
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    found = list(reversed(champions.versions_of(model)))
+    found = list(reversed(champions.list_versions(model)))
     roles = champions.roles(model)
     if arguments.json:
         print(json.dumps([_as_json(each, roles) for each in found], indent=2))

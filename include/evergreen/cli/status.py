@@ -43,7 +43,7 @@ def _print_tables(found: dict[str, Any]) -> None:
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     if found["pause"]:
-        console.print(f"PAUSED: {found['pause']['words']}", markup=False, highlight=False, style="bold yellow")
+        console.print(f"PAUSED: {found['pause']['message']}", markup=False, highlight=False, style="bold yellow")
     console.print(_models(found["models"]))
     console.print(_datasets(found["datasets"]))
 

@@ -48,10 +48,10 @@ def feature_frame(
     code = code or code_now(catalog, model)
     reader = PointInTimeReader(model, partition, cache_)
     personal = any(catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs)
-    return features_of(model, reader, _kept_function(code), code.place, personal=personal)
+    return compute_features(model, reader, _kept_function(code), code.place, personal=personal)
 
 
-def features_of(
+def compute_features(
     model: ModelConfig, reader: PointInTimeReader, function: Features, path: Path | str, *, personal: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Call a team's function, and validate what it gives.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.features.build import FeatureCode, code_now, features_of, load_code
+from include.evergreen.features.build import FeatureCode, code_now, compute_features, load_code
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -149,7 +149,7 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
         "name": feature.name,
         "kind": feature.kind,
         "description": feature.description,
-        "from": [{**asdict(origin), "words": origin.description} for origin in origins],
+        "from": [{**asdict(origin), "description": origin.description} for origin in origins],
         "also_in": [
             {"model": name, "same": (other.kind, others_origins) == (feature.kind, origins)}
             for name, (other, others_origins) in others.items()
@@ -187,7 +187,7 @@ class _Trial:
 
     def _features(self, cache: MadeUpCache) -> pd.DataFrame:
         reader = PointInTimeReader(self._model, self.source.day, cache)
-        return features_of(self._model, reader, load_code(self._code), self._code.place)[1]
+        return compute_features(self._model, reader, load_code(self._code), self._code.place)[1]
 
 
 class _OtherValues(MadeUpCache):

@@ -76,7 +76,7 @@ def _tables(decision: Decision) -> list[Table]:
             rows = [[_figure(row["predicted"]), _figure(row["observed"]), _range(row["interval"]), str(row["rows"])] for row in bins]
             tables.append(("Calibration", BIN_HEADS, rows))
         if checks := details.get("checks"):
-            rows = [[check["check"], "passed" if check["passed"] else "failed", check["words"]] for check in checks]
+            rows = [[check["check"], "passed" if check["passed"] else "failed", check["message"]] for check in checks]
             tables.append(("Behaviour", CHECK_HEADS, rows))
     return tables
 
@@ -84,7 +84,7 @@ def _tables(decision: Decision) -> list[Table]:
 def _criterion(result: dict[str, Any]) -> list[str]:
     name = " ".join(filter(None, (result["kind"], result["metric"])))
     figures = [_figure(result["value"]), _range(result.get("interval")), _figure(result["threshold"])]
-    return [name, *figures, result["verdict"], result["words"]]
+    return [name, *figures, result["verdict"], result["message"]]
 
 
 def _slice(row: dict[str, Any]) -> list[str]:

@@ -75,7 +75,7 @@ class Verifier:
     def verify(self, snapshot: SnapshotRecord, progress: Progress = lambda _step, _done, _total: None) -> Verification:
         """Read everything that ``snapshot`` names again. Raises `TransientError` when the storage does not answer."""
         step = f"{snapshot.model} as of {snapshot.as_of}, snapshot {snapshot.digest[:12]}"
-        recorded = _versions_of(snapshot)
+        recorded = _find_versions(snapshot)
         parts: list[Part] = []
         for done, (name, member) in enumerate(snapshot.members.items()):
             progress(step, done, len(snapshot.members))
@@ -152,7 +152,7 @@ def find_by_prefix(prefix: str) -> SnapshotRecord:
     return found[0]
 
 
-def snapshots_of(model: str) -> list[SnapshotRecord]:
+def list_model_snapshots(model: str) -> list[SnapshotRecord]:
     """Of one model, newest as_of first."""
     return recorded_snapshots(snapshots.c.model == model)
 
@@ -171,7 +171,7 @@ def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotReco
     return [SnapshotRecord(**row._mapping, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
 
 
-def _versions_of(snapshot: SnapshotRecord) -> dict[tuple[str, str, int], sa.Row[Any]]:
+def _find_versions(snapshot: SnapshotRecord) -> dict[tuple[str, str, int], sa.Row[Any]]:
     datasets = {name.split("/")[0] for name in snapshot.members}
     query = partition_versions.select().where(partition_versions.c.dataset.in_(datasets))
     with reading() as connection:

@@ -40,10 +40,10 @@ class PredictionSet:
 
 def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
     """The model's predictions for a partition, if it was scored."""
-    return next(iter(predictions_of(model, partition, partition)), None)
+    return next(iter(list_predictions(model, partition, partition)), None)
 
 
-def predictions_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
+def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
     """The model's prediction sets from partition ``first`` to ``last``, both included, oldest first."""
     return _sets(prediction_sets.c.partition.between(first, last), model=model, order=prediction_sets.c.partition)
 

@@ -51,7 +51,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
         if missing := missing_inputs(model, partition):
             return stage_waits(model, "score", partition, missing)
         message = f"no champion with an as_of up to {partition}: train and promote one first"
-        record_stage(model.name, "score", partition, "skipped", {"words": message})
+        record_stage(model.name, "score", partition, "skipped", {"message": message})
         return Outcome("skipped", message, {})
     while True:
         try:
@@ -73,7 +73,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == _input_digest(known, serving, shadow) and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+        record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
         return Outcome("unchanged", message, _facts(existing))
     began = clock.now()
     pipeline = _loaded(serving)
@@ -85,7 +85,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     message = f"{written.rows} rows scored by version {written.version}"
     if shadow:
         message += f", and by challenger {shadow.version.version} as its shadow"
-    record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+    record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
 
@@ -117,7 +117,7 @@ def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
 def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
     """Record that a stage waits for what is ``missing``, named as ``dataset/day``, and say so."""
     message = f"waiting for {', '.join(missing)}"
-    record_stage(model.name, stage, partition, "waiting", {"words": message, "waiting_for": missing})
+    record_stage(model.name, stage, partition, "waiting", {"message": message, "waiting_for": missing})
     return Outcome("waiting", message, {"waiting_for": missing})
 
 

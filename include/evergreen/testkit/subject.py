@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import Features, code_now, features_of, load_code
+from include.evergreen.features.build import Features, code_now, compute_features, load_code
 from include.evergreen.features.differences import Comparison
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -81,7 +81,7 @@ class Subject:
         :returns: the rows, and their features with the same index
         """
         reads = reader(self.model, day, cache or self.cache(day))
-        return features_of(self.model, reads, function or load_code(code_now(self.catalog, self.model)), self.path)
+        return compute_features(self.model, reads, function or load_code(code_now(self.catalog, self.model)), self.path)
 
     def compared(self, day: dt.date, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
         """Say what a comparison of this model's features is about.

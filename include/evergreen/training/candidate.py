@@ -32,7 +32,7 @@ class Candidate:
 def find_candidate(run_key: str) -> Candidate:
     """Look up a candidate that must be there.
 
-    :param run_key: the key of its training, as `train.run_key_of` gives it
+    :param run_key: the key of its training, as `train.make_run_key` gives it
     :returns: the candidate as it was recorded
     :raises DataError: when no candidate with this run key is recorded
     """

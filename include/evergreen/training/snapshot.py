@@ -53,7 +53,7 @@ def parts_path(model: str, digest: str) -> str:
     return f"training/{model}/{digest[:16]}.json"
 
 
-def spans_of(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
+def compute_spans(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
     """The rows of `snapshot_spans` for a snapshot: what it read of each dataset, from the first partition to the last.
 
     :param digest: the snapshot's digest

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.evergreen.data.conditions import Conditions, text_of
-from include.evergreen.data.partitions.files import RowWriter, batches_of
+from include.evergreen.data.conditions import Conditions, canonical_text
+from include.evergreen.data.partitions.files import RowWriter, read_batches
 from include.evergreen.data.quarantine import row_digests
 from include.evergreen.state import storage
 
@@ -52,9 +52,9 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fi
         names = pq.read_schema(file).names
         if missing := [name for name in subject.values if name not in names]:
             raise KeyError(*missing)
-        if not any(subject.matches(batch).true_count for batch in batches_of(file, list(subject.values))):
+        if not any(subject.matches(batch).true_count for batch in read_batches(file, list(subject.values))):
             return None
-        for batch in batches_of(file):
+        for batch in read_batches(file):
             theirs = pa.Table.from_batches([batch.filter(subject.matches(batch))])
             rows += theirs.num_rows
             digests.update(row_digests(theirs))
@@ -69,7 +69,7 @@ def rewrite(found: FileWithRows, subject: Conditions) -> Rewritten:
     import pyarrow.parquet as pq
 
     with storage.local_file(found.path) as file, RowWriter(pq.read_schema(file)) as others:
-        for batch in batches_of(file):
+        for batch in read_batches(file):
             others.write(batch.filter(pc.invert(subject.matches(batch))))
         digest, rows = others.digest(), others.rows
         path = f"{posixpath.dirname(found.path)}/{digest[:16]}.parquet"
@@ -82,7 +82,7 @@ def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[
     import pandas as pd
 
     texts = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
-    return pd.Series([tuple(text_of(value) for value in row) in keys for row in texts], index=frame.index, dtype=bool)
+    return pd.Series([tuple(canonical_text(value) for value in row) in keys for row in texts], index=frame.index, dtype=bool)
 
 
 def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:
@@ -95,4 +95,4 @@ def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _keys(rows: list[dict[str, Any]]) -> set[Key]:
-    return {tuple(text_of(value) for value in row.values()) for row in rows}
+    return {tuple(canonical_text(value) for value in row.values()) for row in rows}
