@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress() -> Iterator[Show]:
-    """A callback (step, done, total) that shows the step's progress while the block lasts."""
+    """Yield a callback (step, done, total) that shows the step's progress while the block lasts."""
     if not sys.stderr.isatty():
         yield PlainLines()
         return
@@ -29,6 +29,7 @@ class PlainLines:
         self._began = self._shown = 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
+        """Print a line, if it is time for one, on ``done`` of ``total`` things of a step."""
         moment = time.monotonic()
         if step != self._step:
             self._step, self._began, self._shown = step, moment, moment
