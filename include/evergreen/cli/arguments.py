@@ -60,12 +60,15 @@ def add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def partition(text: str) -> dt.date:
-    """The partition that is named by a date on the command line; `ConfigError` when it is none."""
+    """The partition that is named by a date on the command line; raises `ConfigError` when it is none."""
     return clock.parse_partition(text, subject="the date")
 
 
 def end_of(text: str) -> dt.datetime:
-    """The timestamp in ``text`` (ISO 8601; UTC unless it says otherwise); of a bare date, its last instant. `ConfigError` for others."""
+    """The timestamp in ``text`` (ISO 8601; UTC unless it says otherwise); of a bare date, its last instant.
+
+    Raises `ConfigError` for any other text.
+    """
     return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC) if is_date(text) else _moment(text)
 
 

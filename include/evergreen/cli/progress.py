@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-Show = Callable[[str, int, int], None]
+from include.evergreen.operations.progress import Progress
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def progress() -> Iterator[Show]:
+def progress() -> Iterator[Progress]:
     """Yield a callback (step, done, total) that shows the step's progress while the block lasts."""
     if not sys.stderr.isatty():
         yield PlainLines()
@@ -44,13 +45,14 @@ class PlainLines:
 
 
 @contextmanager
-def _live() -> Iterator[Show]:
+def _live() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Display
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as display:
+    with Display(*columns, console=Console(stderr=True)) as display:
 
         def show(step: str, done: int, total: int) -> None:
             if step not in tasks:

@@ -21,7 +21,7 @@ LONGEST_LIST = 5
 
 @dataclass(frozen=True)
 class Audited:
-    """What the audit of all champions found, as messages about single ones.
+    """What the audit of the champions of ``models`` models found, a message each.
 
     ``corrected``: deviations that were corrected; ``damaged``: those that were not; ``unanswered``: what could not be checked.
     """

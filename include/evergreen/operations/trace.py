@@ -77,7 +77,7 @@ class PredictionOrigin:
 def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
     """Find the predictions for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest that has any.
 
-    Reads the named key columns alone until a partition matches. `ConfigError` for what is no key of the scored rows.
+    Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
     """
     searched: list[dt.date] = []
     unreadable: list[str] = []

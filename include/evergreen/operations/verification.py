@@ -73,7 +73,7 @@ class Verifier:
         self._seen: dict[tuple[str, str], StoredRows] = {}
 
     def verify(self, snapshot: SnapshotRecord, progress: Progress = no_progress) -> Verification:
-        """Read everything that ``snapshot`` names again. `TransientError` when the storage does not answer."""
+        """Read everything that ``snapshot`` names again. Raises `TransientError` when the storage does not answer."""
         step = f"{snapshot.model} as of {snapshot.as_of}, snapshot {snapshot.digest[:12]}"
         recorded = _versions_of(snapshot)
         parts: list[Part] = []

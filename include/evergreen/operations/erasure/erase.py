@@ -54,7 +54,7 @@ def erase(
 ) -> Erasure:
     """Delete every stored row that has the values of ``subject``, and what was made of it; later deliveries drop them.
 
-    `ConfigError` for an invalid subject or reason, `TransientError` while another erasure is unfinished.
+    Raises `ConfigError` for an invalid subject or reason, `TransientError` while another erasure is unfinished.
     """
     _refuse_subject(dataset, subject)
     _refuse_reason(subject, reason)

@@ -31,7 +31,7 @@ class Limits:
 
     @classmethod
     def from_environment(cls, *, grace_hours: float | None = None, sample: int | None = None) -> Limits:
-        """Read the limits from the environment; what is given here goes before. `ConfigError` for what is no number, or out of range."""
+        """Read the limits from the environment; what is given goes before. Raises `ConfigError` for what is no number or out of range."""
         default = cls()
         return cls(
             grace_hours=_number("EVERGREEN_ORPHAN_GRACE_HOURS", default.grace_hours, "hours", given=grace_hours),

@@ -58,7 +58,7 @@ def named_since(connection: sa.Connection, versions: Collection[Member], seen: S
     return set(_naming(connection, digests, set(versions)))
 
 
-def at_a_time(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def in_batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Yield ``items`` in their order, ``size`` at a time: a statement takes so many values, and a lock is held so long."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
@@ -66,8 +66,8 @@ def at_a_time(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def kept_snapshots(connection: sa.Connection, digests: Collection[str]) -> set[str]:
     """Tell which of these snapshots have a candidate that was blessed or registered."""
     kept: set[str] = set()
-    for some in at_a_time(sorted(digests), AT_ONCE):
-        query = sa.select(candidates.c.snapshot_digest).where(candidates.c.snapshot_digest.in_(some), is_kept())
+    for batch in in_batches(sorted(digests), AT_ONCE):
+        query = sa.select(candidates.c.snapshot_digest).where(candidates.c.snapshot_digest.in_(batch), is_kept())
         kept.update(connection.execute(query).scalars())
     return kept
 
@@ -88,8 +88,8 @@ def member_of(key: str, member: Mapping[str, Any]) -> Member:
 def _naming(connection: sa.Connection, digests: Iterable[str], versions: set[Member]) -> dict[Member, set[str]]:
     datasets = {dataset for dataset, _, _ in versions}
     naming: dict[Member, set[str]] = defaultdict(set)
-    for some in at_a_time(sorted(digests), AT_ONCE):
-        for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(some))):
+    for batch in in_batches(sorted(digests), AT_ONCE):
+        for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(batch))):
             for key, member in row.members.items():
                 if key.split("/", 1)[0] in datasets and (named := member_of(key, member)) in versions:
                     naming[named].add(row.digest)

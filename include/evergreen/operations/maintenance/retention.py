@@ -21,7 +21,7 @@ from include.evergreen.config.models import Retention
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.operations.maintenance.limits import Limits
-from include.evergreen.operations.maintenance.naming import Member, Seen, at_a_time, kept_snapshots, look, named_since, snapshots_naming
+from include.evergreen.operations.maintenance.naming import Member, Seen, in_batches, kept_snapshots, look, named_since, snapshots_naming
 from include.evergreen.operations.maintenance.records import evidence_among, raw_files_of_validations, unregistered_among
 from include.evergreen.operations.maintenance.removal import Removal, remove_files
 from include.evergreen.state import storage
@@ -127,8 +127,8 @@ def _long_superseded(connection: sa.Connection, dataset: str, retention: Retenti
 def _frames(connection: sa.Connection, digests: Iterable[str]) -> dict[str, str]:
     """Where the training frame of each of these snapshots lies."""
     paths: dict[str, str] = {}
-    for some in at_a_time(sorted(digests), ROWS_A_STATEMENT):
-        query = sa.select(snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.digest.in_(some))
+    for batch in in_batches(sorted(digests), ROWS_A_STATEMENT):
+        query = sa.select(snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.digest.in_(batch))
         paths |= {row.digest: row.frame_path for row in connection.execute(query)}
     return paths
 
@@ -143,8 +143,8 @@ def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable
     """All versions of these partitions."""
     query = partition_versions.select().filter_by(dataset=dataset)
     rows: list[Version] = []
-    for some in at_a_time(sorted(partitions), ROWS_A_STATEMENT):
-        rows += connection.execute(query.where(partition_versions.c.partition.in_(some))).all()
+    for batch in in_batches(sorted(partitions), ROWS_A_STATEMENT):
+        rows += connection.execute(query.where(partition_versions.c.partition.in_(batch))).all()
     return rows
 
 
@@ -158,21 +158,21 @@ def _without_shared(versions: Sequence[Version], rows: Sequence[Version]) -> lis
 def _take_away(versions: Sequence[Version], seen: Seen, *, removed_at: dt.datetime) -> list[Version]:
     """Mark what no snapshot has come to name meanwhile, and is as it was; says which that is."""
     gone: list[Version] = []
-    for some in at_a_time(versions, ROWS_A_STATEMENT):
+    for batch in in_batches(versions, ROWS_A_STATEMENT):
         with writing() as connection:
-            named = named_since(connection, [_member(row) for row in some], seen)
-            still = partition_versions.select().where(partition_versions.c.id.in_([row.id for row in some]))
+            named = named_since(connection, [_member(row) for row in batch], seen)
+            still = partition_versions.select().where(partition_versions.c.id.in_([row.id for row in batch]))
             same = {row.id: row for row in connection.execute(still)}
-            free = [row for row in some if _member(row) not in named and same.get(row.id) == row]
+            free = [row for row in batch if _member(row) not in named and same.get(row.id) == row]
             connection.execute(_marking(free, removed_at=removed_at))
         gone += free
     return gone
 
 
 def _mark(versions: Sequence[Version], **values: Any) -> None:
-    for some in at_a_time(versions, ROWS_A_STATEMENT):
+    for batch in in_batches(versions, ROWS_A_STATEMENT):
         with writing() as connection:
-            connection.execute(_marking(some, **values))
+            connection.execute(_marking(batch, **values))
 
 
 def _marking(versions: Sequence[Version], **values: Any) -> sa.Update:

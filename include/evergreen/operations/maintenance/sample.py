@@ -55,7 +55,7 @@ def verify_sample(size: int, *, night: str) -> SampleVerification:
     """Verify ``size`` partition versions and prediction sets: those that ``night`` (any text) chooses, the same each time.
 
     Chosen among the current versions, those that the snapshot of a blessed or registered candidate names, and all
-    prediction sets. Damage is recorded in the ledger, once. `TransientError` when the storage does not answer.
+    prediction sets. Damage is recorded in the ledger, once. Raises `TransientError` when the storage does not answer.
     """
     chosen, population = _choose(size, night)
     damage: list[Damage] = []
@@ -92,9 +92,9 @@ def _choose(size: int, night: str) -> tuple[list[tuple[str, int]], int]:
         chosen: list[tuple[str, int]] = []
         probed = 0
         while probed < len(drawn) and (probed < PROBED or len(chosen) < size):
-            some = drawn[probed : probed + PROBED]
-            probed += len(some)
-            chosen += _eligible(connection, [("partition", n + 1) if n < ends[0] else ("predictions", n + 1 - ends[0]) for n in some])
+            batch = drawn[probed : probed + PROBED]
+            probed += len(batch)
+            chosen += _eligible(connection, [("partition", n + 1) if n < ends[0] else ("predictions", n + 1 - ends[0]) for n in batch])
     return chosen[:size], round(len(chosen) * total / probed) if probed else 0
 
 

@@ -32,7 +32,7 @@ _NO_FILE = "  - {name: id, type: integer, description: To be said}"
 def new_dataset(catalog: Catalog, name: str, *, like: Path | None, known_after_hours: float, owner: str) -> Path:
     """Declare a dataset, with the columns of the file ``like`` where there is one; returns the path of its dataset.yaml.
 
-    ``known_after_hours`` is counted from the beginning of a row's day, UTC. `ConfigError` for a name that is none or is
+    ``known_after_hours`` is counted from the beginning of a row's day, UTC. Raises `ConfigError` for a name that is none or is
     taken, and a file that is no CSV.
     """
     folder = free_folder(catalog, "dataset", name)

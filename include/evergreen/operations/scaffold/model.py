@@ -22,7 +22,7 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
     """Declare a model with the columns of ``rows`` as features; ``target`` is ``DATASET.COLUMN``. Returns the path of its model.yaml.
 
     A classification where ``positive_above`` is given (a row whose target is above it is of the positive class), or the
-    column is a boolean. `ConfigError` for a name that is none or is taken, an unknown dataset or column, and rows that have
+    column is a boolean. Raises `ConfigError` for a name that is none or is taken, an unknown dataset or column, and rows that have
     nothing but keys.
     """
     folder = free_folder(catalog, "model", name)
