@@ -22,7 +22,7 @@ run: setup  ## the main job through the real scheduler; ONCE=1 stops everything 
 serve: setup  ## the same Airflow over what is declared, without the main job, until Ctrl-C; PORT=n as above
 	@$(BIN)/python -m tools.serve $(if $(PORT),--port $(PORT))
 
-test: setup  ## style, types, contracts, every test that this machine can run, and the list of those that it could not
+test: setup  ## style, docstrings, types, contracts, every test that this machine can run, and the list of those that it could not
 	@$(BIN)/python -m tools.checks
 
 check: $(READY)  ## the same for what the working tree changed since SINCE (default: HEAD), in two minutes
@@ -53,9 +53,10 @@ $(VENV)/.installed: requirements.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.txt
 	@touch $@
 
-lint: $(READY)  ## style, types and import contracts
+lint: $(READY)  ## style, docstrings, types and import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/pydoclint --quiet include/evergreen plugins dags
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

@@ -1,4 +1,4 @@
-"""`make test` and `make check`: style, types and import contracts in parallel to the tests, on all cores.
+"""`make test` and `make check`: style, docstrings, types and import contracts in parallel to the tests, on all cores.
 
     python -m tools.checks [--changed [--since COMMIT]]
 
@@ -20,7 +20,13 @@ from typing import IO
 from tools.affected_tests import ROOT, affected
 
 BIN = Path(sys.executable).parent
-STATIC = (("ruff", "check", "--quiet", "."), ("ruff", "format", "--quiet", "--check", "."), ("mypy",), ("lint-imports",))
+STATIC = (
+    ("ruff", "check", "--quiet", "."),
+    ("ruff", "format", "--quiet", "--check", "."),
+    ("pydoclint", "--quiet", "include/evergreen", "plugins", "dags"),
+    ("mypy",),
+    ("lint-imports",),
+)
 WORKERS = (os.cpu_count() or 1) + 2  # two of them mostly wait for a real Airflow
 IN_PARALLEL = ("-n", str(WORKERS), "--dist", "loadscope", "--no-loadscope-reorder")
 BUDGET_SECONDS = 90.0  # of processor time, for the tests of a change; type checking takes another half a minute
@@ -39,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Static:
-    """Style, types and import contracts, which run in parallel to the tests and are reported after them."""
+    """Style, docstrings, types and import contracts, which run in parallel to the tests and are reported after them."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -66,7 +72,7 @@ class _Static:
                 output.seek(0)
                 self.failed.append(name)
                 reports.append(f"{name} failed:\n{output.read().decode(errors='replace')}")
-        return "\n".join(reports) or "Style, types and import contracts: passed."
+        return "\n".join(reports) or "Style, docstrings, types and import contracts: passed."
 
 
 def _pytest(tests: Sequence[str]) -> int:

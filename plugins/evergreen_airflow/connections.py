@@ -16,11 +16,11 @@ class AirflowConnections:
     """Airflow's connections, each used through its provider."""
 
     def engine(self, connection: str) -> sa.Engine:
-        """Return a SQLAlchemy engine without a connection pool.
+        """Return a SQLAlchemy engine without a connection pool. Passes on `TransientError` if Airflow does not respond.
 
         :param connection: id of the connection
+        :returns: the engine, which opens a connection each time it is asked for one
         :raises ConfigError: if the connection is missing or is no SQL database, or its provider is not installed
-        :raises TransientError: if Airflow does not respond
         """
         from airflow.providers.common.sql.hooks.sql import DbApiHook
         from sqlalchemy.pool import NullPool
@@ -47,12 +47,12 @@ class AirflowConnections:
             ) from None
 
     def filesystem(self, protocol: str, connection: str | None) -> AbstractFileSystem:
-        """Return an fsspec file system with an empty listing cache.
+        """Return an fsspec file system with an empty listing cache. Passes on `TransientError` if Airflow does not respond.
 
         :param protocol: URL scheme of the store, such as ``s3``
         :param connection: id of the connection, or None for the store's default credentials
+        :returns: the file system
         :raises ConfigError: if the connection is missing or the store's provider is not installed
-        :raises TransientError: if Airflow does not respond
         """
         from airflow.sdk import ObjectStoragePath
 
@@ -71,9 +71,10 @@ class AirflowConnections:
     def http(self, connection: str) -> HttpAccess:
         """Return the base URL and headers of an HTTP connection.
 
+        Passes on `ConfigError` if the connection is missing or is not an HTTP connection, and `TransientError` if Airflow does not respond.
+
         :param connection: id of the connection
-        :raises ConfigError: if the connection is missing or is not an HTTP connection
-        :raises TransientError: if Airflow does not respond
+        :returns: what a reader needs to ask the server
         """
         airflow_connection = _get(connection)
         return http_access(

@@ -25,6 +25,9 @@ class PreloadingLocalExecutor(LocalExecutor):
     """LocalExecutor that imports heavy libraries in the parent process before it forks the workers.
 
     Each scheduler loop costs 20 ms of processor time, so `sync` first waits for a task to end, and longer the longer nothing changed.
+
+    :param *arguments: passed to ``LocalExecutor``
+    :param **options: passed to ``LocalExecutor``
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

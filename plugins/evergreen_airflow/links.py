@@ -31,7 +31,12 @@ class ValidationLink(BaseOperatorLink):
     name = "Validation result"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the URL, or an empty string if the run has no valid partition."""
+        """Return the link of one task.
+
+        :param operator: not used
+        :param ti_key: the running task instance
+        :returns: its URL, or an empty string if the run has no valid partition
+        """
         return _partition_page("validations", _task_instance(ti_key))
 
 
@@ -44,7 +49,12 @@ class DriftReportLink(BaseOperatorLink):
     name = "Drift report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the URL, or an empty string if there is no partition."""
+        """Return the link of one task.
+
+        :param operator: not used
+        :param ti_key: the running task instance
+        :returns: its URL, or an empty string if there is no partition
+        """
         ti = _task_instance(ti_key)
         if ti.dag_id.endswith(".monitor"):
             return _partition_page("reports", ti)
@@ -58,7 +68,12 @@ class MlflowRunLink(BaseOperatorLink):
     name = "MLflow run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the URL, or an empty string if the task returned no run or MLflow has no UI."""
+        """Return the link of one task.
+
+        :param operator: not used
+        :param ti_key: the running task instance
+        :returns: its URL, or an empty string if the task returned no run or MLflow has no UI
+        """
         if not (ui := mlflow_ui()):
             return ""
         run_id = _returned_value(_task_instance(ti_key), "mlflow_run_id")
@@ -71,7 +86,12 @@ class VersionsLink(BaseOperatorLink):
     name = "Versions"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the URL."""
+        """Return the link of one task.
+
+        :param operator: not used
+        :param ti_key: the running task instance
+        :returns: its URL
+        """
         return versions_page(_task_instance(ti_key).dag_id.rpartition(".")[0])
 
 
@@ -81,7 +101,12 @@ class ModelCardLink(BaseOperatorLink):
     name = "Model card"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the URL, or an empty string if the task returned no version."""
+        """Return the link of one task.
+
+        :param operator: not used
+        :param ti_key: the running task instance
+        :returns: its URL, or an empty string if the task returned no version
+        """
         ti = _task_instance(ti_key)
         version = _returned_value(ti, "version")
         return card_page(ti.dag_id.rpartition(".")[0], version) if isinstance(version, int) else ""

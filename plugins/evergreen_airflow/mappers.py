@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.partition_mappers.base import PartitionMapper
 
-from include.evergreen.foundation.clock import PARTITION_FORMAT, parse_partition
+from include.evergreen.foundation.clock import PARTITION_FORMAT, day_start, parse_partition
 from include.evergreen.foundation.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class DayShiftMapper(PartitionMapper):
     A key that is not a day maps to nothing, so no run is started for it.
 
     :param days: number of days from the dataset's partition to the model's
+    :param **kwargs: passed to ``PartitionMapper``
     """
 
     def __init__(self, days: int = 0, **kwargs: Any) -> None:
@@ -33,22 +34,37 @@ class DayShiftMapper(PartitionMapper):
         self.days = days
 
     def to_downstream(self, key: str) -> str | list[str]:
-        """Return the model's partition key for a dataset's key, or an empty list if the key is not a day."""
+        """Map a dataset's partition key to the model's.
+
+        :param key: the dataset's partition key
+        :returns: the model's partition key, or an empty list if the key is not a day
+        """
         day = _parse(key)
         return (day + dt.timedelta(days=self.days)).strftime(PARTITION_FORMAT) if day else []
 
     def to_partition_date(self, downstream_key: str) -> dt.datetime | None:
-        """Return the date of a run of the model: midnight UTC of its day, or None if the key is not a day."""
+        """Return the date of a run of the model.
+
+        :param downstream_key: the model's partition key
+        :returns: midnight UTC of its day, or None if the key is not a day
+        """
         day = _parse(downstream_key)
-        return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC) if day else None
+        return day_start(day) if day else None
 
     def serialize(self) -> dict[str, Any]:
-        """Return the arguments from which Airflow rebuilds the mapper."""
+        """Serialize the mapper with its DAG.
+
+        :returns: the arguments from which `deserialize` rebuilds it
+        """
         return {"days": self.days, **super().serialize()}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> DayShiftMapper:
-        """Rebuild the mapper from what `serialize` returned."""
+        """Rebuild the mapper.
+
+        :param data: what `serialize` returned
+        :returns: the mapper
+        """
         return cls(**data)
 
 
@@ -60,6 +76,7 @@ class _WorkMapper(DayShiftMapper):
     :param model: name of the model
     :param dataset: name of the dataset whose partitions are mapped
     :param days: number of days from the dataset's partition to the model's
+    :param **kwargs: passed to ``PartitionMapper``
     """
 
     def __init__(self, *, model: str, dataset: str, days: int = 0, **kwargs: Any) -> None:
@@ -68,16 +85,28 @@ class _WorkMapper(DayShiftMapper):
         self.dataset = dataset
 
     def to_downstream(self, key: str) -> str | list[str]:
-        """Return the model's partition key if there is work for it, or an empty list."""
+        """Map a dataset's partition key to the model's, if there is work for it.
+
+        :param key: the dataset's partition key
+        :returns: the model's partition key, or an empty list
+        """
         day = _parse(key)
         return super().to_downstream(key) if day and _Database.has_work(self, day) else []
 
     def has_work(self, day: dt.date) -> bool:
-        """Return whether an event of the dataset's partition ``day`` should start a run of the model."""
+        """Return whether an event of the dataset's partition should start a run of the model.
+
+        :param day: the dataset's partition
+        :returns: whether it should
+        :raises NotImplementedError: always: subclasses know
+        """
         raise NotImplementedError
 
     def serialize(self) -> dict[str, Any]:
-        """Return the arguments from which Airflow rebuilds the mapper."""
+        """Serialize the mapper with its DAG.
+
+        :returns: the arguments from which `deserialize` rebuilds it
+        """
         return {"model": self.model, "dataset": self.dataset, **super().serialize()}
 
 
@@ -90,7 +119,11 @@ class ScoringMapper(_WorkMapper):
     """
 
     def has_work(self, day: dt.date) -> bool:
-        """Return whether an event of the dataset's partition ``day`` should start a scoring."""
+        """Return whether an event of the dataset's partition should start a scoring.
+
+        :param day: the dataset's partition
+        :returns: whether the day that it affects can be scored, and was not, or must be scored again
+        """
         from include.evergreen.scoring.readiness import name_of, scoring
 
         published = (self.dataset, day)
@@ -102,10 +135,15 @@ class MonitoringMapper(_WorkMapper):
 
     :param model: name of the model
     :param dataset: name of the dataset that contains the labels
+    :param days: number of days from the dataset's partition to the model's
     """
 
     def has_work(self, day: dt.date) -> bool:
-        """Return whether an event of the predictions or labels of ``day`` should start a monitoring run."""
+        """Return whether an event of the predictions or labels should start a monitoring run.
+
+        :param day: the partition of the predictions or labels
+        :returns: whether they were not monitored yet
+        """
         from include.evergreen.scoring.readiness import monitoring
 
         return monitoring(self.model, day + dt.timedelta(days=self.days), self.dataset).is_due

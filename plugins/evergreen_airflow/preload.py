@@ -61,7 +61,7 @@ def preload(modules: tuple[str, ...] = MODULES) -> list[str]:
     """Import modules. A module that cannot be imported is logged and skipped.
 
     :param modules: names of the modules
-    :return: names of the imported modules, or none with ``EVERGREEN_PRELOAD=0``
+    :returns: names of the imported modules, or none with ``EVERGREEN_PRELOAD=0``
     """
     if not is_enabled():
         log.info("Preloading is disabled by %s=0", SWITCH)

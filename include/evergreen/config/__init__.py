@@ -7,8 +7,7 @@ parse: pydantic and PyYAML, and nothing heavier.
 
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.environment import expand
-from include.evergreen.config.loader import load_dataset, load_model
-from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.metrics import METRICS
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 
 __all__ = [
@@ -17,7 +16,4 @@ __all__ = [
     "DatasetConfig",
     "ModelConfig",
     "expand",
-    "load_dataset",
-    "load_model",
-    "observation_names",
 ]

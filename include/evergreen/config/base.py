@@ -36,4 +36,5 @@ def problem_at(key: str, text: str) -> PydanticCustomError:
 
 
 def repeated_names(names: list[str]) -> str:
+    """The names that are given more than once, sorted, with commas between them; empty when all differ."""
     return ", ".join(sorted({name for name in names if names.count(name) > 1}))

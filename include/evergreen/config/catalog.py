@@ -6,6 +6,7 @@ A DAG parse lists names, and parses the one dataset or model that it needs.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,23 +44,23 @@ class Catalog:
     def dataset(self, name: str) -> DatasetConfig:
         """The dataset of this name, parsed again only when its file has changed.
 
-        :raises ConfigError: it is not declared, or its file is wrong
+        Raises `ConfigError` when it is not declared, or its file is wrong: with a line for each problem, as `load_dataset`.
         """
         return _parsed_dataset(*self._file("dataset", name))
 
     def model(self, name: str) -> ModelConfig:
         """The model of this name, parsed again only when its file has changed.
 
-        :raises ConfigError: it is not declared, or its file is wrong
+        Raises `ConfigError` when it is not declared, or its file is wrong: with a line for each problem, as `load_model`.
         """
         return _parsed_model(*self._file("model", name))
 
     def dataset_path(self, name: str) -> Path:
-        """The dataset's ``dataset.yaml``."""
+        """The ``dataset.yaml`` of the dataset of this name; raises `ConfigError` when none is declared."""
         return self._file("dataset", name)[0]
 
     def model_path(self, name: str) -> Path:
-        """The model's ``model.yaml``."""
+        """The ``model.yaml`` of the model of this name; raises `ConfigError` when none is declared."""
         return self._file("model", name)[0]
 
     def features_path(self, model: str) -> Path:
@@ -71,22 +72,19 @@ class Catalog:
 
         A model whose file is wrong is left out: it fails by itself, and must not fail what asks here.
         """
-        return [model for model in self._sound_models() if dataset in {model.target.dataset, *_inputs(model)}]
-
-    def _sound_models(self) -> list[ModelConfig]:
-        sound = []
+        readers = []
         for name in self.model_names():
-            try:
-                sound.append(self.model(name))
-            except ConfigError:
-                continue
-        return sound
+            with suppress(ConfigError):
+                model = self.model(name)
+                if dataset in {model.target.dataset, *(model_input.dataset for model_input in model.inputs)}:
+                    readers.append(model)
+        return readers
 
     def _names(self, kind: str) -> list[str]:
         folder, file = self.root / f"{kind}s", f"{kind}.yaml"
         if not folder.is_dir():
             return []
-        return sorted(each.name for each in os.scandir(folder) if os.path.isfile(os.path.join(each.path, file)))
+        return sorted(entry.name for entry in os.scandir(folder) if os.path.isfile(os.path.join(entry.path, file)))
 
     def _file(self, kind: str, name: str) -> tuple[Path, int, int]:
         """The YAML file of a name, with what tells its versions apart: mtime_ns and size."""
@@ -100,10 +98,6 @@ class Catalog:
             f"unknown {kind} {name!r}; {did_you_mean(name, known)}known: {listed(known)}; "
             f"a {kind} is declared in {folder}/<name>/{kind}.yaml"
         )
-
-
-def _inputs(model: ModelConfig) -> set[str]:
-    return {model_input.dataset for model_input in model.inputs}
 
 
 @lru_cache(maxsize=_CACHED_FILES)

@@ -17,7 +17,7 @@ from include.evergreen.foundation.errors import ConfigError
 
 
 def check_catalog(catalog: Catalog) -> list[str]:
-    """Every problem as ``file:line: key: what is wrong``, datasets first, then models, each by name."""
+    """Every problem of all declarations as ``file:line: key: what is wrong``, datasets first, then models, each by name."""
     problems = _undeclared_folders(catalog)
     known = catalog.dataset_names()
     datasets: dict[str, DatasetConfig] = {}
@@ -43,9 +43,7 @@ def _undeclared_folders(catalog: Catalog) -> list[str]:
     """Folders that someone may take for a dataset or a model, and that nothing reads."""
     problems = []
     for kind, names in (("dataset", catalog.dataset_names()), ("model", catalog.model_names())):
-        parent = catalog.root / f"{kind}s"
-        folders = sorted(each for each in parent.iterdir() if each.is_dir()) if parent.is_dir() else []
-        for folder in folders:
+        for folder in sorted((catalog.root / f"{kind}s").glob("*/")):
             if folder.name not in names and not folder.name.startswith((".", "_")):
                 problems.append(f"{shown_path(folder)}: has no {kind}.yaml; add one, or remove the folder")
     return problems
@@ -79,12 +77,12 @@ def _reference_problems(dataset: DatasetConfig, known: list[str], datasets: dict
 
 
 def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
-    for index, each in enumerate(model.inputs):
-        if each.dataset not in known:
-            yield ("inputs", index, "dataset"), _unknown("dataset", each.dataset, known)
-        elif each.dataset in datasets and (hours := datasets[each.dataset].knowledge.hours_after_partition) > 24 * each.lag_days:
-            needed = math.ceil(hours / 24)
-            text = f"{each.lag_days} is too few: {each.dataset} is known {hours:g} hours after its day begins; use at least {needed}"
+    for index, model_input in enumerate(model.inputs):
+        name, lag_days = model_input.dataset, model_input.lag_days
+        if name not in known:
+            yield ("inputs", index, "dataset"), _unknown("dataset", name, known)
+        elif name in datasets and (hours := datasets[name].knowledge.hours_after_partition) > 24 * lag_days:
+            text = f"{lag_days} is too few: {name} is known {hours:g} hours after its day begins; use at least {math.ceil(hours / 24)}"
             yield ("inputs", index, "lag_days"), text
     yield from _target_problems(model, known, datasets)
     yield from _personal_problems(model, datasets)
@@ -92,8 +90,7 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric not in (names := observation_names(model)):
-            text = _unknown(f"observation of a {model.task}", rule.metric, names)
-            yield ("retrain", "rules", index, "metric"), text
+            yield ("retrain", "rules", index, "metric"), _unknown(f"observation of a {model.task}", rule.metric, names)
 
 
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
@@ -106,8 +103,7 @@ def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
         if not _is_import_path(name):
             yield ("train", "trusted_types", index), f"{name!r} is not an import path, such as lightgbm.sklearn.LGBMClassifier"
     if train.tune is not None and train.tune.metric not in (None, *METRICS[model.task]):
-        text = _unknown(f"metric of a {model.task}", train.tune.metric, list(METRICS[model.task]))
-        yield ("train", "tune", "metric"), text
+        yield ("train", "tune", "metric"), _unknown(f"metric of a {model.task}", train.tune.metric, list(METRICS[model.task]))
     if train.weights is not None and train.weights.classes is not None and model.task != "classification":
         yield ("train", "weights", "classes"), f"is for classification, and this is a {model.task}; remove it"
     numeric = [feature.name for feature in model.features if feature.kind == "numeric"]
@@ -169,10 +165,10 @@ def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -
     """A feature that bears the name of a personal column is taken to carry its values."""
     sources = {model_input.dataset for model_input in model.inputs} & datasets.keys()
     for index, feature in enumerate(model.features):
-        found = sorted(name for name in sources if feature.name in datasets[name].personal_columns)
-        if found and not feature.personal:
+        owners = sorted(name for name in sources if feature.name in datasets[name].personal_columns)
+        if owners and not feature.personal:
             text = (
-                f"{feature.name!r} is a personal column of {found[0]}; set personal: true, so that no report shows its values, "
+                f"{feature.name!r} is a personal column of {owners[0]}; set personal: true, so that no report shows its values, "
                 f"or leave the feature out"
             )
             yield ("features", index, "name"), text
@@ -204,5 +200,5 @@ def _is_import_path(text: str) -> bool:
     return len(parts) > 1 and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
 
 
-def _unknown(what: str, value: object, allowed: list[str]) -> str:
-    return f"unknown {what} {value!r}; {did_you_mean(value, allowed)}allowed: {listed(allowed)}"
+def _unknown(kind: str, value: object, allowed: list[str]) -> str:
+    return f"unknown {kind} {value!r}; {did_you_mean(value, allowed)}allowed: {listed(allowed)}"

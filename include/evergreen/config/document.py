@@ -48,13 +48,19 @@ _AMBIGUOUS = {
 
 @dataclass(frozen=True)
 class Problem:
+    """Something that is wrong in a YAML file: at which key and line (from 1), and what, with what to do about it."""
+
     key: Key
     line: int
     text: str
 
 
 class Unreadable(Exception):
-    """The text as a whole cannot be read; ``line`` is None when no line is to blame."""
+    """The text as a whole cannot be read.
+
+    :param text: what is wrong, and what to do about it; without the file's name, which the loader adds
+    :param line: the line to blame, from 1; None when none is
+    """
 
     def __init__(self, text: str, line: int | None = None) -> None:
         super().__init__(text)
@@ -72,15 +78,17 @@ class Document:
     """Keys whose value could not be read; None stands in its place, and nothing else should be said of it."""
 
     def line(self, key: Key) -> int:
-        """The line of ``key``, or of the nearest thing around it that the file has."""
+        """The line (from 1) of ``key``, or of the nearest thing around it that the file has."""
         while key not in self.lines and key:
             key = key[:-1]
         return self.lines.get(key, 1)
 
 
 def read_document(path: Path) -> Document:
-    """The YAML mapping in ``path``.
+    """Read the YAML mapping in a file, with the line of each key.
 
+    :param path: the file
+    :returns: the data, with what is wrong in single places under ``problems``
     :raises Unreadable: there is no such file, or it is not a YAML mapping in UTF-8
     """
     try:
@@ -93,7 +101,12 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(content: bytes) -> Document:
-    """As `read_document`, of a file's content."""
+    """As `read_document`, of a file's content.
+
+    :param content: the file's bytes, in UTF-8, with or without a byte order mark
+    :returns: the data, with what is wrong in single places under ``problems``
+    :raises Unreadable: it is too large, nested too deeply, or not a YAML mapping in UTF-8
+    """
     if len(content) > _MAX_BYTES:
         raise Unreadable(f"has {len(content)} bytes, of at most {_MAX_BYTES}; split it or shorten it")
     try:
@@ -110,7 +123,10 @@ def parse_document(content: bytes) -> Document:
             raise Unreadable("must be a mapping of keys to values at its top level", _line(root))
         return _Builder(loader).build(root)
     except yaml.MarkedYAMLError as error:
-        raise _not_yaml(error) from error
+        mark = error.problem_mark or error.context_mark
+        reasons = ", ".join(filter(None, (error.context, error.problem)))
+        message = " ".join(f"not valid YAML: {reasons}; correct the syntax here or just above".split())
+        raise Unreadable(message, mark.line + 1 if mark else None) from error
     except yaml.reader.ReaderError as error:
         # error.position counts bytes or characters, as libyaml or Python did the reading
         control = yaml.reader.Reader.NON_PRINTABLE.search(text)
@@ -157,7 +173,7 @@ class _Builder:
         if isinstance(node, yaml.MappingNode) and node.tag == _YAML + "map":
             return self._mapping(node, key)
         if isinstance(node, yaml.SequenceNode) and node.tag == _YAML + "seq":
-            return [self._value(each, (*key, index)) for index, each in enumerate(node.value)]
+            return [self._value(item, (*key, index)) for index, item in enumerate(node.value)]
         return self._refuse(key, node, _foreign(node))
 
     def _mapping(self, node: yaml.MappingNode, around: Key) -> dict[Any, Any]:
@@ -214,10 +230,3 @@ def _foreign(node: yaml.Node) -> str:
 
 def _too_deep(line: int | None) -> Unreadable:
     return Unreadable(f"is nested deeper than {_MAX_DEPTH} levels, or holds an alias (*) to what is around it", line)
-
-
-def _not_yaml(error: yaml.MarkedYAMLError) -> Unreadable:
-    mark = error.problem_mark or error.context_mark
-    parts = [each for each in (error.context, error.problem) if each]
-    text = f"not valid YAML: {', '.join(parts)}; correct the syntax here or just above"
-    return Unreadable(" ".join(text.split()), mark.line + 1 if mark else None)

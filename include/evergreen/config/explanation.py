@@ -35,12 +35,11 @@ _MUST_BE = {
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """One problem for each of pydantic's errors, at the key and line of the file."""
-    found = (each for each in error.errors(include_url=False) if not _is_echo(each))
-    return [_explain(each, model, document) for each in found]
+    return [_explain(detail, model, document) for detail in error.errors(include_url=False) if not _is_echo(detail)]
 
 
 def dotted(key: Key) -> str:
-    """``gate.criteria[0].metric``; empty for the top of the file."""
+    """A key as messages write it, such as ``gate.criteria[0].metric``; empty for the top of the file."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
 
@@ -53,12 +52,9 @@ def _is_echo(error: ErrorDetails) -> bool:
 def _explain(error: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key, annotation = _place(model, error["loc"])
-    if kind == "missing":
+    if kind in ("missing", "extra_forbidden"):
         _, parent = _place(model, error["loc"][:-1])
-        return Problem(key, document.line(key[:-1]), _missing(parent, key[-1]))
-    if kind == "extra_forbidden":
-        _, parent = _place(model, error["loc"][:-1])
-        return Problem(key, document.line(key), _unknown_key(key[-1], parent))
+        return Problem(key, document.line(key), (_missing if kind == "missing" else _unknown_key)(parent, key[-1]))
     if kind == "at_key":
         key = (*key, *context["key"].split("."))
         return Problem(key, document.line(key), context["text"])
@@ -88,7 +84,7 @@ def _missing(parent: Any, name: Any) -> str:
     return f"missing required key {name!r}{meaning}; add it"
 
 
-def _unknown_key(name: Any, parent: Any) -> str:
+def _unknown_key(parent: Any, name: Any) -> str:
     allowed = _keys_of(parent)
     return f"unknown key {name!r}; {did_you_mean(name, allowed)}allowed: {', '.join(allowed)}"
 
@@ -140,8 +136,7 @@ def _union(annotation: Any) -> tuple[str, dict[str, type[BaseModel]]]:
     for info in metadata:
         if isinstance(info, FieldInfo) and isinstance(info.discriminator, str):
             name = info.discriminator
-            classes = get_args(union)
-            return name, {tag: each for each in classes for tag in get_args(each.model_fields[name].annotation)}
+            return name, {tag: member for member in get_args(union) for tag in get_args(member.model_fields[name].annotation)}
     return "", {}
 
 
@@ -149,7 +144,7 @@ def _without_none(annotation: Any) -> Any:
     """``X`` of ``X | None``; Literals and everything else unchanged."""
     if get_origin(annotation) in (Annotated, Literal, tuple, dict, None):
         return annotation
-    return next((each for each in get_args(annotation) if each is not type(None)), annotation)
+    return next((member for member in get_args(annotation) if member is not type(None)), annotation)
 
 
 def _keys_of(annotation: Any) -> list[str]:

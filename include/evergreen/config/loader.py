@@ -19,7 +19,7 @@ _Config = TypeVar("_Config", bound=BaseModel)
 def load_dataset(path: Path) -> DatasetConfig:
     """The dataset that ``path`` (a ``<name>/dataset.yaml``) declares.
 
-    :raises ConfigError: a line for each problem: ``file:line: key: what is wrong; what is allowed``
+    Raises one `ConfigError` with a line for each problem: ``file:line: key: what is wrong; what is allowed``.
     """
     return _load(path, DatasetConfig)
 
@@ -27,7 +27,7 @@ def load_dataset(path: Path) -> DatasetConfig:
 def load_model(path: Path) -> ModelConfig:
     """The model that ``path`` (a ``<name>/model.yaml``) declares.
 
-    :raises ConfigError: a line for each problem: ``file:line: key: what is wrong; what is allowed``
+    Raises one `ConfigError` with a line for each problem: ``file:line: key: what is wrong; what is allowed``.
     """
     return _load(path, ModelConfig)
 
@@ -54,7 +54,7 @@ def _load(path: Path, model: type[_Config]) -> _Config:
     except ValidationError as error:
         from include.evergreen.config.explanation import explain  # only a failure pays for it
 
-        problems += [each for each in explain(error, model, document) if each.key not in document.unread]
+        problems += [problem for problem in explain(error, model, document) if problem.key not in document.unread]
     else:
         if not problems:
             return config
@@ -81,5 +81,5 @@ def _lines(path: Path, problems: list[Problem]) -> list[str]:
     from include.evergreen.config.explanation import dotted
 
     file = shown_path(path)
-    found = sorted(problems, key=lambda problem: (problem.line, dotted(problem.key)))
-    return [": ".join(filter(None, (f"{file}:{each.line}", dotted(each.key), each.text))) for each in found]
+    in_order = sorted(problems, key=lambda problem: (problem.line, dotted(problem.key)))
+    return [": ".join(filter(None, (f"{file}:{problem.line}", dotted(problem.key), problem.text))) for problem in in_order]

@@ -195,10 +195,12 @@ class DatasetConfig(Strict):
 
     @property
     def column_names(self) -> list[str]:
+        """The declared columns, in the order of the file, which is that of the stored rows."""
         return [column.name for column in self.columns]
 
     @property
     def personal_columns(self) -> frozenset[str]:
+        """The columns whose values no report, alert or log may show."""
         return frozenset(column.name for column in self.columns if column.personal)
 
     @model_validator(mode="after")
@@ -351,6 +353,7 @@ class ModelConfig(Strict):
 
     @property
     def feature_names(self) -> list[str]:
+        """The declared features, in the order in which the estimator gets them."""
         return [feature.name for feature in self.features]
 
     def lag_days(self, dataset: str) -> int:

@@ -45,7 +45,7 @@ _TYPES = {
 
 
 def reference_text() -> str:
-    """The whole page."""
+    """The guide that lists every key of both files, as Markdown."""
     parts = [_HEAD]
     for file, model in (("dataset.yaml", DatasetConfig), ("model.yaml", ModelConfig)):
         schema = model.model_json_schema()
@@ -58,22 +58,21 @@ def _table(place: str, schema: dict[str, Any], definitions: dict[str, Any], seen
     """The keys of one class, and then of those classes that stand below it, each once."""
     yield "| key | takes | default | meaning |\n|---|---|---|---|"
     below: list[tuple[str, str]] = []
-    for key, each in schema["properties"].items():
-        default = "required" if key in schema.get("required", ()) else f"`{json.dumps(each.get('default'))}`" if "default" in each else ""
+    for key, value in schema["properties"].items():
+        default = "required" if key in schema.get("required", ()) else f"`{json.dumps(value['default'])}`" if "default" in value else ""
         default = default if len(default) <= 40 else "see its own keys"
-        names = list(dict.fromkeys(_references(each)))
-        takes = f"keys of {', '.join(f'`{name}`' for name in names)} below" if names and "items" not in each else _takes(each)
-        yield f"| `{key}` | {takes} | {default.replace('`null`', 'none')} | {_cell(_meaning(each, names, definitions))} |"
+        names = list(dict.fromkeys(_references(value)))
+        takes = f"keys of {', '.join(f'`{name}`' for name in names)} below" if names and "items" not in value else _takes(value)
+        yield f"| `{key}` | {takes} | {default.replace('`null`', 'none')} | {_cell(_meaning(value, names, definitions))} |"
         below += [(f"{place}{key}", name) for name in names]
     yield ""
     for path, name in below:
         if name in seen:
             continue
         seen.add(name)
-        found = definitions[name]
-        message = _cell(found.get("description", ""))
+        message = _cell(definitions[name].get("description", ""))
         yield f"### `{path}`: {name}\n" + (f"{message}\n" if message else "")
-        yield from _table(f"{path}.", found, definitions, seen)
+        yield from _table(f"{path}.", definitions[name], definitions, seen)
 
 
 def _meaning(schema: dict[str, Any], names: list[str], definitions: dict[str, Any]) -> str:
@@ -87,17 +86,17 @@ def _meaning(schema: dict[str, Any], names: list[str], definitions: dict[str, An
 def _references(schema: dict[str, Any]) -> Iterator[str]:
     if "$ref" in schema:
         yield schema["$ref"].rpartition("/")[2]
-    for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *filter(None, [schema.get("items")])):
-        yield from _references(each)
+    for form in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *filter(None, [schema.get("items")])):
+        yield from _references(form)
     if isinstance(schema.get("additionalProperties"), dict):
         yield from _references(schema["additionalProperties"])
 
 
 def _takes(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_takes(each) for each in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_takes(form) for form in schema["anyOf"]))
     if "const" in schema or "enum" in schema:
-        return ", ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     limits = [text.format(f"{schema[name]:g}") for name, text in _LIMITS.items() if name in schema and "prefixItems" not in schema]
     return ", ".join([_kind(schema), *limits])
 
@@ -117,7 +116,12 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None, path: Path = PATH) -> int:
-    """The exit status: 0 when the page is, or now is, up to date."""
+    """Write or check the page, for the command line.
+
+    :param arguments: those of the command line; None reads the process's own
+    :param path: where the page lies
+    :returns: the exit status: 0 when the page is, or now is, up to date, else 1
+    """
     parser = argparse.ArgumentParser(prog="python -m include.evergreen.config.reference", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is out of date")
     if not parser.parse_args(arguments).check:

@@ -27,8 +27,8 @@ def schema_text(model: type[BaseModel]) -> str:
 
 def stale_schemas(folder: Path) -> list[Path]:
     """The schema files in ``folder`` that are missing or do not say what the config classes say."""
-    paths = {folder / name: model for name, model in SCHEMAS.items()}
-    return [path for path, model in paths.items() if not path.is_file() or path.read_text() != schema_text(model)]
+    paths = {folder / name: schema_text(model) for name, model in SCHEMAS.items()}
+    return [path for path, text in paths.items() if not path.is_file() or path.read_text() != text]
 
 
 def write_schemas(folder: Path) -> None:
@@ -38,7 +38,12 @@ def write_schemas(folder: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = Path(__file__).parent) -> int:
-    """The exit status: 0 when the files are, or now are, up to date."""
+    """Write or check the schemas, for the command line.
+
+    :param arguments: those of the command line; None reads the process's own
+    :param folder: where the schemas lie
+    :returns: the exit status: 0 when the files are, or now are, up to date, else 1
+    """
     parser = argparse.ArgumentParser(prog="python -m include.evergreen.config.schema", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
     if not parser.parse_args(arguments).check:

@@ -117,9 +117,9 @@ class SqlSource(Strict):
     @classmethod
     def _binds_its_parameters(cls, query: str) -> str:
         allowed = ", ".join(f":{name}" for name in QUERY_PARAMETERS)
-        if found := _FORMATTED.search(query):
+        if formatted := _FORMATTED.search(query):
             raise ValueError(
-                f"{found[0]!r} would be put into the text of the query; parameters are bound, never formatted; allowed: {allowed}"
+                f"{formatted[0]!r} would be put into the text of the query; parameters are bound, never formatted; allowed: {allowed}"
             )
         if not _READS.match(query):
             raise ValueError("the query must be one SELECT (WITH may come before it): a source is read, and nothing else is done to it")

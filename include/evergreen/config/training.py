@@ -31,11 +31,10 @@ class Search(Strict):
 
     @model_validator(mode="after")
     def _is_one_range(self) -> Search:
-        given = [(name, bounds) for name, bounds in self if bounds is not None]
+        given = {name: bounds for name, bounds in self if bounds is not None}
         if len(given) != 1:
-            got = ", ".join(name for name, _ in given) or "none"
-            raise ValueError(f"give exactly one of {', '.join(Search.model_fields)}; got {got}")
-        name, bounds = given[0]
+            raise ValueError(f"give exactly one of {', '.join(Search.model_fields)}; got {', '.join(given) or 'none'}")
+        ((name, bounds),) = given.items()
         if name != "choice" and not bounds[0] < bounds[1]:
             raise problem_at(name, f"must rise from the first to the second, got {bounds[0]:g} and {bounds[1]:g}")
         if name == "log_uniform" and bounds[0] <= 0:
@@ -178,8 +177,8 @@ class Train(Strict):
         for choice in self.choices:
             if choice.estimator.rpartition(".")[2] not in CAN_STOP_EARLY:
                 raise problem_at("early_stop", f"{choice.estimator} cannot stop early; those that can: {', '.join(CAN_STOP_EARLY)}")
-        if self.early_stop.days >= self.min_days - self.holdout_days:
-            left = self.min_days - self.holdout_days
+        left = self.min_days - self.holdout_days
+        if self.early_stop.days >= left:
             raise problem_at(
                 "early_stop.days", f"{self.early_stop.days} leaves none of the {left} days (min_days - holdout_days) to fit on"
             )

@@ -13,7 +13,7 @@ def did_you_mean(value: object, allowed: Iterable[str]) -> str:
     """``did you mean 'x'? `` (with the space) for the nearest allowed value; empty when none is near."""
     from difflib import get_close_matches  # only a failure pays for it
 
-    by_lower_case = {each.lower(): each for each in allowed}
+    by_lower_case = {name.lower(): name for name in allowed}
     near = get_close_matches(str(value).lower(), by_lower_case, n=1)
     return f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
 

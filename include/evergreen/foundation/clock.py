@@ -25,7 +25,10 @@ def day_start(partition: dt.date) -> dt.datetime:
 def parse_partition(text: object, *, subject: str = "partition key") -> dt.date:
     """The date that a partition key or an as_of names.
 
-    Raises `ConfigError` for anything but a real date written ``YYYY-MM-DD``.
+    :param text: what somebody wrote; anything but text is refused, too
+    :param subject: what to blame in an error, such as ``The parameter as_of``
+    :returns: the date, within `YEARS`
+    :raises ConfigError: it is not a real date written ``YYYY-MM-DD``, or not in `YEARS`
     """
     if isinstance(text, str) and _PARTITION.fullmatch(text):
         try:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ContentDigest:
-    """SHA-256 of rows that come a batch at a time; the same rows in the same order give the same digest however they are cut."""
+    """SHA-256 of rows that come a batch at a time; the same rows in the same order give the same digest however they are cut.
+
+    :param schema: names and types of the columns, which are part of the digest
+    """
 
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = 0
@@ -32,6 +35,7 @@ class ContentDigest:
         self.rows += batch.num_rows
 
     def hexdigest(self) -> str:
+        """The digest of all rows so far, in hex; more may be added afterwards."""
         whole = hashlib.sha256(f"{self.rows}x{len(self._columns)}".encode())
         for column in self._columns:
             whole.update(column.digest())
@@ -69,6 +73,7 @@ def document_digest(document: Any) -> str:
 
 
 def canonical_json(document: Any) -> str:
+    """The one text of a JSON document, of which digests are made: sorted keys, no blanks, ASCII; dates and the like by ``str``."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
 
 

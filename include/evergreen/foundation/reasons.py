@@ -9,7 +9,13 @@ LENGTHS = (5, LONGEST_REASON)  # fewer say nothing
 
 
 def checked_reason(subject: str, reason: str) -> str:
-    """``reason`` without blanks around it. Raises `ConfigError` when it is too short or too long; ``subject`` says whose it is."""
+    """The reason as the ledger keeps it.
+
+    :param subject: what the action is on, to be named in an error
+    :param reason: what the person wrote
+    :returns: ``reason`` without blanks around it
+    :raises ConfigError: it has fewer or more characters than `LENGTHS` allow
+    """
     reason = reason.strip()
     least, most = LENGTHS
     if not least <= len(reason) <= most:

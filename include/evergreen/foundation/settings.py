@@ -23,6 +23,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
+        """The places that this process's environment variables name now; what is not set lies below ``home``."""
         home = Path(os.environ.get("EVERGREEN_HOME") or PROJECT_ROOT / "var").absolute()
         tracking = os.environ.get("MLFLOW_TRACKING_URI")
         storage = os.environ.get("EVERGREEN_STORAGE") or str(home / "storage")

@@ -11,7 +11,13 @@ from include.evergreen.foundation.errors import ConfigError
 
 
 def executed(text: str, place: str) -> ModuleType:
-    """A module that nobody else has used. Raises `ConfigError`, which names ``place``, for whatever the text raises."""
+    """Execute a team's file as a module of its own, which nobody else has used.
+
+    :param text: the Python source
+    :param place: the file's name in tracebacks and errors
+    :returns: the module, with all names that the text defines
+    :raises ConfigError: the text raises anything, or does not compile; names ``place``
+    """
     module = ModuleType("evergreen_team_code")
     module.__file__ = place
     try:

@@ -20,7 +20,11 @@ CATEGORICAL_METHOD = "jensenshannon"
 def draw(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame, heading: str) -> str:
     """A page of its own, in HTML. Its scores are those of `measure_drift`.
 
+    :param model: whose declared features are compared, and whose thresholds apply
+    :param reference: the sample of what the version was trained on
+    :param current: the predictions of the window, with their features
     :param heading: whose page it is and of when, which Evidently does not say
+    :returns: the page, some 4 MB
     """
     html = compare(model, reference, current).get_html_str(as_iframe=False)
     message = escape(heading)

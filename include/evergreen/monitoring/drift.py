@@ -43,7 +43,10 @@ class MonitoredColumns:
 
 
 def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> DriftResult:
-    """Compare ``current`` with ``reference``: the declared features, without personal ones, and ``prediction``."""
+    """Compare ``current`` with ``reference``: the declared features, without personal ones, and ``prediction``.
+
+    Wasserstein's distance (Vaserstein 1969) and Jensen and Shannon's (Lin 1991; Endres and Schindelin 2003), as the module says.
+    """
     columns = compared_columns(model, reference, current)
     scores = {name: _wasserstein(_known(reference[name]), _known(current[name])) for name in columns.numeric}
     scores |= {name: _jensen_shannon(_known(plain(reference[name])), _known(plain(current[name]))) for name in columns.categorical}
@@ -55,7 +58,7 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
 
 
 def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> MonitoredColumns:
-    """Those that both frames have a value of."""
+    """The columns to compare: those of which both frames have a value."""
     columns = [PREDICTION, *(feature.name for feature in model.features if not feature.personal)]  # what people look for first stands first
     usable = [name for name in columns if len(_known(reference[name])) and len(_known(current[name]))]
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and feature.name in usable]

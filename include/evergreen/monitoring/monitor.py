@@ -31,6 +31,12 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
     Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day.
+
+    :param catalog: where the model and its datasets are declared
+    :param model: the model as it is declared now; its features and target are those of the version that scored
+    :param partition: the day that was scored
+    :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone
+    :returns: ``done``, ``unchanged``, or that it waits for predictions, with the main figures of the day under ``facts``
     """
     began = clock.now()
     scored = find_predictions(model.name, partition)
@@ -102,13 +108,12 @@ def _record(
 def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its last record and that of the stage; the message of any other stays."""
     record = find_stage(model, "monitor", partition)
-    if record is None or record.status != "done":
-        record_stage(model, "monitor", partition, "done", {"words": message, "read": read})
-    elif record.detail.get("read") != read:
-        record_stage(model, "monitor", partition, "done", {**record.detail, "read": read})
+    detail = record.detail if record and record.status == "done" else {"words": message}
+    if detail.get("read") != read:
+        record_stage(model, "monitor", partition, "done", {**detail, "read": read})
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:
     wanted = ("performance", "drift.share", "quality", "prediction_drift")
-    found = observations_of(model, first=partition, last=partition)
-    return {each.metric: round(each.value, 4) for each in found if each.metric.startswith(wanted)}
+    figures = observations_of(model, first=partition, last=partition)
+    return {figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted)}

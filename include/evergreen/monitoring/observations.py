@@ -32,7 +32,7 @@ def record_observations(model: str, partition: dt.date, figures: list[Observatio
         connection.execute(observations.delete().where(observations.c.model == model, observations.c.partition == partition))
         if figures:
             timestamp = clock.now()
-            connection.execute(observations.insert(), [{**each.__dict__, "recorded_at": timestamp} for each in figures])
+            connection.execute(observations.insert(), [{**figure.__dict__, "recorded_at": timestamp} for figure in figures])
 
 
 def newest_observed(model: str, count: int) -> list[dt.date]:
@@ -44,7 +44,7 @@ def newest_observed(model: str, count: int) -> list[dt.date]:
 
 
 def observations_of(model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[Observation]:
-    """Observations from ``first`` to ``last``, oldest first."""
+    """Observations of a model, of one ``metric`` or all, from ``first`` to ``last`` (both included), oldest first."""
     query = observations.select().where(observations.c.model == model, observations.c.partition.between(first, last))
     if metric is not None:
         query = query.where(observations.c.metric == metric)

@@ -76,7 +76,7 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
             f"`evergreen why {model.name} {partition}` says what is missing."
         )
     if scored is None:
-        raise NotAsMonitoredError(_changed(model.name, record, "the predictions were removed"))
+        raise NotAsMonitoredError(_changed(record, "the predictions were removed"))
     window = window_of(catalog, model, scored)
     reference = window.reference()
     path = window.report_path(reference)
@@ -99,14 +99,15 @@ def _refuse_other_data(window: Window, record: sa.Row[Any], path: str) -> None:
             f"The drift report of {record.model} for {record.partition} cannot be drawn: rows of the sample that version "
             f"{window.version.version} is compared with were erased since. The figures of that day stay."
         )
-    raise NotAsMonitoredError(_changed(record.model, record, "the window's predictions, or `monitor` in model.yaml, have changed"))
+    raise NotAsMonitoredError(_changed(record, "the window's predictions, or `monitor` in model.yaml, have changed"))
 
 
-def _changed(model: str, record: sa.Row[Any], why: str) -> str:
+def _changed(record: sa.Row[Any], why: str) -> str:
+    model, day = record.model, record.partition
     return (
-        f"The drift report of {model} for {record.partition} cannot be drawn as it was monitored on {record.recorded_at:%Y-%m-%d %H:%M} "
-        f"UTC: {why} since. `evergreen rescore {model} --from {record.partition} --to {record.partition}` scores and "
-        f"monitors that day as it stands now; then its report can be drawn."
+        f"The drift report of {model} for {day} cannot be drawn as it was monitored on {record.recorded_at:%Y-%m-%d %H:%M} UTC: "
+        f"{why} since. `evergreen rescore {model} --from {day} --to {day}` scores and monitors that day as it stands now; "
+        f"then its report can be drawn."
     )
 
 

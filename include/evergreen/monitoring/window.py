@@ -32,7 +32,8 @@ class Window:
 
     @property
     def rows(self) -> int:
-        return sum(each.rows for each in self.days)
+        """The rows that were scored on all days."""
+        return sum(day.rows for day in self.days)
 
     def reference(self) -> pd.DataFrame:
         """The sample of what the version was trained on."""
@@ -42,16 +43,16 @@ class Window:
         """The predictions of all days, with the features that they were made from."""
         import pandas as pd
 
-        return pd.concat([each.frame() for each in self.days], ignore_index=True)
+        return pd.concat([day.frame() for day in self.days], ignore_index=True)
 
     def input_digest(self) -> str:
-        """Of all that monitoring reads: another one, and the partition is monitored again."""
+        """The digest of all that monitoring reads: when it changes, the partition is monitored again."""
         labels = current_partition(self.model.target.dataset, self.scored.partition)
         rows = current_partition(self.model.rows, self.scored.partition)
         return document_digest(
             {
                 "version": self.scored.version,
-                "scored": [each.digest for each in self.days],
+                "scored": [day.digest for day in self.days],
                 "truth": labels.digest if labels else None,
                 "quarantine": rows.quarantine_digest if rows else None,
                 "monitor": self.model.monitor.model_dump(),
@@ -62,7 +63,7 @@ class Window:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else."""
         shown = {
             "version": self.scored.version,
-            "scored": [each.digest for each in self.days],
+            "scored": [day.digest for day in self.days],
             "reference": frame_digest(reference),
             "monitor": self.model.monitor.model_dump(),
         }
@@ -74,5 +75,5 @@ def window_of(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Wi
     version = champions.version_number(model.name, scored.version)
     recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
     first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
-    days = [each for each in predictions_of(model.name, first, scored.partition) if each.version == scored.version]
+    days = [day for day in predictions_of(model.name, first, scored.partition) if day.version == scored.version]
     return Window(recipe.config(model), version, scored, days)

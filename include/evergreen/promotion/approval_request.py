@@ -13,14 +13,21 @@ from include.evergreen.registry.champions import RegisteredVersion
 
 @dataclass(frozen=True)
 class Question:
-    """``body`` is Markdown."""
+    """What the form asks: ``subject`` is its heading, in plain text, and ``body`` the evidence, in Markdown."""
 
     subject: str
     body: str
 
 
 def build_approval_request(model: str, version: int, *, hours: float, links: Mapping[str, str]) -> Question:
-    """``links`` (words to URLs) lead to what does not fit here. Raises `ConfigError` when there is no such version."""
+    """The approval request for a version, with the gate's evidence. Raises `ConfigError` when there is no such version.
+
+    :param model: name of the model
+    :param version: the number of the registered version
+    :param hours: after how many hours without an answer it counts as rejected
+    :param links: label to URL, of what does not fit into the form
+    :returns: heading and text of the form
+    """
     from include.evergreen.gates.report import markdown
 
     asked, because = champions.version_number(model, version), approval_status(model, version).because

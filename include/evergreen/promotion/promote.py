@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import TransientError
@@ -24,11 +25,7 @@ def register_candidate(catalog: Catalog, model: ModelConfig, run_key: str) -> Re
 
     Raises `champions.UnearnedError`, and the alert, when the gate did not bless it.
     """
-
-    def asked(semver: str, is_first: bool, criteria: list[dict[str, object]]) -> str:
-        return why_ask(model, semver=semver, is_first=is_first, criteria=criteria)
-
-    version = champions.register(model.name, run_key, why_ask=asked)
+    version = champions.register(model.name, run_key, why_ask=partial(why_ask, model))
     ensure_card(catalog, model, version)
     champions.show_challenger(model.name)
     return version
@@ -46,13 +43,21 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
     The outcome says what keeps it from serving: a pause, a rollback that withdrew it, a champion trained on newer data, the gate's word
     against a champion that came since. Raises `champions.UnearnedError`, and the alert, when our database has no blessing or not the
     approval that is required, whatever Airflow's states say. Safe to repeat, and to be killed at any point.
+
+    :param catalog: where the model is declared, for the gate
+    :param model: the model as it is declared now
+    :param version: the number of the registered version
+    :param actor: who is recorded as promoting it
+    :param reason: why, for the ledger
+    :returns: whether it was promoted, the version that serves now, and why or why not
+    :raises TransientError: the champion changed `MOST_DECISIONS` times while the gate decided
     """
     wanted = champions.version_number(model.name, version)
     for _ in range(MOST_DECISIONS):
-        if found := champions.why_not_promoted(wanted):
+        if outcome := champions.why_not_promoted(wanted):
             champions.reconcile(model.name)  # it may be champion since a promotion that was killed before the alias
-            log.info("%s: %s", model.name, found.message)
-            return found
+            log.info("%s: %s", model.name, outcome.message)
+            return outcome
         decision = decide(catalog, model, find_candidate(wanted.run_key))
         if decision.verdict != "blessed":
             message = f"version {version} was blessed, but not against the current champion {decision.champion_version}: {decision.summary}"

@@ -22,8 +22,8 @@ MOST_UNSHOWN = 100  # promotions in a row that crashes may have cut short before
 
 def show_challenger(model: str) -> None:
     """Make MLflow's alias name our challenger, or nothing."""
-    found = challenger(model)
-    wanted = found.version if found else None
+    rival = challenger(model)
+    wanted = rival.version if rival else None
     if mlflow_store.alias(model, "challenger") != wanted:
         with side_effect("register.alias"):
             mlflow_store.set_alias(model, "challenger", wanted)

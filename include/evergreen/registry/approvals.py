@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Verdict = Literal["approved", "refused"]
 LEDGER_KINDS: dict[Verdict, str] = {"approved": "approval", "refused": "refusal"}
 NOBODY = "nobody"  # the actor recorded when a request was not answered in time
+MOST_LISTED = 5  # slices that got worse
 LONGEST_REQUEST = 250  # what the database's column holds
 
 
@@ -45,13 +46,18 @@ class Answer:
 
     @property
     def message(self) -> str:
+        """Who answered what, when and why, in one sentence without its subject."""
         return f"{self.verdict} by {self.actor} at {self.recorded_at:%Y-%m-%d %H:%M} UTC" + (f": {self.reason}" if self.reason else "")
 
 
-def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequence[dict[str, Any]]) -> str:
+def why_ask(model: ModelConfig, semver: str, is_first: bool, criteria: Sequence[dict[str, Any]]) -> str:
     """Why the version ``semver`` needs a person's approval before it may serve; empty when it needs none.
 
-    ``is_first`` says that there was no champion to judge it against; ``criteria`` are those of its decision, as recorded.
+    :param model: the model as it is declared, whose ``approval`` section decides
+    :param semver: the version's semantic version
+    :param is_first: whether there was no champion to judge it against
+    :param criteria: those of its decision, as recorded
+    :returns: the occasions that apply, with semicolons between them, at most `LONGEST_REASON` characters
     """
     if model.approval.mode == "auto":
         return ""
@@ -69,7 +75,14 @@ def why_ask(model: ModelConfig, *, semver: str, is_first: bool, criteria: Sequen
 def record_answer(model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
     """Record an answer, in one transaction with its ledger entry; a request that was already answered keeps its first answer.
 
-    Raises `ConfigError` for a version that is not registered, or a verdict that there is not.
+    :param model: name of the model
+    :param version: the number of the version
+    :param request: what identifies the approval request, in 1 to `LONGEST_REQUEST` characters
+    :param verdict: ``approved`` or ``refused``
+    :param actor: the person who answered, or `NOBODY`
+    :param reason: what that person wrote; may be empty
+    :returns: the answer that stands, which may be an earlier one
+    :raises ConfigError: the version is not registered, the verdict is another word, or the request is empty or too long
     """
     if verdict not in LEDGER_KINDS:
         raise ConfigError(f"{model} version {version}: the verdict {verdict!r} is neither approved nor refused.")
@@ -82,7 +95,18 @@ def record_answer(model: str, version: int, *, request: str, verdict: Verdict, a
 
 
 def keep_answer(connection: sa.Connection, model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
-    """As `record_answer`, within the caller's transaction."""
+    """As `record_answer`, within the caller's transaction.
+
+    :param connection: of that transaction
+    :param model: name of the model
+    :param version: the number of the version
+    :param request: what identifies the approval request
+    :param verdict: ``approved`` or ``refused``
+    :param actor: the person who answered, or `NOBODY`; the first `LONGEST_ACTOR` characters are kept
+    :param reason: what that person wrote; the first `LONGEST_REASON` characters are kept
+    :returns: the answer that stands, which may be an earlier one
+    :raises ConfigError: the version is not registered
+    """
     asked = connection.execute(model_versions.select().filter_by(model=model, version=version)).first()
     if asked is None:
         raise ConfigError(f"{model} has no version {version}, so nobody can have approved or refused it.")
@@ -109,13 +133,20 @@ class ApprovalStatus:
 
     @property
     def message(self) -> str:
+        """The state of the approval, in one sentence without its subject."""
         if self.answer:
             return f"was {self.answer.message}"
         return f"is waiting for approval: {self.because}" if self.because else "needs no approval"
 
 
 def approval_status(model: str, version: int) -> ApprovalStatus:
-    """Raises `ConfigError` when there is no such version."""
+    """Whether a version needs approval, and how it was answered.
+
+    :param model: name of the model
+    :param version: the number of the version
+    :returns: why it is required, if it is, and the newest answer, if there is one
+    :raises ConfigError: there is no such version
+    """
     with reading() as connection:
         registered = connection.execute(model_versions.select().filter_by(model=model, version=version)).first()
         answer = newest_answer(connection, model, version)
@@ -125,7 +156,7 @@ def approval_status(model: str, version: int) -> ApprovalStatus:
 
 
 def find_answer(model: str, version: int, request: str) -> Answer | None:
-    """The answer to one request."""
+    """The answer to one approval request; None while nobody has answered it."""
     with reading() as connection:
         row = connection.execute(approvals.select().filter_by(model=model, version=version, request=request)).first()
     return Answer(**row._mapping) if row else None
@@ -161,6 +192,6 @@ def waiting_versions(model: str) -> list[WaitingVersion]:
         return [WaitingVersion(**row._mapping) for row in connection.execute(query)]
 
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"{', '.join(names[:MOST_LISTED])}{more}"

@@ -33,13 +33,13 @@ class ChampionPeriod:
 
 
 def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
-    """The champion at that time (wall clock); None when there was none."""
+    """The champion of a model at a time (wall clock, with its zone), with its evidence; None when there was none."""
     of_model = promotions.select().where(promotions.c.model == model)
     with reading() as connection:
         row = connection.execute(of_model.where(promotions.c.promoted_at <= when).order_by(promotions.c.id.desc()).limit(1)).first()
         if row is None:
             return None
-        next_one = connection.execute(of_model.where(promotions.c.id > row.id).order_by(promotions.c.id).limit(1)).first()
+        replaced = connection.execute(of_model.where(promotions.c.id > row.id).order_by(promotions.c.id).limit(1)).first()
         version = next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == row.version))
         snapshot = connection.execute(snapshots.select().where(snapshots.c.digest == version.snapshot_digest)).one()
         return ChampionPeriod(
@@ -48,7 +48,7 @@ def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
             actor=row.actor,
             reason=row.reason,
             since=row.promoted_at,
-            until=next_one.promoted_at if next_one else None,
+            until=replaced.promoted_at if replaced else None,
             previous_version=row.previous_version,
             decision=_decision(connection, version, row),
             approvals=_approvals(connection, version, row.promoted_at),

@@ -41,7 +41,6 @@ from include.evergreen.registry.versions import (
     UnearnedError,
     alarming,
     newest_verdict,
-    next_semver,
     raise_bypass,
     register,
     version_number,
@@ -70,7 +69,6 @@ __all__ = [
     "champion_for",
     "champions_for",
     "damaged",
-    "next_semver",
     "promote",
     "promote_judged",
     "reconcile",
@@ -88,6 +86,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 BY_HAND = "promotion by hand"  # the approval request under which a manual promotion is recorded
 TIMES_AT_ONCE = 10  # promotions that may overtake another one before it gives up
+DAMAGED_CHAMPION: tuple[str, str, Severity] = ("champion", "The last champion whose files verify is serving.", "critical")
+DAMAGED_CHALLENGER: tuple[str, str, Severity] = ("challenger", "The champion is serving alone.", "warning")
 
 
 @dataclass(frozen=True)
@@ -107,32 +107,32 @@ def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
     """The `champions_for` of a partition that may serve by our own record; one that may not makes the one critical alert.
 
     Each is looked at when it is asked for: the next one only where one cannot serve. Their artifacts are still to be verified:
-    `verified` and `damaged` keep the alerts on those. Raises `DataError` when there are champions, and none may serve.
+    `verified` and `damaged` keep the alerts on those.
+
+    :param model: name of the model
+    :param partition: the day to be scored, on which none of them was trained
+    :yields: the champions that may serve, who was promoted last first
+    :raises DataError: there are champions, and none may serve
     """
     refused, may = False, False
-    for each in champions_for(model, partition):
+    for version in champions_for(model, partition):
         with reading() as connection:
-            message = why_not_servable(connection, each)
+            message = why_not_servable(connection, version)
         if message:
             refused = True
-            raise_bypass(model, each.run_key, f"{message}. The last champion that has them is serving.")
+            raise_bypass(model, version.run_key, f"{message}. The last champion that has them is serving.")
         else:
             may = True
-            yield each
+            yield version
     if refused and not may:
         raise DataError(f"{model}: none of its champions may serve {partition}; see its open alerts.")
 
 
 def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool = True) -> None:
     """Raise the one alert on a champion whose artifact was changed or lost; for a challenger it is no more than a warning."""
-    role, then = (
-        ("champion", "The last champion whose files verify is serving.")
-        if is_champion
-        else ("challenger", "The champion is serving alone.")
-    )
+    role, then, severity = DAMAGED_CHAMPION if is_champion else DAMAGED_CHALLENGER
     message = f"{version.model} version {version.version} is {role} and cannot score: {error} {then}"
     evidence = {"version": version.version, "artifact": version.artifact_uri, "digest": version.artifact_digest}
-    severity: Severity = "critical" if is_champion else "warning"
     raise_alert(_artifact_key(version), model=version.model, severity=severity, message=message, evidence=evidence)
 
 
@@ -147,9 +147,17 @@ def verified(version: RegisteredVersion) -> None:
 def promote(model: str, version: int, *, actor: str, reason: str, force: bool = False) -> Promotion:
     """A person makes a blessed version champion, which also is the approval, where one is required.
 
-    A version trained on older data than the champion, or refused, rolled back or rejected since, is not promoted unless ``force``: then
-    the ledger has an override. Raises `UnearnedError`, and the alert, for one that was never blessed, forced or not; `DataError`
-    for a damaged artifact. Safe to repeat: promotion and ledger entry are one transaction, and the alias is set after it, each time.
+    Safe to repeat: promotion and ledger entry are one transaction, and the alias is set after it, each time. Passes on `ConfigError` for
+    a version that is not registered or a reason too short or too long, and `DataError` for a damaged artifact.
+
+    :param model: name of the model
+    :param version: the number of the version
+    :param actor: the person, for the ledger
+    :param reason: why, for the ledger; see `checked_reason`
+    :param force: promote also a version trained on older data than the champion, or refused, rolled back or rejected since; then the
+        ledger has an override
+    :returns: whether it was promoted, the version that serves now, and why or why not
+    :raises UnearnedError: it was never blessed, forced or not; raises the alert, too
     """
     reason = checked_reason(model, reason)
     wanted = version_number(model, version)
@@ -164,10 +172,16 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
 
 
 def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reason: str) -> Promotion:
-    """The automatic promotion, by a decision (its id in our database) that blessed the version against the champion of now.
+    """The automatic promotion, by a decision that blessed the version against the champion of now.
 
     Raises `ChampionChangedError` when another one serves by now, `UnearnedError`, and the alert, without the blessing or the approval
     that is required, `DataError` for a damaged artifact. Other reasons (see `why_not_promoted`) are in the outcome.
+
+    :param wanted: the version
+    :param decision: the id of the decision in our database
+    :param actor: who is recorded in the ledger
+    :param reason: why, for the ledger, which keeps the first `LONGEST_REASON` characters
+    :returns: whether it was promoted, the version that serves now, and why or why not
     """
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
@@ -180,8 +194,17 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
 def rollback(model: str, *, to: int | None = None, actor: str, reason: str, request: str = "") -> Promotion:
     """Make the previous champion, or the earlier one ``to``, champion again; the versions since are marked as rolled back.
 
-    Rolling back once more goes further back, not forward again. A repetition of the same ``request`` (an Airflow run's id) is the
-    same rollback. Raises `ConfigError` when there is nothing to go back to, `DataError` when that one's artifact is damaged.
+    Rolling back once more goes further back, not forward again. Passes on `ConfigError` when there is nothing to go back to, and
+    `DataError` when that one's artifact is damaged.
+
+    :param model: name of the model
+    :param to: the number of an earlier champion; None is the previous one
+    :param actor: the person, for the ledger
+    :param reason: why, for the ledger; see `checked_reason`
+    :param request: what tells rollbacks apart, such as an Airflow run's id: a repetition of one is the same rollback; empty for none
+    :returns: the version that serves now, and what it replaced
+    :raises UnearnedError: the version was never blessed, or lacks an approval that it needs; raises the alert, too
+    :raises TransientError: the champion changed `TIMES_AT_ONCE` times in the meantime
     """
     reason = checked_reason(model, reason)
     for _ in range(TIMES_AT_ONCE):
@@ -241,8 +264,8 @@ def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, ac
 
 
 def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decision: int, actor: str, reason: str) -> Promotion:
-    if found := _why_not_promoted(connection, wanted):
-        return found
+    if outcome := _why_not_promoted(connection, wanted):
+        return outcome
     serves = champion_number(connection, wanted.model)
     current = version_within(connection, wanted.model, serves)
     row = connection.execute(decisions.select().where(decisions.c.id == decision)).first()
@@ -296,7 +319,7 @@ def _rollback_target(connection: sa.Connection, model: str, to: int | None, requ
         return earlier[0]
     if to in places:
         return to
-    allowed = ", ".join(str(each) for each in reversed(earlier)) or "none"
+    allowed = ", ".join(map(str, reversed(earlier))) or "none"
     why = "was rolled back" if withdrawal(connection, model, to) else "never was champion"
     raise ConfigError(
         f"{model} cannot be rolled back to version {to}, which {why}; earlier champions: {allowed}. Promote it by hand instead."

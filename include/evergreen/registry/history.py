@@ -26,7 +26,7 @@ Row = sa.Row[Any]
 
 
 def champion(model: str) -> RegisteredVersion | None:
-    """The version that serves now."""
+    """The version of a model that serves now; None when there is none."""
     with reading() as connection:
         return version_within(connection, model, champion_number(connection, model))
 
@@ -45,13 +45,13 @@ def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]
         places = connection.execute(_line(model).where(promotions.c.as_of <= partition).limit(CHAMPIONS_TRIED)).all()
     for place in places:
         with reading() as connection:
-            found = version_within(connection, model, place.version)
-        if found and found.as_of <= partition:
-            yield found
+            version = version_within(connection, model, place.version)
+        if version and version.as_of <= partition:
+            yield version
 
 
 def champion_at(model: str, when: dt.datetime) -> RegisteredVersion | None:
-    """The version that was champion at that time (wall clock)."""
+    """The version that was champion at a time (wall clock, with its zone); None when there was none."""
     with reading() as connection:
         return version_within(connection, model, champion_number(connection, model, until=when))
 
@@ -73,8 +73,8 @@ def challenger(model: str) -> RegisteredVersion | None:
 
 def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
     """The challenger, to score ``partition`` as the champion's shadow; none when it was trained on that day."""
-    found = challenger(model)
-    return found if found and found.as_of <= partition else None
+    rival = challenger(model)
+    return rival if rival and rival.as_of <= partition else None
 
 
 def champion_number(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> int:
@@ -112,8 +112,13 @@ def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | Non
 def take_place(connection: sa.Connection, promotion: int, *, model: str, version: int, after: int | None) -> None:
     """End, for a promotion or rollback that was just recorded, the places that it takes away, within the caller's transaction.
 
-    A promotion moves the version to the end of the line (``after`` is None); a rollback ends all places after that of ``after``, the
-    id of the promotion by which its version stands.
+    A promotion moves the version to the end of the line; a rollback goes back to the place of its version.
+
+    :param connection: of the transaction in which it was recorded
+    :param promotion: the id of its row
+    :param model: name of the model
+    :param version: the version that it made champion
+    :param after: None for a promotion; for a rollback the id of the promotion by which its version stands, after which all places end
     """
     open_places = (promotions.c.model == model, promotions.c.ended_by.is_(None), promotions.c.id < promotion)
     ended = promotions.c.version == version if after is None else promotions.c.id > after
@@ -131,12 +136,12 @@ class History:
 
     @property
     def champion(self) -> int:
-        """0: there is none."""
+        """The version that serves; `NO_VERSION` when there is none."""
         return self.line[-1] if self.line else NO_VERSION
 
 
 def history(connection: sa.Connection, model: str) -> History:
-    """Of the whole of it, for the page that shows the whole."""
+    """The whole history of a model, for what shows the whole: it reads every promotion there was."""
     rows = connection.execute(promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)).all()
     kinds = {row.id: row for row in rows}
     newest = {row.version: row for row in rows if row.ended_by != TAKES_NO_PLACE}

@@ -20,7 +20,10 @@ Row = sa.Row[Any]
 
 @dataclass(frozen=True)
 class VersionHistory:
-    """``decision`` is the newest blessing (a row of `decisions`); ``promotions`` are rows of that table, the newest first."""
+    """All that is recorded of one version, for pages and the command line.
+
+    ``decision`` is the newest blessing (a row of `decisions`); ``promotions`` are rows of that table, the newest first.
+    """
 
     version: int
     semver: str

@@ -54,7 +54,13 @@ class UnearnedError(DataError):
 
 @contextmanager
 def alarming(model: str, run_key: str) -> Iterator[None]:
-    """An `UnearnedError` within raises the alert before it goes on. Not for use within `writing`, which holds the lock."""
+    """Raise the alert when an `UnearnedError` is raised within. Not for use within `writing`, which holds the lock.
+
+    :param model: name of the model
+    :param run_key: the key of the candidate's training run
+    :yields: nothing
+    :raises UnearnedError: the one that was raised within
+    """
     try:
         yield
     except UnearnedError as error:
@@ -68,19 +74,25 @@ def raise_bypass(model: str, run_key: str, message: str) -> None:
 
 
 def bypass_key(model: str, run_key: str) -> str:
+    """The key of the alert that `raise_bypass` raises, by which a registration resolves it."""
     return f"bypass/{model}/{run_key[:12]}"
 
 
 def nobody_is_asked(semver: str, is_first: bool, criteria: list[dict[str, Any]]) -> str:
-    """For models whose blessed versions need no approval."""
+    """Why approval is needed, for models whose blessed versions need none: always empty."""
     return ""
 
 
 def register(model: str, run_key: str, *, why_ask: WhyAsk = nobody_is_asked) -> RegisteredVersion:
     """Register a blessed candidate as a version; doing it again, or twice at once, finds it.
 
-    What ``why_ask`` says is recorded with the version, so that a later edit of model.yaml takes no question back. Raises
-    `UnearnedError`, and the alert, when the newest decision in our own database does not bless the candidate.
+    Raises `UnearnedError`, and the alert, when the newest decision in our own database does not bless the candidate.
+
+    :param model: name of the model
+    :param run_key: the key of the candidate's training run
+    :param why_ask: given semver, whether it is the first model, and the decision's criteria, says why a person must approve it (empty: no
+        one need); recorded with the version, so that a later edit of model.yaml takes no question back
+    :returns: the version, new or as it was registered before
     """
     registered = find_version(run_key)
     if registered is None or registered.model != model:
@@ -101,9 +113,14 @@ def register(model: str, run_key: str, *, why_ask: WhyAsk = nobody_is_asked) -> 
 
 
 def next_semver(newest: tuple[str, str, str] | None, signature: str, recipe: str) -> str:
-    """Major: the signature or the target changed. Minor: features.py, estimator or parameters. Patch: only newer data.
+    """The semantic version of the next version to register.
 
-    ``newest`` is (semver, signature digest, recipe digest) of the newest version, or None for the first.
+    Major: the signature or the target changed. Minor: features.py, estimator or parameters. Patch: only newer data.
+
+    :param newest: semver, signature digest and recipe digest of the newest version; None for the first
+    :param signature: the new version's signature digest
+    :param recipe: the new version's recipe digest
+    :returns: such as ``1.0.0``, which is the first
     """
     if newest is None:
         return "1.0.0"
@@ -116,13 +133,19 @@ def next_semver(newest: tuple[str, str, str] | None, signature: str, recipe: str
 
 
 def version_number(model: str, version: int) -> RegisteredVersion:
-    """The registered version, or `ConfigError` with those that there are."""
+    """The registered version of a number.
+
+    :param model: name of the model
+    :param version: its number
+    :returns: the version
+    :raises ConfigError: there is none; names the newest `VERSIONS_SHOWN` that there are
+    """
     own = model_versions.c
     with reading() as connection:
-        if found := next(select_versions(connection, own.model == model, own.version == version), None):
-            return found
+        if registered := next(select_versions(connection, own.model == model, own.version == version), None):
+            return registered
         numbers = sa.select(own.version).where(own.model == model).order_by(own.version.desc()).limit(VERSIONS_SHOWN)
-        known = ", ".join(str(each) for each in reversed(connection.execute(numbers).scalars().all())) or "none"
+        known = ", ".join(map(str, reversed(connection.execute(numbers).scalars().all()))) or "none"
     raise ConfigError(f"{model} has no version {version}; registered: {known}.")
 
 
@@ -150,7 +173,7 @@ def select_versions(connection: sa.Connection, *conditions: sa.ColumnElement[boo
 
 
 def why_not_blessed(connection: sa.Connection, version: RegisteredVersion) -> str:
-    """Why it may never be champion; empty when the gate blessed it."""
+    """Why a version may never be champion; empty when the gate blessed it."""
     blessed = sa.select(decisions.c.id).where(decisions.c.run_key == version.run_key, decisions.c.verdict == "blessed")
     if connection.execute(blessed.limit(1)).first():
         return ""
@@ -158,7 +181,7 @@ def why_not_blessed(connection: sa.Connection, version: RegisteredVersion) -> st
 
 
 def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> str:
-    """Why it may not become champion by itself; empty when no approval is required, or the newest answer gives it."""
+    """Why a version may not become champion by itself; empty when no approval is required, or the newest answer gives it."""
     if not version.approval_because:
         return ""
     answer = newest_answer(connection, version.model, version.version)

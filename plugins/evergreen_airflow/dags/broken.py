@@ -16,6 +16,7 @@ class ShowConfigErrorOperator(BaseOperator):
     """Fail with the error that prevented the real DAGs from being built.
 
     :param message: the error message
+    :param **kwargs: passed to ``BaseOperator``
     """
 
     def __init__(self, *, message: str, **kwargs: Any) -> None:
@@ -23,7 +24,11 @@ class ShowConfigErrorOperator(BaseOperator):
         self.message = message
 
     def execute(self, context: Context) -> NoReturn:
-        """Raise the `ConfigError`."""
+        """Fail.
+
+        :param context: the running task's Airflow context
+        :raises ConfigError: always
+        """
         raise ConfigError(self.message)
 
 
@@ -33,6 +38,7 @@ def broken_dag(name: str, kind: str, error: ConfigError) -> DAG:
     :param name: name of the dataset or model
     :param kind: ``dataset`` or ``model``
     :param error: what reading the YAML raised
+    :returns: the DAG ``<name>.config_error``
     """
     indented = "\n".join(f"    {line}" for line in str(error).splitlines())
     with DAG(

@@ -34,14 +34,13 @@ def model_dags() -> Iterator[DAG]:
 
 def platform_dags() -> Iterator[DAG]:
     """Yield the DAGs that belong to no single dataset or model, or only the one that the parsing task needs."""
-    if _requested_dag() in {None, "evergreen.rescore"}:
-        yield rescore_dag(Catalog().model_names())
-    if _requested_dag() in {None, "evergreen.maintenance"}:
-        yield maintenance_dag()
-    if _requested_dag() in {None, "evergreen.audit"}:
-        yield audit_dag()
-    if _requested_dag() in {None, "evergreen.pause"}:
-        yield pause_dag()
+    builders = {
+        "evergreen.rescore": lambda: rescore_dag(Catalog().model_names()),
+        "evergreen.maintenance": maintenance_dag,
+        "evergreen.audit": audit_dag,
+        "evergreen.pause": pause_dag,
+    }
+    yield from (build() for dag_id, build in builders.items() if _requested_dag() in {None, dag_id})
 
 
 def _build_model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name: str) -> DAG:

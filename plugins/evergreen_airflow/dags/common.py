@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import Asset, CronPartitionTimetable, Param
 
 from include.evergreen.config.schedule import PartitionSchedule
-from include.evergreen.foundation.clock import PARTITION_FORMAT
+from include.evergreen.foundation.clock import PARTITION_FORMAT, day_start
 
 STAGE_TIMEOUT = dt.timedelta(hours=2)
 DAY_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
@@ -28,12 +28,13 @@ def partition_schedule(schedule: PartitionSchedule) -> dict[str, Any]:
     """Return the DAG arguments that make one scheduled run for each partition, from the schedule's start to its end.
 
     :param schedule: the schedule, as declared in YAML
+    :returns: keyword arguments of ``DAG``
     """
     return {
         "schedule": CronPartitionTimetable(schedule.cron, timezone="UTC", run_offset=schedule.run_offset, key_format=PARTITION_FORMAT),
-        "start_date": _midnight(schedule.start),
+        "start_date": day_start(schedule.start),
         # a run starts up to a day after its partition
-        "end_date": _midnight(schedule.end) + dt.timedelta(days=1) if schedule.end else None,
+        "end_date": day_start(schedule.end) + dt.timedelta(days=1) if schedule.end else None,
         "catchup": False,
     }
 
@@ -43,6 +44,7 @@ def optional_day(title: str, description: str) -> Param:
 
     :param title: label of the field
     :param description: help text of the field
+    :returns: the DAG parameter, empty by default
     """
     return Param(None, type=["null", "string"], format="date", title=title, description=description)
 
@@ -51,9 +53,6 @@ def reason(description: str = "Why you trigger this run. Stored with its results
     """Return a form field for a reason, which may stay empty.
 
     :param description: help text of the field
+    :returns: the DAG parameter, empty by default
     """
     return Param(None, type=["null", "string"], maxLength=500, title="Reason", description=description)
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)

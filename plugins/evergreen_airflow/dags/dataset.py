@@ -5,11 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, reason
-from evergreen_airflow.operators.ingestion import (
-    FetchPartitionOperator,
-    PublishPartitionOperator,
-    ValidatePartitionOperator,
-)
+from evergreen_airflow.operators.ingestion import FetchPartitionOperator, PublishPartitionOperator, ValidatePartitionOperator
 from evergreen_airflow.retries import DEFAULT_ARGS
 from include.evergreen.config import DatasetConfig
 
@@ -20,6 +16,7 @@ def ingest_dag(dataset: DatasetConfig) -> DAG:
     """Build <dataset>.ingest: each run fetches, validates and publishes one partition.
 
     :param dataset: the dataset's configuration
+    :returns: the DAG
     """
     with DAG(
         f"{dataset.name}.ingest",

@@ -220,9 +220,7 @@ def _comparison(criterion: ChampionCriterion | BaselineCriterion) -> str:
     by_more = f" by more than {criterion.margin:g}" if criterion.margin else ""
     if isinstance(criterion, BaselineCriterion):
         return f"{criterion.metric} is better than a trivial baseline's{by_more} ({confidence})"
-    if criterion.must == "better":
-        return f"{criterion.metric} is better than the champion's on the same rows{by_more} ({confidence})"
-    return f"{criterion.metric} is not worse than the champion's on the same rows{by_more} ({confidence})"
+    return f"{criterion.metric} is {criterion.must.replace('_', ' ')} than the champion's on the same rows{by_more} ({confidence})"
 
 
 def _slices(criterion: SlicesCriterion) -> str:

@@ -9,14 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
 
 from evergreen_airflow.dags import docs
-from evergreen_airflow.dags.common import (
-    STAGE_TIMEOUT,
-    dataset_asset,
-    optional_day,
-    partition_schedule,
-    predictions_asset,
-    reason,
-)
+from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, predictions_asset, reason
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.operators.approval import PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
@@ -47,6 +40,7 @@ def train_dag(model: ModelConfig) -> DAG:
     """Build <model>.train: snapshot, train, gate, register, then promote or request approval. One run at a time.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
     params = {
@@ -78,6 +72,7 @@ def score_dag(model: ModelConfig) -> DAG:
     """Build <model>.score: scores a partition once its last input is published, and again for each correction of an input.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     inputs = {
         dataset_asset(entry.dataset): ScoringMapper(model=model.name, dataset=entry.dataset, days=entry.lag_days) for entry in model.inputs
@@ -92,6 +87,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
     """Build <model>.monitor: monitors a partition once it is scored, and again when its labels arrive.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
     inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
@@ -105,6 +101,7 @@ def retrain_dag(model: ModelConfig) -> DAG:
     """Build <model>.retrain: one run waits for a trigger at all times. When a rule trips it triggers the training and the next run waits.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     extra = {"schedule": "@continuous", "start_date": dt.datetime(2013, 1, 1, tzinfo=dt.UTC), "catchup": False}
     with _dag(model, "retrain", docs.retrain(model), {}, max_active_runs=1, dagrun_timeout=None, **extra) as dag:
@@ -121,6 +118,7 @@ def approve_dag(model: ModelConfig) -> DAG:
     """Build <model>.approve: each run requests approval of one version. Several runs may wait at the same time.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     params = {"version": Param(type="integer", minimum=1, title="Version", description="The registered version to approve or reject.")}
     extra = {"schedule": None, "max_active_runs": MAX_OPEN_APPROVALS, "dagrun_timeout": None, "is_paused_upon_creation": False}
@@ -136,6 +134,7 @@ def promote_dag(model: ModelConfig) -> DAG:
     """Build <model>.promote: a form to promote a version or to roll back.
 
     :param model: the model's configuration
+    :returns: the DAG
     """
     params = {
         "action": Param(

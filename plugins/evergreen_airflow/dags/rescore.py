@@ -24,6 +24,7 @@ def rescore_dag(models: list[str]) -> DAG:
     """Build evergreen.rescore: one form for all models, which processes a range of days in one task.
 
     :param models: names of the models to choose from
+    :returns: the DAG
     """
     params = {
         "model": Param(

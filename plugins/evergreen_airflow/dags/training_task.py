@@ -16,6 +16,7 @@ def training_task(model: ModelConfig) -> BaseOperator:
     """Return the task ``train``. Its result is the same wherever it runs, so downstream tasks do not depend on the choice.
 
     :param model: the model's configuration
+    :returns: the task, within the current DAG
     """
     docker = model.train.docker
     if model.train.run_in == "worker" or docker is None:

@@ -26,6 +26,7 @@ class RequestApprovalOperator(TriggerDagRunOperator):
     """Trigger ``<model>.approve`` once for each version that needs approval, without waiting for the answer.
 
     :param model: name of the model
+    :param **kwargs: passed to ``TriggerDagRunOperator``
     """
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
@@ -33,7 +34,10 @@ class RequestApprovalOperator(TriggerDagRunOperator):
         self.model = model
 
     def execute(self, context: Context) -> None:
-        """Trigger the approval run of the version that this run registered, or skip if the version needs none or has an answer."""
+        """Trigger the approval run of the version that this run registered, or skip if the version needs none or has an answer.
+
+        :param context: the running task's Airflow context
+        """
         from include.evergreen.registry.approvals import approval_status
 
         version = registered_version(self.model, context)
@@ -54,12 +58,14 @@ class WaitForApprovalOperator(HITLOperator):
 
     :param model: name of the model
     :param hours: hours after which a missing answer counts as a rejection
+    :param params: ignored: Airflow passes the DAG's params to every task, and the form shows only the reason
+    :param **kwargs: passed to ``HITLOperator``
     """
 
     operator_extra_links = (VersionsLink(),)
 
     def __init__(self, *, model: str, hours: float, params: object = None, **kwargs: Any) -> None:
-        del params  # Airflow passes the DAG's params to every task; the form shows only the reason
+        del params
         super().__init__(
             subject=f"Approve this version of {model} for production?", options=[APPROVE, REJECT], defaults=[REJECT],
             params={"reason": REASON}, response_timeout=dt.timedelta(hours=hours), **kwargs,
@@ -68,7 +74,12 @@ class WaitForApprovalOperator(HITLOperator):
         self.hours = hours
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Show the form and suspend the task, unless an earlier try recorded an answer. Returns the same keys as `execute_complete`."""
+        """Show the form and suspend the task, unless an earlier try recorded an answer.
+
+        :param context: the running task's Airflow context, whose params name the version
+        :returns: the same keys as `execute_complete`
+        :raises AssertionError: if Airflow did not suspend the task
+        """
         from include.evergreen.promotion.approval_request import build_approval_request
         from include.evergreen.registry import champions
         from include.evergreen.registry.approvals import find_answer
@@ -85,8 +96,9 @@ class WaitForApprovalOperator(HITLOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Record the answer.
 
+        :param context: the running task's Airflow context, whose params name the version
         :param event: the response, as Airflow's triggerer delivers it
-        :return: ``version``, ``verdict`` (``approved`` or ``refused``), ``actor`` (who answered) and ``reason``
+        :returns: ``version``, ``verdict`` (``approved`` or ``refused``), ``actor`` (who answered) and ``reason``
         """
         from include.evergreen.registry.approvals import NOBODY, record_answer
 
@@ -116,7 +128,11 @@ class PromoteApprovedOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Promote the version, or skip if it was rejected. Returns ``champion`` (its version) and ``summary``."""
+        """Promote the version, or skip if it was rejected.
+
+        :param context: the running task's Airflow context, whose params name the version
+        :returns: ``champion`` (its version) and ``summary``
+        """
         from include.evergreen.registry.approvals import approval_status
 
         version = context["params"]["version"]

@@ -14,7 +14,11 @@ class VerifyLedgerOperator(BaseOperator):
     """Recompute the ledger's hash chain and compare it with the anchors."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Verify the ledger. Returns the number of ``entries`` and ``anchors``; raises `DataError` and an alert if it was changed."""
+        """Verify the ledger. Fails with `DataError`, and raises an alert, if it was changed.
+
+        :param context: the running task's Airflow context
+        :returns: the number of ``entries`` and ``anchors``
+        """
         from include.evergreen.operations.audit import audit_ledger
 
         verification = audit_ledger()
@@ -25,7 +29,11 @@ class AnchorLedgerOperator(BaseOperator):
     """Store the ledger's newest hash outside the database, once a day."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Write today's anchor. Returns its ``date``, its ``sequence`` in the ledger, and ``is_new`` (false if it existed already)."""
+        """Write today's anchor.
+
+        :param context: the running task's Airflow context
+        :returns: its ``date``, its ``sequence`` in the ledger, and ``is_new`` (false if it existed already)
+        """
         from include.evergreen.state import ledger
 
         anchor, is_new = ledger.anchor()
@@ -36,10 +44,10 @@ class AuditChampionsOperator(BaseOperator):
     """Compare each champion's files and MLflow alias with what was blessed. An alias that was moved by hand is restored, with an alert."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Audit the champions.
+        """Audit the champions. Fails with `DataError` if a champion's files are missing or changed.
 
-        :return: ``models`` (number of models audited) and ``fixed`` (descriptions of what was restored)
-        :raises DataError: if a champion's files are missing or changed
+        :param context: the running task's Airflow context
+        :returns: ``models`` (number of models audited) and ``fixed`` (descriptions of what was restored)
         """
         from include.evergreen.operations.audit import audit_champions, raise_audit_errors
 

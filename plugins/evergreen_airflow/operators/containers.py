@@ -47,7 +47,8 @@ class TrainInContainerOperator(DockerOperator):
     container was killed is lost, and stdout and stderr are one stream.
 
     :param model: name of the model (templated)
-    :param docker: image and limits, as declared in model.yaml
+    :param docker: image (templated) and limits, as declared in model.yaml
+    :param **kwargs: passed to ``DockerOperator``
     """
 
     template_fields = ("model", "image")
@@ -63,9 +64,11 @@ class TrainInContainerOperator(DockerOperator):
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """Train the candidate.
 
-        :return: ``as_of``, ``run_key``, ``is_new``, ``mlflow_run_id`` and ``metrics``, as `training_result`
-        :raises ConfigError: if the image, the limits or the mounts are wrong
-        :raises TransientError: if Docker does not respond or the task was stopped; errors within the container keep their class
+        Fails with `ConfigError` if the image, the limits or the mounts are wrong, and with `TransientError` if Docker does not respond or
+        the task was stopped. Errors within the container keep their class.
+
+        :param context: the running task's Airflow context
+        :returns: ``as_of``, ``run_key``, ``is_new``, ``mlflow_run_id`` and ``metrics``, as `training_result`
         """
         from include.evergreen.training.candidate import find_candidate
         from include.evergreen.training.recipes import recipe_of

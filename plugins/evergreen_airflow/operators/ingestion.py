@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class FetchPartitionOperator(BaseOperator):
-    """Read a partition from its source and store the raw rows.
+class DatasetOperator(BaseOperator):
+    """Base class of the operators that work on one dataset.
 
     :param dataset: name of the dataset (templated)
+    :param **kwargs: passed to ``BaseOperator``
     """
 
     template_fields = ("dataset",)
@@ -26,10 +27,18 @@ class FetchPartitionOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dataset = dataset
 
+
+class FetchPartitionOperator(DatasetOperator):
+    """Read a partition from its source and store the raw rows.
+
+    :param dataset: name of the dataset (templated)
+    """
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the run's partition.
 
-        :return: ``partition``, ``rows``, ``path`` and ``digest`` of the raw rows, when they ``arrived`` (ISO timestamp), and the
+        :param context: the running task's Airflow context
+        :returns: ``partition``, ``rows``, ``path`` and ``digest`` of the raw rows, when they ``arrived`` (ISO timestamp), and the
             ``undeclared`` columns that were dropped
         """
         from evergreen_airflow.connections import use_airflow_connections
@@ -40,27 +49,26 @@ class FetchPartitionOperator(BaseOperator):
         return {"partition": str(partition), **fetch(Catalog().dataset(self.dataset), partition)}
 
 
-class ValidatePartitionOperator(BaseOperator):
+class ValidatePartitionOperator(DatasetOperator):
     """Validate the fetched rows with Great Expectations and quarantine the failing ones.
 
     :param dataset: name of the dataset (templated)
     :param fetch_task_id: id of the task that fetched the rows
+    :param **kwargs: passed to ``BaseOperator``
     """
 
-    template_fields = ("dataset",)
     operator_extra_links = (ValidationLink(),)
 
     def __init__(self, *, dataset: str, fetch_task_id: str = "fetch", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dataset = dataset
+        super().__init__(dataset=dataset, **kwargs)
         self.fetch_task_id = fetch_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Validate the run's partition.
+        """Validate the run's partition. Fails with `DataError` if the validation stopped it.
 
-        :return: ``partition``, and ``rows``, ``path`` and ``digest`` of the accepted rows; ``quarantined`` (count), ``quarantine_path``
+        :param context: the running task's Airflow context
+        :returns: ``partition``, and ``rows``, ``path`` and ``digest`` of the accepted rows; ``quarantined`` (count), ``quarantine_path``
             and ``quarantine_digest``; ``source_rows``, ``raw_path``, ``raw_digest``, ``arrived``, ``known_first`` and ``known_last``
-        :raises DataError: if the validation stopped the partition
         """
         from include.evergreen.data.ingestion import validate_partition
 
@@ -69,24 +77,23 @@ class ValidatePartitionOperator(BaseOperator):
         return {"partition": str(partition), **validate_partition(dataset, partition, fetched, ingestion_origin(context))}
 
 
-class PublishPartitionOperator(BaseOperator):
+class PublishPartitionOperator(DatasetOperator):
     """Make the validated rows the partition's current version and emit an asset event that carries their origin.
 
     :param dataset: name of the dataset (templated)
     :param validate_task_id: id of the task that validated the rows
+    :param **kwargs: passed to ``BaseOperator``
     """
 
-    template_fields = ("dataset",)
-
     def __init__(self, *, dataset: str, validate_task_id: str = "validate", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dataset = dataset
+        super().__init__(dataset=dataset, **kwargs)
         self.validate_task_id = validate_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the run's partition.
 
-        :return: ``partition``, its ``version``, ``is_new`` (false if the content is unchanged), ``rows``, ``quarantined`` (count) and
+        :param context: the running task's Airflow context
+        :returns: ``partition``, its ``version``, ``is_new`` (false if the content is unchanged), ``rows``, ``quarantined`` (count) and
             ``origin`` (``live`` or ``backfill``)
         """
         from include.evergreen.data.ingestion import Validated, publish

@@ -22,7 +22,8 @@ class ApplyRetentionOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Apply retention to every dataset and model.
 
-        :return: ``versions`` (partition versions whose content was removed), ``files`` and ``bytes``
+        :param context: the running task's Airflow context, whose params say whether it is a dry run
+        :returns: ``versions`` (partition versions whose content was removed), ``files`` and ``bytes``
         :raises ConfigError: if a dataset.yaml is invalid, after all other datasets were processed
         """
         from include.evergreen.operations.maintenance import apply_retention
@@ -38,7 +39,11 @@ class RemoveOrphansOperator(BaseOperator):
     """Remove the files that no record refers to."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Remove orphaned files older than the grace period. Returns the number of ``files`` and ``bytes``."""
+        """Remove orphaned files older than the grace period.
+
+        :param context: the running task's Airflow context, whose params say whether it is a dry run
+        :returns: the number of ``files`` and ``bytes`` that were removed, or would be
+        """
         from include.evergreen.operations.maintenance import remove_orphans
 
         dry_run = context["params"]["dry_run"]
@@ -49,7 +54,12 @@ class FindLostFilesOperator(BaseOperator):
     """Check that every recorded file exists."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Look for records without files. Returns ``lost`` (always 0); raises `DataError` that lists each lost file and its fix."""
+        """Look for records without files.
+
+        :param context: the running task's Airflow context
+        :returns: ``lost``, always 0
+        :raises DataError: if files are missing; lists each, with its fix
+        """
         from include.evergreen.operations.maintenance import records_without_files
 
         lost_files = records_without_files()
@@ -63,7 +73,11 @@ class VerifySampleOperator(BaseOperator):
     """Read a sample of the stored rows again and compare it with the recorded digests."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Verify tonight's sample. Returns the number ``checked`` and the population ``of`` which it is; raises `DataError` on damage."""
+        """Verify tonight's sample. Fails with `DataError` if rows differ from their digests.
+
+        :param context: the running task's Airflow context, whose params may set the sample's size
+        :returns: the number ``checked``, and the population ``of`` which it is
+        """
         from include.evergreen.operations.maintenance import verify_sample
         from include.evergreen.operations.maintenance.sample import refuse_damage
 

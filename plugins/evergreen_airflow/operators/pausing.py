@@ -19,7 +19,11 @@ class PauseOperator(BaseOperator):
     """Pause or resume, as the run's parameter ``action`` says. A pause counts from when the run was triggered, so a retry adds none."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Pause or resume. Returns ``summary`` and, for a pause, ``until`` (ISO timestamp); skips a resume if no pause is active."""
+        """Pause or resume; skips a resume if no pause is active.
+
+        :param context: the running task's Airflow context, whose params hold the action, the hours and the reason
+        :returns: ``summary`` and, for a pause, ``until`` (ISO timestamp)
+        """
         from include.evergreen.state import pauses
 
         params, actor = context["params"], acting_user(context)

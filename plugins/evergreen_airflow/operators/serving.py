@@ -34,8 +34,9 @@ class ScorePartitionOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Score the run's partition.
 
-        :return: ``partition`` and ``summary``; ``rows``, ``path`` and ``origin`` of the predictions; the ``version`` that made them and the
-            ``challenger_version`` that scored in its shadow (or None)
+        :param context: the running task's Airflow context
+        :returns: ``partition`` and ``summary``; ``rows``, ``path`` and ``origin`` of the predictions; the ``version`` that made them and
+            the ``challenger_version`` that scored in its shadow (or None)
         """
         from include.evergreen.scoring import readiness
         from include.evergreen.scoring.score import score
@@ -59,7 +60,11 @@ class MonitorPartitionOperator(ModelOperator):
     operator_extra_links = (DriftReportLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Monitor the run's partition, or skip if it has no predictions. Returns ``partition``, ``summary`` and each metric's value."""
+        """Monitor the run's partition, or skip if it has no predictions.
+
+        :param context: the running task's Airflow context
+        :returns: ``partition``, ``summary`` and each metric's value
+        """
         from include.evergreen.monitoring import monitor
         from include.evergreen.scoring import readiness
 
@@ -76,6 +81,7 @@ class RenderDriftReportOperator(ModelOperator):
 
     :param model: name of the model (templated)
     :param sensor_task_id: id of the task that recorded the trigger event
+    :param **kwargs: passed to ``BaseOperator``
     """
 
     operator_extra_links = (DriftReportLink(),)
@@ -85,7 +91,11 @@ class RenderDriftReportOperator(ModelOperator):
         self.sensor_task_id = sensor_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Render the report, or skip if the data has changed. Returns ``partition`` (last day of the window) and the ``report``'s path."""
+        """Render the report, or skip if the data has changed.
+
+        :param context: the running task's Airflow context
+        :returns: ``partition`` (last day of the window) and the ``report``'s path in the storage
+        """
         from include.evergreen.monitoring import NotAsMonitoredError, ensure_report
 
         partition = parse_partition(context["ti"].xcom_pull(task_ids=self.sensor_task_id)["as_of"])
@@ -101,7 +111,11 @@ class FindMissedWorkOperator(BaseOperator):
     """Find partitions that should have been scored or monitored and were not, for example because an asset event was lost."""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Look for missed work. Returns one dict of `TriggerDagRunOperator` arguments for each run to start, at most 500."""
+        """Look for missed work.
+
+        :param context: the running task's Airflow context
+        :returns: one dict of ``TriggerDagRunOperator`` arguments for each run to start, at most 500
+        """
         from include.evergreen.operations.missed import missed_work
 
         all_missed = missed_work(Catalog())
@@ -120,7 +134,11 @@ class FindMissedWorkOperator(BaseOperator):
 
 
 class RescoreOperator(ModelOperator):
-    """Score and monitor a range of partitions again without ingesting them. The run's parameters name the model and the range."""
+    """Score and monitor a range of partitions again without ingesting them. The run's parameters name the model and the range.
+
+    :param model: not used: the form names the model
+    :param **kwargs: passed to ``BaseOperator``
+    """
 
     def __init__(self, *, model: str = "", **kwargs: Any) -> None:
         super().__init__(model=model, **kwargs)
@@ -128,7 +146,8 @@ class RescoreOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Rescore the range.
 
-        :return: ``model``, ``first`` and ``last`` (days, inclusive), and the number of outcomes by status, such as ``done``
+        :param context: the running task's Airflow context, whose params name the model, the days and the stages
+        :returns: ``model``, ``first`` and ``last`` (days, inclusive), and the number of outcomes by status, such as ``done``
         :raises DataError: if a partition could not be rescored, after all others were tried
         """
         from include.evergreen.operations.rescoring import rescore

@@ -35,6 +35,7 @@ class ModelOperator(BaseOperator):
     """Base class of the operators that work on one model.
 
     :param model: name of the model (templated)
+    :param **kwargs: passed to ``BaseOperator``
     """
 
     template_fields = ("model",)
@@ -51,7 +52,11 @@ class TakeSnapshotOperator(ModelOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Take the snapshot. Returns ``as_of``, the ``snapshot``'s digest, and the number of ``rows`` and ``partitions`` in it."""
+        """Take the snapshot. Fails with `DataError` if too few days were known then.
+
+        :param context: the running task's Airflow context, which names the as_of and may set the window
+        :returns: ``as_of``, the ``snapshot``'s digest, and the number of ``rows`` and ``partitions`` in it
+        """
         from include.evergreen.training.take_snapshot import take_snapshot
 
         catalog = Catalog()
@@ -69,7 +74,11 @@ class TrainCandidateOperator(ModelOperator):
     operator_extra_links = (MlflowRunLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Train the candidate, or find the one that the same snapshot and recipe gave before. Returns what `training_result` does."""
+        """Train the candidate, or find the one that the same snapshot and recipe gave before.
+
+        :param context: the running task's Airflow context
+        :returns: what `training_result` returns
+        """
         from include.evergreen.training.snapshot import find_snapshot
         from include.evergreen.training.train import train
 
@@ -85,7 +94,7 @@ def training_result(candidate: Candidate, *, is_new: bool) -> dict[str, Any]:
 
     :param candidate: the trained candidate
     :param is_new: whether this task trained it, rather than found it
-    :return: ``as_of``, ``run_key`` (the candidate's id), ``is_new``, ``mlflow_run_id`` and ``metrics`` (name to value)
+    :returns: ``as_of``, ``run_key`` (the candidate's id), ``is_new``, ``mlflow_run_id`` and ``metrics`` (name to value)
     """
     return {
         "as_of": str(candidate.as_of),
@@ -109,7 +118,8 @@ class EvaluateGateOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Evaluate the gate.
 
-        :return: ``as_of``, ``run_key``, ``verdict`` (``blessed`` or ``rejected``), ``summary`` and ``mlflow_run_id``
+        :param context: the running task's Airflow context
+        :returns: ``as_of``, ``run_key``, ``verdict`` (``blessed`` or ``rejected``), ``summary`` and ``mlflow_run_id``
         :raises DataError: if the gate could not evaluate the candidate
         """
         from include.evergreen.gates.decide import decide
@@ -138,7 +148,11 @@ class RegisterChallengerOperator(ModelOperator):
     operator_extra_links = (MlflowRunLink(), ModelCardLink(), VersionsLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Register the candidate. Returns ``version``, ``semver``, ``as_of`` and ``mlflow_run_id``."""
+        """Register the candidate, or skip if the gate rejected it.
+
+        :param context: the running task's Airflow context
+        :returns: ``version``, ``semver``, ``as_of`` and ``mlflow_run_id``
+        """
         decision = context["ti"].xcom_pull(task_ids="gate")  # None if the gate was marked as success; the database then decides
         if decision and decision["verdict"] == "rejected":
             skip(self, f"the gate rejected the candidate: {decision['summary']}")
@@ -159,7 +173,11 @@ class PromoteChampionOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Promote the version that this run registered, or skip. Returns ``champion`` (its version) and ``summary``."""
+        """Promote the version that this run registered, or skip.
+
+        :param context: the running task's Airflow context
+        :returns: ``champion`` (its version) and ``summary``
+        """
         from include.evergreen.registry.approvals import approval_status
 
         version = registered_version(self.model, context)
@@ -179,17 +197,17 @@ class PromoteManuallyOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Promote or roll back, as the run's parameters say. Returns ``champion`` (its version) and ``summary``.
+        """Promote or roll back, as the run's parameters say, or skip if that needs force.
 
+        :param context: the running task's Airflow context
+        :returns: ``champion`` (its version) and ``summary``
         :raises ConfigError: if a promotion names no version
         """
         from include.evergreen.registry import champions
 
         params, actor = context["params"], acting_user(context)
         if params["action"] == ROLL_BACK:
-            outcome = champions.rollback(
-                self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"]
-            )  # fmt: skip
+            outcome = champions.rollback(self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"])
         elif params["version"] is None:
             raise ConfigError(f"{self.model}: set the version to promote. Only a rollback may leave it empty.")
         else:
@@ -204,6 +222,7 @@ def registered_version(model: str, context: Context) -> int:
 
     :param model: name of the model
     :param context: the running task's Airflow context
+    :returns: its number
     :raises UnearnedError: if the candidate is not registered, as when the task ``register`` was marked as success; raises an alert
     """
     from include.evergreen.registry.versions import UnearnedError, alarming, find_version
@@ -237,7 +256,7 @@ def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *,
     :param version: the registered version
     :param actor: who is recorded in the ledger
     :param reason: what is recorded in the ledger
-    :return: ``champion`` (its version) and ``summary``
+    :returns: ``champion`` (its version) and ``summary``
     """
     from include.evergreen.promotion.promote import promote_blessed
 

@@ -20,6 +20,7 @@ class RetrainingSensor(BaseSensorOperator):
 
     :param model: name of the model
     :param poll_seconds: seconds between two evaluations
+    :param **kwargs: passed to ``BaseSensorOperator``
     """
 
     def __init__(self, *, model: str, poll_seconds: float, **kwargs: Any) -> None:
@@ -28,14 +29,19 @@ class RetrainingSensor(BaseSensorOperator):
         self.poll_seconds = poll_seconds
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Evaluate the rules and defer if none trips. Returns what `execute_complete` does."""
+        """Evaluate the rules and defer if none trips.
+
+        :param context: the running task's Airflow context
+        :returns: what `execute_complete` returns
+        """
         return self.execute_complete(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Record the trigger event, or defer again if another process recorded it first or a pause is active.
 
+        :param context: the running task's Airflow context
         :param event: ignored; the rules are evaluated again
-        :return: ``firing`` (id of the trigger event), ``as_of``, the ``rule``'s name, and ``summary`` (its evidence)
+        :returns: ``firing`` (id of the trigger event), ``as_of``, the ``rule``'s name, and ``summary`` (its evidence)
         """
         from include.evergreen.monitoring.triggers import fire_if_tripped, unanswered_firing
         from include.evergreen.state.pauses import active_pause
@@ -58,6 +64,7 @@ class TriggerTrainingOperator(TriggerDagRunOperator):
 
     :param model: name of the model
     :param sensor_task_id: id of the task that recorded the trigger event
+    :param **kwargs: passed to ``TriggerDagRunOperator``
     """
 
     def __init__(self, *, model: str, sensor_task_id: str, **kwargs: Any) -> None:
@@ -66,7 +73,10 @@ class TriggerTrainingOperator(TriggerDagRunOperator):
         self.sensor_task_id = sensor_task_id
 
     def execute(self, context: Context) -> None:
-        """Trigger ``<model>.train`` as of the newest day of the event's evidence, or skip while a pause is active."""
+        """Trigger ``<model>.train`` as of the newest day of the event's evidence, or skip while a pause is active.
+
+        :param context: the running task's Airflow context
+        """
         from include.evergreen.monitoring.triggers import answer_firing
         from include.evergreen.state.pauses import active_pause
 

@@ -27,11 +27,17 @@ class FiringTrigger(BaseTrigger):
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments, from which the triggerer builds the trigger."""
+        """Serialize the trigger for the triggerer, which builds it again.
+
+        :returns: the path of the class, and its arguments
+        """
         return "evergreen_airflow.triggers.firing.FiringTrigger", {"model": self.model, "poll_seconds": self.poll_seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event, whose payload's ``summary`` is the evidence of the rule that tripped."""
+        """Wait for a rule to trip.
+
+        :yields: one event, whose payload's ``summary`` is the evidence of the rule that tripped
+        """
         wait, last_error, last_pause = self.poll_seconds, "", ""
         while True:
             try:

@@ -43,7 +43,14 @@ def create_app() -> FastAPI:
 
 @dag_pages.get("/validations/{partition}")
 def validation_page(request: Request, dag_id: str, partition: str) -> Response:
-    """Show the newest validation of one partition of the dataset that ``dag_id`` ingests."""
+    """Show the newest validation of one partition of the dataset that ``dag_id`` ingests.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path
+    :param partition: the day in the page's path
+    :returns: the page
+    :raises Problem: if the path names no such dataset or no day, or there is no validation of that day
+    """
     # imports numpy, which the start of the server should not wait for
     from include.evergreen.data.validation import latest_validation, next_validated, recent_validations
 

@@ -48,14 +48,14 @@ class SinceView:
 
 
 def card_response(request: Request, dag_id: str, model: str, version: str) -> Response:
-    """Return the page of one version's card.
+    """Return the page of one version's card. Passes on `DataError` if the stored card is missing or was changed.
 
     :param request: the request
     :param dag_id: the DAG in the page's path, to link back to
     :param model: name of the model
     :param version: number of the version, as it stands in the path
+    :returns: the page
     :raises Problem: if the version or its card does not exist
-    :raises DataError: if the stored card is missing or was changed
     """
     from include.evergreen.promotion.cards import read_card
     from include.evergreen.registry.overview import version_history

@@ -54,6 +54,7 @@ class ReportRenderer:
 
         :param model: name of the model
         :param partition: last day of the report's window
+        :returns: its state now
         """
         key = (model, partition)
         with self._lock:

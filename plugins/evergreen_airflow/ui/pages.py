@@ -48,7 +48,8 @@ def render(request: Request, template: str, *, status: int = 200, headers: Mappi
     :param template: file name of the template
     :param status: HTTP status code
     :param headers: additional response headers
-    :param values: variables of the template
+    :param **values: variables of the template
+    :returns: the page, with its security policy
     """
     if "pause" not in values:
         values["pause"] = _active_pause()
@@ -72,7 +73,8 @@ def fragment(request: Request, template: str, **values: Any) -> str:
 
     :param request: the request
     :param template: file name of the template
-    :param values: variables of the template
+    :param **values: variables of the template
+    :returns: the HTML
     """
     airflow = request.scope.get("app_root_path", "").rstrip("/")
     return _environment().get_template(template).render(airflow=airflow, **values)
@@ -84,6 +86,7 @@ def problem_page(request: Request, problem: Problem, headers: Mapping[str, str] 
     :param request: the request
     :param problem: what to show
     :param headers: additional response headers
+    :returns: the page
     """
     return render(
         request,

@@ -26,6 +26,7 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
     :param dag_id: the DAG in the page's path, to link back to
     :param model: name of the model
     :param day: last day of the window
+    :returns: the report, or a page that asks again after `REFRESH_SECONDS`
     :raises Problem: if the day was not monitored or the report cannot be rendered
     """
     from include.evergreen.monitoring import find_monitored, find_report, read_report
@@ -33,7 +34,13 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
     if path := find_report(model, day):
         return Response(read_report(path), media_type="text/html", headers={**PRIVATE, "Content-Security-Policy": REPORT_POLICY})
     if find_monitored(model, day) is None:
-        raise _not_monitored(dag_id, model, day)
+        raise Problem(
+            404,
+            f"No drift report of {model} for {day} yet",
+            _why_not_monitored(model, day),
+            f"A report can be rendered once {dag_id} has run for that day. It runs automatically when the day is scored, or when you "
+            f"trigger it with the partition key {day}.",
+        )
     rendering = RENDERER.render(model, day)
     if rendering.state == "failed":
         raise Problem(
@@ -47,24 +54,16 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
     return render(request, "drawing.html", status=202, headers=refresh, dag_id=dag_id, model=model, day=day, progress=progress)
 
 
-def _not_monitored(dag_id: str, model: str, day: dt.date) -> Problem:
+def _why_not_monitored(model: str, day: dt.date) -> str:
     from include.evergreen.state.stage_status import find_stage
 
     stage = find_stage(model, "monitor", day) or find_stage(model, "score", day)
     if stage is None:
-        message = _why_not_scored(model, day)
-    elif stage.stage == "score" and stage.status == "done":
-        message = f"{model} was scored for {day}, but not monitored yet."
-    else:
-        activity = "monitoring" if stage.stage == "monitor" else "scoring"
-        message = f"The {activity} of {model} for {day} is {stage.status}: {stage.message} (since {stage.since:%Y-%m-%d %H:%M} UTC)."
-    return Problem(
-        404,
-        f"No drift report of {model} for {day} yet",
-        message,
-        f"A report can be rendered once {dag_id} has run for that day. It runs automatically when the day is scored, or when you "
-        f"trigger it with the partition key {day}.",
-    )
+        return _why_not_scored(model, day)
+    if stage.stage == "score" and stage.status == "done":
+        return f"{model} was scored for {day}, but not monitored yet."
+    activity = "monitoring" if stage.stage == "monitor" else "scoring"
+    return f"The {activity} of {model} for {day} is {stage.status}: {stage.message} (since {stage.since:%Y-%m-%d %H:%M} UTC)."
 
 
 def _why_not_scored(model: str, day: dt.date) -> str:

@@ -47,10 +47,8 @@ class VersionView:
         if row is None:
             return "bad", "no blessed decision"
         against = f"against version {row.champion_version}" if row.champion_version else "without a champion"
-        return (
-            "good",
-            f"blessed {against}, {format_timestamp(row.recorded_at)}{'' if row.mode == 'enabled' else f' (gate mode: {row.mode})'}",
-        )
+        mode = "" if row.mode == "enabled" else f" (gate mode: {row.mode})"
+        return "good", f"blessed {against}, {format_timestamp(row.recorded_at)}{mode}"
 
     @property
     def criteria(self) -> list[tuple[Tone, str, str]]:

@@ -16,7 +16,7 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions, versions
-from include.evergreen.registry.champions import RegisteredVersion, next_semver
+from include.evergreen.registry.versions import RegisteredVersion, next_semver
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database.tables import ledger as entries
 from include.evergreen.state.database.tables import model_versions, promotions

@@ -1,7 +1,6 @@
 """Rules over observations, and the firings of those that tripped."""
 
 from include.evergreen.monitoring.triggers.firings import (
-    Firing,
     answer_firing,
     fire_if_tripped,
     firings_of,
@@ -12,7 +11,6 @@ from include.evergreen.monitoring.triggers.firings import (
 from include.evergreen.monitoring.triggers.outlook import RuleOutlook, rule_outlooks
 
 __all__ = [
-    "Firing",
     "RuleOutlook",
     "answer_firing",
     "fire_if_tripped",

@@ -36,15 +36,17 @@ class Firing:
 
     @property
     def message(self) -> str:
+        """The rule and the figures that breached it, as recorded."""
         return str(self.evidence["words"])
 
 
 def tripped(model: ModelConfig) -> RuleEvidence | None:
     """The first rule of ``model`` that trips now and is not cooling down; reads alone, and cheaply."""
     for rule in model.retrain.rules:
-        evidence = evaluate(rule, newest_live(model.name, rule.metric, rule.n))
-        if evidence and not _is_cooling_down(model, evidence.as_of):
-            return evidence
+        if evidence := evaluate(rule, newest_live(model.name, rule.metric, rule.n)):
+            with reading() as connection:
+                if not _cooling_down(connection, model, evidence.as_of):
+                    return evidence
     return None
 
 
@@ -93,11 +95,6 @@ def firings_of(model: str) -> list[Firing]:
     with reading() as connection:
         rows = connection.execute(firings.select().where(firings.c.model == model).order_by(firings.c.id)).all()
     return [Firing(**row._mapping) for row in rows]
-
-
-def _is_cooling_down(model: ModelConfig, as_of: dt.date) -> bool:
-    with reading() as connection:
-        return _cooling_down(connection, model, as_of)
 
 
 def _cooling_down(connection: sa.Connection, model: ModelConfig, as_of: dt.date) -> bool:

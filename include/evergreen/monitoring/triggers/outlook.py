@@ -45,7 +45,7 @@ def _why_not(rule: Rule, observed: list[Observation]) -> str:
     newest = counted(rule, observed)
     if not newest:
         return f"{rule.metric} has {'backfilled observations alone' if observed else 'no observation yet'}"
-    breaches = [breaches_bound(rule, each.value) for each in newest]
+    breaches = [breaches_bound(rule, observation.value) for observation in newest]
     last = f"the newest is {newest[-1].value:.3f} ({newest[-1].partition})"
     if sum(breaches) >= rule.k:
         return f"{sum(breaches)} of the last {len(newest)} breach, but {last} and does not"
@@ -58,6 +58,6 @@ def _held_back(model: ModelConfig, as_of: dt.date) -> str:
         return pause.message
     if not (fired := firings_of(model.name)):
         return ""
-    last = max(each.as_of for each in fired)
+    last = max(firing.as_of for firing in fired)
     until = last + dt.timedelta(days=model.retrain.cooldown_days)
     return f"the model cools down until {until}, since it fired as of {last}" if as_of <= until else ""

@@ -23,9 +23,9 @@ class RuleEvidence:
 
     @property
     def message(self) -> str:
-        breaching = [observation for observation in self.observations if observation["breaches"]]
-        figures = ", ".join(f"{each['partition']}: {each['value']:.3f}" for each in breaching)
-        return f"{self.rule}: {figures}"
+        """The rule and the figures that breach it, for people and the ledger."""
+        figures = [f"{figure['partition']}: {figure['value']:.3f}" for figure in self.observations if figure["breaches"]]
+        return f"{self.rule}: {', '.join(figures)}"
 
 
 def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
@@ -35,25 +35,26 @@ def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
     judged by its predecessor's figures.
     """
     newest = counted(rule, observed)
-    breaches = [breaches_bound(rule, each.value) for each in newest]
+    breaches = [breaches_bound(rule, observation.value) for observation in newest]
     if not newest or not breaches[-1] or sum(breaches) < rule.k:
         return None
     bound = rule.above if rule.above is not None else rule.below
     assert bound is not None
     figures = [
-        {"partition": each.partition.isoformat(), "value": each.value, "rows": each.rows, "breaches": breach}
-        for each, breach in zip(newest, breaches, strict=True)
+        {"partition": observation.partition.isoformat(), "value": observation.value, "rows": observation.rows, "breaches": breach}
+        for observation, breach in zip(newest, breaches, strict=True)
     ]
     return RuleEvidence(rule.name, rule.metric, bound, figures, newest[-1].partition, newest[-1].version)
 
 
 def counted(rule: Rule, observed: list[Observation]) -> list[Observation]:
     """The observations that ``rule`` is judged on, at most its n, oldest first."""
-    live = [each for each in observed if each.origin == "live"]
-    return [each for each in live if each.version == live[-1].version][-rule.n :]
+    live = [observation for observation in observed if observation.origin == "live"]
+    return [observation for observation in live if observation.version == live[-1].version][-rule.n :]
 
 
 def breaches_bound(rule: Rule, value: float) -> bool:
+    """Whether ``value`` is beyond the bound of ``rule``; a value on the bound is not."""
     if rule.above is not None:
         return value > rule.above
     assert rule.below is not None

@@ -37,7 +37,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Facts:
-    """``config`` is the model as the version's recipe declares it."""
+    """All that a card shows of one version; ``config`` is the model as the version's recipe declares it."""
 
     config: ModelConfig
     version: RegisteredVersion
@@ -81,7 +81,7 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
         training=candidate.facts,
         trained_at=candidate.recorded_at,
         snapshot=snapshot,
-        erased=tuple(sorted({each["why"] for each in tombstones or []})),
+        erased=tuple(sorted({tombstone["why"] for tombstone in tombstones or []})),
         read=tuple(_read(catalog, snapshot)),
         target_unit=_unit(catalog, config),
         decision=decision,
@@ -96,14 +96,14 @@ def _read(catalog: Catalog, snapshot: Snapshot) -> list[Read]:
     for name, member in snapshot.members.items():
         dataset, partition, _ = name.split("/")
         members.setdefault(dataset, set()).add((dt.date.fromisoformat(partition), member["version"]))
-    found = []
+    summaries = []
     with reading() as connection:
         for dataset, wanted in sorted(members.items()):
             days = [day for day, _ in wanted]
             table = partition_versions
             query = table.select().where(table.c.dataset == dataset, table.c.partition.between(min(days), max(days)))
             rows = [row for row in connection.execute(query) if (row.partition, row.version) in wanted]
-            found.append(
+            summaries.append(
                 Read(
                     dataset=dataset,
                     description=_description(catalog, dataset),
@@ -114,7 +114,7 @@ def _read(catalog: Catalog, snapshot: Snapshot) -> list[Read]:
                     quarantined=sum(row.quarantined for row in rows),
                 )
             )
-    return found
+    return summaries
 
 
 def _unit(catalog: Catalog, config: ModelConfig) -> str:

@@ -54,6 +54,7 @@ class Bin:
 
     @property
     def is_off(self) -> bool:
+        """Whether the prediction lies outside of the interval of what came."""
         return not self.low <= self.predicted <= self.high
 
 
@@ -101,6 +102,13 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
     """The figures of ``pipeline`` on the holdout of ``frame``, a training frame; the gate's own bins where ``criteria`` hold some.
 
     The metrics' intervals are the gate's own, to the last bit: the same resamples, drawn by ``run_key``.
+
+    :param model: the model as the version's recipe declares it
+    :param pipeline: the version's own fitted pipeline
+    :param frame: the rows that the training read, fitted on and holdout
+    :param criteria: the criteria of the version's decision, as recorded
+    :param run_key: the key of the version's training run
+    :returns: the figures, none of which stands for fewer than `MIN_CATEGORY_ROWS` rows
     """
     fit_rows, holdout = split_by_time(model, frame)
     features = holdout[model.feature_names]
@@ -131,42 +139,49 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
 
 
 def bins_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
-    """At most ten bins of equally many rows, by prediction. With ``shares`` the labels are 0 or 1.
+    """At most ten bins of equally many rows, by prediction, with a 95% interval of what came.
 
-    The interval is Wilson's (Wilson 1927) for shares, else the normal one of a mean.
+    The interval is Wilson's score interval (Wilson 1927, Probable inference, JASA 22) for shares, else the normal one of a mean.
+
+    :param labels: what came, a value for each row
+    :param predicted: what was predicted for the same rows
+    :param shares: whether the labels are 0 or 1
+    :returns: the bins, the lowest predictions first; none when there are too few rows for one
     """
     count = min(MOST_BINS, len(labels) // MIN_CATEGORY_ROWS)
     if count == 0:
         return []
     order = np.argsort(predicted, kind="stable")
-    found = []
+    bins = []
     for chosen in np.array_split(order, count):
         mean, rows = float(labels[chosen].mean()), len(chosen)
         half = Z * float(labels[chosen].std(ddof=1)) / math.sqrt(rows)
         low, high = share_interval(labels[chosen]) if shares else (mean - half, mean + half)
-        found.append(Bin(float(predicted[chosen].mean()), mean, rows, low, high))
-    return found
+        bins.append(Bin(float(predicted[chosen].mean()), mean, rows, low, high))
+    return bins
 
 
 def histogram_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
-    """Of predicted chances between 0 and 1; of values between the 1st and the 99th percentile, so that no single row shows."""
-    low, high = (0.0, 1.0) if shares else (float(each) for each in np.quantile(np.concatenate([labels, predicted]), [0.01, 0.99]))
+    """How the predictions lie and, unless they are ``shares`` (chances), the labels.
+
+    Chances lie between 0 and 1; values between the 1st and the 99th percentile, so that no single row shows.
+    """
+    low, high = (0.0, 1.0) if shares else np.quantile(np.concatenate([labels, predicted]), [0.01, 0.99]).tolist()
     edges = np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BINS + 1)
 
     def counted(values: np.ndarray) -> tuple[float, ...]:
         counts = np.histogram(values.clip(edges[0], edges[-1]), edges)[0]
-        return tuple(float(each) for each in np.where(counts < MIN_CATEGORY_ROWS, 0, counts) / len(values))
+        return tuple((np.where(counts < MIN_CATEGORY_ROWS, 0, counts) / len(values)).tolist())
 
-    return Histogram(tuple(float(edge) for edge in edges), counted(predicted), () if shares else counted(labels))
+    return Histogram(tuple(edges.tolist()), counted(predicted), () if shares else counted(labels))
 
 
 def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
     """The bins that a criterion of the gate judged, those of too few rows left out."""
-    judged = [criterion["details"]["bins"] for criterion in criteria if (criterion.get("details") or {}).get("bins")]
-    bins = judged[0] if judged else []
+    judged = (criterion["details"]["bins"] for criterion in criteria if (criterion.get("details") or {}).get("bins"))
     return [
         Bin(bin_result["predicted"], bin_result["observed"], bin_result["rows"], *bin_result["interval"])
-        for bin_result in bins
+        for bin_result in next(judged, [])
         if bin_result["rows"] >= MIN_CATEGORY_ROWS and bin_result["interval"]
     ]
 
@@ -180,7 +195,7 @@ def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame,
         metric, scoring = "mae", "neg_mean_absolute_error"
     else:
         metric, scoring = ("auc", "roc_auc") if len(set(labels[chosen].tolist())) == 2 else ("brier", "neg_brier_score")
-    found = permutation_importance(
+    permuted = permutation_importance(
         pipeline,
         as_fitted(features.iloc[chosen]),
         labels[chosen],
@@ -190,6 +205,6 @@ def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame,
     )
     importances = [
         Importance(name, float(mean), float(spread))
-        for name, mean, spread in zip(features.columns, found.importances_mean, found.importances_std, strict=True)
+        for name, mean, spread in zip(features.columns, permuted.importances_mean, permuted.importances_std, strict=True)
     ]
-    return sorted(importances, key=lambda each: -each.mean), metric, len(chosen)
+    return sorted(importances, key=lambda importance: -importance.mean), metric, len(chosen)

@@ -26,7 +26,10 @@ ENDING = ".origins.json"
 
 @dataclass(frozen=True)
 class Origins:
-    """``of`` is None where they could not be told, for ``why_none``. ``key`` covers all that they depend on."""
+    """The columns that each feature comes from: ``of`` is None where they could not be told, for ``why_none``.
+
+    ``key`` is a digest of all that they depend on.
+    """
 
     key: str
     of: Mapping[str, tuple[FeatureOrigin, ...]] | None
@@ -34,7 +37,7 @@ class Origins:
 
 
 def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origins:
-    """Of each feature of ``recipe``: as the newest card of the model has them, or else by trial."""
+    """Where each feature of ``recipe`` comes from: as the newest card of the model has it, or else by trial."""
     names = {*(model_input.dataset for model_input in config.inputs), config.target.dataset}
     try:
         declared = {name: catalog.dataset(name).model_dump(mode="json") for name in sorted(names)}
@@ -45,10 +48,10 @@ def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origi
 
 
 def keep_origins(card_path: str, origins: Origins) -> None:
-    """Beside the card at ``card_path``."""
+    """Store the origins beside the card at ``card_path``, where the next version's card finds them."""
     if origins.of is not None:
-        found = {feature: [asdict(each) for each in of] for feature, of in origins.of.items()}
-        storage.write_bytes(f"{card_path}{ENDING}", canonical_json({"key": origins.key, "origins": found}).encode())
+        columns = {feature: [asdict(origin) for origin in of] for feature, of in origins.of.items()}
+        storage.write_bytes(f"{card_path}{ENDING}", canonical_json({"key": origins.key, "origins": columns}).encode())
 
 
 def _kept(model: str, key: str) -> Origins | None:
@@ -68,7 +71,7 @@ def _kept(model: str, key: str) -> Origins | None:
     return Origins(
         key,
         {
-            feature: tuple(FeatureOrigin(**{**each, "columns": tuple(each["columns"])}) for each in of)
-            for feature, of in document["origins"].items()
+            feature: tuple(FeatureOrigin(**{**origin, "columns": tuple(origin["columns"])}) for origin in origins)
+            for feature, origins in document["origins"].items()
         },
     )

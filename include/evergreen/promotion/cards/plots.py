@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.evergreen.promotion.cards.holdout import Bin, Histogram
-from include.evergreen.promotion.cards.wording import figure, short
+from include.evergreen.promotion.cards.wording import figure
 
 DOT_RADIUS = (3.0, 8.0)  # of the bins with the fewest and the most rows
 
@@ -24,6 +24,7 @@ class Axis:
     length: float
 
     def at(self, value: float) -> float:
+        """Where ``value`` lies, from 0 to ``length``; a value outside of the range lies at its end."""
         return round((min(max(value, self.low), self.high) - self.low) / (self.high - self.low) * self.length, 2)
 
     @property
@@ -32,11 +33,13 @@ class Axis:
         step = round_step((self.high - self.low) / 5)
         first = math.ceil(self.low / step - 1e-9)
         values = [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
-        return [(self.at(value), short(value)) for value in values]
+        return [(self.at(value), f"{value:.4g}") for value in values]
 
 
 @dataclass(frozen=True)
 class Dot:
+    """A bin of a calibration plot: its centre, its interval from ``top`` to ``bottom``, and the text that the mouse shows."""
+
     x: float
     y: float
     radius: float
@@ -55,6 +58,7 @@ class CalibrationPlot:
 
     @property
     def axis(self) -> Axis:
+        """The range of both directions, in round numbers that hold all dots and intervals."""
         values = [value for bin_result in self.bins for value in (bin_result.predicted, bin_result.low, bin_result.high)]
         step = round_step((max(values) - min(values)) / 5)
         low, high = math.floor(min(values) / step) * step, math.ceil(max(values) / step) * step
@@ -62,6 +66,7 @@ class CalibrationPlot:
 
     @property
     def dots(self) -> list[Dot]:
+        """One dot for each bin; the area grows with the bin's rows."""
         axis, most = self.axis, max(bin_result.rows for bin_result in self.bins)
         smallest, largest = DOT_RADIUS
         return [
@@ -81,6 +86,8 @@ class CalibrationPlot:
 
 @dataclass(frozen=True)
 class PlotColumn:
+    """A column of a histogram, by its upper left corner and its size."""
+
     x: float
     y: float
     width: float
@@ -97,14 +104,17 @@ class HistogramPlot:
 
     @property
     def axis(self) -> Axis:
+        """The range of the values, to the right."""
         return Axis(self.histogram.edges[0], self.histogram.edges[-1], self.width)
 
     @property
     def highest(self) -> float:
+        """The share that has the plot's whole height."""
         return max([*self.histogram.predicted, *self.histogram.observed, 1e-9])
 
     @property
     def columns(self) -> list[PlotColumn]:
+        """The shares of the predictions, from left to right."""
         slot = self.width / len(self.histogram.predicted)
         heights = [share / self.highest * self.height for share in self.histogram.predicted]
         return [
@@ -140,9 +150,16 @@ def bars_in_rows(
     marks: Sequence[float | None] | None = None,
     length: float = 120.0,
 ) -> list[BarInRow]:
-    """One bar for each value, all from zero; negative ones to its left."""
+    """One bar for each value, all from zero; negative ones to its left.
+
+    :param values: what the bars show
+    :param intervals: the ends of each bar's whisker, in the unit of the values; None draws none
+    :param marks: what each bar is compared with, in the same unit
+    :param length: the length of the scale, in units of the view box
+    :returns: the bars, in the order of the values
+    """
     marks = marks or [None] * len(values)
-    ends = [0.0, *values, *(end for each in intervals if each for end in each), *(mark for mark in marks if mark is not None)]
+    ends = [0.0, *values, *(end for interval in intervals if interval for end in interval), *(mark for mark in marks if mark is not None)]
     axis = Axis(min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1.0, length)
     zero = axis.at(0.0)
     return [

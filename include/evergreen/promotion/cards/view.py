@@ -56,23 +56,29 @@ class View:
 
     @property
     def purpose(self) -> str:
+        """What the model is for, or that its owners did not say."""
         return self.card.purpose or f"{NOT_SAID} what is done with its predictions; all there is, is the sentence above."
 
     @property
     def intended_use(self) -> list[str]:
-        judged = f"It was evaluated on {self.target_text} only."
-        return [*self.card.intended_use] or [f"{NOT_SAID} who uses it, and for which decisions. {judged}"]
+        """Who uses it, one sentence each; else on what it was evaluated."""
+        return [*self.card.intended_use] or [
+            f"{NOT_SAID} who uses it, and for which decisions. It was evaluated on {self.target_text} only."
+        ]
 
     @property
     def not_for(self) -> list[str]:
+        """What it must not be used for; else whom to ask."""
         return [*self.card.not_for] or [f"{NOT_SAID} what it must not be used for. Ask {self.contact} before you use it for anything new."]
 
     @property
     def contact(self) -> str:
+        """Whom to ask: the contact, else the owner."""
         return self.card.contact or self.config.owner
 
     @property
     def target_text(self) -> str:
+        """The target in words: the column, with what is positive of a classification."""
         target, unit = self.config.target, self.facts.target_unit
         if target.positive_above is None:
             return target.column
@@ -80,20 +86,22 @@ class View:
 
     @property
     def predicts(self) -> str:
+        """What a prediction is, in a sentence."""
         return f"the chance, from 0 to 1, of {self.target_text}" if self.is_classification else self._target_in_unit
 
     @property
     def inputs(self) -> str:
         """The inputs that it predicts from, and how late they are."""
         until = {0: "that day", 1: "the day before"}
-        found = [
+        *others, last = (
             f"{model_input.dataset} up to {until.get(model_input.lag_days, f'{model_input.lag_days} days before')}"
             for model_input in self.config.inputs
-        ]
-        return " and ".join([", ".join(found[:-1]), found[-1]]) if len(found) > 1 else found[0]
+        )
+        return f"{', '.join(others)} and {last}" if others else last
 
     @property
     def predicted_name(self) -> str:
+        """What a prediction is called on axes and in headings."""
         return "predicted chance" if self.is_classification else self._target_in_unit
 
     # --- performance --------------------------------------------------------------------------------------------------
@@ -142,51 +150,56 @@ class View:
 
     @property
     def slices(self) -> list[Slices]:
+        """A table for each criterion that judged groups of rows; personal and small groups are pooled."""
         personal = {feature.name for feature in self.config.features if feature.personal}
-        found = []
+        tables = []
         for criterion in self.facts.decision.criteria:
             details = criterion.get("details") or {}
             listed = details.get("slices") or []
             if not listed:
                 continue
-            shown = [each for each in listed if each["judged"] and each["rows"] >= MIN_CATEGORY_ROWS and details["by"] not in personal]
-            bars = bars_in_rows(
-                [each["value"] for each in shown], [each["interval"] for each in shown], [each["champion"] for each in shown]
-            )
+            shown = [group for group in listed if group["judged"] and group["rows"] >= MIN_CATEGORY_ROWS and details["by"] not in personal]
+            values, intervals, champions = ([group[key] for group in shown] for key in ("value", "interval", "champion"))
             rows = tuple(
                 Row(
-                    each["slice"],
-                    (f"{each['rows']:,}", figure(each["value"]), interval(each["interval"]), _or_dash(each["champion"])),
+                    group["slice"],
+                    (
+                        f"{group['rows']:,}",
+                        figure(group["value"]),
+                        interval(group["interval"]),
+                        "" if group["champion"] is None else figure(group["champion"]),
+                    ),
                     bar,
                 )
-                for each, bar in zip(shown, bars, strict=True)
+                for group, bar in zip(shown, bars_in_rows(values, intervals, champions), strict=True)
             )
-            left_out = [each for each in listed if each not in shown]
-            found.append(
+            tables.append(
                 Slices(
                     title=_sentence(criterion["words"]).replace("the worst", "The worst", 1),
                     metric=criterion["metric"] or "value",
                     rows=rows,
-                    has_champion=any(each["champion"] is not None for each in shown),
-                    pooled=_pooled(left_out),
+                    has_champion=any(champion is not None for champion in champions),
+                    pooled=_pooled([group for group in listed if group not in shown]),
                 )
             )
-        return found
+        return tables
 
     # --- features -----------------------------------------------------------------------------------------------------
 
     @property
     def calibration(self) -> CalibrationPlot | None:
+        """The calibration plot, where there are rows enough for a bin."""
         return CalibrationPlot(self.holdout.bins) if self.holdout.bins else None
 
     @property
     def calibration_text(self) -> str:
+        """How many bins are off, and the worst of them."""
         bins = self.holdout.bins
         off = [bin_result for bin_result in bins if bin_result.is_off]
-        what = "chance" if self.is_classification else "value"
         if not off:
-            return f"In all {len(bins)} bins, outcomes agree with the predicted {what}, within 95% intervals."
-        worst = max(off, key=lambda each: abs(each.observed - each.predicted))
+            predicted = "chance" if self.is_classification else "value"
+            return f"In all {len(bins)} bins, outcomes agree with the predicted {predicted}, within 95% intervals."
+        worst = max(off, key=lambda bin_result: abs(bin_result.observed - bin_result.predicted))
         write = share if self.is_classification else figure
         return (
             f"In {len(off)} of {len(bins)} bins outcomes differ from predictions by more than chance explains. The largest "
@@ -195,19 +208,23 @@ class View:
 
     @property
     def histogram(self) -> HistogramPlot:
+        """How the predictions lie."""
         return HistogramPlot(self.holdout.histogram)
 
     @property
     def importances(self) -> list[Row]:
-        found = self.holdout.importances
-        bars = bars_in_rows([each.mean for each in found], [(each.mean - each.spread, each.mean + each.spread) for each in found])
+        """The features, the most important first."""
+        importances = self.holdout.importances
+        spans = [(importance.mean - importance.spread, importance.mean + importance.spread) for importance in importances]
+        bars = bars_in_rows([importance.mean for importance in importances], spans)
         return [
-            Row(each.feature, (figure(round(each.mean, 6)), f"± {figure(round(each.spread, 6))}"), bar)
-            for each, bar in zip(found, bars, strict=True)
+            Row(importance.feature, (figure(round(importance.mean, 6)), f"± {figure(round(importance.spread, 6))}"), bar)
+            for importance, bar in zip(importances, bars, strict=True)
         ]
 
     @property
     def importance_text(self) -> str:
+        """How the importances were measured, and what they do not say."""
         return (
             f"By how much {SCORED_BY[self.holdout.importance_metric]} gets worse on {self.holdout.importance_rows:,} rows of the holdout "
             f"when one feature's values are permuted among the rows (mean and standard deviation of {IMPORTANCE_REPEATS} times); below 0 "
@@ -232,6 +249,7 @@ class View:
 
     @property
     def data_text(self) -> str:
+        """What it was trained on, and what was held out."""
         snapshot = self.facts.snapshot
         return (
             f"{snapshot.rows:,} rows of {self.holdout.fit_days + self._holdout_days} days, from {self.holdout.fit_first} to "
@@ -242,7 +260,8 @@ class View:
 
     @property
     def quarantined(self) -> str:
-        total = sum(each.quarantined for each in self.facts.read)
+        """How many rows validation set aside."""
+        total = sum(dataset.quarantined for dataset in self.facts.read)
         if not total:
             return "No row of these partitions was set aside by validation."
         rows = f"{plural(total, 'row')} of these partitions failed an expectation and {'was' if total == 1 else 'were'} set aside"
@@ -252,6 +271,7 @@ class View:
 
     @property
     def criteria(self) -> list[dict[str, Any]]:
+        """The gate's criteria, in words."""
         return [
             {
                 **criterion,
@@ -264,20 +284,24 @@ class View:
 
     @property
     def mode(self) -> str:
+        """What the gate's mode means, unless it is the normal one."""
         return MODES.get(self.facts.decision.mode, "")
 
     @property
     def approval(self) -> str:
+        """Whether a person must approve it, and why."""
         if self.facts.approval_because:
             return f"It may serve only once a person approves it: {self.facts.approval_because}."
         return "No approval was required: by model.yaml, a blessed version becomes champion without one."
 
     @property
     def limits(self) -> list[str]:
+        """Known weaknesses: those that the owners wrote, then those that the records show."""
         return [*self.card.limits, *self._derived_limits()]
 
     @property
     def ethics(self) -> list[str]:
+        """Whom it may harm: what the owners wrote, then what the records show."""
         return [*self.card.ethics, *self._derived_ethics()]
 
     @property
@@ -298,6 +322,7 @@ class View:
 
     @property
     def environment(self) -> list[tuple[str, str]]:
+        """What it was trained with: names of libraries and settings, and their versions and values."""
         return list(_flat(self.facts.training.get("environment") or {"python": self.facts.training.get("python", "not recorded")}))
 
     @property
@@ -366,20 +391,16 @@ def _pooled(left_out: list[dict[str, Any]]) -> str:
     """Describes the groups that are not shown: those that were not judged, of few rows, or of a personal feature."""
     if not left_out:
         return ""
-    rows = sum(each["rows"] for each in left_out)
+    rows = sum(group["rows"] for group in left_out)
     return f"{plural(len(left_out), 'group')} with too few rows to be judged ({plural(rows, 'row')} together)."
 
 
-def _flat(found: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in found.items():
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name} ")
         else:
             yield f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _or_dash(value: float | None) -> str:
-    return "" if value is None else figure(value)
 
 
 def _sentence(message: str) -> str:

@@ -21,20 +21,16 @@ def figure(value: float) -> str:
     return f"{value:#.4g}" if abs(value) >= 1e-3 else f"{value:.2g}"
 
 
-def short(value: float) -> str:
-    """A round number, as an axis has it."""
-    return f"{value:.4g}"
-
-
 def share(value: float) -> str:
-    """A share as per cent."""
+    """A share (0 to 1) as per cent, with one decimal."""
     return f"{value:.1%}"
 
 
-def interval(found: tuple[float, float] | list[float] | None) -> str:
-    return f"{figure(found[0])} to {figure(found[1])}" if found else ""
+def interval(bounds: tuple[float, float] | list[float] | None) -> str:
+    """``1.2 to 3.4``; empty where there is no interval."""
+    return f"{figure(bounds[0])} to {figure(bounds[1])}" if bounds else ""
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """``1 row``, ``2 rows``; ``nouns`` is for a plural that takes more than an s."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

@@ -66,7 +66,12 @@ def card_path(model: str, version: int) -> str | None:
 
 
 def read_card(path: str) -> bytes:
-    """The card at ``path``. Raises `DataError` when it is gone, or is not the one that was written."""
+    """The card, verified.
+
+    :param path: where it lies in the storage; its name holds its digest
+    :returns: the page, in HTML
+    :raises DataError: it is gone, or is not the one that was written
+    """
     card = storage.read_bytes(path)
     if posixpath.basename(path).removesuffix(".html").rpartition("-")[2] != _digest(card):
         raise DataError(f"The model card {path} was changed after it was written, and is not shown. Remove it; it can be written again.")
