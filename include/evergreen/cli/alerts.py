@@ -68,7 +68,7 @@ def _as_json(alert: Alert) -> dict[str, Any]:
         "key": alert.key,
         "model": alert.model,
         "severity": alert.severity,
-        "words": alert.message,
+        "message": alert.message,
         "evidence": alert.evidence,
         "times": alert.times,
         "first_at": alert.first_at.isoformat(),

@@ -64,7 +64,7 @@ def partition(text: str) -> dt.date:
     return clock.parse_partition(text, subject="the date")
 
 
-def end_of(text: str) -> dt.datetime:
+def parse_end(text: str) -> dt.datetime:
     """The timestamp in ``text`` (ISO 8601; UTC unless it says otherwise); of a bare date, its last instant.
 
     Raises `ConfigError` for any other text.
@@ -72,8 +72,8 @@ def end_of(text: str) -> dt.datetime:
     return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC) if is_date(text) else _moment(text)
 
 
-def beginning_of(text: str) -> dt.datetime:
-    """As `end_of`; of a bare date, its first instant."""
+def parse_start(text: str) -> dt.datetime:
+    """As `parse_end`; of a bare date, its first instant."""
     return clock.day_start(partition(text)) if is_date(text) else _moment(text)
 
 

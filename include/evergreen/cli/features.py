@@ -43,7 +43,7 @@ def _print_tables(models: dict[str, list[dict[str, Any]]]) -> None:
     for model, features in models.items():
         table = new_table(model, "feature", "kind", "description", "from", "also in")
         for feature in features:
-            origins = "\n".join(origin["words"] for origin in feature["from"])
+            origins = "\n".join(origin["description"] for origin in feature["from"])
             also_in = "\n".join(other["model"] + ("" if other["same"] else " (differs)") for other in feature["also_in"])
             table.add_row(feature["name"], feature["kind"], feature["description"], origins or "nothing", also_in or "-")
         console().print(table)

@@ -47,7 +47,7 @@ def decisions(arguments: argparse.Namespace) -> int:
             f"{decision.recorded_at:%Y-%m-%d %H:%M} UTC: the candidate as of {decision.as_of} is {decision.verdict} "
             f"{_against(decision)}{_in_mode(decision)}"
         )
-        print("\n".join(f"  {criterion['verdict']}: {criterion['words']}" for criterion in decision.criteria))
+        print("\n".join(f"  {criterion['verdict']}: {criterion['message']}" for criterion in decision.criteria))
     if not made:
         print(f"No decision on {model} yet: none of its candidates has come to the gate.")
     return 0
@@ -60,7 +60,7 @@ def champion_at(arguments: argparse.Namespace) -> int:
     from include.evergreen.registry.champion_periods import champion_period_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    when = min(common_arguments.end_of(arguments.when), clock.now())  # nobody knows who will be
+    when = min(common_arguments.parse_end(arguments.when), clock.now())  # nobody knows who will be
     period = champion_period_at(model, when)
     if arguments.json:
         print(json.dumps(asdict(period) if period else None, indent=2, default=str))
@@ -88,7 +88,7 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
         judged = period.decision["champion_version"]
         against = f"against version {judged}" if judged else "with no champion to judge it against"
         yield f"  decision {period.decision['id']} of {_second(period.decision['recorded_at'])}: blessed {against}"
-        yield from (f"    {criterion['verdict']}: {criterion['words']}" for criterion in period.decision["criteria"])
+        yield from (f"    {criterion['verdict']}: {criterion['message']}" for criterion in period.decision["criteria"])
     yield f"  approval: {f'required, as {version.approval_because}' if version.approval_because else 'none was required'}"
     for answer in period.approvals:
         yield f"    {answer['verdict']} by {answer['actor']} at {_second(answer['recorded_at'])}: {answer['reason']}"

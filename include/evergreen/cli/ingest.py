@@ -22,7 +22,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("first", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-01-05")
     verb.add_argument("--to", dest="last", metavar="DATE", type=common_arguments.partition, help="the last partition of a range")
     verb.add_argument(
-        "--known-at", metavar="WHEN", type=common_arguments.beginning_of,
+        "--known-at", metavar="WHEN", type=common_arguments.parse_start,
         help="since when changed content is known: a date (its beginning, in UTC) or a timestamp; by default what dataset.yaml says",
     )  # fmt: skip
     verb.add_argument(

@@ -66,9 +66,9 @@ def _newest(model: str) -> list[Observation]:
 
 
 def _between(model: str, first: dt.date, last: dt.date) -> list[Observation]:
-    from include.evergreen.monitoring import observations_of
+    from include.evergreen.monitoring import list_observations
 
-    return sorted(observations_of(model, first=first, last=last), key=lambda observation: observation.partition, reverse=True)
+    return sorted(list_observations(model, first=first, last=last), key=lambda observation: observation.partition, reverse=True)
 
 
 def _of_metric(observed: list[Observation], wanted: str) -> list[Observation]:

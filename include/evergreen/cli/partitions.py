@@ -27,7 +27,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     text = "list what models could have scored or monitored for more than an hour, and nothing has started"
     verb = common_arguments.add_verb(verbs, common, "missed", text, missed)
     verb.add_argument(
-        "--since", type=common_arguments.beginning_of, metavar="WHEN", help="look at what was published since then (default: a week ago)"
+        "--since", type=common_arguments.parse_start, metavar="WHEN", help="look at what was published since then (default: a week ago)"
     )
     verb.add_argument("--make-up", action="store_true", help="score and monitor it, in this process")
 

@@ -35,7 +35,7 @@ def show(arguments: argparse.Namespace) -> int:
     :raises DataError: when no prediction matches; the message says which partitions were searched
     """
     from include.evergreen.config import Catalog
-    from include.evergreen.operations.trace import find_logged, origin_of
+    from include.evergreen.operations.trace import find_logged, trace_origin
 
     catalog = Catalog()
     model = common_arguments.known_model(catalog, arguments.model)
@@ -43,12 +43,12 @@ def show(arguments: argparse.Namespace) -> int:
     if not search.matches:
         raise DataError(_nothing(model, search))
     if arguments.json:
-        origin = origin_of(search.matches[0])  # of all: they are of one partition
+        origin = trace_origin(search.matches[0])  # of all: they are of one partition
         print(json.dumps([_as_json(logged, origin) for logged in search.matches], indent=2, default=str))
     elif len(search.matches) > 1:
         _list(model, search)
     else:
-        _tell(search.matches[0], origin_of(search.matches[0]))
+        _tell(search.matches[0], trace_origin(search.matches[0]))
     return 0
 
 
@@ -82,7 +82,7 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     if origin.decision:
         print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
         for criterion in origin.decision.criteria:
-            print(f"             {criterion['verdict']}: {criterion['words']}")
+            print(f"             {criterion['verdict']}: {criterion['message']}")
     print(f"  snapshot   {origin.candidate.snapshot_digest}")
     print(f"  artifact   {version.artifact_digest}, MLflow run {version.mlflow_run_id}")
     print("  features" + ("" if logged.contributions else " (no contributions are stored: explain is false in model.yaml)"))

@@ -48,7 +48,7 @@ def versions(arguments: argparse.Namespace) -> int:
     from include.evergreen.registry import champions
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    registered = list(reversed(champions.versions_of(model)))
+    registered = list(reversed(champions.list_versions(model)))
     roles = champions.roles(model)
     if arguments.json:
         print(json.dumps([_as_json(version, roles) for version in registered], indent=2))

@@ -61,7 +61,7 @@ def summary(result: CycleResult) -> Iterator[str]:
         f"({result.candidate.facts['holdout_rows']} rows) {metrics}."
     )
     yield f"Gate: {result.decision.verdict}."
-    yield from (f"  {criterion['verdict']}: {criterion['words']}" for criterion in result.decision.criteria)
+    yield from (f"  {criterion['verdict']}: {criterion['message']}" for criterion in result.decision.criteria)
     yield f"Score of {result.as_of}: {result.scored.status}: {result.scored.message}."
     yield f"Monitor of {result.as_of}: {result.monitored.status}: {result.monitored.message}."
     yield from _rules(result.rules)

@@ -44,9 +44,9 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def list_snapshots(arguments: argparse.Namespace) -> int:
     """Print the snapshots of a model, newest as_of first, each with its size and the versions that were trained on it."""
-    from include.evergreen.operations.verification import snapshots_of
+    from include.evergreen.operations.verification import list_model_snapshots
 
-    snapshots = snapshots_of(_known(arguments.model))
+    snapshots = list_model_snapshots(_known(arguments.model))
     if arguments.json:
         print(json.dumps([_as_json(snapshot) for snapshot in snapshots], indent=2))
         return 0
@@ -78,12 +78,12 @@ def show(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     """Read everything again that the chosen snapshots name, and print what differs from its digest; exit code 1 for damage."""
     from include.evergreen.cli.progress import progress
-    from include.evergreen.operations.verification import Verifier, find_by_prefix, recorded_snapshots, snapshots_of
+    from include.evergreen.operations.verification import Verifier, find_by_prefix, list_model_snapshots, recorded_snapshots
 
     if arguments.digest:
         chosen = [find_by_prefix(arguments.digest)]
     else:
-        chosen = recorded_snapshots() if arguments.all else snapshots_of(_known(arguments.model))
+        chosen = recorded_snapshots() if arguments.all else list_model_snapshots(_known(arguments.model))
     verifier = Verifier()
     with progress() as show:
         outcomes = [verifier.verify(snapshot, show) for snapshot in chosen]
@@ -98,9 +98,9 @@ def verify(arguments: argparse.Namespace) -> int:
 def _known(model: str) -> str:
     """``model``, if it is declared, was decided on, or has a snapshot."""
     from include.evergreen.config import Catalog
-    from include.evergreen.operations.verification import snapshots_of
+    from include.evergreen.operations.verification import list_model_snapshots
 
-    return model if snapshots_of(model) else common_arguments.known_model(Catalog(), model)
+    return model if list_model_snapshots(model) else common_arguments.known_model(Catalog(), model)
 
 
 def _print_outcomes(outcomes: list[Verification]) -> None:
@@ -147,5 +147,5 @@ def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
 
 
 def _outcome_as_json(outcome: Verification) -> dict[str, Any]:
-    differing = [{"part": part.name, "state": part.state, "words": part.message} for part in outcome.differing]
+    differing = [{"part": part.name, "state": part.state, "message": part.message} for part in outcome.differing]
     return {**_as_json(outcome.snapshot), "state": outcome.state, "checked": outcome.checked, "differing": differing}

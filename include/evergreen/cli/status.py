@@ -40,7 +40,7 @@ def show_status(arguments: argparse.Namespace) -> int:
 def _print_tables(document: dict[str, Any]) -> None:
     output = console()
     if document["pause"]:
-        output.print(f"PAUSED: {document['pause']['words']}", markup=False, highlight=False, style="bold yellow")
+        output.print(f"PAUSED: {document['pause']['message']}", markup=False, highlight=False, style="bold yellow")
     output.print(_models(document["models"]))
     output.print(_datasets(document["datasets"]))
 

@@ -94,9 +94,9 @@ def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespac
 
 
 def _refuse_another_recipe(catalog: Catalog, model: ModelConfig, wanted: str | None) -> None:
-    from include.evergreen.training.recipes import recipe_of
+    from include.evergreen.training.recipes import build_recipe
 
-    if wanted is not None and (given := recipe_of(catalog, model).digest) != wanted:
+    if wanted is not None and (given := build_recipe(catalog, model).digest) != wanted:
         raise ConfigError(
             f"{model.name}: model.yaml and features.py in {catalog.root} give recipe {given[:12]}, and recipe {wanted[:12]} was asked for: "
             f"they are not those of the caller. In a container: build its image again, or mount the caller's files."

@@ -55,7 +55,7 @@ def parse_conditions(dataset: DatasetConfig, texts: Sequence[str], *, extra: Seq
     return Conditions(values)
 
 
-def text_of(value: Any) -> str | None:
+def canonical_text(value: Any) -> str | None:
     """A value as text that does not depend on the type in which it was stored: 5, 5.0 and '5' are the same."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -86,10 +86,10 @@ def _equal(column: pa.Array | pa.ChunkedArray, value: Any) -> Any:
     try:
         return pc.equal(column, pa.scalar(value, column.type))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):  # it was stored when the column had another type
-        return pc.equal(_as_text(column), text_of(value))
+        return pc.equal(_as_text(column), canonical_text(value))
 
 
 def _as_text(column: pa.Array | pa.ChunkedArray) -> Any:
     import pyarrow as pa
 
-    return pa.array([text_of(each) for each in column.to_pylist()], pa.string())
+    return pa.array([canonical_text(each) for each in column.to_pylist()], pa.string())

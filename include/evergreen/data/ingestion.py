@@ -19,9 +19,9 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.erased.subjects import without_erased
 from include.evergreen.data.partitions import Also, PartitionVersion, publish_partition
-from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
+from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, read_batches, write_in_order
 from include.evergreen.data.quarantine import REASON_COLUMN, without_released
-from include.evergreen.data.sources import source_of
+from include.evergreen.data.sources import make_source
 from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_error, validate
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
@@ -70,7 +70,7 @@ class Validated(TypedDict):
 def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
     """Read the partition at its source and keep its rows, typed but unjudged."""
     began = clock.now()
-    delivery = source_of(dataset).open(partition)
+    delivery = make_source(dataset).open(partition)
     with RowWriter(arrow_schema(dataset)) as raw:
         for batch in without_erased(dataset, delivery.batches):
             before = raw.rows // PROGRESS_EVERY_ROWS
@@ -218,7 +218,7 @@ def _accepted(raw: Path, validation: Validation, columns: Sequence[str] | None) 
     import pyarrow as pa
 
     first = 0
-    for batch in batches_of(raw, columns):
+    for batch in read_batches(raw, columns):
         failing = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))] - first
         first += batch.num_rows
         if len(failing):
@@ -234,7 +234,7 @@ def _quarantined(dataset: DatasetConfig, raw: Path, validation: Validation) -> p
 
     schema = arrow_schema(dataset)
     first, rows = 0, []
-    for batch in batches_of(raw) if len(validation.failing) else ():
+    for batch in read_batches(raw) if len(validation.failing) else ():
         positions = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))]
         if len(positions):
             rows.append(batch.take(pa.array(positions - first)))

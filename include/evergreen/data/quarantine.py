@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions
-from include.evergreen.data.partitions.files import batches_of
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.data.validation import Failure, Validation
 from include.evergreen.data.validation.checks import PERSONAL, judge
 from include.evergreen.foundation.digest import canonical_json
@@ -57,7 +57,7 @@ def without_released(dataset: DatasetConfig, partition: dt.date, raw: Path, vali
     let_through = np.array([digest in released for digest in row_digests(rows)], dtype=bool)
     if dataset.keys and let_through.any():
         keys = list(dataset.keys)
-        let_through &= ~lacking_a_unique_key(rows, batches_of(raw, keys), keys)
+        let_through &= ~lacking_a_unique_key(rows, read_batches(raw, keys), keys)
     if not let_through.any():
         return validation
     positions = validation.failing[let_through]
@@ -134,7 +134,7 @@ def _rows_at(file: Path, positions: np.ndarray) -> pa.Table:
     import pyarrow.parquet as pq
 
     first, found = 0, []
-    for batch in batches_of(file):
+    for batch in read_batches(file):
         here = positions[slice(*np.searchsorted(positions, [first, first + batch.num_rows]))]
         if len(here):
             found.append(batch.take(pa.array(here - first)))

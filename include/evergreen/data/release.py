@@ -18,7 +18,7 @@ from include.evergreen.data import ingestion
 from include.evergreen.data.conditions import Conditions
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion
-from include.evergreen.data.partitions.files import arrow_schema, batches_of
+from include.evergreen.data.partitions.files import arrow_schema, read_batches
 from include.evergreen.data.quarantine import REASON_COLUMN, REASONS_JOINED_BY, lacking_a_unique_key, quarantined_rows, row_digests
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
@@ -120,7 +120,7 @@ def _refuse_shared_keys(dataset: DatasetConfig, current: PartitionVersion, quara
     def everywhere() -> Iterator[pa.RecordBatch]:
         yield from quarantined.select(keys).to_batches()
         with storage.local_file(current.path) as file:
-            yield from batches_of(file, keys)
+            yield from read_batches(file, keys)
 
     if refused := int(lacking_a_unique_key(released, everywhere(), keys).sum()):
         raise DataError(
@@ -136,7 +136,7 @@ def _accepted(
     """What ingestion would accept. Keys order it; without keys the order is that of the raw rows."""
     if dataset.keys:
         with storage.local_file(current.path) as file:
-            yield from batches_of(file, columns)
+            yield from read_batches(file, columns)
         yield from released.select(list(columns or dataset.column_names)).to_batches()
         return
     if not current.raw_path:
@@ -146,7 +146,7 @@ def _accepted(
         )
     held_back = set(row_digests(remaining))
     with storage.local_file(current.raw_path) as file:
-        for batch in batches_of(file):
+        for batch in read_batches(file):
             yield _left_over(batch, remaining, held_back)
 
 

@@ -42,10 +42,10 @@ def feature_frame(
     code = code or _code_now(catalog, model)
     reader = PointInTimeReader(model, partition, cache_)
     personal = any(catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs)
-    return features_of(model, reader, _compiled(code), code.place, personal=personal)
+    return compute_features(model, reader, _compiled(code), code.place, personal=personal)
 
 
-def features_of(
+def compute_features(
     model: ModelConfig, reader: PointInTimeReader, function: Features, path: Path | str, *, personal: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows that ``reader`` gives, and what ``function`` (of the file ``path``) makes of them, as `feature_frame` says.

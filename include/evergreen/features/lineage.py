@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.features.build import FeatureCode, features_of, load_code, load_features
+from include.evergreen.features.build import FeatureCode, compute_features, load_code, load_features
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -140,7 +140,7 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
         "name": feature.name,
         "kind": feature.kind,
         "description": feature.description,
-        "from": [{**asdict(origin), "words": origin.description} for origin in origins],
+        "from": [{**asdict(origin), "description": origin.description} for origin in origins],
         "also_in": [
             {"model": name, "same": (other.kind, others_origins) == (feature.kind, origins)}
             for name, (other, others_origins) in others.items()
@@ -180,7 +180,7 @@ class _Trial:
     def _features(self, cache: MadeUpCache) -> pd.DataFrame:
         reader = PointInTimeReader(self._model, self.source.day, cache)
         function = load_code(self._code) if self._code else load_features(self._path)
-        return features_of(self._model, reader, function, self._code.place if self._code else self._path)[1]
+        return compute_features(self._model, reader, function, self._code.place if self._code else self._path)[1]
 
 
 class _OtherValues(MadeUpCache):

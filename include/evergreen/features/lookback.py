@@ -12,13 +12,13 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-Take = Literal["count", "sum", "mean", "rate", "missing"]
+Aggregation = Literal["count", "sum", "mean", "rate", "missing"]
 NO_GROUP = -1
 _TIME, _GROUP = "\0time", "\0group"  # beside a dataset's own columns, of which none has such a name
 
 
 def trailing_values(
-    rows: pd.DataFrame, window: pd.DataFrame, *, keys: Sequence[str], column: str, take: Take, above: float | None
+    rows: pd.DataFrame, window: pd.DataFrame, *, keys: Sequence[str], column: str, agg: Aggregation, threshold: float | None
 ) -> pd.Series:
     """One figure over the rows of ``window`` that share a row's ``keys``, for each of ``rows``; see `PointInTimeReader.trailing`."""
     import pandas as pd
@@ -31,19 +31,19 @@ def trailing_values(
     there = belongs & window[column].notna().to_numpy()
     counts = np.bincount(given[there], minlength=groups).astype("float64")
     with np.errstate(invalid="ignore"):  # 0 of 0 is missing, as documented
-        if take == "count":
+        if agg == "count":
             figures = counts
-        elif take == "missing":
+        elif agg == "missing":
             of_all = np.bincount(given[belongs], minlength=groups)
             figures = (of_all - counts) / of_all
         else:
             values = window[column].to_numpy(dtype="float64", na_value=np.nan)
-            if take == "rate":
-                figures = np.bincount(given[there & (values > above)], minlength=groups) / counts
+            if agg == "rate":
+                figures = np.bincount(given[there & (values > threshold)], minlength=groups) / counts
             else:
                 sums = np.where(counts > 0, _exact_sums(values[there], given[there], groups), np.nan)
-                figures = sums if take == "sum" else sums / counts
-    nothing = 0.0 if take == "count" else np.nan
+                figures = sums if agg == "sum" else sums / counts
+    nothing = 0.0 if agg == "count" else np.nan
     return pd.Series(np.append(figures, nothing)[wanted], index=rows.index, dtype="float64")  # NO_GROUP finds the last
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
-from include.evergreen.features.lookback import Take, latest_rows, trailing_values
+from include.evergreen.features.lookback import Aggregation, latest_rows, trailing_values
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 
@@ -40,7 +41,7 @@ class PartitionCache:
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         """The newest version of each partition from ``first`` to ``last`` with a knowledge time <= ``as_of``."""
         limit = self._limit(as_of)
-        versions = self._versions_of(dataset, first, last)
+        versions = self._find_versions(dataset, first, last)
         known = ([each for each in versions.get(day, []) if each.knowledge_time <= limit] for day in clock.days(first, last))
         return [each[-1] for each in known if each]
 
@@ -96,7 +97,7 @@ class PartitionCache:
             self._held_bytes -= self._sizes.pop(longest_unused)
             self._whole.discard(longest_unused)
 
-    def _versions_of(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
+    def _find_versions(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         versions = self._versions.setdefault(dataset, {})
         for begin, end in self._to_look_up(dataset, first.toordinal(), last.toordinal()):
@@ -122,6 +123,30 @@ class PartitionCache:
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)
+
+
+P = ParamSpec("P")
+Returned = TypeVar("Returned")
+OLDER_NAMES = {"take": "agg", "by": "group_by", "above": "threshold"}
+
+
+class OlderFeaturesError(ConfigError):
+    """The text of a `features.py` calls the reader as an older release had it."""
+
+
+def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Callable[Concatenate[Any, P], Returned]:
+    """A recipe keeps the text of `features.py`: one of an older release calls with names that are gone."""
+
+    @wraps(method)
+    def call(reader: Any, /, *args: P.args, **named: P.kwargs) -> Returned:
+        if older := [f"{name}=" for name in OLDER_NAMES if name in named]:
+            raise OlderFeaturesError(
+                f"{reader._model.name}: its features call trailing() with {', '.join(older)}: they were written for an older Evergreen. "
+                f"Write agg=, group_by= and threshold= in features.py in place of take=, by= and above=, and train the model anew."
+            )
+        return method(reader, *args, **named)
+
+    return call
 
 
 class PointInTimeReader:
@@ -165,36 +190,37 @@ class PointInTimeReader:
         frames = [self._cache.frame(version, self._partition, columns).assign(**{PARTITION_COLUMN: version.partition}) for version in found]
         return pd.concat(frames, ignore_index=True)
 
+    @_refuse_older_names
     def trailing(
         self,
         rows: pd.DataFrame,
         dataset: str,
         *,
         days: int,
-        by: str | Sequence[str],
+        group_by: str | Sequence[str],
         column: str,
-        take: Take,
-        above: float | None = None,
+        agg: Aggregation,
+        threshold: float | None = None,
     ) -> pd.Series:
-        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``days``) that share its ``by`` columns.
+        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``days``) that share its ``group_by`` columns.
 
-        A value that is missing is left out, and so is a row of the window that lacks one of ``by``:
+        A value that is missing is left out, and so is a row of the window that lacks one of ``group_by``:
 
         - ``count``: how many values there are; 0 where there is none
         - ``sum``: of the values; missing where there is none
         - ``mean``: the sum divided by the count; missing where there is none
-        - ``rate``: the count of values > ``above``, divided by the count; missing where there is none
+        - ``rate``: the count of values > ``threshold``, divided by the count; missing where there is none
         - ``missing``: the share of the group's rows that have no value; missing where there is no row
 
         The labels of the last days are as late here as ``lag_days`` and knowledge times say: a day that was not known yet adds
-        nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. With no ``by``, all rows
+        nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. With no ``group_by``, all rows
         of the window are one group. Where no day of the window was known, every figure is missing.
         """
-        keys = [by] if isinstance(by, str) else list(by)
-        if (take == "rate") != (above is not None):
-            raise ConfigError(f"{self._model.name}: trailing() takes above= with take='rate', and with nothing else; got take={take!r}.")
+        keys = [group_by] if isinstance(group_by, str) else list(group_by)
+        if (agg == "rate") != (threshold is not None):
+            raise ConfigError(f"{self._model.name}: trailing() takes threshold= with agg='rate', and with nothing else; got agg={agg!r}.")
         window = self.window(dataset, days, list(dict.fromkeys([*keys, column])))
-        return trailing_values(rows, window, keys=keys, column=column, take=take, above=above)
+        return trailing_values(rows, window, keys=keys, column=column, agg=agg, threshold=threshold)
 
     def latest(
         self,

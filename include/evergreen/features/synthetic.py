@@ -62,7 +62,7 @@ class SyntheticRows:
             known = clock.day_start(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
             if declared.knowledge.column is not None:
                 known = self.frame(dataset, day)[declared.knowledge.column].min().to_pydatetime()
-            found.append(version_of(declared, day, 1, known))
+            found.append(synthetic_version(declared, day, 1, known))
         return found
 
     def content(self, version: PartitionVersion) -> pd.DataFrame:
@@ -218,7 +218,7 @@ class MadeUpCache(PartitionCache):
         return content if columns is None else content[[name for name in columns if name in content]]
 
 
-def version_of(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
+def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
     """The record of a synthetic partition."""
     return PartitionVersion(
         dataset=dataset.name,

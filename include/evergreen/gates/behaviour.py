@@ -37,7 +37,7 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
         except Exception as error:  # a team's own code may raise anything; it is their check that must be named
             told = type(error).__name__ if personal else f"{type(error).__name__}: {error}"
             raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {told}") from (None if personal else error)
-        found.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "words": outcome.message})
+        found.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "message": outcome.message})
         if not outcome.passed:
             failures.append(f"{check.name!r} failed: {outcome.message}")
     passed = sum(bool(each["passed"]) for each in found)

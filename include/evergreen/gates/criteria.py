@@ -24,7 +24,7 @@ from include.evergreen.gates.bootstrap import OfSums, interval, replicates, sure
 from include.evergreen.gates.evidence import Evidence, Scored
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.pipeline import Chosen
-from include.evergreen.training.train import chosen_of, fit_chosen
+from include.evergreen.training.train import fit_chosen, read_chosen
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
@@ -48,8 +48,8 @@ class CriterionResult:
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
-        """As a decision keeps it: the message under ``words``."""
-        return {"words" if name == "message" else name: value for name, value in asdict(self).items()}
+        """As a decision keeps it."""
+        return asdict(self)
 
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
@@ -61,7 +61,7 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
         return unmeasured(criterion.kind, criterion.metric, bound)
     at_least = criterion.at_least is not None
     passed = value >= bound if at_least else value <= bound
-    between = interval_of(evidence.candidate, criterion.metric)
+    between = metric_interval(evidence.candidate, criterion.metric)
     message = (
         f"{criterion.metric} is {value:.4f}{interval_text(between, 'interval 95%')}; "
         f"it must be {'at least' if at_least else 'at most'} {bound:g}"
@@ -182,7 +182,7 @@ def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
 
 def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> CriterionResult:
     """The spread of a metric over fits that differ in the seed alone; the estimator and parameters are those that were chosen."""
-    model, chosen = evidence.model, chosen_of(evidence.judged, evidence.model)
+    model, chosen = evidence.model, read_chosen(evidence.judged, evidence.model)
     open_to_seeds = Chosen(chosen.estimator, {name: value for name, value in chosen.parameters.items() if name != "random_state"})
     values = {model.train.seed: evidence.candidate.metrics.get(criterion.metric)}
     for seed in range(model.train.seed + 1, model.train.seed + criterion.seeds):
@@ -211,7 +211,7 @@ def share_interval(labels: np.ndarray) -> tuple[float, float]:
     return float(ends.low), float(ends.high)
 
 
-def interval_of(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
+def metric_interval(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
     return interval(scored.replicates(metric), scored.units.count, confidence=confidence)
 
 

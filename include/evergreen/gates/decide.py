@@ -13,7 +13,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decision import Decision, blessing_of, verdict_of
+from include.evergreen.gates.decision import Decision, combine_verdicts, find_blessing
 from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
@@ -37,7 +37,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
-        blessing = blessing_of(candidate.run_key)
+        blessing = find_blessing(candidate.run_key)
         assert blessing is not None
         return blessing
     key = {
@@ -50,7 +50,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
         results = evaluate(catalog, model, candidate, champion)
         decision = _record(key, model, candidate, results)
         for criterion in decision.criteria:
-            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["words"])
+            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["message"])
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
         log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)
@@ -73,7 +73,7 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
 def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:
     """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
     mode = model.gate.mode
-    verdict = verdict_of([each.verdict for each in results]) if mode == "enabled" else "blessed"
+    verdict = combine_verdicts([each.verdict for each in results]) if mode == "enabled" else "blessed"
     judged = [result.as_record() for result in results]
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)
@@ -90,7 +90,7 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
 
 
 def _not_evaluated(criteria: list[dict[str, Any]]) -> list[str]:
-    return [criterion["words"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
+    return [criterion["message"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
 
 
 @mlflow_store.reaching_mlflow

@@ -11,7 +11,7 @@ import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import KEY_PREFIX, TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.bootstrap import Units, replicates, statistic
 from include.evergreen.gates.holdout import own_features
@@ -135,9 +135,13 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
             why_none = f"there is no champion trained on data as old (it is as of {champion.as_of})"
         else:
             same = theirs.features_digest == recipe.features_digest
-            own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-            their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
-            others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
+            try:
+                own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+            except OlderFeaturesError:  # else nothing could ever take the place of a champion that cannot score
+                why_none = f"there is no champion that can score (the features of version {champion.version} are of an older Evergreen)"
+            else:
+                their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
+                others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
     return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
 
 

@@ -76,14 +76,14 @@ def _tables(decision: Decision) -> list[Table]:
             rows = [[_figure(one["predicted"]), _figure(one["observed"]), _range(one["interval"]), str(one["rows"])] for one in bins]
             tables.append(("Calibration", BIN_HEADS, rows))
         if checks := details.get("checks"):
-            rows = [[one["check"], "passed" if one["passed"] else "failed", one["words"]] for one in checks]
+            rows = [[one["check"], "passed" if one["passed"] else "failed", one["message"]] for one in checks]
             tables.append(("Behaviour", CHECK_HEADS, rows))
     return tables
 
 
 def _criterion(each: dict[str, Any]) -> list[str]:
     name = " ".join(filter(None, (each["kind"], each["metric"])))
-    return [name, _figure(each["value"]), _range(each.get("interval")), _figure(each["threshold"]), each["verdict"], each["words"]]
+    return [name, _figure(each["value"]), _range(each.get("interval")), _figure(each["threshold"]), each["verdict"], each["message"]]
 
 
 def _slice(each: dict[str, Any]) -> list[str]:

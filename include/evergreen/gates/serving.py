@@ -76,10 +76,10 @@ class ServingCheck:
         if (self._folder / ERROR).exists():
             told = json.loads((self._folder / ERROR).read_text(encoding="utf-8"))
             if told["kind"] == TransientError.__name__:
-                raise TransientError(f"In the clean process: {told['words']}")
+                raise TransientError(f"In the clean process: {told['message']}")
             if told["kind"] == UnloadableError.__name__:
-                return _result("failed", f"{CANNOT_SERVE}: {told['words']}")
-            return _result("not_evaluated", f"a clean process could not verify the artifact: {told['words']}")
+                return _result("failed", f"{CANNOT_SERVE}: {told['message']}")
+            return _result("not_evaluated", f"a clean process could not verify the artifact: {told['message']}")
         if code != 0:
             return _result("failed", f"{CANNOT_SERVE}: {self._last_output()}")
         return self._compared(np.load(self._folder / PREDICTIONS), seconds)

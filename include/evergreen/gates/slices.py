@@ -130,7 +130,7 @@ def _drawn(criterion: SlicesCriterion, scored: Scored) -> np.ndarray:
 
 def _rate(criterion: SlicesCriterion, scored: Scored) -> Statistic:
     """The share of rows that are called positive: of all, or (equal opportunity) of those that are."""
-    called: np.ndarray = (scored.predicted >= criterion.cut).astype("float64")
+    called: np.ndarray = (scored.predicted >= criterion.decision_threshold).astype("float64")
     if criterion.judge == "disparate_impact":
         return OfSums(scored.units, [called], ratio)
     return OfSums(scored.units, [called * scored.labels, scored.labels], ratio)
@@ -158,7 +158,7 @@ def _verdict(
         return _disparate_impact(criterion, judged, values)
     assert criterion.max_difference is not None
     value = values[highest] - values[lowest]
-    what = criterion.metric or f"the share of positive rows called so from {criterion.cut:g}"
+    what = criterion.metric or f"the share of positive rows called so from {criterion.decision_threshold:g}"
     message = (
         f"{what} is {values[lowest]:.4f} in {lowest} and {values[highest]:.4f} in {highest}, {value:.4f} apart; "
         f"at most {criterion.max_difference:g} is allowed"
@@ -177,7 +177,7 @@ def _disparate_impact(criterion: SlicesCriterion, judged: list[Slice], values: d
     farthest = max((name for name in ratios if name != largest), key=lambda name: _distance(ratios[name]))
     value = min(ratios[farthest], 1e9)  # JSON has no infinity
     message = (
-        f"rows called positive from {criterion.cut:g}: {values[farthest]:.1%} in {farthest}, "
+        f"rows called positive from {criterion.decision_threshold:g}: {values[farthest]:.1%} in {farthest}, "
         f"{values[largest]:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
     )
     return value, low if value < 1 else high, None, low <= value <= high, message

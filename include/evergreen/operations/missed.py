@@ -102,7 +102,7 @@ def _overdue(model: str, stage: Stage, day: dt.date, ready: Readiness, before: d
 def _record_waiting(model: str, day: dt.date, ready: Readiness, before: dt.datetime) -> None:
     """For whoever watches what waits too long; `why` finds it by itself."""
     if ready.missing and ready.since and ready.since < before:
-        detail = {"words": f"waiting for {', '.join(ready.missing)}", "waiting_for": list(ready.missing)}
+        detail = {"message": f"waiting for {', '.join(ready.missing)}", "waiting_for": list(ready.missing)}
         record_stage(model, "score", day, "waiting", detail, since=ready.since)
 
 

@@ -29,7 +29,7 @@ from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.environment import differences, environment
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
-from include.evergreen.training.recipes import FEATURES, Recipe, config_of, find_recipe, recipe_of
+from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config
 from include.evergreen.training.snapshot import parts_path
 from include.evergreen.training.train import split_by_time
 
@@ -97,7 +97,7 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = n
     candidate = find_candidate(registered.run_key)
     ingredients = _Ingredients(candidate)
     recipe = _recipe(catalog, candidate, ingredients)
-    config = config_of(catalog, recipe)
+    config = restore_config(catalog, recipe)
     artifact = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, config.train.trusted_types)
     snapshot, kept = _source(candidate, recipe, ingredients, progress)
     rebuilt = _rebuilt(catalog, config, recipe, snapshot, ingredients, progress)
@@ -175,7 +175,7 @@ def _recipe(catalog: Catalog, candidate: Candidate, ingredients: _Ingredients) -
     """As it was kept; of an older release, which kept none, as it is declared now, if that is the same."""
     if kept := find_recipe(candidate.recipe_digest):
         return kept
-    now = recipe_of(catalog, catalog.model(candidate.model))
+    now = build_recipe(catalog, catalog.model(candidate.model))
     if now.digest != candidate.recipe_digest:
         ingredients.source(
             f"recipe: an older release trained it, and kept none; what is declared now has digest {now.digest[:12]}, and "

@@ -52,7 +52,7 @@ def _pause() -> dict[str, Any] | None:
     if pause is None:
         return None
     return {"actor": pause.actor, "reason": pause.reason, "since": pause.recorded_at.isoformat(), "until": pause.until.isoformat(),
-            "words": pause.message}  # fmt: skip
+            "message": pause.message}  # fmt: skip
 
 
 def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
@@ -75,7 +75,7 @@ def _decision(model: str) -> dict[str, Any] | None:
         "verdict": decision.verdict,
         "as_of": decision.as_of.isoformat(),
         "champion_version": decision.champion_version,
-        "words": decision.message,
+        "message": decision.message,
         "recorded_at": decision.recorded_at.isoformat(),
     }
 
@@ -88,7 +88,7 @@ def _firing(model: str) -> dict[str, Any] | None:
         "rule": newest.rule,
         "as_of": newest.as_of.isoformat(),
         "version": newest.version,
-        "words": newest.message,
+        "message": newest.message,
         "recorded_at": newest.recorded_at.isoformat(),
     }
 

@@ -16,16 +16,16 @@ from include.evergreen.data.validation.checks import PERSONAL
 from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates.decision import Decision, blessing_of
+from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import ApprovalStatus, approval_status
 from include.evergreen.scoring.explain import CONTRIBUTION
-from include.evergreen.scoring.predictions import PredictionSet, newest_predictions, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, list_predictions, newest_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import prediction_sets, promotions
 from include.evergreen.training.candidate import Candidate, find_candidate
-from include.evergreen.training.recipes import config_of, find_recipe, recipe_of_version
+from include.evergreen.training.recipes import find_recipe, recipe_of_version, restore_config
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
 def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
     """The prediction sets of a model, or of one partition, some at a time: a match is mostly among the newest."""
     if partition:
-        yield from predictions_of(model, partition, partition)
+        yield from list_predictions(model, partition, partition)
         return
     before: dt.date | None = dt.date.max
     while before is not None:
@@ -111,7 +111,7 @@ def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionS
         before = newest[-1].partition - dt.timedelta(days=1) if newest else None
 
 
-def origin_of(logged: Logged) -> PredictionOrigin:
+def trace_origin(logged: Logged) -> PredictionOrigin:
     """Read the records about the version that made one prediction, and verify that the prediction's file is as it was written."""
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
@@ -132,7 +132,7 @@ def origin_of(logged: Logged) -> PredictionOrigin:
         is_as_written=stored_rows(scored.path, scored.digest).state == "whole",
         promotion=promotion,
         approval_status=approval_status(scored.model, scored.version),
-        decision=blessing_of(version.run_key),
+        decision=find_blessing(version.run_key),
     )
 
 
@@ -143,7 +143,7 @@ def _config(catalog: Catalog, model: str, version: int) -> ModelConfig:
         now = catalog.model(model)
     except ConfigError:  # retired, or broken: what was logged is found all the same
         if kept := find_recipe(registered.recipe_digest):
-            return config_of(catalog, kept)
+            return restore_config(catalog, kept)
         raise
     return recipe_of_version(catalog, now, registered.recipe_digest, registered.signature_digest).config(now)
 

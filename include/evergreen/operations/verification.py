@@ -16,7 +16,7 @@ from include.evergreen.data.partitions.verification import StoredRows, stored_ro
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.operations.maintenance.limits import Limits
-from include.evergreen.operations.maintenance.naming import Member, member_of
+from include.evergreen.operations.maintenance.naming import Member, parse_member
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
@@ -75,11 +75,11 @@ class Verifier:
     def verify(self, snapshot: SnapshotRecord, progress: Progress = no_progress) -> Verification:
         """Read everything that ``snapshot`` names again. Raises `TransientError` when the storage does not answer."""
         step = f"{snapshot.model} as of {snapshot.as_of}, snapshot {snapshot.digest[:12]}"
-        recorded = _versions_of(snapshot)
+        recorded = _find_versions(snapshot)
         parts: list[Part] = []
         for done, (name, member) in enumerate(snapshot.members.items()):
             progress(step, done, len(snapshot.members))
-            parts.append(self._member(snapshot, name, member, recorded.get(member_of(name, member))))
+            parts.append(self._member(snapshot, name, member, recorded.get(parse_member(name, member))))
         parts += self._frame_and_digest(snapshot)
         progress(step, len(snapshot.members), len(snapshot.members))
         return Verification(snapshot, len(parts), [part for part in parts if part.state != "whole"])
@@ -156,7 +156,7 @@ def find_by_prefix(prefix: str) -> SnapshotRecord:
     return matching[0]
 
 
-def snapshots_of(model: str) -> list[SnapshotRecord]:
+def list_model_snapshots(model: str) -> list[SnapshotRecord]:
     """Read the record of every snapshot of one model, newest as_of first."""
     return recorded_snapshots(snapshots.c.model == model)
 
@@ -175,7 +175,7 @@ def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotReco
     return [SnapshotRecord(**row._mapping, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
 
 
-def _versions_of(snapshot: SnapshotRecord) -> dict[Member, sa.Row[Any]]:
+def _find_versions(snapshot: SnapshotRecord) -> dict[Member, sa.Row[Any]]:
     datasets = {name.split("/")[0] for name in snapshot.members}
     query = partition_versions.select().where(partition_versions.c.dataset.in_(datasets))
     with reading() as connection:

@@ -39,11 +39,11 @@ class PredictionSet:
 
 
 def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
-    found = predictions_of(model, partition, partition)
+    found = list_predictions(model, partition, partition)
     return found[0] if found else None
 
 
-def predictions_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
+def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
     """The prediction sets from ``first`` to ``last``, oldest first."""
     return _sets(prediction_sets.c.partition.between(first, last), model=model, order=prediction_sets.c.partition)
 

@@ -76,7 +76,7 @@ class Readiness:
         return published == last.name or clock.now() - last.recorded_at > OWN_EVENT_WITHIN
 
 
-def name_of(key: Key) -> str:
+def partition_name(key: Key) -> str:
     """A partition of a dataset as records and people name it: ``weather/2013-02-08``."""
     return f"{key[0]}/{key[1]}"
 
@@ -94,7 +94,7 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
         return _first_scoring(model, partition)
     if read is None:
         news = _since_then(model, partition, row.recorded_at)
-    elif not news and published and name_of(published) not in read:
+    elif not news and published and partition_name(published) not in read:
         news = _for_the_challenger(model, partition, published, row.challenger_version)
     return Readiness(news=news, previous_origin=row.origin)
 
@@ -116,7 +116,7 @@ def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness
     return Readiness(news=tuple(news), since=row.recorded_at, previous_origin=row.origin)
 
 
-def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
+def list_inputs(version: RegisteredVersion, partition: dt.date) -> list[Key]:
     """The newest partition of each input that a version reads to score ``partition``, by its own recipe."""
     try:
         inputs = _kept_inputs(version.recipe_digest)
@@ -132,10 +132,10 @@ def _first_scoring(model: str, partition: dt.date) -> Readiness:
     champion = champion_for(model, partition)
     if champion is None:
         return Readiness(blocker=f"no champion with an as_of up to {partition}")
-    keys = inputs_of(champion, partition)
+    keys = list_inputs(champion, partition)
     versions = _published(keys)
     return Readiness(
-        missing=tuple(name_of(key) for key in keys if key not in versions),
+        missing=tuple(partition_name(key) for key in keys if key not in versions),
         news=tuple(_news(found[-1]) for found in versions.values()),
         since=min((found[0].recorded_at for found in versions.values()), default=None),
     )
@@ -152,7 +152,7 @@ def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: 
     rival = challenger_for(model, partition)
     if rival is None or rival.version == shadow:
         return ()
-    keys = inputs_of(rival, partition)
+    keys = list_inputs(rival, partition)
     versions = _published(keys)
     if published not in keys or set(keys) - set(versions):
         return ()
@@ -162,7 +162,7 @@ def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: 
 def _since_then(model: str, partition: dt.date, scored_at: dt.datetime) -> tuple[News, ...]:
     """Of a scoring whose record, by an older release, does not say what it read: the versions that came after it."""
     champion = champion_for(model, partition)
-    versions = _published(inputs_of(champion, partition)) if champion else {}
+    versions = _published(list_inputs(champion, partition)) if champion else {}
     known = [_known(found, partition) for found in versions.values()]
     return tuple(_news(version) for version in known if version is not None and version.recorded_at > scored_at)
 
@@ -252,7 +252,7 @@ def _versions_query(keys: int) -> sa.Select[Any]:
 
 
 def _news(version: sa.Row[Any]) -> News:
-    return News(name_of((version.dataset, version.partition)), version.origin, version.recorded_at, version.id)
+    return News(partition_name((version.dataset, version.partition)), version.origin, version.recorded_at, version.id)
 
 
 def _key(name: str) -> Key:

@@ -45,7 +45,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
         return stage_waits(model, "score", partition, missing)
     if first is None:
         message = f"no champion with an as_of up to {partition}: train and promote one first"
-        record_stage(model.name, "score", partition, "skipped", {"words": message})
+        record_stage(model.name, "score", partition, "skipped", {"message": message})
         return Outcome("skipped", message, {})
     for version in chain([first], able):
         try:
@@ -66,7 +66,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == _input_digest(known, serving, shadow) and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+        record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
         return Outcome("unchanged", message, _facts(existing))
     began = clock.now()
     pipeline = _loaded(serving)
@@ -78,7 +78,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     message = f"{written.rows} rows scored by version {written.version}"
     if shadow:
         message += f", and by challenger {shadow.version.version} as its shadow"
-    record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+    record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
 
@@ -109,7 +109,7 @@ def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
 
 def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
     message = f"waiting for {', '.join(missing)}"
-    record_stage(model.name, stage, partition, "waiting", {"words": message, "waiting_for": missing})
+    record_stage(model.name, stage, partition, "waiting", {"message": message, "waiting_for": missing})
     return Outcome("waiting", message, {"waiting_for": missing})
 
 

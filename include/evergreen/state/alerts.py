@@ -46,7 +46,7 @@ def raise_alert(key: str, *, model: str, severity: Severity, message: str, evide
     with side_effect("alert"), writing() as connection:
         existing = connection.execute(alerts.select().where(alerts.c.key == key)).first()
         is_new = existing is None or existing.state == "resolved"
-        values = {"model": model, "severity": severity, "state": "firing", "words": message[:LONGEST_MESSAGE], "evidence": evidence or {},
+        values = {"model": model, "severity": severity, "state": "firing", "message": message[:LONGEST_MESSAGE], "evidence": evidence or {},
                   "last_at": now, "resolved_at": None}  # fmt: skip
         if existing is None:
             connection.execute(alerts.insert().values(key=key, **values, times=1, first_at=now))
@@ -68,10 +68,10 @@ def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
         still = connection.execute(query).first()
         connection.execute(alerts.update().where(alerts.c.key == key).values(state="resolved", resolved_at=clock.now()))
         if still and actor:
-            body = {"key": key, "words": still.words, "actor": actor, "reason": reason}
+            body = {"key": key, "message": still.message, "actor": actor, "reason": reason}
             ledger.append(connection, kind="acknowledgement", model=still.model, body=body)
     if still:
-        log.info("resolved: %s", still.words)
+        log.info("resolved: %s", still.message)
     return still is not None
 
 
@@ -85,6 +85,4 @@ def open_alerts(model: str | None = None) -> list[Alert]:
 
 
 def _alert(row: sa.Row[Any]) -> Alert:
-    """The column of the message is named ``words``."""
-    columns = dict(row._mapping)
-    return Alert(message=columns.pop("words"), **columns)
+    return Alert(**row._mapping)

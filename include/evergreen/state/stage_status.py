@@ -33,7 +33,7 @@ class StageRecord:
 
     @property
     def message(self) -> str:
-        return str(self.detail.get("words", ""))
+        return str(self.detail.get("message", ""))
 
 
 def record_stage(
@@ -50,11 +50,13 @@ def record_stage(
 
 
 def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
-    found = stages_of(model, first=partition, last=partition, stages=(stage,))
+    found = list_stages(model, first=partition, last=partition, stages=(stage,))
     return found[0] if found else None
 
 
-def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES) -> list[StageRecord]:
+def list_stages(
+    model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES
+) -> list[StageRecord]:
     """The records from ``first`` to ``last``, oldest partition first."""
     table = stage_records.c
     query = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import Features, features_of, load_features
+from include.evergreen.features.build import Features, compute_features, load_features
 from include.evergreen.features.differences import Comparison
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -60,7 +60,7 @@ class Subject:
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of a day and their features; unless ``function`` is given, of a module that remembers nothing."""
         reads = reader(self.model, day, cache or self.cache(day))
-        return features_of(self.model, reads, function or load_features(self.path), self.path)
+        return compute_features(self.model, reads, function or load_features(self.path), self.path)
 
     def compared(self, day: dt.date, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
         return Comparison(self.model.name, self.path, day, rows, self.catalog.dataset(self.model.rows).keys, promise, advice)

@@ -55,7 +55,7 @@ class Recipe:
         return ModelConfig.model_validate({**rest, **declared, **train})
 
 
-def recipe_of(catalog: Catalog, model: ModelConfig) -> Recipe:
+def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
     """The recipe as it is declared now. A default counts as not said, so a new key with a default changes no digest."""
     declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True)
     declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
@@ -63,7 +63,7 @@ def recipe_of(catalog: Catalog, model: ModelConfig) -> Recipe:
     return Recipe(document_digest(document), model.name, document)
 
 
-def config_of(catalog: Catalog, recipe: Recipe) -> ModelConfig:
+def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
     """The model as ``recipe`` declares it; of one that is retired or broken now, with nothing besides."""
     try:
         return recipe.config(catalog.model(recipe.model))
@@ -98,7 +98,7 @@ def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, 
             f"{model.name}: the version was trained by a release that kept no recipe, on other features, or another target, than "
             f"model.yaml declares now; it cannot score with these. Train and promote a version with the new ones, or take the change back."
         )
-    return recipe_of(catalog, model)
+    return build_recipe(catalog, model)
 
 
 def find_recipe(digest: str) -> Recipe | None:

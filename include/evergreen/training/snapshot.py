@@ -51,7 +51,7 @@ def parts_path(model: str, digest: str) -> str:
     return f"training/{model}/{digest[:16]}.json"
 
 
-def spans_of(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
+def compute_spans(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
     """For each dataset that a snapshot read, its row of `snapshot_spans`: the first and the last partition."""
     days: defaultdict[str, list[dt.date]] = defaultdict(list)
     for name in members:

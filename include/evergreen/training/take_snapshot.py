@@ -19,7 +19,7 @@ from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.state.database.upsert import insert_once
-from include.evergreen.training.snapshot import Snapshot, parts_path, spans_of
+from include.evergreen.training.snapshot import Snapshot, compute_spans, parts_path
 
 if TYPE_CHECKING:
     pass
@@ -84,7 +84,7 @@ def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found:
 def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
     """Within the transaction that records it, after which retention keeps what it names."""
     table = partition_versions.c
-    for span in spans_of(snapshot.digest, snapshot.members):
+    for span in compute_spans(snapshot.digest, snapshot.members):
         within = table.dataset == span["dataset"], table.partition.between(span["first"], span["last"])
         for row in connection.execute(partition_versions.select().where(*within, table.removed_at.is_not(None))):
             if f"{row.dataset}/{row.partition}/v{row.version}" not in snapshot.members:
@@ -109,4 +109,4 @@ def _record(snapshot: Snapshot, began: dt.datetime) -> None:
             "recorded_at": clock.now(),
         }
         if insert_once(connection, snapshots, {"digest": snapshot.digest}, values):
-            connection.execute(snapshot_spans.insert(), spans_of(snapshot.digest, snapshot.members))
+            connection.execute(snapshot_spans.insert(), compute_spans(snapshot.digest, snapshot.members))

@@ -28,7 +28,7 @@ from include.evergreen.training.environment import environment
 from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, declared, predict
-from include.evergreen.training.recipes import Recipe, keep_recipe, recipe_of, signature_digest
+from include.evergreen.training.recipes import Recipe, build_recipe, keep_recipe, signature_digest
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.tuning import TuningResult, check_choices, choose
 
@@ -48,7 +48,7 @@ def train(
     attempt that was killed had chosen by tuning, the next one keeps.
     """
     began, entered = clock.now(), time.monotonic()
-    recipe = recipe_of(catalog, model)
+    recipe = build_recipe(catalog, model)
     run_key = _run_key(recipe, snapshot)
     if found := recorded_candidate(run_key):
         log.info("%s as of %s: already trained as MLflow run %s", model.name, snapshot.as_of, found.mlflow_run_id)
@@ -102,7 +102,7 @@ def train(
                     "evergreen.reason": reason,
                     **(tags or {}),
                 },
-                inputs=[_rows_of(snapshot, "training", fit_rows), _rows_of(snapshot, "holdout", holdout)],
+                inputs=[_tracked_rows(snapshot, "training", fit_rows), _tracked_rows(snapshot, "holdout", holdout)],
                 documents={"training.json": facts},
             )
         reference_path = f"references/{model.name}/{run_key[:16]}.parquet"
@@ -150,9 +150,9 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
         return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
 
 
-def run_key_of(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
+def make_run_key(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
     """What `train` knows this training by."""
-    return _run_key(recipe_of(catalog, model), snapshot)
+    return _run_key(build_recipe(catalog, model), snapshot)
 
 
 def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -222,7 +222,7 @@ def _refuse_rows(model: ModelConfig, snapshot: Snapshot, fit_rows: pd.DataFrame,
         )
 
 
-def _rows_of(snapshot: Snapshot, context: str, rows: pd.DataFrame) -> tracking.Rows:
+def _tracked_rows(snapshot: Snapshot, context: str, rows: pd.DataFrame) -> tracking.Rows:
     days = rows[PARTITION_COLUMN]
     return tracking.Rows(context, snapshot.digest, snapshot.frame_path, len(rows), (str(days.min()), str(days.max())))
 
@@ -239,7 +239,7 @@ def _run_key(recipe: Recipe, snapshot: Snapshot) -> str:
     return document_digest({"model": recipe.model, "as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe.digest})
 
 
-def chosen_of(candidate: Candidate, model: ModelConfig) -> Chosen:
+def read_chosen(candidate: Candidate, model: ModelConfig) -> Chosen:
     """What was fitted; ``model`` is what the candidate was trained as, and says it of those of older releases."""
     if "parameters" in candidate.facts:
         return Chosen(candidate.facts["estimator"], candidate.facts["parameters"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.conditions import text_of
+from include.evergreen.data.conditions import canonical_text
 from include.evergreen.data.erased.secret import VARIABLE, fingerprint, secret
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import reading
@@ -28,7 +28,7 @@ class Erased:
 
 def subject_hash(values: dict[str, Any], key: bytes) -> str:
     """HMAC-SHA256 of a person's key columns, in hex: the same whatever types the values were stored in."""
-    return _hash("".join(_framed(name, text_of(values[name])) for name in sorted(values)), key)
+    return _hash("".join(_framed(name, canonical_text(values[name])) for name in sorted(values)), key)
 
 
 def without_erased(dataset: DatasetConfig, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -95,6 +95,6 @@ def _framed_column(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         text = pc.cast(column, pa.string())
     else:
-        text = pa.array([text_of(each) for each in column.to_pylist()], pa.string())
+        text = pa.array([canonical_text(each) for each in column.to_pylist()], pa.string())
     length = pc.cast(pc.binary_length(text), pa.string())
     return pc.fill_null(pc.binary_join_element_wise(f"{name}=", length, ":", text, ";", ""), f"{name}=;")

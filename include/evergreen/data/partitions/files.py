@@ -130,7 +130,7 @@ def _repeating(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
-def batches_of(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a local Parquet file, `GROUP_ROWS` at most at a time."""
     import pyarrow.parquet as pq
 

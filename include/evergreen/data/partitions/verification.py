@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from include.evergreen.data.partitions.files import batches_of
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.foundation.digest import ContentDigest
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.state import storage
@@ -35,7 +35,7 @@ def file_digest(path: str) -> tuple[str, int]:
         try:
             file.open("rb").close()  # what the disk has against it, Arrow would say without a number
             digest = ContentDigest(pq.read_schema(file))
-            for batch in batches_of(file):
+            for batch in read_batches(file):
                 digest.update(batch)
         except OSError as error:
             if error.errno is not None:  # the disk's own word; Arrow's about a damaged file have no number

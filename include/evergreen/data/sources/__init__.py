@@ -38,7 +38,7 @@ class Source(Protocol):
         """Find the partition's rows. Raises `DataError` when there are none to find, `TransientError`, `ConfigError`."""
 
 
-def source_of(dataset: DatasetConfig) -> Source:
+def make_source(dataset: DatasetConfig) -> Source:
     """The source that ``dataset`` declares."""
     module, _, name = dataset.source.reader.rpartition(".")
     return cast(Source, getattr(importlib.import_module(module), name)(dataset))

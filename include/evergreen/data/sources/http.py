@@ -21,10 +21,10 @@ import httpx
 
 from include.evergreen.config import DatasetConfig, expand
 from include.evergreen.config.sources import FileFormat, HttpSource, LinkHeader, NextPath, PageNumber
-from include.evergreen.data.partitions.files import batches_of
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.downloads import Downloader, Response, shown
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.data.sources.formats.jsonl import STRICT_DECODER
@@ -122,7 +122,7 @@ class HttpReader:
             if answer.unchanged and standing:
                 delivery.undeclared += standing.undeclared
                 with storage.local_file(standing.raw_path) as raw:
-                    yield from batches_of(raw)
+                    yield from read_batches(raw)
                 return
             yield from self._rows(_Page(1, answer, file), delivery)
         if answer.etag:
@@ -246,7 +246,7 @@ class HttpReader:
         for first in range(0, len(records), ROWS_AT_ONCE):
             some = records[first : first + ROWS_AT_ONCE]
             columns = {name: [record.get(name) for record in some] for name in self.dataset.column_names}
-            yield batch_of(self.dataset, columns, partial(_record_place, page.place, first))
+            yield convert_batch(self.dataset, columns, partial(_record_place, page.place, first))
 
     def _at(self, document: Any, keys: list[str], page: _Page) -> Any:
         at = document

@@ -16,7 +16,7 @@ from include.evergreen.config.base import repeated_names
 from include.evergreen.config.sources import SqlSource
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections, without_secrets
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 
@@ -73,7 +73,7 @@ class SqlReader:
 
     def _batch(self, columns: Mapping[str, Sequence[Any]], place: str, first: int) -> pa.RecordBatch:
         wanted = {name: _moments(columns[name]) for name in self.dataset.column_names}
-        return batch_of(self.dataset, wanted, lambda row: f"{place}, row {first + row + 1}")
+        return convert_batch(self.dataset, wanted, lambda row: f"{place}, row {first + row + 1}")
 
     def _column_names(self, result: sa.CursorResult[Any]) -> list[str]:
         names = list(result.keys())

@@ -142,7 +142,7 @@ def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures
     failing = len(Validation(rows, failures, checks, "", "").failing)
     failed = [check for check in checks if check.failed]
     reason = "; ".join(check.message for check in failed)
-    if stopping := [check for check in failed if check.on_fail == "stop"]:
+    if stopping := [check for check in failed if check.on_fail == "error"]:
         verdict, reason = "stopped", "; ".join(check.message for check in stopping)
     elif failing > dataset.quarantine.max_share * rows:
         verdict = "stopped"

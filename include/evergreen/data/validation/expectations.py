@@ -117,7 +117,7 @@ def _declared(dataset: DatasetConfig, expectation: Expectation, frame: pd.DataFr
     if expectation.on_fail == "quarantine" and declared.map_metric is None:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} judges the partition as a whole, so on_fail cannot be 'quarantine'; "
-            f"allowed for it: stop, warn."
+            f"allowed for it: error, warn."
         )
     return declared
 

@@ -3,7 +3,7 @@
 from include.evergreen.monitoring.triggers.firings import (
     answer_firing,
     fire_if_tripped,
-    firings_of,
+    list_firings,
     newest_firing,
     tripped,
     unanswered_firing,
@@ -14,7 +14,7 @@ __all__ = [
     "RuleOutlook",
     "answer_firing",
     "fire_if_tripped",
-    "firings_of",
+    "list_firings",
     "newest_firing",
     "rule_outlooks",
     "tripped",

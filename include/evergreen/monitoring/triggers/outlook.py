@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
-from include.evergreen.monitoring.observations import Observation, newest_live, observations_of
-from include.evergreen.monitoring.triggers.firings import firings_of
+from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
+from include.evergreen.monitoring.triggers.firings import list_firings
 from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, evaluate
 from include.evergreen.state.pauses import active_pause
 
@@ -29,7 +29,7 @@ def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
 
 def _observed(model: str, rule: Rule) -> list[Observation]:
     """What the rule is judged on; where nothing is, what was observed by backfills."""
-    return newest_live(model, rule.metric, rule.n) or observations_of(model, rule.metric)
+    return newest_live(model, rule.metric, rule.n) or list_observations(model, rule.metric)
 
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:
@@ -56,7 +56,7 @@ def _held_back(model: ModelConfig, as_of: dt.date) -> str:
     """What keeps a rule that trips from firing; empty when nothing does."""
     if pause := active_pause():
         return pause.message
-    if not (fired := firings_of(model.name)):
+    if not (fired := list_firings(model.name)):
         return ""
     last = max(firing.as_of for firing in fired)
     until = last + dt.timedelta(days=model.retrain.cooldown_days)

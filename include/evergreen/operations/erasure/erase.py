@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from include.evergreen.config import Catalog, DatasetConfig
-from include.evergreen.data.conditions import Conditions, text_of
+from include.evergreen.data.conditions import Conditions, canonical_text
 from include.evergreen.data.erased.secret import secret
 from include.evergreen.data.erased.subjects import subject_hash
 from include.evergreen.foundation import clock
@@ -67,7 +67,7 @@ def erase(
     outcome.partitions = sorted(files_by_day)
     for file in chain.from_iterable(files_by_day.values()):
         outcome.counts[f"{file.kind} rows"] += file.rows
-    derived = Derived(catalog, dataset, {day: _keys_of(dataset, files) for day, files in files_by_day.items()})
+    derived = Derived(catalog, dataset, {day: _list_keys(dataset, files) for day, files in files_by_day.items()})
     outcome.unsearched += derived.unsearched()
     if dry_run:
         outcome.counts.update(derived.counts())
@@ -101,7 +101,7 @@ def _refuse_reason(subject: Conditions, reason: str) -> None:
     if not reason.strip() or len(reason) > LONGEST_ERASURE_REASON:
         raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_ERASURE_REASON} characters, for the ledger; got {len(reason)}.")
     for name, value in subject.values.items():
-        if re.search(rf"(?<!\w){re.escape(text_of(value) or '')}(?!\w)", reason):
+        if re.search(rf"(?<!\w){re.escape(canonical_text(value) or '')}(?!\w)", reason):
             raise ConfigError(
                 f"The reason holds the value of {name} itself, and it is kept for ever. Refer to the request, not to the person."
             )
@@ -125,7 +125,7 @@ def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, p
     return files_by_day
 
 
-def _keys_of(dataset: DatasetConfig, files: Iterable[FileWithRows]) -> frozenset[tuple[str | None, ...]] | None:
+def _list_keys(dataset: DatasetConfig, files: Iterable[FileWithRows]) -> frozenset[tuple[str | None, ...]] | None:
     """The keys of the person's rows; None when not every file has the key columns, so that rows cannot be named."""
     keys: set[tuple[str | None, ...]] = set()
     for file in files:

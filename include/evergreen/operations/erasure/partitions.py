@@ -127,7 +127,7 @@ def _without_values(document: Any) -> Any:
         return [_without_values(value) for value in document]
     if not isinstance(document, dict):
         return document
-    blank = {"examples": [], "observed": "", "reason": LEFT_OUT, "words": LEFT_OUT}
+    blank = {"examples": [], "observed": "", "reason": LEFT_OUT, "message": LEFT_OUT}
     return {name: blank[name] if name in blank else _without_values(value) for name, value in document.items()}
 
 

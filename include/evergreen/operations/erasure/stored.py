@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.evergreen.data.conditions import Conditions, text_of
-from include.evergreen.data.partitions.files import RowWriter, batches_of
+from include.evergreen.data.conditions import Conditions, canonical_text
+from include.evergreen.data.partitions.files import RowWriter, read_batches
 from include.evergreen.data.quarantine import row_digests
 from include.evergreen.state import storage
 
@@ -60,15 +60,15 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fi
         names = pq.read_schema(file).names
         if missing := [name for name in subject.values if name not in names]:
             raise KeyError(*missing)
-        if not any(subject.matches(batch).true_count for batch in batches_of(file, list(subject.values))):
+        if not any(subject.matches(batch).true_count for batch in read_batches(file, list(subject.values))):
             return None
         has_keys = bool(keys) and set(keys) <= set(names)
-        for batch in batches_of(file):
+        for batch in read_batches(file):
             theirs = pa.Table.from_batches([batch.filter(subject.matches(batch))])
             rows += theirs.num_rows
             digests.update(row_digests(theirs))
             if has_keys:
-                row_keys.update(tuple(map(text_of, row.values())) for row in theirs.select(list(keys)).to_pylist())
+                row_keys.update(tuple(map(canonical_text, row.values())) for row in theirs.select(list(keys)).to_pylist())
     return FileWithRows(path, kind, rows, frozenset(row_keys) if has_keys else None, frozenset(digests))
 
 
@@ -78,7 +78,7 @@ def rewrite(original: FileWithRows, subject: Conditions) -> Rewritten:
     import pyarrow.parquet as pq
 
     with storage.local_file(original.path) as file, RowWriter(pq.read_schema(file)) as others:
-        for batch in batches_of(file):
+        for batch in read_batches(file):
             others.write(batch.filter(pc.invert(subject.matches(batch))))
         digest, rows = others.digest(), others.rows
         path = f"{posixpath.dirname(original.path)}/{digest[:16]}.parquet"
@@ -91,7 +91,7 @@ def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[
     import pandas as pd
 
     values = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
-    return pd.Series([tuple(map(text_of, row)) in keys for row in values], index=frame.index, dtype=bool)
+    return pd.Series([tuple(map(canonical_text, row)) in keys for row in values], index=frame.index, dtype=bool)
 
 
 def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:

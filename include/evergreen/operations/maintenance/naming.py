@@ -79,7 +79,7 @@ def is_kept() -> sa.ColumnElement[bool]:
     return registered | blessed
 
 
-def member_of(key: str, member: Mapping[str, Any]) -> Member:
+def parse_member(key: str, member: Mapping[str, Any]) -> Member:
     """Read the dataset, partition and version from one entry of a snapshot's members."""
     dataset, partition, *_ = key.split("/")
     return dataset, dt.date.fromisoformat(partition), int(member["version"])
@@ -91,6 +91,6 @@ def _naming(connection: sa.Connection, digests: Iterable[str], versions: set[Mem
     for batch in in_batches(sorted(digests), AT_ONCE):
         for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(batch))):
             for key, member in row.members.items():
-                if key.split("/", 1)[0] in datasets and (named := member_of(key, member)) in versions:
+                if key.split("/", 1)[0] in datasets and (named := parse_member(key, member)) in versions:
                     naming[named].add(row.digest)
     return dict(naming)

@@ -322,7 +322,7 @@ alerts = sa.Table(
     _key("model"),
     _key("severity", 10),
     _key("state", 12),  # firing, resolved
-    _key("words", 1000),
+    _key("message", 1000),
     _json("evidence"),
     sa.Column("times", sa.Integer, nullable=False),
     _moment("first_at"),

@@ -8,7 +8,7 @@ import pytest
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.monitoring import Observation, record_observations
-from include.evergreen.monitoring.triggers import fire_if_tripped, firings_of, tripped
+from include.evergreen.monitoring.triggers import fire_if_tripped, list_firings, tripped
 from include.evergreen.state import ledger, pauses
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import firings
@@ -31,7 +31,7 @@ def model(air_time: ModelConfig) -> ModelConfig:
 def test_nothing_fires_without_a_reason(model: ModelConfig) -> None:
     assert fire_if_tripped(model) is None
     _observe(1, 10)
-    assert (tripped(model), fire_if_tripped(model), firings_of("air_time")) == (None, None, [])
+    assert (tripped(model), fire_if_tripped(model), list_firings("air_time")) == (None, None, [])
 
 
 def test_a_firing_is_recorded_with_its_evidence_and_in_the_ledger(model: ModelConfig) -> None:
@@ -78,7 +78,7 @@ def test_no_other_fires_within_the_cool_down_whatever_the_rule(model: ModelConfi
     for day in range(1, 11):
         _observe(day, 30, drift=0.9)
         fire_if_tripped(model)
-    assert [each.as_of for each in firings_of("air_time")] == [january(1), january(9)]  # a week of days lies between
+    assert [each.as_of for each in list_firings("air_time")] == [january(1), january(9)]  # a week of days lies between
 
 
 def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: ModelConfig) -> None:
@@ -86,7 +86,7 @@ def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: Mode
     for day in (2, 1, 3, 3):
         _observe(day, 30, drift=0.9)
         fire_if_tripped(eager)
-    assert [each.as_of for each in firings_of("air_time")] == [january(2), january(3)]
+    assert [each.as_of for each in list_firings("air_time")] == [january(2), january(3)]
 
 
 def test_backfilled_observations_never_fire(model: ModelConfig) -> None:
@@ -108,7 +108,7 @@ def test_models_cool_down_apart(model: ModelConfig, flight_delay: ModelConfig) -
         _observe(1, 30, drift=0.9, model=name)
     assert fire_if_tripped(model) is not None
     assert fire_if_tripped(other) is not None
-    assert [each.model for each in firings_of("flight_delay")] == ["flight_delay"]
+    assert [each.model for each in list_firings("flight_delay")] == ["flight_delay"]
 
 
 def test_a_firing_that_was_killed_before_its_ledger_entry_did_not_happen(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:

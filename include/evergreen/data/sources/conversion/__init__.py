@@ -33,10 +33,10 @@ from include.evergreen.data.sources.conversion.typed import from_typed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ALLOWED", "Where", "bad_cell", "batch_of", "convert"]
+__all__ = ["ALLOWED", "Where", "bad_cell", "convert", "convert_batch"]
 
 
-def batch_of(
+def convert_batch(
     dataset: DatasetConfig, columns: Mapping[str, pa.Array | Sequence[object]], where: Where, *, missing: Collection[str] = ()
 ) -> pa.RecordBatch:
     """The declared columns of some rows, in the declared types and order; other columns are left.

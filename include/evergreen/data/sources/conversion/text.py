@@ -57,7 +57,7 @@ def _whole_column(text: pa.Array, column: Column) -> pa.Array | None:
     import pyarrow.compute as pc
 
     if column.type == "string":
-        return None if (_bytes_of(text) == 0).any() else text
+        return None if (_text_bytes(text) == 0).any() else text
     if column.type == "timestamp":
         return whole_timestamps(text, column)
     try:
@@ -71,7 +71,7 @@ def _whole_column(text: pa.Array, column: Column) -> pa.Array | None:
     return typed
 
 
-def _bytes_of(text: pa.Array) -> np.ndarray:
+def _text_bytes(text: pa.Array) -> np.ndarray:
     """All characters of a column of text, those of missing cells too."""
     _, offsets, data = text.buffers()
     if data is None or not len(text):
@@ -83,7 +83,7 @@ def _bytes_of(text: pa.Array) -> np.ndarray:
 def _consists_of(text: pa.Array, alphabet: bytes) -> bool:
     allowed = np.zeros(256, dtype=bool)
     allowed[list(alphabet)] = True
-    return bool(allowed[_bytes_of(text)].all())
+    return bool(allowed[_text_bytes(text)].all())
 
 
 def _all_finite(numbers: pa.Array) -> bool:

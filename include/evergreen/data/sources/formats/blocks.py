@@ -23,7 +23,7 @@ class Block:
     last: bool = False
 
 
-def blocks_of(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
+def read_blocks(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
     """The file's rows in blocks of about `BLOCK_BYTES`.
 
     ``end_of_rows`` says how many of the bytes it gets are whole rows. Raises `DataError` for text in another encoding,

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.data.sources.formats.blocks import LONGEST_ROW, Block, blocks_of, count_lines, end_of_lines, not_in_its_encoding
+from include.evergreen.data.sources.formats.blocks import LONGEST_ROW, Block, count_lines, end_of_lines, not_in_its_encoding, read_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ARROW_BLOCK = 1024**2  # each thread's share of a block
 BYTES = "latin-1"  # in which each byte is a character, and none is refused
-csv.field_size_limit(2 * LONGEST_ROW)  # of this process: what limits a row here is `blocks_of`
+csv.field_size_limit(2 * LONGEST_ROW)  # of this process: what limits a row here is `read_blocks`
 OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|": "a vertical bar"}
 
 
@@ -33,7 +33,7 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     """The rows of a CSV file; blank lines count as lines, and are no rows."""
     lexer = _Lexer(piece.csv.delimiter)
     header: list[str] | None = None
-    for block in blocks_of(file, piece, lexer.end_of_rows):
+    for block in read_blocks(file, piece, lexer.end_of_rows):
         if header is None:
             header, end = _header(block, lexer, piece)
             if header is None:
@@ -75,7 +75,7 @@ def _batch(block: Block, header: list[str], lexer: _Lexer, piece: Piece) -> pa.R
     if columns is None:
         columns = _by_lexer(block, header, wanted, lexer, piece)
     lines = functools.cache(lambda: [line for line, _, _ in lexer.records(block, piece)])
-    return batch_of(
+    return convert_batch(
         piece.dataset,
         dict(zip(piece.dataset.column_names, columns, strict=True)),
         lambda row: f"{piece.place}, line {lines()[row]}",

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.data.sources.formats.blocks import Block, blocks_of, end_of_lines, not_in_its_encoding
+from include.evergreen.data.sources.formats.blocks import Block, end_of_lines, not_in_its_encoding, read_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,14 +24,14 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     """The rows of a JSON Lines file; an empty file is a day without rows."""
     seen: set[str] = set()
     rows = 0
-    for block in blocks_of(file, piece, end_of_lines):
+    for block in read_blocks(file, piece, end_of_lines):
         lines, records = _records(block, piece)
         for record in records:
             seen.update(record)
         rows += len(records)
         if records:
             columns = {name: [record.get(name) for record in records] for name in piece.dataset.column_names}
-            yield batch_of(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
+            yield convert_batch(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
     if rows:
         piece.check_columns(sorted(seen))
 

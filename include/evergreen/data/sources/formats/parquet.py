@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.foundation.errors import EvergreenError
 
@@ -25,7 +25,7 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         if piece.max_bytes is not None and size > piece.max_bytes:
             raise too_large(piece, f"more than {size}")
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        yield batch_of(piece.dataset, columns, lambda row, first=rows: f"{piece.place}, row {first + row + 1}")  # type: ignore[misc]
+        yield convert_batch(piece.dataset, columns, lambda row, first=rows: f"{piece.place}, row {first + row + 1}")  # type: ignore[misc]
         rows += batch.num_rows
 
 
