@@ -34,6 +34,11 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself. What is
     broken (an artifact, the holdout, checks.py) is recorded as not evaluated. Raises `TransientError`, and records nothing, when
     MLflow, the database or the storage does not answer.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now, whose gate asks the question
+    :param candidate: the candidate to judge
+    :returns: the decision that stands
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
@@ -60,7 +65,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
 
 
 def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
-    """Of the question: the criteria, how they are judged and, where they ask for it, the text of checks.py.
+    """The digest of the question that a gate asks: the criteria, how they are judged and, where they ask for it, the text of checks.py.
 
     A default counts as not said, so a new key with a default makes no new question.
     """
@@ -73,7 +78,7 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
 def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:
     """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
     mode = model.gate.mode
-    verdict = combine_verdicts([each.verdict for each in results]) if mode == "enabled" else "blessed"
+    verdict = combine_verdicts([result.verdict for result in results]) if mode == "enabled" else "blessed"
     judged = [result.as_record() for result in results]
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)

@@ -36,6 +36,7 @@ class Decision:
 
     @property
     def message(self) -> str:
+        """Every criterion's verdict and sentence, in a line."""
         mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
         return mode + "; ".join(f"{criterion['verdict']}: {criterion['message']}" for criterion in self.criteria)
 
@@ -53,15 +54,18 @@ class Decision:
 
 
 def combine_verdicts(verdicts: list[str]) -> str:
-    """One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed."""
+    """The decision that the criteria's verdicts make.
+
+    One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed.
+    """
     if "failed" in verdicts:
         return "rejected"
     return "not_evaluated" if "not_evaluated" in verdicts else "blessed"
 
 
 def latest_decision(model: str) -> Decision | None:
-    found = all_decisions(model, limit=1)
-    return found[0] if found else None
+    """The newest decision on any candidate of the model."""
+    return next(iter(all_decisions(model, limit=1)), None)
 
 
 def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | None:
@@ -73,7 +77,7 @@ def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | 
 
 
 def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
-    """The newest decisions first."""
+    """The model's newest ``limit`` decisions, the newest first."""
     query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
     with reading() as connection:
         return [Decision(**row._mapping) for row in connection.execute(query)]

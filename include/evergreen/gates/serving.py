@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -18,12 +17,11 @@ from typing import IO
 
 import numpy as np
 
-from include.evergreen import PROJECT_ROOT
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
-from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process
+from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process, start_interpreter
 from include.evergreen.state.mlflow_store import UnloadableError
 
 KIND, METRIC = "serving", "equal_predictions"
@@ -62,9 +60,11 @@ class ServingCheck:
         self._undo.close()
 
     def result(self) -> CriterionResult:
-        """Failed when it predicts differently, or cannot load; not evaluated when it was ended, or the artifact is not what was logged.
+        """Wait for the clean process, and judge its answer.
 
-        Raises `TransientError` when the process could not reach MLflow.
+        :returns: failed when it predicts differently, or cannot load the artifact; not evaluated when it was ended, took too long, or
+            the artifact is not what was logged
+        :raises TransientError: when the process could not reach MLflow
         """
         try:
             code = self._process.wait(max(0.0, self._timeout - (time.monotonic() - self._began)))
@@ -114,15 +114,15 @@ class ServingCheck:
 
 
 def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> CleanProcess:
-    """One that knows nothing of this one, and answers the question in ``folder``: forked by a server that only imports, or all new."""
-    return fork_clean_process(folder, environment, errors) or subprocess.Popen(
-        [sys.executable, "-m", "include.evergreen.serving.check", str(folder)],
-        cwd=PROJECT_ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        start_new_session=True,
+    """Start a process that knows nothing of this one: forked by a server that only imports, or all new.
+
+    :param folder: where the question lies, and the answer will
+    :param environment: all the environment variables that it gets
+    :param errors: an open file that takes what it writes to stderr
+    :returns: the process, which is running
+    """
+    return fork_clean_process(folder, environment, errors) or start_interpreter(
+        "include.evergreen.serving.check", str(folder), environment=environment, stderr=errors
     )
 
 

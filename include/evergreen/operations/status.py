@@ -17,9 +17,10 @@ from include.evergreen.state.pauses import active_pause
 
 
 def status(catalog: Catalog) -> dict[str, Any]:
-    """A JSON document: ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any.
+    """Gather what ``evergreen status`` shows, as a JSON document.
 
-    It goes by folder names and the database alone, so a model or dataset whose YAML is broken hides nothing.
+    It has ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any. It goes by folder
+    names and the database alone, so a model or dataset whose YAML is broken hides nothing.
     """
     figures = _dataset_figures()
     return {
@@ -95,5 +96,5 @@ def _firing(model: str) -> dict[str, Any] | None:
 def _dataset_figures() -> dict[str, dict[str, Any]]:
     """Counts over the current version of every partition, by dataset."""
     with reading() as connection:
-        found = all_totals(connection)
-    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in found.items()}
+        totals = all_totals(connection)
+    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in totals.items()}

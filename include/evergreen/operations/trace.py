@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -56,9 +56,9 @@ class Logged:
 class TraceSearch:
     """The matches, all of the newest partition that has any; the partitions that were searched, newest first; and which could not be."""
 
-    matches: list[Logged] = field(default_factory=list)
-    searched: list[dt.date] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    matches: list[Logged]
+    searched: list[dt.date]
+    unreadable: list[str]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PredictionOrigin:
 
 
 def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
-    """The predictions of ``model`` for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest.
+    """Find the predictions for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest that has any.
 
     Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
     """
@@ -106,13 +106,13 @@ def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionS
         return
     before: dt.date | None = dt.date.max
     while before is not None:
-        found = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
-        yield from found
-        before = found[-1].partition - dt.timedelta(days=1) if found else None
+        newest = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
+        yield from newest
+        before = newest[-1].partition - dt.timedelta(days=1) if newest else None
 
 
 def trace_origin(logged: Logged) -> PredictionOrigin:
-    """Read the records about one prediction, and its file again."""
+    """Read the records about the version that made one prediction, and verify that the prediction's file is as it was written."""
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
     record = prediction_sets.select().filter_by(model=scored.model, partition=scored.partition)
@@ -162,8 +162,8 @@ def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
     """The rows that match, at most `MOST_FOUND`, with all their columns; none but the keys' are read until one matches."""
     keys = storage.read_table(scored.path, list(conditions.values))
     mask = conditions.matches(keys)
-    found = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
-    return cast("pd.DataFrame", found.slice(0, MOST_FOUND).to_pandas())
+    matching = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
+    return cast("pd.DataFrame", matching.slice(0, MOST_FOUND).to_pandas())
 
 
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
@@ -179,9 +179,7 @@ def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, score
             features={feature.name: shown[feature.name] for feature in config.features},
             value=float(row["prediction"]),
             contributions={
-                feature.name: float(row[f"{CONTRIBUTION}{feature.name}"])
-                for feature in config.features
-                if f"{CONTRIBUTION}{feature.name}" in row
+                feature.name: float(row[column]) for feature in config.features if (column := f"{CONTRIBUTION}{feature.name}") in row
             },
             label=None if _is_missing(target) else float(target),
         )

@@ -17,6 +17,11 @@ QUESTION, ROWS, PREDICTIONS, ERROR = "question.json", "rows.parquet", "predictio
 
 
 def main(folder: Path) -> int:
+    """Answer the question in a folder.
+
+    :param folder: where the question lies, and the answer is put
+    :returns: the exit code: 0 for predictions, 1 for an error of Evergreen's own, which ``error.json`` tells
+    """
     question = json.loads((folder / QUESTION).read_text(encoding="utf-8"))
     try:
         _answer(folder, **question)

@@ -89,7 +89,14 @@ def signature_digest(model: ModelConfig) -> str:
 def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, signature: str) -> Recipe:
     """The kept recipe of a version; for one that an older release trained, which kept none, what is declared now.
 
-    Raises `DataError` for a kept recipe that was changed, `ConfigError` when none is kept and other features are declared now.
+    Besides, what `find_recipe` raises.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param recipe_digest: the digest of the recipe that the version was trained by
+    :param signature: the `signature_digest` that the version was recorded with
+    :returns: the recipe by which the version's features are computed
+    :raises ConfigError: when no recipe is kept, and other features or another target are declared now
     """
     if kept := find_recipe(recipe_digest):
         return kept
@@ -102,14 +109,19 @@ def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, 
 
 
 def find_recipe(digest: str) -> Recipe | None:
-    """The kept recipe, if there is one. Raises `DataError` when its text was changed: it is code, and would be run."""
+    """Look up a kept recipe, and verify it: its text is code, and would be run.
+
+    :param digest: the SHA-256 of the recipe's document, in hex
+    :returns: the recipe; None when none with this digest is kept
+    :raises DataError: when its text was changed in the database
+    """
     with reading() as connection:
         row = connection.execute(recipes.select().where(recipes.c.digest == digest)).first()
     if row is None:
         return None
-    if (found := hashlib.sha256(row.document.encode()).hexdigest()) != digest:
+    if (actual := hashlib.sha256(row.document.encode()).hexdigest()) != digest:
         raise DataError(
-            f"{row.model}: recipe {digest[:12]} was changed in the database: its digest is now {found[:12]}. Nothing of it is run. "
+            f"{row.model}: recipe {digest[:12]} was changed in the database: its digest is now {actual[:12]}. Nothing of it is run. "
             f"Restore it from a backup, or train a new version."
         )
     return Recipe(row.digest, row.model, json.loads(row.document))
