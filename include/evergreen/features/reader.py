@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from include.evergreen.config import ModelConfig
@@ -62,9 +63,9 @@ class PartitionCache:
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change
         """
-        self.read[version.dataset, version.partition, version.version] = version
         needed = None if columns is None else list(dict.fromkeys([*columns, *filter(None, [version.knowledge_column])]))
         held = self._content(version, needed)
+        self.read[version.dataset, version.partition, version.version] = version
         if version.knowledge_column is not None:
             held = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
         return (held if columns is None else held[list(columns)]).copy()
@@ -77,30 +78,34 @@ class PartitionCache:
         import pandas as pd
 
         key = (version.dataset, version.path)
-        asked = self._ask(version.dataset, columns)
-        held = self._held.pop(key, pd.DataFrame())
-        if key not in self._whole:
-            if asked is None:
-                held = self._read(version, None)
-                self._whole.add(key)
-            elif missing := [name for name in asked if name not in held]:
-                held = pd.concat([held, self._read(version, missing)], axis=1)
-            self._held_bytes += (size := int(held.memory_usage(deep=True).sum())) - self._sizes.get(key, 0)
-            self._sizes[key] = size
+        asked = self._asked_with(version.dataset, columns)
+        before = self._held.get(key)
+        held, is_whole = pd.DataFrame() if before is None else before, key in self._whole
+        if not is_whole and asked is None:
+            held, is_whole = self._read(version, None), True
+        elif not is_whole and (missing := [name for name in asked or [] if name not in held]):
+            held = pd.concat([held, self._read(version, missing)], axis=1)
         if unknown := [name for name in columns or [] if name not in held]:
             raise ConfigError(
                 f"{version.dataset} {version.partition} (version {version.version}) has no column {unknown[0]!r}; "
                 f"it has: {', '.join(self._read(version, None).columns)}. Read one of these, or ingest it again if the column is new."
             )
+        size = self._sizes.get(key, 0) if held is before else int(held.memory_usage(deep=True).sum())
+        # all that may raise is done: from here on the cache changes, as a whole
+        self.asked[version.dataset] = asked
+        if is_whole:
+            self._whole.add(key)
+        self._held_bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+        self._held.pop(key, None)
         self._held[key] = held
         self._forget_what_is_too_much()
         return held
 
-    def _ask(self, dataset: str, columns: list[str] | None) -> list[str] | None:
+    def _asked_with(self, dataset: str, columns: list[str] | None) -> list[str] | None:
         """What to read of ``dataset`` from now on: what was asked of one of its days will be asked of the others."""
         before = self.asked.get(dataset, [])
-        self.asked[dataset] = None if before is None or columns is None else list(dict.fromkeys([*before, *columns]))
-        return self.asked[dataset]
+        return None if before is None or columns is None else list(dict.fromkeys([*before, *columns]))
 
     def _forget_what_is_too_much(self) -> None:
         while len(self._held) > 1 and self._held_bytes > HELD_BYTES:
@@ -112,26 +117,27 @@ class PartitionCache:
     def _find_versions(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         versions = self._versions.setdefault(dataset, {})
-        for begin, end in self._to_look_up(dataset, first.toordinal(), last.toordinal()):
-            for version in self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)):
-                versions.setdefault(version.partition, []).append(version)
+        spans, looked_up = self._to_look_up(dataset, first.toordinal(), last.toordinal())
+        recorded = [self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)) for begin, end in spans]
+        for version in chain.from_iterable(recorded):
+            versions.setdefault(version.partition, []).append(version)
+        self._looked_up[dataset] = looked_up
         return versions
 
-    def _to_look_up(self, dataset: str, first: int, last: int) -> list[tuple[int, int]]:
-        """What of these partitions was not looked up yet.
+    def _to_look_up(self, dataset: str, first: int, last: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+        """What of these partitions was not looked up yet, and what will have been when it is.
 
         As much more with it as was before, so that a training, which goes through its days one by one, asks seldom, and nobody asks
         for years.
         """
         if dataset not in self._looked_up:
-            self._looked_up[dataset] = first, last
-            return [(first, last)]
+            return [(first, last)], (first, last)
         begin, end = self._looked_up[dataset]
         more = end - begin + 1
         new_begin = begin if first >= begin else min(first, max(begin - more, dt.date.min.toordinal()))
         new_end = end if last <= end else max(last, min(end + more, dt.date.max.toordinal()))
-        self._looked_up[dataset] = new_begin, new_end
-        return [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
+        spans = [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
+        return spans, (new_begin, new_end)
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         return known_versions(dataset, as_of=clock.day_start(self.as_of), first=first, last=last)
