@@ -8,9 +8,16 @@ from collections.abc import Iterator
 
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
-from include.evergreen.config.gate import BaselineCriterion, BehaviourCriterion, SlicesCriterion
+from include.evergreen.config.gate import (
+    AbsoluteCriterion,
+    BaselineCriterion,
+    BehaviourCriterion,
+    ChampionCriterion,
+    Criterion,
+    SlicesCriterion,
+)
 from include.evergreen.config.loader import describe, shown_path
-from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.metrics import METRICS, RANGES, observation_names, observation_range
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
@@ -91,6 +98,12 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric not in (names := observation_names(model)):
             yield ("retrain", "rules", index, "metric"), _unknown(f"observation of a {model.task}", rule.metric, names)
+            continue
+        lowest, highest = observation_range(model, rule.metric)
+        if rule.above is not None and rule.above >= highest:
+            yield ("retrain", "rules", index, "above"), f"{rule.above:g} can never be passed: {rule.metric} is at most {highest:g}"
+        if rule.below is not None and rule.below <= lowest:
+            yield ("retrain", "rules", index, "below"), f"{rule.below:g} can never be passed: {rule.metric} is at least {lowest:g}"
 
 
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
@@ -117,11 +130,27 @@ def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> It
         metric = getattr(criterion, "metric", None)
         if metric is not None and metric not in METRICS[model.task]:
             yield (*key, "metric"), _unknown(f"metric of a {model.task}", metric, list(METRICS[model.task]))
-        if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
-            yield (*key, "margin"), f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
+        elif metric is not None:
+            for name, text in _bound_problems(criterion, metric):
+                yield (*key, name), text
         if isinstance(criterion, SlicesCriterion):
             for name, text in _slices_problems(criterion, model, datasets):
                 yield (*key, name), text
+
+
+def _bound_problems(criterion: Criterion, metric: str) -> Iterator[tuple[str, str]]:
+    """A bound that no candidate could meet would reject them all, and each rejection would look like its own fault."""
+    lowest, highest = RANGES[metric]
+    if isinstance(criterion, AbsoluteCriterion | SlicesCriterion):
+        if criterion.at_least is not None and criterion.at_least > highest:
+            yield "at_least", f"{criterion.at_least:g} can never be met: {metric} is at most {highest:g}"
+        if criterion.at_most is not None and criterion.at_most < lowest:
+            yield "at_most", f"{criterion.at_most:g} can never be met: {metric} is at least {lowest:g}"
+    if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
+        yield "margin", f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
+    elif isinstance(criterion, BaselineCriterion) or (isinstance(criterion, ChampionCriterion) and criterion.must == "better"):
+        if criterion.margin >= highest - lowest:
+            yield "margin", f"{criterion.margin:g} can never be met: {metric} is from {lowest:g} to {highest:g}"
 
 
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:
@@ -153,12 +182,14 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
 
 def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:
     """Without keys in common no row would ever find its label."""
-    if rows.keys and rows.keys == target.keys:
-        return None
-    return (
-        f"rows of {rows.name} find their labels in {target.name} by keys, which must be the same in both dataset.yaml; "
-        f"got {listed(rows.keys)} and {listed(target.keys)}"
-    )
+    rule = f"rows of {rows.name} find their labels in {target.name} by keys, which must be"
+    if not rows.keys or rows.keys != target.keys:
+        return f"{rule} the same in both dataset.yaml; got {listed(rows.keys)} and {listed(target.keys)}"
+    here, there = ({column.name: column.type for column in dataset.columns} for dataset in (target, rows))
+    differing = [
+        f"{key} is {_a(there[key])} in {rows.name} and {_a(here[key])} in {target.name}" for key in rows.keys if here[key] != there[key]
+    ]
+    return f"{rule} of one type: {listed(differing)}" if differing else None
 
 
 def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
@@ -193,6 +224,10 @@ def _checks_problems(catalog: Catalog, name: str) -> list[str]:
     if path.is_file() and not asked:
         return [f"{shown_path(path)}: is never tried; add {{kind: behaviour}} to gate.criteria of model {name!r}, or remove the file"]
     return []
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind == 'integer' else 'a'} {kind}"
 
 
 def _is_import_path(text: str) -> bool:

@@ -142,6 +142,33 @@ class TestCheckFinds:
             "which must be the same in both dataset.yaml; got none and none"
         ]
 
+    @pytest.mark.parametrize(
+        ("keys", "types", "words"),
+        [
+            ("[shop, day]", "string", "must be the same in both dataset.yaml; got shop and shop, day"),
+            ("[day, shop]", "string", "must be the same in both dataset.yaml; got shop and day, shop"),
+            ("[shop]", "integer", "must be of one type: shop is a string in sales and an integer in takings"),
+            ("[shop]", "timestamp", "must be of one type: shop is a string in sales and a timestamp in takings"),
+        ],
+    )
+    def test_rows_and_a_truth_whose_keys_differ_in_number_order_or_type(
+        self, include: Path, change_model: Change, keys: str, types: str, words: str
+    ) -> None:
+        text = (
+            (include / "datasets/sales/dataset.yaml")
+            .read_text()
+            .replace("name: sales", "name: takings")
+            .replace("keys: [shop]", f"keys: {keys}")
+        )
+        text = text.replace("name: shop, type: string", f"name: shop, type: {types}")
+        path = include / "datasets/takings/dataset.yaml"
+        path.parent.mkdir()
+        path.write_text(text.replace("keys:", "  - {name: day, type: integer, description: Of the month}\nkeys:"))
+        model = change_model("target: {dataset: sales", "target: {dataset: takings")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{model}:8: target.dataset: rows of sales find their labels in takings by keys, which ")
+        assert line.endswith(words)
+
     def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset("owner: shop\n", "")
         assert check_catalog(Catalog(include)) == [
@@ -205,6 +232,57 @@ class TestCheckFinds:
             f"{checks}: there is no such file; the behaviour criterion of model 'revenue' needs it, write it"
         ]
 
+    @pytest.mark.parametrize(
+        ("task", "criterion", "words"),
+        [
+            ("classification", "kind: absolute, metric: auc, at_least: 1.01", "at_least: 1.01 can never be met: auc is at most 1"),
+            ("classification", "kind: absolute, metric: accuracy, at_least: 80", "at_least: 80 can never be met: accuracy is at most 1"),
+            ("classification", "kind: absolute, metric: brier, at_most: -0.1", "at_most: -0.1 can never be met: brier is at least 0"),
+            ("classification", "kind: champion, metric: auc, must: better, margin: 1", "margin: 1 can never be met: auc is from 0 to 1"),
+            ("classification", "kind: baseline, metric: brier, margin: 1", "margin: 1 can never be met: brier is from 0 to 1"),
+            ("classification", "kind: baseline, metric: auc, margin: 0.5", "margin: 0.5 can never be met: the auc of a constant is 0.5"),
+            ("regression", "kind: absolute, metric: r2, at_least: 90", "at_least: 90 can never be met: r2 is at most 1"),
+            ("regression", "kind: absolute, metric: mae, at_most: -1", "at_most: -1 can never be met: mae is at least 0"),
+            (
+                "regression",
+                "kind: slices, by: shop, judge: worst, metric: r2, at_least: 2",
+                "at_least: 2 can never be met: r2 is at most 1",
+            ),
+            ("classification", "kind: absolute, metric: auc, at_least: 1", ""),
+            ("classification", "kind: baseline, metric: log_loss, margin: 2", ""),
+            ("classification", "kind: champion, metric: auc, margin: 1", ""),
+            ("regression", "kind: absolute, metric: r2, at_most: -3", ""),
+            ("regression", "kind: absolute, metric: mae, at_most: 0", ""),
+        ],
+    )
+    def test_a_threshold_of_the_gate_that_no_candidate_could_meet(
+        self, include: Path, change_model: Change, task: str, criterion: str, words: str
+    ) -> None:
+        change_model("task: regression", f"task: {task}")
+        if task == "classification":
+            change_model("column: amount}", "column: amount, positive_above: 3}")
+        path = change_model("kind: absolute, metric: mae, at_most: 15", criterion)
+        lines = check_catalog(Catalog(include))
+        assert [line.removeprefix(f"{path}:16: gate.criteria[0].")[: len(words)] for line in lines] == ([words] if words else [])
+
+    @pytest.mark.parametrize(
+        ("rule", "words"),
+        [
+            ("drift.share, above: 1", "above: 1 can never be passed: drift.share is at most 1"),
+            ("quality.quarantined_share, above: 5", "above: 5 can never be passed: quality.quarantined_share is at most 1"),
+            ("performance.mae, below: 0", "below: 0 can never be passed: performance.mae is at least 0"),
+            ("performance.r2, above: 1", "above: 1 can never be passed: performance.r2 is at most 1"),
+            ("drift.shop, above: 0.9", "above: 0.9 can never be passed: drift.shop is at most 0.832555"),
+            ("prediction_drift.score, below: 0", "below: 0 can never be passed: prediction_drift.score is at least 0"),
+            ("prediction_drift.score, above: 9", ""),
+            ("performance.r2, below: -5", ""),
+        ],
+    )
+    def test_a_rule_that_could_never_trip(self, include: Path, change_model: Change, rule: str, words: str) -> None:
+        path = change_model("drift.shop, above: 0.2", rule)
+        lines = check_catalog(Catalog(include))
+        assert [line.removeprefix(f"{path}:19: retrain.rules[0].") for line in lines] == ([words] if words else [])
+
     @pytest.mark.parametrize("metric", ["performance.auc", "drift.shopp", "drift", "quality.nulls", "mae"])
     def test_a_rule_on_what_is_never_observed(self, include: Path, change_model: Change, metric: str) -> None:
         path = change_model("metric: drift.shop", f"metric: {metric}")
@@ -221,7 +299,7 @@ class TestCheckFinds:
             "prediction_drift.score",
             "drift.shop",
         ]
-        rules = "".join(f"    - {{metric: {name}, above: 1, k: 1, n: 1}}\n" for name in names)
+        rules = "".join(f"    - {{metric: {name}, above: 0.5, k: 1, n: 1}}\n" for name in names)
         change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", rules)
         assert check_catalog(Catalog(include)) == []
 
