@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import keyword
 import math
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from include.evergreen.config.metrics import METRICS, RANGES, observation_names,
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
+
+OWN_COLUMNS = ("partition", "target", "prediction")  # of training frames and predictions; beside them key:NAME
 
 
 def check_catalog(catalog: Catalog) -> list[str]:
@@ -92,6 +95,10 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             text = f"{lag_days} is too few: {name} is known {hours:g} hours after its day begins; use at least {math.ceil(hours / 24)}"
             yield ("inputs", index, "lag_days"), text
     yield from _target_problems(model, known, datasets)
+    for index, feature in enumerate(model.features):
+        if feature.name in OWN_COLUMNS or feature.name.startswith("key:"):
+            text = f"{feature.name!r} is the name of a column of our own, beside the features; call the feature otherwise"
+            yield ("features", index, "name"), text
     yield from _personal_problems(model, datasets)
     yield from _train_problems(model)
     yield from _gate_problems(model, datasets)
@@ -109,9 +116,11 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     train = model.train
     for index, choice in enumerate(train.choices):
+        key: Key = ("train", "estimators", index, "estimator") if train.estimators else ("train", "estimator")
         if not _is_import_path(choice.estimator):
-            key: Key = ("train", "estimators", index, "estimator") if train.estimators else ("train", "estimator")
             yield key, f"{choice.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
+        elif train.run_in != "docker" and (problem := _import_problem(choice.estimator)):  # a container has libraries of its own
+            yield key, f"{choice.estimator!r} {problem}"
     for index, name in enumerate(train.trusted_types):
         if not _is_import_path(name):
             yield ("train", "trusted_types", index), f"{name!r} is not an import path, such as lightgbm.sklearn.LGBMClassifier"
@@ -207,9 +216,14 @@ def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -
 
 def _features_problems(catalog: Catalog, name: str) -> list[str]:
     path = catalog.features_path(name)
-    if path.is_file():
-        return []
-    return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
+    if not path.is_file():
+        return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
+    try:
+        compile(path.read_bytes(), path, "exec")
+    except (SyntaxError, ValueError) as error:  # ValueError: of null bytes, on some versions of Python
+        line = getattr(error, "lineno", None) or 1
+        return [f"{shown_path(path)}:{line}: {getattr(error, 'msg', error)}; correct the file"]
+    return []
 
 
 def _checks_problems(catalog: Catalog, name: str) -> list[str]:
@@ -233,6 +247,20 @@ def _a(kind: str) -> str:
 def _is_import_path(text: str) -> bool:
     parts = text.split(".")
     return len(parts) > 1 and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+
+
+def _import_problem(path: str) -> str | None:
+    """Why no estimator can be made from an import path in this environment, if so."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # a library may raise anything at its import
+        return f"cannot be imported here ({error}); install it, or give the import path of an estimator that is"
+    if not hasattr(found, name):
+        return f"cannot be imported here: {module} has no {name!r}; {did_you_mean(name, dir(found))}give the path of a class in it"
+    if not callable(factory := getattr(found, name)):
+        return f"is a {type(factory).__name__}, and no class or function that makes an estimator"
+    return None
 
 
 def _unknown(kind: str, value: object, allowed: list[str]) -> str:

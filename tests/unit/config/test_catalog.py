@@ -188,6 +188,41 @@ class TestCheckFinds:
             f"{path}:13: train.estimator: {estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
         ]
 
+    @pytest.mark.parametrize(
+        ("estimator", "words"),
+        [
+            ("sklearn.linear_model.Rigde", "cannot be imported here: sklearn.linear_model has no 'Rigde'; did you mean 'Ridge'?"),
+            ("sklearn.linear_models.Ridge", "cannot be imported here (No module named 'sklearn.linear_models'); "),
+            ("no_such_library.Model", "cannot be imported here (No module named 'no_such_library'); install it, or "),
+            ("os.path.sep", "is a str, and no class or function that makes an estimator"),
+        ],
+    )
+    def test_an_estimator_that_does_not_exist_or_is_not_installed(
+        self, include: Path, change_model: Change, estimator: str, words: str
+    ) -> None:
+        path = change_model("sklearn.linear_model.Ridge", estimator)
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:13: train.estimator: '{estimator}' {words}")
+
+    def test_no_fault_in_an_estimator_that_only_the_container_has(self, include: Path, change_model: Change) -> None:
+        change_model("sklearn.linear_model.Ridge", "no_such_library.Model\n  run_in: docker\n  docker: {image: has-it}")
+        assert check_catalog(Catalog(include)) == []
+
+    def test_features_that_do_not_compile(self, include: Path) -> None:
+        path = include / "models/revenue/features.py"
+        path.write_text("import pandas as pd\n\ndef features(read)\n    return read.rows()\n")
+        assert check_catalog(Catalog(include)) == [f"{path}:3: expected ':'; correct the file"]
+        path.write_text("a = 'b\0'")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:1: ") and "null bytes" in line
+
+    @pytest.mark.parametrize("name", ["target", "partition", "key:shop", "prediction"])
+    def test_a_feature_by_a_name_that_frames_give_to_something_else(self, include: Path, change_model: Change, name: str) -> None:
+        path = change_model("- {name: shop, kind: categorical", f'- {{name: "{name}", kind: categorical')
+        change_model("drift.shop", "drift.share")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:10: features[0].name: {name!r} is the name of a column of our own, ")
+
     def test_a_criterion_on_a_metric_of_another_task(self, include: Path, change_model: Change) -> None:
         path = change_model("metric: mae", "metric: auc")
         assert check_catalog(Catalog(include)) == [
