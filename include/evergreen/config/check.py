@@ -155,11 +155,11 @@ def _bound_problems(criterion: Criterion, metric: str) -> Iterator[tuple[str, st
             yield "at_least", f"{criterion.at_least:g} can never be met: {metric} is at most {highest:g}"
         if criterion.at_most is not None and criterion.at_most < lowest:
             yield "at_most", f"{criterion.at_most:g} can never be met: {metric} is at least {lowest:g}"
+    must_be_better = isinstance(criterion, BaselineCriterion) or (isinstance(criterion, ChampionCriterion) and criterion.must == "better")
     if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
         yield "margin", f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
-    elif isinstance(criterion, BaselineCriterion) or (isinstance(criterion, ChampionCriterion) and criterion.must == "better"):
-        if criterion.margin >= highest - lowest:
-            yield "margin", f"{criterion.margin:g} can never be met: {metric} is from {lowest:g} to {highest:g}"
+    elif must_be_better and (margin := getattr(criterion, "margin", 0.0)) >= highest - lowest:
+        yield "margin", f"{margin:g} can never be met: {metric} is from {lowest:g} to {highest:g}"
 
 
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:

@@ -88,6 +88,22 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
     }
 
 
+def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: str) -> list[str]:
+    """The features that change with a column of a dataset's partition of the scored day itself, in the declared order.
+
+    Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares features and inputs
+    :param dataset: an input of the model
+    :param column: a column of that dataset
+    :returns: the names of the features
+    """
+    trial = _Trial(catalog, model, None)
+    concerned = trial.changed_by(dataset, {column}, days={trial.source.day})
+    return [name for name in model.feature_names if name in concerned]
+
+
 def feature_list(catalog: Catalog, chosen: str | None, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
     """List the features of one model, or of all, for people: a JSON document.
 
