@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import chain
@@ -17,6 +18,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 PARTITION_COLUMN = "partition"
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
@@ -31,6 +33,7 @@ class PartitionCache:
     def __init__(self, as_of: dt.date) -> None:
         self.as_of = as_of
         self.read: dict[tuple[str, dt.date, int], PartitionVersion] = {}
+        self.left_out: dict[tuple[str, dt.date, int, dt.date], int] = {}  # rows that a day did not know yet
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
         self._versions: dict[str, dict[dt.date, list[PartitionVersion]]] = {}
         self._looked_up: dict[str, tuple[int, int]] = {}  # of each dataset, the first and last partition, as ordinals of their days
@@ -67,7 +70,9 @@ class PartitionCache:
         held = self._content(version, needed)
         self.read[version.dataset, version.partition, version.version] = version
         if version.knowledge_column is not None:
-            held = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
+            known = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
+            self.left_out[version.dataset, version.partition, version.version, as_of] = len(held) - len(known)
+            held = known
         return (held if columns is None else held[list(columns)]).copy()
 
     def _limit(self, as_of: dt.date) -> dt.datetime:
@@ -189,7 +194,8 @@ class PointInTimeReader:
     def rows(self) -> pd.DataFrame:
         """The rows to score, each of which gets one row of features.
 
-        :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep
+        :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep; rows
+            that the knowledge column says were known later are left out, and the log says how many
         :raises DataError: when the partition has not been ingested, or was not known in time
         """
         dataset = self._model.rows
@@ -197,7 +203,15 @@ class PointInTimeReader:
         versions = self._cache.known(dataset, self._partition, newest, newest)
         if not versions:
             raise DataError(f"{self._model.name}: {dataset} {newest} was not known on {self._partition}. Ingest it first.")
-        return self._cache.frame(versions[0], self._partition)
+        (version,) = versions
+        rows = self._cache.frame(version, self._partition)
+        if late := self._cache.left_out.get((dataset, newest, version.version, self._partition)):
+            log.warning(
+                "%s: %d of %d rows of %s %s are left out on %s: their %s says that they were known only after it began. "
+                "Raise lag_days of %s in model.yaml, if they should be there.",
+                self._model.name, late, late + len(rows), dataset, newest, self._partition, version.knowledge_column, dataset,
+            )  # fmt: skip
+        return rows
 
     def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the last partitions that the model may see, as they were known when the scored partition began.

@@ -132,6 +132,20 @@ def test_rows_that_were_known_later_are_left_out_whatever_columns_are_asked_for(
         assert list(seen[10].columns) == [*columns, PARTITION_COLUMN]
 
 
+def test_rows_that_are_left_out_are_counted_with_the_reason(air_time: ModelConfig, caplog: pytest.LogCaptureFixture) -> None:
+    _publish_known_one_by_one(january(8))
+    model = air_time.model_copy(update={"rows": "outcomes"})  # of which a day reads the day before
+    for day, rows in ((9, 2), (10, None)):
+        caplog.clear()
+        read = _reader(model, january(day)).rows()
+        assert rows is None or len(read) == rows
+        expected = [
+            "air_time: 2 of 4 rows of outcomes 2013-01-08 are left out on 2013-01-09: their known says that they were known only after "
+            "it began. Raise lag_days of outcomes in model.yaml, if they should be there."
+        ]
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == (expected if rows else [])
+
+
 def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: ModelConfig) -> None:
     _publish_known_one_by_one(january(8))
     cache = PartitionCache(january(20))
