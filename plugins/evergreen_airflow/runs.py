@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,6 +40,24 @@ def ingestion_origin(context: Context) -> Origin:
 def acting_user(context: Context) -> str:
     """Return the name of the user who triggered the run, or ``airflow (<run type>)`` if no user did."""
     return str(context["dag_run"].triggering_user_name or f"airflow ({_run_type(context)})")
+
+
+def task_result(context: Context, task_id: str) -> dict[str, Any]:
+    """Return what an earlier task of the run returned.
+
+    :param context: the running task's Airflow context
+    :param task_id: id of the earlier task
+    :returns: its result
+    :raises DataError: if it returned nothing, as when somebody marked it as success
+    """
+    result: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=task_id)
+    if result is None:
+        run = context["dag_run"]
+        raise DataError(
+            f"The task {task_id} of {run.dag_id}, {run.run_id}, returned nothing, regardless of its state: it was probably marked as "
+            f"success. Clear {task_id}, and what follows it."
+        )
+    return result
 
 
 def _run_type(context: Context) -> str:

@@ -118,14 +118,20 @@ trigger event is recorded with its evidence, and `{model.name}.train` starts as 
 A rule trips when k of the last n observations breach its threshold, the newest among them. After a trigger event there is a cool-down of
 {model.retrain.cooldown_days} days, in partition time. Observations from a backfill trigger nothing. Owner: **{model.owner}**.
 
+An event is answered when the gate of its training has decided, whatever it decided. A training that ends without a decision has failed:
+newer observations may then trigger another at once, and the same event triggers its training again, after an hour, two, four, and at
+last once a day. `evergreen status --json` says where it stands (`last_firing`).
+
 | failed task | meaning | action |
 |---|---|---|
 | wait_for_trigger | our database did not respond | it is retried, and waits again |
-| trigger_training | the training could not be started | the trigger event is kept; clear the task |
+| trigger_training | the training could not be started | the trigger event is kept, and triggers again after an hour; clear the task to do so now |
 | report | the drift report of the evidence could not be rendered | the training continues; clear the task |
 
 *report* renders the drift report as evidence, in parallel to *trigger_training*. Open it with *Drift report* on the task's Details tab. The
 task is skipped if the window's data was corrected first.
+
+Marking *wait_for_trigger* as success triggers nothing: the other tasks are skipped, and the next run waits.
 
 To pause automatic retraining of all models for some hours, use the form of `evergreen.pause`. The sensor keeps waiting, logs who
 paused and why, and evaluates the rules again when the pause ends.
