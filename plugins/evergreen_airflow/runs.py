@@ -17,12 +17,18 @@ LIVE: Origin = "live"
 
 
 def resolve_partition(context: Context) -> dt.date:
-    """Return the run's partition: the parameter ``partition`` or else the partition key. Raises `ConfigError` if neither is a date."""
+    """Return the run's partition: its partition key, or the parameter ``partition`` of a run that has none, as DAGs start it.
+
+    Raises `ConfigError` if neither is a date, or if they disagree.
+    """
     return _resolve_day(context, "partition")
 
 
 def resolve_as_of(context: Context) -> dt.date:
-    """Return the run's as_of: the parameter ``as_of`` or else the partition key. Raises `ConfigError` if neither is a date."""
+    """Return the run's as_of: its partition key, or the parameter ``as_of`` of a run that has none.
+
+    Raises `ConfigError` if neither is a date, or if they disagree.
+    """
     return _resolve_day(context, "as_of")
 
 
@@ -66,11 +72,17 @@ def _run_type(context: Context) -> str:
 
 
 def _resolve_day(context: Context, parameter: str) -> dt.date:
-    if value := context["params"].get(parameter):
-        return clock.parse_partition(value, subject=f"The parameter {parameter}")
-    if key := context["dag_run"].partition_key:
-        return clock.parse_partition(key)
+    run, value = context["dag_run"], context["params"].get(parameter)
+    given = None if value in (None, "") else clock.parse_partition(value, subject=f"The parameter {parameter}")
+    key = clock.parse_partition(run.partition_key) if run.partition_key else None
+    if given and key and given != key:
+        raise ConfigError(
+            f"This run of {run.dag_id} has the partition key {key} and the parameter {parameter!r} {given}: one run is about one day, so "
+            f"nothing was done. Trigger it again with the day as partition key, and without {parameter}."
+        )
+    if day := key or given:
+        return day
     raise ConfigError(
-        f"This run of {context['dag_run'].dag_id} has neither a partition key nor the parameter {parameter!r}, so its day is "
+        f"This run of {run.dag_id} has neither a partition key nor the parameter {parameter!r}, so its day is "
         f"unknown. Trigger it again with a partition key such as 2013-02-09, or set {parameter}."
     )

@@ -22,6 +22,7 @@ def train(model: ModelConfig) -> str:
     schedule = (
         f"on schedule (`{model.train.schedule.cron}`, UTC), when triggered manually," if model.train.schedule else "when triggered manually"
     )
+    as_of = "the as_of as partition key, under *Advanced Options*" if model.train.schedule else "*As of*"
     return f"""# {model.name}.train
 
 {model.description} Owner: **{model.owner}**. Runs {schedule} and when the retraining sensor triggers it.
@@ -38,7 +39,7 @@ def train(model: ModelConfig) -> str:
 {_approval(model)}
 Rejection is an expected outcome; downstream tasks are skipped, and the decision is recorded.
 
-**Manual run:** Trigger the DAG with *As of* or a partition key. A past as_of gives the model that would have been trained then. It
+**Manual run:** Trigger the DAG with {as_of}. A past as_of gives the model that would have been trained then. It
 never replaces a champion trained on newer data.
 
 | failed task | meaning | action |
@@ -77,7 +78,7 @@ day, it is **skipped** and its log says why. Runs that were missed, for example 
 
 | error | meaning | action |
 |---|---|---|
-| no partition key | the run was triggered without a day | trigger it again with a partition key, such as 2013-02-09 |
+| no partition key | the run was triggered without a day | trigger it again with a partition key, such as 2013-02-09, under *Advanced Options* |
 | features | `include/models/{model.name}/features.py` failed for this day | read the error; fix the file, then clear the task |
 | artifact | the champion's files were changed after registration | nothing was scored; restore the files, or promote another version |
 

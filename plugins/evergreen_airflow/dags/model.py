@@ -43,8 +43,9 @@ def train_dag(model: ModelConfig) -> DAG:
     :returns: the DAG
     """
     schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
+    as_of = optional_day("As of", "Train with what was known on this day, and nothing later.")
     params = {
-        "as_of": optional_day("As of", "Train with what was known on this day, and nothing later. Default: the partition key."),
+        **({} if model.train.schedule else {"as_of": as_of}),  # with a schedule, a run's partition key says it, in backfills too
         "window_days": Param(
             None,
             type=["null", "integer"],
@@ -77,8 +78,7 @@ def score_dag(model: ModelConfig) -> DAG:
     inputs = {
         dataset_asset(entry.dataset): ScoringMapper(model=model.name, dataset=entry.dataset, days=entry.lag_days) for entry in model.inputs
     }
-    params = {"partition": optional_day("Partition", "The day to score. Default: the partition key."), "reason": reason()}
-    with _dag(model, "score", docs.score(model), params, **_on_any(inputs)) as dag:
+    with _dag(model, "score", docs.score(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
     return dag
 
@@ -91,8 +91,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
     """
     mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
     inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
-    params = {"partition": optional_day("Partition", "The day to monitor. Default: the partition key."), "reason": reason()}
-    with _dag(model, "monitor", docs.monitor(model), params, **_on_any(inputs)) as dag:
+    with _dag(model, "monitor", docs.monitor(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         MonitorPartitionOperator(task_id="monitor", model=model.name)
     return dag
 
