@@ -44,8 +44,29 @@ def ingestion_origin(context: Context) -> Origin:
 
 
 def acting_user(context: Context) -> str:
-    """Return the name of the user who triggered the run, or ``airflow (<run type>)`` if no user did."""
+    """Return who acts now, by Airflow's own word: the user who triggered the run, or ``airflow (<run type>)`` if no user did.
+
+    Clearing a run keeps the name of who triggered it, and a task cannot learn who cleared it: ``airflow (cleared <run type> run)``.
+    """
+    if context["dag_run"].clear_number:
+        return f"airflow (cleared {_run_type(context)} run)"
     return str(context["dag_run"].triggering_user_name or f"airflow ({_run_type(context)})")
+
+
+def deed_actor(context: Context) -> str:
+    """Return the user who asks for what a form does, which is done once, under that name.
+
+    :param context: the running task's Airflow context
+    :returns: the actor, for the ledger
+    :raises ConfigError: if the run was cleared, so that it would act again under the name of somebody else
+    """
+    run = context["dag_run"]
+    if run.clear_number:
+        raise ConfigError(
+            f"{run.dag_id}, {run.run_id}, was cleared. What this form does is done once, under the name of who triggers it, and Airflow "
+            f"does not tell a task who cleared it. Nothing was done. Trigger {run.dag_id} again, under your own name."
+        )
+    return acting_user(context)
 
 
 def task_result(context: Context, task_id: str) -> dict[str, Any]:

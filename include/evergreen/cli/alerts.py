@@ -49,7 +49,7 @@ def list_open(arguments: argparse.Namespace) -> int:
 
 
 def resolve(arguments: argparse.Namespace) -> int:
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.foundation.reasons import checked_reason
     from include.evergreen.state.alerts import open_alerts, resolve_alert
 

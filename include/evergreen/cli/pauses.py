@@ -24,7 +24,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def pause(arguments: argparse.Namespace) -> int:
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 
     print(f"{pauses.pause(hours=arguments.hours, actor=actor(), reason=arguments.reason).message}.")
@@ -32,7 +32,7 @@ def pause(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 
     lifted = pauses.lift(actor=actor(), reason=arguments.reason)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.foundation.reasons import LONGEST_ACTOR
+from include.evergreen.cli.user import actor
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -90,11 +89,3 @@ def _unavailable(unavailable: dict[str, str]) -> Iterator[str]:
 
 def _partitions(number: int) -> str:
     return f"{number} partition{'s' * (number != 1)}"
-
-
-def actor() -> str:
-    """Who runs this process, for the ledger."""
-    try:
-        return getpass.getuser()[:LONGEST_ACTOR]
-    except (KeyError, OSError):  # a container whose user has no name
-        return "unknown"

@@ -152,7 +152,7 @@ the person's name and reason, is recorded in our database and the ledger before 
 | task and state | meaning | action |
 |---|---|---|
 | *ask* is waiting | nobody has answered yet; the champion keeps serving, and training and retraining continue | answer it |
-| *promote* is skipped | the version was rejected, a pause is active, or the champion was trained on newer data: its log says which | none; clear *ask* to request approval again |
+| *promote* is skipped | the version was rejected, a pause is active, the champion was trained on newer data, or a person replaced this version: its log says which | none; clear *ask* to request approval again |
 | *promote* failed | no approval in our database, regardless of the state of *ask*: **the task may have been marked manually** | nothing was promoted, and an alert is open; find out who marked it, then clear *ask* |
 
 Marking *ask* as success approves nothing. *Versions*, on the task's Details tab, lists all versions with their approvers and reasons.
@@ -174,6 +174,7 @@ Your name and reason are recorded in the ledger.
 
 | error | meaning | action |
 |---|---|---|
+| the run was cleared | it would act again, under the name of who triggered it | nothing was done; trigger the form again |
 | the version is missing or not registered | the form was filled in incorrectly | the error lists the registered versions |
 | no blessed decision, or a changed artifact | the version is not what the gate blessed | nothing was changed; choose another version, and find out who changed this one |
 

@@ -12,7 +12,7 @@ from evergreen_airflow.dags import docs
 from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, predictions_asset, reason
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
-from evergreen_airflow.operators.approval import PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
+from evergreen_airflow.operators.approval import ASK, PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
 from evergreen_airflow.operators.serving import MonitorPartitionOperator, RenderDriftReportOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
     PROMOTE,
@@ -65,7 +65,7 @@ def train_dag(model: ModelConfig) -> DAG:
             >> PromoteChampionOperator(task_id="promote", model=model.name)
         )
         if model.approval.mode != "auto":
-            register >> RequestApprovalOperator(task_id="ask", model=model.name)
+            register >> RequestApprovalOperator(task_id=ASK, model=model.name)
     return dag
 
 
@@ -123,7 +123,7 @@ def approve_dag(model: ModelConfig) -> DAG:
     extra = {"schedule": None, "max_active_runs": MAX_OPEN_APPROVALS, "dagrun_timeout": None, "is_paused_upon_creation": False}
     with _dag(model, "approve", docs.approve(model), params, **extra) as dag:
         (
-            WaitForApprovalOperator(task_id="ask", model=model.name, hours=model.approval.hours)
+            WaitForApprovalOperator(task_id=ASK, model=model.name, hours=model.approval.hours)
             >> PromoteApprovedOperator(task_id="promote", model=model.name)
         )
     return dag

@@ -8,7 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen_airflow.links import MlflowRunLink, ModelCardLink, VersionsLink
-from evergreen_airflow.runs import acting_user, resolve_as_of, task_result
+from evergreen_airflow.runs import acting_user, deed_actor, resolve_as_of, task_result
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
 
@@ -194,6 +194,8 @@ class PromoteChampionOperator(ModelOperator):
 class PromoteManuallyOperator(ModelOperator):
     """Promote the version that a person chose, or roll back. The ledger records that person's name and reason.
 
+    A cleared run does nothing: it would act again under the name of who triggered it.
+
     :param model: name of the model (templated)
     """
 
@@ -208,7 +210,7 @@ class PromoteManuallyOperator(ModelOperator):
         """
         from include.evergreen.registry import champions
 
-        params, actor = context["params"], acting_user(context)
+        params, actor = context["params"], deed_actor(context)
         if params["action"] == ROLL_BACK:
             outcome = champions.rollback(self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"])
         elif params["version"] is None:
