@@ -70,10 +70,10 @@ class ValidatePartitionOperator(DatasetOperator):
         :returns: ``partition``, and ``rows``, ``path`` and ``digest`` of the accepted rows; ``quarantined`` (count), ``quarantine_path``
             and ``quarantine_digest``; ``source_rows``, ``raw_path``, ``raw_digest``, ``arrived``, ``known_first`` and ``known_last``
         """
-        from include.evergreen.data.ingestion import validate_partition
+        from include.evergreen.data.ingestion import Fetched, validate_partition
 
         dataset, partition = Catalog().dataset(self.dataset), resolve_partition(context)
-        fetched = task_result(context, self.fetch_task_id)
+        fetched: Fetched = task_result(context, self.fetch_task_id)  # type: ignore[assignment]
         return {"partition": str(partition), **validate_partition(dataset, partition, fetched, ingestion_origin(context))}
 
 

@@ -60,7 +60,7 @@ class Firing:
             return self.recorded_at
         if self.answered_at or self.failed_at is None:
             return None
-        return self.failed_at + min(FIRST_WAIT * 2 ** min(self.attempts - 1, 10), LONGEST_WAIT)
+        return self.failed_at + min(FIRST_WAIT * (1 << min(self.attempts - 1, 10)), LONGEST_WAIT)
 
     @property
     def training(self) -> str:
