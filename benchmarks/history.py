@@ -45,7 +45,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
-from include.evergreen.monitoring.observations import observations_of
+from include.evergreen.monitoring.observations import list_observations
 from include.evergreen.operations import maintenance
 from include.evergreen.operations.maintenance.records import files_of_datasets, files_of_models
 from include.evergreen.operations.status import status
@@ -242,7 +242,7 @@ def _night(number: int, timed: dict[str, list[Timed]]) -> dict[str, Any]:
     return {
         "scored": [scored.status, scored.facts["version"], scored.facts["rows"], predictions.digest],
         "monitored": [monitored.status, monitored.facts],
-        "observed": [[each.metric, each.value] for each in observations_of(MODEL, first=day, last=day)],
+        "observed": [[each.metric, each.value] for each in list_observations(MODEL, first=day, last=day)],
         "promotion": [promotion.promoted, promotion.version],
         "champion": now["models"][MODEL]["champion"]["version"],
         "latest": {name: each["latest"] for name, each in now["datasets"].items()},

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_memory_mb_during, proportional_memory_mb
-from benchmarks.outcome import MODEL, differences_of
+from benchmarks.outcome import MODEL, compare_night
 from benchmarks.plain_script import PlainScript
 from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scheduler import Night, airflow_for_nights, anatomy, run_night
 from benchmarks.scratch import land, run_python
 from include.evergreen.foundation.clock import days
-from include.evergreen.monitoring.triggers import firings_of
+from include.evergreen.monitoring.triggers import list_firings
 
 FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.night_state prepares what is known before it
 LAST_NIGHT = dt.date(2013, 2, 8)  # then comes the blizzard, and with it firings
@@ -123,8 +123,8 @@ def _without_preloading(folder: Path, nights: Sequence[dt.date]) -> dict[str, An
 
 def _differences(nights: Sequence[dt.date], plain: PlainScript) -> list[str]:
     """In words, where this process's home differs from what the plain script made of the same nights."""
-    found = [words for night in nights for words in differences_of(night, plain)]
-    fired = [firing for firing in firings_of(MODEL) if firing.as_of <= nights[-1]]
+    found = [words for night in nights for words in compare_night(night, plain)]
+    fired = [firing for firing in list_firings(MODEL) if firing.as_of <= nights[-1]]
     return found + [f"{firing.as_of}: the retraining sensor fired, which the plain script has no part for" for firing in fired]
 
 

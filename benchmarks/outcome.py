@@ -14,7 +14,7 @@ from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import Decision, all_decisions
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import gather
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from include.evergreen.registry.champions import champion_for
 from include.evergreen.registry.versions import version_number
 from include.evergreen.scoring.predictions import find_predictions
@@ -38,7 +38,7 @@ def decided(night: dt.date) -> Decision | None:
     return next((each for each in all_decisions(MODEL) if each.as_of == night), None)
 
 
-def differences_of(night: dt.date, plain: PlainScript) -> list[str]:
+def compare_night(night: dt.date, plain: PlainScript) -> list[str]:
     """In words, where this process's home differs from what the plain script made of the same night."""
     theirs = plain.outputs(night)
     return differences(outputs(night, seed=theirs["seed"]), theirs, tolerance=TOLERANCE, where=str(night))
@@ -65,7 +65,7 @@ def outputs(night: dt.date, *, seed: int) -> dict[str, Any]:
 
 
 def _observed(prefix: str, day: dt.date) -> dict[str, float]:
-    found = observations_of(MODEL, first=day, last=day)
+    found = list_observations(MODEL, first=day, last=day)
     return {each.metric.removeprefix(prefix): each.value for each in found if each.metric.startswith(prefix)}
 
 
@@ -81,8 +81,7 @@ def _criteria(decision: Decision, candidate: Candidate, seed: int) -> list[dict[
         scored.seed = seed
     again = [JUDGES[each.kind](each, evidence) for each in catalog.model(MODEL).gate.criteria]
     recorded = [each["verdict"] for each in decision.criteria]
-    record = {**decision.criteria[-1]}
-    serving = CriterionResult(message=record.pop("words"), **record)
+    serving = CriterionResult(**decision.criteria[-1])
     return [_plainly(result, verdict) for result, verdict in zip([*again, serving], recorded, strict=True)]
 
 

@@ -65,7 +65,7 @@ def _measure(folder: Path, form: Form) -> Report:
         _parse(folder, 1)
     for models, rounds in form.fleets.items():
         say(f"{models} model{'s' * (models > 1)}: parsed whole, {rounds} time{'s' * (rounds > 1)}")
-        whole = _median_of([_parse(folder, models) for _ in range(rounds)])
+        whole = _median_round([_parse(folder, models) for _ in range(rounds)])
         found += _unexpected(folder / f"include-{models}", whole)
         figures[f"whole_{models}_s"] = whole["parse_s"]
         figures[f"whole_{models}_serialize_s"] = whole["serialize_s"]
@@ -74,7 +74,7 @@ def _measure(folder: Path, form: Form) -> Report:
     for models in (smallest, largest):
         say(f"{models} model{'s' * (models > 1)}: parsed for one task, {form.rounds} time{'s' * (form.rounds > 1)}")
         rounds_of_one = [_parse(folder, models, dag_id=f"{FIRST_MODEL}.train", task_id="gate") for _ in range(form.rounds)]
-        contexts[models] = _median_of(rounds_of_one)
+        contexts[models] = _median_round(rounds_of_one)
         figures[f"one_context_of_{models}_ms"] = contexts[models]["parse_s"] * 1000
         figures[f"one_context_of_{models}_dags_alone_ms"] = contexts[models]["dags_alone_s"] * 1000
         figures[f"one_context_of_{models}_peak_mb"] = contexts[models]["peak_mb"]
@@ -101,7 +101,7 @@ def _parse(folder: Path, models: int, *, dag_id: str = "", task_id: str = "") ->
     return measured
 
 
-def _median_of(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+def _median_round(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The median of each figure; what is no figure is the same in every round."""
     return {
         name: statistics.median(each[name] for each in rounds) if isinstance(value, float) else value for name, value in rounds[0].items()

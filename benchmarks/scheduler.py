@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.outcome import DATASETS, MODEL, decided, ingested_in
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation.errors import EvergreenError, TransientError
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from tools.embedded import EmbeddedAirflow, free_port
 from tools.failures import failures_since
 from tools.rest import AirflowApi
@@ -160,7 +160,7 @@ class _Waiter:
 
 
 def _is_observed(metric: str, day: dt.date) -> bool:
-    return bool(observations_of(MODEL, metric, day, day))
+    return bool(list_observations(MODEL, metric, day, day))
 
 
 def _tasks_since(api: AirflowApi, moment: dt.datetime) -> list[Task]:

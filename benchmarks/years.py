@@ -110,7 +110,7 @@ def _statements(dialect: str, path: str, digest: str) -> Iterable[str]:
     members = (
         '\'{"\' || (SELECT min(dataset) FROM years_datasets) || \'/\' || c.day || \'/v1": {"version": 1, "digest": "' + digest + "\"}}'"
     )
-    criteria = '\'[{"kind": "absolute", "verdict": "passed", "words": "mae is 3.2, at most 1000", "details": {}}]\''
+    criteria = '\'[{"kind": "absolute", "verdict": "passed", "message": "mae is 3.2, at most 1000", "details": {}}]\''
     yield (
         "INSERT INTO partition_versions (dataset, partition, version, digest, path, rows, quarantine_digest, quarantine_path, quarantined, "
         "source_rows, raw_digest, raw_path, knowledge_time, origin, recorded_at, superseded_at, kept_at) "
@@ -176,7 +176,7 @@ def _statements(dialect: str, path: str, digest: str) -> Iterable[str]:
         f"'{digest}', '{digest}' FROM {fleet} WHERE {trained}"
     )
     yield (
-        "INSERT INTO alerts (key, model, severity, state, words, evidence, times, first_at, last_at, resolved_at) "
+        "INSERT INTO alerts (key, model, severity, state, message, evidence, times, first_at, last_at, resolved_at) "
         f"SELECT 'rejections/' || {key}, m.model, 'warning', 'resolved', 'seen to', {json(_EMPTY)}, 1, c.moment, c.moment, c.moment "
         f"FROM {fleet} WHERE c.n % 90 = 0 {order}"
     )
@@ -209,7 +209,7 @@ def _statements(dialect: str, path: str, digest: str) -> Iterable[str]:
 _RESULT = '\'{"verdict": "passed", "reason": "", "rows": 60, "quarantined": 0, "checks": []}\''
 _METRICS_JSON = '\'{"mae": 3.2, "rmse": 4.1, "r2": 0.9}\''
 _FACTS = '\'{"reason": "the night", "fit_rows": 360, "holdout_rows": 120}\''
-_EVIDENCE = '\'{"words": "done"}\''
+_EVIDENCE = '\'{"message": "done"}\''
 _EMPTY = "'{}'"
 
 

@@ -39,12 +39,12 @@ SOUND: dict[str, Any] = {
 }
 
 
-def text_of(guide: str) -> str:
+def read_guide(guide: str) -> str:
     return (PROJECT_ROOT / "docs" / "guides" / guide).read_text()
 
 
 def examples(guide: str) -> list[dict[str, Any]]:
-    return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", text_of(guide), re.MULTILINE | re.DOTALL)]
+    return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", read_guide(guide), re.MULTILINE | re.DOTALL)]
 
 
 def keys_in(value: Any) -> set[str]:
@@ -87,7 +87,7 @@ def anchor(heading: str) -> str:
 
 
 def test_the_reference_says_what_the_config_classes_say() -> None:
-    assert text_of("yaml-reference.md") == reference_text(), "run `make schemas`"
+    assert read_guide("yaml-reference.md") == reference_text(), "run `make schemas`"
 
 
 @pytest.mark.parametrize("kind", ["dataset", "model"])
@@ -115,7 +115,7 @@ def test_each_key_stands_in_an_example_and_in_a_table_with_its_default(guide: st
     shown = set().union(*map(keys_in, examples(guide)))
     for key, field in kind.model_fields.items():
         assert key in shown, f"{kind.__name__}.{key} is in no example"
-        row = re.search(rf"^\| [^|]*`{key}`[^|]*\|([^|]*)\|([^|]*)\|", text_of(guide), re.MULTILINE)
+        row = re.search(rf"^\| [^|]*`{key}`[^|]*\|([^|]*)\|([^|]*)\|", read_guide(guide), re.MULTILINE)
         assert row, f"{kind.__name__}.{key} is in no table"
         default = "required" if field.is_required() else json.dumps(field.default)
         if default not in ("null", "[]"):
@@ -137,7 +137,7 @@ def test_the_guides_examples_are_sound() -> None:
 
 def test_the_monitoring_guide_names_every_observation() -> None:
     for task, metrics in METRICS.items():
-        row = next(line for line in text_of("monitoring.md").splitlines() if line.startswith("| `performance.") and task in line)
+        row = next(line for line in read_guide("monitoring.md").splitlines() if line.startswith("| `performance.") and task in line)
         assert all(f".{metric}`" in row for metric in metrics)
     for name in observation_names(ModelConfig.model_validate(SOUND)):
-        assert name.startswith("performance.") or f"`{name.replace('drift.tariff', 'drift.FEATURE')}`" in text_of("monitoring.md"), name
+        assert name.startswith("performance.") or f"`{name.replace('drift.tariff', 'drift.FEATURE')}`" in read_guide("monitoring.md"), name

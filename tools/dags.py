@@ -15,7 +15,7 @@ PLATFORM_FORMS = ("evergreen.rescore", "evergreen.pause")
 PLATFORM_DAGS = (*PLATFORM_FORMS, "evergreen.maintenance", "evergreen.audit")
 
 
-def dags_of(datasets: Iterable[str], models: Iterable[str]) -> set[str]:
+def list_dag_ids(datasets: Iterable[str], models: Iterable[str]) -> set[str]:
     """Return the DAG ids of these datasets and models."""
     return {f"{name}.ingest" for name in datasets} | {f"{name}.{stage}" for name in models for stage in MODEL_STAGES}
 
@@ -24,7 +24,7 @@ def expected_dags(catalog: Catalog) -> set[str]:
     """Return the DAG ids that Airflow has once it has parsed everything: those of valid declarations, and the platform's."""
     datasets = [name for name in catalog.dataset_names() if _is_valid(catalog.dataset, name)]
     models = [name for name in catalog.model_names() if _is_valid(catalog.model, name)]
-    return dags_of(datasets, models) | set(PLATFORM_DAGS)
+    return list_dag_ids(datasets, models) | set(PLATFORM_DAGS)
 
 
 def follows_others(catalog: Catalog, dag_id: str, today: dt.date) -> bool:

@@ -17,11 +17,11 @@ from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition, current_partitions
 from include.evergreen.foundation.clock import day_start, days
 from include.evergreen.foundation.errors import EvergreenError, TransientError
-from include.evergreen.monitoring.triggers import firings_of, tripped
+from include.evergreen.monitoring.triggers import list_firings, tripped
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.readiness import monitoring, scoring
-from tools.dags import DAG_FILES, dags_of
+from tools.dags import DAG_FILES, list_dag_ids
 from tools.example import DATASETS, MODELS
 from tools.failures import failures_since
 from tools.progress import Progress
@@ -43,7 +43,7 @@ class StoryError(EvergreenError):
 class Story:
     """Run the example on one Airflow, and wait for everything that it triggers."""
 
-    dags = frozenset(dags_of(DATASETS, MODELS))  # other DAGs may run and fail in parallel
+    dags = frozenset(list_dag_ids(DATASETS, MODELS))  # other DAGs may run and fail in parallel
 
     def __init__(self, api: AirflowApi, logs: Path, progress: Progress, is_alive: Callable[[], str | None]) -> None:
         self.api = api
@@ -116,7 +116,7 @@ class Story:
         if self._is_done(night, wanted):
             return
         self.progress.begin(f"Night of {night}")
-        fired_before = {model: len(firings_of(model)) for model in MODELS}
+        fired_before = {model: len(list_firings(model)) for model in MODELS}
 
         def is_answered() -> bool:
             return self._has_come(yesterday, night) and all(self._firings_are_answered(model, fired_before[model]) for model in MODELS)
@@ -132,7 +132,7 @@ class Story:
         events = [self._scored(model, night) for model in MODELS]
         events += [f"{model} trained on schedule: {self._decided(model, night)}" for model in trained]
         for model in MODELS:
-            for firing in firings_of(model)[fired_before[model] :]:
+            for firing in list_firings(model)[fired_before[model] :]:
                 decided = self._decided(model, firing.as_of)
                 events.append(f"RETRAINING TRIGGERED for {model} ({firing.message}), trained as of {firing.as_of}: {decided}")
         self.progress.done(f"Night of {night}: " + "; ".join(events))
@@ -153,7 +153,7 @@ class Story:
         """Return whether no rule trips without a trigger event, and the training of each event since ``before`` has ended."""
         if tripped(self.catalog.model(model)):
             return False
-        triggered = [firing.training_run_id for firing in firings_of(model)[before:]]
+        triggered = [firing.training_run_id for firing in list_firings(model)[before:]]
         ended = {run["dag_run_id"] for run in self.api.runs(f"{model}.train", state=["success", "failed"])} if triggered else set()
         return set(triggered) <= ended
 

@@ -8,11 +8,11 @@ from rich.table import Table
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.gates.decision import all_decisions
-from include.evergreen.monitoring import observations_of
-from include.evergreen.monitoring.triggers import firings_of
+from include.evergreen.monitoring import list_observations
+from include.evergreen.monitoring.triggers import list_firings
 from include.evergreen.monitoring.triggers.rules import evaluate
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring.predictions import predictions_of
+from include.evergreen.scoring.predictions import list_predictions
 from tools.example import DATASETS, MODELS
 
 
@@ -40,12 +40,12 @@ def _model(catalog: Catalog, model: str) -> Table:
     table = Table(title=f"\n{model}", title_justify="left", show_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    scored, observed = predictions_of(model), observations_of(model)
+    scored, observed = list_predictions(model), list_observations(model)
     table.add_row("scored", f"{len(scored)} days, {sum(day.rows for day in scored):,} flights" if scored else "nothing yet")
     table.add_row("monitored", f"{len(observed)} observations over {len({observation.partition for observation in observed})} days")
     for trip in _rule_trips(catalog, model):
         table.add_row("rule tripped", trip)
-    for firing in firings_of(model):
+    for firing in list_firings(model):
         table.add_row("[bold]trigger event[/bold]", f"as of {firing.as_of}: {firing.message}")
     for decision in reversed(all_decisions(model)):
         against = f"against version {decision.champion_version}" if decision.champion_version else "without a champion"
@@ -62,10 +62,10 @@ def _rule_trips(catalog: Catalog, model: str) -> list[str]:
     trips = []
     config = catalog.model(model)
     for rule in config.retrain.rules:
-        observed = observations_of(model, rule.metric)
+        observed = list_observations(model, rule.metric)
         evidence = next((found for end in range(1, len(observed) + 1) if (found := evaluate(rule, observed[:end]))), None)
         if evidence:
-            fired = any(firing.rule == rule.name for firing in firings_of(model))
+            fired = any(firing.rule == rule.name for firing in list_firings(model))
             suppressed = "" if fired else f"; it triggered nothing because of the cool-down ({config.retrain.cooldown_days} days)"
             trips.append(f"{evidence.message}{suppressed}")
     return trips

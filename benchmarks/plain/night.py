@@ -166,7 +166,7 @@ def read_landing(path: Path, name: str) -> pd.DataFrame:
 def expectations(name: str) -> gx.ExpectationSuite:
     """What is checked; ``meta`` says what a failure leads to."""
     low, high = ROW_COUNTS[name]
-    checks = [gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high, meta={"on_fail": "stop"})]
+    checks = [gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high, meta={"on_fail": "error"})]
     quarantine = {"meta": {"on_fail": "quarantine"}}
     checks += [gxe.ExpectColumnValuesToNotBeNull(column=column, **quarantine) for column in REQUIRED[name]]
     checks.append(gxe.ExpectCompoundColumnsToBeUnique(column_list=KEYS[name], **quarantine))
@@ -185,7 +185,7 @@ def failing_rows(name: str, outcome: Any) -> dict[int, list[str]]:
         if result.exception_info.get("raised_exception"):
             raise SystemExit(f"{name}: {result.exception_info}")
         on_fail = result.expectation_config.meta["on_fail"]
-        if not result.success and on_fail == "stop":
+        if not result.success and on_fail == "error":
             raise SystemExit(f"{name} is stopped: {result}")
         if not result.success and on_fail == "quarantine":
             for row in result.result["unexpected_index_list"]:

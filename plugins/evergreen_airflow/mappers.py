@@ -124,10 +124,10 @@ class ScoringMapper(_WorkMapper):
         :param day: the dataset's partition
         :returns: whether the day that it affects can be scored, and was not, or must be scored again
         """
-        from include.evergreen.scoring.readiness import name_of, scoring
+        from include.evergreen.scoring.readiness import partition_name, scoring
 
         published = (self.dataset, day)
-        return scoring(self.model, day + dt.timedelta(days=self.days), published).is_started_by(name_of(published))
+        return scoring(self.model, day + dt.timedelta(days=self.days), published).is_started_by(partition_name(published))
 
 
 class MonitoringMapper(_WorkMapper):

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition, current_partitions
 from include.evergreen.foundation import clock
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.diagnose import why
 from include.evergreen.registry.champions import champion, champion_for
-from include.evergreen.scoring.predictions import find_predictions, predictions_of
+from include.evergreen.scoring.predictions import find_predictions, list_predictions
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import metadata
 from include.evergreen.state.stage_status import find_stage
@@ -47,7 +47,7 @@ def test_days_before_there_was_a_champion_start_no_task_and_say_why(ten_days):
             assert (find_stage(model, "score", day), find_stage(model, "monitor", day)) == (None, None)
         lines = why(Catalog(), Catalog().model(model), HISTORY[1])
         assert f"The score stage has not run: no champion with an as_of up to {HISTORY[1]}." in lines
-        assert {each.partition for each in predictions_of(model, HISTORY[0], NIGHTS[-1])} == set(NIGHTS)
+        assert {each.partition for each in list_predictions(model, HISTORY[0], NIGHTS[-1])} == set(NIGHTS)
 
 
 def test_each_night_is_scored_by_one_task_and_monitored_by_one_and_by_one_more_for_its_labels(ten_days):
@@ -62,11 +62,11 @@ def test_live_nights_are_scored_and_monitored_once_each_with_origin_live(ten_day
             predictions = find_predictions(model, night)
             assert predictions.rows == current_partition("schedules", night).rows
             assert (predictions.version, predictions.origin) == (1, "live")
-        observed = observations_of(model, last=NIGHTS[-1])
+        observed = list_observations(model, last=NIGHTS[-1])
         assert {each.partition for each in observed} == set(NIGHTS)
         assert len({(each.partition, each.metric) for each in observed}) == len(observed)
         metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
-        assert [each.partition for each in observations_of(model, metric, last=NIGHTS[-1])] == NIGHTS[:-1]  # the labels arrive a day late
+        assert [each.partition for each in list_observations(model, metric, last=NIGHTS[-1])] == NIGHTS[:-1]  # the labels arrive a day late
 
 
 def test_a_person_who_scores_a_day_that_is_not_complete_is_told_what_it_waits_for(ten_days):
@@ -117,7 +117,7 @@ def test_a_backfill_whose_inputs_come_in_any_order_scores_each_of_its_days_once_
     for model in MODELS:
         assert {find_predictions(model, dt.date.fromisoformat(day)).origin for day in days} == {"backfill"}
         metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
-        observed = [str(each.partition) for each in observations_of(model, metric, dt.date(2013, 1, 12), dt.date(2013, 1, 14))]
+        observed = [str(each.partition) for each in list_observations(model, metric, dt.date(2013, 1, 12), dt.date(2013, 1, 14))]
         assert observed == days[:-1]  # the last day has no labels yet
 
 
@@ -151,7 +151,7 @@ def test_a_corrected_day_of_weather_alone_scores_the_day_that_read_it_again(ten_
     assert after[dt.date(2013, 1, 9)].digest != before[dt.date(2013, 1, 9)].digest
     assert after[dt.date(2013, 1, 8)] == before[dt.date(2013, 1, 8)]
     assert after[dt.date(2013, 1, 10)] == before[dt.date(2013, 1, 10)]
-    assert len(predictions_of("flight_delay", last=NIGHTS[-1])) == len(NIGHTS)
+    assert len(list_predictions("flight_delay", last=NIGHTS[-1])) == len(NIGHTS)
 
 
 @pytest.mark.parametrize("dag_id", ["weather.ingest", "flight_delay.score", "flight_delay.monitor", "flight_delay.train"])
@@ -236,7 +236,7 @@ def test_the_nightly_maintenance_reads_all_of_it_again_and_removes_nothing_that_
     log = ten_days.api.task_log("evergreen.maintenance", run["dag_run_id"], "verify")
     assert run["state"] == "success", log
     versions = sum(len(current_partitions(dataset)) for dataset in DATASETS)
-    wanted = versions + sum(len(predictions_of(model)) for model in MODELS)
+    wanted = versions + sum(len(list_predictions(model)) for model in MODELS)
     assert any(f"{wanted} of {wanted} verified" in line for line in log)
     assert files == {file: file.stat().st_mtime for file in (ten_days.home / "storage").rglob("*") if file.is_file()}
 

@@ -13,7 +13,7 @@ import yaml
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.registry.approvals import approval_status, waiting_versions
 from include.evergreen.registry.champions import champion
-from include.evergreen.registry.versions import versions_of
+from include.evergreen.registry.versions import list_versions
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, ledger
@@ -149,7 +149,7 @@ def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_do
     assert state_of(asked, f"{MODEL}.train", training, "promote") == "skipped"
     log = asked.api.task_log(f"{MODEL}.train", training, "promote")
     assert any("waiting for approval: a person approves each version" in line for line in log)
-    version = versions_of(MODEL)[-1]
+    version = list_versions(MODEL)[-1]
     assert [each.version for each in waiting_versions(MODEL)] == [version.version]
     question = f"approval__v{version.version}"
     wait_for_question(asked, question)
@@ -178,7 +178,7 @@ def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_do
 
 def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
     serving = champion(MODEL)
-    other = next(each for each in versions_of(MODEL) if each != serving)
+    other = next(each for each in list_versions(MODEL) if each != serving)
     question = asked.api.trigger(f"{MODEL}.approve", conf={"version": other.version})
     wait_for_question(asked, question)
     answer(asked, "ada", question, "Reject", "it is worse at JFK")
@@ -191,7 +191,7 @@ def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
 
 def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_gate):
     asked = slow_gate
-    serving, versions = champion(MODEL), versions_of(MODEL)
+    serving, versions = champion(MODEL), list_versions(MODEL)
     before = {alert.key for alert in open_alerts(MODEL)}
     training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 9})
     wait_until(lambda: state_of(asked, f"{MODEL}.train", training, "train") == "success")
@@ -200,7 +200,7 @@ def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_ga
     states = {each["task_id"]: each["state"] for each in asked.api.task_instances(f"{MODEL}.train", training)}
     assert states == {"snapshot": "success", "train": "success", "gate": "success", "register": "failed",
                       "promote": "upstream_failed", "ask": "upstream_failed"}  # fmt: skip
-    assert (champion(MODEL), versions_of(MODEL)) == (serving, versions)
+    assert (champion(MODEL), list_versions(MODEL)) == (serving, versions)
     log = "\n".join(asked.api.task_log(f"{MODEL}.train", training, "register"))
     new = [alert for alert in open_alerts(MODEL) if alert.key not in before]
     assert len(new) == 1, log
@@ -227,7 +227,7 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
     assert any("ada paused automatic promotion" in line and "a bad feed" in line for line in log)
     assert champion("flight_delay") == serving
 
-    newest = versions_of("flight_delay")[-1]
+    newest = list_versions("flight_delay")[-1]
     conf = {"action": "promote", "version": newest.version, "reason": "we checked it by hand", "force": True}
     promotion = api_of(asked, "grace").trigger("flight_delay.promote", conf=conf)
     wait_for_end(asked, "flight_delay.promote", promotion)

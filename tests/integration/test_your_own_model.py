@@ -16,9 +16,9 @@ import pytest
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.foundation.clock import days
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring.predictions import predictions_of
+from include.evergreen.scoring.predictions import list_predictions
 from tests.documents import commands, files, section
 from tests.integration.forms import run_backfill, run_training
 from tests.unit.flights import at_home
@@ -142,9 +142,9 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
     scored = days(*backfills["orders"])
     observed = days(*backfills["deliveries"])  # they include the labels of the day that section 5 scored
     wait_until(
-        lambda: len(observations_of(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the labels"
+        lambda: len(list_observations(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the labels"
     )
-    assert [each.partition for each in predictions_of(MODEL, scored[0], scored[-1])] == scored
+    assert [each.partition for each in list_predictions(MODEL, scored[0], scored[-1])] == scored
     wait_until(lambda: not serving.api.runs(f"{MODEL}.monitor", state=["queued", "running"]), "the last run's end")
 
     run_training(page, f"{MODEL}.train", as_of)

@@ -10,7 +10,7 @@ import pytest
 from evergreen_airflow.connections import AirflowConnections, use_airflow_connections
 from evergreen_airflow.operators.ingestion import FetchPartitionOperator
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.sources import connections, source_of
+from include.evergreen.data.sources import connections, make_source
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.state import storage
 from tools.postgresql import PASSWORD
@@ -138,4 +138,4 @@ def rows(source):
             ],
         }
     )
-    return [row for batch in source_of(dataset).open(DAY).batches for row in batch.to_pylist()]
+    return [row for batch in make_source(dataset).open(DAY).batches for row in batch.to_pylist()]

@@ -93,12 +93,12 @@ def test_it_trains_what_a_worker_trains_bit_for_bit(declare: Any, ingested: Path
     task, asked = declare(), context()
     beside = copy_home(ingested, tmp_path / "beside")
     answer = task.execute(asked)
-    in_container = predictions_of(answer)
+    in_container = prediction_bytes(answer)
     assert TrainCandidateOperator(task_id="train", model=MODEL).execute(asked) == {**answer, "is_new": False}
     with at_home(beside):
         in_worker = TrainCandidateOperator(task_id="train", model=MODEL).execute(asked)
         assert {**in_worker, "mlflow_run_id": ""} == {**answer, "mlflow_run_id": ""}
-        assert predictions_of(in_worker) == in_container
+        assert prediction_bytes(in_worker) == in_container
 
 
 def test_what_it_logs_is_in_the_tasks_log_and_secrets_are_not(
@@ -302,7 +302,7 @@ def image_of_the_project(daemon: DockerDaemon, folder: Path) -> str:
     return "evergreen:tested"
 
 
-def predictions_of(answer: dict[str, Any]) -> bytes:
+def prediction_bytes(answer: dict[str, Any]) -> bytes:
     """What the candidate predicts for every row that it was trained or judged on."""
     candidate = find_candidate(answer["run_key"])
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)

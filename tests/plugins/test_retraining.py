@@ -13,7 +13,7 @@ from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring import Observation, record_observations
-from include.evergreen.monitoring.triggers import Firing, ask_training, due_firing, fire_if_tripped, firings_of
+from include.evergreen.monitoring.triggers import Firing, ask_training, due_firing, fire_if_tripped, list_firings
 
 pytestmark = pytest.mark.usefixtures("home")
 MODEL, DAY = "air_time", dt.date(2013, 2, 9)
@@ -112,7 +112,7 @@ def test_a_gate_that_cannot_evaluate_answers_nothing(fired: Firing, runs: dict[s
     triggered(fired)
     with pytest.raises(DataError, match="could not evaluate"):
         decided("not_evaluated", monkeypatch)
-    assert firings_of(MODEL)[0].answered_at is None
+    assert list_firings(MODEL)[0].answered_at is None
 
 
 @pytest.mark.parametrize("end", ["failed", "success", None])
@@ -123,12 +123,12 @@ def test_a_training_that_ends_without_a_decision_is_triggered_again_after_an_hou
     assert triggered(fired) == FIRST_RUN
     for runs[FIRST_RUN] in ("queued", "running"):
         assert sensed() is None
-        assert firings_of(MODEL)[0].failed_at is None
+        assert list_firings(MODEL)[0].failed_at is None
     runs.pop(FIRST_RUN)
     if end:
         runs[FIRST_RUN] = end
     assert sensed() is None
-    assert firings_of(MODEL)[0].failed_at is not None
+    assert list_firings(MODEL)[0].failed_at is not None
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(hours=1, minutes=1))
     event = sensed()
@@ -145,7 +145,7 @@ def test_the_trigger_wakes_the_sensor_for_it(fired: Firing, runs: dict[str, str]
     assert _tripped_rule(MODEL) is None
     runs[FIRST_RUN] = "failed"
     assert _tripped_rule(MODEL) is None
-    assert firings_of(MODEL)[0].failed_at is not None
+    assert list_firings(MODEL)[0].failed_at is not None
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(hours=1, minutes=1))
     assert _tripped_rule(MODEL) == fired.message

@@ -10,14 +10,14 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import migrate
 from tests.tools.fake_airflow import FakeApi
 from tools import story as story_module
-from tools.dags import dags_of, expected_dags
+from tools.dags import expected_dags, list_dag_ids
 from tools.example import DATASETS, MODELS, require_example
 from tools.landing_zone import COLUMNS
 from tools.progress import Progress
 from tools.story import HISTORY, Story, StoryError
 from tools.summary import print_summary
 
-OWN = dags_of(["census"], ["income"])
+OWN = list_dag_ids(["census"], ["income"])
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_it_switches_on_the_example_s_dags_and_no_other(own_beside, tmp_path):
     api = FakeApi(expected_dags(Catalog()))
     assert api.dags > OWN
     told(tmp_path, api).wait_for_dags()
-    assert api.dags - api.paused == dags_of(DATASETS, MODELS) | {"evergreen.rescore"}
+    assert api.dags - api.paused == list_dag_ids(DATASETS, MODELS) | {"evergreen.rescore"}
 
 
 def test_a_dag_file_of_one_s_own_that_is_broken_does_not_end_it(own_beside, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.foundation.errors import TransientError
 from tests.tools.fake_airflow import FakeApi
-from tools.dags import dags_of, expected_dags, follows_others
+from tools.dags import expected_dags, follows_others, list_dag_ids
 from tools.example import DATASETS, MODELS
 from tools.switches import Switches
 
@@ -21,7 +21,7 @@ def on(api):
 def test_a_model_of_one_s_own_works_at_once_and_its_dataset_waits_for_its_switch_while_it_goes_on(own_beside):
     api, said = FakeApi(expected_dags(Catalog())), []
     Switches(api, said.append).update()
-    assert dags_of([], ["income"]) < on(api)
+    assert list_dag_ids([], ["income"]) < on(api)
     assert {"census.ingest", "evergreen.maintenance"} <= api.paused
     assert said[-1].startswith("Still paused, because they run on a schedule: census.ingest, evergreen.audit, evergreen.maintenance.")
 
@@ -29,7 +29,7 @@ def test_a_model_of_one_s_own_works_at_once_and_its_dataset_waits_for_its_switch
 def test_the_example_has_ended_and_is_all_on(own_beside):
     api = FakeApi(expected_dags(Catalog()))
     Switches(api, print).update()
-    assert dags_of(DATASETS, MODELS) < on(api)
+    assert list_dag_ids(DATASETS, MODELS) < on(api)
 
 
 @pytest.mark.parametrize(("end", "is_over"), [("2024-05-30", True), ("2024-05-31", False), (None, False)])

@@ -104,5 +104,5 @@ def _refused(model: ModelConfig, candidate: Candidate, words: str) -> None:
     assert re.search(words, decision.message), decision.message
     with pytest.raises(DataError, match="has no blessed decision"):
         register_candidate(Catalog(), model, candidate.run_key)
-    assert champions.versions_of(MODEL) == []
+    assert champions.list_versions(MODEL) == []
     assert champions.champion(MODEL) is None

@@ -485,7 +485,7 @@ def test_a_folder_that_may_not_be_listed_is_worth_a_retry(published: PartitionVe
 
 def test_a_file_that_is_still_being_written_is_worth_a_retry(published: PartitionVersion, landing: Path) -> None:
     (landing / "2013-02-09.csv").write_text(SOUND)
-    delivery = ingestion.source_of(_dataset()).open(DAY)
+    delivery = ingestion.make_source(_dataset()).open(DAY)
     next(delivery.batches)
     with (landing / "2013-02-09.csv").open("a") as file:
         file.write(ROWS[0].replace("s0", "s9"))

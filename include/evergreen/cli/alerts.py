@@ -15,47 +15,49 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "list the open alerts, and resolve those that were dealt with"
-    group = verbs.add_parser("alerts", parents=[common], help=text, description=text.capitalize() + ".")
-    deeds = group.add_subparsers(title="verbs", metavar="VERB", required=True)
+    """Add ``alerts list`` and ``alerts resolve``."""
+    deeds = common_arguments.add_group(verbs, common, "alerts", "list the open alerts, and resolve those that were dealt with")
 
-    text = "list the open alerts, the newest first"
-    verb = deeds.add_parser("list", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(deeds, common, "list", "list the open alerts, the newest first", list_open)
     verb.add_argument("model", metavar="MODEL", nargs="?", help="the name of a model (default: all)")
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=list_open)
 
-    text = "resolve an alert; if its cause recurs, it fires again"
-    verb = deeds.add_parser("resolve", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(deeds, common, "resolve", "resolve an alert; if its cause recurs, it fires again", resolve)
     verb.add_argument("key", metavar="KEY", help="the alert's key, as `evergreen alerts list` shows it")
     verb.add_argument("--reason", required=True, metavar="R", help="what was done, for the ledger")
-    verb.set_defaults(verb=resolve)
 
 
 def list_open(arguments: argparse.Namespace) -> int:
+    """Print every open alert, or those of one model, the newest first, with how often it fired and since when."""
     from include.evergreen.state.alerts import open_alerts
 
-    found = open_alerts(arguments.model)
+    alerts = open_alerts(arguments.model)
     if arguments.json:
-        print(json.dumps([_as_json(each) for each in found], indent=2))
+        print(json.dumps([_as_json(alert) for alert in alerts], indent=2))
         return 0
-    for each in found:
-        times = f", {each.times} times since {each.first_at:%Y-%m-%d %H:%M}" if each.times > 1 else ""
-        print(f"{each.severity.upper()} {each.key} ({each.last_at:%Y-%m-%d %H:%M} UTC{times})")
-        print(f"  {each.message}")
-    if not found:
+    for alert in alerts:
+        times = f", {alert.times} times since {alert.first_at:%Y-%m-%d %H:%M}" if alert.times > 1 else ""
+        print(f"{alert.severity.upper()} {alert.key} ({alert.last_at:%Y-%m-%d %H:%M} UTC{times})")
+        print(f"  {alert.message}")
+    if not alerts:
         print(f"No alert is open{f' for {arguments.model}' if arguments.model else ''}.")
     return 0
 
 
 def resolve(arguments: argparse.Namespace) -> int:
+    """Resolve one alert by its key, for the reason that goes to the ledger.
+
+    :param arguments: ``key`` and ``reason``
+    :returns: the exit code 0
+    :raises ConfigError: when no open alert has the key; the message lists those that are open
+    """
     from include.evergreen.cli.user import actor
     from include.evergreen.foundation.reasons import checked_reason
     from include.evergreen.state.alerts import open_alerts, resolve_alert
 
     reason = checked_reason(f"alert {arguments.key}", arguments.reason)
     if not resolve_alert(arguments.key, actor=actor(), reason=reason):
-        known = ", ".join(each.key for each in open_alerts()) or "none"
+        known = ", ".join(alert.key for alert in open_alerts()) or "none"
         raise ConfigError(f"No open alert has the key {arguments.key!r}; open: {known}.")
     print(f"{arguments.key} is resolved.")
     return 0
@@ -66,7 +68,7 @@ def _as_json(alert: Alert) -> dict[str, Any]:
         "key": alert.key,
         "model": alert.model,
         "severity": alert.severity,
-        "words": alert.message,
+        "message": alert.message,
         "evidence": alert.evidence,
         "times": alert.times,
         "first_at": alert.first_at.isoformat(),

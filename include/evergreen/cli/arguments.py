@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.foundation import clock
@@ -15,33 +17,68 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+def add_verb(
+    verbs: Verbs,
+    common: argparse.ArgumentParser,
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace], int],
+    details: str = ".",
+) -> argparse.ArgumentParser:
+    """Add a verb to the command line, or to a group's.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    :param name: what people type
+    :param text: its line in the list of verbs, in lower case; its own ``--help`` begins with it as a sentence
+    :param run: carries it out; returns the exit code
+    :param details: what its own ``--help`` says after ``text``, punctuation included
+    :returns: the verb's parser, for arguments of its own
+    """
+    verb = verbs.add_parser(name, parents=[common], help=text, description=text.capitalize() + details)
+    verb.set_defaults(verb=run)
+    return verb
+
+
+def add_group(verbs: Verbs, common: argparse.ArgumentParser, name: str, text: str, noun: str = "verb") -> Verbs:
+    """Add a word that is followed by verbs of its own, such as ``alerts``; returns where those are added.
+
+    ``noun`` is what the help calls them.
+    """
+    group = verbs.add_parser(name, parents=[common], help=text, description=text.capitalize() + ".")
+    return group.add_subparsers(title=f"{noun}s", metavar=noun.upper(), required=True)
+
+
 def add_model(verb: argparse.ArgumentParser) -> None:
+    """Add the model's name as the verb's next positional argument."""
     verb.add_argument("model", metavar="MODEL", help="the name of a declared model")
 
 
 def add_json(verb: argparse.ArgumentParser) -> None:
+    """Add ``--json``, for scripts that read what the verb prints."""
     verb.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def partition(text: str) -> dt.date:
-    """A date, or `ConfigError`."""
+    """The partition that is named by a date on the command line; raises `ConfigError` when it is none."""
     return clock.parse_partition(text, subject="the date")
 
 
-def end_of(text: str) -> dt.datetime:
+def parse_end(text: str) -> dt.datetime:
     """The timestamp in ``text`` (ISO 8601; UTC unless it says otherwise); of a bare date, its last instant.
 
-    Raises `ConfigError`.
+    Raises `ConfigError` for any other text.
     """
     return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC) if is_date(text) else _moment(text)
 
 
-def beginning_of(text: str) -> dt.datetime:
-    """As `end_of`; of a bare date, its first instant."""
+def parse_start(text: str) -> dt.datetime:
+    """As `parse_end`; of a bare date, its first instant."""
     return clock.day_start(partition(text)) if is_date(text) else _moment(text)
 
 
 def is_date(text: str) -> bool:
+    """Whether ``text`` is a bare date, with no time of day."""
     try:
         partition(text)
     except ConfigError:
@@ -62,9 +99,14 @@ def _moment(text: str) -> dt.datetime:
 
 
 def known_model(catalog: Catalog, name: str) -> str:
-    """``name``, if a model of this name is declared or ever was decided on: the past of a retired model stays readable.
+    """Check that a model of this name is declared or ever was decided on: the past of a retired model stays readable.
 
     Its YAML is not parsed, so that a broken one hides no history.
+
+    :param catalog: the declarations
+    :param name: as it was typed
+    :returns: ``name`` itself
+    :raises ConfigError: when no model of this name is declared or was ever decided on
     """
     from include.evergreen.gates.decision import latest_decision
 
@@ -74,3 +116,16 @@ def known_model(catalog: Catalog, name: str) -> str:
         if latest_decision(name) is None:
             raise
     return name
+
+
+def write_output(file: Path, content: bytes) -> None:
+    """Write the copy that ``--output FILE`` asks for.
+
+    :param file: replaced when it exists
+    :param content: what is written, byte for byte
+    :raises ConfigError: when the file cannot be written
+    """
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(f"--output {file} cannot be written: {error.strerror}. Name a file in a folder that exists.") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from include.evergreen.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
@@ -13,12 +15,13 @@ NOT_EVERYTHING = 1
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``erase``."""
     text = "delete a person's rows, by key, from a dataset and from what was made of it"
-    verb = verbs.add_parser(
-        "erase", parents=[common], help=text,
-        description=f"{text.capitalize()}: all versions, raw and quarantined rows, predictions, training frames, reports. "
-        "Later deliveries of these rows are dropped. The same command goes on where it was killed. See docs/guides/personal-data.md.",
-    )  # fmt: skip
+    details = (
+        ": all versions, raw and quarantined rows, predictions, training frames, reports. "
+        "Later deliveries of these rows are dropped. The same command goes on where it was killed. See docs/guides/personal-data.md."
+    )
+    verb = add_verb(verbs, common, "erase", text, erase, details)
     verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
     verb.add_argument(
         "--key", required=True, action="append", metavar="COLUMN=VALUE",
@@ -26,10 +29,10 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger, where it stays: name the request, not the person")
     verb.add_argument("--dry-run", action="store_true", help="say what would be erased, and change nothing")
-    verb.set_defaults(verb=erase)
 
 
 def erase(arguments: argparse.Namespace) -> int:
+    """Delete a person's rows and what was made of them, and print what went; exit code 1 when files are left to be searched by hand."""
     from include.evergreen.cli.progress import progress
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog

@@ -19,44 +19,48 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``decisions`` and ``champion-at``."""
     text = "list the gate's decisions on a model, newest first, the rejections included"
-    verb = verbs.add_parser("decisions", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "decisions", text, decisions)
     common_arguments.add_model(verb)
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=decisions)
 
     text = "say which version of a model was champion at a given time (wall clock), on what evidence, and who approved it"
-    verb = verbs.add_parser("champion-at", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "champion-at", text, champion_at)
     common_arguments.add_model(verb)
     common_arguments.add_json(verb)
     verb.add_argument("when", metavar="WHEN", help="a date (its end, in UTC) or a timestamp such as 2013-03-03T14:30")
-    verb.set_defaults(verb=champion_at)
 
 
 def decisions(arguments: argparse.Namespace) -> int:
+    """Print the gate's decisions on one model, newest first, each with the verdict of every criterion."""
     from include.evergreen.config import Catalog
     from include.evergreen.gates.decision import all_decisions
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    found = all_decisions(model, limit=sys.maxsize)
+    made = all_decisions(model, limit=sys.maxsize)
     if arguments.json:
-        print(json.dumps([_as_json(each) for each in found], indent=2))
+        print(json.dumps([_as_json(decision) for decision in made], indent=2))
         return 0
-    for each in found:
-        print(f"{each.recorded_at:%Y-%m-%d %H:%M} UTC: the candidate as of {each.as_of} is {each.verdict} {_against(each)}{_in_mode(each)}")
-        print("\n".join(f"  {criterion['verdict']}: {criterion['words']}" for criterion in each.criteria))
-    if not found:
+    for decision in made:
+        print(
+            f"{decision.recorded_at:%Y-%m-%d %H:%M} UTC: the candidate as of {decision.as_of} is {decision.verdict} "
+            f"{_against(decision)}{_in_mode(decision)}"
+        )
+        print("\n".join(f"  {criterion['verdict']}: {criterion['message']}" for criterion in decision.criteria))
+    if not made:
         print(f"No decision on {model} yet: none of its candidates has come to the gate.")
     return 0
 
 
 def champion_at(arguments: argparse.Namespace) -> int:
+    """Print the champion of a model at a given time, with the evidence and the approval; of a bare date also who scored that partition."""
     from include.evergreen.config import Catalog
     from include.evergreen.foundation import clock
     from include.evergreen.registry.champion_periods import champion_period_at
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    when = min(common_arguments.end_of(arguments.when), clock.now())  # nobody knows who will be
+    when = min(common_arguments.parse_end(arguments.when), clock.now())  # nobody knows who will be
     period = champion_period_at(model, when)
     if arguments.json:
         print(json.dumps(asdict(period) if period else None, indent=2, default=str))
@@ -84,11 +88,10 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
         judged = period.decision["champion_version"]
         against = f"against version {judged}" if judged else "with no champion to judge it against"
         yield f"  decision {period.decision['id']} of {_second(period.decision['recorded_at'])}: blessed {against}"
-        yield from (f"    {each['verdict']}: {each['words']}" for each in period.decision["criteria"])
+        yield from (f"    {criterion['verdict']}: {criterion['message']}" for criterion in period.decision["criteria"])
     yield f"  approval: {f'required, as {version.approval_because}' if version.approval_because else 'none was required'}"
-    yield from (
-        f"    {each['verdict']} by {each['actor']} at {_second(each['recorded_at'])}: {each['reason']}" for each in period.approvals
-    )
+    for answer in period.approvals:
+        yield f"    {answer['verdict']} by {answer['actor']} at {_second(answer['recorded_at'])}: {answer['reason']}"
     snapshot = period.snapshot
     days = f"the {snapshot['window_days']} days before {version.as_of}"
     yield f"  trained on snapshot {snapshot['digest'][:12]}: {snapshot['rows']} rows of {days}"

@@ -16,22 +16,29 @@ DATA_AT_FAULT = 3
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "fetch, validate and publish partitions of a dataset"
-    verb = verbs.add_parser("ingest", parents=[common], help=text, description=text.capitalize() + ".")
+    """Add ``ingest``."""
+    verb = common_arguments.add_verb(verbs, common, "ingest", "fetch, validate and publish partitions of a dataset", ingest)
     verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
     verb.add_argument("first", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-01-05")
     verb.add_argument("--to", dest="last", metavar="DATE", type=common_arguments.partition, help="the last partition of a range")
     verb.add_argument(
-        "--known-at", metavar="WHEN", type=common_arguments.beginning_of,
+        "--known-at", metavar="WHEN", type=common_arguments.parse_start,
         help="since when changed content is known: a date (its beginning, in UTC) or a timestamp; by default what dataset.yaml says",
     )  # fmt: skip
     verb.add_argument(
         "--backfill", action="store_true", help="ingest history: known by the dataset's rule, and nobody is paged for it"
     )  # fmt: skip
-    verb.set_defaults(verb=ingest)
 
 
 def ingest(arguments: argparse.Namespace) -> int:
+    """Ingest one partition of a dataset or a range of them, and print what came of each.
+
+    A partition whose data is at fault does not stop the others.
+
+    :param arguments: ``dataset``, ``first``, ``last``, ``known_at`` and ``backfill``
+    :returns: the exit code; 3 when the data of any partition was at fault
+    :raises ConfigError: when the range has no day, or more than `LONGEST_RANGE_DAYS`
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.data.ingestion import ingest as ingest_partition

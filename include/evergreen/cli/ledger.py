@@ -19,33 +19,37 @@ PROBLEMS_FOUND = 1
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``verify-ledger`` and ``export-ledger``."""
     text = "check that no entry of the ledger was changed, removed or reordered, and that its tail is there"
-    verb = verbs.add_parser("verify-ledger", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "verify-ledger", text, verify_ledger)
     verb.add_argument("--file", type=Path, metavar="FILE", help="verify an export instead; no database is needed")
     verb.add_argument("--model", metavar="MODEL", help="with --file: it is the export of this model alone")
     verb.add_argument("--anchors", metavar="URL", help="with --file: compare it with the anchors in this folder, or at this URL")
-    verb.set_defaults(verb=verify_ledger)
 
-    text = "write the ledger as JSON Lines, one entry a line"
-    verb = verbs.add_parser("export-ledger", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "export-ledger", "write the ledger as JSON Lines, one entry a line", export_ledger)
     verb.add_argument("--model", metavar="MODEL", help="the entries of one model alone")
     verb.add_argument("--out", type=Path, metavar="FILE", help="the file to write (default: print it)")
-    verb.set_defaults(verb=export_ledger)
 
 
 def verify_ledger(arguments: argparse.Namespace) -> int:
+    """Verify the ledger in the database or an exported file, and print what is wrong with it.
+
+    :param arguments: ``file``; with it, ``model`` and ``anchors``
+    :returns: the exit code; 1 when an entry was changed, removed or reordered
+    :raises ConfigError: when ``--model`` or ``--anchors`` is given without ``--file``
+    """
     from include.evergreen.state import ledger
 
     if arguments.file is None:
         if arguments.model or arguments.anchors:
             raise ConfigError("--model and --anchors say what the file of --file is; the ledger in the database is verified as a whole.")
         return _tell(ledger.verified(), "The ledger")
-    found = ledger.verified_file(arguments.file, model=arguments.model, place=arguments.anchors)
-    code = _tell(found, str(arguments.file), of_one_model=arguments.model, is_compared=arguments.anchors is not None)
-    return code
+    verification = ledger.verified_file(arguments.file, model=arguments.model, place=arguments.anchors)
+    return _tell(verification, str(arguments.file), of_one_model=arguments.model, is_compared=arguments.anchors is not None)
 
 
 def export_ledger(arguments: argparse.Namespace) -> int:
+    """Write the ledger, or the entries of one model, to a file or to stdout, as `verify-ledger --file` reads it."""
     from include.evergreen.config import Catalog
     from include.evergreen.state import ledger, storage
 
@@ -66,22 +70,25 @@ def export_ledger(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(found: LedgerVerification, subject: str, *, of_one_model: str | None = None, is_compared: bool = True) -> int:
-    if found.problems:
-        print("\n".join(found.problems))
+def _tell(verification: LedgerVerification, subject: str, *, of_one_model: str | None = None, is_compared: bool = True) -> int:
+    if verification.problems:
+        print("\n".join(verification.problems))
         print(f"{subject} cannot be trusted from there on. Compare it with a backup before anything else is recorded.")
         return PROBLEMS_FOUND
     if of_one_model:
         print(
-            f"{subject}: {found.entries} entries of {of_one_model}, each as it was written. Whether one is missing, only the whole tells."
+            f"{subject}: {verification.entries} entries of {of_one_model}, each as it was written. "
+            "Whether one is missing, only the whole tells."
         )
         return 0
-    print(f"{subject} is whole: {found.entries} entries, each chained to the one before it.")
-    if found.anchors:
-        newest = found.anchors[-1]
-        print(f"It agrees with {len(found.anchors)} anchors; the newest, of {newest.date}, holds entry {newest.sequence}.")
+    print(f"{subject} is whole: {verification.entries} entries, each chained to the one before it.")
+    if verification.anchors:
+        newest = verification.anchors[-1]
+        print(f"It agrees with {len(verification.anchors)} anchors; the newest, of {newest.date}, holds entry {newest.sequence}.")
     elif is_compared:
         print("There is no anchor yet, so a tail that was cut would not show. evergreen.audit writes one every day.")
     else:
-        print(f"The newest hash is {found.newest}. It was compared with no anchor, so a tail that was cut would not show (--anchors).")
+        print(
+            f"The newest hash is {verification.newest}. It was compared with no anchor, so a tail that was cut would not show (--anchors)."
+        )
     return 0

@@ -71,7 +71,7 @@ is wrong; 3 the data is at fault; 4 something did not answer, try again; 130 Ctr
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the verb that ``arguments`` (by default the command line's) name; returns the exit code."""
+    """Run the verb that ``arguments`` (by default the command line's) name; returns the exit code, which ``--help`` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.unraisablehook = _press_ctrl_c_again
     try:
@@ -98,7 +98,7 @@ def _press_ctrl_c_again(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Build the parser of the whole command line, every verb and its arguments included."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log what is done, to stderr")
     common.add_argument(

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from include.evergreen.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.operations.maintenance import Removal
@@ -16,18 +18,19 @@ SHOWN = 20  # removals; all of them are in the log
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``maintain``."""
     text = "remove what is kept no longer and what no record names, and verify what is kept"
-    words = f"{text.capitalize()}. Exit code 1 when records lack their files, or files do not hold what was recorded."
-    verb = verbs.add_parser("maintain", parents=[common], help=text, description=words)
+    details = ". Exit code 1 when records lack their files, or files do not hold what was recorded."
+    verb = add_verb(verbs, common, "maintain", text, maintain, details)
     verb.add_argument("--dry-run", action="store_true", help="remove and mark nothing; say what would be")
     verb.add_argument(
         "--grace-hours", type=float, metavar="N", help="leave alone what was written less than N hours ago; 0 only where nothing runs"
     )
     verb.add_argument("--sample", type=int, metavar="N", help="how many partition versions and prediction sets are read again; 0: none")
-    verb.set_defaults(verb=maintain)
 
 
 def maintain(arguments: argparse.Namespace) -> int:
+    """Run the four steps of the nightly maintenance, and print what went and what is damaged or lost; exit code 1 when anything is."""
     from include.evergreen.config import Catalog
     from include.evergreen.foundation import clock
     from include.evergreen.operations.maintenance import Limits, apply_retention, records_without_files, remove_orphans, verify_sample
@@ -40,8 +43,8 @@ def maintain(arguments: argparse.Namespace) -> int:
     _print_removals("Orphans", remove_orphans(catalog, limits, dry_run=arguments.dry_run), dry_run=arguments.dry_run)
     lost = records_without_files()
     print(f"Records without files: {len(lost) or 'none'}")
-    for each in lost:
-        print(f"  {each.subject}: {each.path} is gone; {each.fix}")
+    for file in lost:
+        print(f"  {file.subject}: {file.path} is gone; {file.fix}")
     verified = verify_sample(limits.sample, night=f"{clock.now():%Y-%m-%d}")
     print(f"Verified: {verified.checked} of {verified.population} versions and prediction sets; {len(verified.damage) or 'none'} damaged")
     for damaged in verified.damage:
@@ -53,11 +56,11 @@ def maintain(arguments: argparse.Namespace) -> int:
 
 def _print_removals(step: str, removals: Sequence[Removal], *, dry_run: bool) -> None:
     done = "would remove" if dry_run else "removed"
-    folders = Counter(each.path.split("/")[0] or "unfinished files" for each in removals)
+    folders = Counter(removal.path.split("/")[0] or "unfinished files" for removal in removals)
     words = f" ({', '.join(f'{count} of {folder}' for folder, count in folders.items())})" if folders else ""
-    print(f"{step}: {done} {len(removals)} files, {_size(sum(each.size for each in removals))}{words}")
-    for each in removals[:SHOWN]:
-        print(f"  {each.path} ({_size(each.size)}): {each.why}")
+    print(f"{step}: {done} {len(removals)} files, {_size(sum(removal.size for removal in removals))}{words}")
+    for removal in removals[:SHOWN]:
+        print(f"  {removal.path} ({_size(removal.size)}): {removal.why}")
     if len(removals) > SHOWN:
         print(f"  and {len(removals) - SHOWN} more; -v lists them all")
 

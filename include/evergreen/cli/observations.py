@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.cli.terminal import console, new_table
 from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
     from include.evergreen.monitoring import Observation
 
 DEFAULT_PARTITIONS = 7
-PIPED_WIDTH = 160  # columns, where no terminal says how wide it is
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``observations``."""
     text = "list what was observed of a model (drift, quality, performance), newest first"
-    verb = verbs.add_parser(
-        "observations", parents=[common], help=text,
-        description=f"{text.capitalize()}: the newest {DEFAULT_PARTITIONS} partitions, or all from --from to --to.",
-    )  # fmt: skip
+    details = f": the newest {DEFAULT_PARTITIONS} partitions, or all from --from to --to."
+    verb = common_arguments.add_verb(verbs, common, "observations", text, show_observations, details)
     common_arguments.add_model(verb)
     verb.add_argument("--from", dest="first", type=common_arguments.partition, metavar="DATE", help="the first partition")
     verb.add_argument("--to", dest="last", type=common_arguments.partition, metavar="DATE", help="the last partition")
@@ -32,23 +31,28 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         "--metric", metavar="NAME", help="one metric, such as performance.mae, or all that begin alike: performance, drift"
     )  # fmt: skip
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=show_observations)
 
 
 def show_observations(arguments: argparse.Namespace) -> int:
+    """Print what monitoring observed of a model, as a table or as JSON: drift, quality and performance by partition.
+
+    :param arguments: ``model``, ``first``, ``last``, ``metric`` and ``json``
+    :returns: the exit code 0
+    :raises ConfigError: when the last partition is before the first
+    """
     from include.evergreen.config import Catalog
 
     model = common_arguments.known_model(Catalog(), arguments.model)
     first, last = arguments.first or dt.date.min, arguments.last or dt.date.max
     if last < first:
         raise ConfigError(f"--to {last} is before --from {first}; give the earlier day as --from.")
-    found = _newest(model) if arguments.first is arguments.last is None else _between(model, first, last)
+    observed = _newest(model) if arguments.first is arguments.last is None else _between(model, first, last)
     if arguments.metric is not None:
-        found = _of_metric(found, arguments.metric)
+        observed = _of_metric(observed, arguments.metric)
     if arguments.json:
-        print(json.dumps([{**asdict(each), "partition": each.partition.isoformat()} for each in found], indent=2))
-    elif found:
-        _print_table(model, found)
+        print(json.dumps([asdict(observation) for observation in observed], indent=2, default=str))
+    elif observed:
+        _print_table(model, observed)
     else:
         print(f"Nothing was observed of {model}{_when(arguments)}: partitions are monitored once scored. See `evergreen why {model} DATE`.")
     return 0
@@ -62,18 +66,18 @@ def _newest(model: str) -> list[Observation]:
 
 
 def _between(model: str, first: dt.date, last: dt.date) -> list[Observation]:
-    from include.evergreen.monitoring import observations_of
+    from include.evergreen.monitoring import list_observations
 
-    return sorted(observations_of(model, first=first, last=last), key=lambda each: each.partition, reverse=True)
+    return sorted(list_observations(model, first=first, last=last), key=lambda observation: observation.partition, reverse=True)
 
 
-def _of_metric(found: list[Observation], wanted: str) -> list[Observation]:
+def _of_metric(observed: list[Observation], wanted: str) -> list[Observation]:
     """Those of one metric, or of all that begin with ``wanted`` and a dot. Raises `ConfigError` when there is none such."""
     from include.evergreen.config.wording import did_you_mean, listed
 
-    chosen = [each for each in found if each.metric == wanted or each.metric.startswith(f"{wanted}.")]
-    if found and not chosen:
-        known = sorted({each.metric for each in found})
+    chosen = [observation for observation in observed if observation.metric == wanted or observation.metric.startswith(f"{wanted}.")]
+    if observed and not chosen:
+        known = sorted({observation.metric for observation in observed})
         raise ConfigError(f"no metric {wanted!r} was observed in this time; {did_you_mean(wanted, known)}observed: {listed(known)}.")
     return chosen
 
@@ -83,17 +87,11 @@ def _when(arguments: argparse.Namespace) -> str:
     return f"{since} to {arguments.last}" if arguments.last else since
 
 
-def _print_table(model: str, found: list[Observation]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    table = Table(title=f"Observed of {model}", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("partition", "metric", "value", "version", "origin", "rows"):
-        table.add_column(column, justify="right" if column in {"value", "version", "rows"} else "left", overflow="fold")
-    for each in found:
-        table.add_row(str(each.partition), each.metric, f"{each.value:.4f}", str(each.version), each.origin, f"{each.rows:,}")
-    console.print(table)
+def _print_table(model: str, observed: list[Observation]) -> None:
+    table = new_table(f"Observed of {model}", "partition", "metric", "value", "version", "origin", "rows")
+    for column in table.columns:
+        if column.header in {"value", "version", "rows"}:
+            column.justify = "right"
+    for row in observed:
+        table.add_row(str(row.partition), row.metric, f"{row.value:.4f}", str(row.version), row.origin, f"{row.rows:,}")
+    console().print(table)

@@ -18,30 +18,28 @@ DATA_AT_FAULT = 3
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``why``, ``missed`` and ``rescore``."""
     text = "say why a model's partition was scored and monitored or was not, and what to do"
-    verb = verbs.add_parser("why", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "why", text, why)
     common_arguments.add_model(verb)
     verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-02-09")
-    verb.set_defaults(verb=why)
 
     text = "list what models could have scored or monitored for more than an hour, and nothing has started"
-    verb = verbs.add_parser("missed", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "missed", text, missed)
     verb.add_argument(
-        "--since", type=common_arguments.beginning_of, metavar="WHEN", help="look at what was published since then (default: a week ago)"
+        "--since", type=common_arguments.parse_start, metavar="WHEN", help="look at what was published since then (default: a week ago)"
     )
     verb.add_argument("--make-up", action="store_true", help="score and monitor it, in this process")
-    verb.set_defaults(verb=missed)
 
-    text = "score and monitor a range of partitions again, without ingesting"
-    verb = verbs.add_parser("rescore", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "rescore", "score and monitor a range of partitions again, without ingesting", rescore)
     common_arguments.add_model(verb)
     for flag, name, day in (("--from", "first", "first"), ("--to", "last", "last")):
         verb.add_argument(flag, dest=name, required=True, type=common_arguments.partition, metavar="DATE", help=f"the {day} partition")
     verb.add_argument("--stage", choices=tuple(STAGES), default="both", help="which stage to repeat (default: both)")
-    verb.set_defaults(verb=rescore)
 
 
 def why(arguments: argparse.Namespace) -> int:
+    """Print a line on each input, the labels and each stage of a model's partition, and last what to do next."""
     from include.evergreen.config import Catalog
     from include.evergreen.operations.diagnose import why as explain
 
@@ -51,23 +49,25 @@ def why(arguments: argparse.Namespace) -> int:
 
 
 def missed(arguments: argparse.Namespace) -> int:
+    """Print the scorings and monitorings that are due and that nothing has started; with ``--make-up``, do them in this process."""
     from include.evergreen.config import Catalog
     from include.evergreen.operations import rescoring
     from include.evergreen.operations.missed import make_up_for, missed_work
 
     catalog, failed = Catalog(), False
-    found = missed_work(catalog, since=arguments.since)
-    for each in found:
-        print(each)
+    missed_stages = missed_work(catalog, since=arguments.since)
+    for stage in missed_stages:
+        print(stage)
         if arguments.make_up:
-            outcome = make_up_for(catalog, each)
+            outcome = make_up_for(catalog, stage)
             print(f"  {outcome.status}: {outcome.message}")
             failed |= outcome.status == rescoring.FAILED
-    print(f"{len(found)} found." if found else "Nothing was missed.")
+    print(f"{len(missed_stages)} found." if missed_stages else "Nothing was missed.")
     return DATA_AT_FAULT if failed else 0
 
 
 def rescore(arguments: argparse.Namespace) -> int:
+    """Score and monitor each partition of a range again, and print what came of each; exit code 3 when the data of any was at fault."""
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.operations import rescoring
@@ -78,13 +78,16 @@ def rescore(arguments: argparse.Namespace) -> int:
         outcomes = rescoring.rescore(
             catalog, model, arguments.first, arguments.last, stages=STAGES[arguments.stage], progress=show
         )  # fmt: skip
-    for each in outcomes:
-        print(f"{each.partition} {each.stage}: {each.outcome.status}: {each.outcome.message}")
+    for done in outcomes:
+        print(f"{done.partition} {done.stage}: {done.outcome.status}: {done.outcome.message}")
     print(f"{model.name}: {_totals(outcomes)}.")
-    return DATA_AT_FAULT if any(each.outcome.status == rescoring.FAILED for each in outcomes) else 0
+    return DATA_AT_FAULT if any(done.outcome.status == rescoring.FAILED for done in outcomes) else 0
 
 
 def _totals(outcomes: list[StageOutcome]) -> str:
-    counts = {stage: Counter(each.outcome.status for each in outcomes if each.stage == stage) for stage in STAGES["both"]}
-    words = {stage: ", ".join(f"{number} {status}" for status, number in found.items()) for stage, found in counts.items()}
-    return "; ".join(f"{stage}: {text}" for stage, text in words.items() if text)
+    texts = []
+    for stage in STAGES["both"]:
+        counts = Counter(done.outcome.status for done in outcomes if done.stage == stage)
+        if counts:
+            texts.append(f"{stage}: {', '.join(f'{number} {status}' for status, number in counts.items())}")
+    return "; ".join(texts)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from include.evergreen.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "hold all automatic promotion and retraining, for some hours"
-    words = f"{text.capitalize()}. An active pause is replaced. People can still promote and roll back by hand."
-    verb = verbs.add_parser("pause", parents=[common], help=text, description=words)
+    """Add ``pause`` and ``resume``."""
+    details = ". An active pause is replaced. People can still promote and roll back by hand."
+    verb = add_verb(verbs, common, "pause", "hold all automatic promotion and retraining, for some hours", pause, details)
     verb.add_argument("--hours", required=True, type=float, metavar="H", help="how long, from now on; it ends by itself")
     verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger and for whoever meets the pause")
-    verb.set_defaults(verb=pause)
 
-    text = "end the pause of automatic promotion and retraining before its time"
-    verb = verbs.add_parser("resume", parents=[common], help=text, description=f"{text.capitalize()}.")
+    verb = add_verb(verbs, common, "resume", "end the pause of automatic promotion and retraining before its time", resume)
     verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger")
-    verb.set_defaults(verb=resume)
 
 
 def pause(arguments: argparse.Namespace) -> int:
+    """Hold all automatic promotion and retraining for some hours, and print until when."""
     from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 
@@ -32,6 +32,7 @@ def pause(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
+    """End the pause before its time, and print which it was, or that nothing is paused."""
     from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 

@@ -18,50 +18,55 @@ BAR = 20  # characters of the longest contribution's
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``prediction``."""
     text = "show a logged prediction: its version, approver, snapshot, features and, where stored, what each contributed"
-    verb = verbs.add_parser("prediction", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "prediction", text, show)
     common_arguments.add_model(verb)
     verb.add_argument("keys", metavar="COLUMN=VALUE", nargs="+", help="keys of the scored row; as many as it takes to name one")
     verb.add_argument("--partition", type=common_arguments.partition, metavar="DATE", help="default: the newest that has such a row")
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=show)
 
 
 def show(arguments: argparse.Namespace) -> int:
+    """Print where a logged prediction comes from; of several that match, list them and ask for more keys.
+
+    :param arguments: ``model``, ``keys`` (texts ``COLUMN=VALUE``), ``partition`` and ``json``
+    :returns: the exit code 0
+    :raises DataError: when no prediction matches; the message says which partitions were searched
+    """
     from include.evergreen.config import Catalog
-    from include.evergreen.operations.trace import find_logged, origin_of
+    from include.evergreen.operations.trace import find_logged, trace_origin
 
     catalog = Catalog()
     model = common_arguments.known_model(catalog, arguments.model)
-    found = find_logged(catalog, model, arguments.keys, arguments.partition)
-    if not found.matches:
-        raise DataError(_nothing(model, found))
+    search = find_logged(catalog, model, arguments.keys, arguments.partition)
+    if not search.matches:
+        raise DataError(_nothing(model, search))
     if arguments.json:
-        origin = origin_of(found.matches[0])  # of all: they are of one partition
-        print(json.dumps([_as_json(each, origin) for each in found.matches], indent=2, default=str))
-        return 0
-    if len(found.matches) > 1:
-        _list(model, found)
-        return 0
-    _tell(found.matches[0], origin_of(found.matches[0]))
+        origin = trace_origin(search.matches[0])  # of all: they are of one partition
+        print(json.dumps([_as_json(logged, origin) for logged in search.matches], indent=2, default=str))
+    elif len(search.matches) > 1:
+        _list(model, search)
+    else:
+        _tell(search.matches[0], trace_origin(search.matches[0]))
     return 0
 
 
-def _nothing(model: str, found: TraceSearch) -> str:
+def _nothing(model: str, search: TraceSearch) -> str:
     words = f"No logged prediction of {model} is of such a row. "
-    if found.searched:
-        words += f"Searched: {len(found.searched)} partitions, {found.searched[-1]} to {found.searched[0]}."
-    elif not found.unreadable:
+    if search.searched:
+        words += f"Searched: {len(search.searched)} partitions, {search.searched[-1]} to {search.searched[0]}."
+    elif not search.unreadable:
         words += "Nothing has been scored there yet."
-    return words + "".join(f"\n- not searched: {each}" for each in found.unreadable)
+    return words + "".join(f"\n- not searched: {problem}" for problem in search.unreadable)
 
 
-def _list(model: str, found: TraceSearch) -> None:
-    print(f"{len(found.matches)} predictions of {model} for {found.matches[0].scored.partition} match; give more keys, or --partition:")
-    for each in found.matches[:LISTED]:
-        print(f"  {_pairs(each.keys)}: {each.value:.4g}")
-    if len(found.matches) > LISTED:
-        print(f"  and {len(found.matches) - LISTED} more")
+def _list(model: str, search: TraceSearch) -> None:
+    print(f"{len(search.matches)} predictions of {model} for {search.matches[0].scored.partition} match; give more keys, or --partition:")
+    for logged in search.matches[:LISTED]:
+        print(f"  {_pairs(logged.keys)}: {logged.value:.4g}")
+    if len(search.matches) > LISTED:
+        print(f"  and {len(search.matches) - LISTED} more")
 
 
 def _tell(logged: Logged, origin: PredictionOrigin) -> None:
@@ -77,7 +82,7 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     if origin.decision:
         print(f"  decision   {origin.decision.verdict} at {origin.decision.recorded_at:%Y-%m-%d %H:%M} UTC")
         for criterion in origin.decision.criteria:
-            print(f"             {criterion['verdict']}: {criterion['words']}")
+            print(f"             {criterion['verdict']}: {criterion['message']}")
     print(f"  snapshot   {origin.candidate.snapshot_digest}")
     print(f"  artifact   {version.artifact_digest}, MLflow run {version.mlflow_run_id}")
     print("  features" + ("" if logged.contributions else " (no contributions are stored: explain is false in model.yaml)"))
@@ -90,9 +95,9 @@ def _tell_features(logged: Logged) -> None:
         for name, value in logged.features.items():
             print(f"    {name:<{width}}  {_value(value)}")
         return
-    longest = max(abs(each) for each in logged.contributions.values()) or 1.0
-    values = max(len(_value(each)) for each in logged.features.values())
-    for name, part in sorted(logged.contributions.items(), key=lambda each: -abs(each[1])):
+    longest = max(abs(part) for part in logged.contributions.values()) or 1.0
+    values = max(len(_value(value)) for value in logged.features.values())
+    for name, part in sorted(logged.contributions.items(), key=lambda contribution: -abs(contribution[1])):
         bar = ("+" if part > 0 else "-") * round(BAR * abs(part) / longest)
         print(f"    {name:<{width}}  {_value(logged.features[name]):<{values}}  {part:+10.4g}  {bar}")
     print(f"    {'a typical row gets':<{width}}  {'':<{values}}  {logged.base:10.4g}")

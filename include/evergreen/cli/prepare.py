@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from include.evergreen.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "make the databases, or bring them to the newest schema; safe to repeat"
-    verb = verbs.add_parser("prepare", parents=[common], help=text, description=text.capitalize() + ".")
-    verb.set_defaults(verb=prepare)
+    """Add ``prepare``."""
+    add_verb(verbs, common, "prepare", "make the databases, or bring them to the newest schema; safe to repeat", prepare)
 
 
 def prepare(arguments: argparse.Namespace) -> int:
+    """Make the databases of Evergreen and MLflow, or bring them to the newest schema, and print where they are."""
     from include.evergreen.foundation.settings import Settings
     from include.evergreen.state.database import migrate
     from include.evergreen.state.mlflow_store import prepare_store

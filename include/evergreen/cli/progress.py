@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-Show = Callable[[str, int, int], None]
+from include.evergreen.operations.progress import Progress
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def progress() -> Iterator[Show]:
-    """A callback (step, done, total) that shows the step's progress while the block lasts."""
+def progress() -> Iterator[Progress]:
+    """Yield a callback (step, done, total) that shows the step's progress while the block lasts."""
     if not sys.stderr.isatty():
         yield PlainLines()
         return
@@ -29,6 +30,7 @@ class PlainLines:
         self._began = self._shown = 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
+        """Print a line, if it is time for one, on ``done`` of ``total`` things of a step."""
         moment = time.monotonic()
         if step != self._step:
             self._step, self._began, self._shown = step, moment, moment
@@ -43,13 +45,14 @@ class PlainLines:
 
 
 @contextmanager
-def _live() -> Iterator[Show]:
+def _live() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Display
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as display:
+    with Display(*columns, console=Console(stderr=True)) as display:
 
         def show(step: str, done: int, total: int) -> None:
             if step not in tasks:

@@ -17,25 +17,22 @@ SHOWN = 20
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "list, show and release rows that were set aside"
-    group = verbs.add_parser("quarantine", parents=[common], help=text, description=text.capitalize() + ".")
-    deeds = group.add_subparsers(title="verbs", metavar="VERB", required=True)
+    """Add ``quarantine list``, ``quarantine show`` and ``quarantine release``."""
+    deeds = common_arguments.add_group(verbs, common, "quarantine", "list, show and release rows that were set aside")
 
     text = "list the partitions with quarantined rows, with counts and reasons"
-    verb = deeds.add_parser("list", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(deeds, common, "list", text, list_waiting)
     verb.add_argument("dataset", metavar="DATASET", nargs="?", help="the name of a declared dataset (default: all)")
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=list_waiting)
 
     text = "show the quarantined rows of a partition, each with every reason; personal columns are masked"
-    verb = deeds.add_parser("show", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(deeds, common, "show", text, show)
     _add_partition(verb)
     verb.add_argument("--limit", type=int, default=SHOWN, metavar="N", help=f"rows to show (default: {SHOWN})")
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=show)
 
     text = "say that quarantined rows are good: they are published now, and whenever the partition is ingested again"
-    verb = deeds.add_parser("release", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(deeds, common, "release", text, release)
     _add_partition(verb)
     verb.add_argument("--reason", required=True, metavar="R", help="why they are good, for the ledger; name no person")
     chosen = verb.add_mutually_exclusive_group(required=True)
@@ -44,10 +41,10 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         help="rows with this value; given again, rows that have all of them. quarantine_reason is a column too",
     )  # fmt: skip
     chosen.add_argument("--all", action="store_true", help="every quarantined row of the partition")
-    verb.set_defaults(verb=release)
 
 
 def list_waiting(arguments: argparse.Namespace) -> int:
+    """Print the partitions of one dataset or of all that have quarantined rows, with how many rows each reason holds back."""
     from include.evergreen.config import Catalog
     from include.evergreen.data.quarantine import waiting
 
@@ -55,22 +52,28 @@ def list_waiting(arguments: argparse.Namespace) -> int:
     if arguments.dataset:
         catalog.dataset_path(arguments.dataset)
     names = [arguments.dataset] if arguments.dataset else catalog.dataset_names()
-    found = [each for name in names for each in waiting(name)]
+    partitions = [partition for name in names for partition in waiting(name)]
     if arguments.json:
-        print(json.dumps([_as_json(each) for each in found], indent=2))
+        print(json.dumps([_as_json(partition) for partition in partitions], indent=2))
         return 0
-    for each in found:
+    for partition in partitions:
         print(
-            f"{each.dataset} {each.partition}: {each.rows} of {each.source_rows} rows, in version {each.version}, "
-            f"since {each.since:%Y-%m-%d %H:%M} UTC"
+            f"{partition.dataset} {partition.partition}: {partition.rows} of {partition.source_rows} rows, in version {partition.version}, "
+            f"since {partition.since:%Y-%m-%d %H:%M} UTC"
         )
-        print("\n".join(f"  {count}: {reason}" for reason, count in each.reasons.items()))
-    if not found:
+        print("\n".join(f"  {count}: {reason}" for reason, count in partition.reasons.items()))
+    if not partitions:
         print(f"No row is quarantined{f' in {arguments.dataset}' if arguments.dataset else ''}.")
     return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
+    """Print the quarantined rows of a partition with their reasons, personal columns masked.
+
+    :param arguments: ``dataset``, ``partition``, ``limit`` (rows, 1 or more) and ``json``
+    :returns: the exit code 0
+    :raises ConfigError: when the limit is below 1
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.data.quarantine import REASON_COLUMN, masked, quarantined_rows
 
@@ -90,6 +93,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def release(arguments: argparse.Namespace) -> int:
+    """Publish quarantined rows of a partition in a new version, and print how many, and which models scored without them."""
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.data.conditions import parse_conditions

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``versions``, ``promote`` and ``rollback``."""
     text = "list a model's registered versions, newest first, with what became of each"
-    verb = verbs.add_parser("versions", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "versions", text, versions)
     common_arguments.add_model(verb)
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=versions)
 
     text = "make a blessed version champion by hand; this counts as the approval, where one is required"
-    verb = verbs.add_parser("promote", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "promote", text, promote)
     common_arguments.add_model(verb)
     verb.add_argument("version", metavar="VERSION", type=int, help="the number of a registered version")
     _add_reason(verb)
@@ -30,14 +30,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also a version trained on older data than the champion, or refused, rolled back or rejected since",
     )
-    verb.set_defaults(verb=promote)
 
     text = "make the previous champion serve again; no retry brings back the version that was rolled back"
-    verb = verbs.add_parser("rollback", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "rollback", text, rollback)
     common_arguments.add_model(verb)
     verb.add_argument("--to", metavar="VERSION", type=int, help="an earlier champion (default: the one before)")
     _add_reason(verb)
-    verb.set_defaults(verb=rollback)
 
 
 def _add_reason(verb: argparse.ArgumentParser) -> None:
@@ -45,24 +43,26 @@ def _add_reason(verb: argparse.ArgumentParser) -> None:
 
 
 def versions(arguments: argparse.Namespace) -> int:
+    """Print a model's registered versions, newest first, each with its role (champion, challenger) and what approval it needs."""
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    found = list(reversed(champions.versions_of(model)))
+    registered = list(reversed(champions.list_versions(model)))
     roles = champions.roles(model)
     if arguments.json:
-        print(json.dumps([_as_json(each, roles) for each in found], indent=2))
+        print(json.dumps([_as_json(version, roles) for version in registered], indent=2))
         return 0
-    for each in found:
-        asked = f"; needs approval: {each.approval_because}" if each.approval_because else ""
-        print(f"{each.version:>4}  {each.semver:<9} as of {each.as_of}  {roles.get(each.version, '')}{asked}".rstrip())
-    if not found:
+    for version in registered:
+        asked = f"; needs approval: {version.approval_because}" if version.approval_because else ""
+        print(f"{version.version:>4}  {version.semver:<9} as of {version.as_of}  {roles.get(version.version, '')}{asked}".rstrip())
+    if not registered:
         print(f"No version of {model} is registered: none of its candidates was blessed yet.")
     return 0
 
 
 def promote(arguments: argparse.Namespace) -> int:
+    """Make a version champion by hand, and print what came of it; exit code 1 when it was not promoted."""
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions
@@ -73,6 +73,7 @@ def promote(arguments: argparse.Namespace) -> int:
 
 
 def rollback(arguments: argparse.Namespace) -> int:
+    """Make an earlier champion serve again, and print what came of it; exit code 1 when nothing was rolled back."""
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions

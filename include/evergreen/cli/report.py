@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
-from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``report``."""
     text = "say where the drift report of a monitored partition lies, drawing it unless it is there"
-    verb = verbs.add_parser("report", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "report", text, report)
     common_arguments.add_model(verb)
     verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="the monitored partition")
     verb.add_argument("--output", metavar="FILE", type=Path, help="also write the page to this file, to open it in a browser")
-    verb.set_defaults(verb=report)
 
 
 def report(arguments: argparse.Namespace) -> int:
+    """Print where the drift report of a monitored partition lies in the storage, drawing it unless it is there; ``--output`` copies it."""
     from include.evergreen.config import Catalog
     from include.evergreen.monitoring import ensure_report, read_report
 
@@ -30,12 +30,7 @@ def report(arguments: argparse.Namespace) -> int:
     model = catalog.model(common_arguments.known_model(catalog, arguments.model))
     path = ensure_report(catalog, model, arguments.partition)
     if arguments.output is not None:
-        try:
-            arguments.output.write_bytes(read_report(path))
-        except OSError as error:
-            raise ConfigError(
-                f"--output {arguments.output} cannot be written: {error.strerror}. Name a file in a folder that exists."
-            ) from error
+        common_arguments.write_output(arguments.output, read_report(path))
     written = f", its page written to {arguments.output}" if arguments.output else ""
     print(f"{model.name} {arguments.partition}: {path} in the storage{written}")
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.cli.terminal import counted
 from include.evergreen.cli.user import actor
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ UNAVAILABLE_SHOWN = 5
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``run``."""
     text = "ingest what is missing, train, gate, promote, score, monitor and say which rule would fire, without Airflow"
-    verb = verbs.add_parser("run", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "run", text, run)
     common_arguments.add_model(verb)
     verb.add_argument(
         "--as-of", required=True, type=common_arguments.partition, metavar="DATE",
@@ -27,10 +29,10 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     verb.add_argument("--window", type=int, metavar="N", help="days of rows to train on (default: train.window_days)")
     verb.add_argument("--reason", default="run from the command line", metavar="R", help="why, for the ledger")
-    verb.set_defaults(verb=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run a whole cycle of one model in this process, as its DAGs would, and print what came of each step."""
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.operations.local_run import run_cycle
@@ -46,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def summary(result: CycleResult) -> Iterator[str]:
-    """What the cycle did, as lines of text; the outcome first."""
+    """Tell what a cycle did, in lines of text; the outcome first."""
     yield f"{result.model} as of {result.as_of}: {_outcome(result)}"
-    yield f"Ingested: {_partitions(len(result.ingested)) if result.ingested else 'nothing, as no partition was missing'}."
+    yield f"Ingested: {counted(len(result.ingested), 'partition') if result.ingested else 'nothing, as no partition was missing'}."
     if result.unavailable:
         yield from _unavailable(result.unavailable)
     trained = "Trained" if result.is_new_candidate else "Trained before"
@@ -58,7 +60,7 @@ def summary(result: CycleResult) -> Iterator[str]:
         f"({result.candidate.facts['holdout_rows']} rows) {metrics}."
     )
     yield f"Gate: {result.decision.verdict}."
-    yield from (f"  {each['verdict']}: {each['words']}" for each in result.decision.criteria)
+    yield from (f"  {criterion['verdict']}: {criterion['message']}" for criterion in result.decision.criteria)
     yield f"Score of {result.as_of}: {result.scored.status}: {result.scored.message}."
     yield f"Monitor of {result.as_of}: {result.monitored.status}: {result.monitored.message}."
     yield from _rules(result.rules)
@@ -74,18 +76,14 @@ def _rules(rules: list[RuleOutlook]) -> Iterator[str]:
     if not rules:
         yield "Rules: model.yaml declares none under retrain, so nothing fires a training by itself."
         return
-    firing = next((each for each in rules if each.would_fire), None)
-    yield f"Rules: {'a training would be fired; here it is not, as that is for the sensor' if firing else 'none would fire'}."
-    yield from (f"  {each.message}" for each in rules)
+    fires = any(rule.would_fire for rule in rules)
+    yield f"Rules: {'a training would be fired; here it is not, as that is for the sensor' if fires else 'none would fire'}."
+    yield from (f"  {rule.message}" for rule in rules)
 
 
 def _unavailable(unavailable: dict[str, str]) -> Iterator[str]:
-    yield f"Could not be ingested, and was left out: {_partitions(len(unavailable))}."
+    yield f"Could not be ingested, and was left out: {counted(len(unavailable), 'partition')}."
     for words in list(unavailable.values())[:UNAVAILABLE_SHOWN]:
         yield f"  {words}"
     if len(unavailable) > UNAVAILABLE_SHOWN:
         yield f"  and {len(unavailable) - UNAVAILABLE_SHOWN} more"
-
-
-def _partitions(number: int) -> str:
-    return f"{number} partition{'s' * (number != 1)}"

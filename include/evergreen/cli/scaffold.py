@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.evergreen.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
@@ -13,8 +15,8 @@ KNOWN_WHEN_THE_DAY_IS_OVER = 24
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    text = "write a dataset.yaml to begin with, after a CSV file where there is one"
-    verb = verbs.add_parser("new-dataset", parents=[common], help=text, description=text.capitalize() + ".")
+    """Add ``new-dataset`` and ``new-model``."""
+    verb = add_verb(verbs, common, "new-dataset", "write a dataset.yaml to begin with, after a CSV file where there is one", new_dataset)
     verb.add_argument("name", metavar="NAME", help="the dataset's name")
     verb.add_argument(
         "--like", type=Path, metavar="FILE", help="a CSV file of one day; a date in its name (2024-01-01) stands for the partition"
@@ -23,18 +25,17 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         "--known-after", type=float, default=KNOWN_WHEN_THE_DAY_IS_OVER, metavar="HOURS",
         help="hours after its day begins until its rows are known (default: 24); negative: before",
     )  # fmt: skip
-    verb.set_defaults(verb=new_dataset)
 
     text = "write a model.yaml and a features.py to begin with, after the datasets of its rows and its target"
-    verb = verbs.add_parser("new-model", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = add_verb(verbs, common, "new-model", text, new_model)
     verb.add_argument("name", metavar="NAME", help="the model's name")
     verb.add_argument("--rows", required=True, metavar="DATASET", help="the dataset whose rows are scored")
     verb.add_argument("--target", required=True, metavar="DATASET.COLUMN", help="what is predicted, where its label arrives")
     verb.add_argument("--positive-above", type=float, metavar="X", help="a classification: rows whose target is above X are positive")
-    verb.set_defaults(verb=new_model)
 
 
 def new_dataset(arguments: argparse.Namespace) -> int:
+    """Write a dataset.yaml to begin with, and print where it is and what to do next."""
     from include.evergreen.cli.user import user_name
     from include.evergreen.config import Catalog
     from include.evergreen.operations import scaffold
@@ -45,6 +46,7 @@ def new_dataset(arguments: argparse.Namespace) -> int:
 
 
 def new_model(arguments: argparse.Namespace) -> int:
+    """Write a model.yaml and a features.py to begin with, and print where they are and what to do next."""
     from include.evergreen.cli.user import user_name
     from include.evergreen.config import Catalog
     from include.evergreen.operations import scaffold

@@ -17,92 +17,90 @@ PREFIX_HELP = "the snapshot's digest, or its first eight characters or more"
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``snapshot list``, ``snapshot show`` and ``snapshot verify``."""
     text = "list, show and verify the snapshots that training runs read"
-    group = verbs.add_parser("snapshot", parents=[common], help=text, description=text.capitalize() + ".")
-    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
+    actions = common_arguments.add_group(verbs, common, "snapshot", text, noun="action")
 
-    text = "list the snapshots of a model, newest as_of first"
-    action = actions.add_parser("list", parents=[common], help=text, description=text.capitalize() + ".")
+    action = common_arguments.add_verb(actions, common, "list", "list the snapshots of a model, newest as_of first", list_snapshots)
     common_arguments.add_model(action)
     common_arguments.add_json(action)
-    action.set_defaults(verb=list_snapshots)
 
-    text = "show which partitions and versions a snapshot names"
-    action = actions.add_parser("show", parents=[common], help=text, description=text.capitalize() + ".")
+    action = common_arguments.add_verb(actions, common, "show", "show which partitions and versions a snapshot names", show)
     action.add_argument("digest", metavar="DIGEST", help=PREFIX_HELP)
     common_arguments.add_json(action)
-    action.set_defaults(verb=show)
 
     text = "read everything that a snapshot names again, and compare it with the digests"
-    words = (
-        f"{text.capitalize()}. Exit code 1 when something differs; with --model and --all only when no record accounts for it: "
+    details = (
+        ". Exit code 1 when something differs; with --model and --all only when no record accounts for it: "
         "what retention or an erasure took away is reported, and is as it should be."
     )
-    action = actions.add_parser("verify", parents=[common], help=text, description=words)
+    action = common_arguments.add_verb(actions, common, "verify", text, verify, details)
     which = action.add_mutually_exclusive_group(required=True)
     which.add_argument("digest", metavar="DIGEST", nargs="?", help=PREFIX_HELP)
     which.add_argument("--model", metavar="MODEL", help="all snapshots of one model")
     which.add_argument("--all", action="store_true", help="all snapshots")
     common_arguments.add_json(action)
-    action.set_defaults(verb=verify)
 
 
 def list_snapshots(arguments: argparse.Namespace) -> int:
-    from include.evergreen.operations.verification import snapshots_of
+    """Print the snapshots of a model, newest as_of first, each with its size and the versions that were trained on it."""
+    from include.evergreen.operations.verification import list_model_snapshots
 
-    found = snapshots_of(_known(arguments.model))
+    snapshots = list_model_snapshots(_known(arguments.model))
     if arguments.json:
-        print(json.dumps([_as_json(each) for each in found], indent=2))
+        print(json.dumps([_as_json(snapshot) for snapshot in snapshots], indent=2))
         return 0
-    for each in found:
-        print(f"{each.digest[:12]}  {_words(each)}")
-    if not found:
+    for snapshot in snapshots:
+        print(f"{snapshot.digest[:12]}  {_words(snapshot)}")
+    if not snapshots:
         print(f"No snapshot of {arguments.model} yet: none of its trainings has come so far.")
     return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
+    """Print the partition versions that one snapshot names, with their digests, and what erasures took from it."""
     from include.evergreen.operations.verification import find_by_prefix
 
-    found = find_by_prefix(arguments.digest)
+    snapshot = find_by_prefix(arguments.digest)
     if arguments.json:
-        members = {"members": found.members, "frame_path": found.frame_path, "tombstones": found.tombstones}
-        print(json.dumps({**_as_json(found), **members}, indent=2))
+        members = {"members": snapshot.members, "frame_path": snapshot.frame_path, "tombstones": snapshot.tombstones}
+        print(json.dumps({**_as_json(snapshot), **members}, indent=2))
         return 0
-    print(f"{found.digest} of {found.model}: {_words(found)}")
-    for name, member in found.members.items():
+    print(f"{snapshot.digest} of {snapshot.model}: {_words(snapshot)}")
+    for name, member in snapshot.members.items():
         print(f"  {name}  {member['digest']}")
-    print(f"  frame  {found.frame_path}")
-    for stone in found.tombstones or []:
+    print(f"  frame  {snapshot.frame_path}")
+    for stone in snapshot.tombstones or []:
         print(f"  {stone['member']}: {stone['why']} ({stone['when'][:10]})")
     return 0
 
 
 def verify(arguments: argparse.Namespace) -> int:
+    """Read everything again that the chosen snapshots name, and print what differs from its digest; exit code 1 for damage."""
     from include.evergreen.cli.progress import progress
-    from include.evergreen.operations.verification import Verifier, find_by_prefix, recorded_snapshots, snapshots_of
+    from include.evergreen.operations.verification import Verifier, find_by_prefix, list_model_snapshots, recorded_snapshots
 
     if arguments.digest:
         chosen = [find_by_prefix(arguments.digest)]
     else:
-        chosen = recorded_snapshots() if arguments.all else snapshots_of(_known(arguments.model))
+        chosen = recorded_snapshots() if arguments.all else list_model_snapshots(_known(arguments.model))
     verifier = Verifier()
-    with progress() as shown:
-        outcomes = [verifier.verify(each, shown) for each in chosen]
+    with progress() as show:
+        outcomes = [verifier.verify(snapshot, show) for snapshot in chosen]
     if arguments.json:
-        print(json.dumps([_outcome_as_json(each) for each in outcomes], indent=2))
+        print(json.dumps([_outcome_as_json(outcome) for outcome in outcomes], indent=2))
     else:
         _print_outcomes(outcomes)
     accepted = {"whole"} if arguments.digest else {"whole", "accounted"}
-    return 0 if all(each.state in accepted for each in outcomes) else PROBLEMS_FOUND
+    return 0 if all(outcome.state in accepted for outcome in outcomes) else PROBLEMS_FOUND
 
 
 def _known(model: str) -> str:
     """``model``, if it is declared, was decided on, or has a snapshot."""
     from include.evergreen.config import Catalog
-    from include.evergreen.operations.verification import snapshots_of
+    from include.evergreen.operations.verification import list_model_snapshots
 
-    return model if snapshots_of(model) else common_arguments.known_model(Catalog(), model)
+    return model if list_model_snapshots(model) else common_arguments.known_model(Catalog(), model)
 
 
 def _print_outcomes(outcomes: list[Verification]) -> None:
@@ -111,11 +109,12 @@ def _print_outcomes(outcomes: list[Verification]) -> None:
         "accounted": "not whole any more, as records say",
         "damaged": "DAMAGED",
     }
-    for each in outcomes:
-        print(f"{each.snapshot.digest[:12]} of {each.snapshot.model}, {_words(each.snapshot)}: {words[each.state]}")
-        for part in each.differing:
+    for outcome in outcomes:
+        snapshot = outcome.snapshot
+        print(f"{snapshot.digest[:12]} of {snapshot.model}, {_words(snapshot)}: {words[outcome.state]}")
+        for part in outcome.differing:
             print(f"  {part.name}: {part.state}: {part.message}")
-    counts = {state: sum(each.state == state for each in outcomes) for state in words}
+    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in words}
     print(
         f"{len(outcomes)} verified: {counts['whole']} whole, {counts['accounted']} not whole as records say, {counts['damaged']} damaged."
     )
@@ -126,7 +125,7 @@ def _print_outcomes(outcomes: list[Verification]) -> None:
 
 
 def _words(snapshot: SnapshotRecord) -> str:
-    versions = ", ".join(f"version {each}" for each in snapshot.versions) or "no version registered"
+    versions = ", ".join(f"version {number}" for number in snapshot.versions) or "no version registered"
     erased = "; rows were erased since" if snapshot.tombstones else ""
     return (
         f"as of {snapshot.as_of}, {snapshot.window_days} days: {len(snapshot.members)} partitions, {snapshot.rows} rows; {versions}{erased}"
@@ -148,5 +147,5 @@ def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
 
 
 def _outcome_as_json(outcome: Verification) -> dict[str, Any]:
-    differing = [{"part": each.name, "state": each.state, "words": each.message} for each in outcome.differing]
+    differing = [{"part": part.name, "state": part.state, "message": part.message} for part in outcome.differing]
     return {**_as_json(outcome.snapshot), "state": outcome.state, "checked": outcome.checked, "differing": differing}

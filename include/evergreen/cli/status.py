@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.cli.terminal import console, new_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,42 +15,38 @@ if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
 METRICS_SHOWN = 2
-PIPED_WIDTH = 160  # columns, where no terminal says how wide it is
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``status``."""
     text = "show every model's champion, challenger, last decision and firing, and every dataset's partitions"
-    verb = verbs.add_parser("status", parents=[common], help=text, description=text.capitalize() + ".")
+    verb = common_arguments.add_verb(verbs, common, "status", text, show_status)
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=show_status)
 
 
 def show_status(arguments: argparse.Namespace) -> int:
+    """Print every model and dataset at a glance, as two tables or one JSON document, and first the pause, if one stands."""
     from include.evergreen.config import Catalog
     from include.evergreen.operations.status import status
 
-    found = status(Catalog())
+    document = status(Catalog())
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(document, indent=2))
     else:
-        _print_tables(found)
+        _print_tables(document)
     return 0
 
 
-def _print_tables(found: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    if found["pause"]:
-        console.print(f"PAUSED: {found['pause']['words']}", markup=False, highlight=False, style="bold yellow")
-    console.print(_models(found["models"]))
-    console.print(_datasets(found["datasets"]))
+def _print_tables(document: dict[str, Any]) -> None:
+    output = console()
+    if document["pause"]:
+        output.print(f"PAUSED: {document['pause']['message']}", markup=False, highlight=False, style="bold yellow")
+    output.print(_models(document["models"]))
+    output.print(_datasets(document["datasets"]))
 
 
 def _models(models: dict[str, Any]) -> Table:
-    table = _table("Models", "model", "champion", "challenger", "last decision", "last firing")
+    table = new_table("Models", "model", "champion", "challenger", "last decision", "last firing")
     table.add_column("open alerts", justify="right")
     for name, model in models.items():
         decision, firing = model["last_decision"], model["last_firing"]
@@ -65,21 +62,11 @@ def _models(models: dict[str, Any]) -> Table:
 
 
 def _datasets(datasets: dict[str, Any]) -> Table:
-    table = _table("Datasets", "dataset")
+    table = new_table("Datasets", "dataset")
     for column in ("partitions", "latest", "rows", "quarantined"):
         table.add_column(column, justify="right")
-    for name, each in datasets.items():
-        table.add_row(name, f"{each['partitions']:,}", each["latest"] or "-", f"{each['rows']:,}", f"{each['quarantined']:,}")
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for name, counts in datasets.items():
+        table.add_row(name, f"{counts['partitions']:,}", counts["latest"] or "-", f"{counts['rows']:,}", f"{counts['quarantined']:,}")
     return table
 
 
@@ -92,4 +79,4 @@ def _version(version: dict[str, Any] | None) -> str:
 
 
 def _waiting(versions: list[dict[str, Any]]) -> str:
-    return "".join(f"\nversion {each['version']} waits for approval" for each in versions)
+    return "".join(f"\nversion {version['version']} waits for approval" for version in versions)

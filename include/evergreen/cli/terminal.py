@@ -1,4 +1,4 @@
-"""What may reach the user's terminal: our own log from a level on, and nothing of what libraries say."""
+"""What reaches the user's terminal: tables, and our own log from a level on; nothing of what libraries say."""
 
 from __future__ import annotations
 
@@ -7,10 +7,40 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 OUR_LOGGER = "include.evergreen"
+PIPED_WIDTH = 160  # columns, where no terminal says how wide it is
 # MLflow would put handlers of its own on the terminal, and draw progress bars. It reads these when it is imported.
 MLFLOW_QUIET = {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+def console() -> Console:
+    """Where tables are printed: as wide as the terminal, or `PIPED_WIDTH` where stdout is none."""
+    from rich.console import Console
+
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=PIPED_WIDTH)
+
+
+def new_table(title: str, *columns: str) -> Table:
+    """Begin a table of columns whose cells break into lines rather than lose their ends."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 partition``, ``2 partitions``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
+    """Add ``train``."""
     text = "train a candidate on a snapshot, without the gate and what follows it"
-    words = f"{text.capitalize()}. Training again what was trained finds it, and changes nothing. Progress is logged with -v."
-    verb = verbs.add_parser("train", parents=[common], help=text, description=words)
+    details = ". Training again what was trained finds it, and changes nothing. Progress is logged with -v."
+    verb = common_arguments.add_verb(verbs, common, "train", text, train, details)
     common_arguments.add_model(verb)
     which = verb.add_mutually_exclusive_group(required=True)
     which.add_argument("--snapshot", metavar="DIGEST", help="the snapshot to train on, by its digest or the first eight characters or more")
@@ -38,10 +39,10 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         help="end this process after so long, whatever it is doing: for a container whose worker may be gone by then",
     )  # fmt: skip
     common_arguments.add_json(verb)
-    verb.set_defaults(verb=train)
 
 
 def train(arguments: argparse.Namespace) -> int:
+    """Train one candidate on a snapshot that is taken or found, and print its metrics on the holdout, its run key and MLflow run."""
     from include.evergreen.config import Catalog
     from include.evergreen.training.train import train
 
@@ -62,6 +63,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
+    """Tell what was trained, as ``--json`` prints it and the task that started a container reads it."""
     return {
         "model": candidate.model,
         "as_of": candidate.as_of.isoformat(),
@@ -82,29 +84,30 @@ def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespac
         return take_snapshot(catalog, model, arguments.as_of, arguments.window)
     if arguments.window is not None:
         raise ConfigError("--window goes with --as-of: a snapshot that is taken has its window already. Leave one of the two away.")
-    found = find_by_prefix(arguments.snapshot)
-    if found.model != model.name:
+    snapshot = find_by_prefix(arguments.snapshot)
+    if snapshot.model != model.name:
         raise ConfigError(
-            f"Snapshot {found.digest[:12]} is of {found.model}, not of {model.name}. `evergreen snapshot list {model.name}` lists its own."
+            f"Snapshot {snapshot.digest[:12]} is of {snapshot.model}, not of {model.name}. "
+            f"`evergreen snapshot list {model.name}` lists its own."
         )
-    return find_snapshot(found.digest)
+    return find_snapshot(snapshot.digest)
 
 
 def _refuse_another_recipe(catalog: Catalog, model: ModelConfig, wanted: str | None) -> None:
-    from include.evergreen.training.recipes import recipe_of
+    from include.evergreen.training.recipes import build_recipe
 
-    if wanted is not None and (found := recipe_of(catalog, model).digest) != wanted:
+    if wanted is not None and (given := build_recipe(catalog, model).digest) != wanted:
         raise ConfigError(
-            f"{model.name}: model.yaml and features.py in {catalog.root} give recipe {found[:12]}, and recipe {wanted[:12]} was asked for: "
+            f"{model.name}: model.yaml and features.py in {catalog.root} give recipe {given[:12]}, and recipe {wanted[:12]} was asked for: "
             f"they are not those of the caller. In a container: build its image again, or mount the caller's files."
         )
 
 
 def _tags(given: list[str]) -> dict[str, str]:
     """Each ``NAME=VALUE``; raises `ConfigError`."""
-    if wrong := [each for each in given if not each.partition("=")[0].strip() or "=" not in each]:
+    if wrong := [tag for tag in given if not tag.partition("=")[0].strip() or "=" not in tag]:
         raise ConfigError(f"--tag {wrong[0]!r} is no tag; write NAME=VALUE, such as team=airports.")
-    return {name.strip(): value for name, _, value in (each.partition("=") for each in given)}
+    return {name.strip(): value for name, _, value in (tag.partition("=") for tag in given)}
 
 
 def _end_after(minutes: float | None) -> None:

@@ -21,7 +21,7 @@ ExpandedPath = Annotated[
         json_schema_extra={"expands": True},
     ),
 ]
-OnFail = Literal["stop", "quarantine", "warn"]
+OnFail = Literal["error", "quarantine", "warn"]
 
 
 class Strict(BaseModel):

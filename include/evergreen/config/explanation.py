@@ -71,7 +71,7 @@ def _bad_value(kind: str, value: Any, annotation: Any, error: ErrorDetails) -> s
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ")
     if kind in ("model_type", "model_attributes_type"):
-        return f"must be a mapping of keys to values, got {shown(value)}; allowed: {listed(_keys_of(annotation))}"
+        return f"must be a mapping of keys to values, got {shown(value)}; allowed: {listed(_list_keys(annotation))}"
     if kind == "too_short":
         return f"must have at least {error['ctx']['min_length']} item(s), got {error['ctx']['actual_length']}"
     text = error["msg"].replace("Input should", "must").replace("String should", "must")
@@ -85,7 +85,7 @@ def _missing(parent: Any, name: Any) -> str:
 
 
 def _unknown_key(parent: Any, name: Any) -> str:
-    allowed = _keys_of(parent)
+    allowed = _list_keys(parent)
     return f"unknown key {name!r}; {did_you_mean(name, allowed)}allowed: {', '.join(allowed)}"
 
 
@@ -147,7 +147,7 @@ def _without_none(annotation: Any) -> Any:
     return next((member for member in get_args(annotation) if member is not type(None)), annotation)
 
 
-def _keys_of(annotation: Any) -> list[str]:
+def _list_keys(annotation: Any) -> list[str]:
     name, members = _union(annotation)
     if members:
         return [name]

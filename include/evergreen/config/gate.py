@@ -81,7 +81,7 @@ class SlicesCriterion(Strict):
     max_difference: float | None = Field(
         default=None, gt=0, description="difference and equal_opportunity: the most that slices may differ."
     )
-    cut: float = Field(default=0.5, gt=0, lt=1, description="From which predicted chance a row is called positive.")
+    decision_threshold: float = Field(default=0.5, gt=0, lt=1, description="From which predicted chance a row is called positive.")
     bins: int = Field(default=4, ge=2, le=20, description="Into how many slices of equal size a numeric column is cut.")
     min_rows: int = Field(default=MIN_SLICE_ROWS, ge=2, description="A slice of fewer rows is shown, and not judged.")
 

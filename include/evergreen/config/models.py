@@ -18,7 +18,7 @@ from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSche
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
 
-STOP_OR_WARN = "stop the partition, or warn."
+ERROR_OR_WARN = "error: stop the partition; or warn."
 
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class Expectation(Strict):
         description="The expectation's name, such as expect_column_values_to_be_between, or the import path of a class of your own.",
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="The expectation's own keyword arguments.")
-    on_fail: OnFail = Field(default="stop", description="stop the partition, quarantine the failing rows, or warn.")
+    on_fail: OnFail = Field(default="error", description="error: stop the partition; quarantine: set the failing rows aside; or warn.")
 
 
 class Volume(Strict):
@@ -102,7 +102,7 @@ class Volume(Strict):
     min_partitions: int = Field(default=7, ge=1, description="With fewer, it is not evaluated.")
     at_least: float = Field(default=0.5, ge=0, description="Share of the median below which the check fails.")
     at_most: float = Field(default=2.0, gt=0, description="Multiple of the median above which the check fails.")
-    on_fail: Literal["stop", "warn"] = Field(default="warn", description=STOP_OR_WARN)
+    on_fail: Literal["error", "warn"] = Field(default="warn", description=ERROR_OR_WARN)
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Volume:
@@ -117,7 +117,7 @@ class Freshness(Strict):
     """A deadline: a partition that has not arrived by then is late."""
 
     hours_after_partition: float = Field(description="Hours from the partition's midnight (UTC) by which it must have arrived.")
-    on_fail: Literal["stop", "warn"] = Field(default="warn", description=STOP_OR_WARN)
+    on_fail: Literal["error", "warn"] = Field(default="warn", description=ERROR_OR_WARN)
 
 
 class Reference(Strict):
@@ -128,7 +128,7 @@ class Reference(Strict):
     to: tuple[str, ...] = Field(default=(), description="The columns there, in the same order; none means the same names.")
     lag_days: int = Field(default=0, ge=0, le=366, description="Days back from the partition to the newest partition that is looked into.")
     days: int = Field(default=1, ge=1, le=366, description="How many of that dataset's days are looked into.")
-    on_fail: OnFail = Field(default="quarantine", description="stop the partition, quarantine the failing rows, or warn.")
+    on_fail: OnFail = Field(default="quarantine", description="error: stop the partition; quarantine: set the failing rows aside; or warn.")
 
     @model_validator(mode="after")
     def _matches_columns(self) -> Reference:
@@ -144,7 +144,7 @@ class Correlation(Strict):
     first: dt.date = Field(description="First partition of the reference period.")
     last: dt.date = Field(description="Last partition of the reference period.")
     max_difference: float = Field(default=0.3, gt=0, le=2, description="How far the correlation may be from the reference period's.")
-    on_fail: Literal["stop", "warn"] = Field(default="warn", description=STOP_OR_WARN)
+    on_fail: Literal["error", "warn"] = Field(default="warn", description=ERROR_OR_WARN)
 
     @model_validator(mode="after")
     def _is_a_period(self) -> Correlation:
@@ -182,7 +182,7 @@ class DatasetConfig(Strict):
     knowledge: Knowledge
     columns: tuple[Column, ...] = Field(min_length=1, description="What is kept of what the source gives.")
     keys: tuple[str, ...] = Field(default=(), description="Columns that identify a row within a partition. No two rows may share them.")
-    undeclared_columns: Literal["stop", "warn", "ignore"] = Field(
+    undeclared_columns: Literal["error", "warn", "ignore"] = Field(
         default="warn", description="What to do when the source gives columns that are not declared. They are never kept."
     )
     expectations: tuple[Expectation, ...] = Field(default=(), description="What the rows must be.")

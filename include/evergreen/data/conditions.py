@@ -22,23 +22,25 @@ class Conditions:
     values: dict[str, Any]
 
     def matches(self, rows: pa.Table | pa.RecordBatch) -> pa.BooleanArray:
-        """Which of ``rows`` meet all of them: one boolean a row. Every named column must be there, in whatever type it was stored."""
+        """Say which of ``rows`` meet all conditions, one boolean a row; rows need the named columns, in whatever type they were stored."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        chosen = pa.array([True]) if not rows.num_rows else None
+        mask = pa.repeat(True, rows.num_rows)
         for name, value in self.values.items():
-            column = rows.column(name)
-            found = pc.fill_null(_equal(column, value), False)
-            chosen = found if chosen is None else pc.and_(chosen, found)
-        whole = chosen if rows.num_rows else pa.array([], pa.bool_())
-        return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+            mask = pc.and_(mask, pc.fill_null(_equal(rows.column(name), value), False))
+        return mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
 
 
 def parse_conditions(dataset: DatasetConfig, texts: Sequence[str], *, extra: Sequence[str] = ()) -> Conditions:
-    """What ``texts`` (``column=value``; nothing after the sign is a missing value) ask for.
+    """Parse the row filters that a person gave on the command line, typed as ``dataset`` declares its columns.
 
-    ``extra`` names text columns that are not declared. Raises `ConfigError`, without the value of a personal column.
+    :param dataset: whose rows are filtered.
+    :param texts: one ``column=value`` for each condition; nothing after the sign stands for a missing value.
+    :param extra: names of text columns that the rows have and ``dataset`` does not declare.
+    :returns: the conditions, all of which a row must meet.
+    :raises ConfigError: when a text has no ``=``, names an unknown column or one twice, or has a value that is not of the
+        column's type. The value of a personal column is not shown.
     """
     columns = {**{column.name: column for column in dataset.columns}, **{name: None for name in extra}}
     values: dict[str, Any] = {}
@@ -55,8 +57,8 @@ def parse_conditions(dataset: DatasetConfig, texts: Sequence[str], *, extra: Seq
     return Conditions(values)
 
 
-def text_of(value: Any) -> str | None:
-    """A value as text that does not depend on the type in which it was stored: 5, 5.0 and '5' are the same."""
+def canonical_text(value: Any) -> str | None:
+    """Write a value as text that does not depend on the type in which it was stored: 5, 5.0 and '5' are the same; None stays None."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
@@ -64,6 +66,13 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).isoformat()
     return None if value is None else str(value)
+
+
+def as_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Write each value of a column as `canonical_text` does."""
+    import pyarrow as pa
+
+    return pa.array([canonical_text(value) for value in column.to_pylist()], pa.string())
 
 
 def _typed(dataset: DatasetConfig, column: Column, text: str) -> Any:
@@ -86,10 +95,4 @@ def _equal(column: pa.Array | pa.ChunkedArray, value: Any) -> Any:
     try:
         return pc.equal(column, pa.scalar(value, column.type))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):  # it was stored when the column had another type
-        return pc.equal(_as_text(column), text_of(value))
-
-
-def _as_text(column: pa.Array | pa.ChunkedArray) -> Any:
-    import pyarrow as pa
-
-    return pa.array([text_of(each) for each in column.to_pylist()], pa.string())
+        return pc.equal(as_texts(column), canonical_text(value))

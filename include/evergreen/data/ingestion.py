@@ -19,10 +19,10 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.erased.subjects import without_erased
 from include.evergreen.data.partitions import Also, PartitionVersion, publish_partition
-from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, batches_of, write_in_order
-from include.evergreen.data.quarantine import REASON_COLUMN, without_released
-from include.evergreen.data.sources import source_of
-from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_error, validate
+from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, read_batches, write_in_order
+from include.evergreen.data.quarantine import REASON_COLUMN, rows_at, without_released
+from include.evergreen.data.sources import make_source
+from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_message, validate
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import storage
@@ -68,9 +68,12 @@ class Validated(TypedDict):
 
 
 def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
-    """Read the partition at its source and keep its rows, typed but unjudged."""
+    """Read the partition at its source and keep its rows, typed but unjudged.
+
+    Raises `DataError`, `TransientError` or `ConfigError` as the source does, and as `refuse_stale_reads` does.
+    """
     began = clock.now()
-    delivery = source_of(dataset).open(partition)
+    delivery = make_source(dataset).open(partition)
     with RowWriter(arrow_schema(dataset)) as raw:
         for batch in without_erased(dataset, delivery.batches):
             before = raw.rows // PROGRESS_EVERY_ROWS
@@ -93,7 +96,13 @@ def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
 def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetched, origin: Origin) -> Validated:
     """Judge the fetched rows, record the result, and keep accepted and quarantined rows apart.
 
-    Raises `DataError` when the partition is stopped; what was published before stays current.
+    :param dataset: by whose contract the rows are judged.
+    :param partition: the partition's date.
+    :param fetched: what `fetch` returned.
+    :param origin: ``live`` or ``backfill``, which has no deadline.
+    :returns: what `publish` needs.
+    :raises DataError: when the partition is stopped (what was published before stays current), or when people were erased
+        from the dataset since its rows were fetched.
     """
     delivered = Delivered(
         partition=partition,
@@ -109,9 +118,9 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
         for line in validation.log_lines():
             log.log(logging.INFO if validation.verdict == "passed" else logging.WARNING, "%s %s: %s", dataset.name, partition, line)
         if validation.verdict == "stopped":
-            raise stop_error(dataset, partition, validation)
+            raise DataError(stop_message(dataset, partition, validation))
         accepted = keep_accepted(dataset, partition, partial(_accepted, file, validation))
-        kept = {**accepted, **keep_quarantined(dataset, partition, _quarantined(dataset, file, validation))}
+        kept = {**accepted, **keep_quarantined(dataset, partition, _quarantined(file, validation))}
     facts = {"source_rows": fetched["rows"], "raw_digest": fetched["digest"], "raw_path": fetched["path"], "arrived": fetched["arrived"]}
     return cast(Validated, {**kept, **facts})
 
@@ -125,10 +134,16 @@ def publish(
     known_at: dt.datetime | None = None,
     also: Also | None = None,
 ) -> tuple[PartitionVersion, bool]:
-    """Make the validated rows the partition's current version; also say whether its content is new.
+    """Make the validated rows the partition's current version, unless the current version has them already.
 
-    ``known_at`` says when a new version's content was known; by default ``dataset.knowledge`` does. ``also`` is done in the
-    same transaction, as `publish_partition` has it.
+    :param dataset: whose partition it is.
+    :param partition: the partition's date.
+    :param validated: what `validate_partition` returned.
+    :param origin: ``live`` or ``backfill``.
+    :param known_at: when a new version's content was known; by default ``dataset.knowledge`` says so.
+    :param also: what is done in the same transaction, as `publish_partition` has it.
+    :returns: the current version, and whether it is new.
+    :raises DataError: when a file of ``validated`` is gone, or when people were erased from the dataset since the rows arrived.
     """
     content: dict[str, Any] = {name: value for name, value in validated.items() if name not in {"arrived", "known_first", "known_last"}}
     arrived = dt.datetime.fromisoformat(validated["arrived"])
@@ -162,7 +177,7 @@ def publish(
 def ingest(
     dataset: DatasetConfig, partition: dt.date, origin: Origin, *, known_at: dt.datetime | None = None
 ) -> tuple[PartitionVersion, bool]:
-    """Fetch, validate and publish in this process."""
+    """Fetch, validate and publish in this process; returns and raises what `publish` does, and raises what the other two do."""
     validated = validate_partition(dataset, partition, fetch(dataset, partition), origin)
     return publish(dataset, partition, validated, origin, known_at=known_at)
 
@@ -170,15 +185,22 @@ def ingest(
 def knowledge_time(
     dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None
 ) -> dt.datetime:
-    """When a new version could first have been known, as ``dataset.knowledge`` says.
+    """Tell when a new version could first have been known, as ``dataset.knowledge`` says.
 
     With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
     with its last: before that, what it corrects is what was known.
+
+    :param dataset: whose partition it is.
+    :param partition: the partition's date.
+    :param validated: the new version's rows, as `validate_partition` describes them.
+    :param origin: ``live`` or ``backfill``: a backfill is known by the rule, whenever it arrives.
+    :param superseded: the version that the new one corrects; None for a first version.
+    :returns: the time in UTC.
     """
     rule = clock.day_start(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
     if dataset.knowledge.column is not None:
-        told = validated["known_last"] if superseded else validated["known_first"]
-        return dt.datetime.fromisoformat(told) if told else rule
+        moment = validated["known_last" if superseded else "known_first"]
+        return dt.datetime.fromisoformat(moment) if moment else rule
     by = dataset.knowledge.corrections if superseded else dataset.knowledge.first
     if origin == "backfill" or by == "rule":
         return rule
@@ -186,14 +208,20 @@ def knowledge_time(
 
 
 def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:
-    """Write the accepted rows in the order of their keys; returns the part of `Validated` that is about them."""
+    """Write the accepted rows in the order of their keys.
+
+    :param dataset: whose rows they are.
+    :param partition: the partition's date.
+    :param rows: gives the accepted rows as often as it is asked.
+    :returns: the part of `Validated` that is about them.
+    """
     known: list[pa.Scalar] = []
     with RowWriter(arrow_schema(dataset)) as accepted:
         write_in_order(accepted, partial(_noting, rows, dataset.knowledge.column, known), dataset.keys)
         digest, count = accepted.digest(), accepted.rows
         path = f"datasets/{dataset.name}/{partition}/{digest[:16]}.parquet"
         accepted.keep(path)
-    moments = [each.as_py() for each in known]
+    moments = [scalar.as_py() for scalar in known]
     return {
         "digest": digest,
         "path": path,
@@ -218,7 +246,7 @@ def _accepted(raw: Path, validation: Validation, columns: Sequence[str] | None) 
     import pyarrow as pa
 
     first = 0
-    for batch in batches_of(raw, columns):
+    for batch in read_batches(raw, columns):
         failing = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))] - first
         first += batch.num_rows
         if len(failing):
@@ -228,22 +256,21 @@ def _accepted(raw: Path, validation: Validation, columns: Sequence[str] | None) 
         yield batch
 
 
-def _quarantined(dataset: DatasetConfig, raw: Path, validation: Validation) -> pa.Table:
+def _quarantined(raw: Path, validation: Validation) -> pa.Table:
     """The rows that fail, with every reason."""
     import pyarrow as pa
 
-    schema = arrow_schema(dataset)
-    first, rows = 0, []
-    for batch in batches_of(raw) if len(validation.failing) else ():
-        positions = validation.failing[slice(*np.searchsorted(validation.failing, [first, first + batch.num_rows]))]
-        if len(positions):
-            rows.append(batch.take(pa.array(positions - first)))
-        first += batch.num_rows
-    return pa.Table.from_batches(rows, schema).append_column(REASON_COLUMN, pa.array(validation.reasons(), pa.string()))
+    return rows_at(raw, validation.failing).append_column(REASON_COLUMN, pa.array(validation.reasons(), pa.string()))
 
 
 def keep_quarantined(dataset: DatasetConfig, partition: dt.date, table: pa.Table) -> dict[str, Any]:
-    """Write quarantined rows with their reasons, in an order of their own; returns the part of `Validated` that is about them."""
+    """Write quarantined rows in an order that depends on nothing but the rows.
+
+    :param dataset: whose rows they are.
+    :param partition: the partition's date.
+    :param table: the rows with their reasons, in `REASON_COLUMN`.
+    :returns: the part of `Validated` that is about them.
+    """
     with RowWriter(table.schema) as quarantined:
         write_in_order(quarantined, lambda _: iter(table.to_batches()), table.column_names)
         digest = quarantined.digest()

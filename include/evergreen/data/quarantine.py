@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions
-from include.evergreen.data.partitions.files import batches_of
-from include.evergreen.data.validation import Failure, Validation
+from include.evergreen.data.partitions.files import read_batches
+from include.evergreen.data.validation import Validation
 from include.evergreen.data.validation.checks import PERSONAL, judge
 from include.evergreen.foundation.digest import canonical_json
 from include.evergreen.foundation.errors import DataError
@@ -45,49 +45,83 @@ class WaitingRows:
 
 
 def without_released(dataset: DatasetConfig, partition: dt.date, raw: Path, validation: Validation) -> Validation:
-    """``validation`` with the rows that a person has released taken out of its failures.
+    """Take the rows that a person has released out of a validation's failures, and judge what is left.
 
     Rows that share their key with another, or lack it, stay: accepted rows have unique keys. ``quarantine.max_share``
     counts the rows that are left.
+
+    :param dataset: whose partition was validated.
+    :param partition: the partition's date.
+    :param raw: the local Parquet file with the raw rows.
+    :param validation: of these rows.
+    :returns: the validation without the released rows, and with a verdict of its own.
     """
     released = _released_digests(dataset.name, partition) if len(validation.failing) else set()
     if not released:
         return validation
-    rows = _rows_at(raw, validation.failing)
+    rows = rows_at(raw, validation.failing)
     let_through = np.array([digest in released for digest in row_digests(rows)], dtype=bool)
     if dataset.keys and let_through.any():
         keys = list(dataset.keys)
-        let_through &= ~lacking_a_unique_key(rows, batches_of(raw, keys), keys)
+        let_through &= ~lacking_a_unique_key(rows, read_batches(raw, keys), keys)
     if not let_through.any():
         return validation
     positions = validation.failing[let_through]
     failures = [replace(failure, positions=np.setdiff1d(failure.positions, positions)) for failure in validation.failures]
-    remaining: list[Failure] = [failure for failure in failures if len(failure.positions)]
-    judged = judge(dataset, validation.rows, validation.checks, remaining, validation.usual)
+    failures = [failure for failure in failures if len(failure.positions)]
+    judged = judge(dataset, validation.rows, validation.checks, failures, validation.usual)
     return replace(judged, reason=f"{judged.reason}; {len(positions)} of the failing rows were released by a person")
 
 
 def row_digests(rows: pa.Table) -> list[str]:
-    """SHA-256, in hex, of each row's names and values; a quarantined row has that of the same row as it was delivered."""
+    """Return SHA-256, in hex, of each row's names and values; a quarantined row has that of the same row as it was delivered."""
     names = [name for name in rows.column_names if name != REASON_COLUMN]
     return [hashlib.sha256(canonical_json(row).encode()).hexdigest() for row in rows.select(names).to_pylist()]
 
 
 def lacking_a_unique_key(rows: pa.Table, batches: Iterable[pa.RecordBatch], keys: Sequence[str]) -> np.ndarray:
-    """Which of ``rows``, all of them in ``batches`` too, lack a value in ``keys`` or share their key with another row there."""
+    """Say which rows may not be accepted, because they lack their key or share it.
+
+    :param rows: those that are asked about.
+    :param batches: all rows of the partition, ``rows`` among them.
+    :param keys: the names of the key columns.
+    :returns: one boolean for each of ``rows``.
+    """
     import pyarrow as pa
 
     wanted = rows.select(list(keys))
     distinct = wanted.group_by(list(keys)).aggregate([])
-    found: Counter[tuple[Any, ...]] = Counter()
+    times: Counter[tuple[Any, ...]] = Counter()
     for batch in batches:
         same = pa.Table.from_batches([batch]).select(list(keys)).join(distinct, list(keys), join_type="inner")
-        found.update(tuple(row[key] for key in keys) for row in same.to_pylist())
-    return np.array([found[tuple(row[key] for key in keys)] != 1 or None in row.values() for row in wanted.to_pylist()], dtype=bool)
+        times.update(tuple(row[key] for key in keys) for row in same.to_pylist())
+    return np.array([times[tuple(row[key] for key in keys)] != 1 or None in row.values() for row in wanted.to_pylist()], dtype=bool)
+
+
+def rows_at(file: Path, positions: np.ndarray) -> pa.Table:
+    """Read the rows of a local Parquet file at ``positions``, which are sorted and count from 0."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first, rows = 0, []
+    for batch in read_batches(file) if len(positions) else ():
+        within = positions[slice(*np.searchsorted(positions, [first, first + batch.num_rows]))]
+        if len(within):
+            rows.append(batch.take(pa.array(within - first)))
+        first += batch.num_rows
+    return pa.Table.from_batches(rows, pq.read_schema(file))
+
+
+def counted_reasons(rows: pa.Table) -> dict[str, int]:
+    """Count how many quarantined rows each reason holds back, the most frequent first; a row counts for each of its reasons."""
+    counted: Counter[str] = Counter()
+    for reasons in rows.column(REASON_COLUMN).value_counts().to_pylist():
+        counted.update(dict.fromkeys(reasons["values"].split(REASONS_JOINED_BY), reasons["counts"]))
+    return dict(counted.most_common())
 
 
 def waiting(dataset: str) -> list[WaitingRows]:
-    """The partitions of ``dataset`` with quarantined rows in their current version, oldest first."""
+    """List the partitions of ``dataset`` with quarantined rows in their current version, oldest first."""
     return [
         WaitingRows(
             dataset=dataset,
@@ -95,7 +129,7 @@ def waiting(dataset: str) -> list[WaitingRows]:
             version=partition.version,
             rows=partition.quarantined,
             source_rows=partition.source_rows,
-            reasons=_counted_reasons(partition),
+            reasons=counted_reasons(storage.read_table(partition.quarantine_path, [REASON_COLUMN])),
             since=_since(partition),
         )
         for partition in current_partitions(dataset)
@@ -104,7 +138,13 @@ def waiting(dataset: str) -> list[WaitingRows]:
 
 
 def quarantined_rows(dataset: str, partition: dt.date) -> tuple[PartitionVersion, pa.Table]:
-    """The current version of a partition, and its quarantined rows with `REASON_COLUMN`. Raises `DataError`."""
+    """Read the quarantined rows of a partition's current version.
+
+    :param dataset: the dataset's name.
+    :param partition: the partition's date.
+    :returns: the version, and its quarantined rows with `REASON_COLUMN` as their last column.
+    :raises DataError: when the partition was never published, or when no row of its current version is quarantined.
+    """
     version = current_partition(dataset, partition)
     if version is None:
         raise DataError(f"{dataset} {partition} was never published, so it has no quarantine. Ingest it first.")
@@ -114,7 +154,7 @@ def quarantined_rows(dataset: str, partition: dt.date) -> tuple[PartitionVersion
 
 
 def masked(dataset: DatasetConfig, rows: pa.Table) -> list[dict[str, Any]]:
-    """The rows for people to see: what is in personal columns is left out, but whether it is missing is not."""
+    """Turn rows into dictionaries for people to see: without the values of personal columns, but with whether one is missing."""
     personal = dataset.personal_columns
     return [
         {name: PERSONAL if name in personal and value is not None else value for name, value in row.items()} for row in rows.to_pylist()
@@ -126,29 +166,6 @@ def _released_digests(dataset: str, partition: dt.date) -> set[str]:
     query = sa.select(table.row_digest).where(table.dataset == dataset, table.partition == partition)
     with reading() as connection:
         return set(connection.execute(query).scalars())
-
-
-def _rows_at(file: Path, positions: np.ndarray) -> pa.Table:
-    """The rows of a local Parquet file at ``positions``, which are sorted."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    first, found = 0, []
-    for batch in batches_of(file):
-        here = positions[slice(*np.searchsorted(positions, [first, first + batch.num_rows]))]
-        if len(here):
-            found.append(batch.take(pa.array(here - first)))
-        first += batch.num_rows
-    return pa.Table.from_batches(found, pq.read_schema(file))
-
-
-def _counted_reasons(version: PartitionVersion) -> dict[str, int]:
-    """How many rows each reason holds back; a row with several counts for each of them."""
-    column = storage.read_table(version.quarantine_path, [REASON_COLUMN]).column(REASON_COLUMN)
-    counted: Counter[str] = Counter()
-    for each in column.value_counts().to_pylist():
-        counted.update(dict.fromkeys(each["values"].split(REASONS_JOINED_BY), each["counts"]))
-    return dict(counted.most_common())
 
 
 def _since(version: PartitionVersion) -> dt.datetime:

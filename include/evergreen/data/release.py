@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,8 +17,8 @@ from include.evergreen.data import ingestion
 from include.evergreen.data.conditions import Conditions
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion
-from include.evergreen.data.partitions.files import arrow_schema, batches_of
-from include.evergreen.data.quarantine import REASON_COLUMN, REASONS_JOINED_BY, lacking_a_unique_key, quarantined_rows, row_digests
+from include.evergreen.data.partitions.files import arrow_schema, read_batches
+from include.evergreen.data.quarantine import counted_reasons, lacking_a_unique_key, quarantined_rows, row_digests
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.reasons import LONGEST_REASON
@@ -44,10 +43,19 @@ class Released:
 
 
 def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | None, *, actor: str, reason: str) -> Released:
-    """Publish the partition with the chosen quarantined rows (None: all of them) among its accepted ones.
+    """Publish the partition with the chosen quarantined rows among its accepted ones, as a person decided.
 
-    The version is the one that ingesting the same rows again makes, so that makes no other. Raises `DataError` when no row
-    is chosen, or when one lacks its key or shares it: accepted rows have unique keys.
+    The version is the one that ingesting the same rows again makes, so that makes no other. Raises `DataError` when no row is
+    chosen, when one lacks its key or shares it (accepted rows have unique keys), and when the rows can no longer be put together
+    as ingestion would; `TransientError` when the partition was published anew, or an erasure was running, in the meantime.
+
+    :param dataset: as it is declared now; its columns must be those of the partition's current version.
+    :param partition: the partition's date.
+    :param chosen: which of the quarantined rows; None for all of them.
+    :param actor: who releases them, for the ledger.
+    :param reason: why, in 1 to `LONGEST_REASON` characters.
+    :returns: the new version, and how many rows were released and are left.
+    :raises ConfigError: when the reason is empty or too long.
     """
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise ConfigError(f"A release needs a reason of 1 to {LONGEST_REASON} characters, for the ledger; got {len(reason)}.")
@@ -56,7 +64,7 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
     _refuse_other_columns(dataset, current, rows)
     mask = _chosen(dataset, current, rows, chosen)
     released = rows.filter(mask)
-    remaining = rows.filter([not each for each in mask])
+    remaining = rows.filter([not is_chosen for is_chosen in mask])
     _refuse_shared_keys(dataset, current, rows, released)
     accepted = ingestion.keep_accepted(dataset, partition, partial(_accepted, dataset, current, released, remaining))
     kept = {**accepted, **ingestion.keep_quarantined(dataset, partition, remaining)}
@@ -83,7 +91,7 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
             "version": current.version + 1,
             "released": released.num_rows,
             "remaining": remaining.num_rows,
-            "reasons": _counted(released),
+            "reasons": counted_reasons(released),
             "actor": actor,
             "reason": reason,
         }
@@ -120,7 +128,7 @@ def _refuse_shared_keys(dataset: DatasetConfig, current: PartitionVersion, quara
     def everywhere() -> Iterator[pa.RecordBatch]:
         yield from quarantined.select(keys).to_batches()
         with storage.local_file(current.path) as file:
-            yield from batches_of(file, keys)
+            yield from read_batches(file, keys)
 
     if refused := int(lacking_a_unique_key(released, everywhere(), keys).sum()):
         raise DataError(
@@ -136,7 +144,7 @@ def _accepted(
     """What ingestion would accept. Keys order it; without keys the order is that of the raw rows."""
     if dataset.keys:
         with storage.local_file(current.path) as file:
-            yield from batches_of(file, columns)
+            yield from read_batches(file, columns)
         yield from released.select(list(columns or dataset.column_names)).to_batches()
         return
     if not current.raw_path:
@@ -146,7 +154,7 @@ def _accepted(
         )
     held_back = set(row_digests(remaining))
     with storage.local_file(current.raw_path) as file:
-        for batch in batches_of(file):
+        for batch in read_batches(file):
             yield _left_over(batch, remaining, held_back)
 
 
@@ -164,13 +172,6 @@ def _left_over(batch: pa.RecordBatch, remaining: pa.Table, digests: set[str]) ->
     positions = np.flatnonzero(possible)
     kept = np.ones(batch.num_rows, dtype=bool)
     if len(positions):
-        found = row_digests(pa.Table.from_batches([batch.take(pa.array(positions))]))
-        kept[positions[[digest in digests for digest in found]]] = False
+        possible_rows = pa.Table.from_batches([batch.take(pa.array(positions))])
+        kept[positions[[digest in digests for digest in row_digests(possible_rows)]]] = False
     return batch.filter(pa.array(kept))
-
-
-def _counted(rows: pa.Table) -> dict[str, Any]:
-    counted: Counter[str] = Counter()
-    for reasons in rows.column(REASON_COLUMN).to_pylist():
-        counted.update(reasons.split(REASONS_JOINED_BY))
-    return dict(counted)

@@ -34,23 +34,36 @@ class FeatureCode:
 def feature_frame(
     catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of one partition, and their features as ``model`` declares them (same index, declared order and kinds).
+    """Compute the features of one partition, for training and for scoring alike.
 
-    Computed by ``code``, by default the model's `features.py` as it stands now. Raises `ConfigError` when it gives other
-    columns or rows than it should, or fails.
+    Raises `ConfigError` when the code gives other columns or rows than it should, or fails.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares the features
+    :param partition: the day whose rows get features
+    :param cache_: what the past is read through, which bounds what is known
+    :param code: what computes them; None: the model's `features.py` as it stands now
+    :returns: the rows, and their features: the same index, in the declared order and kinds
     """
-    code = code or _code_now(catalog, model)
+    code = code or code_now(catalog, model)
     reader = PointInTimeReader(model, partition, cache_)
     personal = any(catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs)
-    return features_of(model, reader, _compiled(code), code.place, personal=personal)
+    return compute_features(model, reader, _kept_function(code), code.place, personal=personal)
 
 
-def features_of(
+def compute_features(
     model: ModelConfig, reader: PointInTimeReader, function: Features, path: Path | str, *, personal: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows that ``reader`` gives, and what ``function`` (of the file ``path``) makes of them, as `feature_frame` says.
+    """Call a team's function, and validate what it gives.
 
-    With ``personal``, the message of an error that is not ours is left out, as they may quote a row.
+    :param model: the model, which declares the features
+    :param reader: what the function reads through
+    :param function: the team's ``features``
+    :param path: the file that errors name
+    :param personal: whether the inputs are personal, so that what the function's own errors say is left out: it may quote a row
+    :returns: the rows of ``reader``, and their features: the same index, in the declared order and kinds
+    :raises ConfigError: when the function fails, or gives other columns, rows or kinds than it should
+    :raises DataError: when a partition that it reads is not there
     """
     rows = reader.rows()
     try:
@@ -66,9 +79,17 @@ def features_of(
 def labelled_frame(
     catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
 ) -> pd.DataFrame | None:
-    """One partition's features with ``target`` and the keys (``key:NAME``) of its rows: those whose label is known as of the cache's as_of.
+    """Compute one day of a training frame: the rows whose label is known as of the cache's ``as_of``.
 
-    None when an input or the labels of that day are not there.
+    Raises `ConfigError` as `feature_frame`, and when rows and labels have different keys.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares features and target
+    :param partition: the day whose rows are learnt from
+    :param cache_: what the past is read through
+    :param code: what computes the features; None: the model's `features.py` as it stands now
+    :returns: ``partition`` (text), the features, ``target`` and the rows' keys (``key:NAME``); None when an input or the labels of
+        that day are not there
     """
     if not inputs_known(model, partition, cache_):
         return None
@@ -85,21 +106,25 @@ def labelled_frame(
 
 def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> bool:
     """Whether each input's newest partition that ``partition`` reads was known when it began."""
-    for model_input in model.inputs:
-        day = partition - dt.timedelta(days=model_input.lag_days)
-        if not cache_.known(model_input.dataset, partition, day, day):
-            return False
-    return True
+    newest = ((model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs)
+    return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
 
 
 def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """The labels of one partition: the target dataset's key columns and ``target`` (floats; missing where there is none)."""
+    """The labels of one partition, as they are known as of the cache's ``as_of``.
+
+    :param model: the model, which declares the target
+    :param partition: the day whose rows the labels are of
+    :param cache_: what they are read through
+    :returns: the target dataset's other columns and ``target``, floats (0 or 1 for a classification by ``positive_above``), missing
+        where there is no value; None when the partition is not there
+    """
     import pandas as pd
 
-    found = cache_.known(model.target.dataset, cache_.as_of, partition, partition)
-    if not found:
+    versions = cache_.known(model.target.dataset, cache_.as_of, partition, partition)
+    if not versions:
         return None
-    labels = cache_.frame(found[0], cache_.as_of)
+    labels = cache_.frame(versions[0], cache_.as_of)
     value = pd.to_numeric(labels[model.target.column]).astype("float64")
     if model.target.positive_above is not None:
         value = (value > model.target.positive_above).astype("float64").where(value.notna())
@@ -112,7 +137,7 @@ def features_source(catalog: Catalog, model: ModelConfig) -> str:
 
 
 def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels: pd.DataFrame) -> pd.Series:
-    """The label of each of ``rows``, in their order."""
+    """The label of each of ``rows``, in their order, matched by the keys; missing where there is none."""
     keys = _shared_keys(catalog, model)
     return rows[keys].merge(labels[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
 
@@ -128,27 +153,28 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
     return list(rows.keys)
 
 
-def load_features(path: Path) -> Features:
-    """The function ``features`` of a `features.py`, of a module that nobody else has used. Raises `ConfigError`."""
-    return load_code(FeatureCode(path.read_text(encoding="utf-8"), str(path)))
-
-
-def _code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
+def code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
+    """The model's `features.py` as it stands now."""
     return FeatureCode(features_source(catalog, model), str(catalog.features_path(model.name)))
 
 
-@cache
-def _compiled(code: FeatureCode) -> Features:
-    return load_code(code)
-
-
 def load_code(code: FeatureCode) -> Features:
-    """The function ``features`` of this code, as `load_features` gives it."""
+    """Execute code, and take its function ``features``; each time anew, so that no two share what a module remembers.
+
+    Raises `ConfigError`, too, when the code cannot be executed.
+
+    :param code: the text, and the place that errors name
+    :returns: the function
+    :raises ConfigError: when the code defines no such function
+    """
     module = executed(code.text, code.place)
     if not callable(getattr(module, "features", None)):
         raise ConfigError(f"{code.place} must define features(read), which returns one row of features for each row of read.rows().")
     function: Features = module.features
     return function
+
+
+_kept_function = cache(load_code)  # for the life of the process: its days share a module
 
 
 def _place(error: Exception, path: Path | str) -> str:
@@ -161,9 +187,8 @@ def _as_declared(
     features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, *, personal: bool = False
 ) -> pd.DataFrame:
     declared = model.feature_names
-    found = list(features.columns)
-    if set(found) != set(declared):
-        missing, extra = sorted(set(declared) - set(found)), sorted(set(found) - set(declared))
+    missing, extra = sorted(set(declared) - set(features.columns)), sorted(set(features.columns) - set(declared))
+    if missing or extra:
         raise ConfigError(
             f"{path}: features() and model.yaml differ: missing {missing or 'none'}, undeclared {extra or 'none'}. "
             f"Declare each feature in model.yaml, or drop it."

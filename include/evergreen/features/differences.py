@@ -31,6 +31,7 @@ class Finding:
 
     @property
     def message(self) -> str:
+        """The finding as a sentence for the team that owns the feature, with the advice and the file."""
         return (
             f"{self.model}: feature {self.feature!r} on {self.partition}: {self.promise}. {self.rows} rows differ, the first is "
             f"{self.row}: {self.before!r}, then {self.after!r}. {self.advice} ({self.path})"
@@ -51,11 +52,18 @@ class Comparison:
 
 
 def differences(comparison: Comparison, before: pd.DataFrame, after: pd.DataFrame, *, tolerance: float = 0.0) -> list[Finding]:
-    """One finding for each feature that differs; row for row by place, to the last bit unless a relative ``tolerance`` is given."""
-    found = []
+    """Compare two computations of the same features, row for row by place.
+
+    :param comparison: whose features they are, and what a difference means
+    :param before: the one computation: one column a feature, one row for each of ``comparison.rows``
+    :param after: the other computation, of the same rows in the same order
+    :param tolerance: the relative difference that two numbers may have; 0: they are compared to the last bit
+    :returns: one finding for each feature that differs
+    """
+    findings = []
     for feature, places in changed(before, after, tolerance=tolerance).items():
         place = int(places[0])
-        found.append(
+        findings.append(
             Finding(
                 model=comparison.model,
                 feature=feature,
@@ -69,12 +77,18 @@ def differences(comparison: Comparison, before: pd.DataFrame, after: pd.DataFram
                 path=comparison.path,
             )
         )
-    return found
+    return findings
 
 
 def changed(before: pd.DataFrame, after: pd.DataFrame, *, tolerance: float = 0.0) -> dict[str, np.ndarray]:
-    """Of each column that differs, the places of the rows that do; missing values equal each other."""
-    found = {}
+    """Find what differs between two frames, row for row by place; missing values equal each other.
+
+    :param before: a frame of features, numbers as float64 and the rest as text
+    :param after: a frame of the same columns and as many rows
+    :param tolerance: as `differences` takes it
+    :returns: for each column that differs, the places of the rows that do, counted from 0
+    """
+    places = {}
     for name in before.columns:
         old, new = before[name], after[name]
         absent = old.isna().to_numpy() != new.isna().to_numpy()
@@ -86,8 +100,8 @@ def changed(before: pd.DataFrame, after: pd.DataFrame, *, tolerance: float = 0.0
         else:
             differs = absent | (old.fillna("").to_numpy(dtype=object) != new.fillna("").to_numpy(dtype=object))
         if differs.any():
-            found[str(name)] = np.flatnonzero(differs)
-    return found
+            places[str(name)] = np.flatnonzero(differs)
+    return places
 
 
 def _row(comparison: Comparison, place: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.features.build import FeatureCode, features_of, load_code, load_features
+from include.evergreen.features.build import FeatureCode, code_now, compute_features, load_code
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -39,20 +39,23 @@ class FeatureOrigin:
 
     @property
     def description(self) -> str:
+        """The origin as people read it: ``flights.{distance, origin}, days -30 to -1``."""
         days = f"day -{self.newest_day}" if self.newest_day else "day 0"
         if self.oldest_day != self.newest_day:
             days = f"days -{self.oldest_day} to {-self.newest_day}"
-        return (
-            f"{self.dataset}.{{{', '.join(self.columns)}}}, {days}"
-            if len(self.columns) > 1
-            else f"{self.dataset}.{self.columns[0]}, {days}"
-        )
+        columns = f"{{{', '.join(self.columns)}}}" if len(self.columns) > 1 else self.columns[0]
+        return f"{self.dataset}.{columns}, {days}"
 
 
 def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = None) -> dict[str, tuple[FeatureOrigin, ...]]:
-    """The origins of each declared feature, in the order of the model's inputs; computed by ``code``, by default features.py as it is now.
+    """Find what each declared feature of a model comes from.
 
     Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares features and inputs
+    :param code: what computes the features; None: the model's `features.py` as it stands now
+    :returns: the origins of each feature, in the order of the model's inputs; none for a feature that nothing changes
     """
     columns: dict[str, dict[str, set[str]]] = {feature.name: {} for feature in model.features}
     days: dict[str, dict[str, set[int]]] = {feature.name: {} for feature in model.features}
@@ -61,7 +64,9 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
         for column in read:
             for feature in trial.changed_by(dataset, {column}, days=None):
                 columns[feature].setdefault(dataset, set()).add(column)
-    depended_on = {dataset: set().union(*(found.get(dataset, set()) for found in columns.values())) for dataset in trial.source.datasets}
+    depended_on = {
+        dataset: set().union(*(origins.get(dataset, set()) for origins in columns.values())) for dataset in trial.source.datasets
+    }
     for dataset, day in trial.days_read():
         for feature in trial.changed_by(dataset, depended_on[dataset], days={day}):
             if dataset in columns[feature]:
@@ -71,63 +76,67 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
         feature: tuple(
             FeatureOrigin(
                 dataset=dataset,
-                columns=tuple(name for name in declared[dataset] if name in found[dataset]),
+                columns=tuple(name for name in declared[dataset] if name in origins[dataset]),
                 newest_day=min(days[feature].get(dataset, {model.lag_days(dataset)})),
                 oldest_day=max(days[feature].get(dataset, {model.lag_days(dataset)})),
             )
             for dataset in declared
-            if dataset in found
+            if dataset in origins
         )
-        for feature, found in columns.items()
+        for feature, origins in columns.items()
     }
 
 
 def feature_list(catalog: Catalog, chosen: str | None, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-    """A JSON document of what is known of the features of one model, or of all:
+    """List the features of one model, or of all, for people: a JSON document.
 
     - ``models``: of each model, its features: name, kind, description, origins, and the other models that declare one of
       this name (``same``: whether it has the same kind and origins there)
     - ``columns``: of each ``dataset.column`` of these origins, the features of the listed models that come from it
     - ``problems``: of each model whose features cannot be computed, why
 
-    Raises `ConfigError` when the chosen model is unknown, or its files are wrong.
+    :param catalog: what is declared now
+    :param chosen: the name of the model; None: all models
+    :param progress: told a heading, how many models are done, and of how many
+    :returns: the document
+    :raises EvergreenError: when the chosen model is unknown, its files are wrong, or its features cannot be computed
     """
     shown = catalog.model_names() if chosen is None else [chosen]
-    declared, problems = _declared(catalog, shown)
-    if chosen in problems:
-        raise problems[chosen]
+    declared, problems = _declared(catalog, chosen, shown)
     wanted = {feature.name for name in shown if name in declared for feature in declared[name].features}
-    concerned = [name for name, model in declared.items() if name in shown or wanted & {each.name for each in model.features}]
-    found: dict[str, dict[str, tuple[FeatureOrigin, ...]]] = {}
+    concerned = [name for name, model in declared.items() if name in shown or wanted & {feature.name for feature in model.features}]
+    traced: dict[str, dict[str, tuple[FeatureOrigin, ...]]] = {}
     for done, name in enumerate(concerned):
         progress("Features", done, len(concerned))
         try:
-            found[name] = lineage(catalog, declared[name])
+            traced[name] = lineage(catalog, declared[name])
         except EvergreenError as error:
             if name == chosen:
                 raise
             problems[name] = error
     progress("Features", len(concerned), len(concerned))
-    known = {(name, each.name): (each, found[name][each.name]) for name in found for each in declared[name].features}
+    known = {(name, feature.name): (feature, traced[name][feature.name]) for name in traced for feature in declared[name].features}
     columns: dict[str, list[str]] = {}
-    for (name, feature), (_, origins) in known.items():
+    for (name, feature_name), (_, origins) in known.items():
         for column in (f"{origin.dataset}.{column}" for origin in origins for column in origin.columns):
-            columns.setdefault(column, []).append(f"{name}.{feature}")
-    of_shown = {column: used_by for column, used_by in columns.items() if any(each.split(".")[0] in shown for each in used_by)}
+            columns.setdefault(column, []).append(f"{name}.{feature_name}")
+    of_shown = {column: used_by for column, used_by in columns.items() if any(user.split(".")[0] in shown for user in used_by)}
     return {
-        "models": {name: [_described(each, name, known) for each in declared[name].features] for name in shown if name in found},
+        "models": {name: [_described(feature, name, known) for feature in declared[name].features] for name in shown if name in traced},
         "columns": dict(sorted(of_shown.items())),
         "problems": {name: str(error) for name, error in problems.items()},
     }
 
 
-def _declared(catalog: Catalog, shown: list[str]) -> tuple[dict[str, ModelConfig], dict[str, EvergreenError]]:
-    """All sound models, and what is wrong with those of ``shown`` that are not."""
+def _declared(catalog: Catalog, chosen: str | None, shown: list[str]) -> tuple[dict[str, ModelConfig], dict[str, EvergreenError]]:
+    """All sound models, and what is wrong with those of ``shown`` that are not; of the chosen one, that is raised."""
     declared, problems = {}, {}
     for name in dict.fromkeys([*shown, *catalog.model_names()]):
         try:
             declared[name] = catalog.model(name)
         except EvergreenError as error:
+            if name == chosen:
+                raise
             if name in shown:
                 problems[name] = error
     return declared, problems
@@ -140,7 +149,7 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
         "name": feature.name,
         "kind": feature.kind,
         "description": feature.description,
-        "from": [{**asdict(origin), "words": origin.description} for origin in origins],
+        "from": [{**asdict(origin), "description": origin.description} for origin in origins],
         "also_in": [
             {"model": name, "same": (other.kind, others_origins) == (feature.kind, origins)}
             for name, (other, others_origins) in others.items()
@@ -154,8 +163,7 @@ class _Trial:
     def __init__(self, catalog: Catalog, model: ModelConfig, code: FeatureCode | None) -> None:
         self.source = SyntheticRows(catalog, model)
         self._model = model
-        self._path = catalog.features_path(model.name)
-        self._code = code
+        self._code = code or code_now(catalog, model)
         self._cache = MadeUpCache(self.source.day, self.source)
         self._before = self._features(self._cache)
 
@@ -171,16 +179,15 @@ class _Trial:
 
     def changed_by(self, dataset: str, columns: set[str], days: set[dt.date] | None) -> set[str]:
         """The features that change when these columns of these days (None: of all) get other values."""
-        found: set[str] = set()
+        features: set[str] = set()
         for draw in DRAWS:
             cache = _OtherValues(self.source.day, self.source, dataset, columns, days, draw)
-            found |= set(changed(self._before, self._features(cache)))
-        return found
+            features |= set(changed(self._before, self._features(cache)))
+        return features
 
     def _features(self, cache: MadeUpCache) -> pd.DataFrame:
         reader = PointInTimeReader(self._model, self.source.day, cache)
-        function = load_code(self._code) if self._code else load_features(self._path)
-        return features_of(self._model, reader, function, self._code.place if self._code else self._path)[1]
+        return compute_features(self._model, reader, load_code(self._code), self._code.place)[1]
 
 
 class _OtherValues(MadeUpCache):

@@ -12,15 +12,24 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-Take = Literal["count", "sum", "mean", "rate", "missing"]
+Aggregation = Literal["count", "sum", "mean", "rate", "missing"]
 NO_GROUP = -1
 _TIME, _GROUP = "\0time", "\0group"  # beside a dataset's own columns, of which none has such a name
 
 
 def trailing_values(
-    rows: pd.DataFrame, window: pd.DataFrame, *, keys: Sequence[str], column: str, take: Take, above: float | None
+    rows: pd.DataFrame, window: pd.DataFrame, *, keys: Sequence[str], column: str, agg: Aggregation, threshold: float | None
 ) -> pd.Series:
-    """One figure over the rows of ``window`` that share a row's ``keys``, for each of ``rows``; see `PointInTimeReader.trailing`."""
+    """Compute what `PointInTimeReader.trailing` documents.
+
+    :param rows: the rows that get a figure
+    :param window: the rows of the past that the figures are over
+    :param keys: the columns of both that say which rows belong together; none: all of them do
+    :param column: the column of ``window`` that the figure is of
+    :param agg: which figure
+    :param threshold: for ``rate``, the number that a value must exceed
+    :returns: one float for each of ``rows``, with their index
+    """
     import pandas as pd
 
     if window.empty:
@@ -31,19 +40,19 @@ def trailing_values(
     there = belongs & window[column].notna().to_numpy()
     counts = np.bincount(given[there], minlength=groups).astype("float64")
     with np.errstate(invalid="ignore"):  # 0 of 0 is missing, as documented
-        if take == "count":
+        if agg == "count":
             figures = counts
-        elif take == "missing":
+        elif agg == "missing":
             of_all = np.bincount(given[belongs], minlength=groups)
             figures = (of_all - counts) / of_all
         else:
             values = window[column].to_numpy(dtype="float64", na_value=np.nan)
-            if take == "rate":
-                figures = np.bincount(given[there & (values > above)], minlength=groups) / counts
+            if agg == "rate":
+                figures = np.bincount(given[there & (values > threshold)], minlength=groups) / counts
             else:
                 sums = np.where(counts > 0, _exact_sums(values[there], given[there], groups), np.nan)
-                figures = sums if take == "sum" else sums / counts
-    nothing = 0.0 if take == "count" else np.nan
+                figures = sums if agg == "sum" else sums / counts
+    nothing = 0.0 if agg == "count" else np.nan
     return pd.Series(np.append(figures, nothing)[wanted], index=rows.index, dtype="float64")  # NO_GROUP finds the last
 
 
@@ -57,7 +66,17 @@ def latest_rows(
     moments: pd.Series | dt.datetime,
     tolerance: dt.timedelta | None,
 ) -> pd.DataFrame:
-    """``columns`` of the latest row of ``window`` at or before each row's timestamp; see `PointInTimeReader.latest`."""
+    """Compute what `PointInTimeReader.latest` documents.
+
+    :param rows: the rows that get columns
+    :param window: the rows of the past among which the latest is looked for
+    :param keys: the columns of both that say which rows belong together; none: all of them do
+    :param time: the timestamp column of ``window``
+    :param columns: the columns of ``window`` to give
+    :param moments: the timestamp of each of ``rows``, or one for all of them
+    :param tolerance: how long before it the latest row may be; None: however long
+    :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
+    """
     import pandas as pd
 
     if window.empty:
@@ -65,12 +84,12 @@ def latest_rows(
     wanted, given = group_numbers([rows, window], keys)
     # merge_asof wants one unit of time on both sides, and takes the last of several at one timestamp
     asking = pd.DataFrame({"group": wanted, "moment": _in_one_unit(pd.Series(moments, index=rows.index)), "row": np.arange(len(rows))})
-    found = window[list(columns)].copy()
-    found[_TIME], found[_GROUP] = _in_one_unit(window[time]), given
-    found = found[found[_TIME].notna() & (found[_GROUP] != NO_GROUP)].sort_values([_TIME, *columns], na_position="first")
+    given_rows = window[list(columns)].copy()
+    given_rows[_TIME], given_rows[_GROUP] = _in_one_unit(window[time]), given
+    usable = given_rows[_TIME].notna() & (given_rows[_GROUP] != NO_GROUP)
     joined = pd.merge_asof(
         asking[asking["moment"].notna() & (asking["group"] != NO_GROUP)].sort_values("moment"),
-        found,
+        given_rows[usable].sort_values([_TIME, *columns], na_position="first"),
         left_on="moment",
         right_on=_TIME,
         left_by="group",
@@ -81,15 +100,20 @@ def latest_rows(
 
 
 def group_numbers(frames: Sequence[pd.DataFrame], keys: Sequence[str]) -> list[np.ndarray]:
-    """For each frame, the group of each of its rows: equal keys have one number, in all frames; `NO_GROUP` where one is missing."""
+    """Number the groups that rows of several frames fall into.
+
+    :param frames: the frames, all with the columns ``keys``
+    :param keys: the columns that say which rows belong together; none: all of them do
+    :returns: for each frame the group of each of its rows, from 0: equal keys have one number, in all frames; `NO_GROUP` where one is
+        missing
+    """
     import pandas as pd
 
-    ends = np.cumsum([len(frame) for frame in frames])
     if not keys:
         return [np.zeros(len(frame), dtype=np.int64) for frame in frames]
     together = pd.concat([frame[list(keys)] for frame in frames], ignore_index=True)
     numbers = together.groupby(list(keys), sort=False, dropna=True).ngroup().fillna(NO_GROUP).to_numpy(dtype=np.int64)
-    return np.split(numbers, ends[:-1])
+    return np.split(numbers, np.cumsum([len(frame) for frame in frames])[:-1])
 
 
 def _in_one_unit(moments: pd.Series) -> pd.Series:

@@ -14,9 +14,14 @@ _PRINTABLE = [chr(code) for code in range(33, 127)]
 
 
 def matching(pattern: str, rng: np.random.Generator) -> str | None:
-    """A text that ``pattern`` matches; None where it uses what this does not write (look-around, back-references)."""
+    """Make up a text that a pattern matches.
+
+    :param pattern: a regular expression of Python's
+    :param rng: what draws among the possible texts
+    :returns: the text; None where the pattern uses what this does not write (look-around, back-references), or is none
+    """
     try:
-        text = "".join(_written(each, rng) for each in parser.parse(pattern))
+        text = "".join(_written(part, rng) for part in parser.parse(pattern))
     except (NotImplementedError, re.error):
         return None
     return text if re.search(pattern, text) else None
@@ -27,15 +32,15 @@ def _written(part: tuple[Any, Any], rng: np.random.Generator) -> str:
     if code is codes.LITERAL:
         return chr(given)
     if code is codes.ANY or code is codes.NOT_LITERAL or code is codes.IN:
-        return str(rng.choice([each for each in _PRINTABLE if code is codes.ANY or re.fullmatch(_one_of(part), each)]))
+        return str(rng.choice([char for char in _PRINTABLE if code is codes.ANY or re.fullmatch(_one_of(part), char)]))
     if code in (codes.MAX_REPEAT, codes.MIN_REPEAT):
         least, most, repeated = given
         times = rng.integers(least, min(int(most), least + MOST_REPEATS) + 1)
-        return "".join(_written(each, rng) for _ in range(times) for each in repeated)
+        return "".join(_written(inner, rng) for _ in range(times) for inner in repeated)
     if code is codes.SUBPATTERN:
-        return "".join(_written(each, rng) for each in given[-1])
+        return "".join(_written(inner, rng) for inner in given[-1])
     if code is codes.BRANCH:
-        return "".join(_written(each, rng) for each in given[1][rng.integers(len(given[1]))])
+        return "".join(_written(inner, rng) for inner in given[1][rng.integers(len(given[1]))])
     if code is codes.AT:
         return ""
     raise NotImplementedError(str(code))
@@ -46,7 +51,7 @@ def _one_of(part: tuple[Any, Any]) -> str:
     code, given = part
     if code is codes.NOT_LITERAL:
         return f"[^{re.escape(chr(given))}]"
-    return "[" + "".join(_of_class(each) for each in given) + "]"
+    return "[" + "".join(_of_class(member) for member in given) + "]"
 
 
 def _of_class(part: tuple[Any, Any]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
-from include.evergreen.features.lookback import Take, latest_rows, trailing_values
+from include.evergreen.features.lookback import Aggregation, latest_rows, trailing_values
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 
@@ -38,16 +39,28 @@ class PartitionCache:
         self._whole: set[tuple[str, str]] = set()  # of which all columns are held
 
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        """The newest version of each partition from ``first`` to ``last`` with a knowledge time <= ``as_of``."""
+        """The newest version of each partition that was known as of a day.
+
+        :param dataset: the name of the dataset
+        :param as_of: the day at whose beginning (UTC) a version must have been known; the cache's own ``as_of``, when that is earlier
+        :param first: the first partition
+        :param last: the last partition, included
+        :returns: one version for each partition that has one, oldest partition first
+        """
         limit = self._limit(as_of)
-        versions = self._versions_of(dataset, first, last)
-        known = ([each for each in versions.get(day, []) if each.knowledge_time <= limit] for day in clock.days(first, last))
-        return [each[-1] for each in known if each]
+        versions = self._find_versions(dataset, first, last)
+        known = ([version for version in versions.get(day, []) if version.knowledge_time <= limit] for day in clock.days(first, last))
+        return [of_day[-1] for of_day in known if of_day]
 
     def frame(self, version: PartitionVersion, as_of: dt.date, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The rows of ``version`` that were known as of ``as_of``: all columns, or some. A copy, to do with as one likes.
+        """The rows of a version that were known as of a day.
 
         Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
+
+        :param version: the version to read
+        :param as_of: the day at whose beginning (UTC) a row must have been known, where rows have a knowledge time of their own
+        :param columns: the columns to read, in this order; None: all
+        :returns: a copy, which the caller may change
         """
         self.read[version.dataset, version.partition, version.version] = version
         needed = None if columns is None else list(dict.fromkeys([*columns, *filter(None, [version.knowledge_column])]))
@@ -96,17 +109,20 @@ class PartitionCache:
             self._held_bytes -= self._sizes.pop(longest_unused)
             self._whole.discard(longest_unused)
 
-    def _versions_of(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
+    def _find_versions(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         versions = self._versions.setdefault(dataset, {})
         for begin, end in self._to_look_up(dataset, first.toordinal(), last.toordinal()):
-            for each in self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)):
-                versions.setdefault(each.partition, []).append(each)
+            for version in self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)):
+                versions.setdefault(version.partition, []).append(version)
         return versions
 
     def _to_look_up(self, dataset: str, first: int, last: int) -> list[tuple[int, int]]:
-        """What of these partitions was not looked up yet. As much more with it as was before, so that a training, which goes through
-        its days one by one, asks seldom, and nobody asks for years."""
+        """What of these partitions was not looked up yet.
+
+        As much more with it as was before, so that a training, which goes through its days one by one, asks seldom, and nobody asks
+        for years.
+        """
         if dataset not in self._looked_up:
             self._looked_up[dataset] = first, last
             return [(first, last)]
@@ -124,6 +140,30 @@ class PartitionCache:
         return read_partition(version, columns)
 
 
+P = ParamSpec("P")
+Returned = TypeVar("Returned")
+OLDER_NAMES = {"take": "agg", "by": "group_by", "above": "threshold"}
+
+
+class OlderFeaturesError(ConfigError):
+    """The text of a `features.py` calls the reader as an older release had it."""
+
+
+def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Callable[Concatenate[Any, P], Returned]:
+    """A recipe keeps the text of `features.py`: one of an older release calls with names that are gone."""
+
+    @wraps(method)
+    def call(reader: Any, /, *args: P.args, **named: P.kwargs) -> Returned:
+        if older := [f"{name}=" for name in OLDER_NAMES if name in named]:
+            raise OlderFeaturesError(
+                f"{reader._model.name}: its features call trailing() with {', '.join(older)}: they were written for an older Evergreen. "
+                f"Write agg=, group_by= and threshold= in features.py in place of take=, by= and above=, and train the model anew."
+            )
+        return method(reader, *args, **named)
+
+    return call
+
+
 class PointInTimeReader:
     """Reads for one partition of one model, and sees nothing that was not known when that partition began."""
 
@@ -134,67 +174,101 @@ class PointInTimeReader:
 
     @property
     def partition(self) -> dt.date:
-        """The day whose rows are to be scored."""
+        """The day whose rows are to be scored.
+
+        :returns: the day, in UTC; to be taken in place of any clock
+        """
         return self._partition
 
     def rows(self) -> pd.DataFrame:
-        """The rows to score: one row each, in the order that the result must keep.
+        """The rows to score, each of which gets one row of features.
 
-        Raises `DataError` when the partition has not been ingested, or was not known in time.
+        :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep
+        :raises DataError: when the partition has not been ingested, or was not known in time
         """
         dataset = self._model.rows
         newest = self._partition - dt.timedelta(days=self._model.lag_days(dataset))
-        found = self._cache.known(dataset, self._partition, newest, newest)
-        if not found:
+        versions = self._cache.known(dataset, self._partition, newest, newest)
+        if not versions:
             raise DataError(f"{self._model.name}: {dataset} {newest} was not known on {self._partition}. Ingest it first.")
-        return self._cache.frame(found[0], self._partition)
+        return self._cache.frame(versions[0], self._partition)
 
     def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The rows of the last ``days`` partitions that the model may see, with a column ``partition`` (dates).
+        """The rows of the last partitions that the model may see, as they were known when the scored partition began.
 
         The newest of them is the scored partition's day less the input's ``lag_days``. Days that were not ingested, or
-        were not known in time, are absent; the frame may be empty but has its columns. Naming ``columns`` reads no others.
+        were not known in time, are absent. Raises `DataError` when a stored partition cannot be read.
+
+        :param dataset: an input of the model
+        :param days: how many partitions, from 1 to the input's ``window_days``
+        :param columns: the columns to read, and no others; None: all
+        :returns: the rows, oldest day first, with a column ``partition`` (dates) beside their own; it may be empty, and then has
+            ``columns`` and ``partition`` alone
+        :raises ConfigError: when model.yaml does not list the input, or allows fewer days; and when there is no such column
         """
-        self._refuse_what_is_not_declared(dataset, days)
         import pandas as pd
 
+        windows = {model_input.dataset: model_input.window_days for model_input in self._model.inputs}
+        if dataset not in windows:
+            raise ConfigError(
+                f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {', '.join(windows)}."
+            )
+        if not 1 <= days <= windows[dataset]:
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{windows[dataset]}, "
+                f"its window_days in model.yaml."
+            )
         last = self._partition - dt.timedelta(days=self._model.lag_days(dataset))
-        found = self._cache.known(dataset, self._partition, last - dt.timedelta(days=days - 1), last)
-        if not found:
+        versions = self._cache.known(dataset, self._partition, last - dt.timedelta(days=days - 1), last)
+        if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
-        frames = [self._cache.frame(version, self._partition, columns).assign(**{PARTITION_COLUMN: version.partition}) for version in found]
+        frames = [
+            self._cache.frame(version, self._partition, columns).assign(**{PARTITION_COLUMN: version.partition}) for version in versions
+        ]
         return pd.concat(frames, ignore_index=True)
 
+    @_refuse_older_names
     def trailing(
         self,
         rows: pd.DataFrame,
         dataset: str,
         *,
         days: int,
-        by: str | Sequence[str],
+        group_by: str | Sequence[str],
         column: str,
-        take: Take,
-        above: float | None = None,
+        agg: Aggregation,
+        threshold: float | None = None,
     ) -> pd.Series:
-        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``days``) that share its ``by`` columns.
+        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``days``) that share its ``group_by`` columns.
 
-        A value that is missing is left out, and so is a row of the window that lacks one of ``by``:
+        A value that is missing is left out, and so is a row of the window that lacks one of ``group_by``:
 
         - ``count``: how many values there are; 0 where there is none
         - ``sum``: of the values; missing where there is none
         - ``mean``: the sum divided by the count; missing where there is none
-        - ``rate``: the count of values > ``above``, divided by the count; missing where there is none
+        - ``rate``: the count of values > ``threshold``, divided by the count; missing where there is none
         - ``missing``: the share of the group's rows that have no value; missing where there is no row
 
         The labels of the last days are as late here as ``lag_days`` and knowledge times say: a day that was not known yet adds
-        nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. With no ``by``, all rows
-        of the window are one group. Where no day of the window was known, every figure is missing.
+        nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. Where no day of the window was
+        known, every figure is missing.
+
+        :param rows: the rows that get a figure, with the columns ``group_by``
+        :param dataset: an input of the model
+        :param days: how many partitions, as `window` takes them
+        :param group_by: the column, or columns, of both that say which rows belong together; none: all rows of the window are one
+            group
+        :param column: the column of ``dataset`` that the figure is of; a numeric one, but for ``count`` and ``missing``
+        :param agg: which figure
+        :param threshold: the number that a value must exceed to count for ``rate``, in the column's unit
+        :returns: one float for each of ``rows``, with their index
+        :raises ConfigError: when ``threshold`` comes without ``rate``, or ``rate`` without it; and as `window`
         """
-        keys = [by] if isinstance(by, str) else list(by)
-        if (take == "rate") != (above is not None):
-            raise ConfigError(f"{self._model.name}: trailing() takes above= with take='rate', and with nothing else; got take={take!r}.")
+        keys = [group_by] if isinstance(group_by, str) else list(group_by)
+        if (agg == "rate") != (threshold is not None):
+            raise ConfigError(f"{self._model.name}: trailing() takes threshold= with agg='rate', and with nothing else; got agg={agg!r}.")
         window = self.window(dataset, days, list(dict.fromkeys([*keys, column])))
-        return trailing_values(rows, window, keys=keys, column=column, take=take, above=above)
+        return trailing_values(rows, window, keys=keys, column=column, agg=agg, threshold=threshold)
 
     def latest(
         self,
@@ -210,23 +284,21 @@ class PointInTimeReader:
     ) -> pd.DataFrame:
         """For each of ``rows``, ``columns`` of the latest row of `window` (``dataset``, ``days``) that shares its ``by`` columns.
 
-        The latest is that with the greatest ``time`` (a timestamp column of ``dataset``) not after the row's own time: its
-        timestamp ``at``, or the beginning of the partition. Nor may it be more than ``tolerance`` before. Where there is none,
-        the columns are missing. Of several at one time, the one with the greatest values of ``columns`` counts, so that
-        no order of rows decides.
+        The latest is that with the greatest ``time`` not after the row's own time, nor more than ``tolerance`` before it. Of several
+        at one time, the one with the greatest values of ``columns`` counts, so that no order of rows decides. Raises what `window`
+        raises.
+
+        :param rows: the rows that get columns, with the columns ``by`` and ``at``
+        :param dataset: an input of the model
+        :param days: how many partitions, as `window` takes them
+        :param by: the column, or columns, of both that say which rows belong together; none: all of them do
+        :param time: the timestamp column of ``dataset``
+        :param columns: the columns of ``dataset`` to give
+        :param at: the timestamp column of ``rows`` that is their own time; None: the beginning of the partition (UTC)
+        :param tolerance: how long before it the latest row may be; None: as long as the window goes back
+        :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
         """
         keys = [by] if isinstance(by, str) else list(by)
         window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns])))
         moments = rows[at] if at is not None else clock.day_start(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance)
-
-    def _refuse_what_is_not_declared(self, dataset: str, days: int) -> None:
-        if dataset not in [model_input.dataset for model_input in self._model.inputs]:
-            allowed = ", ".join(model_input.dataset for model_input in self._model.inputs)
-            raise ConfigError(f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {allowed}.")
-        allowed_days = self._model.input(dataset).window_days
-        if not 1 <= days <= allowed_days:
-            raise ConfigError(
-                f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{allowed_days}, "
-                f"its window_days in model.yaml."
-            )

@@ -48,7 +48,7 @@ class SyntheticRows:
         self.datasets = {name: catalog.dataset(name) for name in names}
         self._seed = seed
         before = min(MOST_DAYS_BEFORE, max(model_input.lag_days + model_input.window_days for model_input in model.inputs)) + DAYS_AFTER
-        self._first = max(each.schedule.start for each in self.datasets.values())
+        self._first = max(dataset.schedule.start for dataset in self.datasets.values())
         self.day = self._first + dt.timedelta(days=before)
         self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
         self._pools: dict[tuple[str, str], list[Any]] = {}
@@ -57,15 +57,16 @@ class SyntheticRows:
     def versions(self, dataset: str) -> list[PartitionVersion]:
         """One version of each partition, known when the dataset's rule (or its knowledge column) says."""
         declared = self.datasets[dataset]
-        found = []
+        versions = []
         for day in clock.days(self._first, self.day + dt.timedelta(days=DAYS_AFTER)):
             known = clock.day_start(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
             if declared.knowledge.column is not None:
                 known = self.frame(dataset, day)[declared.knowledge.column].min().to_pydatetime()
-            found.append(version_of(declared, day, 1, known))
-        return found
+            versions.append(synthetic_version(declared, day, 1, known))
+        return versions
 
     def content(self, version: PartitionVersion) -> pd.DataFrame:
+        """The rows of a version, as they come from the storage."""
         return self.frame(version.dataset, version.partition)
 
     def frame(self, dataset: str, day: dt.date, draw: int = 0) -> pd.DataFrame:
@@ -75,10 +76,17 @@ class SyntheticRows:
         return self._frames[dataset, day, draw]
 
     def other_values(self, dataset: str, column: str, day: dt.date, draw: int) -> pd.Series:
-        """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another."""
+        """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another.
+
+        :param dataset: the name of the dataset
+        :param column: the column
+        :param day: the partition
+        :param draw: from 1; another one gives other values again
+        :returns: one value for each row of ``frame(dataset, day)``, in their order
+        """
         declared = self.datasets[dataset]
         frame = self.frame(dataset, day)
-        kind = next(each for each in declared.columns if each.name == column)
+        kind = next(candidate for candidate in declared.columns if candidate.name == column)
         if column not in declared.keys:
             values = self._drawn(declared, kind, self._rng(dataset, column, day, draw), len(frame), day)
             return _typed(declared, frame.assign(**{column: values}))[column]
@@ -158,8 +166,8 @@ class SyntheticRows:
 
     def _new_pool(self, name: str, kind: str) -> list[Any]:
         rules: dict[str, Any] = {}
-        for found in self._rules.values():
-            rules = {**found.get(name, {}), **rules}
+        for by_column in self._rules.values():
+            rules = {**by_column.get(name, {}), **rules}
         if "set" in rules:
             return list(dict.fromkeys(rules["set"]))
         if kind == "boolean":
@@ -199,7 +207,7 @@ class SyntheticRows:
         return column
 
     def _rng(self, *subject: object) -> np.random.Generator:
-        return np.random.default_rng([self._seed, *(zlib.crc32(str(each).encode()) for each in subject)])
+        return np.random.default_rng([self._seed, *(zlib.crc32(str(part).encode()) for part in subject)])
 
 
 class MadeUpCache(PartitionCache):
@@ -218,8 +226,15 @@ class MadeUpCache(PartitionCache):
         return content if columns is None else content[[name for name in columns if name in content]]
 
 
-def version_of(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
-    """The record of a synthetic partition."""
+def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
+    """The record of a synthetic partition.
+
+    :param dataset: the dataset as it is declared
+    :param day: the partition
+    :param number: the number of the version, from 1
+    :param known: when it became known
+    :returns: the record, as a publication would make it
+    """
     return PartitionVersion(
         dataset=dataset.name,
         partition=day,
@@ -268,12 +283,12 @@ def _bounds(rules: dict[str, Any]) -> tuple[float, float]:
 
 def _rules_by_column(dataset: DatasetConfig) -> dict[str, dict[str, Any]]:
     """What the expectations say of the values of each column: set, low, high, least, most, pattern."""
-    found: dict[str, dict[str, Any]] = {}
+    by_column: dict[str, dict[str, Any]] = {}
     for expectation in dataset.expectations:
         column = expectation.arguments.get("column")
         if isinstance(column, str):
-            found.setdefault(column, {}).update(_rules(expectation.expect, expectation.arguments))
-    return found
+            by_column.setdefault(column, {}).update(_rules(expectation.expect, expectation.arguments))
+    return by_column
 
 
 def _rules(expect: str, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:

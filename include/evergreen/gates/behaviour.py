@@ -21,14 +21,19 @@ def checks_source(catalog: Catalog, model: ModelConfig) -> str | None:
 
 
 def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> CriterionResult:
-    """All checks must pass. Raises `ConfigError` for a file that cannot be used, or a check that fails of itself.
+    """Judge the candidate by the team's own checks.py, of which all checks must pass.
 
-    What such an error says is left out where features are personal: it may quote a row.
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate and its holdout
+    :returns: how many checks passed (the value) of how many there are (the threshold), with each check's outcome
+    :raises ConfigError: when checks.py cannot be used, or a check fails of itself; what that says is left out where features are
+        personal, as it may quote a row
+    :raises EvergreenError: what predicting raises
     """
     catalog, model = evidence.catalog, evidence.model
     place = shown_path(catalog.model_path(model.name).with_name(FILE))
     personal = any(feature.personal for feature in model.features)
-    found, failures = [], []
+    outcomes, failures = [], []
     for check in _checks(catalog, model, place):
         try:
             outcome = check.examine(evidence.predict, evidence.features)
@@ -37,13 +42,13 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
         except Exception as error:  # a team's own code may raise anything; it is their check that must be named
             told = type(error).__name__ if personal else f"{type(error).__name__}: {error}"
             raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {told}") from (None if personal else error)
-        found.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "words": outcome.message})
+        outcomes.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "message": outcome.message})
         if not outcome.passed:
             failures.append(f"{check.name!r} failed: {outcome.message}")
-    passed = sum(bool(each["passed"]) for each in found)
-    told = "; ".join([f"{passed} of {len(found)} checks of {FILE} pass", *failures])
+    passed = len(outcomes) - len(failures)
+    told = "; ".join([f"{passed} of {len(outcomes)} checks of {FILE} pass", *failures])
     return CriterionResult(
-        criterion.kind, "checks_passed", float(passed), float(len(found)), verdict(passed == len(found)), told, None, {"checks": found}
+        criterion.kind, "checks_passed", float(passed), float(len(outcomes)), verdict(not failures), told, None, {"checks": outcomes}
     )
 
 

@@ -32,6 +32,7 @@ class Units:
 
     @classmethod
     def rows(cls, count: int) -> Units:
+        """Each of ``count`` rows as a unit by itself."""
         return cls(count, None)
 
     @classmethod
@@ -46,6 +47,7 @@ class Units:
 
     @property
     def word(self) -> str:
+        """What a message calls the units."""
         return "rows" if self.of_row is None else "days"
 
     def sums(self, columns: np.ndarray) -> np.ndarray:
@@ -56,7 +58,13 @@ class Units:
 
 
 def draw(units: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each unit is drawn in each resample (some resamples x units, whole numbers), a piece at a time."""
+    """Draw the resamples, with replacement, a piece of at most `HELD_WEIGHTS` weights at a time.
+
+    :param units: how many units there are; so many are drawn in each resample
+    :param resamples: how many resamples there are in all
+    :param seed: the same seed draws the same resamples
+    :yields: how often each unit is drawn in each resample: some resamples x units, whole numbers
+    """
     random = np.random.default_rng(seed)
     at_once = max(1, HELD_WEIGHTS // units)
     for first in range(0, resamples, at_once):
@@ -70,7 +78,11 @@ class Statistic(Protocol):
     """A metric of one version's predictions."""
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """The metric of each resample; ``weights`` are resamples x units. NaN where a resample does not define it."""
+        """Measure every resample at once.
+
+        :param weights: how often each unit was drawn: resamples x units
+        :returns: the metric of each resample; NaN where a resample does not define it
+        """
 
 
 class OfSums:
@@ -81,6 +93,7 @@ class OfSums:
         self._finish = finish
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """As `Statistic`."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._finish(weights.astype("float64") @ self._columns)
 
@@ -88,7 +101,7 @@ class OfSums:
 class Auc:
     """The area under the ROC curve: the share of pairs of a positive and a negative row in the right order, ties by half.
 
-    That is the Mann-Whitney statistic, exactly: of rows, by a running sum of the negatives' weights in the order of their
+    That is the Mann-Whitney statistic (1947), exactly: of rows, by a running sum of the negatives' weights in the order of their
     scores; of days, by the count of such pairs between each two days, made once.
     """
 
@@ -105,13 +118,14 @@ class Auc:
             self._negatives = np.bincount(units.of_row[negative], minlength=units.count).astype("float64")
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """As `Statistic`."""
+        if self._between is None:
+            return np.array([self._of_rows(drawn) for drawn in weights])
+        drawn = weights.astype("float64")
+        right = ((drawn @ self._between) * drawn).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            if self._between is not None:
-                drawn = weights.astype("float64")
-                right = ((drawn @ self._between) * drawn).sum(axis=1)
-                result: np.ndarray = right / ((drawn @ self._positives) * (drawn @ self._negatives))
-                return result
-            return np.array([self._of_rows(each) for each in weights])
+            result: np.ndarray = right / ((drawn @ self._positives) * (drawn @ self._negatives))
+        return result
 
     def _of_rows(self, weights: np.ndarray) -> float:
         running = np.empty(len(self._negative) + 1)
@@ -124,17 +138,24 @@ class Auc:
     def _pairs_between(self, units: Units) -> np.ndarray:
         """Positive's unit x negative's unit: the pairs in the right order, ties by half."""
         assert units.of_row is not None
-        found = np.empty((units.count, units.count))
+        pairs = np.empty((units.count, units.count))
         of_positive, of_negative = units.of_row[self._positive], units.of_row[self._negative]
         for unit in range(units.count):
             running = np.concatenate([[0], np.cumsum(of_negative == unit)])
             right = running[self._below] + running[self._up_to]
-            found[:, unit] = np.bincount(of_positive, weights=right, minlength=units.count) / 2
-        return found
+            pairs[:, unit] = np.bincount(of_positive, weights=right, minlength=units.count) / 2
+        return pairs
 
 
 def statistic(metric: str, units: Units, labels: np.ndarray, predicted: np.ndarray) -> Statistic:
-    """The metric of this name (of `METRICS`), as `training.metrics.measure` measures it on rows that are drawn so often."""
+    """The metric of a resample, as `training.metrics.measure` would measure it on the rows that were drawn.
+
+    :param metric: its name, one of `METRICS`
+    :param units: what is resampled
+    :param labels: one float a row, as `training.metrics.measure` takes them
+    :param predicted: one float a row, as `training.metrics.measure` takes them
+    :returns: what gives the metric of each resample
+    """
     if metric == "auc":
         return Auc(units, labels, predicted)
     if metric == "r2":
@@ -152,8 +173,15 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 
 
 def replicates(statistics: Sequence[Statistic], units: Units, *, resamples: int, seed: int) -> np.ndarray:
-    """Each statistic on the same resamples: statistics x resamples. The same seed draws the same."""
-    pieces = [np.stack([each(weights) for each in statistics]) for weights in draw(units.count, resamples, seed)]
+    """Measure several statistics on the same resamples, which pairs them.
+
+    :param statistics: what to measure, all over ``units``
+    :param units: what is resampled
+    :param resamples: how many resamples to draw
+    :param seed: the same seed draws the same resamples
+    :returns: statistics x resamples; NaN where a resample does not define a statistic
+    """
+    pieces = [np.stack([measured(weights) for measured in statistics]) for weights in draw(units.count, resamples, seed)]
     return np.concatenate(pieces, axis=1)
 
 
@@ -162,8 +190,13 @@ def interval(values: np.ndarray, units: int, *, confidence: float) -> tuple[floa
 
     So its coverage is 2 x ``confidence`` - 1: 90% of .95. For n units it reads the resamples' quantiles not at alpha but at
     Phi(-sqrt(n / (n - 1)) t(alpha, n - 1)), which corrects the plain percentile interval, too narrow for few units
-    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3). None when too many of ``values`` (one
-    a resample) are undefined, or there are fewer than two units.
+    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3).
+
+    :param values: the statistic of each resample; those that are not finite are undefined
+    :param units: how many units were resampled
+    :param confidence: of each end by itself, as a share: 0.95 for .95
+    :returns: the lower and the upper end; None when more than 1 - `DEFINED_SHARE` of the values are undefined, or there are fewer
+        than two units
     """
     from scipy import stats
 
@@ -186,6 +219,11 @@ def surely_better(values: np.ndarray, units: int, *, confidence: float) -> tuple
 
     Of few days the interval's tails hold up to 6% where 5% is nominal. A wrong *not worse* is bounded by its margin, a wrong *better*
     by nothing.
+
+    :param values: as `interval` takes them
+    :param units: as `interval` takes them
+    :param confidence: one-sided, as a share, of which alpha is the rest
+    :returns: as `interval`
     """
     return interval(values, units, confidence=1 - BETTER_SHARE * (1 - confidence))
 

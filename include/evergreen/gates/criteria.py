@@ -24,7 +24,7 @@ from include.evergreen.gates.bootstrap import OfSums, interval, replicates, sure
 from include.evergreen.gates.evidence import Evidence, Scored
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.pipeline import Chosen
-from include.evergreen.training.train import chosen_of, fit_chosen
+from include.evergreen.training.train import fit_chosen, read_chosen
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
@@ -48,8 +48,8 @@ class CriterionResult:
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
-        """As a decision keeps it: the message under ``words``."""
-        return {"words" if name == "message" else name: value for name, value in asdict(self).items()}
+        """As a decision keeps it."""
+        return asdict(self)
 
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
@@ -61,7 +61,7 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
         return unmeasured(criterion.kind, criterion.metric, bound)
     at_least = criterion.at_least is not None
     passed = value >= bound if at_least else value <= bound
-    between = interval_of(evidence.candidate, criterion.metric)
+    between = metric_interval(evidence.candidate, criterion.metric)
     message = (
         f"{criterion.metric} is {value:.4f}{interval_text(between, 'interval 95%')}; "
         f"it must be {'at least' if at_least else 'at most'} {bound:g}"
@@ -83,13 +83,16 @@ def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> 
 
 
 def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:
-    """Superiority to the one answer that is best for every row: of a classification the share of positive rows that were fitted on,
-    of a regression their median for mae, and their mean for rmse and r2."""
+    """Superiority to the constant that is best for every row.
+
+    That is, of the rows that were fitted on, the share of positive ones for a classification; for a regression the median of the
+    target for mae, and its mean for rmse and r2.
+    """
     target = evidence.fit_rows[TARGET].to_numpy(dtype="float64")
     answer = float(np.median(target)) if criterion.metric == "mae" else float(target.mean())
-    what = "share of positive rows" if evidence.model.task == "classification" else "median" if criterion.metric == "mae" else "mean"
+    name = "share of positive rows" if evidence.model.task == "classification" else "median" if criterion.metric == "mae" else "mean"
     baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.labels), answer))
-    who = f"that of a constant {answer:.4f} (the {what} among those fitted on)"
+    who = f"that of a constant {answer:.4f} (the {name} among those fitted on)"
     asked = f"better by more than {criterion.margin:g}"
     result = _compared(criterion.kind, criterion.metric, evidence, baseline, who, criterion.margin, asked, criterion.confidence)
     return CriterionResult(**{**result.__dict__, "details": {**result.details, "answer": answer}})
@@ -120,14 +123,18 @@ def _compared(
 
 
 def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> CriterionResult:
-    """The expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean label|."""
+    """The expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean label|.
+
+    It is that of Naeini, Cooper & Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015, for the
+    positive class; of a regression, the same difference in the target's unit.
+    """
     from scipy import stats
 
     scored = evidence.candidate
     edges = np.unique(np.quantile(scored.predicted, np.linspace(0, 1, criterion.bins + 1)[1:-1]))
     bins = np.searchsorted(edges, scored.predicted, side="right")
     columns: list[np.ndarray] = []
-    found: list[dict[str, Any]] = []
+    reliability: list[dict[str, Any]] = []
     for number in range(len(edges) + 1):
         chosen = bins == number
         rows = int(chosen.sum())
@@ -141,18 +148,19 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
         else:
             spread = float(labels.std(ddof=1)) / math.sqrt(rows) * float(stats.t.ppf(SHOWN_CONFIDENCE, rows - 1)) if rows > 1 else 0.0
             low, high = observed - spread, observed + spread
-        found.append({"predicted": float(scored.predicted[chosen].mean()), "observed": observed, "rows": rows, "interval": [low, high]})
-    value = sum(each["rows"] * abs(each["predicted"] - each["observed"]) for each in found) / len(bins)
+        predicted = float(scored.predicted[chosen].mean())
+        reliability.append({"predicted": predicted, "observed": observed, "rows": rows, "interval": [low, high]})
+    value = sum(point["rows"] * abs(point["predicted"] - point["observed"]) for point in reliability) / len(bins)
     error = OfSums(scored.units, columns, lambda sums: np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1])
     drawn = replicates([error], scored.units, resamples=scored.resamples, seed=scored.seed)[0]
     between = interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
     metric = "calibration_error"
     message = (
-        f"predictions are off by {value:.4f} on average over {len(found)} bins{interval_text(between, 'resamples 95%')}; "
+        f"predictions are off by {value:.4f} on average over {len(reliability)} bins{interval_text(between, 'resamples 95%')}; "
         f"at most {criterion.at_most:g} is allowed"
     )
     return CriterionResult(
-        criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), message, between, {"bins": found}
+        criterion.kind, metric, value, criterion.at_most, verdict(value <= criterion.at_most), message, between, {"bins": reliability}
     )
 
 
@@ -175,6 +183,7 @@ def judge_speed(criterion: SpeedCriterion, evidence: Evidence) -> CriterionResul
 
 
 def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
+    """The artifact's size as it is stored, in megabytes (10^6 bytes)."""
     value = mlflow_store.artifact_bytes(evidence.judged.artifact_uri, evidence.judged.artifact_digest) / MEGABYTE
     message = f"the artifact has {value:.3f} MB; at most {criterion.at_most:g} MB is allowed"
     return CriterionResult(criterion.kind, "megabytes", value, criterion.at_most, verdict(value <= criterion.at_most), message)
@@ -182,14 +191,14 @@ def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
 
 def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> CriterionResult:
     """The spread of a metric over fits that differ in the seed alone; the estimator and parameters are those that were chosen."""
-    model, chosen = evidence.model, chosen_of(evidence.judged, evidence.model)
+    model, chosen = evidence.model, read_chosen(evidence.judged, evidence.model)
     open_to_seeds = Chosen(chosen.estimator, {name: value for name, value in chosen.parameters.items() if name != "random_state"})
     values = {model.train.seed: evidence.candidate.metrics.get(criterion.metric)}
     for seed in range(model.train.seed + 1, model.train.seed + criterion.seeds):
         other = model.model_copy(update={"train": model.train.model_copy(update={"seed": seed})})
         fitted = fit_chosen(other, evidence.fit_rows, evidence.holdout, open_to_seeds)
         values[seed] = fitted.metrics.get(criterion.metric)
-    measured = [each for each in values.values() if each is not None]
+    measured = [value for value in values.values() if value is not None]
     if len(measured) < len(values):
         return unmeasured(criterion.kind, criterion.metric, criterion.max_spread)
     low, high = min(measured), max(measured)
@@ -204,25 +213,35 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
 
 
 def share_interval(labels: np.ndarray) -> tuple[float, float]:
-    """Wilson's interval (1927), at 95%, of the share of ones among independent rows."""
+    """The interval of a share, at 95%, by which a reader sees how far to trust it.
+
+    Wilson's score interval (E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927).
+
+    :param labels: 0 or 1 for each of at least one independent row
+    :returns: the lower and the upper end of the share of ones, from 0 to 1
+    """
     from scipy import stats
 
     ends = stats.binomtest(int(labels.sum()), len(labels)).proportion_ci(method="wilson")
     return float(ends.low), float(ends.high)
 
 
-def interval_of(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
+def metric_interval(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
+    """The `interval` of a version's metric, each of whose ends is passed with a chance of 1 - ``confidence``."""
     return interval(scored.replicates(metric), scored.units.count, confidence=confidence)
 
 
-def interval_text(between: tuple[float, float] | None, what: str) -> str:
-    return f" ({what}: {between[0]:.4f} to {between[1]:.4f})" if between else ""
+def interval_text(between: tuple[float, float] | None, name: str) -> str:
+    """An interval as it follows a figure in a message, under a name; nothing when there is none."""
+    return f" ({name}: {between[0]:.4f} to {between[1]:.4f})" if between else ""
 
 
 def verdict(passed: bool) -> Verdict:
+    """The verdict on a criterion that could be evaluated."""
     return "passed" if passed else "failed"
 
 
 def unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
+    """The result of a criterion whose metric the holdout's rows do not define."""
     message = f"{metric} could not be measured on the holdout (one class only, or no rows)"
     return CriterionResult(kind, metric, None, threshold, "not_evaluated", message)

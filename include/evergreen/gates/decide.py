@@ -13,7 +13,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decision import Decision, blessing_of, verdict_of
+from include.evergreen.gates.decision import Decision, combine_verdicts, find_blessing
 from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
@@ -34,10 +34,15 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself. What is
     broken (an artifact, the holdout, checks.py) is recorded as not evaluated. Raises `TransientError`, and records nothing, when
     MLflow, the database or the storage does not answer.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now, whose gate asks the question
+    :param candidate: the candidate to judge
+    :returns: the decision that stands
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
-        blessing = blessing_of(candidate.run_key)
+        blessing = find_blessing(candidate.run_key)
         assert blessing is not None
         return blessing
     key = {
@@ -50,7 +55,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
         results = evaluate(catalog, model, candidate, champion)
         decision = _record(key, model, candidate, results)
         for criterion in decision.criteria:
-            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["words"])
+            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["message"])
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
         log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)
@@ -60,7 +65,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
 
 
 def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
-    """Of the question: the criteria, how they are judged and, where they ask for it, the text of checks.py.
+    """The digest of the question that a gate asks: the criteria, how they are judged and, where they ask for it, the text of checks.py.
 
     A default counts as not said, so a new key with a default makes no new question.
     """
@@ -73,7 +78,7 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
 def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:
     """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
     mode = model.gate.mode
-    verdict = verdict_of([each.verdict for each in results]) if mode == "enabled" else "blessed"
+    verdict = combine_verdicts([result.verdict for result in results]) if mode == "enabled" else "blessed"
     judged = [result.as_record() for result in results]
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)
@@ -90,7 +95,7 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
 
 
 def _not_evaluated(criteria: list[dict[str, Any]]) -> list[str]:
-    return [criterion["words"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
+    return [criterion["message"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
 
 
 @mlflow_store.reaching_mlflow

@@ -32,12 +32,13 @@ class Decision:
     @property
     def would_be(self) -> str:
         """What the criteria alone say, whatever the gate's mode."""
-        return verdict_of([criterion["verdict"] for criterion in self.criteria])
+        return combine_verdicts([criterion["verdict"] for criterion in self.criteria])
 
     @property
     def message(self) -> str:
+        """Every criterion's verdict and sentence, in a line."""
         mode = f"{self.mode}, by the criteria alone {self.would_be}; " if self.mode == "dry_run" else ""
-        return mode + "; ".join(f"{criterion['verdict']}: {criterion['words']}" for criterion in self.criteria)
+        return mode + "; ".join(f"{criterion['verdict']}: {criterion['message']}" for criterion in self.criteria)
 
     @property
     def summary(self) -> str:
@@ -45,26 +46,29 @@ class Decision:
         verdicts = [criterion["verdict"] for criterion in self.criteria]
         unfit = f", {verdicts.count('not_applicable')} not applicable" if "not_applicable" in verdicts else ""
         told = [
-            f"{criterion['verdict']}: {criterion['words']}"
+            f"{criterion['verdict']}: {criterion['message']}"
             for criterion in self.criteria
             if criterion["verdict"] in ("failed", "not_evaluated")
         ]
         return "; ".join([f"{verdicts.count('passed')} of {len(verdicts)} criteria passed{unfit}", *told])
 
 
-def verdict_of(verdicts: list[str]) -> str:
-    """One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed."""
+def combine_verdicts(verdicts: list[str]) -> str:
+    """The decision that the criteria's verdicts make.
+
+    One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed.
+    """
     if "failed" in verdicts:
         return "rejected"
     return "not_evaluated" if "not_evaluated" in verdicts else "blessed"
 
 
 def latest_decision(model: str) -> Decision | None:
-    found = all_decisions(model, limit=1)
-    return found[0] if found else None
+    """The newest decision on any candidate of the model."""
+    return next(iter(all_decisions(model, limit=1)), None)
 
 
-def blessing_of(run_key: str, until: dt.datetime | None = None) -> Decision | None:
+def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | None:
     """The newest blessed decision on a candidate, or the newest of those recorded by ``until``."""
     query = decisions.select().filter_by(run_key=run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
     with reading() as connection:
@@ -73,7 +77,7 @@ def blessing_of(run_key: str, until: dt.datetime | None = None) -> Decision | No
 
 
 def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
-    """The newest decisions first."""
+    """The model's newest ``limit`` decisions, the newest first."""
     query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
     with reading() as connection:
         return [Decision(**row._mapping) for row in connection.execute(query)]

@@ -34,9 +34,15 @@ JUDGES: Final[dict[str, Callable[..., CriterionResult]]] = {
 
 
 def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champion: RegisteredVersion | None) -> list[CriterionResult]:
-    """Each criterion's result, in the order of model.yaml, and last that of the serving check. Writes nothing.
+    """Judge a candidate by every criterion of its gate, and by the serving check. Writes nothing.
 
-    Whatever is raised but `TransientError` becomes a result that is not evaluated.
+    Whatever is raised becomes a result that is not evaluated, except `TransientError` and `MemoryError`.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now, whose gate asks
+    :param candidate: the candidate to judge
+    :param champion: the version to compare it with, if there is one
+    :returns: each criterion's result, in the order of model.yaml, and last that of the serving check
     """
     if model.gate.mode == "disabled":
         message = "the gate is disabled in model.yaml: the candidate is approved without evaluation"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import KEY_PREFIX, TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.bootstrap import Units, replicates, statistic
-from include.evergreen.gates.holdout import own_features
+from include.evergreen.gates.holdout import column_of_rows, own_features
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
@@ -44,6 +43,7 @@ class Scored:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
+        """Every metric of the model's task that the rows define."""
         return measure(self.model, self.labels, self.predicted)
 
     def value(self, metric: str) -> float | None:
@@ -53,21 +53,17 @@ class Scored:
     def replicates(self, metric: str) -> np.ndarray:
         """The metric on each resample."""
         if metric not in self._drawn:
-            found = replicates(
-                [statistic(metric, self.units, self.labels, self.predicted)], self.units, resamples=self.resamples, seed=self.seed
-            )
-            self._drawn[metric] = found[0]
+            measured = statistic(metric, self.units, self.labels, self.predicted)
+            self._drawn[metric] = replicates([measured], self.units, resamples=self.resamples, seed=self.seed)[0]
         return self._drawn[metric]
 
     def among(self, chosen: np.ndarray) -> Scored:
         """The same on the ``chosen`` rows alone (a mask)."""
-        return self.predicting(self.predicted, chosen)
+        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
-    def predicting(self, predicted: np.ndarray, chosen: np.ndarray | None = None) -> Scored:
-        """What other predictions are worth on the same rows, or on ``chosen`` ones: paired with this."""
-        if chosen is None:
-            return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
-        return Scored(self.model, self.labels[chosen], predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
+    def predicting(self, predicted: np.ndarray) -> Scored:
+        """Other predictions, one float a row, on the same rows: resampled as these, and so in pairs."""
+        return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
 
 
 @dataclass(eq=False)
@@ -97,21 +93,29 @@ class Evidence:
     def column(self, name: str) -> pd.Series:
         """A feature, or a column of the rows' dataset as each day knew it, for the rows of the holdout.
 
-        Raises `ConfigError` for a personal one, whose values must not stand in a decision; `DataError` when there is no such
-        column, or rows are gone.
+        Raises `DataError` when there is no such column, or rows are gone.
+
+        :param name: the feature or the column
+        :returns: its values, with the index of the holdout
+        :raises ConfigError: when it is personal, as its values must not stand in a decision
         """
-        feature = next((each for each in self.model.features if each.name == name), None)
+        feature = next((feature for feature in self.model.features if feature.name == name), None)
         if name in self.catalog.dataset(self.model.rows).personal_columns or (feature and feature.personal):
             raise ConfigError(f"{self.model.name}: {name!r} is personal, and slices are named by its values. Choose another column.")
         if feature:
             return self.holdout[name]
-        return _column_of_rows(self.catalog, self.model, self.snapshot.as_of, self.holdout, name)
+        return column_of_rows(self.catalog, self.model, self.snapshot.as_of, self.holdout, name)
 
 
 def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: RegisteredVersion | None) -> Evidence:
     """Load the artifacts and score the holdout with each: of what is stored, not of what training said.
 
-    Raises `DataError` for a holdout without rows, a changed artifact, or predictions that are no numbers.
+    :param catalog: what is declared now
+    :param model: the model as it is declared now, whose gate says what is resampled
+    :param judged: the candidate
+    :param champion: the version to compare it with, if there is one
+    :returns: the evidence, without the champion's predictions where they could not be compared
+    :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers
     """
     snapshot = find_snapshot(judged.snapshot_digest)
     recipe = recipe_of_version(catalog, model, judged.recipe_digest, judged.signature_digest)
@@ -135,38 +139,21 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
             why_none = f"there is no champion trained on data as old (it is as of {champion.as_of})"
         else:
             same = theirs.features_digest == recipe.features_digest
-            own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-            their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
-            others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
+            try:
+                own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+            except OlderFeaturesError:  # else nothing could ever take the place of a champion that cannot score
+                why_none = f"there is no champion that can score (the features of version {champion.version} are of an older Evergreen)"
+            else:
+                their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
+                others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
     return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
 
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:
     with one_thread():
-        found = predict(pipeline, model, rows[model.feature_names])
-    if wrong := int((~np.isfinite(found)).sum()):
+        predicted = predict(pipeline, model, rows[model.feature_names])
+    if wrong := int((~np.isfinite(predicted)).sum()):
         raise DataError(
-            f"{model.name}: {wrong} of the {len(found)} predictions of {who} on the holdout are no numbers, so it is not judged."
+            f"{model.name}: {wrong} of the {len(predicted)} predictions of {who} on the holdout are no numbers, so it is not judged."
         )
-    return found
-
-
-def _column_of_rows(catalog: Catalog, model: ModelConfig, as_of: dt.date, holdout: pd.DataFrame, name: str) -> pd.Series:
-    import pandas as pd
-
-    keys = list(catalog.dataset(model.rows).keys)
-    cache = PartitionCache(as_of)
-    frames = []
-    for day in holdout[PARTITION_COLUMN].unique():
-        rows = PointInTimeReader(model, dt.date.fromisoformat(day), cache).rows()
-        if name not in rows:
-            raise DataError(
-                f"{model.name}: {model.rows} of {day} has no column {name!r} to make slices by, nor is it a feature; "
-                f"it has: {', '.join(map(str, rows.columns))}. Choose one of these in gate.criteria."
-            )
-        frames.append(rows[[*dict.fromkeys([*keys, name])]].assign(**{PARTITION_COLUMN: day}))
-    wanted = holdout[[PARTITION_COLUMN, *(f"{KEY_PREFIX}{key}" for key in keys)]].set_axis([PARTITION_COLUMN, *keys], axis=1)
-    found = wanted.merge(pd.concat(frames), on=[PARTITION_COLUMN, *keys], how="left", validate="one_to_one", indicator="found")
-    if lacking := int((found["found"] != "both").sum()):
-        raise DataError(f"{model.name}: {lacking} of the holdout's {len(found)} rows are no longer in {model.rows}; they have no {name}.")
-    return found[name].set_axis(holdout.index)
+    return predicted

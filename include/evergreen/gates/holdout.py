@@ -1,13 +1,14 @@
-"""The holdout rows of a gate, with the features of each version's own recipe."""
+"""The holdout rows of a gate, with what else is known of them: the features of another recipe, or a column of their dataset."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import KEY_PREFIX, feature_frame
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.training.recipes import Recipe
 
@@ -16,24 +17,65 @@ if TYPE_CHECKING:
 
 
 def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, as_of: dt.date, holdout: pd.DataFrame) -> pd.DataFrame:
-    """The features that ``recipe`` gives for the rows of ``holdout`` (the frame of another recipe), in their order.
+    """The features that a version's own recipe gives for rows that another recipe chose.
 
-    Each day as it was known then, with what is known as of ``as_of``. Raises `DataError` when a row is not there for it.
+    Each day as it was known then. Raises `DataError` when a row is not there for the recipe.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param recipe: the version's recipe
+    :param as_of: the day after which nothing that became known is read
+    :param holdout: the rows, of the training frame of another recipe
+    :returns: the recipe's features, with the rows and the index of ``holdout``
     """
-    import pandas as pd
-
     config = recipe.config(model)
-    names = config.feature_names
-    keys = [f"{KEY_PREFIX}{key}" for key in catalog.dataset(config.rows).keys]
+    keys = catalog.dataset(config.rows).keys
     cache = PartitionCache(as_of)
     frames = []
     for day in holdout[PARTITION_COLUMN].unique():
         rows, features = feature_frame(catalog, config, dt.date.fromisoformat(day), cache, recipe.code)
-        own = {f"{KEY_PREFIX}{key}": rows[key] for key in catalog.dataset(config.rows).keys}
-        frames.append(features.assign(**own, **{PARTITION_COLUMN: day}))
-    found = holdout[[PARTITION_COLUMN, *keys]].merge(
-        pd.concat(frames), on=[PARTITION_COLUMN, *keys], how="left", validate="one_to_one", indicator="found"
-    )
-    if lacking := int((found["found"] != "both").sum()):
-        raise DataError(f"{model.name}: {lacking} of the holdout's {len(found)} rows are not there for {recipe.code.place}.")
-    return found[names].set_axis(holdout.index)
+        frames.append(_named(features, rows, keys, day))
+    return _matched(model, holdout, frames, keys, f"are not there for {recipe.code.place}")[config.feature_names]
+
+
+def column_of_rows(catalog: Catalog, model: ModelConfig, as_of: dt.date, holdout: pd.DataFrame, name: str) -> pd.Series:
+    """A column of the rows' dataset that is no feature, for the rows of the holdout.
+
+    Each day as it was known then. Raises `DataError`, too, when a row is no longer in the dataset.
+
+    :param catalog: what is declared now
+    :param model: the model, as the holdout's recipe declares it
+    :param as_of: the day after which nothing that became known is read
+    :param holdout: the rows, of a training frame
+    :param name: the column
+    :returns: its values, with the index of ``holdout``
+    :raises DataError: when the dataset has no such column on some day
+    """
+    keys = catalog.dataset(model.rows).keys
+    cache = PartitionCache(as_of)
+    frames = []
+    for day in holdout[PARTITION_COLUMN].unique():
+        rows = PointInTimeReader(model, dt.date.fromisoformat(day), cache).rows()
+        if name not in rows:
+            raise DataError(
+                f"{model.name}: {model.rows} of {day} has no column {name!r} to make slices by, nor is it a feature; "
+                f"it has: {', '.join(map(str, rows.columns))}. Choose one of these in gate.criteria."
+            )
+        frames.append(_named(rows[[name]], rows, keys, day))
+    return _matched(model, holdout, frames, keys, f"are no longer in {model.rows}; they have no {name}")[name]
+
+
+def _named(values: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str], day: str) -> pd.DataFrame:
+    """``values`` of a day's ``rows``, with the columns by which a training frame names them."""
+    return values.assign(**{f"{KEY_PREFIX}{key}": rows[key] for key in keys}, **{PARTITION_COLUMN: day})
+
+
+def _matched(model: ModelConfig, holdout: pd.DataFrame, frames: list[pd.DataFrame], keys: Sequence[str], absence: str) -> pd.DataFrame:
+    """Each row of the holdout with its values among the frames of its days."""
+    import pandas as pd
+
+    by = [PARTITION_COLUMN, *(f"{KEY_PREFIX}{key}" for key in keys)]
+    matched = holdout[by].merge(pd.concat(frames), on=by, how="left", validate="one_to_one", indicator="found")
+    if lacking := int((matched["found"] != "both").sum()):
+        raise DataError(f"{model.name}: {lacking} of the holdout's {len(matched)} rows {absence}.")
+    return matched.set_axis(holdout.index)

@@ -31,7 +31,7 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
     rejected = _rejected_in_a_row(model.name, decision.id, champion)
     if len(rejected) < model.gate.alert_after_rejections:
         return
-    evidence = {"run_keys": [each for each, _ in rejected], "as_of": [as_of for _, as_of in rejected]}
+    evidence = {"run_keys": [run_key for run_key, _ in rejected], "as_of": [as_of for _, as_of in rejected]}
     if any(alert.key == key and alert.evidence == evidence for alert in open_alerts(model.name)):
         return
     message = (
@@ -49,11 +49,11 @@ def _rejected_in_a_row(model: str, newest: int, champion: champions.RegisteredVe
     )
     if champion:
         query = query.where(decisions.c.as_of >= champion.as_of)
-    found: dict[str, str] = {}
+    rejected: dict[str, str] = {}
     with reading() as connection:
         for row in connection.execute(query):
             if row.verdict == "blessed":
                 break
             if row.verdict == "rejected":
-                found.setdefault(row.run_key, str(row.as_of))
-    return list(found.items())
+                rejected.setdefault(row.run_key, str(row.as_of))
+    return list(rejected.items())

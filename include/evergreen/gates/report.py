@@ -34,7 +34,7 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 
 
 def render(decision: Decision) -> str:
-    """A whole page of HTML, which needs nothing else."""
+    """The report as a whole page of HTML, which needs no other file."""
     from jinja2 import Environment, StrictUndefined
 
     tables = [{"title": title, "heads": heads, "rows": rows} for title, heads, rows in _tables(decision)]
@@ -43,7 +43,7 @@ def render(decision: Decision) -> str:
 
 
 def markdown(decision: Decision) -> str:
-    """The same as Markdown, under headings of the third level."""
+    """The report as Markdown, under headings of the third level, for the approver's page."""
     parts = [f"**{_title(decision)}.** {_lead(decision)}"]
     for title, heads, rows in _tables(decision):
         lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
@@ -71,24 +71,25 @@ def _tables(decision: Decision) -> list[Table]:
     for criterion in decision.criteria:
         details = criterion.get("details") or {}
         if slices := details.get("slices"):
-            tables.append((f"Slices by {details['by']}: {criterion['metric']}", SLICE_HEADS, [_slice(one) for one in slices]))
+            tables.append((f"Slices by {details['by']}: {criterion['metric']}", SLICE_HEADS, [_slice(row) for row in slices]))
         if bins := details.get("bins"):
-            rows = [[_figure(one["predicted"]), _figure(one["observed"]), _range(one["interval"]), str(one["rows"])] for one in bins]
+            rows = [[_figure(row["predicted"]), _figure(row["observed"]), _range(row["interval"]), str(row["rows"])] for row in bins]
             tables.append(("Calibration", BIN_HEADS, rows))
         if checks := details.get("checks"):
-            rows = [[one["check"], "passed" if one["passed"] else "failed", one["words"]] for one in checks]
+            rows = [[check["check"], "passed" if check["passed"] else "failed", check["message"]] for check in checks]
             tables.append(("Behaviour", CHECK_HEADS, rows))
     return tables
 
 
-def _criterion(each: dict[str, Any]) -> list[str]:
-    name = " ".join(filter(None, (each["kind"], each["metric"])))
-    return [name, _figure(each["value"]), _range(each.get("interval")), _figure(each["threshold"]), each["verdict"], each["words"]]
+def _criterion(result: dict[str, Any]) -> list[str]:
+    name = " ".join(filter(None, (result["kind"], result["metric"])))
+    figures = [_figure(result["value"]), _range(result.get("interval")), _figure(result["threshold"])]
+    return [name, *figures, result["verdict"], result["message"]]
 
 
-def _slice(each: dict[str, Any]) -> list[str]:
-    note = "" if each["judged"] else "too few rows: not judged"
-    return [each["slice"], str(each["rows"]), _figure(each["value"]), _range(each["interval"]), _figure(each["champion"]), note]
+def _slice(row: dict[str, Any]) -> list[str]:
+    note = "" if row["judged"] else "too few rows: not judged"
+    return [row["slice"], str(row["rows"]), _figure(row["value"]), _range(row["interval"]), _figure(row["champion"]), note]
 
 
 def _figure(value: float | None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -18,12 +17,11 @@ from typing import IO
 
 import numpy as np
 
-from include.evergreen import PROJECT_ROOT
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
-from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process
+from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process, start_interpreter
 from include.evergreen.state.mlflow_store import UnloadableError
 
 KIND, METRIC = "serving", "equal_predictions"
@@ -62,9 +60,11 @@ class ServingCheck:
         self._undo.close()
 
     def result(self) -> CriterionResult:
-        """Failed when it predicts differently, or cannot load; not evaluated when it was ended, or the artifact is not what was logged.
+        """Wait for the clean process, and judge its answer.
 
-        Raises `TransientError` when the process could not reach MLflow.
+        :returns: failed when it predicts differently, or cannot load the artifact; not evaluated when it was ended, took too long, or
+            the artifact is not what was logged
+        :raises TransientError: when the process could not reach MLflow
         """
         try:
             code = self._process.wait(max(0.0, self._timeout - (time.monotonic() - self._began)))
@@ -76,10 +76,10 @@ class ServingCheck:
         if (self._folder / ERROR).exists():
             told = json.loads((self._folder / ERROR).read_text(encoding="utf-8"))
             if told["kind"] == TransientError.__name__:
-                raise TransientError(f"In the clean process: {told['words']}")
+                raise TransientError(f"In the clean process: {told['message']}")
             if told["kind"] == UnloadableError.__name__:
-                return _result("failed", f"{CANNOT_SERVE}: {told['words']}")
-            return _result("not_evaluated", f"a clean process could not verify the artifact: {told['words']}")
+                return _result("failed", f"{CANNOT_SERVE}: {told['message']}")
+            return _result("not_evaluated", f"a clean process could not verify the artifact: {told['message']}")
         if code != 0:
             return _result("failed", f"{CANNOT_SERVE}: {self._last_output()}")
         return self._compared(np.load(self._folder / PREDICTIONS), seconds)
@@ -114,15 +114,15 @@ class ServingCheck:
 
 
 def start_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> CleanProcess:
-    """One that knows nothing of this one, and answers the question in ``folder``: forked by a server that only imports, or all new."""
-    return fork_clean_process(folder, environment, errors) or subprocess.Popen(
-        [sys.executable, "-m", "include.evergreen.serving.check", str(folder)],
-        cwd=PROJECT_ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        start_new_session=True,
+    """Start a process that knows nothing of this one: forked by a server that only imports, or all new.
+
+    :param folder: where the question lies, and the answer will
+    :param environment: all the environment variables that it gets
+    :param errors: an open file that takes what it writes to stderr
+    :returns: the process, which is running
+    """
+    return fork_clean_process(folder, environment, errors) or start_interpreter(
+        "include.evergreen.serving.check", str(folder), environment=environment, stderr=errors
     )
 
 

@@ -36,6 +36,7 @@ class Slice:
     is_worse: bool
 
     def details(self) -> dict[str, Any]:
+        """The slice as a decision keeps it, as JSON."""
         return {
             "slice": self.name,
             "rows": self.rows,
@@ -47,19 +48,19 @@ class Slice:
 
 
 def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionResult:
-    """By the slices of at least ``min_rows`` rows; smaller ones are shown. Not evaluated when there are too few to judge."""
+    """Judge the slices of at least ``min_rows`` rows; smaller ones are shown. Not evaluated when there are too few to judge."""
     column = evidence.column(criterion.by)
-    found = [_measured(criterion, evidence, name, chosen) for name, chosen in _slices(criterion, column)]
-    judged = [each for each in found if each.is_judged]
+    slices = [_measured(criterion, evidence, name, chosen) for name, chosen in _slices(criterion, column)]
+    judged = [part for part in slices if part.is_judged]
     details = {
         "by": criterion.by,
-        "slices": [each.details() for each in sorted(found, key=lambda each: -each.rows)[:SHOWN_SLICES]],
-        "worse_than_champion": [each.name for each in judged if each.is_worse],
+        "slices": [part.details() for part in sorted(slices, key=lambda part: -part.rows)[:SHOWN_SLICES]],
+        "worse_than_champion": [part.name for part in judged if part.is_worse],
     }
     needed = 1 if criterion.judge == "worst" else 2
     if len(judged) < needed:
         message = (
-            f"{len(judged)} of the {len(found)} slices by {criterion.by} have {criterion.min_rows} rows on which "
+            f"{len(judged)} of the {len(slices)} slices by {criterion.by} have {criterion.min_rows} rows on which "
             f"{_figure(criterion)} is defined; {needed} must. Lower min_rows, or choose a longer train.holdout_days"
         )
         return CriterionResult(criterion.kind, _figure(criterion), None, None, "not_evaluated", message, None, details)
@@ -89,8 +90,8 @@ def _slices(criterion: SlicesCriterion, column: pd.Series) -> Iterator[tuple[str
             name = f"{criterion.by} {low:g} to {high:g}" if number == len(edges) - 2 else f"{criterion.by} {low:g} to below {high:g}"
             yield name, (numbers == number) & ~missing
     else:
-        codes, found = pd.factorize(column.astype("string"), sort=True)
-        for code, value in enumerate(found):
+        codes, distinct = pd.factorize(column.astype("string"), sort=True)
+        for code, value in enumerate(distinct):
             yield f"{criterion.by}={value}", codes == code
     if missing.any():
         yield f"{criterion.by} missing", missing
@@ -115,10 +116,10 @@ def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen:
 
 def _value(criterion: SlicesCriterion, scored: Scored) -> float | None:
     if criterion.metric is not None:
-        found = scored.value(criterion.metric)
+        value = scored.value(criterion.metric)
     else:
-        found = float(_rate(criterion, scored)(np.ones((1, scored.units.count)))[0])
-    return found if found is not None and math.isfinite(found) else None
+        value = float(_rate(criterion, scored)(np.ones((1, scored.units.count)))[0])
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _drawn(criterion: SlicesCriterion, scored: Scored) -> np.ndarray:
@@ -130,7 +131,7 @@ def _drawn(criterion: SlicesCriterion, scored: Scored) -> np.ndarray:
 
 def _rate(criterion: SlicesCriterion, scored: Scored) -> Statistic:
     """The share of rows that are called positive: of all, or (equal opportunity) of those that are."""
-    called: np.ndarray = (scored.predicted >= criterion.cut).astype("float64")
+    called: np.ndarray = (scored.predicted >= criterion.decision_threshold).astype("float64")
     if criterion.judge == "disparate_impact":
         return OfSums(scored.units, [called], ratio)
     return OfSums(scored.units, [called * scored.labels, scored.labels], ratio)
@@ -140,7 +141,7 @@ def _verdict(
     criterion: SlicesCriterion, evidence: Evidence, judged: list[Slice]
 ) -> tuple[float, float, tuple[float, float] | None, bool, str]:
     """Value, threshold, interval, whether it passed, and the message."""
-    values = {each.name: each.value for each in judged if each.value is not None}
+    values = {part.name: part.value for part in judged if part.value is not None}
     lowest, highest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     if criterion.judge == "worst":
         assert criterion.metric is not None
@@ -153,14 +154,14 @@ def _verdict(
             f"the worst {criterion.metric} of {len(values)} slices is {value:.4f}, of {worst}; "
             f"it must be at {'least' if criterion.at_least is not None else 'most'} {bound:g}"
         )
-        return value, bound, next(each.interval for each in judged if each.name == worst), passed, message
+        return value, bound, next(part.interval for part in judged if part.name == worst), passed, message
     if criterion.judge == "disparate_impact":
         return _disparate_impact(criterion, judged, values)
     assert criterion.max_difference is not None
     value = values[highest] - values[lowest]
-    what = criterion.metric or f"the share of positive rows called so from {criterion.cut:g}"
+    figure = criterion.metric or f"the share of positive rows called so from {criterion.decision_threshold:g}"
     message = (
-        f"{what} is {values[lowest]:.4f} in {lowest} and {values[highest]:.4f} in {highest}, {value:.4f} apart; "
+        f"{figure} is {values[lowest]:.4f} in {lowest} and {values[highest]:.4f} in {highest}, {value:.4f} apart; "
         f"at most {criterion.max_difference:g} is allowed"
     )
     return value, criterion.max_difference, None, value <= criterion.max_difference, message
@@ -168,17 +169,15 @@ def _verdict(
 
 def _disparate_impact(criterion: SlicesCriterion, judged: list[Slice], values: dict[str, float]) -> tuple[float, float, None, bool, str]:
     """The ratio of each slice's share to that of the largest slice; the one farthest from 1 counts."""
-    largest = max(judged, key=lambda each: each.rows).name
+    largest = max(judged, key=lambda part: part.rows).name
     low, high = criterion.ratios
-    if not values[largest]:
-        ratios = {name: math.inf if value else 1.0 for name, value in values.items()}
-    else:
-        ratios = {name: value / values[largest] for name, value in values.items()}
+    base = values[largest]
+    ratios = {name: value / base if base else (math.inf if value else 1.0) for name, value in values.items()}
     farthest = max((name for name in ratios if name != largest), key=lambda name: _distance(ratios[name]))
     value = min(ratios[farthest], 1e9)  # JSON has no infinity
     message = (
-        f"rows called positive from {criterion.cut:g}: {values[farthest]:.1%} in {farthest}, "
-        f"{values[largest]:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
+        f"rows called positive from {criterion.decision_threshold:g}: {values[farthest]:.1%} in {farthest}, "
+        f"{base:.1%} in {largest} (the largest), a ratio of {value:.3g}; {low:g} to {high:g} is allowed"
     )
     return value, low if value < 1 else high, None, low <= value <= high, message
 

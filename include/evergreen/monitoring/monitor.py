@@ -12,9 +12,9 @@ from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
-from include.evergreen.monitoring.observations import Observation, observations_of, record_observations
+from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored
-from include.evergreen.monitoring.window import window_of
+from include.evergreen.monitoring.window import load_window
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.database import writing
@@ -42,7 +42,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
-    window = window_of(catalog, model, scored)
+    window = load_window(catalog, model, scored)
     model = window.model  # its version's own features and target
     labels = current_partition(model.target.dataset, partition)
     input_digest = window.input_digest()
@@ -64,7 +64,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels is None:
         message += f"; the labels of {model.target.dataset}/{partition} have not arrived yet"
-    record_stage(model.name, "monitor", partition, "done", {"words": message, "read": read})
+    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read})
     return Outcome("done", message, _facts(model.name, partition))
 
 
@@ -108,12 +108,12 @@ def _record(
 def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its last record and that of the stage; the message of any other stays."""
     record = find_stage(model, "monitor", partition)
-    detail = record.detail if record and record.status == "done" else {"words": message}
+    detail = record.detail if record and record.status == "done" else {"message": message}
     if detail.get("read") != read:
         record_stage(model, "monitor", partition, "done", {**detail, "read": read})
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:
     wanted = ("performance", "drift.share", "quality", "prediction_drift")
-    figures = observations_of(model, first=partition, last=partition)
+    figures = list_observations(model, first=partition, last=partition)
     return {figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted)}

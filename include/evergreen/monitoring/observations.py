@@ -43,7 +43,9 @@ def newest_observed(model: str, count: int) -> list[dt.date]:
         return list(connection.execute(query).scalars())
 
 
-def observations_of(model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[Observation]:
+def list_observations(
+    model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max
+) -> list[Observation]:
     """Observations of a model, of one ``metric`` or all, from ``first`` to ``last`` (both included), oldest first."""
     query = observations.select().where(observations.c.model == model, observations.c.partition.between(first, last))
     if metric is not None:

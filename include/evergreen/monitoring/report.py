@@ -21,7 +21,7 @@ from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, window_of
+from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, load_window
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
@@ -77,7 +77,7 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
         )
     if scored is None:
         raise NotAsMonitoredError(_changed(record, "the predictions were removed"))
-    window = window_of(catalog, model, scored)
+    window = load_window(catalog, model, scored)
     reference = window.reference()
     path = window.report_path(reference)
     _refuse_other_data(window, record, path)

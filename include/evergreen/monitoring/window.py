@@ -11,7 +11,7 @@ from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
-from include.evergreen.scoring.predictions import PredictionSet, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, list_predictions
 from include.evergreen.state import storage
 from include.evergreen.training.recipes import recipe_of_version
 
@@ -70,10 +70,10 @@ class Window:
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"
 
 
-def window_of(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Window:
+def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Window:
     """The window that ``scored`` ends. Raises `ConfigError` and `DataError` where the version's recipe cannot be had."""
     version = champions.version_number(model.name, scored.version)
     recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
     first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
-    days = [day for day in predictions_of(model.name, first, scored.partition) if day.version == scored.version]
+    days = [day for day in list_predictions(model.name, first, scored.partition) if day.version == scored.version]
     return Window(recipe.config(model), version, scored, days)

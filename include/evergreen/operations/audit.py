@@ -21,7 +21,10 @@ LONGEST_LIST = 5
 
 @dataclass(frozen=True)
 class Audited:
-    """``corrected``: deviations that were corrected; ``damaged``: those that were not; ``unanswered``: what could not be checked."""
+    """What the audit of the champions of ``models`` models found, a message each.
+
+    ``corrected``: deviations that were corrected; ``damaged``: those that were not; ``unanswered``: what could not be checked.
+    """
 
     models: int
     corrected: list[str] = field(default_factory=list)
@@ -32,25 +35,27 @@ class Audited:
 def audit_ledger() -> ledger.LedgerVerification:
     """Verify the ledger; damage raises one critical alert, resolved when the ledger is intact again.
 
-    Raises `DataError` that lists what is wrong.
+    :returns: how many entries and which anchors were verified
+    :raises DataError: when anything is wrong; the message lists the first `LONGEST_LIST` problems
     """
-    found = ledger.verified()
-    if not found.problems:
+    verification = ledger.verified()
+    problems = verification.problems
+    if not problems:
         resolve_alert(LEDGER_ALERT)
-        log.info("the ledger is intact: %d entries, %d anchors", found.entries, len(found.anchors))
-        return found
-    told = "\n".join(f"- {problem}" for problem in found.problems[:LONGEST_LIST])
-    message = f"The ledger cannot be trusted: {found.problems[0]}. Run `evergreen verify-ledger`; restore a backup beside it."
-    raise_alert(LEDGER_ALERT, model="", severity="critical", message=message, evidence={"problems": found.problems})
+        log.info("the ledger is intact: %d entries, %d anchors", verification.entries, len(verification.anchors))
+        return verification
+    told = "\n".join(f"- {problem}" for problem in problems[:LONGEST_LIST])
+    message = f"The ledger cannot be trusted: {problems[0]}. Run `evergreen verify-ledger`; restore a backup beside it."
+    raise_alert(LEDGER_ALERT, model="", severity="critical", message=message, evidence={"problems": problems})
     raise DataError(
-        f"The ledger was changed after it was written, in {len(found.problems)} places:\n{told}\n"
+        f"The ledger was changed after it was written, in {len(problems)} places:\n{told}\n"
         f"Compare it with a backup (`evergreen verify-ledger --file` verifies an export) and find out who changed the database. "
         "Delete nothing."
     )
 
 
 def audit_champions() -> Audited:
-    """Each model that ever had a champion: its alias in MLflow, its files. A failure of one does not stop the others.
+    """Check the alias in MLflow and the files of every model's champion. A failure of one does not stop the others.
 
     No YAML is read, so a broken one hides nothing. Alerts are raised and resolved by what finds them.
     """
@@ -65,17 +70,24 @@ def audit_champions() -> Audited:
             audited.unanswered.append(f"{model}: {error}")
         except DataError as error:
             audited.damaged.append(f"{model}: {error}")
-    for each in audited.corrected:
-        log.warning("%s", each)
+    for correction in audited.corrected:
+        log.warning("%s", correction)
     return audited
 
 
 def raise_audit_errors(audited: Audited) -> None:
-    """`DataError` that lists what is damaged; else `TransientError` for what did not answer."""
-    for found, error in ((audited.damaged, DataError), (audited.unanswered, TransientError)):
-        if found:
-            lines = "\n".join(f"- {each}" for each in (*audited.damaged, *audited.unanswered))
-            raise error(f"Of {audited.models} models with a champion, these failed the audit:\n{lines}")
+    """Fail the task of an audit that found damage, or could not check everything.
+
+    :param audited: what the audit found
+    :raises DataError: when anything is damaged; the message lists that, and what did not answer
+    :raises TransientError: when nothing is damaged, but something did not answer, so that another try may help
+    """
+    lines = "\n".join(f"- {problem}" for problem in (*audited.damaged, *audited.unanswered))
+    message = f"Of {audited.models} models with a champion, these failed the audit:\n{lines}"
+    if audited.damaged:
+        raise DataError(message)
+    if audited.unanswered:
+        raise TransientError(message)
 
 
 def _damaged(model: str) -> list[str]:

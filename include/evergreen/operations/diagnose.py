@@ -20,14 +20,14 @@ COMMAND = "evergreen"
 
 
 def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
-    """A line on each input, the labels, scoring and monitoring of ``partition``; the last says what to do next."""
-    found = _gather(catalog, model, partition)
+    """Explain in a line each what became of the inputs, labels, scoring and monitoring of ``partition``; last, what to do next."""
+    findings = _gather(catalog, model, partition)
     return [
-        *(_delivery_text(delivery) for delivery in found.inputs),
-        f"{_delivery_text(found.labels)} Monitoring compares predictions with it.",
-        _stage_text("score", found.score, found.to_score),
-        _stage_text("monitor", found.monitor, found.to_monitor),
-        f"Next: {next(_next_steps(model, partition, found))}",
+        *(_delivery_text(delivery) for delivery in findings.inputs),
+        f"{_delivery_text(findings.labels)} Monitoring compares predictions with it.",
+        _stage_text("score", findings.score, findings.to_score),
+        _stage_text("monitor", findings.monitor, findings.to_monitor),
+        f"Next: {next(_next_steps(model, partition, findings))}",
     ]
 
 
@@ -98,18 +98,19 @@ def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
     return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
 
 
-def _delivery_text(each: _Delivery) -> str:
-    if each.version:
-        return f"{each.name} is there{_version_text(each.version)}{_later_stop_text(each)}"
-    if each.stopped_because and each.validation:
-        since = _utc(each.validation["recorded_at"])
-        return f"{each.name} is not there: validation stopped it at {since}: {_sentence(each.stopped_because)}"
-    if each.never:
-        return f"{each.name} is not there and will not come: {_sentence(each.never)}"
-    if each.known_from and each.is_early:
-        return f"{each.name} is not there yet: it will be known from {_utc(each.known_from)}."
-    since = f" since {_utc(each.known_from)}" if each.known_from else ""
-    return f"{each.name} is not there: it could be known{since}, but no ingestion of it came as far as validation."
+def _delivery_text(delivery: _Delivery) -> str:
+    name = delivery.name
+    if delivery.version:
+        return f"{name} is there{_version_text(delivery.version)}{_later_stop_text(delivery)}"
+    if delivery.stopped_because and delivery.validation:
+        since = _utc(delivery.validation["recorded_at"])
+        return f"{name} is not there: validation stopped it at {since}: {_sentence(delivery.stopped_because)}"
+    if delivery.never:
+        return f"{name} is not there and will not come: {_sentence(delivery.never)}"
+    if delivery.known_from and delivery.is_early:
+        return f"{name} is not there yet: it will be known from {_utc(delivery.known_from)}."
+    since = f" since {_utc(delivery.known_from)}" if delivery.known_from else ""
+    return f"{name} is not there: it could be known{since}, but no ingestion of it came as far as validation."
 
 
 def _version_text(version: PartitionVersion) -> str:
@@ -117,10 +118,10 @@ def _version_text(version: PartitionVersion) -> str:
     return f" since {_utc(version.recorded_at)}: version {version.version}, {counts}."
 
 
-def _later_stop_text(each: _Delivery) -> str:
-    if not each.stopped_because:
+def _later_stop_text(delivery: _Delivery) -> str:
+    if not delivery.stopped_because:
         return ""
-    return f" A later delivery was stopped by validation, so this one stays: {_sentence(each.stopped_because)}"
+    return f" A later delivery was stopped by validation, so this one stays: {_sentence(delivery.stopped_because)}"
 
 
 def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
@@ -133,29 +134,29 @@ def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> s
     if ready.missing and since:
         return f"The {stage} stage is waiting for {', '.join(ready.missing)}, since {_utc(since)}."
     if ready.is_due:
-        return f"The {stage} stage has not run, though its inputs are complete since {_utc(max(each.recorded_at for each in ready.news))}."
+        complete = max(item.recorded_at for item in ready.news)
+        return f"The {stage} stage has not run, though its inputs are complete since {_utc(complete)}."
     return f"The {stage} stage has not run."
 
 
-def _next_steps(model: ModelConfig, partition: dt.date, found: _Findings) -> Iterator[str]:
+def _next_steps(model: ModelConfig, partition: dt.date, findings: _Findings) -> Iterator[str]:
     """What is left to do, the most pressing first."""
     rescore = f"{COMMAND} rescore {model.name} --from {partition} --to {partition}"
-    blocked = [delivery for delivery in found.inputs if delivery.version is None]
-    if blocked:
+    if blocked := [delivery for delivery in findings.inputs if delivery.version is None]:
         yield f"{_unblock(blocked)}. Then score and monitor: `{rescore}`."
-    if not found.has_champion:
+    if not findings.has_champion:
         run = f"{COMMAND} run {model.name} --as-of {partition}"
         yield f"train and promote a version as of {partition} or earlier, as no later one may score that day: `{run}`."
-    if not _is_done(found.score):
+    if not _is_done(findings.score):
         yield f"all inputs are there, so score and monitor: `{rescore}`."
-    if newer := [each.name for each in found.to_score.news]:
+    if newer := [item.name for item in findings.to_score.news]:
         yield f"{' and '.join(newer)} changed after scoring, so score and monitor again: `{rescore}`."
-    if not _is_done(found.monitor):
+    if not _is_done(findings.monitor):
         yield f"it is scored and not monitored, so monitor it: `{rescore} --stage monitor`."
-    if newer := [each.name for each in found.to_monitor.news]:
+    if newer := [item.name for item in findings.to_monitor.news]:
         yield f"{' and '.join(newer)} came after monitoring, so monitor again: `{rescore} --stage monitor`."
-    if found.labels.version is None:
-        yield f"{_unblock([found.labels])}, so that performance can be measured. All else is done."
+    if findings.labels.version is None:
+        yield f"{_unblock([findings.labels])}, so that performance can be measured. All else is done."
     yield "nothing; all is done."
 
 
@@ -165,17 +166,17 @@ def _is_done(record: StageRecord | None) -> bool:
 
 def _unblock(absent: list[_Delivery]) -> str:
     """How to get the missing partitions; each cause has its own fix."""
-    steps = []
-    ingestible = []
-    for each in absent:
-        if each.stopped_because:
-            steps.append(f"fix {each.name} at its source, or the expectation in the dataset.yaml of {each.dataset}, and ingest it again")
-        elif each.never:
-            steps.append(f"nothing brings {each.name}, unless the dataset.yaml of {each.dataset} changes")
-        elif each.known_from and each.is_early:
-            steps.append(f"wait for {each.name} until {_utc(each.known_from)}")
+    steps, ingestible = [], []
+    for delivery in absent:
+        name, dataset = delivery.name, delivery.dataset
+        if delivery.stopped_because:
+            steps.append(f"fix {name} at its source, or the expectation in the dataset.yaml of {dataset}, and ingest it again")
+        elif delivery.never:
+            steps.append(f"nothing brings {name}, unless the dataset.yaml of {dataset} changes")
+        elif delivery.known_from and delivery.is_early:
+            steps.append(f"wait for {name} until {_utc(delivery.known_from)}")
         else:
-            ingestible.append(each.name)
+            ingestible.append(name)
     if ingestible:
         steps.append(f"ingest {', '.join(ingestible)} (in Airflow: trigger the dataset's ingest DAG with the date as its partition key)")
     return "; ".join(steps)

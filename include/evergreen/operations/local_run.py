@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import Decision
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.triggers import RuleOutlook, rule_outlooks
+from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.promotion.promote import awaits_approval, promote_blessed, register_candidate
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import Promotion, RegisteredVersion
@@ -35,7 +36,6 @@ from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]  # the step's name, how much of it is done, and of how much
 UNAVAILABLE_SHOWN = 3
 
 
@@ -62,10 +62,6 @@ class CycleResult:
     rules: list[RuleOutlook]
 
 
-def no_progress(step: str, done: int, total: int) -> None:
-    """For callers that show none."""
-
-
 def run_cycle(
     catalog: Catalog,
     model: ModelConfig,
@@ -76,10 +72,10 @@ def run_cycle(
     actor: str,
     progress: Progress = no_progress,
 ) -> CycleResult:
-    """Run every step as of ``as_of``; run again, it finds everything done and changes nothing.
+    """Run every step of a model's DAGs as of ``as_of``; run again, it finds everything done and changes nothing.
 
-    Partitions that the source does not have, or that validation stops, are listed in the result. Raises `DataError`
-    naming them when training then lacks days, `ConfigError` for bad arguments before any side effect.
+    Partitions that the source does not have, or that validation stops, are listed in the result. `DataError`
+    names them when training then lacks days; `ConfigError` refuses bad arguments before any side effect.
     """
     window = model.train.window_days if window_days is None else window_days
     _refuse_bad_arguments(catalog, model, as_of, window, reason)
@@ -109,7 +105,7 @@ def run_cycle(
 
 
 def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int) -> list[tuple[DatasetConfig, dt.date]]:
-    """Every partition that training and scoring as of ``as_of`` may read, oldest first.
+    """List every partition that training and scoring as of ``as_of`` may read, oldest first, with its dataset.
 
     Only those that the dataset's schedule makes and that were known by then. Inputs reach their ``window_days`` further
     back than the window, because the features of its first day may: else a laptop would train another model than the
@@ -128,7 +124,7 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, wind
         for day in clock.days(max(first, dataset.schedule.start), min(last, dataset.schedule.end or last))
         if _is_known(dataset, day, as_of)
     ]
-    return sorted(needed, key=lambda each: (each[1], each[0].name))
+    return sorted(needed, key=lambda partition: (partition[1], partition[0].name))
 
 
 def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, window: int, reason: str) -> None:
@@ -176,10 +172,9 @@ def _ingest_missing(needed: list[tuple[DatasetConfig, dt.date]], progress: Progr
 
 
 def _missing(needed: list[tuple[DatasetConfig, dt.date]]) -> list[tuple[DatasetConfig, dt.date]]:
-    days: dict[str, list[dt.date]] = {}
-    for dataset, day in needed:
-        days.setdefault(dataset.name, []).append(day)
-    spans = {name: (min(wanted), max(wanted)) for name, wanted in days.items()}
+    spans: dict[str, tuple[dt.date, dt.date]] = {}
+    for dataset, day in needed:  # oldest first
+        spans[dataset.name] = (spans.get(dataset.name, (day, day))[0], day)
     there = {(name, partition.partition) for name, span in spans.items() for partition in current_partitions(name, *span)}
     return [(dataset, day) for dataset, day in needed if (dataset.name, day) not in there]
 

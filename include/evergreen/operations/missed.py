@@ -46,18 +46,18 @@ class Missed:
 
 
 def missed_work(catalog: Catalog, *, since: dt.datetime | None = None) -> list[Missed]:
-    """All that is due because of what was published since a moment (by default `LOOK_BACK` ago) and `GRACE` ago at the latest.
+    """Find all that is due because of what was published since a moment (by default `LOOK_BACK` ago) and `GRACE` ago at the latest.
 
     Scorings come first, and older partitions. What waits for an input for longer than `GRACE` is recorded as waiting on the way.
     A model whose declaration is broken is left out: its DAGs fail by themselves.
     """
     recent = _published_since(since or clock.now() - LOOK_BACK)
-    found = [each for model in _sound(catalog) for each in _missed_by(model, recent, clock.now() - GRACE)]
-    return sorted(found, key=lambda each: (each.stage != "score", each.partition, each.model))
+    missed = [work for model in _sound(catalog) for work in _missed_by(model, recent, clock.now() - GRACE)]
+    return sorted(missed, key=lambda work: (work.stage != "score", work.partition, work.model))
 
 
 def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
-    """Do it in this process, as the task of its DAG would. Data at fault has the status ``failed``, with the error's message."""
+    """Do missed work in this process, as the task of its DAG would. Data at fault has the status ``failed``, with the error's message."""
     model = catalog.model(missed.model)
     try:
         if missed.stage == "score":
@@ -69,45 +69,40 @@ def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
 
 @dataclass(frozen=True)
 class _Recent:
-    partitions: dict[str, set[dt.date]]  # by dataset
-    scored: dict[str, set[dt.date]]  # by model
+    partitions: defaultdict[str, set[dt.date]]  # by dataset
+    scored: defaultdict[str, set[dt.date]]  # by model
 
 
 def _published_since(timestamp: dt.datetime) -> _Recent:
-    found: tuple[dict[str, set[dt.date]], ...] = (defaultdict(set), defaultdict(set))
-    for table, name, days in ((partition_versions, "dataset", found[0]), (prediction_sets, "model", found[1])):
+    recent = _Recent(defaultdict(set), defaultdict(set))
+    for table, name, days in ((partition_versions, "dataset", recent.partitions), (prediction_sets, "model", recent.scored)):
         query = sa.select(table.c[name], table.c.partition).where(table.c.recorded_at >= timestamp)
         with reading() as connection:
             for owner, day in connection.execute(query):
                 days[owner].add(day)
-    return _Recent(*found)
+    return recent
 
 
 def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iterator[Missed]:
-    for day in sorted(
-        {
-            day + dt.timedelta(days=model_input.lag_days)
-            for model_input in model.inputs
-            for day in recent.partitions.get(model_input.dataset, ())
-        }
-    ):
+    delivered = ((published, model_input.lag_days) for model_input in model.inputs for published in recent.partitions[model_input.dataset])
+    for day in sorted({published + dt.timedelta(days=lag) for published, lag in delivered}):
         ready = scoring(model.name, day)
         _record_waiting(model.name, day, ready, before)
         yield from _overdue(model.name, "score", day, ready, before)
-    for day in sorted(recent.scored.get(model.name, set()) | recent.partitions.get(model.target.dataset, set())):
+    for day in sorted(recent.scored[model.name] | recent.partitions[model.target.dataset]):
         yield from _overdue(model.name, "monitor", day, monitoring(model.name, day, model.target.dataset), before)
 
 
 def _overdue(model: str, stage: Stage, day: dt.date, ready: Readiness, before: dt.datetime) -> Iterator[Missed]:
-    since = max((each.recorded_at for each in ready.news), default=before)
+    since = max((item.recorded_at for item in ready.news), default=before)
     if ready.is_due and since < before:
-        yield Missed(model, stage, day, tuple(each.name for each in ready.news), since, f"{since:%Y%m%dT%H%M%S%f}")
+        yield Missed(model, stage, day, tuple(item.name for item in ready.news), since, f"{since:%Y%m%dT%H%M%S%f}")
 
 
 def _record_waiting(model: str, day: dt.date, ready: Readiness, before: dt.datetime) -> None:
     """For whoever watches what waits too long; `why` finds it by itself."""
     if ready.missing and ready.since and ready.since < before:
-        detail = {"words": f"waiting for {', '.join(ready.missing)}", "waiting_for": list(ready.missing)}
+        detail = {"message": f"waiting for {', '.join(ready.missing)}", "waiting_for": list(ready.missing)}
         record_stage(model, "score", day, "waiting", detail, since=ready.since)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.operations.verification import SnapshotRecord, Verifier, recorded_snapshots
 from include.evergreen.registry import champions
 from include.evergreen.serving.inference import one_thread
@@ -29,16 +29,14 @@ from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.environment import differences, environment
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
-from include.evergreen.training.recipes import FEATURES, Recipe, config_of, find_recipe, recipe_of
+from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config
 from include.evergreen.training.snapshot import parts_path
 from include.evergreen.training.train import split_by_time
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-Progress = Callable[[str, int, int], None]
 LONGEST_LIST = 5
 
 
@@ -73,7 +71,7 @@ class Reproduction:
     @property
     def is_same_model(self) -> bool:
         """Whether every prediction is the same, bit for bit."""
-        return all(each.differing == 0 for each in self.compared)
+        return all(difference.differing == 0 for difference in self.compared)
 
     @property
     def is_identical(self) -> bool:
@@ -81,11 +79,16 @@ class Reproduction:
         return self.is_same_model and not self.frame and self.is_source_whole
 
 
-def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = lambda _step, _done, _total: None) -> Reproduction:
-    """Train ``version`` of ``model`` again, and compare.
+def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = no_progress) -> Reproduction:
+    """Train a registered version again from its record, and compare its predictions with the artifact's.
 
-    Raises `ConfigError` for an unknown version, `DataError` when rows of its snapshot were erased, its kept recipe was
-    changed, or its artifact is lost: then there is nothing to compare, or nothing to train from.
+    :param catalog: the declarations; the recipe of the version goes before them, where it was kept
+    :param model: the model's name
+    :param version: the registered version's number; `ConfigError` for an unknown one
+    :param progress: is told the step, how much of it is done, and of how much
+    :returns: the differences of the predictions, and of the ingredients that explain them
+    :raises DataError: when rows of its snapshot were erased, its kept recipe was changed, or its artifact or its frame and all that
+        it was made of is lost: then there is nothing to compare, or nothing to train from
     """
     began = time.monotonic()
     registered = champions.version_number(model, version)
@@ -94,7 +97,7 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = l
     candidate = find_candidate(registered.run_key)
     ingredients = _Ingredients(candidate)
     recipe = _recipe(catalog, candidate, ingredients)
-    config = config_of(catalog, recipe)
+    config = restore_config(catalog, recipe)
     artifact = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, config.train.trusted_types)
     snapshot, kept = _source(candidate, recipe, ingredients, progress)
     rebuilt = _rebuilt(catalog, config, recipe, snapshot, ingredients, progress)
@@ -102,19 +105,19 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = l
     if frame is None:
         raise DataError(
             f"{model} version {version} cannot be trained again: neither the training frame nor what it was made of is whole.\n"
-            + "\n".join(f"- {each}" for each in ingredients.changed)
+            + "\n".join(f"- {message}" for message in ingredients.changed)
         )
     ingredients.compare_environment()
     progress("fitting", 0, 1)
     fitted = learn(config, split_by_time(config, frame if rebuilt is None else rebuilt)[0], _chosen(config, candidate))
     progress("fitting", 1, 1)
     fit_rows, holdout = split_by_time(config, frame)
-    compared = [_compare(config, artifact, fitted, message, rows) for message, rows in (("holdout", holdout), ("fit rows", fit_rows))]
-    difference = "" if kept is None or rebuilt is None else _frame_difference(kept, rebuilt)
-    if difference and any(each.differing for each in compared):
+    compared = [_compare(config, artifact, fitted, rows_of, rows) for rows_of, rows in (("holdout", holdout), ("fit rows", fit_rows))]
+    frame_difference = "" if kept is None or rebuilt is None else _frame_difference(kept, rebuilt)
+    if frame_difference and any(difference.differing for difference in compared):
         again = learn(config, fit_rows, _chosen(config, candidate))
         if _compare(config, artifact, again, "holdout", holdout).differing == 0:
-            difference += "; fitted on the features that were kept, the model is the same, so they alone make the difference"
+            frame_difference += "; fitted on the features that were kept, the model is the same, so they alone make the difference"
     return Reproduction(
         model=model,
         version=version,
@@ -122,7 +125,7 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = l
         as_of=registered.as_of,
         compared=compared,
         changed=ingredients.changed,
-        frame=difference,
+        frame=frame_difference,
         is_source_whole=ingredients.is_source_whole,
         seconds=time.monotonic() - began,
     )
@@ -159,7 +162,7 @@ class _Members(PartitionCache):
         self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        return [each for each in super()._recorded(dataset, first, last) if self._was_seen(each)]
+        return [version for version in super()._recorded(dataset, first, last) if self._was_seen(version)]
 
     def _was_seen(self, version: PartitionVersion) -> bool:
         day = str(version.partition)
@@ -172,7 +175,7 @@ def _recipe(catalog: Catalog, candidate: Candidate, ingredients: _Ingredients) -
     """As it was kept; of an older release, which kept none, as it is declared now, if that is the same."""
     if kept := find_recipe(candidate.recipe_digest):
         return kept
-    now = recipe_of(catalog, catalog.model(candidate.model))
+    now = build_recipe(catalog, catalog.model(candidate.model))
     if now.digest != candidate.recipe_digest:
         ingredients.source(
             f"recipe: an older release trained it, and kept none; what is declared now has digest {now.digest[:12]}, and "
@@ -233,14 +236,10 @@ def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of:
     import numpy as np
 
     features = rows[config.feature_names]
-    then, now = (np.ascontiguousarray(_predicted(each, config, features), dtype=float) for each in (artifact, fitted))
+    with one_thread():
+        then, now = (np.ascontiguousarray(predict(pipeline, config, features), dtype=float) for pipeline in (artifact, fitted))
     differing = then.view(np.int64) != now.view(np.int64)
     return PredictionDifference(rows_of, len(rows), int(differing.sum()), float(np.abs(then - now).max()) if differing.any() else 0.0)
-
-
-def _predicted(pipeline: Pipeline, config: ModelConfig, features: pd.DataFrame) -> np.ndarray:
-    with one_thread():
-        return predict(pipeline, config, features)
 
 
 def _frame_difference(kept: pd.DataFrame, rebuilt: pd.DataFrame) -> str:
@@ -258,5 +257,5 @@ def _frame_difference(kept: pd.DataFrame, rebuilt: pd.DataFrame) -> str:
     return f"the features computed anew differ from those kept in {', '.join(told) or 'the types of columns'}"
 
 
-def _rows_apart(one: pd.Series, other: pd.Series) -> int:
-    return int((~((one == other).fillna(False) | (one.isna() & other.isna()))).sum())
+def _rows_apart(kept: pd.Series, rebuilt: pd.Series) -> int:
+    return int((~((kept == rebuilt).fillna(False) | (kept.isna() & rebuilt.isna()))).sum())

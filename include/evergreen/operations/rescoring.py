@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.monitoring import monitor
-from include.evergreen.operations.local_run import Progress, no_progress
+from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
 from include.evergreen.state.stage_status import Outcome, Stage
 
 LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
 FAILED = "failed"
-_Work = Callable[[Catalog, ModelConfig, dt.date, str], Outcome]
-_WORK: dict[Stage, _Work] = {"score": score, "monitor": monitor}  # in the order in which a partition passes them
+# in the order in which a partition passes them
+_WORK: Mapping[Stage, Callable[[Catalog, ModelConfig, dt.date, str], Outcome]] = {"score": score, "monitor": monitor}
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,21 @@ def rescore(
     last: dt.date,
     *,
     stages: Sequence[Stage] = ("score", "monitor"),
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> list[StageOutcome]:
     """Take every partition from ``first`` to ``last`` through ``stages``, oldest first; what is up to date stays.
 
     New predictions inherit the origin of those that they replace, and are a ``backfill`` where there were none. A
-    partition whose data is at fault has the status ``failed``, and the others still get their turn. Raises
-    `ConfigError` for a bad range or stage before any side effect, `TransientError` at once.
+    partition whose data is at fault has the status ``failed``, and the others still get their turn. `ConfigError`
+    refuses a bad range or stage before any side effect; `TransientError` ends it at once.
     """
     _refuse_bad_arguments(model, first, last, stages)
-    report = progress or no_progress
     days = clock.days(first, last)
-    report("rescore", 0, len(days))
+    progress("rescore", 0, len(days))
     outcomes = []
     for done, day in enumerate(days, start=1):
         outcomes += _one_partition(catalog, model, day, stages)
-        report("rescore", done, len(days))
+        progress("rescore", done, len(days))
     return outcomes
 
 

@@ -17,9 +17,10 @@ from include.evergreen.state.pauses import active_pause
 
 
 def status(catalog: Catalog) -> dict[str, Any]:
-    """A JSON document: ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any.
+    """Gather what ``evergreen status`` shows, as a JSON document.
 
-    It goes by folder names and the database alone, so a model or dataset whose YAML is broken hides nothing.
+    It has ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any. It goes by folder
+    names and the database alone, so a model or dataset whose YAML is broken hides nothing.
     """
     figures = _dataset_figures()
     return {
@@ -51,7 +52,7 @@ def _pause() -> dict[str, Any] | None:
     if pause is None:
         return None
     return {"actor": pause.actor, "reason": pause.reason, "since": pause.recorded_at.isoformat(), "until": pause.until.isoformat(),
-            "words": pause.message}  # fmt: skip
+            "message": pause.message}  # fmt: skip
 
 
 def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
@@ -74,7 +75,7 @@ def _decision(model: str) -> dict[str, Any] | None:
         "verdict": decision.verdict,
         "as_of": decision.as_of.isoformat(),
         "champion_version": decision.champion_version,
-        "words": decision.message,
+        "message": decision.message,
         "recorded_at": decision.recorded_at.isoformat(),
     }
 
@@ -87,7 +88,7 @@ def _firing(model: str) -> dict[str, Any] | None:
         "rule": newest.rule,
         "as_of": newest.as_of.isoformat(),
         "version": newest.version,
-        "words": newest.message,
+        "message": newest.message,
         "training": newest.training,
         "recorded_at": newest.recorded_at.isoformat(),
     }
@@ -96,5 +97,5 @@ def _firing(model: str) -> dict[str, Any] | None:
 def _dataset_figures() -> dict[str, dict[str, Any]]:
     """Counts over the current version of every partition, by dataset."""
     with reading() as connection:
-        found = all_totals(connection)
-    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in found.items()}
+        totals = all_totals(connection)
+    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in totals.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -16,16 +16,16 @@ from include.evergreen.data.validation.checks import PERSONAL
 from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates.decision import Decision, blessing_of
+from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import ApprovalStatus, approval_status
 from include.evergreen.scoring.explain import CONTRIBUTION
-from include.evergreen.scoring.predictions import PredictionSet, newest_predictions, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, list_predictions, newest_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import prediction_sets, promotions
 from include.evergreen.training.candidate import Candidate, find_candidate
-from include.evergreen.training.recipes import config_of, find_recipe, recipe_of_version
+from include.evergreen.training.recipes import find_recipe, recipe_of_version, restore_config
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +56,9 @@ class Logged:
 class TraceSearch:
     """The matches, all of the newest partition that has any; the partitions that were searched, newest first; and which could not be."""
 
-    matches: list[Logged] = field(default_factory=list)
-    searched: list[dt.date] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    matches: list[Logged]
+    searched: list[dt.date]
+    unreadable: list[str]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PredictionOrigin:
 
 
 def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
-    """The predictions of ``model`` for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest.
+    """Find the predictions for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest that has any.
 
     Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
     """
@@ -102,17 +102,17 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
 def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
     """The prediction sets of a model, or of one partition, some at a time: a match is mostly among the newest."""
     if partition:
-        yield from predictions_of(model, partition, partition)
+        yield from list_predictions(model, partition, partition)
         return
     before: dt.date | None = dt.date.max
     while before is not None:
-        found = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
-        yield from found
-        before = found[-1].partition - dt.timedelta(days=1) if found else None
+        newest = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
+        yield from newest
+        before = newest[-1].partition - dt.timedelta(days=1) if newest else None
 
 
-def origin_of(logged: Logged) -> PredictionOrigin:
-    """Read the records about one prediction, and its file again."""
+def trace_origin(logged: Logged) -> PredictionOrigin:
+    """Read the records about the version that made one prediction, and verify that the prediction's file is as it was written."""
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
     record = prediction_sets.select().filter_by(model=scored.model, partition=scored.partition)
@@ -132,7 +132,7 @@ def origin_of(logged: Logged) -> PredictionOrigin:
         is_as_written=stored_rows(scored.path, scored.digest).state == "whole",
         promotion=promotion,
         approval_status=approval_status(scored.model, scored.version),
-        decision=blessing_of(version.run_key),
+        decision=find_blessing(version.run_key),
     )
 
 
@@ -143,7 +143,7 @@ def _config(catalog: Catalog, model: str, version: int) -> ModelConfig:
         now = catalog.model(model)
     except ConfigError:  # retired, or broken: what was logged is found all the same
         if kept := find_recipe(registered.recipe_digest):
-            return config_of(catalog, kept)
+            return restore_config(catalog, kept)
         raise
     return recipe_of_version(catalog, now, registered.recipe_digest, registered.signature_digest).config(now)
 
@@ -162,8 +162,8 @@ def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
     """The rows that match, at most `MOST_FOUND`, with all their columns; none but the keys' are read until one matches."""
     keys = storage.read_table(scored.path, list(conditions.values))
     mask = conditions.matches(keys)
-    found = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
-    return cast("pd.DataFrame", found.slice(0, MOST_FOUND).to_pandas())
+    matching = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
+    return cast("pd.DataFrame", matching.slice(0, MOST_FOUND).to_pandas())
 
 
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
@@ -179,9 +179,7 @@ def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, score
             features={feature.name: shown[feature.name] for feature in config.features},
             value=float(row["prediction"]),
             contributions={
-                feature.name: float(row[f"{CONTRIBUTION}{feature.name}"])
-                for feature in config.features
-                if f"{CONTRIBUTION}{feature.name}" in row
+                feature.name: float(row[column]) for feature in config.features if (column := f"{CONTRIBUTION}{feature.name}") in row
             },
             label=None if _is_missing(target) else float(target),
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,14 +16,14 @@ from include.evergreen.data.partitions.verification import StoredRows, stored_ro
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.operations.maintenance.limits import Limits
+from include.evergreen.operations.maintenance.naming import Member, parse_member
+from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
 from include.evergreen.training.snapshot import Snapshot, parts_path
 
-log = logging.getLogger(__name__)
 SHORTEST_PREFIX = 8
-Progress = Callable[[str, int, int], None]
 State = Literal["whole", "removed", "erased", "missing", "changed"]
 ACCOUNTED: frozenset[State] = frozenset({"removed", "erased"})  # a record says why it is so
 
@@ -63,7 +63,7 @@ class Verification:
         """``accounted``: it cannot be read again in full, and retention or an erasure says why."""
         if not self.differing:
             return "whole"
-        return "accounted" if all(each.state in ACCOUNTED for each in self.differing) else "damaged"
+        return "accounted" if all(part.state in ACCOUNTED for part in self.differing) else "damaged"
 
 
 class Verifier:
@@ -72,14 +72,14 @@ class Verifier:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], StoredRows] = {}
 
-    def verify(self, snapshot: SnapshotRecord, progress: Progress = lambda _step, _done, _total: None) -> Verification:
+    def verify(self, snapshot: SnapshotRecord, progress: Progress = no_progress) -> Verification:
         """Read everything that ``snapshot`` names again. Raises `TransientError` when the storage does not answer."""
         step = f"{snapshot.model} as of {snapshot.as_of}, snapshot {snapshot.digest[:12]}"
-        recorded = _versions_of(snapshot)
+        recorded = _find_versions(snapshot)
         parts: list[Part] = []
         for done, (name, member) in enumerate(snapshot.members.items()):
             progress(step, done, len(snapshot.members))
-            parts.append(self._member(snapshot, name, member, recorded.get(_place(name, member))))
+            parts.append(self._member(snapshot, name, member, recorded.get(parse_member(name, member))))
         parts += self._frame_and_digest(snapshot)
         progress(step, len(snapshot.members), len(snapshot.members))
         return Verification(snapshot, len(parts), [part for part in parts if part.state != "whole"])
@@ -96,7 +96,7 @@ class Verifier:
         if row.digest == digest:
             return Part(name, "whole", "")
         message = f"its rows have digest {row.digest[:12]}; the snapshot read {digest[:12]}"
-        if _is_erased(snapshot.tombstones, name):
+        if any(stone["member"] == name for stone in snapshot.tombstones or []):
             return Part(name, "erased", f"rows were erased since, as its tombstone says: {message}")
         return Part(name, "changed", f"{message}, and the record of the version was changed with them")
 
@@ -108,8 +108,8 @@ class Verifier:
         except DataError:
             lost = f"{path} is not in the storage, so the digest cannot be computed anew"
             return [Part("parts", "removed" if _was_dropped(snapshot) else "missing", lost), self._frame_alone(snapshot)]
-        if (found := hashlib.sha256(document).hexdigest()) != snapshot.digest:
-            return [Part("parts", "changed", f"{path} has digest {found[:12]}, which is not the snapshot's"), self._frame_alone(snapshot)]
+        if (digest := hashlib.sha256(document).hexdigest()) != snapshot.digest:
+            return [Part("parts", "changed", f"{path} has digest {digest[:12]}, which is not the snapshot's"), self._frame_alone(snapshot)]
         parts = json.loads(document)
         said = {"model": snapshot.model, "as_of": str(snapshot.as_of), "window_days": snapshot.window_days,
                 "members": {name: member["digest"] for name, member in snapshot.members.items()}}  # fmt: skip
@@ -137,28 +137,32 @@ class Verifier:
 
 
 def find_by_prefix(prefix: str) -> SnapshotRecord:
-    """The one snapshot whose digest begins with ``prefix``: eight hex characters or more.
+    """Find the one snapshot that a person means by the beginning of its digest.
 
-    Raises `ConfigError` when it is too short or no digest, `DataError` when none or several begin with it.
+    :param prefix: `SHORTEST_PREFIX` to 64 hexadecimal characters, in either case
+    :returns: its record
+    :raises ConfigError: when ``prefix`` is too short, or no digest
+    :raises DataError: when no snapshot or several begin with it
     """
     text = prefix.lower()
-    if not SHORTEST_PREFIX <= len(text) <= 64 or any(each not in "0123456789abcdef" for each in text):
+    if not re.fullmatch(f"[0-9a-f]{{{SHORTEST_PREFIX},64}}", text):
         raise ConfigError(f"{prefix[:80]!r} is no digest. Give its first {SHORTEST_PREFIX} characters (0-9, a-f), or more of the 64.")
-    found = recorded_snapshots(snapshots.c.digest.startswith(text))
-    if not found:
+    matching = recorded_snapshots(snapshots.c.digest.startswith(text))
+    if not matching:
         raise DataError(f"No snapshot {prefix} is recorded. `evergreen snapshot list MODEL` lists a model's.")
-    if len(found) > 1:
-        raise DataError(f"{len(found)} snapshots begin with {prefix}: {', '.join(each.digest for each in found[:5])}. Give more of it.")
-    return found[0]
+    if len(matching) > 1:
+        digests = ", ".join(snapshot.digest for snapshot in matching[:5])
+        raise DataError(f"{len(matching)} snapshots begin with {prefix}: {digests}. Give more of it.")
+    return matching[0]
 
 
-def snapshots_of(model: str) -> list[SnapshotRecord]:
-    """Of one model, newest as_of first."""
+def list_model_snapshots(model: str) -> list[SnapshotRecord]:
+    """Read the record of every snapshot of one model, newest as_of first."""
     return recorded_snapshots(snapshots.c.model == model)
 
 
 def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotRecord]:
-    """By model, and newest as_of first."""
+    """Read the record of every snapshot that meets all ``conditions`` on its table, by model, and newest as_of first."""
     order = (snapshots.c.model, snapshots.c.as_of.desc(), snapshots.c.recorded_at.desc())
     numbers = sa.select(candidates.c.snapshot_digest, model_versions.c.version).select_from(candidates.join(model_versions))
     blessed = sa.select(candidates.c.snapshot_digest).join(decisions).where(decisions.c.verdict == "blessed")
@@ -171,24 +175,14 @@ def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotReco
     return [SnapshotRecord(**row._mapping, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
 
 
-def _versions_of(snapshot: SnapshotRecord) -> dict[tuple[str, str, int], sa.Row[Any]]:
+def _find_versions(snapshot: SnapshotRecord) -> dict[Member, sa.Row[Any]]:
     datasets = {name.split("/")[0] for name in snapshot.members}
     query = partition_versions.select().where(partition_versions.c.dataset.in_(datasets))
     with reading() as connection:
-        return {(row.dataset, str(row.partition), row.version): row for row in connection.execute(query)}
-
-
-def _place(name: str, member: Mapping[str, Any]) -> tuple[str, str, int]:
-    dataset, partition, *_ = name.split("/")
-    return dataset, partition, int(member["version"])
+        return {(row.dataset, row.partition, row.version): row for row in connection.execute(query)}
 
 
 def _was_dropped(snapshot: SnapshotRecord) -> bool:
     """Whether maintenance may have removed what belongs to a candidate that nobody wanted."""
     limit = clock.now() - dt.timedelta(days=Limits.from_environment().unregistered_days)
     return not snapshot.is_kept and snapshot.recorded_at <= limit
-
-
-def _is_erased(tombstones: list[dict[str, str]] | None, name: str) -> bool:
-    """Whether a tombstone names this member."""
-    return any(each["member"] == name for each in tombstones or [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from include.evergreen.gates.decision import blessing_of
+from include.evergreen.gates.decision import find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import approval_status
 from include.evergreen.registry.champions import RegisteredVersion
@@ -31,7 +31,7 @@ def build_approval_request(model: str, version: int, *, hours: float, links: Map
     from include.evergreen.gates.report import markdown
 
     asked, because = champions.version_number(model, version), approval_status(model, version).because
-    serving, decision = champions.champion(model), blessing_of(asked.run_key)
+    serving, decision = champions.champion(model), find_blessing(asked.run_key)
     parts = [
         f"**Why approval is needed:** {because or 'somebody started this run by hand; no rule requires it'}.",
         _what_changes(asked, serving),

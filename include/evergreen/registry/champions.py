@@ -28,9 +28,9 @@ from include.evergreen.registry.history import (
     champion_for,
     champion_number,
     champions_for,
+    find_place,
     line,
     newest_promotion,
-    place_of,
     roles,
     take_place,
     version_within,
@@ -40,11 +40,11 @@ from include.evergreen.registry.versions import (
     RegisteredVersion,
     UnearnedError,
     alarming,
+    list_versions,
     newest_verdict,
     raise_bypass,
     register,
     version_number,
-    versions_of,
     why_not_approved,
     why_not_blessed,
     why_not_servable,
@@ -69,6 +69,7 @@ __all__ = [
     "champion_for",
     "champions_for",
     "damaged",
+    "list_versions",
     "promote",
     "promote_judged",
     "reconcile",
@@ -79,7 +80,6 @@ __all__ = [
     "show_challenger",
     "verified",
     "version_number",
-    "versions_of",
     "why_not_promoted",
 ]
 
@@ -298,7 +298,7 @@ def _roll_back(connection: sa.Connection, target: RegisteredVersion, *, actor: s
     current = version_within(connection, target.model, champion_number(connection, target.model))
     if current and current.version == target.version:
         return _champion_already(target)
-    place = place_of(connection, target.model, target.version)
+    place = find_place(connection, target.model, target.version)
     assert place is not None  # as the newest promotion is still the one that it was found by
     left = [row.version for row in reversed(line(connection, target.model)) if row.id > place.id]
     return _write(connection, current, target, kind="rollback", actor=actor, reason=reason, request=request, after=place.id,

@@ -94,7 +94,7 @@ def line(connection: sa.Connection, model: str) -> list[Row]:
     return list(connection.execute(_line(model)).all())
 
 
-def place_of(connection: sa.Connection, model: str, version: int) -> Row | None:
+def find_place(connection: sa.Connection, model: str, version: int) -> Row | None:
     """The promotion by which a version stands in the line, if it does."""
     return connection.execute(_line(model).where(promotions.c.version == version)).first()
 

@@ -155,7 +155,7 @@ def find_version(run_key: str) -> RegisteredVersion | None:
         return next(select_versions(connection, model_versions.c.run_key == run_key), None)
 
 
-def versions_of(model: str) -> list[RegisteredVersion]:
+def list_versions(model: str) -> list[RegisteredVersion]:
     """All versions of a model, the oldest first."""
     with reading() as connection:
         return list(select_versions(connection, model_versions.c.model == model))

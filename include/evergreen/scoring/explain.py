@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from math import factorial
+from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +37,13 @@ ROWS_AT_ONCE = 100_000
 
 
 def explained(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, reference_path: str) -> pd.DataFrame | None:
-    """`contributions`, against the typical row of the version's reference sample; None, and a warning, when that is lost.
+    """Explain predictions against the typical row of the version's reference sample.
 
-    Scoring does not wait for what only explains it.
+    :param model: the model, as the version's recipe declares it
+    :param pipeline: the version's fitted pipeline
+    :param features: the features that were scored, one row each
+    :param reference_path: where the storage keeps the reference sample
+    :returns: the `contributions`; None, and a warning, when the sample is lost, as scoring does not wait for what only explains it
     """
     try:
         reference = storage.read_frame(reference_path, model.feature_names)
@@ -48,9 +54,14 @@ def explained(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, re
 
 
 def contributions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, typical: pd.DataFrame) -> pd.DataFrame:
-    """One column a feature, named as `contribution_columns` says, one row for each of ``features``, in the prediction's own unit.
+    """Share out each prediction's difference from the typical row's among the features.
 
-    ``typical`` is one row. Of a classification the unit is the probability: what is shared out is the number that is logged.
+    :param model: the model, as the version's recipe declares it
+    :param pipeline: the version's fitted pipeline
+    :param features: the features that were scored, one row each
+    :param typical: a frame of one row, which is what a feature's value is set against
+    :returns: one column a feature, named as `contribution_columns` says, one row for each of ``features``, in the prediction's own
+        unit; of a classification that is the probability: what is shared out is the number that is logged
     """
     exact = len(model.features) <= MOST_EXACT
     return exact_contributions(model, pipeline, features, typical) if exact else sampled_contributions(model, pipeline, features, typical)
@@ -59,25 +70,28 @@ def contributions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame
 def sampled_contributions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, typical: pd.DataFrame) -> pd.DataFrame:
     """As `contributions`, over `PAIRS` orders and their reverses: at most 2 x `PAIRS` x features predictions a row.
 
-    A reverse makes up for much of its order's error, since a feature that came early comes late (Mitchell et al. 2022).
+    A reverse makes up for much of its order's error, since a feature that came early comes late (antithetic sampling: Mitchell,
+    Cooper, Frank & Holmes, "Sampling Permutations for Shapley Value Estimation", 2022).
     """
     count = len(model.features)
     random = np.random.default_rng(SEED)
-    sampled = [[int(each) for each in random.permutation(count)] for _ in range(PAIRS)]
-    orders = [order for one in sampled for order in (one, one[::-1])]
-    values = _values(model, pipeline, features, typical, _coalitions(orders))
+    sampled = [random.permutation(count).tolist() for _ in range(PAIRS)]
+    orders = [order for forwards in sampled for order in (forwards, forwards[::-1])]
+    coalitions = sorted({coalition for order in orders for coalition in _growing(order)})  # each is predicted once
+    values = _values(model, pipeline, features, typical, coalitions)
     shares = np.zeros((count, len(features)))
     for order in orders:
-        coalition = 0
-        for feature in order:
-            grown = coalition | 1 << feature
+        for feature, (coalition, grown) in zip(order, pairwise(_growing(order)), strict=True):
             shares[feature] += values[grown] - values[coalition]
-            coalition = grown
     return _frame(model, shares / len(orders), features)
 
 
 def exact_contributions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, typical: pd.DataFrame) -> pd.DataFrame:
-    """As `contributions`, over all orders: 2^features predictions a row."""
+    """As `contributions`, over all orders: 2^features predictions a row.
+
+    By the sum over coalitions of the others, each with the share of the orders in which just these come first (Shapley, "A Value
+    for n-Person Games", 1953).
+    """
     count = len(model.features)
     values = _values(model, pipeline, features, typical, range(2**count))
     weights = [factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)]
@@ -100,15 +114,9 @@ def _frame(model: ModelConfig, shares: np.ndarray, features: pd.DataFrame) -> pd
     return pd.DataFrame(dict(zip(contribution_columns(model), shares, strict=True)), index=features.index)
 
 
-def _coalitions(orders: Sequence[Sequence[int]]) -> list[int]:
-    """The sets of features (bits) that have taken their turn at some point of some order; each is predicted once."""
-    found = {0}
-    for order in orders:
-        coalition = 0
-        for feature in order:
-            coalition |= 1 << feature
-            found.add(coalition)
-    return sorted(found)
+def _growing(order: Sequence[int]) -> Iterator[int]:
+    """The sets of features (bits) that have taken their turn, from none to all of them."""
+    return accumulate((1 << feature for feature in order), or_, initial=0)
 
 
 def _values(
@@ -118,9 +126,11 @@ def _values(
     names = model.feature_names
     own, absent = as_fitted(features[names]), as_fitted(typical[names])
     values: dict[int, np.ndarray] = {}
-    for some in _batches(coalitions, max(1, ROWS_AT_ONCE // max(1, len(own)))):
-        predicted = predict(pipeline, model, _mixed(own, absent, some))
-        values.update(zip(some, predicted.reshape(len(some), len(own)), strict=True))
+    at_once = max(1, ROWS_AT_ONCE // max(1, len(own)))
+    for first in range(0, len(coalitions), at_once):
+        batch = coalitions[first : first + at_once]
+        predicted = predict(pipeline, model, _mixed(own, absent, batch))
+        values.update(zip(batch, predicted.reshape(len(batch), len(own)), strict=True))
     return values
 
 
@@ -133,8 +143,3 @@ def _mixed(own: pd.DataFrame, absent: pd.DataFrame, coalitions: Sequence[int]) -
         is_own = np.array([bool(coalition >> number & 1) for coalition in coalitions])[:, None]
         columns[name] = np.where(is_own, own[name].to_numpy()[None, :], absent[name].to_numpy()[0]).ravel()
     return pd.DataFrame(columns)
-
-
-def _batches(coalitions: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for first in range(0, len(coalitions), size):
-        yield coalitions[first : first + size]

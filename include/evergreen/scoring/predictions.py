@@ -39,17 +39,17 @@ class PredictionSet:
 
 
 def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
-    found = predictions_of(model, partition, partition)
-    return found[0] if found else None
+    """The model's predictions for a partition, if it was scored."""
+    return next(iter(list_predictions(model, partition, partition)), None)
 
 
-def predictions_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
-    """The prediction sets from ``first`` to ``last``, oldest first."""
+def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
+    """The model's prediction sets from partition ``first`` to ``last``, both included, oldest first."""
     return _sets(prediction_sets.c.partition.between(first, last), model=model, order=prediction_sets.c.partition)
 
 
 def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[PredictionSet]:
-    """The newest ``limit`` prediction sets up to a partition, the newest first."""
+    """The model's newest ``limit`` prediction sets up to the partition ``until``, the newest first."""
     return _sets(prediction_sets.c.partition <= until, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
 
 

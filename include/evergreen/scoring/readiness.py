@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class Readiness:
 
     @property
     def is_due(self) -> bool:
+        """Whether the stage has something to do, and can."""
         return bool(self.news) and not self.missing and not self.blocker
 
     @property
@@ -62,21 +63,24 @@ class Readiness:
         """What the stage makes of the partition is live when anything that is new to it is, and else stays what it was."""
         if not self.news:
             return "live" if self.previous_origin == "live" else "backfill"
-        return "live" if any(each.origin == "live" for each in self.news) else "backfill"
+        return "live" if any(version.origin == "live" for version in self.news) else "backfill"
 
     def is_started_by(self, published: str) -> bool:
         """Whether the event of ``published`` is the one to start the stage: of several inputs it is that of the last.
 
         Each publisher commits before its event comes, so two events at once would both find everything there. An event that is not
         the last one's leaves it to that one, which is still to come or has come, unless that is too long ago to be on its way.
+
+        :param published: the name of what the event tells of, as in `News`
+        :returns: whether a run is to be made of this event
         """
         if not self.is_due:
             return False
-        last = max(self.news, key=lambda each: each.order)
+        last = max(self.news, key=lambda version: version.order)
         return published == last.name or clock.now() - last.recorded_at > OWN_EVENT_WITHIN
 
 
-def name_of(key: Key) -> str:
+def partition_name(key: Key) -> str:
     """A partition of a dataset as records and people name it: ``weather/2013-02-08``."""
     return f"{key[0]}/{key[1]}"
 
@@ -84,7 +88,10 @@ def name_of(key: Key) -> str:
 def scoring(model: str, partition: dt.date, published: Key | None = None) -> Readiness:
     """What scoring has not read: all inputs, of a partition that was never scored, and later what was corrected since.
 
-    ``published`` is the input whose event asks, if one does: a challenger may read what the champion does not.
+    :param model: the name of the model
+    :param partition: the partition to score
+    :param published: the input whose event asks, if one does: a challenger may read what the champion does not
+    :returns: what there is to do for the partition
     """
     with reading() as connection:
         row = _scored(connection, model, partition)
@@ -94,29 +101,35 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
         return _first_scoring(model, partition)
     if read is None:
         news = _since_then(model, partition, row.recorded_at)
-    elif not news and published and name_of(published) not in read:
+    elif not news and published and partition_name(published) not in read:
         news = _for_the_challenger(model, partition, published, row.challenger_version)
     return Readiness(news=news, previous_origin=row.origin)
 
 
 def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness:
-    """What monitoring has not read: the predictions, and the partition of ``target_dataset``, which holds the labels."""
+    """What monitoring has not read: the predictions, and the labels.
+
+    :param model: the name of the model
+    :param partition: the scored partition
+    :param target_dataset: the name of the dataset that holds the labels, in a partition of the same day
+    :returns: what there is to do for the partition
+    """
     with reading() as connection:
         row = _scored(connection, model, partition)
-        found = _versions(connection, [(target_dataset, partition)]).get((target_dataset, partition))
+        labels = _versions(connection, [(target_dataset, partition)]).get((target_dataset, partition))
         if row is None:
-            since = found[0].recorded_at if found else None
+            since = labels[0].recorded_at if labels else None
             return Readiness(missing=(f"predictions of {model}/{partition}",), since=since)
-        done = _monitored(connection, model, partition)
+        done = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
     news = []
     if _is_new(row.digest, row.recorded_at, "predictions", done):
         news.append(News("predictions", row.origin, row.recorded_at))
-    if found and _is_new(found[-1].digest, found[-1].recorded_at, "truth", done):
-        news.append(_news(found[-1]))
+    if labels and _is_new(labels[-1].digest, labels[-1].recorded_at, "truth", done):
+        news.append(_news(labels[-1]))
     return Readiness(news=tuple(news), since=row.recorded_at, previous_origin=row.origin)
 
 
-def inputs_of(version: RegisteredVersion, partition: dt.date) -> list[Key]:
+def list_inputs(version: RegisteredVersion, partition: dt.date) -> list[Key]:
     """The newest partition of each input that a version reads to score ``partition``, by its own recipe."""
     try:
         inputs = _kept_inputs(version.recipe_digest)
@@ -132,18 +145,18 @@ def _first_scoring(model: str, partition: dt.date) -> Readiness:
     champion = champion_for(model, partition)
     if champion is None:
         return Readiness(blocker=f"no champion with an as_of up to {partition}")
-    keys = inputs_of(champion, partition)
+    keys = list_inputs(champion, partition)
     versions = _published(keys)
     return Readiness(
-        missing=tuple(name_of(key) for key in keys if key not in versions),
-        news=tuple(_news(found[-1]) for found in versions.values()),
-        since=min((found[0].recorded_at for found in versions.values()), default=None),
+        missing=tuple(partition_name(key) for key in keys if key not in versions),
+        news=tuple(_news(published[-1]) for published in versions.values()),
+        since=min((published[0].recorded_at for published in versions.values()), default=None),
     )
 
 
 def _corrections(connection: sa.Connection, partition: dt.date, read: dict[Key, str]) -> tuple[News, ...]:
     """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
-    known = {key: _known(found, partition) for key, found in _versions(connection, read).items()}
+    known = {key: _known(versions, partition) for key, versions in _versions(connection, read).items()}
     return tuple(_news(version) for key, version in known.items() if version is not None and version.digest != read[key])
 
 
@@ -152,7 +165,7 @@ def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: 
     rival = challenger_for(model, partition)
     if rival is None or rival.version == shadow:
         return ()
-    keys = inputs_of(rival, partition)
+    keys = list_inputs(rival, partition)
     versions = _published(keys)
     if published not in keys or set(keys) - set(versions):
         return ()
@@ -162,29 +175,25 @@ def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: 
 def _since_then(model: str, partition: dt.date, scored_at: dt.datetime) -> tuple[News, ...]:
     """Of a scoring whose record, by an older release, does not say what it read: the versions that came after it."""
     champion = champion_for(model, partition)
-    versions = _published(inputs_of(champion, partition)) if champion else {}
-    known = [_known(found, partition) for found in versions.values()]
+    versions = _published(list_inputs(champion, partition)) if champion else {}
+    known = [_known(published, partition) for published in versions.values()]
     return tuple(_news(version) for version in known if version is not None and version.recorded_at > scored_at)
 
 
-def _known(found: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | None:
+def _known(versions: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | None:
     """The newest version that scoring ``partition`` may read."""
-    return next((each for each in reversed(found) if each.knowledge_time <= clock.day_start(partition)), None)
+    return next((version for version in reversed(versions) if version.knowledge_time <= clock.day_start(partition)), None)
 
 
 # --- monitoring -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Monitored:
-    at: dt.datetime | None = None  # none: never
-    read: dict[str, str | None] = field(default_factory=dict)
-
-
-def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: _Monitored) -> bool:
-    if done.at is None:
+def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: sa.Row[Any] | None) -> bool:
+    """Whether the last monitoring, if there was one, has not read it; by its time, where an older release did not say what it read."""
+    if done is None:
         return True
-    return bool(digest != done.read[name]) if name in done.read else recorded_at > done.at
+    read = done.detail.get("read", {})
+    return bool(digest != read[name] if name in read else recorded_at > done.recorded_at)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -221,11 +230,6 @@ def _scored(connection: sa.Connection, model: str, partition: dt.date) -> sa.Row
     return connection.execute(_SCORED, {"model": model, "partition": partition}).first()
 
 
-def _monitored(connection: sa.Connection, model: str, partition: dt.date) -> _Monitored:
-    row = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
-    return _Monitored(row.recorded_at, row.detail.get("read", {})) if row else _Monitored()
-
-
 def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
     with reading() as connection:
         return _versions(connection, keys)
@@ -233,11 +237,11 @@ def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
 
 def _versions(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
     """All versions of some partitions, older ones first; of those that were never published there is nothing."""
-    found: dict[Key, list[sa.Row[Any]]] = {}
+    versions: dict[Key, list[sa.Row[Any]]] = {}
     values = {f"{name}{number}": value for number, key in enumerate(keys) for name, value in zip(("dataset", "day"), key, strict=True)}
     for row in connection.execute(_versions_query(len(keys)), values):
-        found.setdefault((row.dataset, row.partition), []).append(row)
-    return found
+        versions.setdefault((row.dataset, row.partition), []).append(row)
+    return versions
 
 
 @lru_cache
@@ -252,7 +256,7 @@ def _versions_query(keys: int) -> sa.Select[Any]:
 
 
 def _news(version: sa.Row[Any]) -> News:
-    return News(name_of((version.dataset, version.partition)), version.origin, version.recorded_at, version.id)
+    return News(partition_name((version.dataset, version.partition)), version.origin, version.recorded_at, version.id)
 
 
 def _key(name: str) -> Key:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -38,22 +37,30 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     """Score ``partition`` unless an input is missing or no champion may score it; scoring again replaces, or finds, the same.
 
     Each version computes its own features, as its recipe says.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param partition: the day whose rows are scored
+    :param origin: ``live`` or ``backfill``, for the record of the predictions
+    :returns: what was done (``done``, ``unchanged``, ``waiting`` or ``skipped``), with the facts for the people who ask
+    :raises mlflow_store.ArtifactError: when the files of no champion that may score the partition verify
     """
     able = champions.serving(model.name, partition)
-    first = next(able, None)
-    if first is None and (missing := missing_inputs(model, partition)):
-        return stage_waits(model, "score", partition, missing)
-    if first is None:
+    version = next(able, None)
+    if version is None:
+        if missing := missing_inputs(model, partition):
+            return stage_waits(model, "score", partition, missing)
         message = f"no champion with an as_of up to {partition}: train and promote one first"
-        record_stage(model.name, "score", partition, "skipped", {"words": message})
+        record_stage(model.name, "score", partition, "skipped", {"message": message})
         return Outcome("skipped", message, {})
-    for version in chain([first], able):
+    while True:
         try:
             return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
         except mlflow_store.ArtifactError as error:
             champions.damaged(version, error)
-            refused = error
-    raise refused
+            version = next(able, None)
+            if version is None:
+                raise
 
 
 def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str) -> Outcome:
@@ -66,7 +73,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == _input_digest(known, serving, shadow) and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+        record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
         return Outcome("unchanged", message, _facts(existing))
     began = clock.now()
     pipeline = _loaded(serving)
@@ -78,7 +85,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     message = f"{written.rows} rows scored by version {written.version}"
     if shadow:
         message += f", and by challenger {shadow.version.version} as its shadow"
-    record_stage(model.name, "score", partition, "done", {"words": message, "read": _newest(known, partition, serving, shadow)})
+    record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
 
@@ -108,17 +115,18 @@ def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
 
 
 def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
+    """Record that a stage waits for what is ``missing``, named as ``dataset/day``, and say so."""
     message = f"waiting for {', '.join(missing)}"
-    record_stage(model.name, stage, partition, "waiting", {"words": message, "waiting_for": missing})
+    record_stage(model.name, stage, partition, "waiting", {"message": message, "waiting_for": missing})
     return Outcome("waiting", message, {"waiting_for": missing})
 
 
 def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: Scorer) -> Scorer | None:
     """The challenger, when it can score the champion's rows: of the same dataset, all of its own inputs being there."""
-    found = champions.challenger_for(model.name, partition)
-    if found is None:
+    challenger = champions.challenger_for(model.name, partition)
+    if challenger is None:
         return None
-    shadow = _scorer(catalog, model, found)
+    shadow = _scorer(catalog, model, challenger)
     comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
 
@@ -198,17 +206,17 @@ def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) ->
 
 def _input_digest(known: dict[str, str], serving: Scorer, shadow: Scorer | None) -> str:
     """What decides the predictions: the versions with their recipes, and what their features may read."""
-    versions = [(each.version.artifact_digest, each.recipe.digest) for each in (serving, shadow) if each]
+    versions = [(scorer.version.artifact_digest, scorer.recipe.digest) for scorer in (serving, shadow) if scorer]
     explain = {"explain": True} if serving.config.explain else {}
     return document_digest({"known": known, "versions": versions, **explain})
 
 
 def _newest(known: dict[str, str], partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
     """Of ``known``, the newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
-    scorers = [each for each in (serving, shadow) if each]
     names = [
         f"{model_input.dataset}/{partition - dt.timedelta(days=model_input.lag_days)}"
-        for scorer in scorers
+        for scorer in (serving, shadow)
+        if scorer
         for model_input in scorer.config.inputs
     ]
     return {name: known.get(name, "") for name in names}

@@ -1,7 +1,7 @@
 """The serving check: loads a logged artifact and scores rows, in the clean process that `gates.serving` starts with a folder.
 
 The folder holds `question.json` and `rows.parquet`; the answer is `predictions.npy`, or `error.json` (its kind, and the message under
-`words`). This lies outside the package `gates`, and asks for no model's configuration, as either would bring more into the process
+`message`). This lies outside the package `gates`, and asks for no model's configuration, as either would bring more into the process
 than serving needs.
 """
 
@@ -17,11 +17,16 @@ QUESTION, ROWS, PREDICTIONS, ERROR = "question.json", "rows.parquet", "predictio
 
 
 def main(folder: Path) -> int:
+    """Answer the question in a folder.
+
+    :param folder: where the question lies, and the answer is put
+    :returns: the exit code: 0 for predictions, 1 for an error of Evergreen's own, which ``error.json`` tells
+    """
     question = json.loads((folder / QUESTION).read_text(encoding="utf-8"))
     try:
         _answer(folder, **question)
     except EvergreenError as error:
-        (folder / ERROR).write_text(json.dumps({"kind": type(error).__name__, "words": str(error)}), encoding="utf-8")
+        (folder / ERROR).write_text(json.dumps({"kind": type(error).__name__, "message": str(error)}), encoding="utf-8")
         return 1
     return 0
 

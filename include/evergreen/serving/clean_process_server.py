@@ -97,7 +97,12 @@ class _Server:
 
 
 def main(listener: int, owner: int, folder: str) -> None:
-    """Serve on the socket ``listener``, until the process ``owner``, which started this one, has ended."""
+    """Serve until the process that started this one has ended.
+
+    :param listener: the descriptor of the bound, listening socket
+    :param owner: the process id of the owner
+    :param folder: the socket's folder, which is removed at the end
+    """
     try:
         ended = os.pidfd_open(owner)
         if os.getppid() == owner:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from include.evergreen import PROJECT_ROOT
 
@@ -36,10 +36,17 @@ class CleanProcess(Protocol):
     """As much of `subprocess.Popen` as a gate asks of its process."""
 
     @property
-    def returncode(self) -> int | None: ...
-    def poll(self) -> int | None: ...
-    def wait(self, timeout: float | None = None) -> int: ...
-    def kill(self) -> None: ...
+    def returncode(self) -> int | None:
+        """The exit code, or minus the signal that ended it; None while it is not known to have ended."""
+
+    def poll(self) -> int | None:
+        """The ``returncode`` as of now."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, at most ``timeout`` seconds (`subprocess.TimeoutExpired`), and give the ``returncode``."""
+
+    def kill(self) -> None:
+        """End it at once; nothing happens when it has ended."""
 
 
 class ForkedProcess:
@@ -50,13 +57,19 @@ class ForkedProcess:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
+        """The exit code as of now; None while it runs."""
         try:
             return self.wait(0.0)
         except subprocess.TimeoutExpired:
             return None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, or minus the signal that ended it. Raises `subprocess.TimeoutExpired` after ``timeout`` seconds."""
+        """Wait for its end.
+
+        :param timeout: seconds; None: as long as it takes
+        :returns: its exit code, or minus the signal that ended it
+        :raises subprocess.TimeoutExpired: when it still runs after ``timeout`` seconds
+        """
         if self.returncode is None:
             self._connection.settimeout(timeout)
             try:
@@ -70,29 +83,41 @@ class ForkedProcess:
         return self.returncode
 
     def kill(self) -> None:
+        """Have the server end it; nothing happens when it has ended."""
         with contextlib.suppress(OSError):  # it has ended
             self._connection.shutdown(socket.SHUT_WR)
 
 
 def fork_clean_process(folder: Path, environment: dict[str, str], errors: IO[bytes]) -> ForkedProcess | None:
-    """Have the server fork one that answers the question in ``folder``; None without a server that does."""
+    """Have the server fork a process that answers a question.
+
+    :param folder: where the question lies, and the answer will
+    :param environment: all the environment variables that it gets
+    :param errors: an open file that takes what it writes to stderr
+    :returns: the process, which is running; None without a server that does it
+    """
     if not (address := os.environ.get(ADDRESS)):
         return None
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(ANSWER_SECONDS)
     try:
         connection.connect(address)
-        if not is_of_this_user(connection):
-            raise PermissionError("another user's")
-        socket.send_fds(connection, [b"\0"], [errors.fileno()])
-        connection.sendall(json.dumps({"folder": str(folder), "environment": environment}).encode() + b"\n")
-        if connection.recv(len(ACCEPTED)) != ACCEPTED:
-            raise ConnectionRefusedError("it refuses, as its own environment is another")
+        _ask(connection, folder, environment, errors)
     except OSError as error:
         connection.close()
         log.info("The server of clean processes at %s is not used (%s); a new interpreter is started", address, error)
         return None
     return ForkedProcess(connection)
+
+
+def _ask(connection: socket.socket, folder: Path, environment: dict[str, str], errors: IO[bytes]) -> None:
+    """Raises `OSError` when the server is not to be trusted, does not answer, or refuses."""
+    if not is_of_this_user(connection):
+        raise PermissionError("another user's")
+    socket.send_fds(connection, [b"\0"], [errors.fileno()])
+    connection.sendall(json.dumps({"folder": str(folder), "environment": environment}).encode() + b"\n")
+    if connection.recv(len(ACCEPTED)) != ACCEPTED:
+        raise ConnectionRefusedError("it refuses, as its own environment is another")
 
 
 class Server:
@@ -104,6 +129,7 @@ class Server:
 
     @property
     def pid(self) -> int | None:
+        """The server's process id; None when none was started."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
@@ -133,16 +159,28 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, listener: int) -> subprocess.Popen[bytes]:
-        arguments = [str(listener), str(os.getpid()), self._folder]
-        return subprocess.Popen(
-            [sys.executable, "-m", "include.evergreen.serving.clean_process_server", *arguments],
-            cwd=PROJECT_ROOT,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[listener],
-            start_new_session=True,  # a Ctrl-C is its owner's to answer
-        )
+        module, arguments = "include.evergreen.serving.clean_process_server", [str(listener), str(os.getpid()), self._folder]
+        return start_interpreter(module, *arguments, environment=clean_environment(), pass_fds=[listener])
+
+
+def start_interpreter(module: str, *arguments: str, environment: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a new interpreter that runs a module and knows nothing of this one.
+
+    :param module: the module's import path
+    :param *arguments: its command-line arguments
+    :param environment: all the environment variables that it gets
+    :param **options: more of `subprocess.Popen`, such as ``stderr``
+    :returns: the process, which is running
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C is its owner's to answer
+        **options,
+    )
 
 
 def clean_environment() -> dict[str, str]:
@@ -153,5 +191,6 @@ def clean_environment() -> dict[str, str]:
 
 
 def is_of_this_user(connection: socket.socket) -> bool:
+    """Whether the process at the other end of a Unix socket runs as the same user."""
     _, user, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
     return bool(user == os.getuid())

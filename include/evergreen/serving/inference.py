@@ -15,16 +15,19 @@ THREADS = 1  # measured: on shared cores more threads are slower, and one gives 
 
 
 def predicted(pipeline: Pipeline, task: str, features: pd.DataFrame) -> np.ndarray:
-    """One float a row: the probability of the positive class (``task`` classification), or the predicted value."""
+    """Predict as it is served.
+
+    :param pipeline: the fitted pipeline
+    :param task: ``classification`` or ``regression``
+    :param features: the declared features, one row each; there may be none
+    :returns: one float a row: the probability of the positive class, or the predicted value in the target's unit
+    """
     import numpy as np
 
     if not len(features):
         return np.empty(0)  # scikit-learn would refuse; a day may have no rows
     frame = as_fitted(features)
-    if task == "classification":
-        probabilities: np.ndarray = pipeline.predict_proba(frame)[:, 1]
-        return probabilities
-    values: np.ndarray = pipeline.predict(frame)
+    values: np.ndarray = pipeline.predict_proba(frame)[:, 1] if task == "classification" else pipeline.predict(frame)
     return values
 
 

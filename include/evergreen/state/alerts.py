@@ -38,15 +38,22 @@ class Alert:
 
 
 def raise_alert(key: str, *, model: str, severity: Severity, message: str, evidence: dict[str, Any] | None = None) -> bool:
-    """Raise the alert of this cause, or count it again when it fires already; says whether it is new.
+    """Raise the alert of a cause, or count it again when it fires already.
 
     One that was resolved fires anew, and counts from one.
+
+    :param key: names the cause, the same each time that it is seen.
+    :param model: whose alert it is; empty for one of all models.
+    :param severity: ``critical`` or ``warning``, which is also the level of the log.
+    :param message: for people; cut to `LONGEST_MESSAGE` characters.
+    :param evidence: facts, as a JSON document.
+    :returns: whether it is new, and did not fire already.
     """
     now = clock.now()
     with side_effect("alert"), writing() as connection:
         existing = connection.execute(alerts.select().where(alerts.c.key == key)).first()
         is_new = existing is None or existing.state == "resolved"
-        values = {"model": model, "severity": severity, "state": "firing", "words": message[:LONGEST_MESSAGE], "evidence": evidence or {},
+        values = {"model": model, "severity": severity, "state": "firing", "message": message[:LONGEST_MESSAGE], "evidence": evidence or {},
                   "last_at": now, "resolved_at": None}  # fmt: skip
         if existing is None:
             connection.execute(alerts.insert().values(key=key, **values, times=1, first_at=now))
@@ -59,7 +66,13 @@ def raise_alert(key: str, *, model: str, severity: Severity, message: str, evide
 
 
 def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
-    """Resolve the alert of this cause; says whether it was firing. That a person did so goes into the ledger."""
+    """Resolve the alert of a cause.
+
+    :param key: names the cause.
+    :param actor: the person who resolved it, which goes into the ledger; empty when the cause was seen to be gone.
+    :param reason: the person's.
+    :returns: whether it was firing.
+    """
     query = alerts.select().where(alerts.c.key == key, alerts.c.state == "firing")
     with reading() as connection:
         if connection.execute(query).first() is None:
@@ -68,15 +81,15 @@ def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
         still = connection.execute(query).first()
         connection.execute(alerts.update().where(alerts.c.key == key).values(state="resolved", resolved_at=clock.now()))
         if still and actor:
-            body = {"key": key, "words": still.words, "actor": actor, "reason": reason}
+            body = {"key": key, "message": still.message, "actor": actor, "reason": reason}
             ledger.append(connection, kind="acknowledgement", model=still.model, body=body)
     if still:
-        log.info("resolved: %s", still.words)
+        log.info("resolved: %s", still.message)
     return still is not None
 
 
 def open_alerts(model: str | None = None) -> list[Alert]:
-    """The firing alerts, of one model or of all, the newest first."""
+    """List the firing alerts, of one model or of all, the one that was seen last first."""
     query = alerts.select().where(alerts.c.state == "firing").order_by(alerts.c.last_at.desc(), alerts.c.id.desc())
     if model is not None:
         query = query.where(alerts.c.model == model)
@@ -85,6 +98,4 @@ def open_alerts(model: str | None = None) -> list[Alert]:
 
 
 def _alert(row: sa.Row[Any]) -> Alert:
-    """The column of the message is named ``words``."""
-    columns = dict(row._mapping)
-    return Alert(message=columns.pop("words"), **columns)
+    return Alert(**row._mapping)

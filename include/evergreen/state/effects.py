@@ -41,7 +41,12 @@ _watchers: list[Callable[[str, Moment], object]] = []
 
 @contextmanager
 def side_effect(name: str) -> Iterator[None]:
-    """Wraps one side effect of `EFFECTS`. It is idempotent: repeated after a crash before, within or after it, it gives the same."""
+    """Wrap one side effect, which is idempotent: repeated after a crash before, within or after it, it gives the same.
+
+    :param name: one of `EFFECTS`.
+    :yields: once, for the effect.
+    :raises KeyError: when the name is not among them.
+    """
     if name not in EFFECTS:
         raise KeyError(f"{name!r} is not among the effects; add it to EFFECTS, with what it does")
     for watcher in _watchers:
@@ -56,13 +61,13 @@ def side_effect(name: str) -> Iterator[None]:
 
 
 def current_effect() -> str | None:
-    """The side effect that is being done, if any."""
+    """Name the side effect that is being done; None when none is."""
     return _current.get()
 
 
 @contextmanager
 def watched(watcher: Callable[[str, Moment], object]) -> Iterator[None]:
-    """For tests: ``watcher`` is called before and after each side effect, and may end the process there."""
+    """Have, in a test, ``watcher`` called before and after each side effect; it may end the process there."""
     _watchers.append(watcher)
     try:
         yield

@@ -45,7 +45,7 @@ class UnloadableError(ArtifactError):
 
 
 def reaching_mlflow(function: Callable[P, R]) -> Callable[P, R]:
-    """MLflow's own errors name no server; ours do, and say that a retry may help."""
+    """Turn what MLflow raises in ``function`` into `TransientError`: its own errors name no server; ours do, and say what may help."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -71,10 +71,14 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 @reaching_mlflow
 def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[str] = ()) -> Pipeline:
-    """The fitted pipeline at ``artifact_uri``, loaded without running any code from it.
+    """Load a fitted pipeline without running any code from its files.
 
-    Besides scikit-learn's own types it may hold ``trusted_types`` (the model's ``train.trusted_types``). Raises `ArtifactError` when
-    its bytes are not those that were recorded, or are gone, or hold another type.
+    :param artifact_uri: the folder of the model's files, local or in MLflow's store.
+    :param artifact_digest: their `folder_digest`, as it was recorded.
+    :param trusted_types: full names of classes that it may hold besides scikit-learn's own (the model's ``train.trusted_types``).
+    :returns: the pipeline.
+    :raises ArtifactError: when the files are not those that were recorded, or are gone, or hold another type.
+    :raises UnloadableError: when the files are those that were recorded, and skops can make no model of them.
     """
     skops_io = import_quietly("skops.io")
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -100,21 +104,24 @@ def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[
 
 @reaching_mlflow
 def verify_artifact(artifact_uri: str, artifact_digest: str) -> None:
-    """Raises `ArtifactError` unless the model's files are those that were recorded."""
+    """Make sure that a model's files are those that were recorded; raises `ArtifactError` unless they are."""
     with _artifact(artifact_uri, artifact_digest):
         pass
 
 
 @reaching_mlflow
 def artifact_bytes(artifact_uri: str, artifact_digest: str) -> int:
-    """The size of all of the model's files. Raises `DataError` unless they are those that were recorded."""
+    """Measure all of a model's files, in bytes; raises `ArtifactError` unless they are those that were recorded."""
     with _artifact(artifact_uri, artifact_digest) as path:
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 @reaching_mlflow
 def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str]) -> int:
-    """The number of MLflow's version of this run: one that stands, the oldest if there are several, or a new one."""
+    """Make MLflow's version of a run, and the registered model, unless they are there; returns its number, the run's lowest.
+
+    Raises `TransientError` when the store cannot be used.
+    """
     from mlflow.exceptions import MlflowException
 
     client = mlflow_client()
@@ -130,7 +137,7 @@ def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags:
 
 @reaching_mlflow
 def remove_other_versions(model: str, run_id: str, *, keep: int) -> None:
-    """Remove what registrations that were killed, or came second, made of this run beside the version on record."""
+    """Remove the versions that registrations which were killed, or came second, made of a run beside the one to keep."""
     client = mlflow_client()
     for number in _versions_of_run(client, model, run_id):
         if number != keep:
@@ -139,7 +146,7 @@ def remove_other_versions(model: str, run_id: str, *, keep: int) -> None:
 
 @reaching_mlflow
 def alias(model: str, name: Alias) -> int | None:
-    """The version that the alias names, for comparison with our record."""
+    """Read which version an alias names in MLflow, for comparison with our record; None when it names none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -152,7 +159,10 @@ def alias(model: str, name: Alias) -> int | None:
 
 @reaching_mlflow
 def set_alias(model: str, name: Alias, version: int | None) -> bool:
-    """Make the alias name ``version``, or nothing; says whether MLflow has that version."""
+    """Make an alias name ``version``, or nothing for None; says whether MLflow has that version (True for None).
+
+    Raises `TransientError` when the store cannot be used.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -174,7 +184,7 @@ def prepare_store() -> None:
 
 
 def mlflow_client() -> MlflowClient:
-    """A client of the configured store, which gives up within a minute when it is out of reach."""
+    """Make a client of the configured store, which gives up within a minute when it is out of reach."""
     for name, value in HTTP_LIMITS.items():
         os.environ.setdefault(name, value)  # its own defaults keep a task waiting for many minutes
     from mlflow import MlflowClient
@@ -184,8 +194,8 @@ def mlflow_client() -> MlflowClient:
 
 
 def _versions_of_run(client: MlflowClient, model: str, run_id: str) -> list[int]:
-    found = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
-    return [int(each.version) for each in found if each.run_id == run_id]
+    versions = client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
+    return [int(version.version) for version in versions if version.run_id == run_id]
 
 
 @contextmanager
@@ -195,10 +205,10 @@ def _artifact(artifact_uri: str, artifact_digest: str) -> Iterator[Path]:
         path = Path(url2pathname(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else _downloaded(artifact_uri, folder)
         if not path.is_dir() or not any(path.iterdir()):
             raise ArtifactError(f"The model at {artifact_uri} is gone. It is not served. Restore its files from a backup, or train again.")
-        found = folder_digest(path)
-        if found != artifact_digest:
+        actual = folder_digest(path)
+        if actual != artifact_digest:
             raise ArtifactError(
-                f"The model at {artifact_uri} has digest {found[:12]}, but {artifact_digest[:12]} was registered: "
+                f"The model at {artifact_uri} has digest {actual[:12]}, but {artifact_digest[:12]} was registered: "
                 f"its files were changed. It is not served. Restore them, or train again."
             )
         yield path
@@ -218,7 +228,7 @@ def _downloaded(artifact_uri: str, folder: str) -> Path:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and bytes of all files in ``folder``."""
+    """Compute SHA-256, in hex, over the names and bytes of all files below ``folder``, in the order of their paths."""
     hasher = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         hasher.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())

@@ -36,13 +36,19 @@ class Pause:
 
     @property
     def message(self) -> str:
+        """Who paused what until when, and why, as one sentence for people."""
         return f"{self.actor} paused automatic promotion and retraining until {self.until:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
 
 def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = None) -> Pause:
-    """Pause from now on, until ``hours`` after ``since`` (by default now). Repeating the same pause returns the active one.
+    """Pause automatic promotion and retraining of every model, from now on; replaces an active pause.
 
-    Raises `ConfigError` for an invalid reason or duration.
+    :param hours: how long the pause lasts, counted from ``since``; more than 0, and at most `LONGEST_HOURS`.
+    :param actor: who pauses, for the ledger.
+    :param reason: why, for the ledger.
+    :param since: a time (UTC); by default now.
+    :returns: the pause; the active one, when it has the same actor, reason and end.
+    :raises ConfigError: when the reason or the duration is not allowed, or the pause would be over already.
     """
     reason = checked_reason("pause", reason)
     if not 0 < hours <= LONGEST_HOURS:
@@ -58,14 +64,14 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
             return active
         connection.execute(pauses.insert().values(actor=actor, reason=reason, recorded_at=clock.now(), until=until))
         ledger.append(connection, kind="pause", model="", body={"actor": actor, "reason": reason, "until": until.isoformat()})
-        made = active_pause_within(connection)
-    assert made is not None
-    log.warning("%s", made.message)
-    return made
+        active = active_pause_within(connection)
+    assert active is not None
+    log.warning("%s", active.message)
+    return active
 
 
 def lift(*, actor: str, reason: str) -> Pause | None:
-    """Lift the active pause; None when there is none."""
+    """Lift the active pause before its time, and return it; None when there is none. Raises `ConfigError` for an invalid reason."""
     reason = checked_reason("resume", reason)
     with writing() as connection:
         active = active_pause_within(connection)
@@ -78,13 +84,13 @@ def lift(*, actor: str, reason: str) -> Pause | None:
 
 
 def active_pause() -> Pause | None:
-    """The pause that is active now; None when there is none."""
+    """Return the pause that is active now; None when there is none."""
     with reading() as connection:
         return active_pause_within(connection)
 
 
 def active_pause_within(connection: sa.Connection) -> Pause | None:
-    """As `active_pause`, within the caller's transaction."""
+    """Return what `active_pause` does, within the caller's transaction."""
     row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
     if row is None or row.lifted_at is not None or row.until <= clock.now():
         return None

@@ -33,7 +33,8 @@ class StageRecord:
 
     @property
     def message(self) -> str:
-        return str(self.detail.get("words", ""))
+        """Why the stage has this status, for people; empty when nothing was said."""
+        return str(self.detail.get("message", ""))
 
 
 def record_stage(
@@ -50,12 +51,14 @@ def record_stage(
 
 
 def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
-    found = stages_of(model, first=partition, last=partition, stages=(stage,))
-    return found[0] if found else None
+    """Return the record of one stage of one partition; None when it was never begun."""
+    return next(iter(list_stages(model, first=partition, last=partition, stages=(stage,))), None)
 
 
-def stages_of(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES) -> list[StageRecord]:
-    """The records from ``first`` to ``last``, oldest partition first."""
+def list_stages(
+    model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES
+) -> list[StageRecord]:
+    """List a model's records of the partitions from ``first`` to ``last``, both inclusive, oldest partition first."""
     table = stage_records.c
     query = (
         stage_records.select()
@@ -77,4 +80,5 @@ class Outcome:
 
     @property
     def is_done(self) -> bool:
+        """Whether the partition needs nothing more from the stage."""
         return self.status in {"done", "unchanged"}

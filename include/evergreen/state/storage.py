@@ -47,14 +47,17 @@ def write_frame(path: str, frame: pd.DataFrame) -> None:
 
 
 def read_frame(path: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file: all of it, or some columns and nothing else of it."""
+    """Read a Parquet file: all of it, or some columns and nothing else of it. Raises what `read_table` does."""
     return cast("pd.DataFrame", read_table(path, columns).to_pandas())
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file as `read_frame` does, into Arrow.
+    """Read a Parquet file as `read_frame` does, into Arrow; raises `TransientError` when the storage does not answer.
 
-    Raises `DataError` when it is not there or is no Parquet file, `TransientError` when the storage does not answer.
+    :param path: of the file, below the storage's root.
+    :param columns: the names of those to read, and nothing else of the file; None for all.
+    :returns: the rows in the file's order.
+    :raises DataError: when the file is not there or is no Parquet file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,7 +86,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def exists(path: str) -> bool:
-    """Whether the file is there. Raises `TransientError` when the storage does not answer."""
+    """Say whether a file is there. Raises `TransientError` when the storage does not answer."""
     filesystem, whole = _locate(path)
     with _absence(whole):
         return bool(filesystem.exists(whole))
@@ -91,7 +94,7 @@ def exists(path: str) -> bool:
 
 @contextmanager
 def scratch_file() -> Iterator[Path]:
-    """A path on a local disk to write a file of any size to, for `keep_file`; what is not kept is gone afterwards."""
+    """Give a path on a local disk to write a file of any size to, for `keep_file`; what is not kept is gone afterwards."""
     filesystem, root = _locate("")
     folder = Path(root, UNFINISHED) if _is_local(filesystem) else Path(tempfile.gettempdir())
     scratch = folder / f"evergreen-{os.getpid()}-{secrets.token_hex(6)}"
@@ -104,7 +107,7 @@ def scratch_file() -> Iterator[Path]:
 
 
 def keep_file(scratch: Path, path: str) -> None:
-    """Make a `scratch_file` the content of ``path``, whole or not at all."""
+    """Make a `scratch_file` the content of ``path``, whole or not at all; raises `TransientError` when the disk or the server refuses."""
     filesystem, whole = _locate(path)
     with refusals(whole):
         if not _is_local(filesystem):
@@ -125,11 +128,16 @@ def keep_file(scratch: Path, path: str) -> None:
 
 @contextmanager
 def local_file(path: str) -> Iterator[Path]:
-    """The file on a local disk: itself, or a copy for as long as it is needed."""
+    """Have a file on a local disk, itself or a copy for as long as it is needed; raises `TransientError` when the storage does not answer.
+
+    :param path: of the file, below the storage's root.
+    :yields: where it lies; only to be read.
+    :raises DataError: when the file is not there.
+    """
     filesystem, whole = _locate(path)
     if _is_local(filesystem):
         if not os.path.exists(whole):
-            raise _absent(whole)
+            raise DataError(_absent(whole))
         yield Path(whole)
         return
     with scratch_file() as scratch:
@@ -139,7 +147,11 @@ def local_file(path: str) -> Iterator[Path]:
 
 
 def remove(path: str) -> None:
-    """Remove a file; one that is not there counts as removed. Raises `TransientError`."""
+    """Remove a file, and the folders that it leaves empty; one that is not there counts as removed.
+
+    :param path: of the file, below the storage's root.
+    :raises TransientError: when the storage refuses, or does not answer.
+    """
     filesystem, whole = _locate(path)
     try:
         filesystem.rm_file(whole)
@@ -152,7 +164,12 @@ def remove(path: str) -> None:
 
 
 def find(path: str) -> StoredFile | None:
-    """What is known of one file, if it is there. Raises `TransientError` when the storage does not answer."""
+    """Look one file up.
+
+    :param path: of the file, below the storage's root.
+    :returns: what is known of it; None when it is not there, or is a folder.
+    :raises TransientError: when the storage does not answer.
+    """
     filesystem, whole = _locate(path)
     try:
         filesystem.invalidate_cache()  # object stores answer from a listing that may be old
@@ -165,23 +182,28 @@ def find(path: str) -> StoredFile | None:
 
 
 def files(folder: str) -> Iterator[StoredFile]:
-    """Every file below a folder of the storage, unfinished ones too. Raises `TransientError`."""
+    """List every file below a folder of the storage, unfinished ones too.
+
+    :param folder: below the storage's root; empty for all of the storage.
+    :yields: the files, sorted by their paths; none when the folder is not there.
+    :raises TransientError: when the storage does not answer.
+    """
     filesystem, root = _locate("")
     whole = posixpath.join(root, folder) if folder else root
     try:
         filesystem.invalidate_cache()
-        found = filesystem.find(whole, detail=True)
+        listing = filesystem.find(whole, detail=True)
     except FileNotFoundError:
         return
     except _refused() as error:
         raise TransientError(f"{whole} could not be listed: {error}") from error
     prefix = root.rstrip("/") + "/"
-    for name, facts in sorted(found.items()):
+    for name, facts in sorted(listing.items()):
         yield StoredFile(name.removeprefix(prefix), int(facts["size"]), _written(facts))
 
 
 def unfinished_files() -> list[Path]:
-    """Scratch files on this machine's disk, those of processes that are still at work included."""
+    """List the scratch files on this machine's disk, those of processes that are still at work included."""
     filesystem, root = _locate("")
     folder = Path(root, UNFINISHED) if _is_local(filesystem) else Path(tempfile.gettempdir())
     return sorted(path for path in folder.glob("evergreen-*-*") if path.is_file())
@@ -189,7 +211,13 @@ def unfinished_files() -> list[Path]:
 
 @contextmanager
 def refusals(subject: str, *, doing: str = "written") -> Iterator[None]:
-    """What a disk or a server says to a write (or to what else is being done), as `TransientError`."""
+    """Turn what a disk or a server says to a write, or to what else is being done, into an error that is worth a retry.
+
+    :param subject: what is written, for people.
+    :param doing: the participle of what is done to it: ``written``, ``read``, ``listed``.
+    :yields: once.
+    :raises TransientError: when the disk or the server refuses.
+    """
     try:
         yield
     except _refused() as error:
@@ -203,7 +231,7 @@ def _absence(subject: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise _absent(subject) from error
+        raise DataError(_absent(subject)) from error
     except _refused() as error:
         raise TransientError(f"{subject} could not be read: {error}") from error
 
@@ -215,8 +243,8 @@ def _refused() -> tuple[type[Exception], ...]:
     return (OSError, *of_clients, *([aiohttp.ClientError] if aiohttp else []))
 
 
-def _absent(subject: str) -> DataError:
-    return DataError(f"{subject} is recorded in the database but is not in the storage. Ingest or score it again.")
+def _absent(subject: str) -> str:
+    return f"{subject} is recorded in the database but is not in the storage. Ingest or score it again."
 
 
 def _remove_empty_folders(folder: Path, root: Path) -> None:

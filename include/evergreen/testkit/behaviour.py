@@ -43,7 +43,16 @@ class Check:
 
 
 def invariance(name: str, change: Change, *, at_most: float, share: float = 1.0) -> Check:
-    """What ``change`` does to the rows moves at least ``share`` of the predictions by no more than ``at_most``."""
+    """A check that a change of the rows hardly moves the predictions.
+
+    Raises `ValueError` for a share that is none; what tries the check raises it when ``change`` drops or adds rows or columns.
+
+    :param name: what the check is called in a decision
+    :param change: gets a copy of the rows, and gives them changed, with the same rows and columns in their order
+    :param at_most: how far a prediction may move: as a probability for a classification, in the target's unit for a regression
+    :param share: the share of the predictions that must keep to it, above 0 and at most 1
+    :returns: the check, for CHECKS
+    """
     _refuse_a_bad_share(name, share)
 
     def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
@@ -58,7 +67,16 @@ def invariance(name: str, change: Change, *, at_most: float, share: float = 1.0)
 
 
 def direction(name: str, change: Change, *, up: bool, share: float = 0.95) -> Check:
-    """What ``change`` does to the rows moves at least ``share`` of the predictions up (or down), or leaves them where they are."""
+    """A check that a change of the rows moves the predictions one way, or leaves them where they are.
+
+    Raises `ValueError` for a share that is none; what tries the check raises it when ``change`` drops or adds rows or columns.
+
+    :param name: what the check is called in a decision
+    :param change: gets a copy of the rows, and gives them changed, with the same rows and columns in their order
+    :param up: whether predictions must not fall; else they must not rise
+    :param share: the share of the predictions that must keep to it, above 0 and at most 1
+    :returns: the check, for CHECKS
+    """
     _refuse_a_bad_share(name, share)
 
     def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
@@ -71,7 +89,17 @@ def direction(name: str, change: Change, *, up: bool, share: float = 0.95) -> Ch
 
 
 def must_pass(name: str, features: Mapping[str, Any], *, at_least: float | None = None, at_most: float | None = None) -> Check:
-    """A case that anybody can judge: on average over the rows with these ``features`` in them, the prediction is within bounds."""
+    """A check of a case that anybody can judge: with these features in every row, the mean prediction is within bounds.
+
+    What tries the check raises `KeyError` for a feature that the model does not declare.
+
+    :param name: what the check is called in a decision
+    :param features: the values of some features, by name; the others stay those of the rows
+    :param at_least: the lower bound: a probability for a classification, in the target's unit for a regression; None: no bound
+    :param at_most: the upper bound, in the same unit; None: no bound
+    :returns: the check, for CHECKS
+    :raises ValueError: when neither bound is given
+    """
     if at_least is None and at_most is None:
         raise ValueError(f"must_pass({name!r}) needs at_least, at_most or both")
     low, high = -np.inf if at_least is None else at_least, np.inf if at_most is None else at_most
@@ -79,7 +107,7 @@ def must_pass(name: str, features: Mapping[str, Any], *, at_least: float | None 
     def examine(predict: Predict, rows: pd.DataFrame) -> BehaviourResult:
         if unknown := sorted(set(features) - set(rows.columns)):
             raise KeyError(f"no such feature: {', '.join(unknown)}; there are: {', '.join(map(str, rows.columns))}")
-        case = rows.assign(**{each: value for each, value in features.items()}).astype(rows.dtypes.to_dict())
+        case = rows.assign(**features).astype(rows.dtypes.to_dict())
         value = float(predict(case).mean())
         bounds = " and ".join(f"at {side} {bound:g}" for side, bound in (("least", at_least), ("most", at_most)) if bound is not None)
         return BehaviourResult(bool(low <= value <= high), value, f"the mean prediction is {value:.4g}; it must be {bounds}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog
-from include.evergreen.features.build import join_labels, labelled_frame, load_features, partition_labels
+from include.evergreen.features.build import code_now, join_labels, labelled_frame, load_code, partition_labels
 from include.evergreen.features.differences import Finding, differences
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import publish
@@ -34,50 +34,66 @@ Check = Callable[["Subject"], list[Finding]]
 
 
 def examine(catalog: Catalog, name: str, check: str) -> list[Finding]:
-    """Run one of `CHECKS` on one model: what it found, nothing when the promise is kept.
+    """Run a check on a model's `features.py`, in a home of its own.
 
-    Raises `ConfigError` when `features.py` fails on rows that its datasets declare as possible.
+    :param catalog: the declarations, the model's among them
+    :param name: the name of the model
+    :param check: the name of the check, one of `CHECKS`
+    :returns: one finding for each feature and day that break the promise; none when it is kept
+    :raises EvergreenError: when a declaration is wrong, or `features.py` fails on rows that its datasets declare as possible
     """
     try:
         with home_of_its_own():
             return CHECKS[check](Subject.of(catalog, name))
     except EvergreenError as error:
-        raise type(error)(
+        error.args = (
             f"{name}: features() must work on any rows that its datasets declare as possible, and read nothing but what it is given. "
-            f"On rows generated from the declarations: {error}"
-        ) from error
+            f"On rows generated from the declarations: {error}",
+        )
+        raise
 
 
 def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
-    """Partitions, corrections and rows that became known later, and the day's own labels are all altered."""
+    """No leakage: partitions, corrections and rows that became known later, and the day's own labels are all altered.
+
+    Needs the empty home that `home_of_its_own` makes, as it stores the rows there.
+
+    :param subject: the model and its synthetic rows
+    :returns: one finding for each feature that changes, in scoring and in training
+    """
     migrate()
     day, source = subject.source.day, subject.source
-    every = [version for name in source.datasets for version in source.versions(name)]
-    around = [each for each in every if abs((each.partition - day).days) <= NEAR_DAYS]
+    versions = [version for name in source.datasets for version in source.versions(name)]
+    around = [version for version in versions if abs((version.partition - day).days) <= NEAR_DAYS]
     publish(source, around)  # what a features.py that looks past the reader would look at
     touched = subject.cache(subject.later)
     subject.features(day, touched)
-    read = [each for each in every if (each.dataset, each.partition, 1) in touched.read]
-    publish(source, [each for each in read if each not in around])
-    concerned = {(each.dataset, each.partition) for each in [*around, *read]}
+    read = [version for version in versions if (version.dataset, version.partition, 1) in touched.read]
+    publish(source, [version for version in read if version not in around])
+    concerned = {(version.dataset, version.partition) for version in [*around, *read]}
     views = {"scoring": day, "training": subject.later}
     before = {view: subject.features(day, PartitionCache(as_of)) for view, as_of in views.items()}
     later = LaterFacts(source, subject.model, day, concerned)
     publish(later, [version for name in source.datasets for version in later.versions(name)])
-    found = []
+    findings = []
     for view, as_of in views.items():
         rows, features = before[view]
         comparison = subject.compared(
             day, rows, f"in {view}, it changes with what was not known when its day began",
             "Read the past through `read` alone, with lag_days that wait for it; a target is no input of its own day.",
         )  # fmt: skip
-        found += differences(comparison, features, subject.features(day, PartitionCache(as_of))[1])
-    return found
+        findings += differences(comparison, features, subject.features(day, PartitionCache(as_of))[1])
+    return findings
 
 
 def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
-    """A training of later sees each row with the features that scoring gave it on its day."""
-    training, found, compared = subject.cache(subject.later), [], 0
+    """No skew: a training of later sees each row with the features that scoring gave it on its day.
+
+    :param subject: the model and its synthetic rows
+    :returns: one finding for each feature that differs, on each day
+    :raises DataError: when no synthetic row has a label, so that there is nothing to compare
+    """
+    training, findings, compared = subject.cache(subject.later), [], 0
     for day in subject.days:
         rows, scored = subject.features(day)
         labels = partition_labels(subject.model, day, training)
@@ -89,19 +105,23 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
             day, rows[known], "training computes another value than scoring did",
             "Compute it from read.rows(), read.window() and their like alone, and keep nothing between two calls of features().",
         )  # fmt: skip
-        found += differences(comparison, scored[known], trained_on[scored.columns])
+        findings += differences(comparison, scored[known], trained_on[scored.columns])
         compared += len(trained_on)
     if not compared:
         raise DataError(
             f"{subject.model.name}: no synthetic row has a label, so training cannot be compared with scoring. "
             f"The keys of {subject.model.rows} and {subject.model.target.dataset} must name the same rows."
         )
-    return found
+    return findings
 
 
 def row_order_changes_no_feature(subject: Subject) -> list[Finding]:
-    """The day's rows come in another order (bit for bit), and so do the rows of each partition of a window (to 1e-9)."""
-    found = []
+    """No dependence on order: the day's rows come in another (bit for bit), and so do those of each partition of a window (to 1e-9).
+
+    :param subject: the model and its synthetic rows
+    :returns: one finding for each feature that changes, on each day and with each other order
+    """
+    findings = []
     for day in subject.days:
         rows, before = subject.features(day)
         for places in (np.arange(len(rows))[::-1], np.random.default_rng(1).permutation(len(rows))):
@@ -110,19 +130,23 @@ def row_order_changes_no_feature(subject: Subject) -> list[Finding]:
                 day, rows, "it changes with the order of read.rows()",
                 "Compute each row from its own values and from the past; do not count, shift, sort or fill by place.",
             )  # fmt: skip
-            found += differences(comparison, before, after.iloc[np.argsort(places)])
+            findings += differences(comparison, before, after.iloc[np.argsort(places)])
         _, after = subject.features(day, reader=_ShuffledWindows)
         comparison = subject.compared(
             day, rows, "it changes with the order of the rows of a partition that it looks back at",
             "Sort by time before taking the first or last, or use read.latest(); read.trailing() sums in no order.",
         )  # fmt: skip
-        found += differences(comparison, before, after, tolerance=WINDOW_TOLERANCE)
-    return found
+        findings += differences(comparison, before, after, tolerance=WINDOW_TOLERANCE)
+    return findings
 
 
 def partition_boundaries_change_no_feature(subject: Subject) -> list[Finding]:
-    """Half of the rows are scored alone, and one by one; days are computed in other orders, with what others have left behind."""
-    found = []
+    """No dependence on company: half of the rows, or one, are scored alone; days are computed in other orders, after one another.
+
+    :param subject: the model and its synthetic rows
+    :returns: one finding for each feature that changes, on each day and in each company
+    """
+    findings = []
     for day in subject.days:
         rows, before = subject.features(day)
         halves = [np.arange(0, len(rows), 2), np.arange(1, len(rows), 2), np.arange(len(rows) // 2), np.arange(1)]
@@ -132,9 +156,9 @@ def partition_boundaries_change_no_feature(subject: Subject) -> list[Finding]:
                 day, rows.iloc[places], "it changes with which other rows are scored together with its own",
                 "Compute nothing over read.rows() as a whole; what all rows of a day say is read with read.window().",
             )  # fmt: skip
-            found += differences(comparison, before.iloc[places], after)
+            findings += differences(comparison, before.iloc[places], after)
     for order in (subject.days, subject.days[::-1]):
-        function, cache = load_features(subject.path), subject.cache(subject.later)
+        function, cache = load_code(code_now(subject.catalog, subject.model)), subject.cache(subject.later)
         for day in [*order, *order]:
             rows, alone = subject.features(day)
             _, after = subject.features(day, cache, function=function)
@@ -142,15 +166,21 @@ def partition_boundaries_change_no_feature(subject: Subject) -> list[Finding]:
                 day, rows, "it changes with which days were computed before it in the same process",
                 "Keep nothing at module level that features() changes, and change nothing that it did not make.",
             )  # fmt: skip
-            found += differences(comparison, alone, after)
-    return found
+            findings += differences(comparison, alone, after)
+    return findings
 
 
 def nothing_but_the_rows_decides(subject: Subject) -> list[Finding]:
-    """The features are computed twice here, and once in another process: other hash seed, other zone, its clock a year ahead."""
+    """Determinism: computed twice here, and once in another process: other hash seed, other zone, its clock a year ahead.
+
+    Raises what `features_elsewhere` raises.
+
+    :param subject: the model and its synthetic rows
+    :returns: one finding for each feature that is not the same, on each day
+    """
     from include.evergreen.testkit.determinism import features_elsewhere
 
-    found = []
+    findings = []
     elsewhere = features_elsewhere(subject.catalog, subject.model.name)
     for day in subject.days:
         rows, before = subject.features(day)
@@ -159,13 +189,13 @@ def nothing_but_the_rows_decides(subject: Subject) -> list[Finding]:
                 day, rows, f"{where}, it is not the same",
                 "Use no clock, no random numbers, no hash() or order of a set, no zone of the machine; the day is read.partition.",
             )  # fmt: skip
-            found += differences(comparison, before, after)
-    return found
+            findings += differences(comparison, before, after)
+    return findings
 
 
 CHECKS: dict[str, Check] = {
-    each.__name__: each
-    for each in (
+    check.__name__: check
+    for check in (
         what_was_not_known_changes_no_feature,
         training_and_scoring_give_the_same,
         row_order_changes_no_feature,
@@ -177,7 +207,10 @@ CHECKS: dict[str, Check] = {
 
 @contextmanager
 def home_of_its_own() -> Iterator[Path]:
-    """Within it, EVERGREEN_HOME is an empty folder: features that look past the reader find nothing of this machine's."""
+    """Within it, EVERGREEN_HOME is an empty folder: features that look past the reader find nothing of this machine's.
+
+    :yields: the folder, which is removed at the end
+    """
     before = {name: os.environ.get(name) for name in SETTINGS}
     with tempfile.TemporaryDirectory(prefix="evergreen-testkit-") as folder:
         for name in SETTINGS:

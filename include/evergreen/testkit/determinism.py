@@ -30,10 +30,16 @@ LIMIT_SECONDS = 120
 
 
 def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFrame]:
-    """The features of each examined day, as another process computes them. Raises `ConfigError` when it fails."""
+    """Compute the features of each examined day in another process.
+
+    :param catalog: the declarations, the model's among them
+    :param name: the name of the model
+    :returns: the features by day, with a plain index
+    :raises ConfigError: when the process fails, or takes more than `LIMIT_SECONDS`
+    """
     import pandas as pd
 
-    seed = next(each for each in HASH_SEEDS if each != os.environ.get("PYTHONHASHSEED"))
+    seed = next(seed for seed in HASH_SEEDS if seed != os.environ.get("PYTHONHASHSEED"))
     paths = os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")]))
     try:
         answer = subprocess.run(
@@ -53,23 +59,22 @@ def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFram
     if answer.returncode:
         told = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise ConfigError(f"{catalog.features_path(name)}: features() failed in a process of its own, and not in this one: {told[0]}")
-    found = {}
-    for day, columns in json.loads(answer.stdout.splitlines()[-1]).items():
-        frame = pd.DataFrame({name: pd.Series(_from_text(kind, values)) for name, (kind, values) in columns.items()})
-        found[dt.date.fromisoformat(day)] = frame
-    return found
+    return {
+        dt.date.fromisoformat(day): pd.DataFrame({column: _from_text(kind, values) for column, (kind, values) in columns.items()})
+        for day, columns in json.loads(answer.stdout.splitlines()[-1]).items()
+    }
 
 
 def _main(name: str) -> None:
     from include.evergreen.testkit.subject import Subject
 
     subject = Subject.of(Catalog(), name)
-    found: dict[str, Any] = {}
+    computed: dict[str, Any] = {}
     with _clock_ahead():
         for day in subject.days:
             _, features = subject.features(day)
-            found[day.isoformat()] = {column: _as_text(features[column]) for column in features.columns}
-    print(json.dumps(found))  # noqa: T201
+            computed[day.isoformat()] = {column: _as_text(features[column]) for column in features.columns}
+    print(json.dumps(computed))  # noqa: T201
 
 
 def _as_text(column: pd.Series) -> tuple[str, list[str | None]]:

@@ -32,7 +32,12 @@ class LaterFacts(SyntheticRows):
         self._contents: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
 
     def versions(self, dataset: str) -> list[PartitionVersion]:
-        found = []
+        """The new versions of a dataset's concerned partitions.
+
+        :param dataset: the name of the dataset
+        :returns: the records, of each partition in the order in which they supersede one another
+        """
+        versions = []
         for original in self._source.versions(dataset):
             if (dataset, original.partition) not in self._concerned:
                 continue
@@ -40,11 +45,16 @@ class LaterFacts(SyntheticRows):
             for content, known in self._replacements(original):
                 number += 1
                 path = original.path.replace("/v1.", f"/v{number}.")
-                found.append(replace(original, version=number, digest=f"made up {number}", path=path, knowledge_time=known))
+                versions.append(replace(original, version=number, digest=f"made up {number}", path=path, knowledge_time=known))
                 self._contents[dataset, original.partition, number] = content
-        return found
+        return versions
 
     def content(self, version: PartitionVersion) -> pd.DataFrame:
+        """The rows of a new version.
+
+        :param version: a record that `versions` gave
+        :returns: its rows, as they come from the storage
+        """
         return self._contents[version.dataset, version.partition, version.version]
 
     def _replacements(self, original: PartitionVersion) -> list[tuple[pd.DataFrame, dt.datetime]]:
@@ -53,17 +63,18 @@ class LaterFacts(SyntheticRows):
         other = _thinned(self._source.frame(original.dataset, original.partition, OTHER_DRAW))
         if original.knowledge_time > begins:
             return [(other, original.knowledge_time)]
-        found = []
+        replacements = []
         content = self._source.content(original)
         if original.knowledge_column is not None:
             content = self._with_other_later_rows(original, content, begins)
-            found.append((content, original.knowledge_time))
+            replacements.append((content, original.knowledge_time))
         target = self._model.target
         keys = self._source.datasets[original.dataset].keys
         if (original.dataset, original.partition) == (target.dataset, self._day) and target.column not in keys:
             labels = self._source.other_values(target.dataset, target.column, self._day, OTHER_DRAW)
-            found.append((content.assign(**{target.column: labels}) if len(labels) == len(content) else content, original.knowledge_time))
-        return [*found, (other, begins + AFTERWARDS)]
+            altered = content.assign(**{target.column: labels}) if len(labels) == len(content) else content
+            replacements.append((altered, original.knowledge_time))
+        return [*replacements, (other, begins + AFTERWARDS)]
 
     def _with_other_later_rows(self, original: PartitionVersion, content: pd.DataFrame, begins: dt.datetime) -> pd.DataFrame:
         dataset = self._source.datasets[original.dataset]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import Features, features_of, load_features
+from include.evergreen.features.build import Features, code_now, compute_features, load_code
 from include.evergreen.features.differences import Comparison
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
@@ -29,11 +29,18 @@ class Subject:
 
     @classmethod
     def of(cls, catalog: Catalog, name: str) -> Subject:
+        """The subject for a declared model, with rows made for it.
+
+        :param catalog: the declarations, the model's among them
+        :param name: the name of the model
+        :returns: the subject
+        """
         model = catalog.model(name)
         return cls(catalog, model, SyntheticRows(catalog, model))
 
     @property
     def path(self) -> Path:
+        """The model's `features.py`."""
         return self.catalog.features_path(self.model.name)
 
     @property
@@ -43,11 +50,16 @@ class Subject:
 
     @property
     def later(self) -> dt.date:
-        """An as_of from which the labels of every examined day is known."""
+        """An as_of from which the labels of every examined day are known."""
         hours = max(dataset.knowledge.hours_after_partition for dataset in self.source.datasets.values())
         return self.source.day + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
 
     def cache(self, as_of: dt.date) -> PartitionCache:
+        """A new cache over the synthetic rows.
+
+        :param as_of: the day at whose beginning (UTC) a row must have been known
+        :returns: the cache, which has read nothing
+        """
         return MadeUpCache(as_of, self.source)
 
     def features(
@@ -58,9 +70,26 @@ class Subject:
         function: Features | None = None,
         reader: Callable[[ModelConfig, dt.date, PartitionCache], PointInTimeReader] = PointInTimeReader,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The rows of a day and their features; unless ``function`` is given, of a module that remembers nothing."""
+        """Compute the features of a day, as scoring does unless told otherwise.
+
+        Raises `ConfigError` when `features.py` fails, or gives other columns or rows than it should.
+
+        :param day: the day
+        :param cache: what the past is read through; None: a new one as of the day
+        :param function: the team's function; None: that of a module that remembers nothing
+        :param reader: makes the reader that the function gets
+        :returns: the rows, and their features with the same index
+        """
         reads = reader(self.model, day, cache or self.cache(day))
-        return features_of(self.model, reads, function or load_features(self.path), self.path)
+        return compute_features(self.model, reads, function or load_code(code_now(self.catalog, self.model)), self.path)
 
     def compared(self, day: dt.date, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
+        """Say what a comparison of this model's features is about.
+
+        :param day: the day
+        :param rows: the rows of the two computations, by which findings name the first that differs
+        :param promise: how a feature that differs breaks the promise, after "feature 'x' on 2013-01-08: "
+        :param advice: a sentence that says what to do about it
+        :returns: the comparison, for `differences`
+        """
         return Comparison(self.model.name, self.path, day, rows, self.catalog.dataset(self.model.rows).keys, promise, advice)

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates
-
-if TYPE_CHECKING:
-    pass
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,9 +30,14 @@ class Candidate:
 
 
 def find_candidate(run_key: str) -> Candidate:
-    """The candidate with this run key; `DataError` when there is none."""
-    if found := recorded_candidate(run_key):
-        return found
+    """Look up a candidate that must be there.
+
+    :param run_key: the key of its training, as `train.make_run_key` gives it
+    :returns: the candidate as it was recorded
+    :raises DataError: when no candidate with this run key is recorded
+    """
+    if candidate := recorded_candidate(run_key):
+        return candidate
     raise DataError(f"No candidate with run key {run_key!r} is recorded. Run the training from its first task.")
 
 

@@ -19,7 +19,14 @@ def claimed_run(run_key: str) -> str | None:
 
 
 def claim_run(run_key: str, model: str, mlflow_run_id: str, *, instead_of: str | None = None) -> str:
-    """Claim the run for this run key, unless another is claimed and is not ``instead_of``; returns the one that counts."""
+    """Claim an MLflow run for a run key, unless an attempt that came first has claimed another.
+
+    :param run_key: the key of the training
+    :param model: the name of the model that is trained
+    :param mlflow_run_id: the run to claim
+    :param instead_of: a claimed run that MLflow has lost, which this one may replace
+    :returns: the run that counts from now on, for every attempt
+    """
     with writing() as connection:
         insert_once(
             connection, run_claims, {"run_key": run_key}, {"model": model, "mlflow_run_id": mlflow_run_id, "recorded_at": clock.now()}
@@ -32,14 +39,19 @@ def claim_run(run_key: str, model: str, mlflow_run_id: str, *, instead_of: str |
 
 
 def settled_choice(run_key: str) -> dict[str, Any] | None:
-    """What an earlier attempt, or one at the same time, chose by tuning."""
+    """What an earlier attempt, or one at the same time, chose by tuning; None when none has chosen."""
     with reading() as connection:
         chosen: dict[str, Any] | None = connection.scalar(sa.select(run_claims.c.chosen).where(run_claims.c.run_key == run_key))
         return chosen
 
 
 def settle_choice(run_key: str, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Keep the choice (JSON) for every later attempt, unless one is kept; returns the one that counts."""
+    """Keep what tuning chose for every later attempt, unless a choice is kept already.
+
+    :param run_key: the key of the training, whose run must be claimed
+    :param chosen: the choice as a JSON document
+    :returns: the choice that counts from now on, for every attempt
+    """
     with writing() as connection:
         mine = run_claims.c.run_key == run_key
         connection.execute(run_claims.update().where(mine, run_claims.c.chosen.is_(sa.null())).values(chosen=chosen))

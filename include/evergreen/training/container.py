@@ -44,13 +44,23 @@ class Mount:
 
     @property
     def is_volume(self) -> bool:
+        """Whether ``source`` names a volume, which Docker keeps, rather than a folder of the host."""
         return not self.source.startswith("/")
 
 
 def train_command(
     model: str, *, snapshot: str, recipe: str, reason: str, tags: Mapping[str, str], timeout_minutes: float
 ) -> list[str]:  # fmt: skip
-    """The command line that trains: what a person gives as `evergreen train`, for the image's own interpreter."""
+    """The command line that trains: what a person gives as `evergreen train`, for the image's own interpreter.
+
+    :param model: the name of the model
+    :param snapshot: the digest of the snapshot to train on
+    :param recipe: the digest of the recipe that the code in the image must give
+    :param reason: why it is trained, for the record
+    :param tags: names and values of tags for the MLflow run
+    :param timeout_minutes: the task's time-out; the container ends itself `GRACE_MINUTES` later
+    :returns: the program and its arguments
+    """
     command = ["python", "-m", "include.evergreen", "train", model, "--snapshot", snapshot, "--recipe", recipe, f"--reason={reason}"]
     command += [f"--tag={name}={value}" for name, value in tags.items()]
     return [*command, f"--end-after={timeout_minutes + GRACE_MINUTES:g}", "--json", "--verbose"]
@@ -59,27 +69,27 @@ def train_command(
 def mounts() -> list[Mount]:
     """What EVERGREEN_DOCKER_MOUNTS lists: ``SOURCE:TARGET[:ro]``, and ``own`` (all, when it is not set) for this process's places.
 
-    Raises `ConfigError`.
+    :returns: the mounts, in the order in which they are listed
+    :raises ConfigError: when an entry is neither of the two
     """
-    listed = [each.strip() for each in (os.environ.get(MOUNTS) or OWN).split(",") if each.strip()]
-    found: list[Mount] = []
-    for each in listed:
-        if each == OWN:
-            found += _own_places()
-        elif parts := _MOUNT.fullmatch(each):
-            found.append(Mount(parts["source"], parts["target"], parts["mode"] == ":ro"))
+    mounted: list[Mount] = []
+    for entry in filter(None, map(str.strip, (os.environ.get(MOUNTS) or OWN).split(","))):
+        if entry == OWN:
+            mounted += _own_places()
+        elif parts := _MOUNT.fullmatch(entry):
+            mounted.append(Mount(parts["source"], parts["target"], parts["mode"] == ":ro"))
         else:
             raise ConfigError(
-                f"{MOUNTS} has {each!r}; allowed, separated by commas: SOURCE:TARGET or SOURCE:TARGET:ro, where SOURCE is an absolute path "
-                f"or a volume and TARGET an absolute path, and the word {OWN} for what this process itself uses."
+                f"{MOUNTS} has {entry!r}; allowed, separated by commas: SOURCE:TARGET or SOURCE:TARGET:ro, where SOURCE is an absolute "
+                f"path or a volume and TARGET an absolute path, and the word {OWN} for what this process itself uses."
             )
-    return found
+    return mounted
 
 
 def working_dir() -> str | None:
     """Where the command runs: the project, when its code is mounted; else where the image says."""
     target = str(PROJECT_ROOT / "include")
-    return str(PROJECT_ROOT) if any(each.target == target for each in mounts()) else None
+    return str(PROJECT_ROOT) if any(mount.target == target for mount in mounts()) else None
 
 
 def variables() -> dict[str, str]:
@@ -107,12 +117,20 @@ def network() -> str:
     if chosen := os.environ.get(NETWORK):
         return chosen
     settings = Settings.from_environment()
-    is_local = all(_local_folder(each) is not None for each in (settings.database_url, settings.storage, settings.mlflow_tracking_uri))
-    return "none" if is_local else "host"
+    return "none" if all(_local_folders(settings)) else "host"
 
 
 def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: int, is_out_of_memory: bool) -> EvergreenError:
-    """What a container that ended so means, split by who must act. ``message`` is the end of what it wrote to stderr."""
+    """What a container that ended so means, split by who must act.
+
+    :param exit_code: what the container's process returned, not 0
+    :param message: the end of what it wrote to stderr; empty when it wrote nothing
+    :param model: the name of the model that it trained
+    :param image: the image that it was made of
+    :param memory_mb: the limit of its memory, in MB
+    :param is_out_of_memory: whether Docker says that it was killed at this limit
+    :returns: the error for the task to raise
+    """
     subject, said = f"{model}: the training in a container of {image}", f"\nIt said last:\n{message[-OUTPUT_SHOWN:]}" if message else ""
     if is_out_of_memory:
         return ConfigError(
@@ -131,15 +149,20 @@ def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: 
 def _own_places() -> list[Mount]:
     """Every folder that this process keeps state in, and the code and declarations that it runs, read-only; each once."""
     settings = Settings.from_environment()
-    state = [settings.home, *(_local_folder(each) for each in (settings.database_url, settings.storage, settings.mlflow_tracking_uri))]
-    written = _outermost([each for each in state if each is not None])
-    declared = [PROJECT_ROOT / "include", *([Path(each).absolute()] if (each := os.environ.get("EVERGREEN_INCLUDE")) else [])]
-    read = [each for each in _outermost(declared) if not any(each.is_relative_to(folder) for folder in written)]
-    return [Mount(str(each), str(each), False) for each in written] + [Mount(str(each), str(each), True) for each in read]
+    written = _outermost([settings.home, *filter(None, _local_folders(settings))])
+    declared = [PROJECT_ROOT / "include", *([Path(root).absolute()] if (root := os.environ.get("EVERGREEN_INCLUDE")) else [])]
+    read = [folder for folder in _outermost(declared) if not any(folder.is_relative_to(outer) for outer in written)]
+    return [
+        Mount(str(folder), str(folder), is_read_only) for folders, is_read_only in ((written, False), (read, True)) for folder in folders
+    ]
 
 
 def _outermost(folders: list[Path]) -> list[Path]:
-    return [each for each in dict.fromkeys(folders) if not any(each != other and each.is_relative_to(other) for other in folders)]
+    return [folder for folder in dict.fromkeys(folders) if not any(folder != other and folder.is_relative_to(other) for other in folders)]
+
+
+def _local_folders(settings: Settings) -> list[Path | None]:
+    return [_local_folder(place) for place in (settings.database_url, settings.storage, settings.mlflow_tracking_uri)]
 
 
 def _local_folder(place: str) -> Path | None:

@@ -28,17 +28,17 @@ def environment() -> dict[str, Any]:
     What is not there (no git, no lock file, a library that is not installed) is left out. ``numeric`` are the libraries for
     linear algebra and parallel loops, ``threads`` what a fit lets each of them use. Found once for each process.
     """
-    return copy.deepcopy(_found())
+    return copy.deepcopy(_observed())
 
 
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line for each part of an `environment` that is not as it was recorded: ``scikit-learn: 1.9.0 -> 1.9.1``."""
     then, current = _flat(recorded), _flat(now)
-    lines = []
-    for name in dict.fromkeys([*then, *current]):
-        if then.get(name) != current.get(name):
-            lines.append(f"{name}: {then.get(name, 'none')} -> {current.get(name, 'none')}")
-    return lines
+    return [
+        f"{name}: {then.get(name, 'none')} -> {current.get(name, 'none')}"
+        for name in dict.fromkeys([*then, *current])
+        if then.get(name) != current.get(name)
+    ]
 
 
 def code_digest(folder: Path) -> str:
@@ -52,10 +52,11 @@ def code_digest(folder: Path) -> str:
 
 
 @functools.cache
-def _found() -> dict[str, Any]:
+def _observed() -> dict[str, Any]:
     lock = PROJECT_ROOT / LOCK
     numeric = _numeric()
-    kinds = {" ".join(str(each[part]) for part in ("internal_api", "version", "architecture") if each.get(part)) for each in numeric}
+    parts = ("internal_api", "version", "architecture")
+    kinds = {" ".join(str(library[part]) for part in parts if library.get(part)) for library in numeric}
     return {
         "code": {**({"commit": commit} if (commit := _commit()) else {}), "digest": code_digest(PROJECT_ROOT / "include" / "evergreen")},
         **({"lock": hashlib.sha256(lock.read_bytes()).hexdigest()} if lock.exists() else {}),
@@ -63,7 +64,7 @@ def _found() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}, {_processor()}",
         "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
         "numeric": sorted(kinds),
-        "threads": {str(each["internal_api"]): int(each["num_threads"]) for each in numeric},
+        "threads": {str(library["internal_api"]): int(library["num_threads"]) for library in numeric},
         "hash_seed": os.environ.get("PYTHONHASHSEED") or "random",
     }
 

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 
 def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) -> Pipeline:
-    """A pipeline fitted on ``rows`` of a training frame; the same rows and the same ``chosen`` give the same bits.
+    """Fit the model's pipeline; the same rows and the same choice give the same bits.
 
-    Raises `ConfigError` for an estimator that is refused, `DataError` for rows that nothing can be learnt from.
+    Besides, what `fit` and `row_weights` raise.
+
+    :param model: the model, as its recipe declares it
+    :param rows: rows of a training frame: partition, features and target
+    :param chosen: the estimator and its parameters; None: what model.yaml settles
+    :returns: the fitted pipeline
+    :raises DataError: when there are no rows, or early stopping leaves none to fit on
     """
     pipeline = build_pipeline(model, chosen)
     features = model.feature_names
@@ -36,6 +42,11 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
 
 
 def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The older rows, and those of the newest ``days`` days that ``rows`` has."""
+    """Split a training frame by time.
+
+    :param rows: rows of a training frame, in any order
+    :param days: how many distinct partitions are newest; days without rows are not counted
+    :returns: the older rows, and those of the newest days
+    """
     newest = rows[PARTITION_COLUMN].isin(sorted(rows[PARTITION_COLUMN].unique())[-days:])
     return rows[~newest], rows[newest]

@@ -41,10 +41,16 @@ class Chosen:
 
 
 def declared(model: ModelConfig) -> Chosen:
-    """What model.yaml settles. Raises `ConfigError` for one that leaves a choice to tuning."""
+    """The estimator and parameters that model.yaml settles by itself.
+
+    :param model: the model as it is declared
+    :returns: the only choice that it leaves
+    :raises ConfigError: when it leaves the choice to tuning
+    """
     if model.train.leaves_open:
         raise ConfigError(f"{model.name}: train leaves its parameters or estimator to tuning, so only a training says what they are.")
-    return Chosen(model.train.choices[0].estimator, dict(model.train.choices[0].parameters))
+    choice = model.train.choices[0]
+    return Chosen(choice.estimator, dict(choice.parameters))
 
 
 def build_pipeline(model: ModelConfig, chosen: Chosen | None = None) -> Pipeline:
@@ -74,9 +80,17 @@ def fit(
     weights: np.ndarray | None = None,
     judges: tuple[pd.DataFrame, np.ndarray] | None = None,
 ) -> None:
-    """Fit in place; ``weights`` are one a row, and ``judges`` the features and target of ``early_stop``, which teach nothing.
+    """Fit a pipeline in place.
 
-    Raises `ConfigError` for an estimator or parameters that are refused only now, `DataError` for features that are not finite.
+    :param pipeline: of `build_pipeline`, not fitted yet
+    :param model: the model, as its recipe declares it
+    :param features: the declared features, one row each
+    :param target: one float for each row of ``features``
+    :param weights: one sample weight for each row; None: all the same
+    :param judges: features and target of the rows by which ``early_stop`` decides, and which teach nothing; None: no early stopping
+    :raises ConfigError: when the estimator refuses its parameters only now, cannot weight rows or cannot stop early
+    :raises DataError: when a numeric feature is infinite, or too large to compute with
+    :raises MemoryError: when the machine has too little memory for it, of which no declaration is to blame
     """
     _refuse_infinities(model, features)
     columns, estimator = pipeline.named_steps["columns"], pipeline.named_steps["estimator"]
@@ -175,7 +189,7 @@ def _refuse_infinities(model: ModelConfig, features: pd.DataFrame) -> None:
 
 def _given(estimator: Any) -> dict[str, Any]:
     """The parameters that are not the estimator's defaults."""
-    defaults = {name: each.default for name, each in inspect.signature(type(estimator)).parameters.items()}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(type(estimator)).parameters.items()}
     return {
         name: value for name, value in estimator.get_params().items() if value is not defaults.get(name) and value != defaults.get(name)
     }

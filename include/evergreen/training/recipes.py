@@ -55,7 +55,7 @@ class Recipe:
         return ModelConfig.model_validate({**rest, **declared, **train})
 
 
-def recipe_of(catalog: Catalog, model: ModelConfig) -> Recipe:
+def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
     """The recipe as it is declared now. A default counts as not said, so a new key with a default changes no digest."""
     declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True)
     declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
@@ -63,7 +63,7 @@ def recipe_of(catalog: Catalog, model: ModelConfig) -> Recipe:
     return Recipe(document_digest(document), model.name, document)
 
 
-def config_of(catalog: Catalog, recipe: Recipe) -> ModelConfig:
+def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
     """The model as ``recipe`` declares it; of one that is retired or broken now, with nothing besides."""
     try:
         return recipe.config(catalog.model(recipe.model))
@@ -89,7 +89,14 @@ def signature_digest(model: ModelConfig) -> str:
 def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, signature: str) -> Recipe:
     """The kept recipe of a version; for one that an older release trained, which kept none, what is declared now.
 
-    Raises `DataError` for a kept recipe that was changed, `ConfigError` when none is kept and other features are declared now.
+    Besides, what `find_recipe` raises.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param recipe_digest: the digest of the recipe that the version was trained by
+    :param signature: the `signature_digest` that the version was recorded with
+    :returns: the recipe by which the version's features are computed
+    :raises ConfigError: when no recipe is kept, and other features or another target are declared now
     """
     if kept := find_recipe(recipe_digest):
         return kept
@@ -98,18 +105,23 @@ def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, 
             f"{model.name}: the version was trained by a release that kept no recipe, on other features, or another target, than "
             f"model.yaml declares now; it cannot score with these. Train and promote a version with the new ones, or take the change back."
         )
-    return recipe_of(catalog, model)
+    return build_recipe(catalog, model)
 
 
 def find_recipe(digest: str) -> Recipe | None:
-    """The kept recipe, if there is one. Raises `DataError` when its text was changed: it is code, and would be run."""
+    """Look up a kept recipe, and verify it: its text is code, and would be run.
+
+    :param digest: the SHA-256 of the recipe's document, in hex
+    :returns: the recipe; None when none with this digest is kept
+    :raises DataError: when its text was changed in the database
+    """
     with reading() as connection:
         row = connection.execute(recipes.select().where(recipes.c.digest == digest)).first()
     if row is None:
         return None
-    if (found := hashlib.sha256(row.document.encode()).hexdigest()) != digest:
+    if (actual := hashlib.sha256(row.document.encode()).hexdigest()) != digest:
         raise DataError(
-            f"{row.model}: recipe {digest[:12]} was changed in the database: its digest is now {found[:12]}. Nothing of it is run. "
+            f"{row.model}: recipe {digest[:12]} was changed in the database: its digest is now {actual[:12]}. Nothing of it is run. "
             f"Restore it from a backup, or train a new version."
         )
     return Recipe(row.digest, row.model, json.loads(row.document))

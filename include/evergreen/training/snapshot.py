@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from include.evergreen.state.database.tables import snapshots
 
 if TYPE_CHECKING:
     import pandas as pd
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,12 @@ class Snapshot:
 
 
 def find_snapshot(digest: str) -> Snapshot:
-    """The recorded snapshot with this digest; `DataError` when there is none."""
+    """Look up a snapshot that must be there.
+
+    :param digest: the snapshot's whole digest, in hex
+    :returns: the snapshot as it was recorded
+    :raises DataError: when no snapshot with this digest is recorded
+    """
     with reading() as connection:
         row = connection.execute(snapshots.select().where(snapshots.c.digest == digest)).first()
     if row is None:
@@ -51,10 +53,15 @@ def parts_path(model: str, digest: str) -> str:
     return f"training/{model}/{digest[:16]}.json"
 
 
-def spans_of(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
-    """For each dataset that a snapshot read, its row of `snapshot_spans`: the first and the last partition."""
+def compute_spans(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows of `snapshot_spans` for a snapshot: what it read of each dataset, from the first partition to the last.
+
+    :param digest: the snapshot's digest
+    :param members: the names of what it read, as ``dataset/day/vN``
+    :returns: one row for each dataset, in the order of their names
+    """
     days: defaultdict[str, list[dt.date]] = defaultdict(list)
     for name in members:
         dataset, day, *_ = name.split("/")
         days[dataset].append(dt.date.fromisoformat(day))
-    return [{"snapshot_digest": digest, "dataset": name, "first": min(found), "last": max(found)} for name, found in sorted(days.items())]
+    return [{"snapshot_digest": digest, "dataset": name, "first": min(read), "last": max(read)} for name, read in sorted(days.items())]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -19,14 +18,9 @@ from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.state.database.upsert import insert_once
-from include.evergreen.training.snapshot import Snapshot, parts_path, spans_of
-
-if TYPE_CHECKING:
-    pass
+from include.evergreen.training.snapshot import Snapshot, compute_spans, parts_path
 
 log = logging.getLogger(__name__)
-
-
 PROGRESS_EVERY_DAYS = 10
 
 
@@ -35,6 +29,12 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
 
     The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
     ``train.min_days`` days have rows, inputs and labels.
+
+    :param catalog: what is declared now
+    :param model: the model to train
+    :param as_of: the day on which the training knows what it knows; no row of this day or later is read
+    :param window_days: how many days before ``as_of`` are read; None: ``train.window_days``
+    :returns: the snapshot, which is recorded and stored
     """
     import pandas as pd
 
@@ -72,10 +72,10 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     return snapshot
 
 
-def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found: int) -> None:
-    if found < model.train.min_days:
+def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, days: int) -> None:
+    if days < model.train.min_days:
         raise DataError(
-            f"{model.name} as of {as_of}: only {found} of the {window} days before it have rows, inputs and labels that were "
+            f"{model.name} as of {as_of}: only {days} of the {window} days before it have rows, inputs and labels that were "
             f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "
             f"{', '.join(model_input.dataset for model_input in model.inputs)}, or choose a later as_of."
         )
@@ -84,7 +84,7 @@ def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, found:
 def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
     """Within the transaction that records it, after which retention keeps what it names."""
     table = partition_versions.c
-    for span in spans_of(snapshot.digest, snapshot.members):
+    for span in compute_spans(snapshot.digest, snapshot.members):
         within = table.dataset == span["dataset"], table.partition.between(span["first"], span["last"])
         for row in connection.execute(partition_versions.select().where(*within, table.removed_at.is_not(None))):
             if f"{row.dataset}/{row.partition}/v{row.version}" not in snapshot.members:
@@ -99,14 +99,6 @@ def _record(snapshot: Snapshot, began: dt.datetime) -> None:
     with writing() as connection:
         refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
         _refuse_removed(connection, snapshot)
-        values = {
-            "model": snapshot.model,
-            "as_of": snapshot.as_of,
-            "window_days": snapshot.window_days,
-            "rows": snapshot.rows,
-            "members": snapshot.members,
-            "frame_path": snapshot.frame_path,
-            "recorded_at": clock.now(),
-        }
-        if insert_once(connection, snapshots, {"digest": snapshot.digest}, values):
-            connection.execute(snapshot_spans.insert(), spans_of(snapshot.digest, snapshot.members))
+        values = {name: value for name, value in snapshot.__dict__.items() if name != "digest"}
+        if insert_once(connection, snapshots, {"digest": snapshot.digest}, {**values, "recorded_at": clock.now()}):
+            connection.execute(snapshot_spans.insert(), compute_spans(snapshot.digest, snapshot.members))

@@ -68,7 +68,14 @@ class Rows:
 
 @reaching_mlflow
 def begin_run(model: str, run_key: str, run_name: str, began: dt.datetime) -> str:
-    """The one MLflow run of ``run_key``, running: the claimed one, one that a killed attempt left, or a new one."""
+    """Begin, or go on with, the one MLflow run of a training: the claimed one, one that a killed attempt left, or a new one.
+
+    :param model: the name of the model, and of its MLflow experiment
+    :param run_key: the key of the training
+    :param run_name: the name that a new run gets
+    :param began: when the training began, which is the start of a new run
+    :returns: the id of the run, which is running
+    """
     client = mlflow_client()
     claimed = claims.claimed_run(run_key)
     with side_effect("train.claim"):
@@ -77,19 +84,25 @@ def begin_run(model: str, run_key: str, run_name: str, began: dt.datetime) -> st
             left = _runs(client, experiment, RUN_KEY_TAG, run_key)
             start = int(began.timestamp() * 1000)
             mine = left[0] if left else client.create_run(experiment, start_time=start, tags={RUN_KEY_TAG: run_key}, run_name=run_name)
-            found = claims.claim_run(run_key, model, str(mine.info.run_id), instead_of=claimed)
-            if found != mine.info.run_id:
+            counting = claims.claim_run(run_key, model, str(mine.info.run_id), instead_of=claimed)
+            if counting != mine.info.run_id:
                 _delete(client, mine.info.run_id)
-            claimed = found
+            claimed = counting
         client.update_run(claimed, status="RUNNING")
     return claimed
 
 
 @contextmanager
 def saved(model: ModelConfig, pipeline: Pipeline, example: pd.DataFrame, predicted: np.ndarray) -> Iterator[SavedModel]:
-    """The fitted pipeline as MLflow's files; ``example`` and ``predicted`` give its signature.
+    """Within it, a fitted pipeline lies in MLflow's format in a temporary folder.
 
-    Raises `ConfigError` when they could not be loaded without running code that ``train.trusted_types`` does not allow.
+    Raises `ConfigError` when it could not be loaded without running code that ``train.trusted_types`` does not allow.
+
+    :param model: the model, which says what types are trusted
+    :param pipeline: the fitted pipeline
+    :param example: rows as the pipeline takes them, which give the signature's inputs and are kept as the input example
+    :param predicted: the predictions for ``example``, which give the signature's output
+    :yields: the folder, with its digest and the signature
     """
     from mlflow.models import infer_signature
 
@@ -111,9 +124,16 @@ def log_candidate(
     inputs: list[Rows],
     documents: Mapping[str, Any],
 ) -> str:
-    """Log the model and its facts in the run, and end it; returns the model's URI. Done again, it gives the same.
+    """Log the model and its facts in the run, and end it. Done again, it gives the same.
 
-    ``documents`` are JSON, by their paths in the run.
+    :param run_id: the claimed MLflow run
+    :param model: the pipeline's files
+    :param params: MLflow's params, by name
+    :param metrics: the metrics on the holdout, by name
+    :param tags: MLflow's tags, by name
+    :param inputs: the rows that were fitted on and those of the holdout, as MLflow's datasets
+    :param documents: JSON documents, by their paths in the run
+    :returns: the URI of the model in the run
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -140,7 +160,13 @@ def log_candidate(
 
 @reaching_mlflow
 def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) -> None:
-    """Each trial of tuning as a run nested in the candidate's; those that are there already stay."""
+    """Log each trial of tuning as a run nested in the candidate's; those that are there already stay.
+
+    :param model: the name of the model, and of its MLflow experiment
+    :param run_key: the key of the training
+    :param run_id: the candidate's MLflow run
+    :param tuning: how the choice was made, as `tuning.TuningResult` has it
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     client = mlflow_client()
@@ -154,14 +180,14 @@ def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) ->
             if run is not None and run.info.status in ("FINISHED", "FAILED"):
                 continue
             keys = {TRIAL_OF_TAG: run_key, TRIAL_TAG: number, "mlflow.parentRunId": run_id}
-            name = f"trial {number}"
-            nested = (run or client.create_run(experiment, start_time=start, tags=keys, run_name=name)).info.run_id
-            metrics = {} if trial["score"] is None else {tuning["metric"]: trial["score"]}
-            folds = {f"{tuning['metric']}_of_fold": [score for score in trial["scores"] if score is not None]}
+            nested = (run or client.create_run(experiment, start_time=start, tags=keys, run_name=f"trial {number}")).info.run_id
+            defined = [score for score in trial["scores"] if score is not None]
+            metrics = [Metric(f"{tuning['metric']}_of_fold", score, start, step) for step, score in enumerate(defined)]
+            if trial["score"] is not None:
+                metrics.append(Metric(tuning["metric"], trial["score"], start, 0))
             client.log_batch(
                 nested,
-                metrics=[Metric(name, value, start, 0) for name, value in metrics.items()]
-                + [Metric(name, value, start, step) for name, values in folds.items() for step, value in enumerate(values)],
+                metrics=metrics,
                 params=[Param(name, str(value)) for name, value in as_params(trial["estimator"], trial["parameters"]).items()]
                 + [Param("days", str(trial["days"]))],
                 tags=[RunTag(FAILED_TAG, trial["error"])] if trial["error"] else [],
@@ -176,7 +202,12 @@ def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
-    """Within it, what fails ends the run as FAILED (or KILLED), with the reason; unless another attempt recorded the candidate."""
+    """Within it, what fails ends the run as FAILED (or KILLED), with the reason; unless another attempt recorded the candidate.
+
+    :param run_id: the MLflow run of the training
+    :param is_recorded: tells whether the candidate is recorded by now
+    :raises BaseException: what was raised within, once the run is marked
+    """
     try:
         yield
     except BaseException as error:
@@ -190,7 +221,13 @@ def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
 
 @reaching_mlflow
 def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
-    """Remove what attempts that were killed, or came second, left of this run key: other runs, trials logged twice, other model folders."""
+    """Remove what attempts that were killed, or came second, left of this run key: other runs, trials logged twice, other model folders.
+
+    :param model: the name of the model, and of its MLflow experiment
+    :param run_key: the key of the training
+    :param run_id: the MLflow run that counts
+    :param artifact_uri: the URI of the model that counts, a folder of that run
+    """
     client = mlflow_client()
     experiment = _experiment(client, model)
     with side_effect("train.tidy"):
@@ -213,7 +250,12 @@ def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
 
 @reaching_mlflow
 def log_file(run_id: str, path_in_run: str, content: bytes | str) -> None:
-    """Put a file into the run (``gate/decision.json``), in place of one of that path; the caller names the side effect."""
+    """Put a file into a run, in place of one of that path; the caller names the side effect.
+
+    :param run_id: the MLflow run
+    :param path_in_run: its path, such as ``gate/decision.json``
+    :param content: its bytes, or its text, which is stored as UTF-8
+    """
     inside = PurePosixPath(path_in_run)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / inside.name
@@ -294,14 +336,14 @@ def _experiment(client: MlflowClient, model: str) -> str:
 
 def _runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Run]:
     """The runs with this tag, the oldest first."""
-    found: list[Run] = []
+    runs: list[Run] = []
     token = None
     while True:
         page = client.search_runs([experiment], filter_string=f"tags.`{tag}` = '{value}'", max_results=1000, page_token=token)
-        found.extend(page)
+        runs.extend(page)
         token = page.token
         if not token:
-            return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+            return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def _restored(client: MlflowClient, run_id: str) -> bool:

@@ -28,7 +28,7 @@ from include.evergreen.training.environment import environment
 from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, declared, predict
-from include.evergreen.training.recipes import Recipe, keep_recipe, recipe_of, signature_digest
+from include.evergreen.training.recipes import Recipe, build_recipe, keep_recipe, signature_digest
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.tuning import TuningResult, check_choices, choose
 
@@ -44,17 +44,25 @@ def train(
 ) -> tuple[Candidate, bool]:
     """Fit on all but the newest ``train.holdout_days`` days, measure on those, and log it all in one MLflow run, with ``tags``.
 
-    The run key covers snapshot and recipe: training again what was trained finds it, and also says that it is not new. What an
-    attempt that was killed had chosen by tuning, the next one keeps.
+    The run key covers snapshot and recipe: training again what was trained finds it. What an attempt that was killed had chosen by
+    tuning, the next one keeps. Raises `DataError` for rows that nothing can be learnt from or measured on, `ConfigError` for an
+    estimator that is refused, and `TransientError` when MLflow, the database or the storage does not answer.
+
+    :param catalog: what is declared now
+    :param model: the model to train
+    :param snapshot: the rows to train on
+    :param reason: why it is trained, for the record
+    :param tags: names and values of more tags for the MLflow run
+    :returns: the recorded candidate, and whether this call made it
     """
     began, entered = clock.now(), time.monotonic()
-    recipe = recipe_of(catalog, model)
+    recipe = build_recipe(catalog, model)
     run_key = _run_key(recipe, snapshot)
-    if found := recorded_candidate(run_key):
-        log.info("%s as of %s: already trained as MLflow run %s", model.name, snapshot.as_of, found.mlflow_run_id)
-        _restore_reference(model, snapshot, found)
-        _tidy(found)
-        return found, False
+    if existing := recorded_candidate(run_key):
+        log.info("%s as of %s: already trained as MLflow run %s", model.name, snapshot.as_of, existing.mlflow_run_id)
+        _restore_reference(model, snapshot, existing)
+        _tidy(existing)
+        return existing, False
     fit_rows, holdout = split_by_time(model, snapshot.frame())
     _refuse_rows(model, snapshot, fit_rows, holdout)
     check_choices(model)
@@ -102,7 +110,7 @@ def train(
                     "evergreen.reason": reason,
                     **(tags or {}),
                 },
-                inputs=[_rows_of(snapshot, "training", fit_rows), _rows_of(snapshot, "holdout", holdout)],
+                inputs=[_tracked_rows(snapshot, "training", fit_rows), _tracked_rows(snapshot, "holdout", holdout)],
                 documents={"training.json": facts},
             )
         reference_path = f"references/{model.name}/{run_key[:16]}.parquet"
@@ -123,8 +131,7 @@ def train(
             facts={**facts, "seconds_around_fit": time.monotonic() - entered - fit_seconds},
         )
         with side_effect("train.record"), writing() as connection:
-            read = {name.split("/")[0] for name in snapshot.members}
-            refuse_stale_reads(connection, read, began, is_derived=True)
+            refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
             values = {name: value for name, value in candidate.__dict__.items() if name != "run_key"}
             keep_recipe(connection, recipe)
             insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()})
@@ -143,25 +150,38 @@ class Fitted:
 
 
 def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame, chosen: Chosen) -> Fitted:
-    """What `train` fits, with no effect on anything outside: equal rows and an equal choice give equal bits."""
+    """Fit and measure as `train` does, with no effect on anything outside: equal rows and an equal choice give equal bits.
+
+    :param model: the model, as its recipe declares it
+    :param fit_rows: the rows of the training frame to fit on
+    :param holdout: the rows of the training frame to measure on
+    :param chosen: the estimator and its parameters
+    :returns: the fitted pipeline, its metrics on the holdout and the environment
+    """
     pipeline = learn(model, fit_rows, chosen)
     with one_thread():
         predicted = predict(pipeline, model, holdout[model.feature_names])
         return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
 
 
-def run_key_of(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
-    """What `train` knows this training by."""
-    return _run_key(recipe_of(catalog, model), snapshot)
+def make_run_key(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
+    """The run key by which `train` knows a training of this model, as it is declared now, on a snapshot."""
+    return _run_key(build_recipe(catalog, model), snapshot)
 
 
 def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows to fit on, and the holdout: the newest ``train.holdout_days`` days that the frame has."""
+    """Split a training frame into the rows to fit on and the holdout: the newest ``train.holdout_days`` days that the frame has."""
     return newest_apart(frame, model.train.holdout_days)
 
 
 def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:
-    """A fixed sample of what the candidate was fitted on, with its predictions: what drift is measured against."""
+    """Draw a fixed sample of what a candidate was fitted on, with its predictions: what drift is measured against.
+
+    :param model: the model, whose ``monitor.reference_rows`` and ``train.seed`` decide which rows are drawn
+    :param pipeline: the fitted pipeline
+    :param fit_rows: the rows of the training frame that it was fitted on
+    :returns: the drawn rows in their order, with the column ``prediction``
+    """
     sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
     features = sample[model.feature_names]
     return sample.assign(prediction=predict(pipeline, model, features)).reset_index(drop=True)
@@ -180,6 +200,10 @@ def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
     """One row that nobody has: of each number the median, of each category the most frequent, or none where all are rare.
 
     It goes to MLflow as the input example, from where a person's row could not be erased.
+
+    :param model: the model, which declares the features
+    :param rows: rows with these features
+    :returns: a frame of one row, with the features in their declared order
     """
     import pandas as pd
 
@@ -201,9 +225,9 @@ def _settled(run_key: str, model: ModelConfig, fit_rows: pd.DataFrame) -> Tuning
         return choose(model, fit_rows)
     kept = claims.settled_choice(run_key)
     if kept is None:
-        found = choose(model, fit_rows)
+        result = choose(model, fit_rows)
         with side_effect("train.choose"):
-            kept = claims.settle_choice(run_key, {**asdict(found.chosen), "tuning": found.tuning})
+            kept = claims.settle_choice(run_key, {**asdict(result.chosen), "tuning": result.tuning})
     return TuningResult(Chosen(kept["estimator"], kept["parameters"]), kept["tuning"])
 
 
@@ -222,7 +246,7 @@ def _refuse_rows(model: ModelConfig, snapshot: Snapshot, fit_rows: pd.DataFrame,
         )
 
 
-def _rows_of(snapshot: Snapshot, context: str, rows: pd.DataFrame) -> tracking.Rows:
+def _tracked_rows(snapshot: Snapshot, context: str, rows: pd.DataFrame) -> tracking.Rows:
     days = rows[PARTITION_COLUMN]
     return tracking.Rows(context, snapshot.digest, snapshot.frame_path, len(rows), (str(days.min()), str(days.max())))
 
@@ -239,7 +263,7 @@ def _run_key(recipe: Recipe, snapshot: Snapshot) -> str:
     return document_digest({"model": recipe.model, "as_of": snapshot.as_of, "snapshot": snapshot.digest, "recipe": recipe.digest})
 
 
-def chosen_of(candidate: Candidate, model: ModelConfig) -> Chosen:
+def read_chosen(candidate: Candidate, model: ModelConfig) -> Chosen:
     """What was fitted; ``model`` is what the candidate was trained as, and says it of those of older releases."""
     if "parameters" in candidate.facts:
         return Chosen(candidate.facts["estimator"], candidate.facts["parameters"])

@@ -21,7 +21,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import measure
-from include.evergreen.training.pipeline import Chosen, build_pipeline, predict
+from include.evergreen.training.pipeline import Chosen, build_pipeline, declared, predict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,7 @@ class Trial:
 
     @property
     def chosen(self) -> Chosen:
+        """The setting that was tried, as what to fit."""
         return Chosen(self.estimator, self.parameters)
 
 
@@ -63,12 +64,17 @@ class TuningResult:
 
 
 def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] = time.monotonic) -> TuningResult:
-    """The best of what ``train`` leaves open on the training frame's ``rows``; equal rows give an equal choice, unless seconds end it.
+    """Choose the best of what ``train`` leaves open; equal rows give an equal choice, unless seconds end the search.
 
     Raises `ConfigError` for estimators or parameters that are refused, or when every trial failed; `DataError` for too few days.
+
+    :param model: the model to train
+    :param rows: the rows of the training frame to fit on; the holdout is not among them
+    :param now: a clock in seconds, for ``tune.seconds`` and the log
+    :returns: what to fit, and how it was chosen
     """
     if not model.train.leaves_open:
-        return TuningResult(_settled(model.train.choices[0]), None)
+        return TuningResult(declared(model), None)
     assert model.train.tune is not None
     check_choices(model)
     search = _Running(model, rows, model.train.tune, now)
@@ -80,13 +86,19 @@ def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] =
 
 
 def check_choices(model: ModelConfig) -> None:
-    """Raises `ConfigError` for a declared estimator that cannot be imported, made with its parameters, or do the task."""
+    """Refuse, by a `ConfigError`, a declared estimator that cannot be imported, made with its parameters, or do the task."""
     for choice in model.train.choices:
         build_pipeline(model, _first(choice))
 
 
 def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str]]]:
-    """(days to fit on, days to judge on), oldest judges first: blocks of equal length, each judged after all the days before it."""
+    """Cut the days of a training frame into time-ordered folds: blocks of equal length, each judged after all the days before it.
+
+    :param rows: rows of a training frame
+    :param folds: how many blocks are judged
+    :returns: for each fold, the days to fit on and the days to judge on, oldest judges first
+    :raises DataError: when there are too few days for so many folds
+    """
     from sklearn.model_selection import TimeSeriesSplit
 
     days = sorted(rows[PARTITION_COLUMN].unique())
@@ -102,7 +114,7 @@ def settings(model: ModelConfig) -> Iterator[Chosen]:
     assert model.train.tune is not None
     count = model.train.tune.candidates or UNBOUNDED
     drawn = [_drawn(choice, count, model.train.seed + index) for index, choice in enumerate(model.train.choices)]
-    turns = (each for turn in itertools.zip_longest(*drawn) for each in turn if each is not None)
+    turns = (chosen for turn in itertools.zip_longest(*drawn) for chosen in turn if chosen is not None)
     return itertools.islice(turns, count)
 
 
@@ -124,7 +136,7 @@ class _Running:
         """Each round tries what the one before left, on three times its days, until all days were tried."""
         rounds = min(_times_divisible(len(chosen)), _times_divisible(self.all_days // FEWEST_DAYS))
         left = chosen
-        sizes = [math.ceil(len(chosen) / SHARE_KEPT**each) for each in range(rounds + 1)]
+        sizes = [math.ceil(len(chosen) / SHARE_KEPT**number) for number in range(rounds + 1)]
         self.planned = sum(sizes)
         for number, size in enumerate(sizes):
             days = math.ceil(self.all_days / SHARE_KEPT ** (rounds - number))
@@ -136,12 +148,12 @@ class _Running:
     def try_all(self, chosen: Iterator[Chosen], *, days: int | None) -> list[Trial]:
         """Try each, unless the time is over; with ``days``, fitted on so many days before each block of judges."""
         done: list[Trial] = []
-        for each in chosen:
+        for setting in chosen:
             if self.tune.seconds is not None and self.trials and self.now() - self.began >= self.tune.seconds:
                 self.is_cut_short = True
                 log.info("%s: the %g seconds are over after %d trials", self.model.name, self.tune.seconds, len(self.trials))
                 break
-            trial = self._trial(each, days or self.all_days)
+            trial = self._trial(setting, days or self.all_days)
             self.trials.append(trial)
             done.append(trial)
             self._tell(trial)
@@ -222,13 +234,9 @@ def _times_divisible(number: int) -> int:
     return 1 + _times_divisible(number // SHARE_KEPT) if number >= SHARE_KEPT else 0
 
 
-def _settled(choice: Choice) -> Chosen:
-    return Chosen(choice.estimator, dict(choice.parameters))
-
-
 def _first(choice: Choice) -> Chosen:
     """A setting by which to see whether the estimator takes its parameters."""
-    values = {name: next(bounds[0] for _, bounds in each if bounds is not None) for name, each in choice.search.items()}
+    values = {name: next(bounds[0] for _, bounds in search if bounds is not None) for name, search in choice.search.items()}
     return Chosen(choice.estimator, {**choice.parameters, **values})
 
 
@@ -237,11 +245,11 @@ def _drawn(choice: Choice, count: int, seed: int) -> list[Chosen]:
     from sklearn.model_selection import ParameterSampler
 
     if not choice.search:
-        return [_settled(choice)]
-    space = {name: _values(each) for name, each in choice.search.items()}
+        return [Chosen(choice.estimator, dict(choice.parameters))]
+    space = {name: _values(search) for name, search in choice.search.items()}
     sizes = [len(values) if hasattr(values, "__len__") else math.inf for values in space.values()]
     sampled = ParameterSampler(space, n_iter=int(min(count, math.prod(sizes))), random_state=seed)
-    return [Chosen(choice.estimator, {**choice.parameters, **{name: _plain(value) for name, value in each.items()}}) for each in sampled]
+    return [Chosen(choice.estimator, {**choice.parameters, **{name: _plain(value) for name, value in draw.items()}}) for draw in sampled]
 
 
 def _values(search: Search) -> Any:

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 def row_weights(model: ModelConfig, rows: pd.DataFrame) -> np.ndarray | None:
-    """One weight for each of the training frame's ``rows``, of mean 1: so regularisation means what it does without; None: all the same.
+    """The sample weights that ``train.weights`` declares, of mean 1: so regularisation means what it does without.
 
     Classes are balanced as scikit-learn's ``compute_sample_weight`` does. Age is counted from the newest day of ``rows``.
-    Raises `DataError` when ``weights.feature`` is missing, infinite or negative somewhere, or 0 everywhere.
+
+    :param model: the model, as its recipe declares it
+    :param rows: the rows of the training frame to fit on
+    :returns: one weight for each row; None when nothing is declared, and all count the same
+    :raises DataError: when ``weights.feature`` is missing, infinite or negative somewhere, or 0 everywhere
     """
     import numpy as np
     import pandas as pd

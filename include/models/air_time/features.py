@@ -17,7 +17,7 @@ def features(read):
             "origin": rows["origin"],
             "departure_hour": rows["sched_dep_time"] // 100,
             "minutes_per_mile_7d": legs["air_time"].sum() / legs["distance"].sum(),
-            "wind_speed_1d": read.trailing(rows, "weather", days=1, by="origin", column="wind_speed", take="mean"),
+            "wind_speed_1d": read.trailing(rows, "weather", days=1, group_by="origin", column="wind_speed", agg="mean"),
         },
         index=rows.index,
     )

@@ -63,7 +63,7 @@ Models that read new content are scored and monitored automatically.
 | failed task | meaning | action |
 |---|---|---|
 | fetch | the source has no such partition, or its content does not match the declared columns | read the error, which names file, line and column; fix the source, then clear the task |
-| validate | an expectation with `on_fail: stop` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task's Details tab; fix the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
+| validate | an expectation with `on_fail: error` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task's Details tab; fix the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
 | publish | our database or storage did not respond | it is retried; if it still fails, check the database |
 
 Until a day is published again, its previous version stays current.

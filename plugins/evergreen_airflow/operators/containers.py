@@ -72,13 +72,13 @@ class TrainInContainerOperator(DockerOperator):
         :returns: ``as_of``, ``run_key``, ``is_new``, ``mlflow_run_id`` and ``metrics``, as `training_result`
         """
         from include.evergreen.training.candidate import find_candidate
-        from include.evergreen.training.recipes import recipe_of
+        from include.evergreen.training.recipes import build_recipe
 
         catalog, ti = Catalog(), context["ti"]
         command = container.train_command(
             self.model,
             snapshot=task_result(context, "snapshot")["snapshot"],
-            recipe=recipe_of(catalog, catalog.model(self.model)).digest,
+            recipe=build_recipe(catalog, catalog.model(self.model)).digest,
             reason=context["params"].get("reason") or f"run {context['run_id']}",
             tags=mlflow_tags(context),
             timeout_minutes=self.limits.timeout_minutes,

@@ -54,7 +54,7 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
     # imports numpy, which the start of the server should not wait for
     from include.evergreen.data.validation import latest_validation, next_validated, recent_validations
 
-    dataset, day = _name_of(dag_id, "ingest", "dataset"), _day(partition)
+    dataset, day = _declared_name(dag_id, "ingest", "dataset"), _day(partition)
     validation = latest_validation(dataset, day)
     if validation is None:
         raise Problem(
@@ -70,7 +70,7 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
 @dag_pages.get("/reports/{partition}")
 def report_page(request: Request, dag_id: str, partition: str) -> Response:
     """Show the drift report of the window that ends with one partition, of the model that ``dag_id`` monitors. Renders it if missing."""
-    return report_response(request, dag_id, _name_of(dag_id, "monitor", "model"), _day(partition))
+    return report_response(request, dag_id, _declared_name(dag_id, "monitor", "model"), _day(partition))
 
 
 @dag_pages.get("/versions")
@@ -79,7 +79,7 @@ def versions_page(request: Request, dag_id: str) -> Response:
     from include.evergreen.registry.overview import version_history
     from include.evergreen.state.alerts import open_alerts
 
-    model = _name_of(dag_id, "train", "model")
+    model = _declared_name(dag_id, "train", "model")
     return render(
         request,
         "versions.html",
@@ -94,10 +94,10 @@ def versions_page(request: Request, dag_id: str) -> Response:
 @dag_pages.get("/cards/{version}")
 def card_page(request: Request, dag_id: str, version: str) -> Response:
     """Show the model card of one version of the model that ``dag_id`` trains."""
-    return card_response(request, dag_id, _name_of(dag_id, "train", "model"), version)
+    return card_response(request, dag_id, _declared_name(dag_id, "train", "model"), version)
 
 
-def _name_of(dag_id: str, stage: str, kind: str) -> str:
+def _declared_name(dag_id: str, stage: str, kind: str) -> str:
     """Return the name of the dataset or model to which the DAG belongs."""
     name, _, own_stage = dag_id.rpartition(".")
     if own_stage != stage or not name:

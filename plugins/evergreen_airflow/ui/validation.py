@@ -11,7 +11,7 @@ from evergreen_airflow.ui.history import Chart, Point
 
 Tone = Literal["good", "fair", "bad"]
 ON_FAIL = {
-    "stop": "stop the partition",
+    "error": "stop the partition",
     "quarantine": "quarantine the rows",
     "warn": "warn only",
 }

@@ -56,7 +56,8 @@ class VersionView:
         tones: dict[str, Tone] = {"passed": "good", "failed": "bad"}
         criteria: list[dict[str, Any]] = self.history.decision.criteria if self.history.decision else []
         return [
-            (tones.get(criterion["verdict"], "fair"), criterion["verdict"].replace("_", " "), criterion["words"]) for criterion in criteria
+            (tones.get(criterion["verdict"], "fair"), criterion["verdict"].replace("_", " "), criterion["message"])
+            for criterion in criteria
         ]
 
     @property

@@ -128,7 +128,7 @@ def test_a_page_is_read_only(reader: TestClient, path: str) -> None:
 
 def test_a_validation_shows_verdict_counts_and_every_check(reader: TestClient) -> None:
     failed = check(passed=False, failed_rows=1234, examples=["130.5", "131.0"])
-    rows = check(expectation="expect_table_row_count_to_be_between", on_fail="stop", failed_rows=None, observed="73000", arguments={})
+    rows = check(expectation="expect_table_row_count_to_be_between", on_fail="error", failed_rows=None, observed="73000", arguments={})
     record(verdict="quarantined", rows=71766, quarantined=1234, checks=[rows, failed])
     page = reader.get(VALIDATION)
     assert page.status_code == 200
@@ -357,12 +357,12 @@ def test_a_day_that_was_never_scored_says_so(reader: TestClient) -> None:
 
 
 def test_a_day_that_waits_says_for_what(reader: TestClient) -> None:
-    record_stage("flight_delay", "score", DAY, "waiting", {"words": "waiting for weather/2013-02-08"})
+    record_stage("flight_delay", "score", DAY, "waiting", {"message": "waiting for weather/2013-02-08"})
     assert "scoring of flight_delay for 2013-02-09 is waiting: waiting for weather/2013-02-08" in reader.get(REPORT).text
 
 
 def test_a_day_that_was_scored_and_not_monitored_says_so(reader: TestClient) -> None:
-    record_stage("flight_delay", "score", DAY, "done", {"words": "900 rows"})
+    record_stage("flight_delay", "score", DAY, "done", {"message": "900 rows"})
     assert "was scored for 2013-02-09, but not monitored yet" in reader.get(REPORT).text
 
 

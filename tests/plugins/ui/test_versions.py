@@ -38,7 +38,7 @@ def registered(version: int, *, because: str = "", model: str = "air_time", card
             "value": 9.0,
             "threshold": 99.0,
             "verdict": "passed",
-            "words": f"mae of {version} is <small> enough",
+            "message": f"mae of {version} is <small> enough",
         }
     ]
     decision = {"model": model, "run_key": run_key, "champion_version": version - 1, "gate_digest": "g", "as_of": as_of,

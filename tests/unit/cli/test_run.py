@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.monitoring.triggers import firings_of
+from include.evergreen.monitoring.triggers import list_firings
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import MODEL, day, include_with, landing
 
@@ -38,7 +38,7 @@ def test_a_run_names_the_rule_that_would_fire_and_fires_nothing(
     *_, heading, drift, _ = ask("run", MODEL, "--as-of", "2013-01-20").out.splitlines()
     assert heading == "Rules: a training would be fired; here it is not, as that is for the sensor."
     assert drift.endswith(" would fire a training as of 2013-01-20")
-    assert firings_of(MODEL) == []
+    assert list_firings(MODEL) == []
 
 
 def test_a_model_without_rules_says_that_nothing_fires(ask: Ask, cycled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from include.evergreen.foundation import clock
-from include.evergreen.operations.verification import snapshots_of
+from include.evergreen.operations.verification import list_model_snapshots
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("cycled")
 
 @pytest.fixture
 def digest() -> str:
-    return snapshots_of(MODEL)[0].digest
+    return list_model_snapshots(MODEL)[0].digest
 
 
 def test_list_names_each_snapshot_with_its_window_and_its_versions(ask: Ask, digest: str) -> None:
@@ -57,7 +57,7 @@ def test_verify_says_whole_and_zero_for_one_for_a_models_and_for_all(ask: Ask, d
 
 def test_verify_names_what_differs_and_ends_with_one(ask: Ask, digest: str) -> None:
     member = "weather/2013-01-06/v1"
-    path = f"datasets/weather/2013-01-06/{snapshots_of(MODEL)[0].members[member]['digest'][:16]}.parquet"
+    path = f"datasets/weather/2013-01-06/{list_model_snapshots(MODEL)[0].members[member]['digest'][:16]}.parquet"
     storage.remove(path)
     for which in ([digest], ["--model", MODEL], ["--all"]):
         answer = ask("snapshot", "verify", *which)

@@ -11,7 +11,7 @@ import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.training.candidate import find_candidate
-from include.evergreen.training.recipes import recipe_of
+from include.evergreen.training.recipes import build_recipe
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import AS_OF, MODEL
@@ -88,7 +88,7 @@ def test_bad_arguments_are_named_and_nothing_is_trained(ask: Ask, digest: str, a
 
 def test_the_recipe_that_is_declared_is_accepted(ask: Ask, digest: str) -> None:
     catalog = Catalog()
-    recipe = recipe_of(catalog, catalog.model(MODEL)).digest
+    recipe = build_recipe(catalog, catalog.model(MODEL)).digest
     assert ask("train", MODEL, "--snapshot", digest, "--recipe", recipe).code == 0
 
 

@@ -11,7 +11,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.training import Choice, Train
-from include.evergreen.training.recipes import recipe_of
+from include.evergreen.training.recipes import build_recipe
 from include.evergreen.training.tuning import check_choices
 
 GUIDE = (PROJECT_ROOT / "docs/guides/training.md").read_text()
@@ -91,7 +91,7 @@ def test_what_is_trusted_changes_no_recipe_and_how_it_is_tuned_does(catalog: Cat
         declared = {**flight_delay.train.model_dump(mode="json", exclude_defaults=True), **changes}
         return flight_delay.model_copy(update={"train": Train.model_validate(declared)})
 
-    assert recipe_of(catalog, declaring(trusted_types=["a.B"])) == recipe_of(catalog, flight_delay)
+    assert build_recipe(catalog, declaring(trusted_types=["a.B"])) == build_recipe(catalog, flight_delay)
     searched = declaring(parameters={}, search={"C": {"log_uniform": [1, 2]}}, tune=TUNE)
-    assert recipe_of(catalog, searched) != recipe_of(catalog, flight_delay)
-    assert recipe_of(catalog, searched).config(flight_delay).train == searched.train
+    assert build_recipe(catalog, searched) != build_recipe(catalog, flight_delay)
+    assert build_recipe(catalog, searched).config(flight_delay).train == searched.train

@@ -12,6 +12,7 @@ import pytest
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import PointInTimeReader
+from include.evergreen.features.build import FeatureCode, compute_features, load_code
 from include.evergreen.features.lookback import latest_rows, trailing_values
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -29,7 +30,7 @@ WINDOW = pd.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("take", "above", "a", "b", "c"),
+    ("agg", "threshold", "a", "b", "c"),
     [
         ("count", None, 2, 0, 0),
         ("sum", None, 21, np.nan, np.nan),
@@ -39,31 +40,31 @@ WINDOW = pd.DataFrame(
         ("missing", None, 1 / 3, 1.0, np.nan),
     ],
 )
-def test_each_figure_is_as_its_formula_says(take: str, above: float | None, a: float, b: float, c: float) -> None:
+def test_each_figure_is_as_its_formula_says(agg: str, threshold: float | None, a: float, b: float, c: float) -> None:
     """Of a group with values, of one without any, of one that is not there; a row without a key is in none."""
-    found = trailing_values(ROWS, WINDOW, keys=["shop"], column="value", take=take, above=above)  # type: ignore[arg-type]
-    nothing = 0.0 if take == "count" else np.nan
+    found = trailing_values(ROWS, WINDOW, keys=["shop"], column="value", agg=agg, threshold=threshold)  # type: ignore[arg-type]
+    nothing = 0.0 if agg == "count" else np.nan
     pd.testing.assert_series_equal(found, pd.Series([a, b, c, nothing], index=ROWS.index, dtype="float64"))
 
 
 def test_with_no_key_all_rows_are_one_group() -> None:
-    assert trailing_values(ROWS, WINDOW, keys=[], column="value", take="sum", above=None).tolist() == [32.0] * 4
+    assert trailing_values(ROWS, WINDOW, keys=[], column="value", agg="sum", threshold=None).tolist() == [32.0] * 4
 
 
 def test_where_no_day_was_known_even_a_count_is_missing() -> None:
-    assert trailing_values(ROWS, WINDOW.head(0), keys=["shop"], column="value", take="count", above=None).isna().all()
+    assert trailing_values(ROWS, WINDOW.head(0), keys=["shop"], column="value", agg="count", threshold=None).isna().all()
 
 
 @pytest.mark.parametrize("kind", ["Int64", "float64", "boolean"])
 def test_figures_are_taken_of_every_kind_of_number(kind: str) -> None:
     window = pd.DataFrame({"shop": ["a", "a", "a"], "value": pd.Series([1, 0, None], dtype=kind)})
-    assert trailing_values(ROWS, window, keys=["shop"], column="value", take="mean", above=None).iloc[0] == 0.5
+    assert trailing_values(ROWS, window, keys=["shop"], column="value", agg="mean", threshold=None).iloc[0] == 0.5
 
 
 def test_a_count_of_texts_needs_no_numbers() -> None:
     window = pd.DataFrame({"shop": ["a", "a"], "value": pd.Series(["x", None], dtype="string")})
-    assert trailing_values(ROWS, window, keys=["shop"], column="value", take="count", above=None).iloc[0] == 1
-    assert trailing_values(ROWS, window, keys=["shop"], column="value", take="missing", above=None).iloc[0] == 0.5
+    assert trailing_values(ROWS, window, keys=["shop"], column="value", agg="count", threshold=None).iloc[0] == 1
+    assert trailing_values(ROWS, window, keys=["shop"], column="value", agg="missing", threshold=None).iloc[0] == 0.5
 
 
 def test_no_order_of_rows_changes_a_bit_of_a_sum() -> None:
@@ -72,15 +73,15 @@ def test_no_order_of_rows_changes_a_bit_of_a_sum() -> None:
     window = pd.DataFrame({"shop": "a", "value": values})
     orders = [window.sample(frac=1, random_state=seed) for seed in range(20)]
     assert len({float(order["value"].to_numpy().sum()) for order in orders}) > 1
-    for take in ("sum", "mean"):
-        figures = {trailing_values(ROWS, order, keys=["shop"], column="value", take=take, above=None).iloc[0] for order in orders}
+    for agg in ("sum", "mean"):
+        figures = {trailing_values(ROWS, order, keys=["shop"], column="value", agg=agg, threshold=None).iloc[0] for order in orders}
         assert len(figures) == 1
 
 
 @pytest.mark.usefixtures("flights")
 def test_a_rate_over_seven_days_is_that_of_exactly_these_days(air_time: ModelConfig) -> None:
     rows = _reader(air_time).rows()
-    found = _reader(air_time).trailing(rows, "outcomes", days=7, by="carrier", column="arr_delay", take="rate", above=15)
+    found = _reader(air_time).trailing(rows, "outcomes", days=7, group_by="carrier", column="arr_delay", agg="rate", threshold=15)
     expected = pd.concat([_stored("outcomes", january(day)) for day in range(3, 10)]).dropna(subset=["arr_delay"])
     shares = {carrier: (mine["arr_delay"] > 15).sum() / len(mine) for carrier, mine in expected.groupby("carrier")}
     assert found.tolist() == rows["carrier"].map(shares).tolist()
@@ -95,16 +96,32 @@ def test_a_day_whose_truth_is_late_adds_nothing_to_a_figure(air_time: ModelConfi
     republish("outcomes", january(8), lambda frame: frame.head(1), knowledge_time=late)
     assert _count(air_time).equals(before)
     later = PointInTimeReader(air_time, january(11), PartitionCache(january(11)))
-    counts = later.trailing(later.rows(), "outcomes", days=3, by=(), column="flight", take="count")
+    counts = later.trailing(later.rows(), "outcomes", days=3, group_by=(), column="flight", agg="count")
     assert counts.iloc[0] == 1 + sum(len(_stored("outcomes", january(day))) for day in (9, 10))
 
 
 @pytest.mark.usefixtures("flights")
-@pytest.mark.parametrize(("take", "above"), [("rate", None), ("mean", 15.0)])
-def test_a_rate_says_above_what_and_nothing_else_does(air_time: ModelConfig, take: str, above: float | None) -> None:
+@pytest.mark.parametrize(("agg", "threshold"), [("rate", None), ("mean", 15.0)])
+def test_a_rate_says_above_what_and_nothing_else_does(air_time: ModelConfig, agg: str, threshold: float | None) -> None:
     reader = _reader(air_time)
-    with pytest.raises(ConfigError, match=f"air_time: trailing.. takes above= with take='rate', and with nothing else; got take='{take}'"):
-        reader.trailing(reader.rows(), "outcomes", days=1, by="origin", column="arr_delay", take=take, above=above)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=f"air_time: trailing.. takes threshold= with agg='rate', and with nothing else; got agg='{agg}'"):
+        reader.trailing(reader.rows(), "outcomes", days=1, group_by="origin", column="arr_delay", agg=agg, threshold=threshold)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("flights")
+@pytest.mark.parametrize(
+    ("written", "older"), [("by='origin', column='wind_speed', take='mean'", "take=, by="), ("group_by='origin', above=1", "above=")]
+)
+def test_features_of_an_older_release_say_that_their_model_must_be_trained_anew(air_time: ModelConfig, written: str, older: str) -> None:
+    text = f"def features(read):\n    return read.trailing(read.rows(), 'weather', days=1, {written}).to_frame()\n"
+    reader = _reader(air_time)
+    function = load_code(FeatureCode(text, "a kept features.py"))
+    with pytest.raises(ConfigError) as refused:
+        compute_features(air_time, reader, function, "a kept features.py", personal=True)
+    assert str(refused.value) == (
+        f"air_time: its features call trailing() with {older}: they were written for an older Evergreen. "
+        "Write agg=, group_by= and threshold= in features.py in place of take=, by= and above=, and train the model anew."
+    )
 
 
 @pytest.mark.usefixtures("flights")
@@ -170,7 +187,7 @@ def _hour(day: int, hour: int) -> dt.datetime:
 
 def _count(model: ModelConfig) -> pd.Series:
     reader = _reader(model)
-    return reader.trailing(reader.rows(), "outcomes", days=7, by="carrier", column="arr_delay", take="count")
+    return reader.trailing(reader.rows(), "outcomes", days=7, group_by="carrier", column="arr_delay", agg="count")
 
 
 def _reader(model: ModelConfig) -> PointInTimeReader:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decision import verdict_of
+from include.evergreen.gates.decision import combine_verdicts
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import Evidence
 from tests.unit.gates.synthetic_evidence import ROWS, evidence_of, late
@@ -169,4 +169,4 @@ def test_every_result_can_be_kept_as_json(good: Evidence) -> None:
     ],
 )
 def test_one_failure_rejects_and_one_unknown_leaves_undecided(verdicts: list[str], decision: str) -> None:
-    assert verdict_of(verdicts) == decision
+    assert combine_verdicts(verdicts) == decision

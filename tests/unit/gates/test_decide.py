@@ -11,6 +11,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
+from include.evergreen.features import reader
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.decide import decide
@@ -46,7 +47,7 @@ def test_a_decision_is_recorded_once_with_one_entry_in_the_ledger(candidate: Can
 
 def test_in_brief_a_decision_counts_what_passed_and_tells_what_did_not(candidate: Candidate, air_time: ModelConfig) -> None:
     decision = decide(Catalog(), strict(air_time), candidate)
-    assert decision.summary == f"1 of 2 criteria passed; failed: {decision.criteria[0]['words']}"
+    assert decision.summary == f"1 of 2 criteria passed; failed: {decision.criteria[0]['message']}"
 
 
 def test_the_same_question_gets_the_same_answer(candidate: Candidate, air_time: ModelConfig) -> None:
@@ -78,7 +79,7 @@ def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figur
     result = decision.criteria[0]
     assert (decision.verdict, decision.champion_version) == ("rejected", 1)
     assert result["interval"][1] > result["threshold"] == 0.5
-    assert f"mae is {result['details']['candidate']:.4f}, the champion's on the same rows" in result["words"]
+    assert f"mae is {result['details']['candidate']:.4f}, the champion's on the same rows" in result["message"]
 
 
 def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
@@ -159,7 +160,7 @@ def test_the_gates_report_lies_in_the_mlflow_run_and_is_logged_again_by_a_retry(
     decision = decide(Catalog(), lenient(air_time), candidate)
     folder = Path(urlsplit(candidate.artifact_uri).path).parent / "gate"
     (report,) = folder.iterdir()
-    assert decision.criteria[0]["words"] in report.read_text()
+    assert decision.criteria[0]["message"] in report.read_text()
     report.unlink()  # as if the process had died before
     decide(Catalog(), lenient(air_time), candidate)
     assert list(folder.iterdir()) == [report]
@@ -185,7 +186,7 @@ def test_a_disabled_gate_blesses_without_evaluation_and_says_so_in_decision_ledg
     assert (decision.verdict, decision.mode, len(decision.criteria)) == ("blessed", "disabled", 1)
     assert "approved without evaluation" in decision.message
     assert "approved without evaluation" in caplog.text
-    assert "approved without evaluation" in _entries("decision")[0]["criteria"][0]["words"]
+    assert "approved without evaluation" in _entries("decision")[0]["criteria"][0]["message"]
 
 
 def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(flights: Path, air_time: ModelConfig) -> None:
@@ -268,6 +269,19 @@ def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: M
     decision = decide(Catalog(), _against_champion(late, margin=0.5), trained_as_of(late, AS_OF))
     assert decision.criteria[0]["verdict"] == "not_applicable"
     assert "no champion with this target (version 1 has another)" in decision.message
+
+
+def test_a_champion_with_features_of_an_older_release_is_no_measure(
+    trained: Path, air_time: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can no longer score, and must not hinder the model that takes its place."""
+    changed = with_other_features(Catalog(), tmp_path / "include")
+    model = changed.model("air_time")
+    candidate = trained_as_of(model, AS_OF, changed)
+    monkeypatch.setattr(reader, "OLDER_NAMES", {"agg": "as if it were the older name"})
+    decision = decide(changed, _against_champion(model, margin=0.5), candidate)
+    assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
+    assert "no champion that can score (the features of version 1 are of an older Evergreen)" in decision.message
 
 
 def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:

@@ -13,7 +13,7 @@ SLICES = {
     "slices": [{"slice": "origin=<b>LGA|x", "rows": 12, "value": 0.61, "interval": [0.5, 0.7], "champion": None, "judged": False}],
 }
 BINS = {"bins": [{"predicted": 0.1, "observed": 0.12, "rows": 100, "interval": [0.08, 0.2]}]}
-CHECKS = {"checks": [{"check": "later is later", "passed": True, "value": 1.0, "words": "all go up"}]}
+CHECKS = {"checks": [{"check": "later is later", "passed": True, "value": 1.0, "message": "all go up"}]}
 RESULTS = [
     CriterionResult("absolute", "auc", 0.6412, 0.55, "passed", "auc is 0.6412", (0.58, 0.69)),
     CriterionResult("slices", "auc", 0.61, 0.5, "passed", "the worst auc", None, SLICES),

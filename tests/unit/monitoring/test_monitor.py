@@ -12,7 +12,7 @@ from include.evergreen.config import METRICS, Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.gates.decision import all_decisions
-from include.evergreen.monitoring import find_monitored, find_report, observations_of
+from include.evergreen.monitoring import find_monitored, find_report, list_observations
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.predictions import find_predictions
@@ -43,7 +43,7 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
     performance = {f"performance.{metric}" for metric in METRICS[model.task]}
     general = {"drift.share", "prediction_drift.score", "quality.quarantined_share"}
     assert set(_figures(name)) == features | performance | general
-    assert {(each.version, each.origin) for each in observations_of(name)} == {(1, "live")}
+    assert {(each.version, each.origin) for each in list_observations(name)} == {(1, "live")}
 
 
 def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -53,7 +53,7 @@ def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catal
     assert predictions is not None
     assert labels is not None
     joined = predictions.frame().merge(read_partition(labels), on=KEYS).dropna(subset=["air_time"])
-    found = next(each for each in observations_of("air_time", "performance.mae"))
+    found = next(each for each in list_observations("air_time", "performance.mae"))
     assert found.value == pytest.approx(mean_absolute_error(joined["air_time"], joined["prediction"]))
     assert found.rows == len(joined) < predictions.rows
 
@@ -96,7 +96,7 @@ def test_another_champions_predictions_replace_the_figures(catalog: Catalog, air
     second = champions.register("air_time", all_decisions("air_time")[0].run_key)
     champions.promote("air_time", second.version, actor="a person", reason="newer")
     assert _score_and_monitor(catalog, air_time).status == "done"
-    assert {each.version for each in observations_of("air_time")} == {2}
+    assert {each.version for each in list_observations("air_time")} == {2}
 
 
 def test_the_quarantined_share_is_that_of_the_days_rows(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -134,8 +134,8 @@ def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catal
         scoring.score(catalog, air_time, day, "live")
     limits = air_time.monitor.model_copy(update={"window_days": 3})
     _monitor(catalog, air_time.model_copy(update={"monitor": limits}))
-    drift = next(each for each in observations_of("air_time", "drift.share"))
-    performance = next(each for each in observations_of("air_time", "performance.mae"))
+    drift = next(each for each in list_observations("air_time", "drift.share"))
+    performance = next(each for each in list_observations("air_time", "performance.mae"))
     days = [current_partition("schedules", day) for day in (january(19), DAY)]
     assert drift.rows == sum(each.rows for each in days if each)
     assert performance.rows <= (days[1].rows if days[1] else 0)
@@ -182,7 +182,7 @@ def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig
 def test_observations_carry_the_origin_that_they_are_given(catalog: Catalog, air_time: ModelConfig) -> None:
     scoring.score(catalog, air_time, DAY, "live")
     monitoring.monitor(catalog, air_time, DAY, "backfill")
-    assert {each.origin for each in observations_of("air_time")} == {"backfill"}
+    assert {each.origin for each in list_observations("air_time")} == {"backfill"}
 
 
 def _monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
@@ -195,7 +195,7 @@ def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY)
 
 
 def _figures(model: str, day: dt.date = DAY) -> dict[str, float]:
-    return {each.metric: each.value for each in observations_of(model, first=day, last=day)}
+    return {each.metric: each.value for each in list_observations(model, first=day, last=day)}
 
 
 def _killed(*_: object, **__: object) -> None:

@@ -8,7 +8,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, current_partitions
 from include.evergreen.foundation.clock import now
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.local_run import CycleResult, partitions_needed, run_cycle
 from include.evergreen.registry import champions
 from include.evergreen.scoring.predictions import find_predictions
@@ -40,7 +40,7 @@ def test_a_cycle_leads_from_the_sources_files_to_a_monitored_champion(cycled: Cy
     assert (cycled.scored.status, cycled.monitored.status) == ("done", "done")
     predictions = find_predictions(MODEL, AS_OF)
     assert predictions is not None and (predictions.rows, predictions.version, predictions.origin) == (120, 1, "live")
-    assert {each.partition for each in observations_of(MODEL)} == {AS_OF}
+    assert {each.partition for each in list_observations(MODEL)} == {AS_OF}
 
 
 def test_a_second_run_changes_nothing(cycled: CycleResult, flight_delay: ModelConfig) -> None:

@@ -10,7 +10,7 @@ import pytest
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
-from include.evergreen.monitoring import monitor, observations_of
+from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.operations.missed import GRACE, LOOK_BACK, Missed, make_up_for, missed_work
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
@@ -61,7 +61,7 @@ def test_making_up_for_it_leaves_nothing(catalog: Catalog, monkeypatch: pytest.M
     assert find_predictions(MODEL, CHAMPION_AS_OF).origin == "live"  # type: ignore[union-attr]  # as its inputs were
     last = next(each for each in missed_work(catalog) if (each.model, each.stage) == (MODEL, "monitor"))
     assert make_up_for(catalog, last).status == "done"
-    assert {each.origin for each in observations_of(MODEL)} == {"live"}
+    assert {each.origin for each in list_observations(MODEL)} == {"live"}
     at(monkeypatch, 6 * GRACE)
     assert of_model(missed_work(catalog)) == left[:-1]
 
@@ -147,7 +147,7 @@ def test_a_broken_declaration_leaves_out_its_model_alone(
 
 
 def test_a_record_of_what_is_done_is_not_overwritten(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    record_stage(MODEL, "score", january(20), "done", {"words": "by hand"})
+    record_stage(MODEL, "score", january(20), "done", {"message": "by hand"})
     at(monkeypatch, 2 * GRACE)
     missed_work(catalog)
     assert find_stage(MODEL, "score", january(20)).status == "done"  # type: ignore[union-attr]

@@ -11,10 +11,10 @@ from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import current_partition, current_partitions
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.monitoring import observations_of
+from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.rescoring import LONGEST_RANGE_DAYS, StageOutcome, rescore
 from include.evergreen.scoring.predictions import find_predictions
-from include.evergreen.state.stage_status import stages_of
+from include.evergreen.state.stage_status import list_stages
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL, day, everything, settle_cycled
 
@@ -59,7 +59,7 @@ def test_a_corrected_input_is_scored_again_and_the_origin_stays(catalog: Catalog
     after = find_predictions(MODEL, AS_OF)
     assert before and after and before.input_digest != after.input_digest
     assert after.origin == "live"
-    assert {each.origin for each in observations_of(MODEL, first=AS_OF)} == {"live"}
+    assert {each.origin for each in list_observations(MODEL, first=AS_OF)} == {"live"}
 
 
 def test_a_correction_that_became_known_later_changes_nothing_that_was_scored_before(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -75,7 +75,7 @@ def test_a_day_that_was_never_scored_is_a_backfill(catalog: Catalog, flight_dela
     assert statuses(rescore(catalog, flight_delay, NEXT, NEXT)) == {"score 21": "done", "monitor 21": "done"}
     predictions = find_predictions(MODEL, NEXT)
     assert predictions is not None and predictions.origin == "backfill"
-    assert {each.origin for each in observations_of(MODEL, first=NEXT)} == {"backfill"}
+    assert {each.origin for each in list_observations(MODEL, first=NEXT)} == {"backfill"}
 
 
 def test_a_day_without_its_inputs_waits_and_nothing_is_ingested(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -127,10 +127,10 @@ def test_progress_counts_partitions(catalog: Catalog, flight_delay: ModelConfig)
 def test_a_bad_range_or_stage_is_refused_before_anything_happens(
     first: dt.date, last: dt.date, stages: list[str], complaint: str, catalog: Catalog, flight_delay: ModelConfig
 ) -> None:
-    before = stages_of(MODEL)
+    before = list_stages(MODEL)
     with pytest.raises(ConfigError, match=complaint):
         rescore(catalog, flight_delay, first, last, stages=stages)  # type: ignore[arg-type]
-    assert stages_of(MODEL) == before
+    assert list_stages(MODEL) == before
 
 
 def test_a_leap_years_worth_of_days_is_not_too_many(catalog: Catalog, flight_delay: ModelConfig) -> None:

@@ -51,7 +51,7 @@ def test_a_model_shows_its_champion_and_the_decision_on_it(cycled: None, catalog
     }
     assert model["champion"]["metrics"]["auc"] > 0.55
     assert (model["last_decision"]["verdict"], model["last_decision"]["champion_version"]) == ("blessed", 0)
-    assert "auc is" in model["last_decision"]["words"]
+    assert "auc is" in model["last_decision"]["message"]
     assert (model["challenger"], model["last_firing"], model["open_alerts"]) == (None, None, 0)
 
 
@@ -61,7 +61,7 @@ def test_a_pause_and_the_open_alerts_of_each_model_show_until_they_are_over(cycl
     found = status(catalog)
     assert found["pause"] == {
         "actor": "ada", "reason": "a bad feed", "since": made.recorded_at.isoformat(), "until": made.until.isoformat(),
-        "words": made.message,
+        "message": made.message,
     }  # fmt: skip
     assert {name: model["open_alerts"] for name, model in found["models"].items()} == {MODEL: 1, "air_time": 0}
     pauses.lift(actor="ada", reason="it is mended")
@@ -89,7 +89,7 @@ def test_a_firing_shows_with_its_evidence(cycled: None, catalog: Catalog, flight
     assert fire_if_tripped(flight_delay) is not None
     firing = status(catalog)["models"][MODEL]["last_firing"]
     assert (firing["rule"], firing["as_of"], firing["version"]) == ("prediction_drift.score>3 (1 of 1)", "2013-01-20", 1)
-    assert "2013-01-20: 4.500" in firing["words"]
+    assert "2013-01-20: 4.500" in firing["message"]
     assert firing["training"] == "its training was not triggered yet"
 
 

@@ -18,8 +18,8 @@ from include.evergreen.operations.verification import (
     Verification,
     Verifier,
     find_by_prefix,
+    list_model_snapshots,
     recorded_snapshots,
-    snapshots_of,
 )
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
@@ -39,7 +39,7 @@ def cycled() -> None:
 
 @pytest.fixture
 def snapshot() -> SnapshotRecord:
-    return snapshots_of(MODEL)[0]
+    return list_model_snapshots(MODEL)[0]
 
 
 def verified(snapshot: SnapshotRecord) -> Verification:

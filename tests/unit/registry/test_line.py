@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
-from include.evergreen.registry.history import champion_number, history, line, place_of, take_place, withdrawal
+from include.evergreen.registry.history import champion_number, find_place, history, line, take_place, withdrawal
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import promotions
 
@@ -40,7 +40,7 @@ def test_any_course_of_promotions_and_rollbacks_comes_to_what_telling_it_again_d
 def record(kind: str, version: int) -> None:
     """As the registry does: the row, and its place in the line."""
     with writing() as connection:
-        place = place_of(connection, "m", version) if kind == "rollback" else None
+        place = find_place(connection, "m", version) if kind == "rollback" else None
         values = {"model": "m", "version": version, "as_of": clock.now().date(), "previous_version": 0, "kind": kind,
                   "actor": "a test", "reason": "a test", "promoted_at": clock.now()}  # fmt: skip
         made = connection.execute(promotions.insert().values(**values).returning(promotions.c.id)).scalar_one()

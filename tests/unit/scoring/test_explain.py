@@ -13,7 +13,7 @@ import pytest
 
 from include.evergreen import monitoring
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.operations.verification import snapshots_of
+from include.evergreen.operations.verification import list_model_snapshots
 from include.evergreen.registry import champions
 from include.evergreen.scoring import explain
 from include.evergreen.scoring import score as scoring
@@ -47,7 +47,7 @@ def explained(model: ModelConfig) -> ModelConfig:
 
 
 def frame_of(model: ModelConfig) -> pd.DataFrame:
-    return storage.read_frame(snapshots_of(model.name)[-1].frame_path)
+    return storage.read_frame(list_model_snapshots(model.name)[-1].frame_path)
 
 
 def with_features(model: ModelConfig, count: int) -> ModelConfig:
@@ -187,6 +187,6 @@ def _scored(model: ModelConfig) -> pd.DataFrame:
 
 
 def _observed(model: str, day: dt.date) -> dict[str, float]:
-    from include.evergreen.monitoring.observations import observations_of
+    from include.evergreen.monitoring.observations import list_observations
 
-    return {each.metric: each.value for each in observations_of(model, first=day, last=day)}
+    return {each.metric: each.value for each in list_observations(model, first=day, last=day)}

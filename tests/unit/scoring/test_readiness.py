@@ -155,7 +155,7 @@ def test_what_is_read_is_what_the_champion_was_trained_on_and_not_what_is_declar
     declared.write_text(declared.read_text().replace("{dataset: weather, lag_days: 1}", "{dataset: weather, lag_days: 2}"))
     champion = champions.champion(MODEL)
     assert champion
-    assert ("weather", YESTERDAY) in readiness.inputs_of(champion, DAY)
+    assert ("weather", YESTERDAY) in readiness.list_inputs(champion, DAY)
 
 
 def test_a_version_of_a_release_that_kept_no_recipe_reads_what_is_declared(catalog: Catalog) -> None:
@@ -164,7 +164,7 @@ def test_a_version_of_a_release_that_kept_no_recipe_reads_what_is_declared(catal
     readiness._kept_inputs.cache_clear()
     champion = champions.champion(MODEL)
     assert champion
-    assert readiness.inputs_of(champion, DAY) == [("schedules", DAY), ("weather", YESTERDAY), ("outcomes", YESTERDAY)]
+    assert readiness.list_inputs(champion, DAY) == [("schedules", DAY), ("weather", YESTERDAY), ("outcomes", YESTERDAY)]
 
 
 def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_join(
@@ -173,7 +173,7 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
     scored(catalog, air_time)
     champions.register(MODEL, all_decisions(MODEL)[0].run_key)
     own = {1: [("schedules", DAY)], 2: [("schedules", DAY), ("outcomes", january(18))]}
-    monkeypatch.setattr(readiness, "inputs_of", lambda version, _: own[version.version])
+    monkeypatch.setattr(readiness, "list_inputs", lambda version, _: own[version.version])
     assert readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due
     assert not readiness.scoring(MODEL, DAY, ("outcomes", january(17))).is_due
 
@@ -181,7 +181,7 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
 def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
     with writing() as connection:
-        connection.execute(stage_records.update().values(detail={"words": "done"}))
+        connection.execute(stage_records.update().values(detail={"message": "done"}))
     assert not readiness.scoring(MODEL, DAY).is_due
     republish("weather", YESTERDAY, shifted("wind_speed", 10))
     assert starts(("weather", YESTERDAY), DAY)
@@ -249,11 +249,11 @@ def test_what_an_older_release_monitored_is_compared_by_when_it_was_monitored_an
     scored(catalog, air_time)
     monitor(catalog, air_time, DAY, "live")
     with writing() as connection:
-        connection.execute(stage_records.update().where(stage_records.c.stage == "monitor").values(detail={"words": "drift.share 0.1"}))
+        connection.execute(stage_records.update().where(stage_records.c.stage == "monitor").values(detail={"message": "drift.share 0.1"}))
     assert news_to_monitor(DAY) == []
     assert monitor(catalog, air_time, DAY, "live").status == "unchanged"
     [record] = [each for each in rows_of(stage_records) if each.stage == "monitor"]
-    assert record.detail["words"] == "drift.share 0.1" and set(record.detail["read"]) == {"predictions", "truth"}
+    assert record.detail["message"] == "drift.share 0.1" and set(record.detail["read"]) == {"predictions", "truth"}
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def deliver(catalog: Catalog, dataset: str, day: dt.date) -> None:
 
 
 def starts(published: readiness.Key, partition: dt.date = NEXT) -> bool:
-    return readiness.scoring(MODEL, partition, published).is_started_by(readiness.name_of(published))
+    return readiness.scoring(MODEL, partition, published).is_started_by(readiness.partition_name(published))
 
 
 def scored(catalog: Catalog, model: ModelConfig, partition: dt.date = DAY) -> None:

@@ -20,7 +20,7 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
-from include.evergreen.scoring.predictions import PredictionSet, find_predictions, predictions_of
+from include.evergreen.scoring.predictions import PredictionSet, find_predictions, list_predictions
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import prediction_sets, recipes
 from include.evergreen.state.stage_status import Outcome, find_stage
@@ -248,7 +248,7 @@ def test_prediction_sets_come_oldest_first_with_the_origin_that_they_inherit(
 ) -> None:
     for day, origin in ((DAY, "live"), (YESTERDAY, "backfill")):
         scoring.score(catalog, air_time, day, origin)
-    assert [(each.partition, each.origin) for each in predictions_of("air_time")] == [
+    assert [(each.partition, each.origin) for each in list_predictions("air_time")] == [
         (YESTERDAY, "backfill"),
         (DAY, "live"),
     ]

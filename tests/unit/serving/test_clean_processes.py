@@ -148,7 +148,7 @@ def test_the_environment_is_the_gates_and_not_the_servers(start: Callable[..., F
     folder = _question(tmp_path / "check", LinearRegression(), artifact_uri=f"file:///{'x' * 300}")  # no disk takes such a name
     assert start(folder, MLFLOW_TRACKING_URI="http://the-gates").wait(PATIENCE_SECONDS) == 1
     told = json.loads((folder / ERROR).read_text())
-    assert (told["kind"], "The MLflow store http://the-gates could not be used" in told["words"]) == ("TransientError", True)
+    assert (told["kind"], "The MLflow store http://the-gates could not be used" in told["message"]) == ("TransientError", True)
 
 
 def test_an_error_of_its_own_is_in_the_gates_file_with_its_line_last(start: Callable[..., ForkedProcess], tmp_path: Path) -> None:

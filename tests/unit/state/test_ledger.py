@@ -287,13 +287,13 @@ def _append_chain(number: int) -> None:
         previous = entry.own_hash()
         rows.append({**entry._asdict(), "recorded_at": moment, "hash": previous})
     with writing() as connection:
-        connection.execute(entries.insert(), [{name: value for name, value in row.items() if name != "moment"} for row in rows])
+        connection.execute(entries.insert(), rows)
 
 
 def _write_entry(entry: Entry) -> None:
-    values = {name: value for name, value in entry._asdict().items() if name != "moment"}
+    values = {**entry._asdict(), "recorded_at": dt.datetime.fromisoformat(entry.recorded_at)}
     with writing() as connection:
-        connection.execute(entries.insert().values(**values, recorded_at=dt.datetime.fromisoformat(entry.moment)))
+        connection.execute(entries.insert().values(values))
 
 
 def _append(number: int) -> None:

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from include.evergreen.foundation import clock
-from include.evergreen.state.stage_status import find_stage, record_stage, stages_of
+from include.evergreen.state.stage_status import find_stage, list_stages, record_stage
 
 pytestmark = pytest.mark.usefixtures("home")
 DAY = dt.date(2013, 2, 9)
@@ -29,15 +29,15 @@ def test_a_stage_that_nobody_recorded_is_not_there() -> None:
 
 
 def test_a_record_says_where_the_stage_stands_and_why() -> None:
-    record_stage("air_time", "score", DAY, "waiting", {"words": "waiting for weather", "waiting_for": ["weather/x"]})
+    record_stage("air_time", "score", DAY, "waiting", {"message": "waiting for weather", "waiting_for": ["weather/x"]})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
     assert (found.status, found.message, found.detail["waiting_for"]) == ("waiting", "waiting for weather", ["weather/x"])
 
 
 def test_a_status_that_lasts_keeps_the_moment_since_which_it_does(tick: list[dt.datetime]) -> None:
-    record_stage("air_time", "score", DAY, "waiting", {"words": "for two"})
-    record_stage("air_time", "score", DAY, "waiting", {"words": "for one"})
+    record_stage("air_time", "score", DAY, "waiting", {"message": "for two"})
+    record_stage("air_time", "score", DAY, "waiting", {"message": "for one"})
     found = find_stage("air_time", "score", DAY)
     assert found is not None
     assert (found.message, found.since, found.recorded_at) == ("for one", tick[0], tick[1])
@@ -55,5 +55,5 @@ def test_each_stage_of_each_model_and_day_is_its_own() -> None:
     for model, stage, day in (("a", "score", DAY), ("a", "monitor", DAY), ("b", "score", DAY)):
         record_stage(model, stage, day, "done", {})  # type: ignore[arg-type]
     record_stage("a", "score", DAY - dt.timedelta(days=1), "skipped", {})
-    assert [(each.partition.day, each.stage) for each in stages_of("a")] == [(8, "score"), (9, "monitor"), (9, "score")]
-    assert len(stages_of("a", first=DAY)) == 2
+    assert [(each.partition.day, each.stage) for each in list_stages("a")] == [(8, "score"), (9, "monitor"), (9, "score")]
+    assert len(list_stages("a", first=DAY)) == 2

@@ -93,10 +93,10 @@ def features(read):
 
 HONEST = {
     "a column of its own": "rows['price'] * 2",
-    "an exact mean": "read.trailing(rows, 'returns', days=7, by='shop', column='refund', take='mean')",
+    "an exact mean": "read.trailing(rows, 'returns', days=7, group_by='shop', column='refund', agg='mean')",
     "a mean of pandas": "rows['shop'].map(read.window('returns', days=7).groupby('shop')['refund'].mean())",
-    "a count by two keys": "read.trailing(rows, 'orders', days=7, by=['shop', 'till'], column='price', take='count')",
-    "rows that were known one by one": "read.trailing(rows, 'readings', days=3, by='shop', column='heat', take='rate', above=50)",
+    "a count by two keys": "read.trailing(rows, 'orders', days=7, group_by=['shop', 'till'], column='price', agg='count')",
+    "rows that were known one by one": "read.trailing(rows, 'readings', days=3, group_by='shop', column='heat', agg='rate', threshold=50)",
     "the latest of them": "read.latest(rows, 'readings', days=3, by='shop', time='taken', columns=['heat'], at='opened')['heat']",
     "how many orders the day has": "float(len(read.window('orders', days=1, columns=['till'])))",
     "the day of the week": "float(read.partition.weekday())",

@@ -19,7 +19,7 @@ from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import candidates
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.pipeline import predict
-from include.evergreen.training.recipes import recipe_of
+from include.evergreen.training.recipes import build_recipe
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import split_by_time, train
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
@@ -134,9 +134,9 @@ def test_another_recipe_is_another_candidate(catalog: Catalog, air_time: ModelCo
 
 def test_what_does_not_shape_the_model_is_no_part_of_its_recipe(catalog: Catalog, air_time: ModelConfig) -> None:
     other = air_time.model_copy(update={"description": "other words", "owner": "other people", "tags": ("other",)})
-    assert recipe_of(catalog, other) == recipe_of(catalog, air_time)
-    assert recipe_of(catalog, _with_train(air_time, schedule=None)) == recipe_of(catalog, air_time)
-    assert recipe_of(catalog, _with_train(air_time, seed=1)) != recipe_of(catalog, air_time)
+    assert build_recipe(catalog, other) == build_recipe(catalog, air_time)
+    assert build_recipe(catalog, _with_train(air_time, schedule=None)) == build_recipe(catalog, air_time)
+    assert build_recipe(catalog, _with_train(air_time, seed=1)) != build_recipe(catalog, air_time)
 
 
 def test_the_reference_is_a_sample_of_what_it_was_fitted_on_with_its_predictions(catalog: Catalog, air_time: ModelConfig) -> None:

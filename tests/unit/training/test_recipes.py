@@ -11,19 +11,19 @@ from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import recipes
-from include.evergreen.training.recipes import FEATURES, find_recipe, keep_recipe, recipe_of
+from include.evergreen.training.recipes import FEATURES, build_recipe, find_recipe, keep_recipe
 from tests.unit.flights import rows_of, with_other_features
 
 
 def test_a_recipe_gives_back_the_model_that_was_declared_then(catalog: Catalog, air_time: ModelConfig, tmp_path: Path) -> None:
-    kept = recipe_of(catalog, air_time)
+    kept = build_recipe(catalog, air_time)
     now = with_other_features(catalog, tmp_path / "include").model("air_time")
     assert now.feature_names != air_time.feature_names
     assert kept.config(now) == air_time
 
 
 def test_what_is_no_part_of_a_training_is_as_it_is_declared_now(catalog: Catalog, air_time: ModelConfig) -> None:
-    kept = recipe_of(catalog, air_time)
+    kept = build_recipe(catalog, air_time)
     now = air_time.model_copy(update={"owner": "another team", "monitor": Monitor(window_days=3)})
     assert kept.config(now) == now
 
@@ -33,26 +33,26 @@ def test_when_and_where_a_training_runs_and_a_default_that_is_said_change_no_rec
     catalog: Catalog, air_time: ModelConfig, change: dict[str, object]
 ) -> None:
     train = type(air_time.train).model_validate({**air_time.train.model_dump(mode="json"), **change})
-    assert recipe_of(catalog, air_time.model_copy(update={"train": train})).digest == recipe_of(catalog, air_time).digest
+    assert build_recipe(catalog, air_time.model_copy(update={"train": train})).digest == build_recipe(catalog, air_time).digest
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"parameters": {"alpha": 2.0}}, {"window_days": 61}])
 def test_what_changes_a_training_changes_the_recipe(catalog: Catalog, air_time: ModelConfig, change: dict[str, object]) -> None:
     train = air_time.train.model_copy(update=change)
-    changed = recipe_of(catalog, air_time.model_copy(update={"train": train}))
-    assert changed.digest != recipe_of(catalog, air_time).digest
-    assert changed.features_digest == recipe_of(catalog, air_time).features_digest
+    changed = build_recipe(catalog, air_time.model_copy(update={"train": train}))
+    assert changed.digest != build_recipe(catalog, air_time).digest
+    assert changed.features_digest == build_recipe(catalog, air_time).features_digest
 
 
 def test_another_text_of_features_py_is_another_recipe_with_other_features(catalog: Catalog, air_time: ModelConfig, tmp_path: Path) -> None:
     changed = with_other_features(catalog, tmp_path / "include")
     changed.features_path("air_time").write_text(catalog.features_path("air_time").read_text() + "# a word\n")
-    assert recipe_of(changed, air_time).digest != recipe_of(catalog, air_time).digest
-    assert recipe_of(changed, air_time).features_digest != recipe_of(catalog, air_time).features_digest
+    assert build_recipe(changed, air_time).digest != build_recipe(catalog, air_time).digest
+    assert build_recipe(changed, air_time).features_digest != build_recipe(catalog, air_time).features_digest
 
 
 def test_a_recipe_is_kept_once_and_found_as_it_was(home: Path, catalog: Catalog, air_time: ModelConfig) -> None:
-    recipe = recipe_of(catalog, air_time)
+    recipe = build_recipe(catalog, air_time)
     for _ in range(2):
         with writing() as connection:
             keep_recipe(connection, recipe)
@@ -64,7 +64,7 @@ def test_a_recipe_is_kept_once_and_found_as_it_was(home: Path, catalog: Catalog,
 
 
 def test_a_kept_recipe_with_one_character_changed_is_refused(home: Path, catalog: Catalog, air_time: ModelConfig) -> None:
-    recipe = recipe_of(catalog, air_time)
+    recipe = build_recipe(catalog, air_time)
     with writing() as connection:
         keep_recipe(connection, recipe)
         text = connection.execute(sa.select(recipes.c.document)).scalar_one()

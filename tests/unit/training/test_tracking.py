@@ -87,7 +87,7 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
     snapshot = take_snapshot(catalog, model, AS_OF)
     assert snapshot.digest == of_that_day.snapshot_digest
     fit_rows, holdout = training_of_candidates.split_by_time(model, snapshot.frame())
-    now = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.chosen_of(of_that_day, model))
+    now = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(of_that_day, model))
     then = mlflow_store.load_model(of_that_day.artifact_uri, of_that_day.artifact_digest)
     assert np.array_equal(then.named_steps["estimator"].coef_, now.pipeline.named_steps["estimator"].coef_)
     assert np.array_equal(
@@ -110,7 +110,7 @@ def test_of_two_that_claim_a_run_key_the_first_decides_and_a_lost_run_is_replace
 def test_what_a_killed_attempt_chose_by_tuning_the_next_one_fits(catalog: Catalog) -> None:
     model = tuned()
     snapshot = take_snapshot(catalog, model, AS_OF)
-    run_key = training_of_candidates.run_key_of(catalog, model, snapshot)
+    run_key = training_of_candidates.make_run_key(catalog, model, snapshot)
     claims.claim_run(run_key, MODEL, "0" * 32)
     kept = {"estimator": "sklearn.linear_model.LogisticRegression", "parameters": {"C": 0.123}, "tuning": None}
     claims.settle_choice(run_key, kept)
@@ -121,7 +121,7 @@ def test_what_a_killed_attempt_chose_by_tuning_the_next_one_fits(catalog: Catalo
 
 def test_a_run_that_was_deleted_by_hand_is_taken_back_and_one_that_is_lost_is_replaced(catalog: Catalog, model: ModelConfig) -> None:
     snapshot = take_snapshot(catalog, model, AS_OF)
-    run_key = training_of_candidates.run_key_of(catalog, model, snapshot)
+    run_key = training_of_candidates.make_run_key(catalog, model, snapshot)
     first = tracking.begin_run(MODEL, run_key, "a run", training_of_candidates.clock.now())
     mlflow_store.mlflow_client().delete_run(first)
     candidate, _ = train(catalog, model, snapshot, "a test")
@@ -200,7 +200,7 @@ def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(c
     loaded = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     rows = snapshot.frame()
     fit_rows, holdout = training_of_candidates.split_by_time(model, rows)
-    fitted = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.chosen_of(candidate, model))
+    fitted = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(candidate, model))
     assert np.array_equal(training_of_candidates.predict(loaded, model, rows), training_of_candidates.predict(fitted.pipeline, model, rows))
     with pytest.raises(DataError, match="lightgbm"):
         mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)

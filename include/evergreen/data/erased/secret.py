@@ -17,9 +17,13 @@ FILE = "erasure.key"
 
 
 def secret() -> bytes:
-    """``EVERGREEN_ERASURE_KEY``, else the key file under EVERGREEN_HOME, which is made at first need (mode 0600).
+    """Return the secret of all keyed hashes: ``EVERGREEN_ERASURE_KEY``, else the key file under EVERGREEN_HOME.
 
-    Raises `ConfigError` for a secret that could be guessed, `TransientError` when the file cannot be written or read.
+    The file is made at first need, with mode 0600.
+
+    :returns: the variable's text in UTF-8, or the content of the file (64 hex digits where it was made here).
+    :raises ConfigError: when the variable has fewer than `SHORTEST` characters, so that it could be guessed.
+    :raises TransientError: when the file cannot be written or read.
     """
     given = os.environ.get(VARIABLE)
     if given:
@@ -36,12 +40,12 @@ def secret() -> bytes:
 
 
 def keyed_hash(text: str) -> str:
-    """HMAC-SHA256 of ``text`` with the secret, in hex."""
+    """Return HMAC-SHA256 (RFC 2104) of ``text`` in UTF-8 with the secret, as 64 hex digits."""
     return hmac.new(secret(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def fingerprint() -> str:
-    """Tells one secret from another, and says nothing else of it."""
+    """Return 16 hex digits that tell one secret from another, and say nothing else of it."""
     return keyed_hash("the fingerprint of this secret")[:16]
 
 

@@ -12,10 +12,15 @@ from include.evergreen.state.database.tables import erasures
 
 
 def refuse_stale_reads(connection: sa.Connection, datasets: Collection[str], read_at: dt.datetime, *, is_derived: bool = False) -> None:
-    """Within a transaction that records what was made of ``datasets``: `DataError` when people were erased from one since.
+    """Refuse, within the transaction that records what was made of ``datasets``, what people were erased from since it was read.
 
-    What was read before may hold their rows, and must not become current. What is derived from stored rows, rather than
-    fetched, waits for the erasure's end too (`TransientError`): until then the rows may still be there.
+    :param connection: of the writing transaction, so that an erasure either shows here or comes after the record.
+    :param datasets: the names of all datasets that were read.
+    :param read_at: the time (UTC) before which nothing of them was read.
+    :param is_derived: whether stored rows were read, rather than a source: these wait for the end of a running erasure,
+        since until then the erased rows may still be there.
+    :raises DataError: when people were erased from one of ``datasets`` since ``read_at``: what was read may hold their rows.
+    :raises TransientError: when ``is_derived``, and an erasure from one of ``datasets`` is not finished.
     """
     unfinished = sa.select(erasures).where(erasures.c.dataset.in_(datasets), erasures.c.status == "running").limit(1)
     if is_derived and (running := connection.execute(unfinished).first()) is not None:
@@ -24,8 +29,8 @@ def refuse_stale_reads(connection: sa.Connection, datasets: Collection[str], rea
             f"{running.detail['actor']}, is not finished. Wait for it, or give its command again if it was killed."
         )
     query = sa.select(erasures.c.dataset).where(erasures.c.dataset.in_(datasets), erasures.c.recorded_at >= read_at).limit(1)
-    if (found := connection.execute(query).scalar()) is not None:
+    if (dataset := connection.execute(query).scalar()) is not None:
         raise DataError(
-            f"{found}: rows were erased while this run was at work with rows that it had read before. Nothing was recorded. "
+            f"{dataset}: rows were erased while this run was at work with rows that it had read before. Nothing was recorded. "
             f"Run it again from its first task (for an ingestion: fetch)."
         )

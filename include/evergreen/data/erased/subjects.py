@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.conditions import text_of
+from include.evergreen.data.conditions import as_texts, canonical_text
 from include.evergreen.data.erased.secret import VARIABLE, fingerprint, secret
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import reading
@@ -27,25 +27,36 @@ class Erased:
 
 
 def subject_hash(values: dict[str, Any], key: bytes) -> str:
-    """HMAC-SHA256 of a person's key columns, in hex: the same whatever types the values were stored in."""
-    return _hash("".join(_framed(name, text_of(values[name])) for name in sorted(values)), key)
+    """Return HMAC-SHA256 (RFC 2104) of a person's key columns as 64 hex digits, the same whatever types the values were stored in.
+
+    :param values: the person's value in each key column, by the column's name; None is a missing value.
+    :param key: the secret, as `secret` returns it.
+    :returns: what ``erasures.subject_hash`` records of the person.
+    """
+    return _hash("".join(_framed(name, canonical_text(values[name])) for name in sorted(values)), key)
 
 
 def without_erased(dataset: DatasetConfig, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What a source delivers, without the rows of people who were erased.
+    """Drop the rows of people who were erased from what a source delivers.
 
     Raises `ConfigError` when they were hashed with another secret than this process has, so that they cannot be told.
     """
     known = erased_subjects(dataset)
     key = secret() if known else b""
     for batch in batches:
-        for each in known:
-            batch = _without(batch, each, key)  # noqa: PLW2901
+        for subjects in known:
+            batch = _without(batch, subjects, key)  # noqa: PLW2901
         yield batch
 
 
 def erased_subjects(dataset: DatasetConfig) -> list[Erased]:
-    """By columns. Raises `ConfigError` for another secret, or for a key column that is no longer declared."""
+    """Return the people who were erased from a dataset, one `Erased` for all who were named by the same columns.
+
+    :param dataset: as it is declared now.
+    :returns: ordered by their columns; empty when nobody was erased.
+    :raises ConfigError: when they were hashed with another secret than this process has, or by a column that ``dataset`` no
+        longer declares: their rows would come back.
+    """
     with reading() as connection:
         rows = connection.execute(erasures.select().where(erasures.c.dataset == dataset.name)).all()
     if any(row.detail["secret"] != fingerprint() for row in rows):
@@ -73,7 +84,7 @@ def _without(batch: pa.RecordBatch, erased: Erased, key: bytes) -> pa.RecordBatc
     if not batch.num_rows:
         return batch
     people = pc.binary_join_element_wise(*(_framed_column(name, batch.column(name)) for name in sorted(erased.columns)), "")
-    gone = [each for each in people.unique().to_pylist() if _hash(each, key) in erased.hashes]
+    gone = [person for person in people.unique().to_pylist() if _hash(person, key) in erased.hashes]
     return batch.filter(pc.invert(pc.is_in(people, pa.array(gone, pa.string())))) if gone else batch
 
 
@@ -95,6 +106,6 @@ def _framed_column(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         text = pc.cast(column, pa.string())
     else:
-        text = pa.array([text_of(each) for each in column.to_pylist()], pa.string())
+        text = as_texts(column)
     length = pc.cast(pc.binary_length(text), pa.string())
     return pc.fill_null(pc.binary_join_element_wise(f"{name}=", length, ":", text, ";", ""), f"{name}=;")

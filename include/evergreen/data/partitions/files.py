@@ -36,7 +36,7 @@ PANDAS_TYPES = {
 
 
 def arrow_schema(dataset: DatasetConfig) -> pa.Schema:
-    """The declared columns in Arrow's types (int64, double, string, bool, timestamp[us, UTC]); it says how pandas reads them too."""
+    """Return the declared columns in Arrow's types (int64, double, string, bool, timestamp[us, UTC]), and how pandas reads them."""
     import pandas as pd
     import pyarrow as pa
 
@@ -73,13 +73,15 @@ class RowWriter:
 
     @property
     def rows(self) -> int:
+        """How many rows were written so far."""
         return self._digest.rows
 
     def digest(self) -> str:
-        """Of all rows so far."""
+        """Return the content digest of all rows so far, in hex."""
         return self._digest.hexdigest()
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append rows of the writer's schema; they reach the disk about `GROUP_ROWS` at a time."""
         self._digest.update(rows)
         for batch in rows.to_batches() if hasattr(rows, "to_batches") else [rows]:
             self._waiting.append(batch)
@@ -130,8 +132,8 @@ def _repeating(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
-def batches_of(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a local Parquet file, `GROUP_ROWS` at most at a time."""
+def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a local Parquet file (all columns, or those that are named), `GROUP_ROWS` at most at a time."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file, pre_buffer=False) as parquet:  # which would hold the whole file, as it was read
@@ -157,7 +159,7 @@ def write_in_order(writer: RowWriter, rows: Rows, keys: Sequence[str]) -> None:
         if held:
             writer.write(in_order(pa.Table.from_batches(held), keys))
         return
-    bytes_a_row = size / sum(each.num_rows for each in held)
+    bytes_a_row = size / sum(batch.num_rows for batch in held)
     del held, batch
     _write_in_buckets(writer, rows, keys, bytes_a_row)
 

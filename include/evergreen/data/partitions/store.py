@@ -21,23 +21,29 @@ if TYPE_CHECKING:
 
 
 KnownAt = Callable[[PartitionVersion | None], dt.datetime]
+"""Gives a new version's knowledge time from the version that it supersedes, if there is one."""
 Also = Callable[[sa.Connection, PartitionVersion | None], None]
+"""Does, in the publishing transaction, what stands or falls with it, or refuses it; gets the version that is current until then."""
 
 
 def publish_partition(
     *, dataset: str, partition: dt.date, content: dict[str, Any], known_at: KnownAt, origin: str, also: Also | None = None
 ) -> tuple[PartitionVersion, bool]:
-    """Make ``content`` (digests, paths and counts) the current version; also say whether it is new.
+    """Make ``content`` the current version of a partition, unless the current version has it already.
 
-    Content that equals the current version makes none. ``known_at`` gives the new version's knowledge time from the
-    version that it supersedes, if there is one; ``also`` does what must stand or fall with the publication, or refuses it.
+    :param dataset: the dataset's name.
+    :param partition: its date.
+    :param content: digests, paths and counts, by the names of the columns of ``partition_versions``.
+    :param known_at: asked for the knowledge time of a new version only.
+    :param origin: ``live`` or ``backfill``.
+    :param also: what stands or falls with the publication; done too when the content is not new.
+    :returns: the current version, and whether it is new.
     """
     with writing() as connection:
         current = newest_version(connection, dataset, partition)
         if also:
             also(connection, current)
-        same = current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"])
-        if current and same:
+        if current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"]):
             return current, False
         timestamp = clock.now()
         connection.execute(
@@ -54,23 +60,32 @@ def publish_partition(
         published = newest_version(connection, dataset, partition)
         assert published is not None
         if current:
-            connection.execute(partition_versions.update().where(*_is(current)).values(superseded_at=timestamp))
+            superseded = [partition_versions.c[name] == getattr(current, name) for name in ("dataset", "partition", "version")]
+            connection.execute(partition_versions.update().where(*superseded).values(superseded_at=timestamp))
         count_change(connection, current, published)
         return published, True
 
 
 def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | None:
+    """Return the current version of a partition, which is the newest; None when it was never published."""
     with reading() as connection:
         return newest_version(connection, dataset, partition)
 
 
 def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PartitionVersion]:
-    """The current version of each partition from ``first`` to ``last``, oldest partition first."""
+    """Return the current version of each partition from ``first`` to ``last``, oldest partition first."""
     return known_partitions(dataset, as_of=None, first=first, last=last)
 
 
 def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-    """For each partition from ``first`` to ``last``, the newest version with a knowledge time <= ``as_of``."""
+    """Return what was known at a time: for each partition the newest version that was known by then, oldest partition first.
+
+    :param dataset: the dataset's name.
+    :param as_of: the time, inclusive; None for the newest versions, whenever they were known.
+    :param first: the first partition, inclusive.
+    :param last: the last partition, inclusive.
+    :returns: one version for each partition of which one was known.
+    """
     table = partition_versions.c
     condition = [table.dataset == dataset, table.partition.between(first, last)]
     known = condition if as_of is None else [*condition, table.knowledge_time <= as_of]
@@ -82,9 +97,9 @@ def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date,
 
 
 def known_versions(dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-    """Every version of the partitions from ``first`` to ``last`` with a knowledge time <= ``as_of``, superseded ones included.
+    """Return every version of the partitions from ``first`` to ``last`` that was known at ``as_of``, superseded ones included.
 
-    By partition, older versions first.
+    By partition, older versions first; all three bounds are inclusive.
     """
     table = partition_versions.c
     query = (
@@ -97,9 +112,12 @@ def known_versions(dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt
 
 
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The accepted rows of one version: all columns, or some and nothing else of its file.
+    """Read the accepted rows of one version.
 
-    Raises `DataError` when retention has removed them.
+    :param version: of a partition.
+    :param columns: the names of those to read, and nothing else of the file; None for all.
+    :returns: the rows in the order of the dataset's keys.
+    :raises DataError: when retention has removed the version's files, or they are gone or damaged.
     """
     if version.removed_at is not None:
         raise DataError(
@@ -110,7 +128,7 @@ def read_partition(version: PartitionVersion, columns: Sequence[str] | None = No
 
 
 def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
-    """As `current_partition`, within the caller's transaction."""
+    """Return what `current_partition` does, within the caller's transaction."""
     query = (
         partition_versions.select()
         .where(partition_versions.c.dataset == dataset, partition_versions.c.partition == partition)
@@ -119,11 +137,6 @@ def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) 
     )
     row = connection.execute(query).first()
     return _version(row) if row else None
-
-
-def _is(version: PartitionVersion) -> tuple[sa.ColumnElement[bool], ...]:
-    table = partition_versions.c
-    return table.dataset == version.dataset, table.partition == version.partition, table.version == version.version
 
 
 def _version(row: sa.Row[Any]) -> PartitionVersion:

@@ -29,6 +29,10 @@ def count_change(connection: sa.Connection, before: PartitionVersion | None, aft
 
 
 def all_totals(connection: sa.Connection) -> dict[str, dict[str, Any]]:
-    """By dataset, of all that ever had a partition: ``partitions``, ``latest``, ``rows`` and ``quarantined``."""
+    """Return the counters of every dataset that ever had a partition, by its name.
+
+    :param connection: any that reads.
+    :returns: for each dataset ``partitions`` (how many), ``latest`` (the newest one's date), ``rows`` (accepted) and ``quarantined``.
+    """
     return {row.dataset: {name: row._mapping[name] for name in ("partitions", "latest", "rows", "quarantined")}
             for row in connection.execute(dataset_totals.select())}  # fmt: skip

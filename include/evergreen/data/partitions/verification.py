@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from include.evergreen.data.partitions.files import batches_of
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.foundation.digest import ContentDigest
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.state import storage
@@ -24,10 +24,14 @@ class StoredRows:
 
 
 def file_digest(path: str) -> tuple[str, int]:
-    """The content digest of a stored Parquet file, in the order in which its rows lie, and how many there are.
+    """Compute the content digest of a stored Parquet file, in the order in which its rows lie.
 
-    Memory is that of a few batches. Raises `DataError` when the file is missing or damaged, `TransientError` when the
-    storage does not answer.
+    Memory is that of a few batches.
+
+    :param path: of the file, below the storage's root.
+    :returns: the digest in hex, and the number of rows.
+    :raises DataError: when the file is missing or damaged.
+    :raises TransientError: when the storage does not answer, or when memory does not suffice.
     """
     import pyarrow.parquet as pq
 
@@ -35,14 +39,14 @@ def file_digest(path: str) -> tuple[str, int]:
         try:
             file.open("rb").close()  # what the disk has against it, Arrow would say without a number
             digest = ContentDigest(pq.read_schema(file))
-            for batch in batches_of(file):
+            for batch in read_batches(file):
                 digest.update(batch)
         except OSError as error:
             if error.errno is not None:  # the disk's own word; Arrow's about a damaged file have no number
                 raise TransientError(f"{path} could not be read: {error}") from error
-            raise _damaged(path, error) from error
+            raise DataError(_damaged(path, error)) from error
         except (ValueError, KeyError, NotImplementedError) as error:  # what Arrow makes of damaged bytes
-            raise _damaged(path, error) from error
+            raise DataError(_damaged(path, error)) from error
         except MemoryError as error:  # or of a damaged length: nobody can tell
             raise TransientError(
                 f"{path} needs more memory to be read than there is: {error}. If it always does, it is damaged."
@@ -51,21 +55,21 @@ def file_digest(path: str) -> tuple[str, int]:
 
 
 def stored_rows(path: str, digest: str) -> StoredRows:
-    """Whether the file at ``path`` still holds the rows whose content digest is ``digest``.
+    """Say whether the file at ``path`` still holds the rows whose content digest is ``digest``.
 
     Raises `TransientError` when the storage does not answer, which says nothing about the rows.
     """
     if not storage.exists(path):
         return StoredRows("missing", "", 0, f"{path} is not in the storage")
     try:
-        found, rows = file_digest(path)
+        actual, rows = file_digest(path)
     except DataError as error:
         return StoredRows("changed", "", 0, str(error))
-    if found != digest:
-        return StoredRows("changed", found, rows, f"{path} has {rows} rows with digest {found[:12]}; {digest[:12]} was recorded")
-    return StoredRows("whole", found, rows, "")
+    if actual != digest:
+        return StoredRows("changed", actual, rows, f"{path} has {rows} rows with digest {actual[:12]}; {digest[:12]} was recorded")
+    return StoredRows("whole", actual, rows, "")
 
 
-def _damaged(path: str, error: Exception) -> DataError:
+def _damaged(path: str, error: Exception) -> str:
     said = " ".join(str(error).split())[:200]
-    return DataError(f"{path} is damaged and cannot be read: {said or type(error).__name__}")
+    return f"{path} is damaged and cannot be read: {said or type(error).__name__}"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
 class PartitionVersion:
-    """One validated content of one partition."""
+    """One validated content of one partition, as ``partition_versions`` records it; the columns are explained there."""
 
     dataset: str
     partition: dt.date

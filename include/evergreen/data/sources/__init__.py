@@ -35,10 +35,14 @@ class Source(Protocol):
     """Reads the partitions of one dataset as it is declared."""
 
     def open(self, partition: dt.date) -> Delivery:
-        """Find the partition's rows. Raises `DataError` when there are none to find, `TransientError`, `ConfigError`."""
+        """Find a partition's rows.
+
+        Raises `DataError` when there are none to find, `TransientError` when the source does not answer, `ConfigError` when
+        what is declared cannot be asked for. What it delivers may raise these too, as it is read.
+        """
 
 
-def source_of(dataset: DatasetConfig) -> Source:
-    """The source that ``dataset`` declares."""
+def make_source(dataset: DatasetConfig) -> Source:
+    """Make the source that ``dataset`` declares, of the class that its kind of source names."""
     module, _, name = dataset.source.reader.rpartition(".")
     return cast(Source, getattr(importlib.import_module(module), name)(dataset))

@@ -59,59 +59,73 @@ class Connections(Protocol):
     """Whoever keeps connections. Each method raises `ConfigError` for one that is not there or that is of no use."""
 
     def engine(self, connection: str) -> sa.Engine:
-        """An engine for a SQL database; the caller disposes of it."""
+        """Make an engine for a SQL database; the caller disposes of it."""
 
     def filesystem(self, protocol: str, connection: str | None) -> AbstractFileSystem:
-        """The file system of an object store, without caches of listings."""
+        """Open the file system of an object store, without caches of listings; ``connection`` None: with the machine's own identity."""
 
     def http(self, connection: str) -> HttpAccess:
-        """The base URL and the credentials of an HTTP server."""
+        """Look up the base URL and the credentials of an HTTP server."""
 
 
 class EnvironmentConnections:
-    """Connections from this process's environment."""
+    """Connections from this process's environment: `Connections` where there is no Airflow."""
 
     def engine(self, connection: str) -> sa.Engine:
+        """Make an engine for a SQL database; the caller disposes of it.
+
+        :param connection: its id, as in ``AIRFLOW_CONN_<ID>``. Text and whole numbers of its extra are options of the driver.
+        :returns: an engine that has not connected yet, and keeps no connection open.
+        :raises ConfigError: when the connection is not set or cannot be read, or no driver for its type is installed.
+        """
         import sqlalchemy as sa
 
-        found = _of_environment(connection)
-        driver = SQL_DRIVERS.get(found.type, found.type)
-        options = {name: str(value) for name, value in found.extra.items() if isinstance(value, str | int)}
-        database = found.schema or (found.host if driver.startswith("sqlite") else None)
-        host = None if driver.startswith("sqlite") else found.host
-        url = sa.URL.create(driver, found.login, found.password, host, found.port, database, options)
+        known = _of_environment(connection)
+        driver = SQL_DRIVERS.get(known.type, known.type)
+        options = {name: str(value) for name, value in known.extra.items() if isinstance(value, str | int)}
+        host, database = (None, known.schema or known.host) if driver.startswith("sqlite") else (known.host, known.schema or None)
+        url = sa.URL.create(driver, known.login, known.password, host, known.port, database, options)
         connect = {"connect_timeout": CONNECT_SECONDS} if driver.startswith("postgresql") else {}
         try:
             return sa.create_engine(url, poolclass=sa.NullPool, connect_args=connect)
         except (sa.exc.ArgumentError, ImportError) as error:
             raise ConfigError(
-                f"connection {connection!r} is of type {found.type!r}, for which no SQL driver is installed here: {error}. "
+                f"connection {connection!r} is of type {known.type!r}, for which no SQL driver is installed here: {error}. "
                 f"Install its SQLAlchemy dialect, or name another connection."
             ) from error
 
     def filesystem(self, protocol: str, connection: str | None) -> AbstractFileSystem:
+        """Open the file system of an object store, without caches of listings.
+
+        :param protocol: that of its URLs, such as ``s3`` or ``gs``.
+        :param connection: its id; its extra is given to fsspec (for S3, Airflow's names are translated). None: the machine's
+            own identity.
+        :returns: a file system of this call's own.
+        :raises ConfigError: when the connection is not set or cannot be read, or fsspec has no package for the protocol.
+        """
         import fsspec
 
         options: dict[str, Any] = {}
         if connection is not None:
-            found = _of_environment(connection)
-            options = _s3_options(found) if protocol in S3_PROTOCOLS else dict(found.extra)
+            known = _of_environment(connection)
+            options = _s3_options(known) if protocol in S3_PROTOCOLS else known.extra
         try:
             return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False, **options)
         except (ValueError, ImportError) as error:
             raise ConfigError(f"no file system for {protocol}:// is installed here: {error}. Install its fsspec package.") from error
 
     def http(self, connection: str) -> HttpAccess:
+        """Look up the base URL and the credentials of an HTTP server; raises `ConfigError` as `http_access` does."""
         return http_access(_of_environment(connection))
 
 
 def connections() -> Connections:
-    """Whoever keeps them in this process."""
+    """Return whoever keeps connections in this process: Airflow where the plugin is loaded, else the environment."""
     return _keeper[0]
 
 
 def use_connections(keeper: Connections) -> None:
-    """Ask ``keeper`` from now on, in this process."""
+    """Have ``keeper`` asked for connections from now on, in this process."""
     _keeper[0] = keeper
 
 
@@ -119,7 +133,12 @@ _keeper: list[Connections] = [EnvironmentConnections()]
 
 
 def http_access(connection: Connection) -> HttpAccess:
-    """An Airflow connection of type HTTP: its extras are headers, its login and password basic authentication."""
+    """Read an Airflow connection of type HTTP as Airflow's own hook does.
+
+    :param connection: its extras are headers, all but `HTTP_OPTIONS`; its login and password are basic authentication.
+    :returns: the server, and what it wants to see from us.
+    :raises ConfigError: when it names no HTTP server, or has credentials in its host.
+    """
     host = connection.host or ""
     scheme = connection.schema if connection.schema in ("http", "https") else "https" if connection.type == "https" else "http"
     base = host if "://" in host else f"{scheme}://{host}"
@@ -137,16 +156,16 @@ def http_access(connection: Connection) -> HttpAccess:
             f"it); credentials belong into login and password."
         )
     extra = connection.extra
-    more = extra.get("headers") if isinstance(extra.get("headers"), dict) else {}
-    headers = {**{name: value for name, value in extra.items() if name not in HTTP_OPTIONS}, **(more or {})}
+    nested = extra.get("headers")
+    headers = {**{name: value for name, value in extra.items() if name not in HTTP_OPTIONS}, **(nested if isinstance(nested, dict) else {})}
     login = (connection.login, connection.password or "") if connection.login else None
     verify = extra.get("verify", extra.get("verify_ssl", True))
     return HttpAccess(base, {name: str(value) for name, value in headers.items()}, login, verify)
 
 
 def without_secrets(text: str, *secrets: str | None) -> str:
-    """``text`` with each of ``secrets`` blotted out: servers repeat what they were told in what they complain of."""
-    for secret in sorted({each for each in secrets if each and len(each) >= SHORTEST_SECRET}, key=len, reverse=True):
+    """Blot each of ``secrets`` out of ``text``: servers repeat what they were told in what they complain of."""
+    for secret in sorted({secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 

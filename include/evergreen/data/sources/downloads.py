@@ -52,8 +52,8 @@ class Response:
 class _Again(Exception):
     """It may go better in a while; ``wait`` has the seconds that the server asked for, if it did."""
 
-    def __init__(self, what: str, wait: float | None = None) -> None:
-        super().__init__(what)
+    def __init__(self, trouble: str, wait: float | None = None) -> None:
+        super().__init__(trouble)
         self.wait = wait
 
 
@@ -61,14 +61,13 @@ class Downloader:
     """Gets the pages of one partition. ``subject`` begins its errors, which name no query and no secret."""
 
     def __init__(self, subject: str, source: HttpSource, access: HttpAccess | None) -> None:
-        self._subject, self._source = subject, source
-        self._access = access
+        self._subject, self._source, self._access = subject, source, access or HttpAccess("")
         self._left = source.max_bytes
         self._ends = time.monotonic() + source.deadline_seconds
         self._client = httpx.Client(
-            headers={"accept-encoding": "gzip", "user-agent": "evergreen", **(access.headers if access else {})},
-            auth=access.login if access else None,
-            verify=access.verify if access else True,
+            headers={"accept-encoding": "gzip", "user-agent": "evergreen", **self._access.headers},
+            auth=self._access.login,
+            verify=self._access.verify,
             timeout=source.timeout_seconds,
             follow_redirects=False,
         )
@@ -80,47 +79,60 @@ class Downloader:
         self._client.close()
 
     def get(self, url: httpx.URL, file: Path, *, etag: str | None = None, max_bytes: int | None = None) -> Response:
-        """Have the page's body in ``file``, unpacked. ``etag``: only if it has changed since."""
-        for attempt in range(self._source.retries + 1):
+        """Download a page's body into ``file``, unpacked; asks again, after growing waits, where that may help.
+
+        Raises `ConfigError` when the request itself is wrong (its address, its credentials, or a redirect to another server), and
+        `DataError` when the answer is not what was asked for: gone, too large, or a web page.
+
+        :param url: whose redirects are followed on the same server.
+        :param file: which is written anew.
+        :param etag: that of an answer which is kept: download the page only if it has changed since.
+        :param max_bytes: the most that the body may have, unpacked; None for as much as the source's max_bytes leaves.
+        :returns: what the server said.
+        :raises TransientError: when the server does not answer well, after all tries or at the source's deadline, or the disk
+            refuses.
+        """
+        attempt = 0
+        while True:
             try:
                 return self._once(url, file, etag, min(self._left, max_bytes or self._left))
             except _Again as again:
                 wait = again.wait if again.wait is not None else FIRST_WAIT_SECONDS * 2**attempt
                 if again.wait is not None and again.wait > self._source.max_wait_seconds:
-                    raise self._not_answered(f"{again}, and asks to be left alone for {again.wait:.0f} seconds") from None
+                    raise TransientError(self._not_answered(f"{again}, and asks to be left alone for {again.wait:.0f} seconds")) from None
                 wait = min(wait, self._source.max_wait_seconds)
-                if attempt == self._source.retries or time.monotonic() + wait > self._ends:
-                    raise self._not_answered(f"{again} ({attempt + 1} tries)") from None
+                attempt += 1
+                if attempt > self._source.retries or time.monotonic() + wait > self._ends:
+                    raise TransientError(self._not_answered(f"{again} ({attempt} tries)")) from None
                 time.sleep(wait)
-        raise AssertionError("the last attempt returns or raises")
 
     def same_host(self, url: httpx.URL, origin: httpx.URL) -> bool:
-        """Whether ``url`` is of the server that was asked: the same host and port, or its change from http to https."""
+        """Say whether ``url`` is of the server that was asked: the same host and port, or its change from http to https."""
         if url.host != origin.host:
             return False
-        ports = [each.port or DEFAULT_PORTS.get(each.scheme) for each in (url, origin)]
+        ports = [address.port or DEFAULT_PORTS.get(address.scheme) for address in (url, origin)]
         return (url.scheme == origin.scheme and ports[0] == ports[1]) or (
             (origin.scheme, url.scheme) == ("http", "https") and ports == [443, 80]
         )
 
     def _once(self, url: httpx.URL, file: Path, etag: str | None, limit: int) -> Response:
-        at = url
+        address = url
         for _ in range(MOST_REDIRECTS + 1):
             try:
-                with self._client.stream("GET", at, headers={"if-none-match": etag} if etag else {}) as response:
+                with self._client.stream("GET", address, headers={"if-none-match": etag} if etag else {}) as response:
                     if response.status_code in REDIRECTS and "location" in response.headers:
-                        at = self._redirected(response, url)
+                        address = self._redirected(response, url)
                         continue
                     return self._taken(response, file, etag, limit)
             except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
-                raise ConfigError(f"{self._subject}: {shown(at)} cannot be asked: {self._clean(error)}. Fix source.url.") from None
+                raise ConfigError(f"{self._subject}: {shown(address)} cannot be asked: {self._clean(error)}. Fix source.url.") from None
             except httpx.TransportError as error:
                 if "CERTIFICATE_VERIFY_FAILED" in str(error):
                     raise ConfigError(
-                        f"{self._subject}: {shown(at)} shows a certificate that is not trusted: {self._clean(error)}. "
+                        f"{self._subject}: {shown(address)} shows a certificate that is not trusted: {self._clean(error)}. "
                         f"Have the server renew it, or name its authority in the connection's extra, as verify."
                     ) from None
-                raise _Again(f"{shown(at)} {_trouble(error)}: {self._clean(error) or type(error).__name__}") from None
+                raise _Again(f"{shown(address)} {_trouble(error)}: {self._clean(error) or type(error).__name__}") from None
         raise DataError(
             f"{self._subject}: {shown(url)} redirects more than {MOST_REDIRECTS} times. Ask its owner, or name the last address."
         )
@@ -171,7 +183,9 @@ class Downloader:
         unpacking = None if encoding == "identity" else zlib.decompressobj(_GZIP_OR_ZLIB)
         for chunk in response.iter_raw():
             if time.monotonic() > self._ends:
-                raise self._not_answered(f"{shown(response.url)} takes longer than the {self._source.deadline_seconds:g} seconds allowed")
+                raise TransientError(
+                    self._not_answered(f"{shown(response.url)} takes longer than the {self._source.deadline_seconds:g} seconds allowed")
+                )
             if unpacking is None:
                 yield chunk
                 continue
@@ -186,16 +200,16 @@ class Downloader:
             raise _Again(f"{shown(response.url)} sends a {encoding} body that is cut off")
 
     def _refuse(self, response: httpx.Response) -> NoReturn:
-        status, at = response.status_code, f"{shown(response.url)} answers {_status(response.status_code)}"
+        status, answer = response.status_code, f"{shown(response.url)} answers {_status(response.status_code)}"
         if status in WORTH_ANOTHER_TRY or status >= 500:
-            raise _Again(at, _retry_after(response.headers.get("retry-after")))
+            raise _Again(answer, _retry_after(response.headers.get("retry-after")))
         if status in (401, 403, 407):
-            raise ConfigError(f"{self._subject}: {at} to {self._who}. Look at its credentials, and at what they may read.")
+            raise ConfigError(f"{self._subject}: {answer} to {self._who}. Look at its credentials, and at what they may read.")
         if status in (404, 410):
-            raise DataError(f"{self._subject}: {at}. Has the system that delivers it done so? Ingest the partition again once it has.")
+            raise DataError(f"{self._subject}: {answer}. Has the system that delivers it done so? Ingest the partition again once it has.")
         if 400 <= status < 500:
-            raise ConfigError(f"{self._subject}: {at}: the request itself is wrong for it. Look at source.url and source.params.")
-        raise DataError(f"{self._subject}: {at}, which is no whole page; allowed: 200, and 204 for no rows. Ask its owner.")
+            raise ConfigError(f"{self._subject}: {answer}: the request itself is wrong for it. Look at source.url and source.params.")
+        raise DataError(f"{self._subject}: {answer}, which is no whole page; allowed: 200, and 204 for no rows. Ask its owner.")
 
     def _refuse_html(self, url: httpx.URL, how: str) -> NoReturn:
         raise DataError(
@@ -211,24 +225,20 @@ class Downloader:
             f"({getattr(self._source, setting)} bytes). Is it what was asked for? Raise source.{setting} if it is."
         )
 
-    def _not_answered(self, what: str) -> TransientError:
-        return TransientError(f"{self._subject}: {what}. Is its server well? Then try again.")
+    def _not_answered(self, trouble: str) -> str:
+        return f"{self._subject}: {trouble}. Is its server well? Then try again."
 
     def _clean(self, error: Exception) -> str:
-        access = self._access
-        return without_secrets(str(error), *((access.login or ()) if access else ()), *(access.headers.values() if access else ()))
+        return without_secrets(str(error), *(self._access.login or ()), *self._access.headers.values())
 
     @property
     def _who(self) -> str:
-        return (
-            f"connection {self._source.connection!r}"
-            if self._source.connection
-            else "a request without credentials (no connection is named)"
-        )
+        name = self._source.connection
+        return f"connection {name!r}" if name else "a request without credentials (no connection is named)"
 
 
 def shown(url: httpx.URL) -> str:
-    """The address without its query, which may hold what is nobody's business."""
+    """Write an address without its query, which may hold what is nobody's business."""
     return str(url.copy_with(query=None, fragment=None, userinfo=b""))
 
 

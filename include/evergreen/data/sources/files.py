@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from include.evergreen.config import DatasetConfig, expand
 from include.evergreen.config.sources import FilesSource
 from include.evergreen.data.sources import Delivery
-from include.evergreen.data.sources.unpacking import DeliveredFile, no_file, read_files
-from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.data.sources.unpacking import DeliveredFile, answering, no_file, read_files
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -29,17 +29,23 @@ class FilesReader:
         self.source = cast(FilesSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
+        """Find the partition's files; raises what `located` and `matching_files` do, as `Source` has it."""
         where = f"{self.dataset.name}: source.path"
-        pattern = expand(self.source.path, where=where)
-        filesystem, path = located(pattern, where=where)
-        found = matching_files(filesystem, path, partition, self.dataset)
+        filesystem, path = located(expand(self.source.path, where=where), where=where)
+        paths = matching_files(filesystem, path, partition, self.dataset)
         undeclared: list[str] = []
-        files = delivered_files(filesystem, found, self.dataset)
-        return Delivery(read_files(self.dataset, self.source, files, undeclared), found, undeclared)
+        files = delivered_files(filesystem, paths, self.dataset)
+        return Delivery(read_files(self.dataset, self.source, files, undeclared), paths, undeclared)
 
 
 def located(url: str, *, where: str) -> tuple[AbstractFileSystem, str]:
-    """The filesystem of a path or URL, and the path in it. Raises `ConfigError` when fsspec does not know it."""
+    """Find the filesystem of a path or URL.
+
+    :param url: a local path, or a URL; it may have placeholders.
+    :param where: what begins the error, such as the dataset and its setting.
+    :returns: the filesystem, and the path in it.
+    :raises ConfigError: when fsspec does not know the URL.
+    """
     import fsspec
 
     protocol, path = fsspec.core.split_protocol(url)
@@ -51,23 +57,30 @@ def located(url: str, *, where: str) -> tuple[AbstractFileSystem, str]:
 
 
 def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.date, dataset: DatasetConfig) -> list[str]:
-    """The files of a partition, by name. ``{partition}`` stands for its key, ``*`` for anything within a name.
+    """Find the files of a partition. Those of a pattern with ``*`` are all that are there; hidden ones must be named as such.
 
-    Raises `DataError` when there are none, `ConfigError` for a pattern that climbs out of the folder before its first
-    placeholder, `TransientError` when the filesystem does not answer.
+    Raises `ConfigError` for a pattern that climbs out of the folder before its first placeholder, `TransientError` when the
+    filesystem does not answer.
+
+    :param filesystem: where they lie.
+    :param pattern: their path, in which ``{partition}`` stands for the partition's key and ``*`` for anything within a name.
+    :param partition: the partition's date.
+    :param dataset: whose source is read, for errors.
+    :returns: their paths, sorted; at least one.
+    :raises DataError: when there are none, when one is a folder or a device, or when a folder has more than `MOST_FILES` entries.
     """
     _refuse_climbing(pattern, dataset)
     path = pattern.replace("{partition}", partition.isoformat())
-    found = sorted(_expanded(filesystem, path, dataset)) if ANY in path else [path]
-    if not found:
-        raise no_file(dataset, path)
-    for each in found:
-        _refuse_other_than_files(filesystem, each, dataset)
-    return found
+    paths = sorted(_expanded(filesystem, path, dataset)) if ANY in path else [path]
+    if not paths:
+        raise DataError(no_file(dataset, path))
+    for path in paths:
+        _refuse_other_than_files(filesystem, path, dataset)
+    return paths
 
 
 def delivered_files(filesystem: AbstractFileSystem, paths: list[str], dataset: DatasetConfig) -> list[DeliveredFile]:
-    """The files at ``paths``, for `read_files`."""
+    """Describe the files at ``paths`` for `read_files`, which opens them one after the other."""
     return [DeliveredFile(path, partial(filesystem.open, path, "rb"), partial(_state, filesystem, path, dataset)) for path in paths]
 
 
@@ -96,63 +109,41 @@ def _expanded(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig)
         whole = "/".join([*parts[:level], name, *rest])
         if ANY in "/".join(rest):
             yield from _expanded(filesystem, whole, dataset)
-        elif (entry["type"] != "directory") if not rest else _is_there(filesystem, whole, dataset):
+        elif (entry["type"] != "directory") if not rest else _facts(filesystem, whole, dataset) is not None:
             yield whole
 
 
 def _listed(filesystem: AbstractFileSystem, folder: str, dataset: DatasetConfig) -> list[dict[str, Any]]:
-    try:
-        found: list[dict[str, Any]] = filesystem.ls(folder or ".", detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except EvergreenError:
-        raise
-    except Exception as error:  # filesystems of all kinds raise what they like
-        raise _no_answer(dataset, folder, error) from error
-    if len(found) > MOST_FILES:
+    with answering(dataset, folder):
+        try:
+            entries: list[dict[str, Any]] = filesystem.ls(folder or ".", detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    if len(entries) > MOST_FILES:
         raise DataError(
-            f"{dataset.name}: {folder} has {len(found)} entries; at most {MOST_FILES} are looked through. Divide it by partition."
+            f"{dataset.name}: {folder} has {len(entries)} entries; at most {MOST_FILES} are looked through. Divide it by partition."
         )
-    return found
+    return entries
 
 
-def _is_there(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> bool:
-    return _kind(filesystem, path, dataset) is not None
-
-
-def _kind(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> str | None:
-    try:
-        return str(filesystem.info(path)["type"])
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except EvergreenError:
-        raise
-    except Exception as error:
-        raise _no_answer(dataset, path, error) from error
+def _facts(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> dict[str, Any] | None:
+    """What the filesystem knows of a path; None when nothing is there."""
+    with answering(dataset, path):
+        try:
+            return cast("dict[str, Any]", filesystem.info(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def _refuse_other_than_files(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> None:
-    kind = _kind(filesystem, path, dataset)
-    if kind is None:
-        raise no_file(dataset, path)
-    if kind not in {"file", "link"}:
-        what = "a folder" if kind == "directory" else "a device or a pipe"
-        raise DataError(f"{dataset.name}: the source's {path} is {what}, not a file. Put a file there, or fix the source's path.")
+    facts = _facts(filesystem, path, dataset)
+    if facts is None:
+        raise DataError(no_file(dataset, path))
+    if facts["type"] not in {"file", "link"}:
+        kind = "a folder" if facts["type"] == "directory" else "a device or a pipe"
+        raise DataError(f"{dataset.name}: the source's {path} is {kind}, not a file. Put a file there, or fix the source's path.")
 
 
 def _state(filesystem: AbstractFileSystem, path: str, dataset: DatasetConfig) -> object:
-    try:
-        facts = filesystem.info(path)
-    except FileNotFoundError:
-        return None
-    except EvergreenError:
-        raise
-    except Exception as error:
-        raise _no_answer(dataset, path, error) from error
+    facts = _facts(filesystem, path, dataset) or {}
     return [facts.get(name) for name in ("size", "ino", "mtime", "LastModified", "ETag", "etag", "updated", "generation")]
-
-
-def _no_answer(dataset: DatasetConfig, path: str, error: Exception) -> TransientError:
-    return TransientError(
-        f"{dataset.name}: {path} could not be read: {error}. Is its disk or server there, and may this process read it? Then try again."
-    )

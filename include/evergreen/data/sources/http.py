@@ -21,14 +21,14 @@ import httpx
 
 from include.evergreen.config import DatasetConfig, expand
 from include.evergreen.config.sources import FileFormat, HttpSource, LinkHeader, NextPath, PageNumber
-from include.evergreen.data.partitions.files import batches_of
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.downloads import Downloader, Response, shown
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.data.sources.formats.jsonl import STRICT_DECODER
-from include.evergreen.data.sources.unpacking import DeliveredFile, read_files
+from include.evergreen.data.sources.unpacking import COMPRESSIONS, DeliveredFile, read_files
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.state import storage
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 65_536
 ETAG_ENDING = ".etag.json"  # maintenance keeps what bears the name of a file that it keeps
-COMPRESSIONS = {".gz": "gzip", ".zip": "zip"}
 
 
 @dataclass
@@ -74,31 +73,26 @@ class HttpReader:
         self.source = cast(HttpSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
+        """Prepare the partition's first request, which is sent when the first row is read; raises `ConfigError` for a wrong URL."""
         access = connections().http(self.source.connection) if self.source.connection else None
         url = self._first_url(partition, access.base if access else None)
         delivery = Delivery(iter(()), [shown(url)], [])
         downloader = partial(Downloader, self.dataset.name, self.source, access)
-        delivery.batches = self._single(partition, url, downloader, delivery) if self._is_single else self._pages(url, downloader, delivery)
+        is_single = self.source.pagination is None
+        delivery.batches = self._single(partition, url, downloader, delivery) if is_single else self._pages(url, downloader, delivery)
         return delivery
-
-    @property
-    def _is_single(self) -> bool:
-        return self.source.pagination is None
 
     def _first_url(self, partition: dt.date, base: str | None) -> httpx.URL:
         start = clock.day_start(partition)
-        moments = {"start": start, "end": start + dt.timedelta(days=1)}
-        values = {"partition": str(partition), **{name: f"{moment:%Y-%m-%dT%H:%M:%SZ}" for name, moment in moments.items()}}
+        end = start + dt.timedelta(days=1)
+        values = {"partition": str(partition), "start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
         path = expand(self.source.url, where=f"{self.dataset.name}: source.url").replace("{partition}", quote(str(partition), safe=""))
         try:
             whole = httpx.URL(path if "://" in path or base is None else f"{base}/{path.removeprefix('/')}")
         except httpx.InvalidURL as error:
             raise ConfigError(f"{self.dataset.name}: source.url is no URL: {error}. Fix it.") from None
-        if base is not None and (whole.scheme, whole.host, whole.port) != (
-            httpx.URL(base).scheme,
-            httpx.URL(base).host,
-            httpx.URL(base).port,
-        ):
+        server = whole if base is None else httpx.URL(base)
+        if (whole.scheme, whole.host, whole.port) != (server.scheme, server.host, server.port):
             raise ConfigError(
                 f"{self.dataset.name}: source.url is at {shown(whole)}, and connection {self.source.connection!r} is for {base}: its "
                 f"credentials are sent to no other server. Write the path alone, or name another connection."
@@ -116,13 +110,13 @@ class HttpReader:
 
     def _single(self, partition: dt.date, url: httpx.URL, downloader: partial[Downloader], delivery: Delivery) -> Iterator[pa.RecordBatch]:
         request = self._request_digest(url)
-        standing = _remembered(f"raw/{self.dataset.name}/{partition}", request)
+        known = _remembered(f"raw/{self.dataset.name}/{partition}", request)
         with downloader() as asking, storage.scratch_file() as file:
-            answer = asking.get(url, file, etag=standing.etag if standing else None, max_bytes=self._most_bytes)
-            if answer.unchanged and standing:
-                delivery.undeclared += standing.undeclared
-                with storage.local_file(standing.raw_path) as raw:
-                    yield from batches_of(raw)
+            answer = asking.get(url, file, etag=known.etag if known else None, max_bytes=self._most_bytes)
+            if answer.unchanged and known:
+                delivery.undeclared += known.undeclared
+                with storage.local_file(known.raw_path) as raw:
+                    yield from read_batches(raw)
                 return
             yield from self._rows(_Page(1, answer, file), delivery)
         if answer.etag:
@@ -143,33 +137,33 @@ class HttpReader:
         assert self.source.pagination is not None
         asked: set[str] = set()
         before: str | None = None
-        at: httpx.URL | None = url
+        address: httpx.URL | None = url
         with downloader() as asking, storage.scratch_file() as file:
-            while at is not None:
-                if str(at) in asked:
-                    raise self._error(at, "is named as the next page a second time, so that there would be no end. Ask its owner.")
-                asked.add(str(at))
+            while address is not None:
+                if str(address) in asked:
+                    raise self._error(address, "is named as the next page a second time, so that there would be no end. Ask its owner.")
+                asked.add(str(address))
                 if len(asked) > self.source.pagination.max_pages:
                     raise self._error(
-                        at, f"comes after {self.source.pagination.max_pages} pages, the most that source.pagination.max_pages allows."
+                        address, f"comes after {self.source.pagination.max_pages} pages, the most that source.pagination.max_pages allows."
                     )
-                page = _Page(len(asked), asking.get(at, file, max_bytes=self._most_bytes), file)
+                page = _Page(len(asked), asking.get(address, file, max_bytes=self._most_bytes), file)
                 if page.number > 1:
                     delivery.places.append(page.place)
                 document = self._json(page) if self.source.format == "json" and not page.answer.no_content else None
                 yield from self._rows(page, delivery, document)
                 if page.rows and page.answer.digest == before:
                     raise self._error(
-                        at, f"gives page {page.number} with the content of the page before. Is source.pagination right for it?"
+                        address, f"gives page {page.number} with the content of the page before. Is source.pagination right for it?"
                     )
                 before = page.answer.digest
-                at = self._next(page, document, at, asking, url)
+                address = self._next(page, document, address, asking, url)
 
-    def _next(self, page: _Page, document: Any, at: httpx.URL, asking: Downloader, origin: httpx.URL) -> httpx.URL | None:
+    def _next(self, page: _Page, document: Any, address: httpx.URL, asking: Downloader, origin: httpx.URL) -> httpx.URL | None:
         pagination = self.source.pagination
         if isinstance(pagination, PageNumber):
             number = str(pagination.first + page.number)
-            return at.copy_set_param(pagination.parameter, number) if page.rows else None
+            return address.copy_set_param(pagination.parameter, number) if page.rows else None
         if isinstance(pagination, LinkHeader):
             following: Any = page.answer.next
         else:
@@ -177,22 +171,26 @@ class HttpReader:
             *parents, last = pagination.path.split(".")
             holder = {} if page.answer.no_content else self._at(document, parents, page)
             if not isinstance(holder, dict):
-                raise self._error(at, f"has no object at {'.'.join(parents) or 'its top'!r}, where {last!r} should name the next page.")
+                raise self._error(
+                    address, f"has no object at {'.'.join(parents) or 'its top'!r}, where {last!r} should name the next page."
+                )
             following = holder.get(last)
             if following is not None and (isinstance(following, bool) or not isinstance(following, str | int)):
                 raise self._error(
-                    at, f"names its next page by a {type(following).__name__} at {pagination.path!r}; allowed: text, or null."
+                    address, f"names its next page by a {type(following).__name__} at {pagination.path!r}; allowed: text, or null."
                 )
             if pagination.parameter and following not in (None, ""):
-                return at.copy_set_param(pagination.parameter, str(following))
+                return address.copy_set_param(pagination.parameter, str(following))
         if following in (None, ""):
             return None
         try:
-            target = at.join(str(following))
+            target = address.join(str(following))
         except httpx.InvalidURL:
-            raise self._error(at, "names a next page that is no URL. Ask its owner.") from None
+            raise self._error(address, "names a next page that is no URL. Ask its owner.") from None
         if not asking.same_host(target, origin):
-            raise self._error(at, f"names its next page at {shown(target)}, which is another server; a source is read at its own alone.")
+            raise self._error(
+                address, f"names its next page at {shown(target)}, which is another server; a source is read at its own alone."
+            )
         return target
 
     # --- the rows of a page -------------------------------------------------------------------------------------------
@@ -220,12 +218,12 @@ class HttpReader:
         try:
             return STRICT_DECODER.decode(page.file.read_bytes().decode("utf-8-sig"))
         except RecursionError:
-            what = "it is nested too deeply"
+            trouble = "it is nested too deeply"
         except UnicodeDecodeError as error:
-            what = f"byte {error.start} is not UTF-8"
+            trouble = f"byte {error.start} is not UTF-8"
         except ValueError as error:
-            what = str(error)[:200]
-        raise DataError(f"{self.dataset.name}: {page.place} is not JSON: {what}. Ask its owner, or fix source.format.")
+            trouble = str(error)[:200]
+        raise DataError(f"{self.dataset.name}: {page.place} is not JSON: {trouble}. Ask its owner, or fix source.format.")
 
     def _records(self, document: Any, page: _Page, delivery: Delivery) -> Iterator[pa.RecordBatch]:
         keys = self.source.records.split(".") if self.source.records else []
@@ -241,30 +239,30 @@ class HttpReader:
                 )
         if not records:
             return
-        found = list(dict.fromkeys(name for record in records for name in record))
-        Piece(self.dataset, page.place, undeclared=delivery.undeclared).check_columns(found)
+        names = list(dict.fromkeys(name for record in records for name in record))
+        Piece(self.dataset, page.place, undeclared=delivery.undeclared).check_columns(names)
         for first in range(0, len(records), ROWS_AT_ONCE):
-            some = records[first : first + ROWS_AT_ONCE]
-            columns = {name: [record.get(name) for record in some] for name in self.dataset.column_names}
-            yield batch_of(self.dataset, columns, partial(_record_place, page.place, first))
+            part = records[first : first + ROWS_AT_ONCE]
+            columns = {name: [record.get(name) for record in part] for name in self.dataset.column_names}
+            yield convert_batch(self.dataset, columns, lambda row, first=first: f"{page.place}, record {first + row + 1}")  # type: ignore[misc]
 
     def _at(self, document: Any, keys: list[str], page: _Page) -> Any:
-        at = document
+        node = document
         for number, key in enumerate(keys):
-            if not isinstance(at, dict) or key not in at:
-                has = ", ".join(map(str, at))[:300] if isinstance(at, dict) else f"a {type(at).__name__}"
+            if not isinstance(node, dict) or key not in node:
+                present = ", ".join(map(str, node))[:300] if isinstance(node, dict) else f"a {type(node).__name__}"
                 raise self._error(
-                    page.answer.url, f"has nothing at {'.'.join(keys[: number + 1])!r}; there is: {has}. Fix the path in source."
+                    page.answer.url, f"has nothing at {'.'.join(keys[: number + 1])!r}; there is: {present}. Fix the path in source."
                 )
-            at = at[key]
-        return at
+            node = node[key]
+        return node
 
     @property
     def _most_bytes(self) -> int | None:
         return self.source.max_page_bytes if self.source.format == "json" else None
 
-    def _error(self, url: httpx.URL, what: str) -> DataError:
-        return DataError(f"{self.dataset.name}: {shown(url)} {what}")
+    def _error(self, url: httpx.URL, trouble: str) -> DataError:
+        return DataError(f"{self.dataset.name}: {shown(url)} {trouble}")
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
@@ -273,16 +271,12 @@ def _filled(text: str, values: dict[str, str]) -> str:
     return text
 
 
-def _record_place(place: str, first: int, row: int) -> str:
-    return f"{place}, record {first + row + 1}"
-
-
 def _remembered(folder: str, request: str) -> _Remembered | None:
     """What stands of the newest answer to the same request, while its raw rows are still there."""
     paths = {file.path for file in storage.files(folder)}
-    found = [_Remembered(**json.loads(storage.read_bytes(path))) for path in paths if path.endswith(ETAG_ENDING)]
-    standing = [each for each in found if each.request == request and each.raw_path in paths]
-    return max(standing, key=lambda each: each.answered, default=None)
+    answers = [_Remembered(**json.loads(storage.read_bytes(path))) for path in paths if path.endswith(ETAG_ENDING)]
+    standing = [answer for answer in answers if answer.request == request and answer.raw_path in paths]
+    return max(standing, key=lambda answer: answer.answered, default=None)
 
 
 def _remember(request: str, etag: str, undeclared: list[str], raw_path: str) -> None:

@@ -31,12 +31,13 @@ class ObjectStorageReader:
         self.source = cast(ObjectStorageSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
+        """Find the partition's objects; raises what `matching_files` does, and `ConfigError` for a bucket or a credential that fails."""
         url = expand(self.source.url, where=f"{self.dataset.name}: source.url")
         store = _Store(connections().filesystem(url.partition("://")[0], self.source.connection), self)
-        found = matching_files(cast("AbstractFileSystem", store), url, partition, self.dataset)
+        urls = matching_files(cast("AbstractFileSystem", store), url, partition, self.dataset)
         undeclared: list[str] = []
-        files = [DeliveredFile(each, partial(store.open, each)) for each in found]
-        return Delivery(read_files(self.dataset, self.source, files, undeclared), found, undeclared)
+        files = [DeliveredFile(url, partial(store.open, url)) for url in urls]
+        return Delivery(read_files(self.dataset, self.source, files, undeclared), urls, undeclared)
 
 
 class _Store:
@@ -47,12 +48,10 @@ class _Store:
         self._dataset, self._connection = reader.dataset.name, reader.source.connection
 
     def ls(self, url: str, detail: bool = True) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._asked(self._filesystem.ls, url, detail=detail)
-        return found
+        return cast("list[dict[str, Any]]", self._asked(self._filesystem.ls, url, detail=detail))
 
     def info(self, url: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._asked(self._filesystem.info, url)
-        return found
+        return cast("dict[str, Any]", self._asked(self._filesystem.info, url))
 
     def open(self, url: str, mode: str = "rb") -> AbstractContextManager[BinaryIO]:
         return cast(AbstractContextManager[BinaryIO], self._asked(self._filesystem.open, url, mode=mode, block_size=BLOCK_BYTES))

@@ -16,7 +16,7 @@ from include.evergreen.config.base import repeated_names
 from include.evergreen.config.sources import SqlSource
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections, without_secrets
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 
@@ -45,6 +45,7 @@ class SqlReader:
         self.source = cast(SqlSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
+        """Prepare the partition's query, which is sent when the first row is read, and raises then."""
         delivery = Delivery(iter(()), [f"the query of {self.dataset.name} on connection {self.source.connection}"], [])
         delivery.batches = self._batches(partition, delivery)
         return delivery
@@ -73,7 +74,7 @@ class SqlReader:
 
     def _batch(self, columns: Mapping[str, Sequence[Any]], place: str, first: int) -> pa.RecordBatch:
         wanted = {name: _moments(columns[name]) for name in self.dataset.column_names}
-        return batch_of(self.dataset, wanted, lambda row: f"{place}, row {first + row + 1}")
+        return convert_batch(self.dataset, wanted, lambda row: f"{place}, row {first + row + 1}")
 
     def _column_names(self, result: sa.CursorResult[Any]) -> list[str]:
         names = list(result.keys())
@@ -118,8 +119,8 @@ class SqlReader:
     def _subject(self) -> str:
         return f"{self.dataset.name}: the query on connection {self.source.connection!r}"
 
-    def _wrong(self, what: str) -> ConfigError:
-        return ConfigError(f"{self._subject} {what}.")
+    def _wrong(self, trouble: str) -> ConfigError:
+        return ConfigError(f"{self._subject} {trouble}.")
 
     def _late(self) -> TransientError:
         return TransientError(

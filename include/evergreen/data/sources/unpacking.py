@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SEEKING = {"parquet"}  # formats that are read from their end
 CHUNK = 1024**2
+COMPRESSIONS = {".gz": "gzip", ".zip": "zip"}
 NOT_DATA = ("__MACOSX/",)  # what some zip programs add
 
 
@@ -41,9 +42,16 @@ class DeliveredFile:
 
 
 def read_files(dataset: DatasetConfig, form: FileFormat, files: list[DeliveredFile], undeclared: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of all files, one after the other; ``undeclared`` gets the columns that are left.
+    """Read the rows of a partition's files, one file after the other.
 
-    Raises `DataError` for content that does not fit, `TransientError` when a file cannot be read.
+    Raises `DataError` when a file is not there, or its content does not fit.
+
+    :param dataset: which declares the columns.
+    :param form: the format and the compression of the files, and the most bytes that they may have together, unpacked.
+    :param files: each is opened when the one before it was read.
+    :param undeclared: gets the names of columns that files have and ``dataset`` does not declare.
+    :yields: batches in the schema of `arrow_schema`.
+    :raises TransientError: when a file cannot be read, or was written to meanwhile.
     """
     budget = _Budget(dataset, form.max_bytes)
     for delivered in files:
@@ -57,22 +65,38 @@ def read_files(dataset: DatasetConfig, form: FileFormat, files: list[DeliveredFi
             raise TransientError(f"{dataset.name}: {delivered.place} was written to while it was read. Try again when it is whole.")
 
 
-def no_file(dataset: DatasetConfig, place: str) -> DataError:
-    return DataError(
+def no_file(dataset: DatasetConfig, place: str) -> str:
+    """Write the error about a file that is not there."""
+    return (
         f"{dataset.name}: the source has no file {place}. Has the system that delivers it done so? "
         f"Ingest the partition again once the file is there."
     )
 
 
-def _opened(dataset: DatasetConfig, delivered: DeliveredFile) -> AbstractContextManager[BinaryIO]:
+@contextmanager
+def answering(dataset: DatasetConfig, place: str) -> Iterator[None]:
+    """Turn whatever a filesystem raises into an error that is worth a retry; our own errors pass.
+
+    :param dataset: whose source is read.
+    :param place: what is read, for people.
+    :yields: once.
+    :raises TransientError: for any error that is not ours.
+    :raises EvergreenError: as it was raised within the context.
+    """
     try:
-        return delivered.open()
-    except FileNotFoundError as error:
-        raise no_file(dataset, delivered.place) from error
+        yield
     except EvergreenError:
         raise
     except Exception as error:  # filesystems of all kinds raise what they like
-        raise _not_read(dataset, delivered.place, error) from error
+        raise TransientError(_not_read(dataset, place, error)) from error
+
+
+def _opened(dataset: DatasetConfig, delivered: DeliveredFile) -> AbstractContextManager[BinaryIO]:
+    with answering(dataset, delivered.place):
+        try:
+            return delivered.open()
+        except FileNotFoundError as error:
+            raise DataError(no_file(dataset, delivered.place)) from error
 
 
 def _rows(stream: BinaryIO, form: str, piece: Piece, budget: _Budget, *, packed: bool) -> Iterator[pa.RecordBatch]:
@@ -103,7 +127,7 @@ def _counted(batches: Iterator[pa.RecordBatch], piece: Piece, budget: _Budget) -
 
 def _unpacked(raw: BinaryIO, compression: str, piece: Piece) -> Iterator[tuple[Piece, BinaryIO]]:
     if compression == "infer":
-        compression = {".gz": "gzip", ".zip": "zip"}.get(PurePosixPath(piece.place).suffix.lower(), "none")
+        compression = COMPRESSIONS.get(PurePosixPath(piece.place).suffix.lower(), "none")
     if compression == "gzip":
         yield piece, cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
     elif compression == "zip":
@@ -116,7 +140,7 @@ def _members(raw: BinaryIO, piece: Piece) -> Iterator[tuple[Piece, BinaryIO]]:
     """The files in a zip archive, by name."""
     try:
         archive = zipfile.ZipFile(raw)
-        members = sorted(archive.infolist(), key=lambda each: each.filename)
+        members = sorted(archive.infolist(), key=lambda member: member.filename)
     except EvergreenError:
         raise
     except Exception as error:  # a damaged archive makes zipfile raise errors of many kinds
@@ -126,7 +150,7 @@ def _members(raw: BinaryIO, piece: Piece) -> Iterator[tuple[Piece, BinaryIO]]:
             raise piece.error("is a zip archive that is damaged: a member has no name. Ask the source for a whole file.")
         _refuse_climbing(member.orig_filename, piece)
         _refuse_climbing(member.filename, piece)
-    members = [each for each in members if _is_data(each)]
+    members = [member for member in members if _is_data(member)]
     if not members:
         raise piece.error("is a zip archive without files. Ask the source for a whole one.")
     for member in members:
@@ -230,15 +254,13 @@ class _Steady(io.RawIOBase):
             if isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
                 # A seek to before the beginning, which a damaged archive or Parquet file asks for.
                 raise OSError(errno.EINVAL, "it is shorter than it says") from error
-            raise _not_read(self._dataset, self._place, error) from error
+            raise TransientError(_not_read(self._dataset, self._place, error)) from error
 
 
-def _not_read(dataset: DatasetConfig, place: str, error: Exception) -> TransientError:
-    return TransientError(
-        f"{dataset.name}: {place} could not be read: {error}. Is its disk or server there, and may this process read it? Then try again."
-    )
+def _not_read(dataset: DatasetConfig, place: str, error: Exception) -> str:
+    return f"{dataset.name}: {place} could not be read: {error}. Is its disk or server there, and may this process read it? Then try again."
 
 
 def _damaged(piece: Piece, kind: str, error: Exception) -> DataError:
-    what = str(error) or type(error).__name__
-    return piece.error(f"is a {kind} that is cut off or damaged: {what[:200]}. Ask the source for a whole file.")
+    trouble = str(error) or type(error).__name__
+    return piece.error(f"is a {kind} that is cut off or damaged: {trouble[:200]}. Ask the source for a whole file.")

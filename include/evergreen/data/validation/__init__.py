@@ -1,6 +1,6 @@
 """Checks a partition against its dataset's contract, and finds the rows that are to be quarantined."""
 
-from include.evergreen.data.validation.checks import CheckResult, Failure, Usual, Validation, judge, stop_error
+from include.evergreen.data.validation.checks import CheckResult, Failure, Usual, Validation, judge, stop_message
 from include.evergreen.data.validation.record import latest_validation, next_validated, recent_validations, record_validation
 from include.evergreen.data.validation.rows import Delivered, RawRows
 from include.evergreen.data.validation.validate import validate
@@ -17,6 +17,6 @@ __all__ = [
     "next_validated",
     "recent_validations",
     "record_validation",
-    "stop_error",
+    "stop_message",
     "validate",
 ]

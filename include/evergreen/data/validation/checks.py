@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.foundation.errors import DataError
 
 EXAMPLES_SHOWN = 3
 LONGEST_EXAMPLE = 80  # characters
@@ -37,6 +36,7 @@ class CheckResult:
 
     @property
     def failed(self) -> bool:
+        """Whether the check was evaluated and does not hold."""
         return self.status == "failed"
 
     @property
@@ -98,15 +98,15 @@ class Validation:
         return np.unique(np.concatenate([failure.positions for failure in self.failures])) if self.failures else np.empty(0, np.int64)
 
     def reasons(self) -> list[str]:
-        """Of each failing row, in the order of `failing`, every reason for which it fails."""
-        found: list[list[str]] = [[] for _ in self.failing]
+        """Join every reason for which a row fails into one text, for each failing row in the order of `failing`."""
+        reasons: list[list[str]] = [[] for _ in self.failing]
         for failure in self.failures:
             for index in np.searchsorted(self.failing, failure.positions):
-                found[index].append(failure.reason)
-        return ["; ".join(reasons) for reasons in found]
+                reasons[index].append(failure.reason)
+        return ["; ".join(of_row) for of_row in reasons]
 
     def summary(self) -> dict[str, Any]:
-        """The facts as a JSON document, without rows."""
+        """Return the facts as a JSON document, without rows, as `record_validation` keeps it."""
         return {
             "verdict": self.verdict,
             "reason": self.reason,
@@ -116,7 +116,7 @@ class Validation:
         }
 
     def log_lines(self) -> list[str]:
-        """The few lines that a person reads in a task's log: the verdict, how it compares, and what did not pass."""
+        """Write the few lines that a person reads in a task's log: the verdict, how it compares, and what did not pass."""
         accepted, failed = self.rows - len(self.failing), sum(check.failed for check in self.checks)
         fate = "without a failure" if self.verdict == "stopped" else "accepted"
         lines = [
@@ -138,11 +138,19 @@ class Validation:
 
 
 def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures: list[Failure], usual: Usual | None = None) -> Validation:
-    """The partition's verdict that follows from the checks, and the reason for it."""
+    """Draw a partition's verdict, and the reason for it, from what its checks found.
+
+    :param dataset: which declares the largest share of rows that may be quarantined.
+    :param rows: how many were delivered.
+    :param checks: the result of every check.
+    :param failures: the rows that are to be quarantined, check by check.
+    :param usual: what earlier partitions were like, for people to compare.
+    :returns: all of it, with ``verdict`` and ``reason``.
+    """
     failing = len(Validation(rows, failures, checks, "", "").failing)
     failed = [check for check in checks if check.failed]
     reason = "; ".join(check.message for check in failed)
-    if stopping := [check for check in failed if check.on_fail == "stop"]:
+    if stopping := [check for check in failed if check.on_fail == "error"]:
         verdict, reason = "stopped", "; ".join(check.message for check in stopping)
     elif failing > dataset.quarantine.max_share * rows:
         verdict = "stopped"
@@ -159,15 +167,16 @@ def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures
     return Validation(rows, failures, checks, verdict, reason, usual)
 
 
-def stop_error(dataset: DatasetConfig, partition: object, validation: Validation) -> DataError:
-    return DataError(
+def stop_message(dataset: DatasetConfig, partition: object, validation: Validation) -> str:
+    """Write the error about a partition that its checks stop."""
+    return (
         f"{dataset.name} {partition} is stopped: {validation.reason}. What was published before stays as it is. "
         f"Fix the source and ingest the partition again, or change the check in dataset.yaml."
     )
 
 
 def shown(value: object) -> str:
-    """A value of the data as an example of a failure shows it."""
+    """Write a value of the data as an example of a failure shows it: cut to `LONGEST_EXAMPLE` characters."""
     text = str(value)
     return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 1]}\N{HORIZONTAL ELLIPSIS}"
 

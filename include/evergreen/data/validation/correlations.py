@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
 from include.evergreen.config.models import Correlation
 from include.evergreen.data.partitions import current_partitions
-from include.evergreen.data.validation.checks import PERSONAL, CheckResult
+from include.evergreen.data.validation.checks import PERSONAL, CheckResult, Status
 from include.evergreen.data.validation.rows import Delivered, RawRows
 from include.evergreen.state import storage
 
@@ -24,7 +24,11 @@ FEWEST_ROWS = 3
 
 @dataclass(frozen=True)
 class Moments:
-    """Of pairs of numbers: how many, their means, and the sums of squares and of products of their distances from these."""
+    """Of pairs of numbers: how many, their means, and the sums of squares and of products of their distances from these.
+
+    They add up over parts of the rows by the pairwise update of Chan, Golub and LeVeque, "Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances" (1979).
+    """
 
     rows: int = 0
     mean_x: float = 0.0
@@ -35,7 +39,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray) -> Moments:
-        """Pairs of which one is missing or not finite are left out."""
+        """Compute the moments of the pairs of two arrays, without those of which one is missing or not finite."""
         both = np.isfinite(x) & np.isfinite(y)
         x, y = x[both], y[both]
         if not len(x):
@@ -65,17 +69,26 @@ class Moments:
         """Pearson's; None with too few rows, or where a column does not vary."""
         if self.rows < FEWEST_ROWS or not self.squares_x > 0 or not self.squares_y > 0:
             return None
-        found = self.products / math.sqrt(self.squares_x) / math.sqrt(self.squares_y)
-        return min(1.0, max(-1.0, found)) if math.isfinite(found) else None
+        correlation = self.products / math.sqrt(self.squares_x) / math.sqrt(self.squares_y)
+        return min(1.0, max(-1.0, correlation)) if math.isfinite(correlation) else None
 
 
 def correlation_check(
     dataset: DatasetConfig, correlation: Correlation, raw: RawRows, delivered: Delivered, failing: np.ndarray
 ) -> CheckResult:
-    """The rows that no check refuses against the accepted rows of the reference period's current partitions."""
-    arguments: dict[str, Any] = correlation.model_dump(mode="json", exclude={"on_fail"})
+    """Compare the correlation of two columns with the one that they had in the declared reference period.
 
-    def result(status: Any, message: str) -> CheckResult:
+    :param dataset: whose partition it is; figures about its personal columns are not shown.
+    :param correlation: the columns, the reference period, and how far the correlation may be from the one in it.
+    :param raw: the partition's rows.
+    :param delivered: what else is known of the partition.
+    :param failing: the sorted positions of the rows that other checks refuse, which do not count.
+    :returns: the result; not evaluated for a partition of the reference period itself, when none of it is ingested, or when
+        either correlation does not exist.
+    """
+    arguments = correlation.model_dump(mode="json", exclude={"on_fail"})
+
+    def result(status: Status, message: str) -> CheckResult:
         return CheckResult("correlation", arguments, correlation.on_fail, status, observed=message)
 
     x, y = correlation.columns
@@ -84,8 +97,8 @@ def correlation_check(
     versions = current_partitions(dataset.name, correlation.first, correlation.last)
     if not versions:
         return result("not_evaluated", f"no partition from {correlation.first} to {correlation.last} is ingested")
-    usual = _sum(Moments.of(*_numbers(storage.read_table(version.path, [x, y]), x, y)) for version in versions)
-    now = _sum(_moments(raw, x, y, failing))
+    usual = sum((Moments.of(*_numbers(storage.read_table(version.path, [x, y]), x, y)) for version in versions), Moments())
+    now = sum(_moments(raw, x, y, failing), Moments())
     if usual.correlation is None or now.correlation is None:
         where = "in the reference period" if usual.correlation is None else "here"
         return result("not_evaluated", f"{x} and {y} have no correlation {where}: fewer than {FEWEST_ROWS} rows, or one does not vary")
@@ -97,18 +110,11 @@ def correlation_check(
     return result("passed" if difference <= correlation.max_difference else "failed", message)
 
 
-def _sum(parts: Iterable[Moments]) -> Moments:
-    total = Moments()
-    for part in parts:
-        total = total + part
-    return total
-
-
 def _moments(raw: RawRows, x: str, y: str, failing: np.ndarray) -> Iterator[Moments]:
     for first, table in raw.tables([x, y]):
         numbers = _numbers(table, x, y)
-        for each in numbers:
-            each[failing[slice(*np.searchsorted(failing, [first, first + table.num_rows]))] - first] = np.nan
+        for column in numbers:
+            column[failing[slice(*np.searchsorted(failing, [first, first + table.num_rows]))] - first] = np.nan
         yield Moments.of(*numbers)
 
 

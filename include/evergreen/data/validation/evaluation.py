@@ -68,15 +68,18 @@ class _Outcome:
 
 
 def evaluate(dataset: DatasetConfig, expectations: Sequence[Declared], raw: RawRows) -> tuple[list[CheckResult], list[Failure]]:
-    """A result for each expectation, in their order, and the rows that those refuse which quarantine.
+    """Evaluate expectations; raises `ConfigError` for one that cannot be computed on these columns.
 
-    Raises `ConfigError` for one that cannot be computed on these columns.
+    :param dataset: whose rows they are; values of its personal columns are not shown.
+    :param expectations: as `declared_expectations` gives them.
+    :param raw: the partition's rows.
+    :returns: a result for each expectation, in their order, and for each that quarantines and fails the rows that it refuses.
     """
     checks: dict[int, CheckResult] = {}
     failures: dict[int, Failure] = {}
     for numbers in _groups(expectations, raw):
         group = [expectations[number] for number in numbers]
-        with registered([each.implementation for each in group]):
+        with registered([declared.implementation for declared in group]):
             outcomes = _evaluate_group(dataset, group, raw)
         for number, declared, outcome in zip(numbers, group, outcomes, strict=True):
             checks[number] = _result(dataset, declared, outcome, raw)
@@ -104,8 +107,8 @@ def _groups(expectations: Sequence[Declared], raw: RawRows) -> list[list[int]]:
 
 
 def _evaluate_group(dataset: DatasetConfig, group: list[Declared], raw: RawRows) -> list[_Outcome]:
-    columns = [name for name in dataset.column_names if any(name in _given(each, raw) for each in group)]
-    needs = set[str]().union(*(each.metrics for each in group))
+    columns = [name for name in dataset.column_names if any(name in _given(declared, raw) for declared in group)]
+    needs = set[str]().union(*(declared.metrics for declared in group))
     if needs <= OF_COLUMNS:
         return _Rows(dataset, raw.no_rows(dataset.column_names)).outcomes(group)
     if needs & OF_TYPES:
@@ -123,18 +126,17 @@ def _given(declared: Declared, raw: RawRows) -> tuple[str, ...]:
 def _evaluate_large(dataset: DatasetConfig, group: list[Declared], raw: RawRows, columns: list[str]) -> list[_Outcome]:
     """In chunks what can be, and of what must be unique only the rows that may not be; all else one by one, to hold little at once."""
     outcomes: dict[int, _Outcome] = {}
-    by_row = [number for number, each in enumerate(group) if _is_row_by_row(each)]
+    by_row = [number for number, declared in enumerate(group) if _is_row_by_row(declared)]
     if by_row:
         outcomes.update(zip(by_row, _evaluate_by_chunks(dataset, [group[number] for number in by_row], raw, columns), strict=True))
-    for number, each in enumerate(group):
+    for number, declared in enumerate(group):
         if number in outcomes:
             continue
-        if each.map_metric in UNIQUE and _whole_and_strict(each) and not each.custom:
-            positions = possible_duplicates(raw, each.columns)
-            frame = raw.take(each.columns, positions)
+        if declared.map_metric in UNIQUE and _whole_and_strict(declared) and not declared.custom:
+            frame = raw.take(declared.columns, possible_duplicates(raw, declared.columns))
         else:
             frame = raw.frame(columns)
-        outcomes[number] = _Rows(dataset, _fit([each], frame)).outcomes([each])[0]
+        outcomes[number] = _Rows(dataset, _fit([declared], frame)).outcomes([declared])[0]
     return [outcomes[number] for number in range(len(group))]
 
 
@@ -146,12 +148,12 @@ def _evaluate_by_chunks(dataset: DatasetConfig, group: list[Declared], raw: RawR
     for first, frame in raw.chunks(columns):
         rows = _Rows(dataset, _fit(group, frame))
         metrics = rows.metrics(group)
-        for number, each in enumerate(group):
-            positions[number].append(rows.failing(each, metrics) + first)
-        for name in {configuration.id for each in group for configuration in each.metrics.values()}:
+        for declared, parts in zip(group, positions, strict=True):
+            parts.append(rows.failing(declared, metrics) + first)
+        for name in {configuration.id for declared in group for configuration in declared.metrics.values()}:
             sums[name] = sums[name] + metrics[name] if name in sums else metrics[name]
     assert rows is not None
-    return [_Outcome(*rows.verdict(each, sums), np.concatenate(found)) for each, found in zip(group, positions, strict=True)]
+    return [_Outcome(*rows.verdict(declared, sums), np.concatenate(parts)) for declared, parts in zip(group, positions, strict=True)]
 
 
 class _Rows:
@@ -165,46 +167,51 @@ class _Rows:
         self._engine.load_batch_data(BATCH, frame)
 
     def outcomes(self, group: Sequence[Declared]) -> list[_Outcome]:
+        """Evaluate expectations on all of the rows at once, in their order."""
         metrics = self.metrics(group)
-        return [_Outcome(*self.verdict(each, metrics), self.failing(each, metrics) if each.map_metric else None) for each in group]
+        return [
+            _Outcome(*self.verdict(declared, metrics), self.failing(declared, metrics) if declared.map_metric else None)
+            for declared in group
+        ]
 
     def metrics(self, group: Sequence[Declared]) -> dict[Any, Any]:
-        """All metrics that these expectations need, each computed once."""
+        """Compute all metrics that these expectations need, each once.
+
+        :param group: the expectations; they may share metrics.
+        :returns: the metrics' values, by Great Expectations' ids of them.
+        :raises ConfigError: when they cannot be computed; names the expectation whose fault it is, if it is one's.
+        :raises MemoryError: when memory does not suffice.
+        """
         try:
             return self._resolved(group)
         except MemoryError:
             raise
         except Exception as error:
             problem: Exception = error
-        for each in group:  # to find whose fault it is
-            self._computed(each, partial(self._resolved, [each]))
-        told = PERSONAL if any(map(self._is_personal, group)) else problem
-        raise ConfigError(f"{self._dataset.name}: the expectations cannot be computed together: {told}")
+        for declared in group:  # to find whose fault it is
+            self._computed(declared, partial(self._resolved, [declared]))
+        reason = PERSONAL if any(map(self._is_personal, group)) else problem
+        raise ConfigError(f"{self._dataset.name}: the expectations cannot be computed together: {reason}")
 
     def verdict(self, declared: Declared, metrics: dict[Any, Any]) -> tuple[bool, str]:
-        """Whether Great Expectations is content with these metrics, and what it says that it observed."""
-
-        def judged() -> Any:
-            return declared.implementation.metrics_validate(
-                metrics=metrics, execution_engine=self._engine, runtime_configuration=declared.runtime
-            )
-
-        outcome = self._computed(declared, judged)
+        """Have Great Expectations judge these metrics: says whether it is content, and what it says that it observed."""
+        arguments: dict[str, Any] = {"metrics": metrics, "execution_engine": self._engine, "runtime_configuration": declared.runtime}
+        outcome = self._computed(declared, partial(declared.implementation.metrics_validate, **arguments))
         return bool(outcome.success), str(outcome.result.get("observed_value", ""))
 
     def failing(self, declared: Declared, metrics: dict[Any, Any]) -> np.ndarray:
-        """The positions of all rows that fail: where the condition holds that Great Expectations counted."""
+        """Find the positions of all rows that fail: where the condition holds that Great Expectations counted."""
         counted = declared.metrics[f"{declared.map_metric}.unexpected_count"].id
         condition = metrics[counted._replace(metric_name=f"{declared.map_metric}.condition")][0]
-        found: np.ndarray = condition.index.to_numpy()[np.asarray(condition, dtype=bool)]
-        return found.astype(np.int64, copy=False)
+        positions: np.ndarray = condition.index.to_numpy()[np.asarray(condition, dtype=bool)]
+        return positions.astype(np.int64, copy=False)
 
     def _resolved(self, group: Sequence[Declared]) -> dict[Any, Any]:
         from great_expectations.validator.metrics_calculator import MetricsCalculator
 
         calculator = MetricsCalculator(self._engine, show_progress_bars=False)
         strictly = {"catch_exceptions": False}
-        wanted = [configuration for each in group for configuration in each.metrics.values()]
+        wanted = [configuration for declared in group for configuration in declared.metrics.values()]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # nor are pandas' future behaviours
             graph = calculator.build_metric_dependency_graph(wanted, strictly)

@@ -43,7 +43,7 @@ class Declared:
 
     @property
     def runtime(self) -> dict[str, Any]:
-        """How Great Expectations is to tell of it."""
+        """Great Expectations' runtime configuration for it: how much of its result is to be told."""
         return _runtime(self.implementation)
 
     @property
@@ -58,7 +58,7 @@ class Declared:
 
 
 def implied_expectations(dataset: DatasetConfig) -> list[Expectation]:
-    """What the columns and keys declare by themselves: no missing value unless nullable, no key twice."""
+    """Derive the expectations that columns and keys declare by themselves: no missing value unless nullable, no key twice."""
     implied = [
         Expectation(expect="expect_column_values_to_not_be_null", arguments={"column": column.name}, on_fail="quarantine")
         for column in dataset.columns
@@ -75,30 +75,33 @@ def implied_expectations(dataset: DatasetConfig) -> list[Expectation]:
 
 
 def declared_expectations(dataset: DatasetConfig, columns: pd.DataFrame) -> list[Declared]:
-    """All that Great Expectations is asked of ``dataset``, what is implied first. ``columns`` has its columns, and no rows.
+    """Translate all expectations of a dataset, what is implied first.
 
     Raises `ConfigError` for a name or a path that is no expectation, for arguments that it does not take, and for
     ``on_fail: quarantine`` where it judges the partition as a whole.
+
+    :param dataset: which declares them.
+    :param columns: its columns in their declared types, and no rows.
+    :returns: each ready to be evaluated.
     """
     import_quietly("great_expectations.expectations.core")
-    return [_declared(dataset, each, columns) for each in (*implied_expectations(dataset), *dataset.expectations)]
+    return [_declared(dataset, expectation, columns) for expectation in (*implied_expectations(dataset), *dataset.expectations)]
 
 
 @contextmanager
 def registered(implementations: Sequence[GxExpectation]) -> Iterator[None]:
-    """Within it, Great Expectations finds the classes of these expectations by their names; afterwards all is as before.
+    """Have Great Expectations find the classes of these expectations by their names, within the context; afterwards all is as before.
 
     Two datasets may thus each have a class of the same name, or one of a name that Great Expectations has too.
     """
-    registry = _expectation_registry()
-    before = dict(registry)
+    expectations, _ = _registries()
+    before = dict(expectations)
     try:
-        for each in implementations:
-            registry[each.expectation_type] = type(each)
+        expectations.update({implementation.expectation_type: type(implementation) for implementation in implementations})
         yield
     finally:
-        registry.clear()
-        registry.update(before)
+        expectations.clear()
+        expectations.update(before)
 
 
 def _declared(dataset: DatasetConfig, expectation: Expectation, frame: pd.DataFrame) -> Declared:
@@ -117,7 +120,7 @@ def _declared(dataset: DatasetConfig, expectation: Expectation, frame: pd.DataFr
     if expectation.on_fail == "quarantine" and declared.map_metric is None:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} judges the partition as a whole, so on_fail cannot be 'quarantine'; "
-            f"allowed for it: stop, warn."
+            f"allowed for it: error, warn."
         )
     return declared
 
@@ -126,15 +129,15 @@ def _core_class(dataset: DatasetConfig, name: str) -> type[GxExpectation]:
     """Looked up among Great Expectations' own alone: what one dataset imports is not known by name to another."""
     from great_expectations.expectations import core
 
-    found: type[GxExpectation] | None = next(
+    expectation: type[GxExpectation] | None = next(
         (kind for kind in vars(core).values() if getattr(kind, "expectation_type", None) == name), None
     )
-    if found is None:
+    if expectation is None:
         raise ConfigError(
             f"{dataset.name}: Great Expectations knows no expectation {name!r}. Write one of its names, such as "
             f"expect_column_values_to_be_between, or the import path of a class of your own."
         )
-    return found
+    return expectation
 
 
 def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
@@ -156,7 +159,7 @@ def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
     kind = getattr(module, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Base)):
         classes = [
-            each for each, value in vars(module).items() if isinstance(value, type) and issubclass(value, Base) and value is not Base
+            known for known, value in vars(module).items() if isinstance(value, type) and issubclass(value, Base) and value is not Base
         ]
         raise ConfigError(
             f"{dataset.name}: expect {path!r}: {module_name} has no expectation {name!r}. It must be a subclass of one of Great "
@@ -171,18 +174,14 @@ def _nothing_of_others_replaced(dataset: DatasetConfig, path: str, module_name: 
 
     A metric stays, so one that would replace another is refused: it would change what other datasets' checks mean.
     """
-    expectations, metrics = _expectation_registry(), _metric_registry()
-    expectations_before = dict(expectations)
-    metrics_before = {name: {**facts, "providers": dict(facts["providers"])} for name, facts in metrics.items()}
-    try:
+    _, metrics = _registries()
+    before = {name: {**facts, "providers": dict(facts["providers"])} for name, facts in metrics.items()}
+    with registered([]):
         yield
-    finally:
-        expectations.clear()
-        expectations.update(expectations_before)
-    replaced = sorted(name for name, facts in metrics_before.items() if metrics[name]["providers"] != facts["providers"])
+    replaced = sorted(name for name, facts in before.items() if metrics[name]["providers"] != facts["providers"])
     if replaced:
         metrics.clear()
-        metrics.update(metrics_before)
+        metrics.update(before)
         sys.modules.pop(module_name, None)  # so that it is refused the next time too
         raise ConfigError(
             f"{dataset.name}: expect {path!r}: {module_name} defines metrics that exist already: {', '.join(replaced)}. "
@@ -208,8 +207,8 @@ def _metrics(dataset: DatasetConfig, implementation: GxExpectation, expectation:
 
 def _runtime(implementation: GxExpectation) -> dict[str, Any]:
     """One about the whole tells what it observed; one about rows says yes or no, since its rows are found otherwise."""
-    told = "BOOLEAN_ONLY" if getattr(implementation, "map_metric", None) else "BASIC"
-    return {"result_format": {"result_format": told, "partial_unexpected_count": 0}}
+    result_format = "BOOLEAN_ONLY" if getattr(implementation, "map_metric", None) else "BASIC"
+    return {"result_format": {"result_format": result_format, "partial_unexpected_count": 0}}
 
 
 def _columns(dataset: DatasetConfig, implementation: GxExpectation, expectation: Expectation) -> tuple[str, ...]:
@@ -239,19 +238,12 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         yield from _texts(list(value.values()))
     elif isinstance(value, list | tuple | set):
-        for each in value:
-            yield from _texts(each)
+        for member in value:
+            yield from _texts(member)
 
 
-def _expectation_registry() -> dict[str, Any]:
+def _registries() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Great Expectations' own: of expectations and of metrics."""
     from great_expectations.expectations import registry
 
-    found: dict[str, Any] = registry._registered_expectations
-    return found
-
-
-def _metric_registry() -> dict[str, Any]:
-    from great_expectations.expectations import registry
-
-    found: dict[str, Any] = registry._registered_metrics
-    return found
+    return registry._registered_expectations, registry._registered_metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from include.evergreen.config import DatasetConfig
+from include.evergreen.config.models import Freshness
 from include.evergreen.data.validation.checks import CheckResult, shown
 from include.evergreen.data.validation.rows import Delivered
 from include.evergreen.foundation import clock
@@ -13,17 +14,15 @@ COLUMNS_SHOWN = 10
 
 
 def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
-    """Whether the source gave a column that is not declared. Its name is shown, its values never were read."""
+    """Check whether the source gave a column that is not declared. Its name is shown, its values never were read."""
     extra = [shown(name) for name in delivered.undeclared]
-    more = f" and {len(extra) - COLUMNS_SHOWN} more" if len(extra) > COLUMNS_SHOWN else ""
-    message = ", ".join(extra[:COLUMNS_SHOWN]) + more if extra else "none"
+    rest = f" and {len(extra) - COLUMNS_SHOWN} more" if len(extra) > COLUMNS_SHOWN else ""
+    message = ", ".join(extra[:COLUMNS_SHOWN]) + rest if extra else "none"
     return CheckResult("undeclared_columns", {}, dataset.undeclared_columns, "failed" if extra else "passed", observed=message)
 
 
-def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
-    """Whether a live delivery arrived by its deadline; a backfill comes late by its nature."""
-    freshness = dataset.freshness
-    assert freshness is not None
+def freshness_check(freshness: Freshness, delivered: Delivered) -> CheckResult:
+    """Check whether a live delivery arrived by its deadline; a backfill comes late by its nature."""
     arguments = {"hours_after_partition": freshness.hours_after_partition}
     if not delivered.live:
         message = "this is a backfill, and only what is ingested live has a deadline"
@@ -31,9 +30,9 @@ def freshness_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult
     deadline = clock.day_start(delivered.partition) + dt.timedelta(hours=freshness.hours_after_partition)
     late = delivered.arrived - deadline
     message = f"arrived {_minute(delivered.arrived)}, with a deadline of {_minute(deadline)} UTC"
-    if late > dt.timedelta():
-        return CheckResult("freshness", arguments, freshness.on_fail, "failed", observed=f"{message}: {_hours(late)} late")
-    return CheckResult("freshness", arguments, freshness.on_fail, "passed", observed=message)
+    if late <= dt.timedelta():
+        return CheckResult("freshness", arguments, freshness.on_fail, "passed", observed=message)
+    return CheckResult("freshness", arguments, freshness.on_fail, "failed", observed=f"{message}: {_hours(late)} late")
 
 
 def _minute(timestamp: dt.datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,13 +22,20 @@ POSITION = "\0position"  # no column can be called so
 
 
 def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, delivered: Delivered) -> tuple[CheckResult, Failure | None]:
-    """Find every row whose columns are not together in the other dataset's current partitions.
+    """Find every row that refers to a row which the other dataset's current partitions do not have.
 
-    Not evaluated when none of these is there. Raises `ConfigError` for columns that it has not, or of another type.
+    Raises `ConfigError` for columns that the other dataset has not, or has in another type.
+
+    :param dataset: whose rows refer to others; values of its personal columns are not shown.
+    :param reference: the columns, the other dataset, and which of its partitions are looked into.
+    :param raw: the partition's rows; one with a missing value in these columns refers to nothing.
+    :param delivered: what else is known of the partition.
+    :returns: the result, not evaluated when no partition to look into is there; and the rows that fail, if the reference
+        quarantines and any do.
     """
     last = delivered.partition - dt.timedelta(days=reference.lag_days)
     first = last - dt.timedelta(days=reference.days - 1)
-    arguments = _arguments(reference)
+    arguments = {"columns": list(reference.columns), **reference.model_dump(mode="json", exclude_defaults=True, exclude={"on_fail"})}
     looked_into = current_partitions(reference.dataset, first, last)
     if not looked_into:
         period = f"{last}" if first == last else f"from {first} to {last}"
@@ -52,11 +59,6 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
     return check, Failure(label, positions) if len(positions) and reference.on_fail == "quarantine" else None
 
 
-def _arguments(reference: Reference) -> dict[str, Any]:
-    given = reference.model_dump(mode="json", exclude_defaults=True, exclude={"on_fail"})
-    return {"columns": list(reference.columns), **given}
-
-
 def _there(dataset: DatasetConfig, reference: Reference, paths: list[str], raw: RawRows) -> pa.Table:
     """What can be referred to: each combination once, under this dataset's names and in its types."""
     import pyarrow as pa
@@ -65,7 +67,7 @@ def _there(dataset: DatasetConfig, reference: Reference, paths: list[str], raw: 
     names = reference.to or reference.columns
     schema = pq.read_schema(raw.file)
     wanted = pa.schema([pa.field(column, schema.field(column).type) for column in reference.columns])
-    found: pa.Table | None = None
+    there: pa.Table | None = None
     for path in paths:
         table = storage.read_table(path, list(dict.fromkeys(names)))
         if absent := [name for name in names if name not in table.column_names]:
@@ -81,10 +83,10 @@ def _there(dataset: DatasetConfig, reference: Reference, paths: list[str], raw: 
                 f"{dataset.name}: {', '.join(reference.columns)} cannot refer to {', '.join(names)} of {reference.dataset}, "
                 f"which has other types: {', '.join(map(str, table.schema.types))} instead of {', '.join(map(str, wanted.types))}."
             ) from error
-        both = renamed if found is None else pa.concat_tables([found, renamed])
-        found = both.group_by(list(reference.columns), use_threads=False).aggregate([]).select(list(reference.columns))
-    assert found is not None
-    return found
+        both = renamed if there is None else pa.concat_tables([there, renamed])
+        there = both.group_by(list(reference.columns), use_threads=False).aggregate([]).select(list(reference.columns))
+    assert there is not None
+    return there
 
 
 def _absent(table: pa.Table, there: pa.Table, first_row: int) -> np.ndarray:
@@ -99,8 +101,7 @@ def _absent(table: pa.Table, there: pa.Table, first_row: int) -> np.ndarray:
     positions = pa.array(np.arange(first_row, first_row + table.num_rows))
     if len(table.column_names) == 1:
         lost = pc.and_(asked, pc.invert(pc.is_in(table.column(0), value_set=there.column(0).combine_chunks())))
-        found: np.ndarray = positions.filter(lost.combine_chunks()).to_numpy()
-        return found
+        return np.asarray(positions.filter(lost.combine_chunks()))
     rows = table.append_column(POSITION, positions).filter(asked)
     lost_rows = rows.join(there, table.column_names, join_type="left anti").column(POSITION).to_numpy()
     return np.sort(lost_rows)

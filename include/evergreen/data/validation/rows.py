@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,15 +41,15 @@ class RawRows:
         self.rows = int(self._metadata.num_rows)
 
     def frame(self, columns: Sequence[str], *, declared_types: bool = False) -> pd.DataFrame:
-        """Some columns of all rows; see `chunks`. ``declared_types``: nullable types even where no value is missing."""
+        """Read some columns of all rows; see `chunks`. ``declared_types``: nullable types even where no value is missing."""
         return self._pandas(self._groups(range(self._metadata.num_row_groups), columns), declared_types)
 
     def no_rows(self, columns: Sequence[str]) -> pd.DataFrame:
-        """The columns alone, in their declared types."""
+        """Make a frame of the columns alone, in their declared types, for expectations to be declared on."""
         return self._pandas(self._groups([], columns), declared_types=True)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Some columns, about `CHUNK_ROWS` rows at a time, each with the position of its first row.
+        """Read some columns, about `CHUNK_ROWS` rows at a time, each chunk with the position of its first row.
 
         A column without a missing value in the whole file has NumPy's type, so that checks are quick; any other integers
         and booleans have pandas' nullable types, so that they stay exact. Texts are Arrow's, a few bytes each.
@@ -57,7 +58,7 @@ class RawRows:
             yield first, self._pandas(table, declared_types=False)
 
     def tables(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
-        """As `chunks`, in Arrow's types."""
+        """Read what `chunks` does, in Arrow's types."""
         first, rows, groups = 0, 0, list[int]()
         for group in range(self._metadata.num_row_groups):
             groups.append(group)
@@ -67,7 +68,7 @@ class RawRows:
                 first, rows, groups = first + rows, 0, []
 
     def take(self, columns: Sequence[str], positions: Any, *, declared_types: bool = False) -> pd.DataFrame:
-        """Some columns of the rows at these sorted positions, which are the frame's index."""
+        """Read some columns of the rows at these sorted positions, which are the frame's index; ``declared_types`` as in `frame`."""
         import numpy as np
         import pandas as pd
         import pyarrow as pa
@@ -80,34 +81,24 @@ class RawRows:
         return frame.set_axis(pd.Index(positions), axis=0)
 
     def narrowest(self, columns: Sequence[str]) -> str:
-        """Of these columns the one that takes the fewest bytes."""
-        return min(columns, key=lambda column: self._bytes.get(column, 0))
-
-    def has_missing(self, column: str) -> bool:
-        """Whether a value of the column is missing; True when the file does not tell."""
-        return self._missing.get(column, True)
+        """Name the one of these columns that takes the fewest bytes."""
+        return min(columns, key=lambda column: self._bytes[column])
 
     @cached_property
-    def _missing(self) -> dict[str, bool]:
-        found: dict[str, bool] = {}
-        for _, column in self._column_chunks():
-            statistics = column.statistics
-            missing = statistics is None or statistics.null_count is None or statistics.null_count > 0
-            found[column.path_in_schema] = found.get(column.path_in_schema, False) or missing
-        return found
+    def _with_missing(self) -> set[str]:
+        """The columns of which a value is missing, or of which the file does not tell."""
+        return {column.path_in_schema for column in self._column_chunks() if column.statistics is None or column.statistics.null_count != 0}
 
     @cached_property
-    def _bytes(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for _, column in self._column_chunks():
-            found[column.path_in_schema] = found.get(column.path_in_schema, 0) + column.total_uncompressed_size
-        return found
+    def _bytes(self) -> Counter[str]:
+        sizes: Counter[str] = Counter()
+        for column in self._column_chunks():
+            sizes[column.path_in_schema] += column.total_uncompressed_size
+        return sizes
 
-    def _column_chunks(self) -> Iterator[tuple[int, Any]]:
-        for group in range(self._metadata.num_row_groups):
-            of_group = self._metadata.row_group(group)
-            for number in range(of_group.num_columns):
-                yield group, of_group.column(number)
+    def _column_chunks(self) -> Iterator[Any]:
+        for group in map(self._metadata.row_group, range(self._metadata.num_row_groups)):
+            yield from map(group.column, range(group.num_columns))
 
     def _groups(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         import pyarrow.parquet as pq
@@ -124,6 +115,6 @@ class RawRows:
         nullable = {**texts, pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         series = {}
         for name in table.column_names:
-            exact = declared_types or self.has_missing(name)
+            exact = declared_types or name in self._with_missing or not self._metadata.num_row_groups
             series[name] = table.column(name).to_pandas(types_mapper=(nullable if exact else texts).get)
         return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), copy=False)

@@ -16,7 +16,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def possible_duplicates(raw: RawRows, columns: Sequence[str]) -> np.ndarray:
-    """The sorted positions of all rows whose ``columns`` equal another row's, and of a few that only share a hash with one.
+    """Find the sorted positions of all rows whose ``columns`` equal another row's, and of a few that only share a hash with one.
 
     Holds two 64-bit integers a row.
     """
@@ -59,10 +59,10 @@ def _hashes(column: pa.ChunkedArray) -> np.ndarray:
     if values.dtype.kind == "f":
         missing = np.isnan(values) if missing is None else missing | np.isnan(values)
         values = np.where(missing, 0.0, values) + 0.0  # -0.0 equals 0.0
-        found = values.view(np.uint64) * _MIX
     else:
-        found = values.astype(np.int64).view(np.uint64) * _MIX
-    found ^= found >> np.uint64(32)
+        values = values.astype(np.int64)
+    hashes: np.ndarray = values.view(np.uint64) * _MIX
+    hashes ^= hashes >> np.uint64(32)
     if missing is not None:
-        found[missing] = 1
-    return found
+        hashes[missing] = 1
+    return hashes

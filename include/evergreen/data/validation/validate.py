@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.validation.checks import CheckResult, Failure, Validation, judge
+from include.evergreen.data.validation.checks import Validation, judge
 from include.evergreen.data.validation.correlations import correlation_check
 from include.evergreen.data.validation.evaluation import evaluate
 from include.evergreen.data.validation.expectations import declared_expectations
@@ -14,9 +14,14 @@ from include.evergreen.data.validation.volume import COMPARED_PARTITIONS, earlie
 
 
 def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Validation:
-    """Judge the raw rows (in the declared columns) by ``dataset``'s contract.
+    """Judge a partition's raw rows by its dataset's contract, for ingestion.
 
     The same rows beside the same partitions give the same result. Raises `ConfigError` for a check that cannot be computed.
+
+    :param dataset: which declares the checks.
+    :param raw: the rows, in the declared columns and types.
+    :param delivered: what else is known of the partition.
+    :returns: the result of every check, the rows that fail, and the verdict.
     """
     window = dataset.volume.window_partitions if dataset.volume else 0
     earlier = earlier_partitions(dataset.name, delivered.partition, max(COMPARED_PARTITIONS, window))
@@ -24,20 +29,13 @@ def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Vali
     if dataset.undeclared_columns != "ignore":
         checks.insert(0, undeclared_check(dataset, delivered))
     if dataset.volume:
-        checks.append(volume_check(dataset, raw.rows, earlier))
+        checks.append(volume_check(dataset.volume, raw.rows, earlier))
     if dataset.freshness:
-        checks.append(freshness_check(dataset, delivered))
-    checks += _references(dataset, raw, delivered, failures)
-    failing = Validation(raw.rows, failures, [], "", "").failing
-    checks += [correlation_check(dataset, correlation, raw, delivered, failing) for correlation in dataset.correlations]
-    return judge(dataset, raw.rows, checks, failures, usual_rows(earlier))
-
-
-def _references(dataset: DatasetConfig, raw: RawRows, delivered: Delivered, failures: list[Failure]) -> list[CheckResult]:
-    """The results; rows that are to be quarantined are added to ``failures``."""
-    checks = []
+        checks.append(freshness_check(dataset.freshness, delivered))
     for reference in dataset.references:
         check, failure = check_reference(dataset, reference, raw, delivered)
         checks.append(check)
         failures += [failure] if failure else []
-    return checks
+    failing = Validation(raw.rows, failures, [], "", "").failing
+    checks += [correlation_check(dataset, correlation, raw, delivered, failing) for correlation in dataset.correlations]
+    return judge(dataset, raw.rows, checks, failures, usual_rows(earlier))

@@ -8,7 +8,7 @@ from statistics import median
 
 import sqlalchemy as sa
 
-from include.evergreen.config import DatasetConfig
+from include.evergreen.config.models import Volume
 from include.evergreen.data.validation.checks import CheckResult, Usual
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions
@@ -26,7 +26,7 @@ class Neighbour:
 
 
 def earlier_partitions(dataset: str, before: dt.date, limit: int) -> list[Neighbour]:
-    """The newest ``limit`` partitions before a day, the newest first."""
+    """Count the rows of the newest ``limit`` partitions before a day (exclusive), the newest first."""
     table = partition_versions
     newest = (
         sa.select(table.c.partition, sa.func.max(table.c.version).label("version"))
@@ -47,23 +47,21 @@ def earlier_partitions(dataset: str, before: dt.date, limit: int) -> list[Neighb
 
 
 def usual_rows(earlier: list[Neighbour]) -> Usual | None:
-    """The medians of the newest `COMPARED_PARTITIONS`; None when there is nothing to compare with."""
+    """Take the medians of the newest `COMPARED_PARTITIONS`; None when there is nothing to compare with."""
     compared = earlier[:COMPARED_PARTITIONS]
     if not compared:
         return None
-    return Usual(len(compared), median(each.delivered for each in compared), median(each.quarantined for each in compared))
+    return Usual(len(compared), median(day.delivered for day in compared), median(day.quarantined for day in compared))
 
 
-def volume_check(dataset: DatasetConfig, rows: int, earlier: list[Neighbour]) -> CheckResult:
-    """The number of delivered rows against the median of the partitions before."""
-    volume = dataset.volume
-    assert volume is not None
+def volume_check(volume: Volume, rows: int, earlier: list[Neighbour]) -> CheckResult:
+    """Check the number of delivered rows against the median of the partitions before, which begin with the newest."""
     window = earlier[: volume.window_partitions]
     arguments = {"at_least": volume.at_least, "at_most": volume.at_most, "window_partitions": volume.window_partitions}
     if len(window) < volume.min_partitions:
         message = f"{len(window)} earlier partitions are there to compare with, and min_partitions is {volume.min_partitions}"
         return CheckResult("volume", arguments, volume.on_fail, "not_evaluated", observed=message)
-    usual = median(each.delivered for each in window)
+    usual = median(day.delivered for day in window)
     share = f", {rows / usual:.2f} times it" if usual else ""
     sound = volume.at_least * usual <= rows <= volume.at_most * usual
     message = f"{rows} rows; the median of the {len(window)} partitions before is {usual:g}{share}"

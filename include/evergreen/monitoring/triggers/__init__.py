@@ -8,7 +8,7 @@ from include.evergreen.monitoring.triggers.firings import (
     due_firing,
     fail_firing,
     fire_if_tripped,
-    firings_of,
+    list_firings,
     newest_firing,
     tripped,
 )
@@ -23,7 +23,7 @@ __all__ = [
     "due_firing",
     "fail_firing",
     "fire_if_tripped",
-    "firings_of",
+    "list_firings",
     "newest_firing",
     "rule_outlooks",
     "tripped",

@@ -46,7 +46,7 @@ class Firing:
     @property
     def message(self) -> str:
         """The rule and the figures that breached it, as recorded."""
-        return str(self.evidence["words"])
+        return str(self.evidence["message"])
 
     @property
     def is_awaited(self) -> bool:
@@ -96,7 +96,7 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
     with writing() as connection:
         if _cooling_down(connection, model, evidence.as_of):
             return None
-        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "words": evidence.message}
+        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "message": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
         connection.execute(firings.insert().values(**values, evidence=body, recorded_at=clock.now()))
         ledger.append(connection, kind="firing", model=model.name, body=body)
@@ -175,7 +175,7 @@ def newest_firing(model: str) -> Firing | None:
     return Firing(**row._mapping) if row else None
 
 
-def firings_of(model: str) -> list[Firing]:
+def list_firings(model: str) -> list[Firing]:
     """All firings of a model, in the order in which they were recorded."""
     with reading() as connection:
         rows = connection.execute(firings.select().where(firings.c.model == model).order_by(firings.c.id)).all()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
-from include.evergreen.monitoring.observations import Observation, newest_live, observations_of
+from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
 from include.evergreen.monitoring.triggers.firings import newest_firing, quiet_until
 from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, evaluate
 from include.evergreen.state.database import reading
@@ -30,7 +30,7 @@ def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
 
 def _observed(model: str, rule: Rule) -> list[Observation]:
     """What the rule is judged on; where nothing is, what was observed by backfills."""
-    return newest_live(model, rule.metric, rule.n) or observations_of(model, rule.metric)
+    return newest_live(model, rule.metric, rule.n) or list_observations(model, rule.metric)
 
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:

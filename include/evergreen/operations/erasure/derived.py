@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,48 +48,48 @@ class Derived:
         self.dataset = dataset
         self._keys = keys
         declared = [catalog.model(name) for name in catalog.model_names()]  # one that is wrong is refused: what it made cannot be told
-        self._models = [each for each in declared if dataset.name in {each.rows, each.target.dataset}]
-        self._declared = {each.name for each in declared}
+        self._models = [model for model in declared if dataset.name in {model.rows, model.target.dataset}]
+        self._declared = {model.name for model in declared}
 
     @cached_property
     def affected(self) -> list[Affected]:
+        """Every file of predictions, training rows or reference rows that holds a row that goes; searched once."""
         if not self._keys:
             return []
-        return [each for model in self._models for each in (*self._predictions(model), *self._training(model))]
+        return [file for model in self._models for file in (*self._predictions(model), *self._training(model))]
 
     def unsearched(self) -> list[str]:
-        """Folders of models that are no longer declared: whose rows they hold nothing says."""
+        """List the folders of models that are no longer declared: whose rows they hold nothing says."""
         folders = {
             "/".join(file.path.split("/")[:2]) for folder in ("predictions", "training", "references") for file in storage.files(folder)
         }
-        return sorted(each for each in folders if each.split("/")[1] not in self._declared)
+        return sorted(folder for folder in folders if folder.split("/")[1] not in self._declared)
 
     @cached_property
     def reports(self) -> list[tuple[str, dt.date]]:
         """The (model, partition) of each report that is kept and may show a row that goes, recorded or not."""
-        found = set()
-        for model in {each.model for each in self.affected}:
-            scored = {each.day for each in self.affected if each.model == model and each.day}
+        showing = set()
+        for model in {file.model for file in self.affected}:
+            scored = {file.day for file in self.affected if file.model == model and file.day}
             near = {day + dt.timedelta(days=offset) for day in scored for offset in range(LONGEST_REPORT_WINDOW)}
             against = self._scored_against(model)
-            for file in storage.files(f"reports/{model}"):
-                day = clock.parse_partition(file.path.split("/")[2])
+            for report in storage.files(f"reports/{model}"):
+                day = clock.parse_partition(report.path.split("/")[2])
                 if day in near or day in against:
-                    found.add((model, day))
-        return sorted(found)
+                    showing.add((model, day))
+        return sorted(showing)
 
     def counts(self) -> dict[str, int]:
-        counts = Counter(
-            {
-                "prediction rows": sum(each.rows for each in self.affected if each.day),
-                "training and reference rows": sum(each.rows for each in self.affected if not each.day),
-                "reports": len(self.reports),
-            }
-        )
-        return dict(+counts)
+        """Count the rows and reports that go, by kind; kinds of which none goes are left out."""
+        counts = {
+            "prediction rows": sum(file.rows for file in self.affected if file.day),
+            "training and reference rows": sum(file.rows for file in self.affected if not file.day),
+            "reports": len(self.reports),
+        }
+        return {kind: count for kind, count in counts.items() if count}
 
     def without(self, frame: pd.DataFrame, affected: Affected) -> pd.DataFrame | None:
-        """``frame`` without the rows that go; None when nothing of it can be kept."""
+        """Take the rows that go out of ``frame``, which is what ``affected`` holds; None when nothing of it can be kept."""
         if affected.day:
             mask = self._mask_of_predictions(frame, self._days(affected.model)[affected.day])
             return None if mask is None else frame[~mask].reset_index(drop=True)
@@ -98,7 +97,7 @@ class Derived:
 
     def _days(self, model: str) -> Keys:
         """The keys by the day that the model scores or trains on: a dataset may be read some days late."""
-        config = next(each for each in self._models if each.name == model)
+        config = next(config for config in self._models if config.name == model)
         days: Keys = {}
         lags = {config.lag_days(self.dataset.name)} if config.rows == self.dataset.name else set()
         lags |= {0} if config.target.dataset == self.dataset.name else set()
@@ -121,10 +120,9 @@ class Derived:
 
     def _training(self, model: ModelConfig) -> Iterator[Affected]:
         for folder in ("training", "references"):
-            for file in [each for each in storage.files(f"{folder}/{model.name}") if each.path.endswith(".parquet")]:
-                rows = int(self._mask_of_training(storage.read_frame(file.path), model.name).sum())
-                if rows:
-                    yield Affected(model.name, file.path, rows, None)
+            for path in [file.path for file in storage.files(f"{folder}/{model.name}") if file.path.endswith(".parquet")]:
+                if rows := int(self._mask_of_training(storage.read_frame(path), model.name).sum()):
+                    yield Affected(model.name, path, rows, None)
 
     def _mask_of_predictions(self, frame: pd.DataFrame, keys: frozenset[Key] | None) -> pd.Series | None:
         """Which rows go; None when no key tells."""
@@ -150,7 +148,7 @@ class Derived:
 
     def _scored_against(self, model: str) -> set[dt.date]:
         """The days scored by versions whose reference sample holds rows that go."""
-        references = [each.path for each in self.affected if each.model == model and each.path.startswith("references/")]
+        references = [file.path for file in self.affected if file.model == model and file.path.startswith("references/")]
         query = (
             sa.select(prediction_sets.c.partition)
             .join(
@@ -165,17 +163,20 @@ class Derived:
 
 
 def erase_derived(derived: Derived) -> dict[str, int]:
-    """Erase it all; returns counts. Reports go first: the files that they were found by still hold the rows then."""
+    """Erase all that was made of the rows; returns counts by kind.
+
+    Reports go first: the files that they were found by still hold the rows then.
+    """
     counts = derived.counts()
     for model, day in derived.reports:
-        for file in list(storage.files(f"reports/{model}/{day}")):
-            storage.remove(file.path)
-    for each in derived.affected:
-        frame = derived.without(storage.read_frame(each.path), each)
-        if each.day:
-            _replace_predictions(each, frame)
+        for report in list(storage.files(f"reports/{model}/{day}")):
+            storage.remove(report.path)
+    for file in derived.affected:
+        frame = derived.without(storage.read_frame(file.path), file)
+        if file.day:
+            _replace_predictions(file, frame)
         elif frame is not None:
-            storage.write_frame(each.path, frame)  # its path is the training's, not the content's
+            storage.write_frame(file.path, frame)  # its path is the training's, not the content's
     return counts
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
 
 from include.evergreen.config import Catalog, DatasetConfig
-from include.evergreen.data.conditions import Conditions, text_of
+from include.evergreen.data.conditions import Conditions, canonical_text
 from include.evergreen.data.erased.secret import secret
 from include.evergreen.data.erased.subjects import subject_hash
 from include.evergreen.foundation import clock
@@ -24,10 +24,10 @@ from include.evergreen.operations.erasure.derived import Derived, erase_derived
 from include.evergreen.operations.erasure.partitions import erase_partition, members_by_version
 from include.evergreen.operations.erasure.record import begin, count, finish
 from include.evergreen.operations.erasure.stored import FileWithRows, partition_files, search
+from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.state.database.engine import compact
 
 LONGEST_ERASURE_REASON = 400  # with the words around it, it must fit a candidate's record
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -50,7 +50,7 @@ def erase(
     actor: str,
     reason: str,
     dry_run: bool = False,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = no_progress,
 ) -> Erasure:
     """Delete every stored row that has the values of ``subject``, and what was made of it; later deliveries drop them.
 
@@ -59,15 +59,15 @@ def erase(
     _refuse_subject(dataset, subject)
     _refuse_reason(subject, reason)
     columns = ",".join(sorted(subject.values))
-    key = {"dataset": dataset.name, "columns": columns, "subject_hash": subject_hash(_sorted(subject), secret())}
+    key = {"dataset": dataset.name, "columns": columns, "subject_hash": subject_hash(dict(sorted(subject.values.items())), secret())}
     outcome = Erasure(dataset.name, dry_run, key["subject_hash"])
     if not dry_run:
         begin(key, actor=actor, reason=reason)
-    found = _search_all(dataset, subject, outcome, progress)
-    outcome.partitions = sorted(found)
-    for each in (file for files in found.values() for file in files):
-        outcome.counts[f"{each.kind} rows"] += each.rows
-    derived = Derived(catalog, dataset, {day: _keys_of(dataset, files) for day, files in found.items()})
+    files_by_day = _search_all(dataset, subject, outcome, progress)
+    outcome.partitions = sorted(files_by_day)
+    for file in chain.from_iterable(files_by_day.values()):
+        outcome.counts[f"{file.kind} rows"] += file.rows
+    derived = Derived(catalog, dataset, {day: _list_keys(dataset, files) for day, files in files_by_day.items()})
     outcome.unsearched += derived.unsearched()
     if dry_run:
         outcome.counts.update(derived.counts())
@@ -77,10 +77,10 @@ def erase(
         outcome.counts[name] += number
         count(key, {name: number})
     members = members_by_version(dataset.name)
-    for done, (partition, files) in enumerate(sorted(found.items())):
-        progress("erase", done, len(found))
+    for done, (partition, files) in enumerate(sorted(files_by_day.items())):
+        progress("erase", done, len(files_by_day))
         erase_partition(dataset.name, partition, files, subject, key, reason, members)
-    progress("erase", len(found), len(found))
+    progress("erase", len(files_by_day), len(files_by_day))
     compact()
     finish(key, actor=actor, reason=reason)
     return outcome
@@ -101,35 +101,31 @@ def _refuse_reason(subject: Conditions, reason: str) -> None:
     if not reason.strip() or len(reason) > LONGEST_ERASURE_REASON:
         raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_ERASURE_REASON} characters, for the ledger; got {len(reason)}.")
     for name, value in subject.values.items():
-        if re.search(rf"(?<!\w){re.escape(text_of(value) or '')}(?!\w)", reason):
+        if re.search(rf"(?<!\w){re.escape(canonical_text(value) or '')}(?!\w)", reason):
             raise ConfigError(
                 f"The reason holds the value of {name} itself, and it is kept for ever. Refer to the request, not to the person."
             )
 
 
-def _sorted(subject: Conditions) -> dict[str, Any]:
-    return {name: subject.values[name] for name in sorted(subject.values)}
-
-
 def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[dt.date, list[FileWithRows]]:
     from pyarrow import ArrowInvalid
 
-    found: dict[dt.date, list[FileWithRows]] = {}
+    files_by_day: dict[dt.date, list[FileWithRows]] = {}
     files = sorted(partition_files(dataset.name))
     for done, (partition, kind, path) in enumerate(files):
         progress("search", done, len(files))
         try:
-            each = search(path, kind, subject, list(dataset.keys))
+            file = search(path, kind, subject, list(dataset.keys))
         except (KeyError, ArrowInvalid):  # without the columns, or damaged
             outcome.unsearched.append(path)
             continue
-        if each:
-            found.setdefault(clock.parse_partition(partition), []).append(each)
+        if file:
+            files_by_day.setdefault(clock.parse_partition(partition), []).append(file)
     progress("search", len(files), len(files))
-    return found
+    return files_by_day
 
 
-def _keys_of(dataset: DatasetConfig, files: Iterable[FileWithRows]) -> frozenset[tuple[str | None, ...]] | None:
+def _list_keys(dataset: DatasetConfig, files: Iterable[FileWithRows]) -> frozenset[tuple[str | None, ...]] | None:
     """The keys of the person's rows; None when not every file has the key columns, so that rows cannot be named."""
     keys: set[tuple[str | None, ...]] = set()
     for file in files:

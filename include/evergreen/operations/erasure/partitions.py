@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,18 +32,17 @@ LEFT_OUT = "left out: rows of this partition were erased"
 
 
 def members_by_version(dataset: str) -> dict[tuple[str, int], list[tuple[str, str]]]:
-    """By partition and version: the snapshots that name it, each as (digest, the member's name)."""
-    found: dict[tuple[str, int], list[tuple[str, str]]] = {}
-    reads_it = sa.select(snapshot_spans.c.snapshot_digest).where(snapshot_spans.c.dataset == dataset)
+    """Map each version of the dataset, by partition and number, to the snapshots that name it: (digest, the member's name)."""
+    named: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    reading_it = sa.select(snapshot_spans.c.snapshot_digest).where(snapshot_spans.c.dataset == dataset)
+    query = sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(reading_it))
     with reading() as connection:
-        for digest, members in connection.execute(
-            sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(reads_it))
-        ):
+        for digest, members in connection.execute(query):
             for name, member in members.items():
                 parts = name.split("/")
                 if parts[0] == dataset and len(parts) > 1 and isinstance(member, dict):
-                    found.setdefault((parts[1], member["version"]), []).append((digest, name))
-    return found
+                    named.setdefault((parts[1], member["version"]), []).append((digest, name))
+    return named
 
 
 def erase_partition(
@@ -54,18 +54,15 @@ def erase_partition(
     reason: str,
     members: dict[tuple[str, int], list[tuple[str, str]]],
 ) -> None:
-    """Rewrite what versions name, in one transaction with all records that are about it; then remove the old files."""
-    this = [partition_versions.c.dataset == dataset, partition_versions.c.partition == partition]
+    """Rewrite the files that versions name, in one transaction with all records that are about it; then remove the old files."""
     with reading() as connection:
-        versions = connection.execute(partition_versions.select().where(*this)).all()
-    named = {path for each in versions for path in (each.path, each.quarantine_path, each.raw_path)}
+        _, named = _recorded(connection, dataset, partition)
     rewritten = {file.path: rewrite(file, subject) for file in files if file.path in named}
     removed = {file.path: file.rows for file in files}
     with writing() as connection:
         counts: Counter[str] = Counter()
         changed = []
-        versions = connection.execute(partition_versions.select().where(*this)).all()
-        named = {path for each in versions for path in (each.path, each.quarantine_path, each.raw_path)}
+        versions, named = _recorded(connection, dataset, partition)
         before = newest_version(connection, dataset, partition)
         for version in versions:
             if values := _without(version, rewritten, removed):
@@ -79,8 +76,7 @@ def erase_partition(
         for file in files:
             if file.path in rewritten and file.path in named:  # else the same command, given twice at once, was quicker
                 counts[f"{file.kind} rows"] += file.rows
-        digests = {digest for file in files for digest in file.digests}
-        _forget_releases(connection, dataset, partition, digests)
+        _forget_releases(connection, dataset, partition, {digest for file in files for digest in file.digests})
         _forget_examples(connection, dataset, partition)
         counts["snapshots"] = _set_tombstones(connection, dataset, partition, changed, members, key["subject_hash"], reason)
         add_counts(connection, key, counts)
@@ -89,6 +85,12 @@ def erase_partition(
     log.info(
         "%s %s: %s", dataset, partition, ", ".join(f"{number} {name}" for name, number in counts.items()) or "unrecorded files removed"
     )
+
+
+def _recorded(connection: sa.Connection, dataset: str, partition: dt.date) -> tuple[Sequence[sa.Row[Any]], set[str]]:
+    """The partition's versions, and the paths of all files that they name."""
+    versions = connection.execute(partition_versions.select().filter_by(dataset=dataset, partition=partition)).all()
+    return versions, {path for version in versions for path in (version.path, version.quarantine_path, version.raw_path)}
 
 
 def _without(version: Any, rewritten: dict[str, Rewritten], removed: dict[str, int]) -> dict[str, Any]:
@@ -110,25 +112,22 @@ def _without(version: Any, rewritten: dict[str, Rewritten], removed: dict[str, i
 
 def _forget_releases(connection: sa.Connection, dataset: str, partition: dt.date, digests: set[str]) -> None:
     """A release names its row by an unkeyed digest, from which a short row could be guessed."""
-    table = quarantine_releases.c
     for digest in digests:
-        condition = [table.dataset == dataset, table.partition == partition, table.row_digest == digest]
-        connection.execute(quarantine_releases.delete().where(*condition))
+        connection.execute(quarantine_releases.delete().filter_by(dataset=dataset, partition=partition, row_digest=digest))
 
 
 def _forget_examples(connection: sa.Connection, dataset: str, partition: dt.date) -> None:
-    this = [validations.c.dataset == dataset, validations.c.partition == partition]
-    for row in connection.execute(validations.select().where(*this)).all():
+    for row in connection.execute(validations.select().filter_by(dataset=dataset, partition=partition)).all():
         connection.execute(sa.update(validations).where(validations.c.id == row.id).values(result=_without_values(row.result)))
 
 
 def _without_values(document: Any) -> Any:
     """A validation's result with its counts and verdicts, and without what may quote a row."""
     if isinstance(document, list):
-        return [_without_values(each) for each in document]
+        return [_without_values(value) for value in document]
     if not isinstance(document, dict):
         return document
-    blank = {"examples": [], "observed": "", "reason": LEFT_OUT, "words": LEFT_OUT}
+    blank = {"examples": [], "observed": "", "reason": LEFT_OUT, "message": LEFT_OUT}
     return {name: blank[name] if name in blank else _without_values(value) for name, value in document.items()}
 
 
@@ -143,11 +142,11 @@ def _set_tombstones(
 ) -> int:
     """Say in each snapshot which member is no longer what was read, and of its candidates that they cannot be made again."""
     timestamp = clock.now()
-    named = [each for version in versions for each in members.get((partition.isoformat(), version), [])]
+    named = [member for version in versions for member in members.get((partition.isoformat(), version), [])]
     for digest, name in named:
         existing = connection.execute(sa.select(snapshots.c.tombstones).where(snapshots.c.digest == digest)).scalar() or []
         stone = {"member": name, "when": timestamp.isoformat(), "why": f"rows were erased: {reason}", "erasure": subject[:12]}
-        if all((each["member"], each["erasure"]) != (name, subject[:12]) for each in existing):
+        if all((known["member"], known["erasure"]) != (name, subject[:12]) for known in existing):
             connection.execute(sa.update(snapshots).where(snapshots.c.digest == digest).values(tombstones=[*existing, stone]))
         because = f"rows of {dataset} that it had read were erased on {timestamp:%Y-%m-%d}: {reason}"
         whole = [candidates.c.snapshot_digest == digest, candidates.c.irreproducible_because.is_(None)]

@@ -26,10 +26,14 @@ LEDGER_KIND = "erasure"
 def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
     """Record the person: from now on nothing that was read before can become current.
 
-    Raises `TransientError` while another erasure is unfinished.
+    :param key: ``dataset``, ``columns`` (names, comma-separated) and ``subject_hash``
+    :param actor: who asked for it, for the ledger
+    :param reason: why, for the ledger
+    :raises TransientError: while another erasure is unfinished
+    :raises ConfigError: when the same person was recorded under another secret
     """
-    timestamp = clock.now()
     detail = {"secret": fingerprint(), "actor": actor, "reason": reason, "counts": {}}
+    started = {"status": "running", "detail": detail, "recorded_at": clock.now()}
     is_this = [erasures.c[name] == value for name, value in key.items()]
     with writing() as connection:
         other = connection.execute(erasures.select().where(erasures.c.status == "running", sa.not_(sa.and_(*is_this)))).first()
@@ -38,37 +42,34 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
                 f"An erasure from {other.dataset} by {other.columns}, begun {other.recorded_at:%Y-%m-%d %H:%M} UTC by "
                 f"{other.detail['actor']}, is not finished. Wait for it, or give its command again if it was killed."
             )
-        if not insert_once(connection, erasures, key, {"status": "running", "detail": detail, "recorded_at": timestamp}):
-            existing = connection.execute(erasures.select().where(*is_this)).one()
+        if not insert_once(connection, erasures, key, started):
+            existing = connection.execute(erasures.select().filter_by(**key)).one()
             if existing.detail["secret"] != detail["secret"]:  # cannot be: another secret gives another hash
                 raise ConfigError("An erasure of the same person stands under another secret.")
             if existing.status == "done":
-                values = {"status": "running", "detail": detail, "recorded_at": timestamp}
-                connection.execute(sa.update(erasures).where(*is_this).values(**values))
+                connection.execute(erasures.update().filter_by(**key).values(started))
 
 
 def count(key: dict[str, str], counts: dict[str, int], **facts: Any) -> None:
-    """Like `add_counts`, in a transaction of its own."""
+    """Add to what was counted, like `add_counts`, in a transaction of its own."""
     with writing() as connection:
         add_counts(connection, key, counts, **facts)
 
 
 def add_counts(connection: sa.Connection, key: dict[str, str], counts: dict[str, int], **facts: Any) -> None:
-    """Add to what was counted, across restarts, so that the ledger has the sum; ``facts`` are set as they are."""
-    this = [erasures.c[name] == value for name, value in key.items()]
-    detail = connection.execute(sa.select(erasures.c.detail).where(*this)).scalar_one()
+    """Add ``counts`` (by kind) to what was counted, across restarts, so that the ledger has the sum; ``facts`` are set as they are."""
+    detail = connection.execute(erasures.select().filter_by(**key)).one().detail
     total = Counter(detail["counts"]) + Counter(counts)
-    connection.execute(sa.update(erasures).where(*this).values(detail={**detail, **facts, "counts": dict(total)}))
+    connection.execute(erasures.update().filter_by(**key).values(detail={**detail, **facts, "counts": dict(total)}))
 
 
 def finish(key: dict[str, str], *, actor: str, reason: str) -> None:
-    """Say that it is done, and write its entry in the ledger; a second time does nothing."""
-    this = [erasures.c[name] == value for name, value in key.items()]
+    """Record that the erasure of ``key`` is done, and write its entry in the ledger; a second time does nothing."""
     with writing() as connection:
-        existing = connection.execute(erasures.select().where(*this)).one()
+        existing = connection.execute(erasures.select().filter_by(**key)).one()
         if existing.status == "done":
             return  # the same command, given twice at once
-        connection.execute(sa.update(erasures).where(*this).values(status="done"))
+        connection.execute(erasures.update().filter_by(**key).values(status="done"))
         body = {
             "dataset": key["dataset"],
             "columns": key["columns"].split(","),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from include.evergreen.data.conditions import Conditions, text_of
-from include.evergreen.data.partitions.files import RowWriter, batches_of
+from include.evergreen.data.conditions import Conditions, canonical_text
+from include.evergreen.data.partitions.files import RowWriter, read_batches
 from include.evergreen.data.quarantine import row_digests
 from include.evergreen.state import storage
 
@@ -41,58 +41,63 @@ class Rewritten:
 
 
 def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> FileWithRows | None:
-    """The person's rows in the Parquet file ``path``. Raises `KeyError` when it lacks a column of ``subject``."""
+    """Find the person's rows in one stored file.
+
+    :param path: of a Parquet file, in the storage
+    :param kind: what its rows are: accepted, quarantined or raw
+    :param subject: the columns and values that name the person
+    :param keys: the dataset's key columns
+    :returns: the rows' number, keys and digests; None when there is none
+    :raises KeyError: when the file lacks a column of ``subject``
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found_keys: set[Key] = set()
-    digests: set[str] = set()
     rows = 0
+    row_keys: set[Key] = set()
+    digests: set[str] = set()
     with storage.local_file(path) as file:
         names = pq.read_schema(file).names
         if missing := [name for name in subject.values if name not in names]:
             raise KeyError(*missing)
-        if not any(subject.matches(batch).true_count for batch in batches_of(file, list(subject.values))):
+        if not any(subject.matches(batch).true_count for batch in read_batches(file, list(subject.values))):
             return None
-        for batch in batches_of(file):
+        has_keys = bool(keys) and set(keys) <= set(names)
+        for batch in read_batches(file):
             theirs = pa.Table.from_batches([batch.filter(subject.matches(batch))])
             rows += theirs.num_rows
             digests.update(row_digests(theirs))
-            if set(keys) <= set(names):
-                found_keys |= _keys(theirs.select(list(keys)).to_pylist())
-    return FileWithRows(path, kind, rows, frozenset(found_keys) if keys and set(keys) <= set(names) else None, frozenset(digests))
+            if has_keys:
+                row_keys.update(tuple(map(canonical_text, row.values())) for row in theirs.select(list(keys)).to_pylist())
+    return FileWithRows(path, kind, rows, frozenset(row_keys) if has_keys else None, frozenset(digests))
 
 
-def rewrite(found: FileWithRows, subject: Conditions) -> Rewritten:
+def rewrite(original: FileWithRows, subject: Conditions) -> Rewritten:
     """Write the file's other rows, in their order, beside it; the file itself stays."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    with storage.local_file(found.path) as file, RowWriter(pq.read_schema(file)) as others:
-        for batch in batches_of(file):
+    with storage.local_file(original.path) as file, RowWriter(pq.read_schema(file)) as others:
+        for batch in read_batches(file):
             others.write(batch.filter(pc.invert(subject.matches(batch))))
         digest, rows = others.digest(), others.rows
-        path = f"{posixpath.dirname(found.path)}/{digest[:16]}.parquet"
+        path = f"{posixpath.dirname(original.path)}/{digest[:16]}.parquet"
         others.keep(path)
     return Rewritten(path, digest, rows)
 
 
 def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[Key]) -> pd.Series:
-    """Which rows of ``frame`` have one of ``keys`` in ``columns``: one boolean a row, in its index."""
+    """Tell which rows of ``frame`` have one of ``keys`` in ``columns``: one boolean a row, in its index."""
     import pandas as pd
 
-    texts = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
-    return pd.Series([tuple(text_of(value) for value in row) in keys for row in texts], index=frame.index, dtype=bool)
+    values = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
+    return pd.Series([tuple(map(canonical_text, row)) in keys for row in values], index=frame.index, dtype=bool)
 
 
 def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:
-    """Every file of a dataset's rows, recorded or not, as (partition, kind, path)."""
+    """Yield every file of a dataset's rows, recorded or not, as (partition, kind, path)."""
     for folder, kind in KINDS.items():
         for file in storage.files(f"{folder}/{dataset}"):
             parts = file.path.split("/")
             if len(parts) == 4 and parts[-1].endswith(".parquet"):
                 yield parts[2], kind, file.path
-
-
-def _keys(rows: list[dict[str, Any]]) -> set[Key]:
-    return {tuple(text_of(value) for value in row.values()) for row in rows}

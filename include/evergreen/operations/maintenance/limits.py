@@ -31,7 +31,7 @@ class Limits:
 
     @classmethod
     def from_environment(cls, *, grace_hours: float | None = None, sample: int | None = None) -> Limits:
-        """The limits as the environment has them; what is given here goes before. Raises `ConfigError`."""
+        """Read the limits from the environment; what is given goes before. Raises `ConfigError` for what is no number or out of range."""
         default = cls()
         return cls(
             grace_hours=_number("EVERGREEN_ORPHAN_GRACE_HOURS", default.grace_hours, "hours", given=grace_hours),
@@ -42,6 +42,7 @@ class Limits:
 
     @property
     def grace(self) -> dt.timedelta:
+        """`grace_hours` as a difference of times."""
         return dt.timedelta(hours=self.grace_hours)
 
 

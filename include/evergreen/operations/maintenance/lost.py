@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 
 def records_without_files() -> list[Named]:
-    """What our records name and the storage does not hold, each with its fix.
+    """List the files that our records name and the storage does not hold, each with its fix.
 
     What retention or an erasure took away is not among them, for its record says so.
     """
     lost = [*_lost(files_of_datasets, OF_DATASETS), *_lost(files_of_models, OF_MODELS)]
-    for each in lost:
-        log.error("%s: gone: %s. %s.", each.subject, each.path, each.fix)
+    for file in lost:
+        log.error("%s: gone: %s. %s.", file.subject, file.path, file.fix)
     return lost
 
 
@@ -26,9 +26,6 @@ def _lost(recorded: Callable[[], list[Named]], folders: tuple[str, ...]) -> list
     """Compared twice: a record that was replaced between the two looks has taken its file with it, and that is well."""
     before = recorded()
     stored = {file.path for folder in folders for file in storage.files(folder)}
-    log.info("%d files are recorded under %s, and %d lie there", len({each.path for each in before}), ", ".join(folders), len(stored))
-    missing = {each.path for each in before if each.expected and each.path not in stored}
-    if not missing:
-        return []
-    missing = {path for path in missing if storage.find(path) is None}
-    return [each for each in recorded() if each.expected and each.path in missing]
+    log.info("%d files are recorded under %s, and %d lie there", len({file.path for file in before}), ", ".join(folders), len(stored))
+    missing = {file.path for file in before if file.expected and file.path not in stored and storage.find(file.path) is None}
+    return [file for file in recorded() if file.expected and file.path in missing] if missing else []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, snapshot_spans, snapshots
 
+Item = TypeVar("Item")
 Member = tuple[str, dt.date, int]  # dataset, partition, version
 AT_ONCE = 200  # snapshots whose members are read at a time: each may name hundreds
 CLOCKS_APART = dt.timedelta(hours=1)  # those of two machines, at most
@@ -27,13 +28,13 @@ class Seen:
 
 
 def look(connection: sa.Connection, timestamp: dt.datetime) -> Seen:
-    """As of now, for `named_since`; ``timestamp`` is when the caller began, by its own clock."""
+    """Remember what is recorded now, for `named_since`; ``timestamp`` is when the caller began, by its own clock."""
     newest = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (decisions, model_versions)]
     return Seen(newest[0], newest[1], timestamp - CLOCKS_APART)
 
 
 def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) -> dict[Member, set[str]]:
-    """The digests of the snapshots that name each of ``versions``; those that none names are left out."""
+    """Map each of ``versions`` to the digests of the snapshots that name it; those that none names are left out."""
     days: dict[str, list[dt.date]] = defaultdict(list)
     for dataset, partition, _ in versions:
         days[dataset].append(partition)
@@ -46,7 +47,7 @@ def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) ->
 
 
 def named_since(connection: sa.Connection, versions: Collection[Member], seen: Seen) -> set[Member]:
-    """Which of ``versions`` a snapshot names that was recorded, blessed or registered after `look`; within the lock, and quick."""
+    """Tell which of ``versions`` a snapshot names that was recorded, blessed or registered after `look`; within the lock, and quick."""
     of_candidate = sa.select(candidates.c.snapshot_digest)
     later = (
         of_candidate.join(decisions).where(decisions.c.id > seen.decision, decisions.c.verdict == "blessed"),
@@ -57,38 +58,39 @@ def named_since(connection: sa.Connection, versions: Collection[Member], seen: S
     return set(_naming(connection, digests, set(versions)))
 
 
+def in_batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield ``items`` in their order, ``size`` at a time: a statement takes so many values, and a lock is held so long."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
 def kept_snapshots(connection: sa.Connection, digests: Collection[str]) -> set[str]:
-    """Which of these have a candidate that was blessed or registered."""
-    found: set[str] = set()
-    for some in _some(sorted(digests)):
-        query = sa.select(candidates.c.snapshot_digest).where(candidates.c.snapshot_digest.in_(some), is_kept())
-        found.update(connection.execute(query).scalars())
-    return found
+    """Tell which of these snapshots have a candidate that was blessed or registered."""
+    kept: set[str] = set()
+    for batch in in_batches(sorted(digests), AT_ONCE):
+        query = sa.select(candidates.c.snapshot_digest).where(candidates.c.snapshot_digest.in_(batch), is_kept())
+        kept.update(connection.execute(query).scalars())
+    return kept
 
 
 def is_kept() -> sa.ColumnElement[bool]:
-    """Of a candidate: whether it was blessed or registered."""
+    """Build the condition on `candidates` that one was blessed or registered."""
     registered = sa.select(model_versions.c.id).where(model_versions.c.run_key == candidates.c.run_key).exists()
     blessed = sa.select(decisions.c.id).where(decisions.c.run_key == candidates.c.run_key, decisions.c.verdict == "blessed").exists()
     return registered | blessed
 
 
-def member_of(key: str, member: Mapping[str, Any]) -> Member:
-    """The dataset, partition and version of one entry of a snapshot's members."""
+def parse_member(key: str, member: Mapping[str, Any]) -> Member:
+    """Read the dataset, partition and version from one entry of a snapshot's members."""
     dataset, partition, *_ = key.split("/")
     return dataset, dt.date.fromisoformat(partition), int(member["version"])
 
 
 def _naming(connection: sa.Connection, digests: Iterable[str], versions: set[Member]) -> dict[Member, set[str]]:
     datasets = {dataset for dataset, _, _ in versions}
-    found: dict[Member, set[str]] = defaultdict(set)
-    for some in _some(sorted(digests)):
-        for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(some))):
+    naming: dict[Member, set[str]] = defaultdict(set)
+    for batch in in_batches(sorted(digests), AT_ONCE):
+        for row in connection.execute(sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(batch))):
             for key, member in row.members.items():
-                if key.split("/", 1)[0] in datasets and (named := member_of(key, member)) in versions:
-                    found[named].add(row.digest)
-    return dict(found)
-
-
-def _some(digests: list[str]) -> Iterable[list[str]]:
-    return (digests[start : start + AT_ONCE] for start in range(0, len(digests), AT_ONCE))
+                if key.split("/", 1)[0] in datasets and (named := parse_member(key, member)) in versions:
+                    naming[named].add(row.digest)
+    return dict(naming)

@@ -68,11 +68,11 @@ def _named_of_dataset(catalog: Catalog, dataset: str) -> set[str]:
         retention = catalog.dataset(dataset).retention
     except ConfigError:  # not declared any more, or wrongly: then its raw rows are kept
         retention = Retention(raw_days=None)
-    return {each.path for each in files_of_datasets(dataset)} | validated_raw(dataset, retention, clock.now())
+    return {file.path for file in files_of_datasets(dataset)} | validated_raw(dataset, retention, clock.now())
 
 
 def _named_of_model(model: str) -> set[str]:
-    return {each.path for each in files_of_models(model)} | parts_of_snapshots(model) | unregistered_files(model)
+    return {file.path for file in files_of_models(model)} | parts_of_snapshots(model) | unregistered_files(model)
 
 
 def _remove_unfinished(before: dt.datetime, *, dry_run: bool) -> Iterator[Removal]:

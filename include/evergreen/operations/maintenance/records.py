@@ -41,7 +41,7 @@ class Named:
 
 
 def files_of_datasets(dataset: str | None = None) -> list[Named]:
-    """What the versions of one dataset's partitions name, or of all: what retention removed is not among them."""
+    """List the files that the versions of one dataset, or of all, name; what retention removed is not among them."""
     table = partition_versions
     newest = sa.func.max(table.c.version).over(partition_by=(table.c.dataset, table.c.partition)).label("newest")
     query = sa.select(table, newest).order_by(table.c.dataset, table.c.partition, table.c.version)
@@ -62,7 +62,7 @@ def files_of_datasets(dataset: str | None = None) -> list[Named]:
 
 
 def files_of_models(model: str | None = None) -> list[Named]:
-    """What is needed of one model, or of all: predictions, reports, model cards, and the files of blessed or registered candidates."""
+    """List what is needed of one model, or of all: predictions, reports, cards, and the files of blessed or registered candidates."""
     named = []
     with reading() as connection:
         for row in connection.execute(_of(prediction_sets, model)):
@@ -71,7 +71,7 @@ def files_of_models(model: str | None = None) -> list[Named]:
         for row in connection.execute(_of(reports, model).where(reports.c.path != "")):
             fix = f"`evergreen report {row.model} {row.partition}` draws it"
             named.append(Named(row.path, f"{row.model} {row.partition}: its drift report", fix, expected=False))  # drawn when it is wanted
-        for row in connection.execute(_carded(model)):
+        for row in connection.execute(_of(model_versions, model, "version").where(model_versions.c.card_path != "")):
             fix = f"`evergreen card {row.model} {row.version}` writes it again"
             named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", fix))
         for row in connection.execute(_kept_candidates(model)):
@@ -84,13 +84,13 @@ def files_of_models(model: str | None = None) -> list[Named]:
 
 
 def parts_of_snapshots(model: str) -> set[str]:
-    """Where the parts of each snapshot lie that a blessed or registered candidate was trained on."""
+    """List where the parts of each snapshot lie that a blessed or registered candidate was trained on."""
     with reading() as connection:
         return {parts_path(row.model, row.snapshot_digest) for row in connection.execute(_kept_candidates(model))}
 
 
 def unregistered_files(model: str) -> set[str]:
-    """The training frames, parts of snapshots and reference samples of one model that are recorded, and no candidate of worth needs."""
+    """List the recorded training frames, parts of snapshots and reference samples of one model that no candidate of worth needs."""
     taken = sa.select(snapshots.c.model, snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.model == model)
     with reading() as connection:
         frames = {path for row in connection.execute(taken) for path in (row.frame_path, parts_path(model, row.digest))}
@@ -101,7 +101,7 @@ def unregistered_files(model: str) -> set[str]:
 
 
 def unregistered_among(model: str, paths: Iterable[str]) -> list[str]:
-    """Which of these files of one model `unregistered_files` names: looked up one by one, since most records' files are gone by now."""
+    """Tell which of these files of one model `unregistered_files` names; looked up one by one, as most records' files are gone by now."""
     with reading() as connection:
         return [path for path in paths if _is_unregistered(connection, model, path)]
 
@@ -116,12 +116,14 @@ def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
         return bool(kept) and not any(kept)
     digest = snapshots.c.digest
     taken = sa.select(digest, snapshots.c.model, snapshots.c.frame_path).where(digest >= beginning, digest < until)
-    digests = [each for each, whose, frame in connection.execute(taken) if whose == model and path in (frame, parts_path(model, each))]
+    digests = [
+        row.digest for row in connection.execute(taken) if row.model == model and path in (row.frame_path, parts_path(model, row.digest))
+    ]
     return bool(digests) and not kept_snapshots(connection, digests)
 
 
 def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, partitions: Collection[dt.date] | None = None) -> set[str]:
-    """The raw rows of each partition's newest validation, or of some partitions': of a stopped one they are all there is to look into."""
+    """List the raw files of each partition's newest validation, or of some partitions'; of a stopped one there is nothing else."""
     table = validations.c
     query = sa.select(table.partition, table.raw_digest).where(table.dataset == dataset)
     if newer_than is not None:
@@ -133,7 +135,7 @@ def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, parti
 
 
 def evidence_among(paths: Iterable[str]) -> set[str]:
-    """Which of these drift reports (``reports/MODEL/DAY/...``) are of windows that made a rule trip."""
+    """Tell which of these drift reports (``reports/MODEL/DAY/...``) are of windows that made a rule trip."""
     with reading() as connection:
         return {path for path in paths if _is_evidence(connection, *path.split("/")[1:3])}
 
@@ -154,11 +156,6 @@ def _kept_candidates(model: str | None) -> sa.Select[Any]:
     return query if model is None else query.where(candidates.c.model == model)
 
 
-def _carded(model: str | None) -> sa.Select[Any]:
-    query = model_versions.select().where(model_versions.c.card_path != "").order_by(model_versions.c.model, model_versions.c.version)
-    return query if model is None else query.where(model_versions.c.model == model)
-
-
-def _of(table: sa.Table, model: str | None) -> sa.Select[Any]:
-    query = table.select().order_by(table.c.model, table.c.partition)
+def _of(table: sa.Table, model: str | None, order: str = "partition") -> sa.Select[Any]:
+    query = table.select().order_by(table.c.model, table.c[order])
     return query if model is None else query.where(table.c.model == model)

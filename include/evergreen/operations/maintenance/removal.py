@@ -38,5 +38,5 @@ def remove_files(wanted: Iterable[tuple[str, str]], *, written_before: dt.dateti
         log.info("%s %s (%d bytes): %s", "would remove" if dry_run else "removed", path, file.size, why)
         removed.append(Removal(path, file.size, why))
         if len(removed) % PROGRESS_EVERY_FILES == 0:
-            log.info("%d files so far, %d bytes", len(removed), sum(each.size for each in removed))
+            log.info("%d files so far, %d bytes", len(removed), sum(removal.size for removal in removed))
     return removed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from include.evergreen.config.models import Retention
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.operations.maintenance.limits import Limits
-from include.evergreen.operations.maintenance.naming import Member, Seen, kept_snapshots, look, named_since, snapshots_naming
+from include.evergreen.operations.maintenance.naming import Member, Seen, in_batches, kept_snapshots, look, named_since, snapshots_naming
 from include.evergreen.operations.maintenance.records import evidence_among, raw_files_of_validations, unregistered_among
 from include.evergreen.operations.maintenance.removal import Removal, remove_files
 from include.evergreen.state import storage
@@ -30,7 +30,7 @@ from include.evergreen.state.database.tables import partition_versions, snapshot
 
 log = logging.getLogger(__name__)
 Version = sa.Row[Any]
-ROWS_A_STATEMENT = 500
+ROWS_A_STATEMENT = 500  # and as many as the write lock is held for at a time
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _apply_to_dataset(dataset: str, retention: Retention, limits: Limits, done: 
         seen = look(connection, timestamp)
         superseded = _long_superseded(connection, dataset, retention, timestamp)
         naming = snapshots_naming(connection, [_member(row) for row in superseded])
-        digests = {digest for each in naming.values() for digest in each}
+        digests = {digest for named in naming.values() for digest in named}
         kept = kept_snapshots(connection, digests)
         frames = _frames(connection, digests - kept)
         raw = _expired_raw(connection, dataset, retention, timestamp)
@@ -126,13 +126,11 @@ def _long_superseded(connection: sa.Connection, dataset: str, retention: Retenti
 
 def _frames(connection: sa.Connection, digests: Iterable[str]) -> dict[str, str]:
     """Where the training frame of each of these snapshots lies."""
-    wanted = sorted(digests)
-    found: dict[str, str] = {}
-    for start in range(0, len(wanted), ROWS_A_STATEMENT):
-        query = sa.select(snapshots.c.digest, snapshots.c.frame_path)
-        some = query.where(snapshots.c.digest.in_(wanted[start : start + ROWS_A_STATEMENT]))
-        found |= {row.digest: row.frame_path for row in connection.execute(some)}
-    return found
+    paths: dict[str, str] = {}
+    for batch in in_batches(sorted(digests), ROWS_A_STATEMENT):
+        query = sa.select(snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.digest.in_(batch))
+        paths |= {row.digest: row.frame_path for row in connection.execute(query)}
+    return paths
 
 
 def _written_since(frames: dict[str, str], timestamp: dt.datetime) -> set[str]:
@@ -143,12 +141,11 @@ def _written_since(frames: dict[str, str], timestamp: dt.datetime) -> set[str]:
 
 def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable[dt.date]) -> list[Version]:
     """All versions of these partitions."""
-    table, wanted = partition_versions.c, sorted(partitions)
-    found: list[Version] = []
-    for start in range(0, len(wanted), ROWS_A_STATEMENT):
-        some = table.partition.in_(wanted[start : start + ROWS_A_STATEMENT])
-        found += connection.execute(partition_versions.select().where(table.dataset == dataset, some)).all()
-    return found
+    query = partition_versions.select().filter_by(dataset=dataset)
+    rows: list[Version] = []
+    for batch in in_batches(sorted(partitions), ROWS_A_STATEMENT):
+        rows += connection.execute(query.where(partition_versions.c.partition.in_(batch))).all()
+    return rows
 
 
 def _without_shared(versions: Sequence[Version], rows: Sequence[Version]) -> list[Version]:
@@ -161,30 +158,25 @@ def _without_shared(versions: Sequence[Version], rows: Sequence[Version]) -> lis
 def _take_away(versions: Sequence[Version], seen: Seen, *, removed_at: dt.datetime) -> list[Version]:
     """Mark what no snapshot has come to name meanwhile, and is as it was; says which that is."""
     gone: list[Version] = []
-    for some in _some(versions):
+    for batch in in_batches(versions, ROWS_A_STATEMENT):
         with writing() as connection:
-            named = named_since(connection, [_member(row) for row in some], seen)
-            still = partition_versions.select().where(partition_versions.c.id.in_([row.id for row in some]))
+            named = named_since(connection, [_member(row) for row in batch], seen)
+            still = partition_versions.select().where(partition_versions.c.id.in_([row.id for row in batch]))
             same = {row.id: row for row in connection.execute(still)}
-            free = [row for row in some if _member(row) not in named and same.get(row.id) == row]
+            free = [row for row in batch if _member(row) not in named and same.get(row.id) == row]
             connection.execute(_marking(free, removed_at=removed_at))
         gone += free
     return gone
 
 
 def _mark(versions: Sequence[Version], **values: Any) -> None:
-    for some in _some(versions):
+    for batch in in_batches(versions, ROWS_A_STATEMENT):
         with writing() as connection:
-            connection.execute(_marking(some, **values))
+            connection.execute(_marking(batch, **values))
 
 
 def _marking(versions: Sequence[Version], **values: Any) -> sa.Update:
     return partition_versions.update().where(partition_versions.c.id.in_([row.id for row in versions])).values(**values)
-
-
-def _some(versions: Sequence[Version]) -> Iterator[Sequence[Version]]:
-    """As many as the write lock is held for at a time."""
-    return (versions[start : start + ROWS_A_STATEMENT] for start in range(0, len(versions), ROWS_A_STATEMENT))
 
 
 def _member(row: Version) -> Member:
@@ -192,7 +184,7 @@ def _member(row: Version) -> Member:
 
 
 def validated_raw(dataset: str, retention: Retention, timestamp: dt.datetime, partitions: Collection[dt.date] | None = None) -> set[str]:
-    """The raw rows of each partition's newest validation, for as long as raw rows are kept; of some partitions, or of all."""
+    """List the raw files of each partition's newest validation, for as long as raw rows are kept; of some partitions, or of all."""
     days = retention.raw_days
     return raw_files_of_validations(dataset, None if days is None else timestamp - dt.timedelta(days=days), partitions)
 

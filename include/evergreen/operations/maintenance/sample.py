@@ -37,7 +37,7 @@ class Damage:
     model: str
 
     def as_record(self) -> dict[str, str]:
-        """As the ledger keeps it, under the names that its entries have always had."""
+        """Write the damage as the ledger keeps it, under the names that its entries have always had."""
         names = {"message": "words", "fix": "mend"}
         return {names.get(name, name): value for name, value in asdict(self).items()}
 
@@ -70,7 +70,11 @@ def verify_sample(size: int, *, night: str) -> SampleVerification:
 
 
 def refuse_damage(damage: list[Damage]) -> None:
-    """`DataError` that lists what is damaged, if anything is."""
+    """Fail the task of a verification that found damage.
+
+    :param damage: what was found, if anything
+    :raises DataError: when anything is damaged; the message lists all of it, each with its fix
+    """
     if damage:
         lines = "\n".join(f"- {damaged.subject}: {damaged.message}. {damaged.fix}." for damaged in damage)
         raise DataError(f"{len(damage)} files do not hold what was recorded:\n{lines}\nFind out who or what changed the storage.")
@@ -85,30 +89,30 @@ def _choose(size: int, night: str) -> tuple[list[tuple[str, int]], int]:
         ends = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (partition_versions, prediction_sets)]
         total = sum(ends)
         drawn = random.Random(f"evergreen {night}").sample(range(total), min(total, max(PROBED, size * PROBED_FOR_EACH)))  # noqa: S311 no secret
-        found: list[tuple[str, int]] = []
+        chosen: list[tuple[str, int]] = []
         probed = 0
-        while probed < len(drawn) and (probed < PROBED or len(found) < size):
-            some = drawn[probed : probed + PROBED]
-            probed += len(some)
-            found += _eligible(connection, [("partition", n + 1) if n < ends[0] else ("predictions", n + 1 - ends[0]) for n in some])
-    return found[:size], round(len(found) * total / probed) if probed else 0
+        while probed < len(drawn) and (probed < PROBED or len(chosen) < size):
+            batch = drawn[probed : probed + PROBED]
+            probed += len(batch)
+            chosen += _eligible(connection, [("partition", n + 1) if n < ends[0] else ("predictions", n + 1 - ends[0]) for n in batch])
+    return chosen[:size], round(len(chosen) * total / probed) if probed else 0
 
 
 def _eligible(connection: sa.Connection, drawn: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Those of ``drawn`` that exist and may be chosen, in the order in which they were drawn."""
     table = partition_versions.c
-    numbers = {kind: [number for each, number in drawn if each == kind] for kind in ("partition", "predictions")}
+    numbers = {kind: [number for other, number in drawn if other == kind] for kind in ("partition", "predictions")}
     columns = (table.id, table.dataset, table.partition, table.version, table.superseded_at)
     versions = sa.select(*columns).where(table.id.in_(numbers["partition"]), table.removed_at.is_(None))
     rows = connection.execute(versions).all()
     superseded = {(row.dataset, row.partition, row.version) for row in rows if row.superseded_at is not None}
     naming = snapshots_naming(connection, superseded)
-    kept = kept_snapshots(connection, {digest for each in naming.values() for digest in each})
+    kept = kept_snapshots(connection, {digest for digests in naming.values() for digest in digests})
     named = {member for member, digests in naming.items() if digests & kept}
     may = {("partition", row.id) for row in rows if row.superseded_at is None or (row.dataset, row.partition, row.version) in named}
     sets = sa.select(prediction_sets.c.id).where(prediction_sets.c.id.in_(numbers["predictions"]))
     may |= {("predictions", number) for number in connection.execute(sets).scalars()}
-    return [each for each in drawn if each in may]
+    return [pair for pair in drawn if pair in may]
 
 
 def _damage_of_version(number: int) -> list[Damage]:
@@ -119,11 +123,11 @@ def _damage_of_version(number: int) -> list[Damage]:
     if row.raw_path and row.raw_digest:
         files.append(("raw", row.raw_path, row.raw_digest))
     fix = f"ingest {row.dataset} {row.partition} again, or restore the file from a backup"
-    found = []
+    damage = []
     for kind, path, digest in files:
         subject = f"{row.dataset} {row.partition}: version {row.version}, its {kind} rows"
-        found += _damage(subject, path, digest, fix, "")
-    return found if found and _row(partition_versions, number) == row else []  # else it was rewritten or removed while we read
+        damage += _damage(subject, path, digest, fix, "")
+    return damage if damage and _row(partition_versions, number) == row else []  # else it was rewritten or removed while we read
 
 
 def _damage_of_predictions(number: int) -> list[Damage]:
@@ -131,8 +135,8 @@ def _damage_of_predictions(number: int) -> list[Damage]:
     if row is None:
         return []
     fix = f"remove the file, then `evergreen rescore {row.model} --from {row.partition} --to {row.partition}`"
-    found = _damage(f"{row.model} {row.partition}: its predictions", row.path, row.digest, fix, row.model)
-    return found if found and _row(prediction_sets, number) == row else []
+    damage = _damage(f"{row.model} {row.partition}: its predictions", row.path, row.digest, fix, row.model)
+    return damage if damage and _row(prediction_sets, number) == row else []
 
 
 def _damage(subject: str, path: str, digest: str, fix: str, model: str) -> list[Damage]:

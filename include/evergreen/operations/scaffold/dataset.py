@@ -26,13 +26,14 @@ _WRITTEN = {
     "boolean": r"(?i:true|false)",
     "timestamp": r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)",
 }
-_NO_FILE = ["  - {name: id, type: integer, description: To be said}"]
+_NO_FILE = "  - {name: id, type: integer, description: To be said}"
 
 
 def new_dataset(catalog: Catalog, name: str, *, like: Path | None, known_after_hours: float, owner: str) -> Path:
-    """Declare a dataset, with the columns of the file ``like`` where there is one; returns its dataset.yaml.
+    """Declare a dataset, with the columns of the file ``like`` where there is one; returns the path of its dataset.yaml.
 
-    Raises `ConfigError` for a name that is none or is taken, and a file that is no CSV.
+    ``known_after_hours`` is counted from the beginning of a row's day, UTC. Raises `ConfigError` for a name that is none or is
+    taken, and a file that is no CSV.
     """
     folder = free_folder(catalog, "dataset", name)
     sample = None if like is None else _sample(like)
@@ -46,8 +47,8 @@ def new_dataset(catalog: Catalog, name: str, *, like: Path | None, known_after_h
         "start": min(days, default=clock.now().date()),
         "end": f", end: {max(days)}" if days else "",
         "hours": f"{known_after_hours:g}",
-        "keys": "id" if sample is None else ", ".join(_keys(sample)),
-        "columns": "\n".join(_NO_FILE if sample is None else _columns(sample)),
+        "keys": "id" if sample is None else _key(sample),
+        "columns": _NO_FILE if sample is None else "\n".join(_declared(str(name), cells) for name, cells in sample.items()),
     }
     write_declaration(folder, {"dataset.yaml": filled("dataset.yaml", values)})
     return folder / "dataset.yaml"
@@ -68,14 +69,14 @@ def _sample(file: Path) -> pd.DataFrame:
 def _deliveries(file: Path) -> tuple[str, list[dt.date]]:
     """The path with ``{partition}`` for the day in the file's name, and the days that are there."""
     file = file.absolute()
-    found = _DAY.search(file.name)
-    if found is None:
+    day = _DAY.search(file.name)
+    if day is None:
         return f"{_from_home(file.parent)}/{{partition}}.csv", []
-    before, after = file.name[: found.start()], file.name[found.end() :]
+    before, after = file.name[: day.start()], file.name[day.end() :]
     days = []
-    for each in file.parent.glob(f"{escape(before)}????-??-??{escape(after)}"):
+    for delivery in file.parent.glob(f"{escape(before)}????-??-??{escape(after)}"):
         try:
-            days.append(dt.date.fromisoformat(each.name[found.start() : found.end()]))
+            days.append(dt.date.fromisoformat(delivery.name[day.start() : day.end()]))
         except ValueError:
             continue
     return f"{_from_home(file.parent)}/{before}{{partition}}{after}", days
@@ -86,23 +87,19 @@ def _from_home(folder: Path) -> str:
     return f"${{EVERGREEN_HOME}}/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
 
 
-def _columns(sample: pd.DataFrame) -> list[str]:
-    return [_declared(str(name), values) for name, values in sample.items()]
+def _declared(name: str, cells: pd.Series) -> str:
+    nullable = ", nullable: true" if cells.isna().any() else ""
+    return f"  - {{name: {in_yaml(name)}, type: {_type(cells)}{nullable}, description: To be said}}"
 
 
-def _declared(name: str, values: pd.Series) -> str:
-    nullable = ", nullable: true" if values.isna().any() else ""
-    return f"  - {{name: {in_yaml(name)}, type: {_type(values)}{nullable}, description: To be said}}"
-
-
-def _type(values: pd.Series) -> str:
+def _type(cells: pd.Series) -> str:
     """The first type that takes every cell as it is written."""
-    present = values.dropna()
+    present = cells.dropna()
     matching = (kind for kind, pattern in _WRITTEN.items() if len(present) and present.str.fullmatch(pattern).all())
     return next(matching, "string")
 
 
-def _keys(sample: pd.DataFrame) -> list[str]:
-    """The first column that no row lacks and no two rows share, if there is one."""
-    identifying = (str(name) for name, each in sample.items() if each.notna().all() and each.is_unique and _type(each) != "number")
-    return [in_yaml(name) for name in identifying][:1]
+def _key(sample: pd.DataFrame) -> str:
+    """The first column that no row lacks and no two rows share; empty when there is none."""
+    identifying = (str(name) for name, cells in sample.items() if cells.notna().all() and cells.is_unique and _type(cells) != "number")
+    return next(map(in_yaml, identifying), "")

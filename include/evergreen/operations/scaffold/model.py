@@ -19,10 +19,11 @@ _OF_TASK = {
 
 
 def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_above: float | None, owner: str) -> Path:
-    """Declare a model with the columns of ``rows`` as features; ``target`` is ``DATASET.COLUMN``. Returns its model.yaml.
+    """Declare a model with the columns of ``rows`` as features; ``target`` is ``DATASET.COLUMN``. Returns the path of its model.yaml.
 
-    A classification where ``positive_above`` is given, or the column is a boolean. Raises `ConfigError` for a name that is
-    none or is taken, an unknown dataset or column, and rows that have nothing but keys.
+    A classification where ``positive_above`` is given (a row whose target is above it is of the positive class), or the
+    column is a boolean. Raises `ConfigError` for a name that is none or is taken, an unknown dataset or column, and rows that have
+    nothing but keys.
     """
     folder = free_folder(catalog, "model", name)
     scored = catalog.dataset(rows)
@@ -55,7 +56,7 @@ def _target(catalog: Catalog, text: str) -> tuple[DatasetConfig, Column]:
     if not column:
         raise ConfigError(f"the target {text!r} names no column; write DATASET.COLUMN, such as deliveries.minutes.")
     dataset = catalog.dataset(name)
-    columns = {each.name: each for each in dataset.columns}
+    columns = {declared.name: declared for declared in dataset.columns}
     if column not in columns:
         raise ConfigError(f"{name} has no column {column!r}; {did_you_mean(column, columns)}it has: {listed(columns)}.")
     return dataset, columns[column]
@@ -63,13 +64,13 @@ def _target(catalog: Catalog, text: str) -> tuple[DatasetConfig, Column]:
 
 def _features(dataset: DatasetConfig, *, but: str | None) -> list[Column]:
     """The columns that can be features as they are: a timestamp cannot, and what identifies a row teaches nothing."""
-    found = [column for column in dataset.columns if column.type != "timestamp" and column.name not in (but, *dataset.keys)]
-    if not found:
+    features = [column for column in dataset.columns if column.type != "timestamp" and column.name not in (but, *dataset.keys)]
+    if not features:
         raise ConfigError(
             f"{dataset.name} has no column that could be a feature beside its keys ({listed(dataset.keys)}). "
             f"Declare its other columns, or write the model by hand: docs/guides/declaring-a-model.md."
         )
-    return found
+    return features
 
 
 def _declared(column: Column) -> str:

@@ -23,7 +23,14 @@ _HERE = Path(__file__).parent
 
 
 def free_folder(catalog: Catalog, kind: Literal["dataset", "model"], name: str) -> Path:
-    """Where the declaration will lie. Raises `ConfigError` for a name that is none, or is taken."""
+    """Choose the folder of a new declaration; it is not made yet.
+
+    :param catalog: whose root the folder lies under
+    :param kind: of what
+    :param name: lower-case letters, digits and underscores, beginning with a letter; at most 60
+    :returns: the folder
+    :raises ConfigError: when ``name`` is none, or its folder is there already
+    """
     try:
         TypeAdapter(Name).validate_python(name)
     except ValidationError:
@@ -37,16 +44,17 @@ def free_folder(catalog: Catalog, kind: Literal["dataset", "model"], name: str) 
 
 
 def filled(template: str, values: Mapping[str, object]) -> str:
+    """Fill the file ``{template}.template`` of this folder; every name in it needs a value."""
     return Template((_HERE / f"{template}.template").read_text(encoding="utf-8")).substitute(values)
 
 
 def schema_from(folder: Path, kind: Literal["dataset", "model"]) -> str:
-    """The way from ``folder`` to the JSON Schema, for editors."""
+    """The relative path from ``folder`` to the JSON Schema of its declaration, by which editors find it."""
     return os.path.relpath(PROJECT_ROOT / "include" / "evergreen" / "config" / f"{kind}.schema.json", folder)
 
 
 def write_declaration(folder: Path, files: Mapping[str, str]) -> None:
-    """All files or none, so that no half of a declaration is ever read."""
+    """Write ``files`` (a text for each name) into a new folder: all or none, so that no half of a declaration is ever read."""
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -56,6 +64,6 @@ def write_declaration(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def in_yaml(text: str) -> str:
-    """As YAML takes it within a list or mapping of one line: bare where it is read as the same text, else in quotes."""
+    """Write ``text`` as YAML takes it within a list or mapping of one line: bare where it is read as the same text, else in quotes."""
     is_bare = re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII) and yaml.safe_load(text) == text
     return text if is_bare else json.dumps(text)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.gates.decision import Decision, blessing_of
+from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.promotion.cards.holdout import Holdout, examine
 from include.evergreen.promotion.cards.origins import Origins, find_origins
 from include.evergreen.registry.champions import RegisteredVersion
@@ -69,7 +69,7 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
         tombstones = connection.execute(
             sa.select(snapshots.c.tombstones).where(snapshots.c.digest == candidate.snapshot_digest)
         ).scalar_one()
-    decision = blessing_of(version.run_key, until=registered.recorded_at)  # the one of that time, so that the card stays the same
+    decision = find_blessing(version.run_key, until=registered.recorded_at)  # the one of that time, so that the card stays the same
     assert decision is not None
     snapshot = find_snapshot(candidate.snapshot_digest)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, model.train.trusted_types)

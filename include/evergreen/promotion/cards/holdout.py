@@ -16,7 +16,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.gates.bootstrap import Units
-from include.evergreen.gates.criteria import interval_of, share_interval
+from include.evergreen.gates.criteria import metric_interval, share_interval
 from include.evergreen.gates.evidence import Scored
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
@@ -128,17 +128,17 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
         fit_mean=float(fit_rows[TARGET].mean()),
         mean=float(labels.mean()),
         predicted_mean=float(predicted.mean()),
-        metrics=tuple(Metric(name, value, interval_of(scored, name)) for name, value in scored.metrics.items()),
+        metrics=tuple(Metric(name, value, metric_interval(scored, name)) for name, value in scored.metrics.items()),
         resampled=units.word,
-        bins=tuple(_judged_bins(criteria) or bins_of(labels, predicted, shares=model.task == "classification")),
+        bins=tuple(_judged_bins(criteria) or make_bins(labels, predicted, shares=model.task == "classification")),
         importances=tuple(importances),
         importance_metric=metric,
         importance_rows=rows,
-        histogram=histogram_of(labels, predicted, shares=model.task == "classification"),
+        histogram=make_histogram(labels, predicted, shares=model.task == "classification"),
     )
 
 
-def bins_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
+def make_bins(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
     """At most ten bins of equally many rows, by prediction, with a 95% interval of what came.
 
     The interval is Wilson's score interval (Wilson 1927, Probable inference, JASA 22) for shares, else the normal one of a mean.
@@ -161,7 +161,7 @@ def bins_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[
     return bins
 
 
-def histogram_of(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
+def make_histogram(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
     """How the predictions lie and, unless they are ``shares`` (chances), the labels.
 
     Chances lie between 0 and 1; values between the 1st and the 99th percentile, so that no single row shows.

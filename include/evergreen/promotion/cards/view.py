@@ -143,7 +143,7 @@ class View:
         number = self.facts.decision.champion_version
         if not number:
             return ["There was no champion at the time, so it was compared with none."]
-        against = [criterion["words"] for criterion in self.facts.decision.criteria if criterion["kind"] == "champion"]
+        against = [criterion["message"] for criterion in self.facts.decision.criteria if criterion["kind"] == "champion"]
         if not against:
             return [f"Version {number} was champion at the time. No gate criterion compares with it."]
         return [f"Version {number} was champion at the time. On the same holdout rows:", *map(_sentence, against)]
@@ -175,7 +175,7 @@ class View:
             )
             tables.append(
                 Slices(
-                    title=_sentence(criterion["words"]).replace("the worst", "The worst", 1),
+                    title=_sentence(criterion["message"]).replace("the worst", "The worst", 1),
                     metric=criterion["metric"] or "value",
                     rows=rows,
                     has_champion=any(champion is not None for champion in champions),
@@ -277,7 +277,7 @@ class View:
                 **criterion,
                 "kind": criterion["kind"].replace("_", " "),
                 "verdict": criterion["verdict"].replace("_", " "),
-                "words": _sentence(criterion["words"]),
+                "message": _sentence(criterion["message"]),
             }
             for criterion in self.facts.decision.criteria
         ]

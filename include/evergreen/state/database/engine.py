@@ -23,16 +23,17 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
-    """A consistent view of the database, for reading alone."""
+    """Open a consistent view of the database, for reading alone; raises what `writing` does."""
     with _connection() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing() -> Iterator[sa.Connection]:
-    """One transaction, all or nothing, and one at a time: what it reads nobody changes before it has written.
+    """Open one transaction, all or nothing, and one at a time: what it reads nobody changes before it has written.
 
-    Raises `TransientError` when the database does not answer or stays locked.
+    Raises `TransientError` when the database does not answer or stays locked, `ConfigError` when it has no tables or its URL
+    is of no use.
     """
     with _connection() as connection:
         writer = connection.execution_options(evergreen_writes=True)
@@ -65,7 +66,7 @@ def disconnect() -> None:
 def compact() -> None:
     """Leave nothing of deleted rows in the database's own files, as far as it lets us: free pages and SQLite's log are emptied.
 
-    Raises `TransientError` while others keep it busy.
+    :raises TransientError: while others keep the database busy.
     """
     with _connection() as connection:
         if connection.dialect.name == "sqlite":

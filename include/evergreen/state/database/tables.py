@@ -20,9 +20,11 @@ class Moment(sa.TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """Turn an aware time into the naive time in UTC that is stored."""
         return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """Make a time as it is stored aware that it is UTC."""
         return None if value is None else value.replace(tzinfo=dt.UTC)
 
 
@@ -285,9 +287,8 @@ promotions = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("as_of", sa.Date, nullable=False),
     sa.Column("previous_version", sa.Integer, nullable=False),  # 0: there was none
-    sa.Column(
-        "kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")
-    ),  # or rollback, which marks the previous one as rolled back
+    # Kind: promotion, or rollback, which marks the previous one as rolled back.
+    sa.Column("kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")),
     sa.Column("request", sa.String(250), nullable=False, server_default=sa.text("''")),  # whose repetition is no second rollback
     _key("actor", 120),
     _key("reason", 500),
@@ -322,7 +323,7 @@ alerts = sa.Table(
     _key("model"),
     _key("severity", 10),
     _key("state", 12),  # firing, resolved
-    _key("words", 1000),
+    _key("message", 1000),
     _json("evidence"),
     sa.Column("times", sa.Integer, nullable=False),
     _moment("first_at"),

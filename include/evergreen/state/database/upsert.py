@@ -9,9 +9,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 
 def upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any], *, keep: tuple[str, ...] = ()) -> None:
-    """Write ``key`` and ``values`` to ``table``; where ``key`` stands already, replace all of ``values`` but ``keep``.
+    """Write a row; where one with the same key stands already, replace its values.
 
-    ``key`` must be a unique constraint of the table.
+    :param connection: of a writing transaction.
+    :param table: to write to.
+    :param key: the row's values in the columns of a unique constraint, by name.
+    :param values: those in other columns, by name.
+    :param keep: the names of values that an existing row keeps.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(**key, **values)
@@ -20,7 +24,7 @@ def upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], valu
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Write the row unless one with the same ``key`` stands; say whether it was written."""
+    """Write a row unless one with the same ``key``, a unique constraint of the table, stands; says whether it was written."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(**key, **values)
     return connection.execute(statement.on_conflict_do_nothing(index_elements=list(key))).rowcount == 1

@@ -39,40 +39,49 @@ class Anchor:
 
 
 def anchor() -> tuple[Anchor, bool]:
-    """Keep the newest entry as today's anchor, unless there is one for today; says also whether it is new.
+    """Keep the ledger's newest entry as today's anchor, unless there is one for today.
 
-    Raises `DataError` when the newest anchor names an entry that the ledger has not, `TransientError` when the place does not answer.
+    Raises `TransientError` when the place of the anchors, or the database, does not answer.
+
+    :returns: today's anchor, and whether it is new.
+    :raises DataError: when the newest anchor names an entry that the ledger has not: its tail was cut.
     """
     today = clock.now().date()
     known, _ = anchors()
     with reading() as connection:
         newest = newest_entry(connection)
-    made = Anchor(today, newest.sequence, newest.hash) if newest else Anchor(today, 0, GENESIS)
-    if known and known[-1].sequence > made.sequence:
+    latest = Anchor(today, newest.sequence, newest.hash) if newest else Anchor(today, 0, GENESIS)
+    if known and known[-1].sequence > latest.sequence:
         raise DataError(
-            f"The ledger ends with entry {made.sequence}, and the anchor of {known[-1].date} names entry {known[-1].sequence}: its tail "
+            f"The ledger ends with entry {latest.sequence}, and the anchor of {known[-1].date} names entry {known[-1].sequence}: its tail "
             f"was cut. No anchor is written. Run `evergreen verify-ledger`, and restore the database from a backup."
         )
-    if existing := next((each for each in known if each.date == today), None):
+    if existing := next((kept for kept in known if kept.date == today), None):
         return existing, False
-    content = json.dumps({**asdict(made), "date": str(today)}).encode()
+    content = json.dumps({**asdict(latest), "date": str(today)}).encode()
     if not _write_once(f"{today}{ENDING}", content):
         return anchor()  # another process was quicker
-    log.info("the ledger's entry %d is the anchor of %s", made.sequence, today)
-    return made, True
+    log.info("the ledger's entry %d is the anchor of %s", latest.sequence, today)
+    return latest, True
 
 
 def anchors(place: str | None = None) -> tuple[list[Anchor], list[str]]:
-    """The anchors at ``place`` (by default where `anchor` writes them), oldest first, and one sentence for each that cannot be read."""
+    """Read the ledger's anchors, to compare the ledger with.
+
+    Raises `TransientError` when the place does not answer, `ConfigError` when fsspec does not know it.
+
+    :param place: a folder or a URL; by default where `anchor` writes them.
+    :returns: the anchors, oldest first, and one sentence for each that cannot be read.
+    """
     filesystem, folder = _locate(place)
-    found, problems = [], []
+    readable, problems = [], []
     for name in _names(filesystem, folder):
         try:
             document = json.loads(_read(filesystem, posixpath.join(folder, name)))
-            found.append(Anchor(dt.date.fromisoformat(document["date"]), int(document["sequence"]), str(document["hash"])))
+            readable.append(Anchor(dt.date.fromisoformat(document["date"]), int(document["sequence"]), str(document["hash"])))
         except (ValueError, KeyError, TypeError) as error:
             problems.append(f"the anchor {name} in {folder} is damaged ({error!r}), so nothing can be compared with it")
-    return sorted(found, key=lambda each: each.date), problems
+    return sorted(readable, key=lambda anchor: anchor.date), problems
 
 
 def _names(filesystem: AbstractFileSystem, folder: str) -> list[str]:

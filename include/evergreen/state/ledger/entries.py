@@ -35,26 +35,30 @@ KINDS: dict[str, str] = {
 
 
 class Entry(NamedTuple):
-    """One row of the ledger; ``moment`` is when it was recorded, as ISO 8601 text with its offset, as the hash covers it."""
+    """One row of the ledger; ``recorded_at`` is ISO 8601 text with its offset, as the hash covers it."""
 
     sequence: int
     kind: str
     model: str
     body: str
-    moment: str
+    recorded_at: str
     previous_hash: str
     hash: str
 
     def own_hash(self) -> str:
-        """SHA-256, in hex, of the content and the hash before it: equal to ``hash`` as long as nobody changed the entry."""
-        content = {"sequence": self.sequence, "kind": self.kind, "model": self.model, "body": self.body, "recorded_at": self.moment}
-        return hashlib.sha256(canonical_json({**content, "previous_hash": self.previous_hash}).encode()).hexdigest()
+        """Compute SHA-256, in hex, of the content and the hash before it: equal to ``hash`` as long as nobody changed the entry."""
+        content = {name: value for name, value in self._asdict().items() if name != "hash"}
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, Any]) -> None:
     """Add an entry within the caller's writing transaction, so that deed and record stand or fall together.
 
-    ``kind`` is one of `KINDS`; `KeyError` says so for another.
+    :param connection: of that transaction.
+    :param kind: one of `KINDS`.
+    :param model: the model that it is about; empty for all.
+    :param body: what was done, by whom and why, as a JSON document; dates are written as text.
+    :raises KeyError: when ``kind`` is none of `KINDS`.
     """
     if kind not in KINDS:
         raise KeyError(f"{kind!r} is not among the ledger's kinds; add it to KINDS, with what it says")
@@ -63,18 +67,18 @@ def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, 
     now = clock.now()
     text = canonical_json(json.loads(canonical_json(body)))  # as an export gives it back: keys that were numbers are sorted as text
     entry = Entry(sequence, kind, model, text, now.isoformat(), previous, "")
-    values = {"sequence": sequence, "kind": kind, "model": model, "body": text, "recorded_at": now, "previous_hash": previous}
-    connection.execute(ledger.insert().values(**values, hash=entry.own_hash()))
+    connection.execute(ledger.insert().values(**{**entry._asdict(), "recorded_at": now, "hash": entry.own_hash()}))
 
 
 def newest_entry(connection: sa.Connection, *, for_update: bool = False) -> Entry | None:
+    """Read the ledger's last entry, None when there is none; ``for_update`` keeps others from adding one before the transaction ends."""
     query = ledger.select().order_by(ledger.c.sequence.desc()).limit(1)
     row = connection.execute(query.with_for_update() if for_update else query).first()
     return _entry(row) if row else None
 
 
 def entries(connection: sa.Connection, model: str | None = None) -> Iterator[Entry]:
-    """All entries, or those of one model, in their order, `BATCH` of them in memory at once."""
+    """Read all entries, or those of one model, in their order, `BATCH` of them in memory at once."""
     query = ledger.select().order_by(ledger.c.sequence)
     if model is not None:
         query = query.where(ledger.c.model == model)

@@ -13,7 +13,7 @@ from include.evergreen.state.ledger.entries import Entry, entries
 
 
 def export(out: TextIO, model: str | None = None) -> int:
-    """Write all entries, or those of one model, to ``out``; returns how many. Raises `DataError` for a body that is no JSON."""
+    """Write all entries, or those of one model, to ``out``, and count them; raises `DataError` for a body that is no JSON."""
     count = 0
     with reading() as connection:
         for entry in entries(connection, model):
@@ -23,14 +23,17 @@ def export(out: TextIO, model: str | None = None) -> int:
 
 
 def read_export(lines: Iterable[str]) -> Iterator[Entry]:
-    """The entries of an export. Raises `DataError` for a line that is none."""
+    """Read the entries of an export.
+
+    :param lines: as `export` wrote them.
+    :yields: the entries in their order.
+    :raises DataError: when a line is no entry.
+    """
     for number, line in enumerate(lines, start=1):
         try:
-            found = json.loads(line)
-            body = canonical_json(found["body"])
-            yield Entry(
-                int(found["sequence"]), found["kind"], found["model"], body, found["recorded_at"], found["previous_hash"], found["hash"]
-            )
+            document = json.loads(line)
+            given = {name: document[name] for name in Entry._fields}
+            yield Entry(**{**given, "sequence": int(given["sequence"]), "body": canonical_json(given["body"])})
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"Line {number} is no entry of the ledger ({error!r}). Was the file changed, or cut while it was copied? Export it again."
@@ -45,5 +48,4 @@ def _line(entry: Entry) -> str:
             f"Entry {entry.sequence} ({entry.kind} of {entry.model}) has a body that is no JSON: it was changed after it was written. "
             f"Run `evergreen verify-ledger`."
         ) from None
-    content = {"sequence": entry.sequence, "kind": entry.kind, "model": entry.model, "body": body, "recorded_at": entry.moment}
-    return canonical_json({**content, "previous_hash": entry.previous_hash, "hash": entry.hash}) + "\n"
+    return canonical_json({**entry._asdict(), "body": body}) + "\n"

@@ -26,7 +26,7 @@ class LedgerVerification:
 
 
 def verify() -> list[str]:
-    """What is wrong with the ledger, one sentence each; empty when nothing is."""
+    """Say what is wrong with the ledger in our database, one sentence each; empty when nothing is. Raises what `verified` does."""
     return verified().problems
 
 
@@ -38,10 +38,16 @@ def verified() -> LedgerVerification:
 
 
 def verified_file(file: Path, *, model: str | None = None, place: str | None = None) -> LedgerVerification:
-    """Verify an export, and against the anchors at ``place`` if that is given. Needs no database.
+    """Verify an export of the ledger, for an auditor. Needs no database.
 
-    ``model`` says that it is the export of one model alone: then each entry is known to be as it was written, but not that
-    none is missing. Raises `ConfigError` when it cannot be opened, `DataError` for a line that is no entry.
+    Raises `DataError` for a line that is no entry, `TransientError` when ``place`` does not answer.
+
+    :param file: the export.
+    :param model: says that it is the export of this model alone: then each entry is known to be as it was written, but not
+        that none is missing.
+    :param place: a folder or a URL with anchors to compare with; None for none.
+    :returns: what was read, and what is wrong with it.
+    :raises ConfigError: when the file cannot be opened.
     """
     known, unreadable = anchors(place) if place else ([], [])
     try:
@@ -52,10 +58,10 @@ def verified_file(file: Path, *, model: str | None = None, place: str | None = N
 
 
 def _verified(
-    found: Iterable[Entry], known: Sequence[Anchor], unreadable: list[str], *, of_one_model: str | None = None
+    ledger_entries: Iterable[Entry], known: Sequence[Anchor], unreadable: list[str], *, of_one_model: str | None = None
 ) -> LedgerVerification:
     chain = _Chain(known, of_one_model)
-    for entry in found:
+    for entry in ledger_entries:
         chain.add(entry)
     chain.end()
     problems = [*unreadable, *chain.problems]
@@ -79,6 +85,7 @@ class _Chain:
         self._model = of_one_model
 
     def add(self, entry: Entry) -> None:
+        """Compare the next entry with the one before it, with its own hash, and with the anchors that name it."""
         if self._is_next(entry) and entry.previous_hash != self.newest:
             self._problem(f"entry {entry.sequence} ({_words(entry)}) does not follow the entry before it")
         if entry.hash != entry.own_hash():
@@ -90,7 +97,7 @@ class _Chain:
         self._sequence, self.newest = max(entry.sequence, self._sequence), entry.hash
 
     def end(self) -> None:
-        """After the last entry: does an anchor name a later one?"""
+        """Note, after the last entry, whether an anchor names a later one."""
         beyond = [anchor for anchor in self._anchors if anchor.sequence > self._sequence]
         if beyond and self._model is None:
             first = self._sequence + 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.data.partitions import files
-from include.evergreen.data.partitions.files import RowWriter, batches_of, write_in_order
+from include.evergreen.data.partitions.files import RowWriter, read_batches, write_in_order
 from include.evergreen.foundation.digest import table_digest
 from include.evergreen.state import storage
 
@@ -41,7 +41,7 @@ def _written(table: pa.Table, keys: Sequence[str], batch_rows: int) -> tuple[str
     with RowWriter(table.schema) as writer:
         write_in_order(writer, rows, keys)
         digest = writer.digest()
-        return digest, pa.Table.from_batches(batches_of(writer.finish()), table.schema)
+        return digest, pa.Table.from_batches(read_batches(writer.finish()), table.schema)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,8 +14,8 @@ from pydantic import Field, TypeAdapter
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import DatasetConfig
 from include.evergreen.config import sources as source_classes
-from include.evergreen.data.sources import Delivery, source_of
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources import Delivery, make_source
+from include.evergreen.data.sources.conversion import convert_batch
 
 GUIDE = PROJECT_ROOT / "docs" / "guides" / "sources.md"
 
@@ -26,7 +26,7 @@ def test_the_guides_own_source_is_registered_and_read(monkeypatch: pytest.Monkey
     declared: dict[str, Any] = {**vars(source_classes), "Annotated": Annotated, "ClassVar": ClassVar, "Literal": Literal, "Field": Field}
     exec("from __future__ import annotations\n" + declaration, declared)
     module = types.ModuleType("include.evergreen.data.sources.counter")
-    vars(module).update(dt=dt, Delivery=Delivery, DatasetConfig=DatasetConfig, batch_of=batch_of)
+    vars(module).update(dt=dt, Delivery=Delivery, DatasetConfig=DatasetConfig, convert_batch=convert_batch)
     exec("from __future__ import annotations\n" + reader, vars(module))
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -41,6 +41,6 @@ def test_the_guides_own_source_is_registered_and_read(monkeypatch: pytest.Monkey
         "columns": [{"name": "n", "type": "integer", "description": "A number"}],
     }
     dataset = DatasetConfig.model_validate(sound).model_copy(update={"source": source})
-    delivery = source_of(dataset).open(dt.date(2013, 2, 9))
+    delivery = make_source(dataset).open(dt.date(2013, 2, 9))
     assert [row for batch in delivery.batches for row in batch.to_pylist()] == [{"n": 1}, {"n": 2}, {"n": 3}]
     assert (delivery.places, delivery.undeclared) == (["the counter"], [])

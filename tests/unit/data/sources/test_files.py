@@ -18,7 +18,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.models import DatasetConfig
 from include.evergreen.config.sources import FilesSource
 from include.evergreen.data.partitions.files import arrow_schema
-from include.evergreen.data.sources import Delivery, source_of
+from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.data.sources.formats import blocks
 from include.evergreen.foundation.errors import ConfigError, DataError
 from tests.unit.flights import run_python
@@ -307,8 +307,8 @@ def test_memory_does_not_grow_with_the_file(landing: Path) -> None:
                 run_python(
                     "import datetime as dt, re\n"
                     "from include.evergreen.config.models import DatasetConfig\n"
-                    "from include.evergreen.data.sources import source_of\n"
-                    f"delivery = source_of(DatasetConfig.model_validate({DATASET})).open(dt.date(2013, 2, 9))\n"
+                    "from include.evergreen.data.sources import make_source\n"
+                    f"delivery = make_source(DatasetConfig.model_validate({DATASET})).open(dt.date(2013, 2, 9))\n"
                     f"assert sum(batch.num_rows for batch in delivery.batches) == {rows}\n"
                     "print(int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"
                 )
@@ -322,7 +322,7 @@ def _dataset(**source: Any) -> DatasetConfig:
 
 
 def _delivery(**source: Any) -> Delivery:
-    return source_of(_dataset(**source)).open(DAY)
+    return make_source(_dataset(**source)).open(DAY)
 
 
 def _read(**source: Any) -> pa.Table:

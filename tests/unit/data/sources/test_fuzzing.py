@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from include.evergreen.config.models import DatasetConfig
 from include.evergreen.config.sources import DelimitedText, FileFormat
 from include.evergreen.data.partitions.files import arrow_schema
-from include.evergreen.data.sources import formats, source_of
+from include.evergreen.data.sources import formats, make_source
 from include.evergreen.data.sources.formats import Piece, blocks
 from include.evergreen.data.sources.formats import csv as csv_format
 from include.evergreen.foundation.digest import table_digest
@@ -168,7 +168,7 @@ def _rows_or_our_error(form: str, content: bytes, packing: str = "none") -> None
     source = {"type": "files", "path": "memory://fuzzed/{partition}", "format": form, "compression": packing, "max_bytes": LIMIT}
     dataset = DatasetConfig.model_validate({**MAIN.model_dump(), "source": source})
     try:
-        for batch in source_of(dataset).open(DAY).batches:
+        for batch in make_source(dataset).open(DAY).batches:
             batch.validate(full=True)
             assert batch.schema.equals(SCHEMA)
     except DataError as error:

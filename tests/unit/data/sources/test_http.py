@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition
-from include.evergreen.data.sources import Delivery, source_of
+from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 from include.evergreen.state import storage
 from tests.servers import HttpServer
@@ -537,7 +537,7 @@ def dataset(server: HttpServer, columns: list[dict[str, Any]] | None = None, **s
 
 
 def opened(server: HttpServer, **source: Any) -> Delivery:
-    return source_of(dataset(server, **source)).open(DAY)
+    return make_source(dataset(server, **source)).open(DAY)
 
 
 def rows(delivery: Delivery) -> list[dict[str, Any]]:

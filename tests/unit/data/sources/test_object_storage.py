@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.data.sources import Delivery, source_of
+from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from tests.servers.s3 import KEY, S3, SECRET
 from tools.ports import reserved_port
@@ -155,7 +155,7 @@ def opened(url: str = "s3://bucket/sales/{partition}.csv", connection: str | Non
             ],
         }
     )
-    return source_of(dataset).open(DAY)
+    return make_source(dataset).open(DAY)
 
 
 def rows(delivery: Delivery) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
-from include.evergreen.data.sources import Delivery, source_of
+from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.data.sources import sql as sql_source
 from include.evergreen.foundation.clock import parse_partition
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
@@ -246,7 +246,7 @@ def test_a_server_that_dies_half_way_is_worth_a_retry_and_leaves_the_published_v
     dataset = _dataset(QUERY, fetch_rows=1000)
     version, _ = ingestion.ingest(dataset, DAY, "live")
     warehouse.execute("INSERT INTO sales SELECT 'big', n, 1, now(), true, '2013-02-09' FROM generate_series(1, 200000) n", "warehouse")
-    delivery = source_of(dataset).open(DAY)
+    delivery = make_source(dataset).open(DAY)
     assert next(delivery.batches).num_rows == 1000
     warehouse.stop()
     try:
@@ -345,7 +345,7 @@ def _dataset(query: str = QUERY, columns: list[dict[str, Any]] | None = None, **
 
 
 def _open(query: str = QUERY, columns: list[dict[str, Any]] | None = None, partition: dt.date = DAY, **source: Any) -> Delivery:
-    return source_of(_dataset(query, columns, **source)).open(partition)
+    return make_source(_dataset(query, columns, **source)).open(partition)
 
 
 def _rows(delivery: Delivery) -> list[dict[str, Any]]:

@@ -96,7 +96,7 @@ def test_the_current_version_counts_with_all_that_was_delivered_the_quarantined_
 
 def test_with_too_few_partitions_before_the_volume_is_not_evaluated_and_nothing_fails() -> None:
     publish("sales", ago(1), sales(900))
-    found = judged(dataset(volume={**VOLUME, "on_fail": "stop"}), sales()).validation
+    found = judged(dataset(volume={**VOLUME, "on_fail": "error"}), sales()).validation
     volume = check_of(found, "volume")
     assert (volume.status, volume.observed) == (
         "not_evaluated",
@@ -108,7 +108,7 @@ def test_with_too_few_partitions_before_the_volume_is_not_evaluated_and_nothing_
 def test_a_volume_may_stop_the_partition() -> None:
     for days in (1, 2, 3):
         publish("sales", ago(days), sales(900))
-    found = judged(dataset(volume={**VOLUME, "on_fail": "stop"}), sales(3)).validation
+    found = judged(dataset(volume={**VOLUME, "on_fail": "error"}), sales(3)).validation
     assert found.verdict == "stopped"
     assert "3 rows; the median of the 3 partitions before is 900, 0.00 times it" in found.reason
 
@@ -135,7 +135,7 @@ def test_a_backfill_has_no_deadline() -> None:
 # --- undeclared columns ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("action", "verdict"), [("warn", "warned"), ("stop", "stopped")])
+@pytest.mark.parametrize(("action", "verdict"), [("warn", "warned"), ("error", "stopped")])
 def test_a_column_that_is_not_declared_is_told_by_its_name(action: str, verdict: str) -> None:
     found = judged(dataset(undeclared_columns=action), sales(), delivered(undeclared=("colour", "size"))).validation
     assert (found.verdict, found.reason) == (verdict, "undeclared_columns(): found colour, size")
@@ -161,7 +161,7 @@ def test_a_row_that_names_what_the_other_dataset_has_not_is_quarantined_with_the
     assert (check.failed_rows, check.examples) == (2, ("shop 3", "shop 3"))
 
 
-@pytest.mark.parametrize(("on_fail", "verdict"), [("warn", "warned"), ("stop", "stopped")])
+@pytest.mark.parametrize(("on_fail", "verdict"), [("warn", "warned"), ("error", "stopped")])
 def test_a_reference_may_stop_or_warn_and_then_quarantines_nothing(on_fail: str, verdict: str) -> None:
     publish("shops", DAY, pd.DataFrame({"shop": ["shop 0", "shop 1", "shop 2"]}))
     found = judged(dataset(references=[{**REFERENCE, "on_fail": on_fail}]), sales()).validation
@@ -198,7 +198,7 @@ def test_it_looks_into_the_days_that_it_names() -> None:
 
 def test_without_the_other_datasets_partition_a_reference_is_not_evaluated_and_says_what_is_missing() -> None:
     publish("shops", ago(1), pd.DataFrame({"shop": ["shop 0"]}))
-    found = judged(dataset(references=[{**REFERENCE, "on_fail": "stop"}]), sales()).validation
+    found = judged(dataset(references=[{**REFERENCE, "on_fail": "error"}]), sales()).validation
     reference = check_of(found, "reference")
     assert (reference.status, found.verdict) == ("not_evaluated", "passed")
     assert reference.observed == f"shops has no partition {DAY}; ingest it first, then this one again"
@@ -245,7 +245,7 @@ def test_rows_that_are_quarantined_have_no_part_in_it() -> None:
 
 
 def test_without_a_reference_period_or_within_it_a_correlation_is_not_evaluated() -> None:
-    config = dataset(correlations=[{**CORRELATION, "on_fail": "stop"}])
+    config = dataset(correlations=[{**CORRELATION, "on_fail": "error"}])
     found = judged(config, sales()).validation
     assert check_of(found, "correlation").observed == "no partition from 2013-01-01 to 2013-01-31 is ingested"
     publish("sales", dt.date(2013, 1, 1), sales(20))

@@ -114,7 +114,7 @@ def declared(expect: str, arguments: dict[str, Any]) -> DatasetConfig:
 
 
 def without_quarantine(config: DatasetConfig) -> DatasetConfig:
-    return config.model_copy(update={"expectations": tuple(each.model_copy(update={"on_fail": "stop"}) for each in config.expectations)})
+    return config.model_copy(update={"expectations": tuple(each.model_copy(update={"on_fail": "error"}) for each in config.expectations)})
 
 
 def frame_of(values: list[tuple[Any, ...]]) -> pd.DataFrame:

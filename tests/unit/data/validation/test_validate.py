@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.evergreen.data.validation import stop_error
+from include.evergreen.data.validation import stop_message
 from include.evergreen.foundation.errors import ConfigError
 from tests.unit.data.validation.judged import Judged, dataset, judged
 
@@ -89,7 +89,7 @@ def test_one_stopping_expectation_stops_the_partition_and_says_by_what() -> None
     found = _validate(raw, BETWEEN)
     assert found.validation.verdict == "stopped"
     assert "amount, min_value=0, max_value=99): 1 row, such as 1048.0" in found.validation.reason
-    error = str(stop_error(dataset(), dt.date(2013, 2, 9), found.validation))
+    error = stop_message(dataset(), dt.date(2013, 2, 9), found.validation)
     assert error.startswith("sales 2013-02-09 is stopped: ")
     assert "What was published before stays as it is." in error
 
@@ -126,7 +126,7 @@ def test_an_expectation_about_the_whole_partition_stops_or_warns() -> None:
 def test_it_cannot_quarantine_and_that_is_told_before_it_ever_fails(least_rows: int) -> None:
     arguments = {"min_value": least_rows}
     declared = {"expect": "expect_table_row_count_to_be_between", "arguments": arguments, "on_fail": "quarantine"}
-    with pytest.raises(ConfigError, match="judges the partition as a whole, .* allowed for it: stop, warn"):
+    with pytest.raises(ConfigError, match="judges the partition as a whole, .* allowed for it: error, warn"):
         _validate(_raw(), declared)
 
 
@@ -141,7 +141,7 @@ def test_an_argument_that_the_expectation_does_not_take_is_named() -> None:
         _validate(_raw(), declared)
 
 
-@pytest.mark.parametrize("on_fail", ["stop", "warn", "quarantine"])
+@pytest.mark.parametrize("on_fail", ["error", "warn", "quarantine"])
 @pytest.mark.parametrize("column", ["amonut", "shop"])
 def test_an_expectation_that_cannot_be_computed_is_the_authors_fault(column: str, on_fail: str) -> None:
     declared = {**BETWEEN, "arguments": {"column": column, "min_value": 0}, "on_fail": on_fail}

@@ -18,7 +18,7 @@ from include.evergreen.monitoring.triggers import (
     due_firing,
     fail_firing,
     fire_if_tripped,
-    firings_of,
+    list_firings,
     tripped,
 )
 from include.evergreen.state import ledger, pauses
@@ -43,7 +43,7 @@ def model(air_time: ModelConfig) -> ModelConfig:
 def test_nothing_fires_without_a_reason(model: ModelConfig) -> None:
     assert fire_if_tripped(model) is None
     _observe(1, 10)
-    assert (tripped(model), fire_if_tripped(model), firings_of("air_time")) == (None, None, [])
+    assert (tripped(model), fire_if_tripped(model), list_firings("air_time")) == (None, None, [])
 
 
 def test_a_firing_is_recorded_with_its_evidence_and_in_the_ledger(model: ModelConfig) -> None:
@@ -90,7 +90,7 @@ def test_no_other_fires_within_the_cool_down_whatever_the_rule(model: ModelConfi
     for day in range(1, 11):
         _observe(day, 30, drift=0.9)
         fire_if_tripped(model)
-    assert [each.as_of for each in firings_of("air_time")] == [january(1), january(9)]  # a week of days lies between
+    assert [each.as_of for each in list_firings("air_time")] == [january(1), january(9)]  # a week of days lies between
 
 
 def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: ModelConfig) -> None:
@@ -98,7 +98,7 @@ def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: Mode
     for day in (2, 1, 3, 3):
         _observe(day, 30, drift=0.9)
         fire_if_tripped(eager)
-    assert [each.as_of for each in firings_of("air_time")] == [january(2), january(3)]
+    assert [each.as_of for each in list_firings("air_time")] == [january(2), january(3)]
 
 
 def test_backfilled_observations_never_fire(model: ModelConfig) -> None:
@@ -120,7 +120,7 @@ def test_models_cool_down_apart(model: ModelConfig, flight_delay: ModelConfig) -
         _observe(1, 30, drift=0.9, model=name)
     assert fire_if_tripped(model) is not None
     assert fire_if_tripped(other) is not None
-    assert [each.model for each in firings_of("flight_delay")] == ["flight_delay"]
+    assert [each.model for each in list_firings("flight_delay")] == ["flight_delay"]
 
 
 def test_a_firing_that_was_killed_before_its_ledger_entry_did_not_happen(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_a_failure_that_comes_after_the_answer_or_from_an_earlier_attempt_is_non
     assert awaited is not None and awaited.training_run_id == second
     answer_firing("air_time", second)
     fail_firing(fired.id, second)
-    assert firings_of("air_time")[0].failed_at is None
+    assert list_firings("air_time")[0].failed_at is None
 
 
 def test_a_failed_training_that_somebody_cleared_still_answers(model: ModelConfig) -> None:
@@ -238,11 +238,11 @@ def test_the_state_of_its_training_is_told(model: ModelConfig, monkeypatch: pyte
     fired = _fired(model, day=2)
     monkeypatch.setattr(clock, "now", lambda: dt.datetime(2013, 1, 5, 7, 30, tzinfo=dt.UTC))
     name = f"firing__{fired.id}__2013-01-02"
-    told = [firings_of("air_time")[0].training]
+    told = [list_firings("air_time")[0].training]
     _training_failed(fired.id)
-    told.append(firings_of("air_time")[0].training)
+    told.append(list_firings("air_time")[0].training)
     answer_firing("air_time", name)
-    told.append(firings_of("air_time")[0].training)
+    told.append(list_firings("air_time")[0].training)
     assert told == [
         "its training was not triggered yet",
         f"its training {name} failed at 2013-01-05 07:30 UTC and is triggered again from 2013-01-05 08:30 UTC",

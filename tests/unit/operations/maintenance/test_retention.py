@@ -13,7 +13,7 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import ensure_report
 from include.evergreen.operations.maintenance import Limits, Removal, Retained, apply_retention
-from include.evergreen.operations.maintenance.naming import member_of
+from include.evergreen.operations.maintenance.naming import parse_member
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, firings, model_versions, partition_versions, promotions, snapshots
@@ -113,7 +113,7 @@ def test_content_that_came_back_is_kept_while_one_of_its_versions_is(landed: Non
 def test_what_the_snapshot_of_a_registered_version_names_is_never_removed(cycled: None, include: Path) -> None:
     for dataset in ("weather", "schedules", "outcomes"):
         keep_for(include, dataset, "{superseded_days: 1, raw_days: 1}")
-    named = {member_of(key, member) for row in rows_of(snapshots) for key, member in row.members.items()}
+    named = {parse_member(key, member) for row in rows_of(snapshots) for key, member in row.members.items()}
     for number in (6, 7):
         correct("weather", day(number), "temp", 39.5)
         correct("outcomes", day(number), "arr_delay", 7)

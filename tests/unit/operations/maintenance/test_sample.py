@@ -12,7 +12,7 @@ from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.operations.maintenance import SampleVerification, verify_sample
 from include.evergreen.operations.maintenance import sample as sample_module
 from include.evergreen.operations.maintenance.sample import refuse_damage
-from include.evergreen.scoring.predictions import find_predictions, predictions_of
+from include.evergreen.scoring.predictions import find_predictions, list_predictions
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database.tables import ledger as ledger_table
 from tests.unit.flights import rows_of
@@ -31,7 +31,7 @@ def test_all_that_a_cycle_made_is_what_was_recorded() -> None:
     verified = verify_sample(ALL, night="2013-02-01")
     assert verified.damage == []
     versions = sum(current_partition(name, day(number)) is not None for name in Catalog().dataset_names() for number in range(1, 26))
-    assert verified.checked == verified.population == versions + len(predictions_of(MODEL))
+    assert verified.checked == verified.population == versions + len(list_predictions(MODEL))
 
 
 def test_a_changed_value_is_found_named_and_recorded_in_the_ledger_once() -> None:
@@ -53,7 +53,7 @@ def test_a_changed_value_is_found_named_and_recorded_in_the_ledger_once() -> Non
 
 def test_changed_raw_rows_quarantined_rows_and_predictions_are_found_too() -> None:
     bad = correct("weather", day(6), "wind_speed", 1048)
-    predictions = predictions_of(MODEL)[-1:] or [_scored()]
+    predictions = list_predictions(MODEL)[-1:] or [_scored()]
     change(bad.quarantine_path, lambda frame: frame.assign(wind_speed=10.0))
     change(bad.raw_path, lambda frame: frame.iloc[1:])
     change(predictions[0].path, lambda frame: frame.assign(prediction=frame["prediction"] + 1e-12))
@@ -99,7 +99,7 @@ def test_a_sample_of_none_reads_nothing() -> None:
 
 
 def test_a_record_that_is_replaced_while_its_file_is_read_is_not_damage(monkeypatch: pytest.MonkeyPatch) -> None:
-    predictions = predictions_of(MODEL)[-1:] or [_scored()]
+    predictions = list_predictions(MODEL)[-1:] or [_scored()]
     verify = sample_module.stored_rows
 
     def replaced_first(path: str, digest: str) -> StoredRows:

@@ -217,7 +217,7 @@ def test_a_card_names_what_the_records_name(version: RegisteredVersion, card: st
         assert str(said) in texts
     (decision,) = all_decisions(MODEL)
     for criterion in decision.criteria:
-        assert criterion["words"].rstrip(".") in texts.replace("&#39;", "'")
+        assert criterion["message"].rstrip(".") in texts.replace("&#39;", "'")
 
 
 def test_the_intervals_of_metrics_are_those_that_the_gate_recorded(facts: Facts) -> None:
@@ -255,7 +255,7 @@ def test_groups_of_few_rows_are_pooled_and_those_of_a_personal_feature_not_shown
             }
             for value, rows in found
         ]
-        return {"kind": "slices", "metric": "auc", "value": 0.7, "threshold": 0.5, "verdict": "passed", "words": f"by {by}",
+        return {"kind": "slices", "metric": "auc", "value": 0.7, "threshold": 0.5, "verdict": "passed", "message": f"by {by}",
                 "interval": None, "details": {"by": by, "slices": rows}}  # fmt: skip
 
     criteria = [slices("carrier", ("AA", 400), ("B6", 60), ("ZZ", 19), ("YY", 1)), slices("origin", ("EWR", 400), ("Ada Lovelace", 300))]

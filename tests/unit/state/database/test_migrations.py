@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from include.evergreen.foundation.errors import ConfigError, TransientError
-from include.evergreen.monitoring.triggers import firings_of
+from include.evergreen.monitoring.triggers import list_firings
 from include.evergreen.state.database import migrate, reading, writing
 from include.evergreen.state.database.engine import MIGRATIONS
 from include.evergreen.state.database.tables import metadata
@@ -79,7 +79,7 @@ def test_a_firing_from_before_answers_were_recorded_counts_as_answered_if_its_tr
                 )
             )
     _run(command.upgrade, "head")
-    asked, due = firings_of("m")
+    asked, due = list_firings("m")
     assert (asked.attempts, asked.answered_at, asked.due_at) == (1, asked.recorded_at, None)
     assert (due.attempts, due.answered_at, due.due_at) == (0, None, due.recorded_at)
 

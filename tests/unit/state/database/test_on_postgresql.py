@@ -130,7 +130,7 @@ def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL)
 
 def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
-    monkeypatch.setattr(readiness, "inputs_of", lambda *_: [("sales", DAY), ("weather", DAY)])
+    monkeypatch.setattr(readiness, "list_inputs", lambda *_: [("sales", DAY), ("weather", DAY)])
     assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(60) == 0
     assert readiness.scoring("m", DAY).missing == ("weather/2013-02-09",)
     assert readiness.monitoring("m", DAY, "sales").missing == ("predictions of m/2013-02-09",)

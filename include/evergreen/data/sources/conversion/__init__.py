@@ -33,16 +33,21 @@ from include.evergreen.data.sources.conversion.typed import from_typed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ALLOWED", "Where", "bad_cell", "batch_of", "convert"]
+__all__ = ["ALLOWED", "Where", "bad_cell", "convert", "convert_batch"]
 
 
-def batch_of(
+def convert_batch(
     dataset: DatasetConfig, columns: Mapping[str, pa.Array | Sequence[object]], where: Where, *, missing: Collection[str] = ()
 ) -> pa.RecordBatch:
-    """The declared columns of some rows, in the declared types and order; other columns are left.
+    """Convert some rows to the declared types and order of columns, for a source to deliver; other columns are left.
 
-    ``columns`` has all declared ones. Cells of text that are in ``missing`` once the blanks around them are gone have no value.
     Raises `DataError` that names the first bad cell of the first bad column.
+
+    :param dataset: which declares the columns.
+    :param columns: all declared ones and perhaps others, by name; each has one value for each row, None where there is none.
+    :param where: says where a row came from, by its index.
+    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept.
+    :returns: a batch in the schema of `arrow_schema`.
     """
     import pyarrow as pa
 
@@ -51,7 +56,14 @@ def batch_of(
 
 
 def convert(values: pa.Array | Sequence[object], column: Column, where: Where, *, missing: Collection[str] = ()) -> pa.Array:
-    """One column of some rows in its declared type: of Arrow's arrays, or of Python's values with None for what is missing."""
+    """Convert one column of some rows to its declared type; raises `DataError` that names the first bad cell.
+
+    :param values: Arrow's, or Python's with None for what is missing.
+    :param column: as it is declared.
+    :param where: says where a row came from, by its index.
+    :param missing: texts that stand for no value, as in `convert_batch`.
+    :returns: as many values, in the type of `arrow_type`.
+    """
     import pyarrow as pa
 
     if isinstance(values, pa.ChunkedArray):

@@ -23,6 +23,7 @@ from include.evergreen.data.sources.conversion.rules import (
     MICROSECOND,
     arrow_type,
 )
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,23 +38,31 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def one_by_one(values: Sequence[object], column: Column, where: Where, missing: Collection[str]) -> pa.Array:
-    """A column of Python's values. Raises `DataError` that names the first bad cell, and why it is bad."""
+    """Convert a column of Python's values cell by cell.
+
+    :param values: text, bytes, numbers, booleans, dates or None.
+    :param column: as it is declared.
+    :param where: says where a row came from, by its index.
+    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept.
+    :returns: as many values, in the type of `arrow_type`.
+    :raises DataError: when a cell is not of the column's type; names the first one, and why.
+    """
     import pyarrow as pa
 
-    found: list[object] = []
+    cells: list[object] = []
     bad: list[int] = []
     why = ""
     for row, value in enumerate(values):
         try:
-            found.append(None if value is None else _cell(value, column, missing))
+            cells.append(None if value is None else _cell(value, column, missing))
         except _Refused as refused:
             bad.append(row)
             why = why or str(refused)
     if bad:
-        raise bad_cell(values[bad[0]], column, where(bad[0]), why=why, cells=len(bad), rows=len(values))
+        raise DataError(bad_cell(values[bad[0]], column, where(bad[0]), why=why, cells=len(bad), rows=len(values)))
     if column.type == "timestamp":
-        return pa.array(found, pa.int64()).cast(pa.timestamp("us", "UTC"))
-    return pa.array(found, arrow_type(column))
+        return pa.array(cells, pa.int64()).cast(pa.timestamp("us", "UTC"))
+    return pa.array(cells, arrow_type(column))
 
 
 class _Refused(Exception):

@@ -24,25 +24,43 @@ ALLOWED = {
 }
 
 
-def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int, rows: int) -> DataError:
-    """The error about the first of ``cells`` bad cells among ``rows``; a personal value is not shown."""
+def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int, rows: int) -> str:
+    """Write the error about the first bad cell of a column.
+
+    :param value: what the cell has; not shown where the column is personal.
+    :param column: as it is declared.
+    :param place: where the row came from.
+    :param why: what is wrong with the cell.
+    :param cells: how many bad cells there are.
+    :param rows: among how many rows.
+    :returns: the message.
+    """
     if column.personal:
         shown = "a value that is not shown, as the column is personal"
     else:
         text = value if isinstance(value, str) else str(value)
         shown = repr(text[:SHOWN]) + (f" and {len(text) - SHOWN} characters more" if len(text) > SHOWN else "")
     many = f" ({cells} such cells among the {rows} rows that were read together)" if cells > 1 else ""
-    return DataError(
+    return (
         f"{place}: {column.name} is {shown}, which is not a valid {column.type}: {why}{many}. "
         f"Allowed: {ALLOWED[column.type]}. Fix it at its source."
     )
 
 
 def refuse_cells(bad: pa.Array, array: pa.Array, column: Column, where: Where, why: str, show: Callable[[Any], str] = str) -> None:
-    """Raise the error about the first cell that ``bad`` marks, if there is one; ``show`` writes its value."""
+    """Refuse a column if it has a bad cell.
+
+    :param bad: one boolean for each of ``array``'s cells; missing ones mark nothing.
+    :param array: the cells.
+    :param column: as it is declared.
+    :param where: says where a row came from, by its index.
+    :param why: what is wrong with the cells that are marked.
+    :param show: writes the value of a cell for the message.
+    :raises DataError: about the first cell that ``bad`` marks.
+    """
     import pyarrow.compute as pc
 
     cells = pc.sum(bad).as_py()
     if cells:
         row = pc.index(bad, True).as_py()
-        raise bad_cell(show(array[row].as_py()), column, where(row), why=why, cells=cells, rows=len(array))
+        raise DataError(bad_cell(show(array[row].as_py()), column, where(row), why=why, cells=cells, rows=len(array)))

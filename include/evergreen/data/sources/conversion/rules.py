@@ -20,7 +20,7 @@ LAST_MOMENT = (dt.datetime.max.replace(tzinfo=dt.UTC) - EPOCH) // MICROSECOND
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """The type in Arrow of a column, as `arrow_schema` has it."""
+    """Return the type of a column in Arrow, as `arrow_schema` has it."""
     import pyarrow as pa
 
     return {

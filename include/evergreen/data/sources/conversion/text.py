@@ -20,7 +20,7 @@ _ALPHABETS = {"integer": b"+-0123456789", "number": b"+-.0123456789eE"}  # Arrow
 
 
 def from_text(array: pa.Array, column: Column, where: Where, missing: Collection[str]) -> pa.Array:
-    """A column of text, or of bytes that should be text. Raises `DataError` that names the first bad cell."""
+    """Convert a column of text, or of bytes that should be text; raises `DataError` that names the first bad cell."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -52,12 +52,12 @@ def _as_utf8(array: pa.Array) -> pa.Array | None:
 
 
 def _whole_column(text: pa.Array, column: Column) -> pa.Array | None:
-    """What Arrow makes of a column of text, or None when it does not take it all, or might take what it should not."""
+    """Convert a column of text by Arrow; None when it does not take it all, or might take what it should not."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if column.type == "string":
-        return None if (_bytes_of(text) == 0).any() else text
+        return None if (_text_bytes(text) == 0).any() else text
     if column.type == "timestamp":
         return whole_timestamps(text, column)
     try:
@@ -66,12 +66,11 @@ def _whole_column(text: pa.Array, column: Column) -> pa.Array | None:
         return None
     if column.type in _ALPHABETS and not _consists_of(text, _ALPHABETS[column.type]):
         return None
-    if column.type == "number" and not _all_finite(typed):
-        return None
-    return typed
+    is_infinite = column.type == "number" and pc.all(pc.is_finite(typed)).as_py() is False
+    return None if is_infinite else typed
 
 
-def _bytes_of(text: pa.Array) -> np.ndarray:
+def _text_bytes(text: pa.Array) -> np.ndarray:
     """All characters of a column of text, those of missing cells too."""
     _, offsets, data = text.buffers()
     if data is None or not len(text):
@@ -83,10 +82,4 @@ def _bytes_of(text: pa.Array) -> np.ndarray:
 def _consists_of(text: pa.Array, alphabet: bytes) -> bool:
     allowed = np.zeros(256, dtype=bool)
     allowed[list(alphabet)] = True
-    return bool(allowed[_bytes_of(text)].all())
-
-
-def _all_finite(numbers: pa.Array) -> bool:
-    import pyarrow.compute as pc
-
-    return pc.all(pc.is_finite(numbers)).as_py() is not False
+    return bool(allowed[_text_bytes(text)].all())

@@ -17,7 +17,7 @@ _ZONES_KNOWN_UNTIL = (dt.datetime(2037, 1, 1, tzinfo=dt.UTC) - EPOCH) // MICROSE
 
 
 def whole_timestamps(text: pa.Array, column: Column) -> pa.Array | None:
-    """What Arrow makes of a column of text, or None when it does not take it all, or might take what it should not."""
+    """Convert a column of text by Arrow; None when it does not take it all, or might take what it should not."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -34,7 +34,7 @@ def whole_timestamps(text: pa.Array, column: Column) -> pa.Array | None:
 
 
 def from_moments(array: pa.Array, column: Column, where: Where) -> pa.Array:
-    """A column of Arrow's timestamps or dates. Raises `DataError` that names the first bad cell."""
+    """Convert a column of Arrow's timestamps or dates to microseconds in UTC; raises `DataError` that names the first bad cell."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

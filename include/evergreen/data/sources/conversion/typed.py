@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 
 def from_typed(array: pa.Array, column: Column, where: Where) -> pa.Array:
-    """A column that is no text. Raises `DataError` that names the first bad cell, or the type that cannot be read."""
+    """Convert a column of Arrow's that is no text.
+
+    :param array: in any type but text and bytes, and stored plainly.
+    :param column: as it is declared.
+    :param where: says where a row came from, by its index.
+    :returns: as many values, in the type of `arrow_type`.
+    :raises DataError: when the type cannot be read without loss, or a cell cannot; names the type, or the first bad cell.
+    """
     import pyarrow as pa
 
-    kind, wanted = array.type, arrow_type(column)
-    if kind.equals(wanted) and column.type in {"integer", "boolean"}:
+    kind = array.type
+    if kind.equals(arrow_type(column)) and column.type in {"integer", "boolean"}:
         return array
     if pa.types.is_decimal(kind) and column.type in {"integer", "number"}:
         return one_by_one(array.to_pylist(), column, where, ())
@@ -54,8 +61,7 @@ def _from_numbers(array: pa.Array, column: Column, where: Where) -> pa.Array:
     else:
         return array.cast(pa.int64())
     refuse_cells(bad, array, column, where, why)
-    wanted = arrow_type(column)
-    return pc.equal(array, 1) if column.type == "boolean" else array.cast(wanted)
+    return pc.equal(array, 1) if column.type == "boolean" else array.cast(arrow_type(column))
 
 
 def _beyond(array: pa.Array) -> pa.Array:

@@ -37,32 +37,38 @@ class Piece:
     undeclared: list[str] = field(default_factory=list)
     max_bytes: int | None = None
 
-    def error(self, what: str, *, line: int | None = None) -> DataError:
-        """A `DataError` about this piece, or about a line of it."""
-        at = f"{self.place}, line {line}," if line is not None else self.place
-        return DataError(f"{self.dataset.name}: {at} {what}")
+    def message(self, trouble: str, *, line: int | None = None) -> str:
+        """Write an error about this piece, or about a line of it; ``trouble`` goes on from its name."""
+        place = f"{self.place}, line {line}," if line is not None else self.place
+        return f"{self.dataset.name}: {place} {trouble}"
 
-    def check_columns(self, found: Sequence[str], *, hint: str = "") -> None:
-        """Refuse repeated and missing columns, and note those that are not declared."""
-        if repeated := sorted({name for name in found if name and found.count(name) > 1}):
-            raise self.error(f"has the column {repeated[0]!r} {found.count(repeated[0])} times. Have the source name each column once.")
-        if missing := [name for name in self.dataset.column_names if name not in found]:
-            has = f"it has: {', '.join(found)[:300]}"
+    def error(self, trouble: str, *, line: int | None = None) -> DataError:
+        """Make the error with that `message`, for the caller to raise."""
+        return DataError(self.message(trouble, line=line))
+
+    def check_columns(self, names: Sequence[str], *, hint: str = "") -> None:
+        """Refuse repeated and missing columns, and note those that are not declared.
+
+        :param names: of the columns that the piece has.
+        :param hint: what may be wrong when one is missing; by default the file or the declaration.
+        :raises DataError: when a name is repeated, or a declared column is missing.
+        """
+        if repeated := sorted({name for name in names if name and names.count(name) > 1}):
+            times = names.count(repeated[0])
+            raise DataError(self.message(f"has the column {repeated[0]!r} {times} times. Have the source name each column once."))
+        if missing := [name for name in self.dataset.column_names if name not in names]:
+            present = f"it has: {', '.join(names)[:300]}"
             if self.dataset.personal_columns and len(missing) == len(self.dataset.columns):  # its first row may be of a person
-                has = "what it has is not shown, as some columns are personal"
-            raise self.error(
-                f"lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}; {has}. "
-                f"{hint or f'''Fix the file, or the columns that {self.dataset.name}'s dataset.yaml declares.'''}"
-            )
-        self.note_undeclared(found)
-
-    def note_undeclared(self, found: Collection[str]) -> None:
-        declared = {*self.dataset.column_names, *self.undeclared}
-        self.undeclared += [name for name in found if name not in declared]
+                present = "what it has is not shown, as some columns are personal"
+            hint = hint or f"Fix the file, or the columns that {self.dataset.name}'s dataset.yaml declares."
+            lacking = f"lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}"
+            raise DataError(self.message(f"{lacking}; {present}. {hint}"))
+        known = {*self.dataset.column_names, *self.undeclared}
+        self.undeclared += [name for name in names if name not in known]
 
 
 def read(name: str, file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """The rows of a file of the format ``name``.
+    """Read the rows of a file of the format ``name``, one of `FORMATS`, in batches of the declared columns and types.
 
     Raises `DataError` for content that does not fit; what the file object raises passes through.
     """

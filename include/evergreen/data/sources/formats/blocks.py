@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from include.evergreen.data.sources.formats import SIGNATURES, Piece
+from include.evergreen.foundation.errors import DataError
 
 BLOCK_BYTES = 8 * 1024**2
 LONGEST_ROW = 64 * 1024**2  # bytes: one row may not fill the memory
@@ -23,11 +24,14 @@ class Block:
     last: bool = False
 
 
-def blocks_of(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
-    """The file's rows in blocks of about `BLOCK_BYTES`.
+def read_blocks(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
+    """Cut a file of text into blocks of whole rows, of about `BLOCK_BYTES`.
 
-    ``end_of_rows`` says how many of the bytes it gets are whole rows. Raises `DataError` for text in another encoding,
-    NUL characters, and a row longer than `LONGEST_ROW`.
+    :param file: its bytes, in the encoding that ``piece`` declares.
+    :param piece: what is read, for errors.
+    :param end_of_rows: says how many of the bytes that it gets, from the first, are whole rows.
+    :yields: the blocks, in UTF-8 and without a byte order mark; none for an empty file.
+    :raises DataError: when the text is in another encoding, has NUL characters, or has a row longer than `LONGEST_ROW` bytes.
     """
     held, line = b"", 1
     for chunk in _utf8_chunks(file, piece):
@@ -41,11 +45,11 @@ def blocks_of(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int])
             held = held[end:]
         elif len(held) > LONGEST_ROW:
             _refuse_nul(Block(held, line), piece)
-            raise piece.error(
+            trouble = (
                 f"has a row that does not end within {LONGEST_ROW // 1024**2} MB. Has it line ends, and does every quote that opens close? "
-                f"Ask the source for a whole file.",
-                line=line,
+                f"Ask the source for a whole file."
             )
+            raise DataError(piece.message(trouble, line=line))
     if held:
         block = Block(held, line, last=True)
         _refuse_nul(block, piece)
@@ -53,18 +57,24 @@ def blocks_of(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int])
 
 
 def end_of_lines(data: bytes) -> int:
-    """Up to the last line end that is surely one: a carriage return at the very end may have its line feed still to come."""
+    """Count the bytes up to the last line end that is surely one: a carriage return at the very end may have its line feed to come."""
     return data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, -1) + 1
 
 
 def count_lines(data: bytes) -> int:
-    """How many lines end in ``data``, whatever ends them."""
+    """Count the lines that end in ``data``, whatever ends them."""
     returns = data.count(b"\r")
     return data.count(b"\n") + (returns - data.count(b"\r\n") if returns else 0)
 
 
-def not_in_its_encoding(block: Block, piece: Piece) -> Exception:
-    """The error about the first character of a block that is not UTF-8."""
+def not_in_its_encoding(block: Block, piece: Piece) -> DataError:
+    """Make the error about the first character of a block that is not UTF-8, for the caller to raise.
+
+    :param block: some bytes of which are not UTF-8.
+    :param piece: what the block is of.
+    :returns: the error, with the character's line.
+    :raises AssertionError: when all of the block is UTF-8, which is the caller's mistake.
+    """
     try:
         block.data.decode()
     except UnicodeDecodeError as error:
@@ -104,20 +114,20 @@ def _utf8_chunks(file: BinaryIO, piece: Piece) -> Iterator[bytes]:
 def _refuse_other_kinds(start: bytes, encoding: str, piece: Piece) -> None:
     for signature, kind in SIGNATURES.items():
         if start.startswith(signature) and not (kind.startswith("UTF-16") and encoding.startswith("utf-16")):
-            do = "csv.encoding: utf-16" if kind.startswith("UTF-16") else "the format or the compression"
-            raise piece.error(f"is {kind}, and is declared as text in {encoding}. Declare {do} in the source, or have it write text.")
+            setting = "csv.encoding: utf-16" if kind.startswith("UTF-16") else "the format or the compression"
+            raise piece.error(f"is {kind}, and is declared as text in {encoding}. Declare {setting} in the source, or have it write text.")
 
 
 def _refuse_nul(block: Block, piece: Piece) -> None:
-    if (at := block.data.find(b"\0")) >= 0:
+    if (position := block.data.find(b"\0")) >= 0:
         raise piece.error(
             "has a NUL character, which no text has: the file is damaged, or is in another encoding such as UTF-16. "
             "Ask the source for a whole file, or declare csv.encoding.",
-            line=block.first_line + count_lines(block.data[:at]),
+            line=block.first_line + count_lines(block.data[:position]),
         )
 
 
-def _not_in(encoding: str, line: int, byte: int, piece: Piece) -> Exception:
+def _not_in(encoding: str, line: int, byte: int, piece: Piece) -> DataError:
     others = "latin-1 or cp1252" if encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"} else "utf-8"
     return piece.error(
         f"is not written in {encoding} (byte 0x{byte:02x}). Have the source write {encoding}, or declare its encoding, "

@@ -16,24 +16,31 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.data.sources.formats.blocks import LONGEST_ROW, Block, blocks_of, count_lines, end_of_lines, not_in_its_encoding
+from include.evergreen.data.sources.formats.blocks import LONGEST_ROW, Block, count_lines, end_of_lines, not_in_its_encoding, read_blocks
+from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ARROW_BLOCK = 1024**2  # each thread's share of a block
 BYTES = "latin-1"  # in which each byte is a character, and none is refused
-csv.field_size_limit(2 * LONGEST_ROW)  # of this process: what limits a row here is `blocks_of`
+csv.field_size_limit(2 * LONGEST_ROW)  # of this process: what limits a row here is `read_blocks`
 OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|": "a vertical bar"}
 
 
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV file; blank lines count as lines, and are no rows."""
+    """Read the rows of a CSV file; blank lines count as lines, and are no rows.
+
+    :param file: its bytes.
+    :param piece: what is read, and how: its delimiter, its encoding, and the texts that stand for no value.
+    :yields: batches in the schema of `arrow_schema`.
+    :raises DataError: when the file has no header, or content that does not fit.
+    """
     lexer = _Lexer(piece.csv.delimiter)
     header: list[str] | None = None
-    for block in blocks_of(file, piece, lexer.end_of_rows):
+    for block in read_blocks(file, piece, lexer.end_of_rows):
         if header is None:
             header, end = _header(block, lexer, piece)
             if header is None:
@@ -42,7 +49,8 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         if block.data.strip(b"\r\n"):
             yield _batch(block, header, lexer, piece)
     if header is None:
-        raise piece.error("is empty: it has not even a header. Ask the source for a whole file; a day without rows has a header alone.")
+        trouble = "is empty: it has not even a header. Ask the source for a whole file; a day without rows has a header alone."
+        raise DataError(piece.message(trouble))
 
 
 def _header(block: Block, lexer: _Lexer, piece: Piece) -> tuple[list[str] | None, int]:
@@ -75,7 +83,7 @@ def _batch(block: Block, header: list[str], lexer: _Lexer, piece: Piece) -> pa.R
     if columns is None:
         columns = _by_lexer(block, header, wanted, lexer, piece)
     lines = functools.cache(lambda: [line for line, _, _ in lexer.records(block, piece)])
-    return batch_of(
+    return convert_batch(
         piece.dataset,
         dict(zip(piece.dataset.column_names, columns, strict=True)),
         lambda row: f"{piece.place}, line {lines()[row]}",
@@ -143,6 +151,7 @@ class _Lexer:
         self._around[list(delimiter.encode() + b"\r\n")] = True
 
     def end_of_rows(self, data: bytes) -> int:
+        """Count the bytes of ``data``, which begins with a row, that are whole rows."""
         if b'"' not in data:
             return end_of_lines(data)
         codes = np.frombuffer(data, dtype=np.uint8)
@@ -154,17 +163,23 @@ class _Lexer:
         return int(ends[-1]) + 1 if len(ends) else self._end_by_lexing(data)
 
     def records(self, block: Block, piece: Piece) -> Iterator[tuple[int, list[bytes], int]]:
-        """Every row that is not blank: its line, its cells, and where it ends."""
+        """Cut a block into rows.
+
+        :param block: whole rows.
+        :param piece: what the block is of.
+        :yields: of every row that is not blank its line, its cells, and where it ends in the block.
+        :raises DataError: when a quote opens that never closes.
+        """
         for before, texts, end in self._rows(block.data):
             line, cells = block.first_line + before, [text.encode(BYTES) for text in texts]
             if end is None:
                 line += sum(map(count_lines, cells[:-1]))
-                raise piece.error("opens a quote that never closes. Ask the source for a whole file.", line=line)
+                raise DataError(piece.message("opens a quote that never closes. Ask the source for a whole file.", line=line))
             if cells:
                 yield line, cells, end
 
     def ends_in_quotes(self, data: bytes) -> bool:
-        """Whether its last cell opens a quote that does not close."""
+        """Say whether the last cell of ``data`` opens a quote that does not close."""
         return b'"' in data and any(end is None for _, _, end in self._rows(data[self.end_of_rows(data) :]))
 
     def _rows(self, data: bytes) -> Iterator[tuple[int, list[str], int | None]]:

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from include.evergreen.data.sources.conversion import batch_of
+from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.data.sources.formats.blocks import Block, blocks_of, end_of_lines, not_in_its_encoding
+from include.evergreen.data.sources.formats.blocks import Block, end_of_lines, not_in_its_encoding, read_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,17 +21,17 @@ BLANKS = " \t\r\n"  # JSON's
 
 
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """The rows of a JSON Lines file; an empty file is a day without rows."""
+    """Read the rows of a JSON Lines file in the schema of `arrow_schema`; an empty file is a day without rows."""
     seen: set[str] = set()
     rows = 0
-    for block in blocks_of(file, piece, end_of_lines):
+    for block in read_blocks(file, piece, end_of_lines):
         lines, records = _records(block, piece)
         for record in records:
             seen.update(record)
         rows += len(records)
         if records:
             columns = {name: [record.get(name) for record in records] for name in piece.dataset.column_names}
-            yield batch_of(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
+            yield convert_batch(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
     if rows:
         piece.check_columns(sorted(seen))
 
@@ -54,8 +54,8 @@ def _record(content: str, line: int, piece: Piece) -> dict[str, Any]:
     try:
         record = _scanned(content.strip(BLANKS))
     except (ValueError, RecursionError) as error:
-        what = "it is nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
-        raise piece.error(f"is not a line of JSON: {what}. Have the source write one whole JSON object a line.", line=line) from None
+        trouble = "it is nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
+        raise piece.error(f"is not a line of JSON: {trouble}. Have the source write one whole JSON object a line.", line=line) from None
     if not isinstance(record, dict):
         raise piece.error(f"is a JSON {type(record).__name__}, not an object with the columns as keys. Fix it at its source.", line=line)
     return record
@@ -71,12 +71,12 @@ def _scanned(content: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    record = dict(pairs)
+    if len(record) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {repeated[:80]!r} is there {names.count(repeated)} times")
-    return found
+    return record
 
 
 def _refuse_constant(name: str) -> NoReturn:

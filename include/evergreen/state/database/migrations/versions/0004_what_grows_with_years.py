@@ -119,13 +119,13 @@ def _measure_spans(connection: sa.Connection) -> None:
     after = ""
     while True:
         query = sa.select(snapshots).where(snapshots.c.digest > after).order_by(snapshots.c.digest).limit(AT_ONCE)
-        found = connection.execute(query).all()
-        rows = [span for digest, members in found for span in _spans(digest, members)]
+        batch = connection.execute(query).all()
+        rows = [span for digest, members in batch for span in _spans(digest, members)]
         if rows:
             connection.execute(spans.insert(), rows)
-        if not found:
+        if not batch:
             return
-        after = found[-1].digest
+        after = batch[-1].digest
 
 
 def _spans(digest: str, members: dict[str, object]) -> list[dict[str, object]]:
@@ -133,7 +133,7 @@ def _spans(digest: str, members: dict[str, object]) -> list[dict[str, object]]:
     for name in members:
         dataset, day, *_ = name.split("/")
         days[dataset].append(dt.date.fromisoformat(day))
-    return [{"snapshot_digest": digest, "dataset": name, "first": min(each), "last": max(each)} for name, each in days.items()]
+    return [{"snapshot_digest": digest, "dataset": name, "first": min(dates), "last": max(dates)} for name, dates in days.items()]
 
 
 def _draw_lines(connection: sa.Connection) -> None:
