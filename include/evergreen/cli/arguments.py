@@ -35,7 +35,7 @@ def add_verb(
     :param details: what its own ``--help`` says after ``text``, punctuation included
     :returns: the verb's parser, for arguments of its own
     """
-    verb = verbs.add_parser(name, parents=[common], help=text, description=text.capitalize() + details)
+    verb = verbs.add_parser(name, parents=[common], help=text, description=_sentence(text) + details)
     verb.set_defaults(verb=run)
     return verb
 
@@ -45,8 +45,13 @@ def add_group(verbs: Verbs, common: argparse.ArgumentParser, name: str, text: st
 
     ``noun`` is what the help calls them.
     """
-    group = verbs.add_parser(name, parents=[common], help=text, description=text.capitalize() + ".")
+    group = verbs.add_parser(name, parents=[common], help=text, description=_sentence(text) + ".")
     return group.add_subparsers(title=f"{noun}s", metavar=noun.upper(), required=True)
+
+
+def _sentence(text: str) -> str:
+    """With a capital at its beginning, and the rest as it is: `str.capitalize` would make SQL sql."""
+    return text[:1].upper() + text[1:]
 
 
 def add_model(verb: argparse.ArgumentParser) -> None:

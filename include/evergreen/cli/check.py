@@ -14,16 +14,23 @@ if TYPE_CHECKING:
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     """Add ``check``."""
-    add_verb(verbs, common, "check", "list every problem of every dataset.yaml and model.yaml, with file, line and what is allowed", check)
+    add_verb(
+        verbs,
+        common,
+        "check",
+        "list every problem of every dataset.yaml, model.yaml and features.py, with its file and what is allowed",
+        check,
+    )
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Print every problem of every declaration, one a line; exit code 1 when there is any."""
     from include.evergreen.config import Catalog
     from include.evergreen.config.check import check_catalog
+    from include.evergreen.features.check import check_features
 
     catalog = Catalog()
-    problems = check_catalog(catalog)
+    problems = check_catalog(catalog) or check_features(catalog)  # what is not declared soundly cannot be run
     if problems:
         print("\n".join(problems))
         print(f"{counted(len(problems), 'problem')} found. Fix the files and check again.")

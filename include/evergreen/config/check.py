@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import keyword
 import math
 from collections.abc import Iterator
 
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
-from include.evergreen.config.gate import BaselineCriterion, BehaviourCriterion, SlicesCriterion
+from include.evergreen.config.gate import (
+    AbsoluteCriterion,
+    BaselineCriterion,
+    BehaviourCriterion,
+    ChampionCriterion,
+    Criterion,
+    SlicesCriterion,
+)
 from include.evergreen.config.loader import describe, shown_path
-from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.metrics import METRICS, RANGES, observation_names, observation_range
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
+
+OWN_COLUMNS = ("partition", "target", "prediction")  # of training frames and predictions; beside them key:NAME
 
 
 def check_catalog(catalog: Catalog) -> list[str]:
@@ -85,20 +95,32 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             text = f"{lag_days} is too few: {name} is known {hours:g} hours after its day begins; use at least {math.ceil(hours / 24)}"
             yield ("inputs", index, "lag_days"), text
     yield from _target_problems(model, known, datasets)
+    for index, feature in enumerate(model.features):
+        if feature.name in OWN_COLUMNS or feature.name.startswith("key:"):
+            text = f"{feature.name!r} is the name of a column of our own, beside the features; call the feature otherwise"
+            yield ("features", index, "name"), text
     yield from _personal_problems(model, datasets)
     yield from _train_problems(model)
     yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric not in (names := observation_names(model)):
             yield ("retrain", "rules", index, "metric"), _unknown(f"observation of a {model.task}", rule.metric, names)
+            continue
+        lowest, highest = observation_range(model, rule.metric)
+        if rule.above is not None and rule.above >= highest:
+            yield ("retrain", "rules", index, "above"), f"{rule.above:g} can never be passed: {rule.metric} is at most {highest:g}"
+        if rule.below is not None and rule.below <= lowest:
+            yield ("retrain", "rules", index, "below"), f"{rule.below:g} can never be passed: {rule.metric} is at least {lowest:g}"
 
 
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     train = model.train
     for index, choice in enumerate(train.choices):
+        key: Key = ("train", "estimators", index, "estimator") if train.estimators else ("train", "estimator")
         if not _is_import_path(choice.estimator):
-            key: Key = ("train", "estimators", index, "estimator") if train.estimators else ("train", "estimator")
             yield key, f"{choice.estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
+        elif train.run_in != "docker" and (problem := _import_problem(choice.estimator)):  # a container has libraries of its own
+            yield key, f"{choice.estimator!r} {problem}"
     for index, name in enumerate(train.trusted_types):
         if not _is_import_path(name):
             yield ("train", "trusted_types", index), f"{name!r} is not an import path, such as lightgbm.sklearn.LGBMClassifier"
@@ -117,11 +139,27 @@ def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> It
         metric = getattr(criterion, "metric", None)
         if metric is not None and metric not in METRICS[model.task]:
             yield (*key, "metric"), _unknown(f"metric of a {model.task}", metric, list(METRICS[model.task]))
-        if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
-            yield (*key, "margin"), f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
+        elif metric is not None:
+            for name, text in _bound_problems(criterion, metric):
+                yield (*key, name), text
         if isinstance(criterion, SlicesCriterion):
             for name, text in _slices_problems(criterion, model, datasets):
                 yield (*key, name), text
+
+
+def _bound_problems(criterion: Criterion, metric: str) -> Iterator[tuple[str, str]]:
+    """A bound that no candidate could meet would reject them all, and each rejection would look like its own fault."""
+    lowest, highest = RANGES[metric]
+    if isinstance(criterion, AbsoluteCriterion | SlicesCriterion):
+        if criterion.at_least is not None and criterion.at_least > highest:
+            yield "at_least", f"{criterion.at_least:g} can never be met: {metric} is at most {highest:g}"
+        if criterion.at_most is not None and criterion.at_most < lowest:
+            yield "at_most", f"{criterion.at_most:g} can never be met: {metric} is at least {lowest:g}"
+    must_be_better = isinstance(criterion, BaselineCriterion) or (isinstance(criterion, ChampionCriterion) and criterion.must == "better")
+    if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
+        yield "margin", f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
+    elif must_be_better and (margin := getattr(criterion, "margin", 0.0)) >= highest - lowest:
+        yield "margin", f"{margin:g} can never be met: {metric} is from {lowest:g} to {highest:g}"
 
 
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:
@@ -153,12 +191,14 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
 
 def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:
     """Without keys in common no row would ever find its label."""
-    if rows.keys and rows.keys == target.keys:
-        return None
-    return (
-        f"rows of {rows.name} find their labels in {target.name} by keys, which must be the same in both dataset.yaml; "
-        f"got {listed(rows.keys)} and {listed(target.keys)}"
-    )
+    rule = f"rows of {rows.name} find their labels in {target.name} by keys, which must be"
+    if not rows.keys or rows.keys != target.keys:
+        return f"{rule} the same in both dataset.yaml; got {listed(rows.keys)} and {listed(target.keys)}"
+    here, there = ({column.name: column.type for column in dataset.columns} for dataset in (target, rows))
+    differing = [
+        f"{key} is {_a(there[key])} in {rows.name} and {_a(here[key])} in {target.name}" for key in rows.keys if here[key] != there[key]
+    ]
+    return f"{rule} of one type: {listed(differing)}" if differing else None
 
 
 def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
@@ -176,9 +216,14 @@ def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -
 
 def _features_problems(catalog: Catalog, name: str) -> list[str]:
     path = catalog.features_path(name)
-    if path.is_file():
-        return []
-    return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
+    if not path.is_file():
+        return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
+    try:
+        compile(path.read_bytes(), path, "exec")
+    except (SyntaxError, ValueError) as error:  # ValueError: of null bytes, on some versions of Python
+        line = getattr(error, "lineno", None) or 1
+        return [f"{shown_path(path)}:{line}: {getattr(error, 'msg', error)}; correct the file"]
+    return []
 
 
 def _checks_problems(catalog: Catalog, name: str) -> list[str]:
@@ -195,9 +240,27 @@ def _checks_problems(catalog: Catalog, name: str) -> list[str]:
     return []
 
 
+def _a(kind: str) -> str:
+    return f"{'an' if kind == 'integer' else 'a'} {kind}"
+
+
 def _is_import_path(text: str) -> bool:
     parts = text.split(".")
     return len(parts) > 1 and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+
+
+def _import_problem(path: str) -> str | None:
+    """Why no estimator can be made from an import path in this environment, if so."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # a library may raise anything at its import
+        return f"cannot be imported here ({error}); install it, or give the import path of an estimator that is"
+    if not hasattr(found, name):
+        return f"cannot be imported here: {module} has no {name!r}; {did_you_mean(name, dir(found))}give the path of a class in it"
+    if not callable(factory := getattr(found, name)):
+        return f"is a {type(factory).__name__}, and no class or function that makes an estimator"
+    return None
 
 
 def _unknown(kind: str, value: object, allowed: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, log, sqrt
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -14,6 +15,29 @@ METRICS: Final[dict[str, dict[str, Better]]] = {
     "regression": {"mae": "lower", "rmse": "lower", "r2": "higher"},
 }
 """Task -> metric -> the direction that is better."""
+
+RANGES: Final[dict[str, tuple[float, float]]] = {
+    "auc": (0, 1),
+    "log_loss": (0, inf),
+    "brier": (0, 1),
+    "accuracy": (0, 1),
+    "mae": (0, inf),
+    "rmse": (0, inf),
+    "r2": (-inf, 1),
+}
+"""Metric -> the lowest and the highest value that it can have."""
+JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
+
+
+def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
+    """The lowest and the highest value that an observation of this model can have, which is one of `observation_names`."""
+    group, _, rest = name.partition(".")
+    if group == "performance":
+        return RANGES[rest]
+    if name in ("drift.share", "quality.quarantined_share"):
+        return 0, 1
+    categorical = {feature.name for feature in model.features if feature.kind == "categorical"}
+    return JENSEN_SHANNON if group == "drift" and rest in categorical else (0, inf)
 
 
 def observation_names(model: ModelConfig) -> list[str]:

@@ -18,6 +18,7 @@ from include.evergreen.features.build import FeatureCode, code_now, compute_feat
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
+from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import EvergreenError
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
         )
         for feature, origins in columns.items()
     }
+
+
+def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: str) -> list[str]:
+    """The features that change with a column of a dataset's partition of the scored day itself, in the declared order.
+
+    Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares features and inputs
+    :param dataset: an input of the model
+    :param column: a column of that dataset
+    :returns: the names of the features
+    """
+    trial = _Trial(catalog, model, None)
+    concerned = trial.changed_by(dataset, {column}, days={trial.source.day})
+    return [name for name in model.feature_names if name in concerned]
 
 
 def feature_list(catalog: Catalog, chosen: str | None, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
@@ -181,7 +198,7 @@ class _Trial:
         """The features that change when these columns of these days (None: of all) get other values."""
         features: set[str] = set()
         for draw in DRAWS:
-            cache = _OtherValues(self.source.day, self.source, dataset, columns, days, draw)
+            cache = _OtherValues(self._model, self.source, dataset, columns, days, draw)
             features |= set(changed(self._before, self._features(cache)))
         return features
 
@@ -194,10 +211,11 @@ class _OtherValues(MadeUpCache):
     """Synthetic rows of which some columns have other values."""
 
     def __init__(
-        self, as_of: dt.date, source: SyntheticRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int
+        self, model: ModelConfig, source: SyntheticRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int
     ) -> None:
-        super().__init__(as_of, source)
+        super().__init__(source.day, source)
         self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
+        self._rows = (model.rows, source.day - dt.timedelta(days=model.lag_days(model.rows)))
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = super()._read(version, columns)
@@ -208,4 +226,8 @@ class _OtherValues(MadeUpCache):
             for name in sorted(self._columns)
             if name in content
         }
+        if version.knowledge_column in others and (version.dataset, version.partition) == self._rows:
+            known, limit = version.knowledge_column, clock.day_start(self.as_of)
+            stays = (others[known] <= limit) == (content[known] <= limit)  # else there would be other rows to compare, or fewer
+            others[known] = others[known].where(stays, content[known])
         return content.assign(**others)

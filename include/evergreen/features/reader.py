@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from include.evergreen.config import ModelConfig
@@ -16,6 +18,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 PARTITION_COLUMN = "partition"
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
@@ -30,6 +33,7 @@ class PartitionCache:
     def __init__(self, as_of: dt.date) -> None:
         self.as_of = as_of
         self.read: dict[tuple[str, dt.date, int], PartitionVersion] = {}
+        self.left_out: dict[tuple[str, dt.date, int, dt.date], int] = {}  # rows that a day did not know yet
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
         self._versions: dict[str, dict[dt.date, list[PartitionVersion]]] = {}
         self._looked_up: dict[str, tuple[int, int]] = {}  # of each dataset, the first and last partition, as ordinals of their days
@@ -62,11 +66,13 @@ class PartitionCache:
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change
         """
-        self.read[version.dataset, version.partition, version.version] = version
         needed = None if columns is None else list(dict.fromkeys([*columns, *filter(None, [version.knowledge_column])]))
         held = self._content(version, needed)
+        self.read[version.dataset, version.partition, version.version] = version
         if version.knowledge_column is not None:
-            held = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
+            known = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
+            self.left_out[version.dataset, version.partition, version.version, as_of] = len(held) - len(known)
+            held = known
         return (held if columns is None else held[list(columns)]).copy()
 
     def _limit(self, as_of: dt.date) -> dt.datetime:
@@ -77,30 +83,34 @@ class PartitionCache:
         import pandas as pd
 
         key = (version.dataset, version.path)
-        asked = self._ask(version.dataset, columns)
-        held = self._held.pop(key, pd.DataFrame())
-        if key not in self._whole:
-            if asked is None:
-                held = self._read(version, None)
-                self._whole.add(key)
-            elif missing := [name for name in asked if name not in held]:
-                held = pd.concat([held, self._read(version, missing)], axis=1)
-            self._held_bytes += (size := int(held.memory_usage(deep=True).sum())) - self._sizes.get(key, 0)
-            self._sizes[key] = size
+        asked = self._asked_with(version.dataset, columns)
+        before = self._held.get(key)
+        held, is_whole = pd.DataFrame() if before is None else before, key in self._whole
+        if not is_whole and asked is None:
+            held, is_whole = self._read(version, None), True
+        elif not is_whole and (missing := [name for name in asked or [] if name not in held]):
+            held = pd.concat([held, self._read(version, missing)], axis=1)
         if unknown := [name for name in columns or [] if name not in held]:
             raise ConfigError(
                 f"{version.dataset} {version.partition} (version {version.version}) has no column {unknown[0]!r}; "
                 f"it has: {', '.join(self._read(version, None).columns)}. Read one of these, or ingest it again if the column is new."
             )
+        size = self._sizes.get(key, 0) if held is before else int(held.memory_usage(deep=True).sum())
+        # all that may raise is done: from here on the cache changes, as a whole
+        self.asked[version.dataset] = asked
+        if is_whole:
+            self._whole.add(key)
+        self._held_bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+        self._held.pop(key, None)
         self._held[key] = held
         self._forget_what_is_too_much()
         return held
 
-    def _ask(self, dataset: str, columns: list[str] | None) -> list[str] | None:
+    def _asked_with(self, dataset: str, columns: list[str] | None) -> list[str] | None:
         """What to read of ``dataset`` from now on: what was asked of one of its days will be asked of the others."""
         before = self.asked.get(dataset, [])
-        self.asked[dataset] = None if before is None or columns is None else list(dict.fromkeys([*before, *columns]))
-        return self.asked[dataset]
+        return None if before is None or columns is None else list(dict.fromkeys([*before, *columns]))
 
     def _forget_what_is_too_much(self) -> None:
         while len(self._held) > 1 and self._held_bytes > HELD_BYTES:
@@ -112,26 +122,27 @@ class PartitionCache:
     def _find_versions(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         versions = self._versions.setdefault(dataset, {})
-        for begin, end in self._to_look_up(dataset, first.toordinal(), last.toordinal()):
-            for version in self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)):
-                versions.setdefault(version.partition, []).append(version)
+        spans, looked_up = self._to_look_up(dataset, first.toordinal(), last.toordinal())
+        recorded = [self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)) for begin, end in spans]
+        for version in chain.from_iterable(recorded):
+            versions.setdefault(version.partition, []).append(version)
+        self._looked_up[dataset] = looked_up
         return versions
 
-    def _to_look_up(self, dataset: str, first: int, last: int) -> list[tuple[int, int]]:
-        """What of these partitions was not looked up yet.
+    def _to_look_up(self, dataset: str, first: int, last: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+        """What of these partitions was not looked up yet, and what will have been when it is.
 
         As much more with it as was before, so that a training, which goes through its days one by one, asks seldom, and nobody asks
         for years.
         """
         if dataset not in self._looked_up:
-            self._looked_up[dataset] = first, last
-            return [(first, last)]
+            return [(first, last)], (first, last)
         begin, end = self._looked_up[dataset]
         more = end - begin + 1
         new_begin = begin if first >= begin else min(first, max(begin - more, dt.date.min.toordinal()))
         new_end = end if last <= end else max(last, min(end + more, dt.date.max.toordinal()))
-        self._looked_up[dataset] = new_begin, new_end
-        return [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
+        spans = [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
+        return spans, (new_begin, new_end)
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         return known_versions(dataset, as_of=clock.day_start(self.as_of), first=first, last=last)
@@ -183,7 +194,8 @@ class PointInTimeReader:
     def rows(self) -> pd.DataFrame:
         """The rows to score, each of which gets one row of features.
 
-        :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep
+        :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep; rows
+            that the knowledge column says were known later are left out, and the log says how many
         :raises DataError: when the partition has not been ingested, or was not known in time
         """
         dataset = self._model.rows
@@ -191,7 +203,15 @@ class PointInTimeReader:
         versions = self._cache.known(dataset, self._partition, newest, newest)
         if not versions:
             raise DataError(f"{self._model.name}: {dataset} {newest} was not known on {self._partition}. Ingest it first.")
-        return self._cache.frame(versions[0], self._partition)
+        (version,) = versions
+        rows = self._cache.frame(version, self._partition)
+        if late := self._cache.left_out.get((dataset, newest, version.version, self._partition)):
+            log.warning(
+                "%s: %d of %d rows of %s %s are left out on %s: their %s says that they were known only after it began. "
+                "Raise lag_days of %s in model.yaml, if they should be there.",
+                self._model.name, late, late + len(rows), dataset, newest, self._partition, version.knowledge_column, dataset,
+            )  # fmt: skip
+        return rows
 
     def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the last partitions that the model may see, as they were known when the scored partition began.

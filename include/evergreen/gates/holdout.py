@@ -75,7 +75,9 @@ def _matched(model: ModelConfig, holdout: pd.DataFrame, frames: list[pd.DataFram
     import pandas as pd
 
     by = [PARTITION_COLUMN, *(f"{KEY_PREFIX}{key}" for key in keys)]
-    matched = holdout[by].merge(pd.concat(frames), on=by, how="left", validate="one_to_one", indicator="found")
-    if lacking := int((matched["found"] != "both").sum()):
+    values = pd.concat(frames)
+    flag = "_".join(["merge", *map(str, values.columns)])  # longer than any column's name, and so none of them
+    matched = holdout[by].merge(values, on=by, how="left", validate="one_to_one", indicator=flag)
+    if lacking := int((matched[flag] != "both").sum()):
         raise DataError(f"{model.name}: {lacking} of the holdout's {len(matched)} rows {absence}.")
     return matched.set_axis(holdout.index)

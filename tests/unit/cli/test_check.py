@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,39 @@ def test_all_problems_of_all_files_are_listed(ask: Ask, tmp_path: Path, monkeypa
     assert f"{dataset}:4: ownr:" in answer.out and "did you mean 'owner'" in answer.out
     assert f"{model}:6: task: " in answer.out and "regression" in answer.out
     assert answer.out.endswith("problems found. Fix the files and check again.\n")
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ("def feature(read): ...", "must define features(read), which returns one row of features"),
+        ("from nowhere import features", "cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
+    ],
+)
+def test_features_that_cannot_be_run_are_a_problem(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str, words: str
+) -> None:
+    path = include_with(tmp_path, monkeypatch) / "models/air_time/features.py"
+    path.write_text(features)
+    answer = ask("check")
+    assert answer.code == 1
+    assert f"{path} {words}" in answer.out
+
+
+def test_features_that_hold_the_target_are_a_problem(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are computed from the label that they are to predict, which such a dataset declares as known at the time."""
+    include = include_with(tmp_path, monkeypatch)
+    model, features = include / "models/air_time/model.yaml", include / "models/air_time/features.py"
+    outcomes = include / "datasets/outcomes/dataset.yaml"
+    model.write_text(re.sub(r"(dataset: outcomes.*lag_days: )1", r"\g<1>0", model.read_text()))
+    outcomes.write_text(re.sub(r"hours_after_partition: \d+", "hours_after_partition: 0", outcomes.read_text(), count=1))
+    answer = ask("check")
+    assert (
+        f"{features}: feature 'minutes_per_mile_7d' holds the target: it changes with air_time of outcomes of the scored day itself"
+    ) in answer.out
+    assert answer.out.count("holds the target") == 1
+    features.write_text(features.read_text().replace('"air_time"]', '"air_time"]).query("partition < @read.partition"', 1))
+    assert ask("check").code == 0
 
 
 def test_a_folder_that_is_not_there_is_named(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

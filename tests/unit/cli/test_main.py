@@ -14,6 +14,7 @@ import pytest
 
 from include.evergreen import cli
 from include.evergreen.cli import main
+from include.evergreen.cli.arguments import add_verb
 from include.evergreen.foundation.settings import Settings
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import run_python
@@ -156,3 +157,10 @@ def test_nothing_that_migrations_say_reaches_the_user(start: Start) -> None:
     process = start("prepare")
     assert process.communicate(timeout=300)[1] == ""
     assert process.returncode == 0
+
+
+def test_help_keeps_the_capitals_of_its_words() -> None:
+    verbs = argparse.ArgumentParser().add_subparsers()
+    common = argparse.ArgumentParser(add_help=False)
+    verb = add_verb(verbs, common, "export", "write the ledger as JSON for MLflow", lambda _: 0)
+    assert verb.description == "Write the ledger as JSON for MLflow."

@@ -142,6 +142,33 @@ class TestCheckFinds:
             "which must be the same in both dataset.yaml; got none and none"
         ]
 
+    @pytest.mark.parametrize(
+        ("keys", "types", "words"),
+        [
+            ("[shop, day]", "string", "must be the same in both dataset.yaml; got shop and shop, day"),
+            ("[day, shop]", "string", "must be the same in both dataset.yaml; got shop and day, shop"),
+            ("[shop]", "integer", "must be of one type: shop is a string in sales and an integer in takings"),
+            ("[shop]", "timestamp", "must be of one type: shop is a string in sales and a timestamp in takings"),
+        ],
+    )
+    def test_rows_and_a_truth_whose_keys_differ_in_number_order_or_type(
+        self, include: Path, change_model: Change, keys: str, types: str, words: str
+    ) -> None:
+        text = (
+            (include / "datasets/sales/dataset.yaml")
+            .read_text()
+            .replace("name: sales", "name: takings")
+            .replace("keys: [shop]", f"keys: {keys}")
+        )
+        text = text.replace("name: shop, type: string", f"name: shop, type: {types}")
+        path = include / "datasets/takings/dataset.yaml"
+        path.parent.mkdir()
+        path.write_text(text.replace("keys:", "  - {name: day, type: integer, description: Of the month}\nkeys:"))
+        model = change_model("target: {dataset: sales", "target: {dataset: takings")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{model}:8: target.dataset: rows of sales find their labels in takings by keys, which ")
+        assert line.endswith(words)
+
     def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset("owner: shop\n", "")
         assert check_catalog(Catalog(include)) == [
@@ -160,6 +187,41 @@ class TestCheckFinds:
         assert check_catalog(Catalog(include)) == [
             f"{path}:13: train.estimator: {estimator!r} is not an import path, such as sklearn.linear_model.Ridge"
         ]
+
+    @pytest.mark.parametrize(
+        ("estimator", "words"),
+        [
+            ("sklearn.linear_model.Rigde", "cannot be imported here: sklearn.linear_model has no 'Rigde'; did you mean 'Ridge'?"),
+            ("sklearn.linear_models.Ridge", "cannot be imported here (No module named 'sklearn.linear_models'); "),
+            ("no_such_library.Model", "cannot be imported here (No module named 'no_such_library'); install it, or "),
+            ("os.path.sep", "is a str, and no class or function that makes an estimator"),
+        ],
+    )
+    def test_an_estimator_that_does_not_exist_or_is_not_installed(
+        self, include: Path, change_model: Change, estimator: str, words: str
+    ) -> None:
+        path = change_model("sklearn.linear_model.Ridge", estimator)
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:13: train.estimator: '{estimator}' {words}")
+
+    def test_no_fault_in_an_estimator_that_only_the_container_has(self, include: Path, change_model: Change) -> None:
+        change_model("sklearn.linear_model.Ridge", "no_such_library.Model\n  run_in: docker\n  docker: {image: has-it}")
+        assert check_catalog(Catalog(include)) == []
+
+    def test_features_that_do_not_compile(self, include: Path) -> None:
+        path = include / "models/revenue/features.py"
+        path.write_text("import pandas as pd\n\ndef features(read)\n    return read.rows()\n")
+        assert check_catalog(Catalog(include)) == [f"{path}:3: expected ':'; correct the file"]
+        path.write_text("a = 'b\0'")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:1: ") and "null bytes" in line
+
+    @pytest.mark.parametrize("name", ["target", "partition", "key:shop", "prediction"])
+    def test_a_feature_by_a_name_that_frames_give_to_something_else(self, include: Path, change_model: Change, name: str) -> None:
+        path = change_model("- {name: shop, kind: categorical", f'- {{name: "{name}", kind: categorical')
+        change_model("drift.shop", "drift.share")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:10: features[0].name: {name!r} is the name of a column of our own, ")
 
     def test_a_criterion_on_a_metric_of_another_task(self, include: Path, change_model: Change) -> None:
         path = change_model("metric: mae", "metric: auc")
@@ -205,6 +267,57 @@ class TestCheckFinds:
             f"{checks}: there is no such file; the behaviour criterion of model 'revenue' needs it, write it"
         ]
 
+    @pytest.mark.parametrize(
+        ("task", "criterion", "words"),
+        [
+            ("classification", "kind: absolute, metric: auc, at_least: 1.01", "at_least: 1.01 can never be met: auc is at most 1"),
+            ("classification", "kind: absolute, metric: accuracy, at_least: 80", "at_least: 80 can never be met: accuracy is at most 1"),
+            ("classification", "kind: absolute, metric: brier, at_most: -0.1", "at_most: -0.1 can never be met: brier is at least 0"),
+            ("classification", "kind: champion, metric: auc, must: better, margin: 1", "margin: 1 can never be met: auc is from 0 to 1"),
+            ("classification", "kind: baseline, metric: brier, margin: 1", "margin: 1 can never be met: brier is from 0 to 1"),
+            ("classification", "kind: baseline, metric: auc, margin: 0.5", "margin: 0.5 can never be met: the auc of a constant is 0.5"),
+            ("regression", "kind: absolute, metric: r2, at_least: 90", "at_least: 90 can never be met: r2 is at most 1"),
+            ("regression", "kind: absolute, metric: mae, at_most: -1", "at_most: -1 can never be met: mae is at least 0"),
+            (
+                "regression",
+                "kind: slices, by: shop, judge: worst, metric: r2, at_least: 2",
+                "at_least: 2 can never be met: r2 is at most 1",
+            ),
+            ("classification", "kind: absolute, metric: auc, at_least: 1", ""),
+            ("classification", "kind: baseline, metric: log_loss, margin: 2", ""),
+            ("classification", "kind: champion, metric: auc, margin: 1", ""),
+            ("regression", "kind: absolute, metric: r2, at_most: -3", ""),
+            ("regression", "kind: absolute, metric: mae, at_most: 0", ""),
+        ],
+    )
+    def test_a_threshold_of_the_gate_that_no_candidate_could_meet(
+        self, include: Path, change_model: Change, task: str, criterion: str, words: str
+    ) -> None:
+        change_model("task: regression", f"task: {task}")
+        if task == "classification":
+            change_model("column: amount}", "column: amount, positive_above: 3}")
+        path = change_model("kind: absolute, metric: mae, at_most: 15", criterion)
+        lines = check_catalog(Catalog(include))
+        assert [line.removeprefix(f"{path}:16: gate.criteria[0].")[: len(words)] for line in lines] == ([words] if words else [])
+
+    @pytest.mark.parametrize(
+        ("rule", "words"),
+        [
+            ("drift.share, above: 1", "above: 1 can never be passed: drift.share is at most 1"),
+            ("quality.quarantined_share, above: 5", "above: 5 can never be passed: quality.quarantined_share is at most 1"),
+            ("performance.mae, below: 0", "below: 0 can never be passed: performance.mae is at least 0"),
+            ("performance.r2, above: 1", "above: 1 can never be passed: performance.r2 is at most 1"),
+            ("drift.shop, above: 0.9", "above: 0.9 can never be passed: drift.shop is at most 0.832555"),
+            ("prediction_drift.score, below: 0", "below: 0 can never be passed: prediction_drift.score is at least 0"),
+            ("prediction_drift.score, above: 9", ""),
+            ("performance.r2, below: -5", ""),
+        ],
+    )
+    def test_a_rule_that_could_never_trip(self, include: Path, change_model: Change, rule: str, words: str) -> None:
+        path = change_model("drift.shop, above: 0.2", rule)
+        lines = check_catalog(Catalog(include))
+        assert [line.removeprefix(f"{path}:19: retrain.rules[0].") for line in lines] == ([words] if words else [])
+
     @pytest.mark.parametrize("metric", ["performance.auc", "drift.shopp", "drift", "quality.nulls", "mae"])
     def test_a_rule_on_what_is_never_observed(self, include: Path, change_model: Change, metric: str) -> None:
         path = change_model("metric: drift.shop", f"metric: {metric}")
@@ -221,7 +334,7 @@ class TestCheckFinds:
             "prediction_drift.score",
             "drift.shop",
         ]
-        rules = "".join(f"    - {{metric: {name}, above: 1, k: 1, n: 1}}\n" for name in names)
+        rules = "".join(f"    - {{metric: {name}, above: 0.5, k: 1, n: 1}}\n" for name in names)
         change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", rules)
         assert check_catalog(Catalog(include)) == []
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_meant_is_refused(train: dict[str, Any], message: str) ->
 def test_check_finds_what_the_model_and_its_training_say_of_each_other(include: Any, change_model: Any) -> None:
     path = change_model(
         "  estimator: sklearn.linear_model.Ridge\n",
-        "  estimators: [{estimator: a.B}, {estimator: Ridge}]\n  tune: {candidates: 2, metric: auc}\n"
+        "  estimators: [{estimator: sklearn.svm.SVR}, {estimator: Ridge}]\n  tune: {candidates: 2, metric: auc}\n"
         "  weights: {classes: balanced, feature: shop}\n  trusted_types: [Booster]\n",
     )
     lines = [line.removeprefix(f"{path}:") for line in check_catalog(Catalog(include))]

@@ -56,6 +56,17 @@ def test_a_feature_that_comes_from_nothing_has_no_origin(catalog: Catalog) -> No
     assert lineage(catalog, catalog.model("air_time"))["distance"] == ()
 
 
+def test_rows_that_say_themselves_when_they_were_known_have_origins(catalog: Catalog) -> None:
+    """Other knowledge times would make other rows; a feature may still be computed from them."""
+    path = catalog.dataset_path("schedules")
+    text = path.read_text().replace("corrections: rule", "column: published").replace(
+        "keys: [carrier", "  - {name: published, type: timestamp, description: When}\nkeys: [carrier"
+    )  # fmt: skip
+    path.write_text(text)
+    _rewrite(catalog, "rows['distance']", "rows['distance'] + rows['published'].dt.second")
+    assert lineage(catalog, catalog.model("air_time"))["distance"] == (FeatureOrigin("schedules", ("distance", "published"), 0, 0),)
+
+
 def test_origins_in_words() -> None:
     assert FeatureOrigin("weather", ("temp",), 0, 0).description == "weather.temp, day 0"
     assert FeatureOrigin("weather", ("temp", "humid"), 1, 1).description == "weather.{temp, humid}, day -1"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import datetime as dt
 
 import pandas as pd
@@ -12,7 +13,7 @@ from include.evergreen.features.build import partition_labels
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.state import storage
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, january, republish, shifted
@@ -131,6 +132,20 @@ def test_rows_that_were_known_later_are_left_out_whatever_columns_are_asked_for(
         assert list(seen[10].columns) == [*columns, PARTITION_COLUMN]
 
 
+def test_rows_that_are_left_out_are_counted_with_the_reason(air_time: ModelConfig, caplog: pytest.LogCaptureFixture) -> None:
+    _publish_known_one_by_one(january(8))
+    model = air_time.model_copy(update={"rows": "outcomes"})  # of which a day reads the day before
+    for day, rows in ((9, 2), (10, None)):
+        caplog.clear()
+        read = _reader(model, january(day)).rows()
+        assert rows is None or len(read) == rows
+        expected = [
+            "air_time: 2 of 4 rows of outcomes 2013-01-08 are left out on 2013-01-09: their known says that they were known only after "
+            "it began. Raise lag_days of outcomes in model.yaml, if they should be there."
+        ]
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == (expected if rows else [])
+
+
 def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: ModelConfig) -> None:
     _publish_known_one_by_one(january(8))
     cache = PartitionCache(january(20))
@@ -150,6 +165,43 @@ def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: Mod
 def test_a_column_that_is_not_there_is_named_with_those_that_are(air_time: ModelConfig) -> None:
     with pytest.raises(ConfigError, match=r"weather 2013-01-09 \(version 1\) has no column 'wind'; it has: origin, time_hour, temp"):
         _reader(air_time, DAY).window("weather", days=1, columns=["origin", "wind"])
+
+
+@pytest.mark.parametrize("before", [["temp"], None, []], ids=["after another column", "after all columns", "at first"])
+def test_a_reader_that_was_asked_for_what_is_not_there_is_as_it_was(air_time: ModelConfig, before: list[str] | None) -> None:
+    cache = PartitionCache(DAY)
+    reader = PointInTimeReader(air_time, DAY, cache)
+    if before != []:
+        reader.window("weather", days=1, columns=before)
+    state = copy.deepcopy(vars(cache))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="has no column 'wind'"):
+            reader.window("weather", days=1, columns=["origin", "wind"])
+    looked_up = {"_versions", "_looked_up"}  # of records, which are the same whatever is asked of their rows
+    assert str({name: value for name, value in vars(cache).items() if name not in looked_up}) == str(
+        {name: value for name, value in state.items() if name not in looked_up}
+    )
+    for columns in (["temp"], None):
+        expected = _reader(air_time, DAY).window("weather", days=1, columns=columns)
+        assert len(expected) and reader.window("weather", days=1, columns=columns).equals(expected)
+
+
+@pytest.mark.parametrize("fails", ["read_partition", "known_versions"])
+def test_a_reader_whose_storage_or_database_failed_once_reads_all_the_next_time(
+    air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    expected = _reader(air_time, DAY).window("weather", days=3)
+    reader = _reader(air_time, DAY)
+    reader.window("weather", days=1, columns=["temp"])
+
+    def failing(*_: object, **__: object) -> None:
+        raise TransientError("down")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(f"include.evergreen.features.reader.{fails}", failing)
+        with pytest.raises(TransientError):
+            reader.window("weather", days=3)
+    assert reader.window("weather", days=3).equals(expected)
 
 
 def test_a_window_of_some_columns_reads_these_columns_and_these_days_alone(

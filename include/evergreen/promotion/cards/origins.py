@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.lineage import FeatureOrigin, lineage
 from include.evergreen.foundation.digest import canonical_json, document_digest
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import model_versions
@@ -43,7 +43,7 @@ def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origi
         declared = {name: catalog.dataset(name).model_dump(mode="json") for name in sorted(names)}
         key = document_digest({"features": recipe.features_digest, "datasets": declared})
         return _kept(config.name, key) or Origins(key, lineage(catalog, config, recipe.code))
-    except ConfigError as error:  # on synthetic rows, or for a dataset that is declared no more; on its real rows it was trained
+    except (ConfigError, DataError) as error:  # on synthetic rows, or a dataset that is declared no more; on its real rows it was trained
         return Origins("", None, str(error))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.card import Card
-from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.operations.maintenance import Limits, records_without_files, remove_orphans
 from include.evergreen.promotion.cards import ensure_card, read_card
@@ -299,12 +299,14 @@ def test_tuning_is_told_with_its_trials(facts: Facts) -> None:
     assert "3 trials on time-ordered folds, by auc" in render(tuned).decode()
 
 
-def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    from include.evergreen.foundation.errors import ConfigError
+@pytest.mark.parametrize("kind", [ConfigError, DataError])
+def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(
+    version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
     from include.evergreen.promotion.cards import origins
 
     def fail(*_: object) -> None:
-        raise ConfigError("features() failed on synthetic rows")
+        raise kind("features() failed on synthetic rows")
 
     monkeypatch.setattr(origins, "_kept", lambda *_: None)
     monkeypatch.setattr(origins, "lineage", fail)
