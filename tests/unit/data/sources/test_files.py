@@ -127,7 +127,7 @@ def test_quotes_that_stand_within_a_cell_stand_for_themselves(landing: Path, cel
 
 @pytest.mark.parametrize("border", [1, 2])
 def test_a_windows_line_end_in_a_quoted_cell_stays_whole_wherever_arrows_shares_of_a_block_end(landing: Path, border: int) -> None:
-    opening = border * csv.ARROW_BLOCK - 1 - len("\"two")  # the carriage return is the last byte of a share
+    opening = border * csv.ARROW_BLOCK - 1 - len('"two')  # the carriage return is the last byte of a share
     rows = opening // len(NORTH) - 1
     filling = "x" * (opening - rows * len(NORTH) - len(NORTH) + len("north"))
     text = NORTH * rows + NORTH.replace("north", filling) + NORTH.replace("north", '"two\r\nlines"') + NORTH
