@@ -181,8 +181,9 @@ def _statements(dialect: str, path: str, digest: str) -> Iterable[str]:
         f"FROM {fleet} WHERE c.n % 90 = 0 {order}"
     )
     yield (
-        "INSERT INTO firings (model, rule, as_of, version, evidence, recorded_at, training_run_id) "
-        f"SELECT m.model, 'drift.share>2 (2 of 3)', c.day, 1, {json(_EVIDENCE)}, c.moment, 'a run' FROM {fleet} WHERE c.n % 90 = 0 {order}"
+        "INSERT INTO firings (model, rule, as_of, version, evidence, recorded_at, training_run_id, attempts, answered_at) "
+        f"SELECT m.model, 'drift.share>2 (2 of 3)', c.day, 1, {json(_EVIDENCE)}, c.moment, 'a run', 1, c.moment "
+        f"FROM {fleet} WHERE c.n % 90 = 0 {order}"
     )
     for stage in ("score", "monitor"):
         yield (

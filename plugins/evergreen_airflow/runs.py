@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,12 +17,18 @@ LIVE: Origin = "live"
 
 
 def resolve_partition(context: Context) -> dt.date:
-    """Return the run's partition: the parameter ``partition`` or else the partition key. Raises `ConfigError` if neither is a date."""
+    """Return the run's partition: its partition key, or the parameter ``partition`` of a run that has none, as DAGs start it.
+
+    Raises `ConfigError` if neither is a date, or if they disagree.
+    """
     return _resolve_day(context, "partition")
 
 
 def resolve_as_of(context: Context) -> dt.date:
-    """Return the run's as_of: the parameter ``as_of`` or else the partition key. Raises `ConfigError` if neither is a date."""
+    """Return the run's as_of: its partition key, or the parameter ``as_of`` of a run that has none.
+
+    Raises `ConfigError` if neither is a date, or if they disagree.
+    """
     return _resolve_day(context, "as_of")
 
 
@@ -38,8 +44,47 @@ def ingestion_origin(context: Context) -> Origin:
 
 
 def acting_user(context: Context) -> str:
-    """Return the name of the user who triggered the run, or ``airflow (<run type>)`` if no user did."""
+    """Return who acts now, by Airflow's own word: the user who triggered the run, or ``airflow (<run type>)`` if no user did.
+
+    Clearing a run keeps the name of who triggered it, and a task cannot learn who cleared it: ``airflow (cleared <run type> run)``.
+    """
+    if context["dag_run"].clear_number:
+        return f"airflow (cleared {_run_type(context)} run)"
     return str(context["dag_run"].triggering_user_name or f"airflow ({_run_type(context)})")
+
+
+def deed_actor(context: Context) -> str:
+    """Return the user who asks for what a form does, which is done once, under that name.
+
+    :param context: the running task's Airflow context
+    :returns: the actor, for the ledger
+    :raises ConfigError: if the run was cleared, so that it would act again under the name of somebody else
+    """
+    run = context["dag_run"]
+    if run.clear_number:
+        raise ConfigError(
+            f"{run.dag_id}, {run.run_id}, was cleared. What this form does is done once, under the name of who triggers it, and Airflow "
+            f"does not tell a task who cleared it. Nothing was done. Trigger {run.dag_id} again, under your own name."
+        )
+    return acting_user(context)
+
+
+def task_result(context: Context, task_id: str) -> dict[str, Any]:
+    """Return what an earlier task of the run returned.
+
+    :param context: the running task's Airflow context
+    :param task_id: id of the earlier task
+    :returns: its result
+    :raises DataError: if it returned nothing, as when somebody marked it as success
+    """
+    result: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=task_id)
+    if result is None:
+        run = context["dag_run"]
+        raise DataError(
+            f"The task {task_id} of {run.dag_id}, {run.run_id}, returned nothing, regardless of its state: it was probably marked as "
+            f"success. Clear {task_id}, and what follows it."
+        )
+    return result
 
 
 def _run_type(context: Context) -> str:
@@ -48,11 +93,17 @@ def _run_type(context: Context) -> str:
 
 
 def _resolve_day(context: Context, parameter: str) -> dt.date:
-    if value := context["params"].get(parameter):
-        return clock.parse_partition(value, subject=f"The parameter {parameter}")
-    if key := context["dag_run"].partition_key:
-        return clock.parse_partition(key)
+    run, value = context["dag_run"], context["params"].get(parameter)
+    given = None if value in (None, "") else clock.parse_partition(value, subject=f"The parameter {parameter}")
+    key = clock.parse_partition(run.partition_key) if run.partition_key else None
+    if given and key and given != key:
+        raise ConfigError(
+            f"This run of {run.dag_id} has the partition key {key} and the parameter {parameter!r} {given}: one run is about one day, so "
+            f"nothing was done. Trigger it again with the day as partition key, and without {parameter}."
+        )
+    if day := key or given:
+        return day
     raise ConfigError(
-        f"This run of {context['dag_run'].dag_id} has neither a partition key nor the parameter {parameter!r}, so its day is "
+        f"This run of {run.dag_id} has neither a partition key nor the parameter {parameter!r}, so its day is "
         f"unknown. Trigger it again with a partition key such as 2013-02-09, or set {parameter}."
     )

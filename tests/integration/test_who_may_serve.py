@@ -228,11 +228,19 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
     assert champion("flight_delay") == serving
 
     newest = list_versions("flight_delay")[-1]
-    conf = {"action": "promote", "version": newest.version, "reason": "we checked it by hand"}
-    wait_for_end(asked, "flight_delay.promote", api_of(asked, "grace").trigger("flight_delay.promote", conf=conf))
+    conf = {"action": "promote", "version": newest.version, "reason": "we checked it by hand", "force": True}
+    promotion = api_of(asked, "grace").trigger("flight_delay.promote", conf=conf)
+    wait_for_end(asked, "flight_delay.promote", promotion)
     assert champion("flight_delay") == newest
     conf = {"action": "roll back", "reason": "it was too early"}
     wait_for_end(asked, "flight_delay.promote", api_of(asked, "grace").trigger("flight_delay.promote", conf=conf))
+    assert champion("flight_delay") == serving
+
+    cleared = {"dag_run_id": promotion, "only_failed": False, "dry_run": False}  # bob's, of what grace had forced
+    api_of(asked, "bob").post("dags/flight_delay.promote/clearTaskInstances", cleared)
+    wait_until(lambda: state_of(asked, "flight_delay.promote", promotion, "promote") == "failed")
+    log = asked.api.task_log("flight_delay.promote", promotion, "promote", try_number=2)
+    assert any("Trigger flight_delay.promote again, under your own name" in line for line in log)
     assert champion("flight_delay") == serving
 
     asked.api.trigger("evergreen.pause", conf={"action": "resume", "reason": "the feed is fixed"})

@@ -30,7 +30,8 @@ def asks(hours: float = 72) -> WaitForApprovalOperator:
 
 def context_of(task: Any, *, max_tries: int = 3, version: int = 1) -> dict[str, Any]:
     """As Airflow makes it: a first try and its automatic retries share ``max_tries``, and clearing the task raises it."""
-    run = SimpleNamespace(dag_id="air_time.approve", run_id="approval__v1", run_after=dt.datetime.now(dt.UTC), triggering_user_name="ada")
+    run = SimpleNamespace(dag_id="air_time.approve", run_id="approval__v1", run_after=dt.datetime.now(dt.UTC), triggering_user_name="ada",
+                          run_type="manual", clear_number=0)  # fmt: skip
     return {"ti": SimpleNamespace(max_tries=max_tries), "task": task, "dag_run": run, "run_id": run.run_id,
             "params": {"version": version}}  # fmt: skip
 
@@ -52,7 +53,7 @@ def test_the_answer_is_recorded_with_the_name_of_who_gave_it(chosen: str, verdic
     registered(1, because="it is the first model")
     task = asks()
     returned = task.execute_complete(context_of(task), event(chosen))
-    assert returned == {"version": 1, "verdict": verdict, "actor": "grace", "reason": "looks sound"}
+    assert returned == {"version": 1, "verdict": verdict, "actor": "grace", "reason": "looks sound", "clear_number": 0}
     assert recorded() == [(verdict, "grace", "looks sound")]
 
 

@@ -1,4 +1,4 @@
-"""The trigger behind the retraining sensor."""
+"""The sensor of a retraining, the trigger behind it, and what it triggers."""
 
 import asyncio
 from types import SimpleNamespace

@@ -49,9 +49,9 @@ def test_a_link_names_the_dag_and_the_runs_partition(link: BaseOperatorLink, dag
     assert link_of(link, dag_id=dag_id, key="2013-02-09") == f"evergreen/dags/{dag_id}/{page}/2013-02-09"
 
 
-def test_a_parameter_goes_before_the_partition_key() -> None:
-    found = link_of(ValidationLink(), key="2013-02-09", params={"partition": "2013-02-01"})
-    assert found.endswith("/2013-02-01")
+def test_a_run_without_a_key_has_the_link_of_its_parameter_and_one_that_contradicts_itself_has_none() -> None:
+    assert link_of(ValidationLink(), params={"partition": "2013-02-01"}).endswith("/2013-02-01")
+    assert link_of(ValidationLink(), key="2013-02-09", params={"partition": "2013-02-01"}) == ""
 
 
 @pytest.mark.parametrize("key", [None, "junk; drop table", "2013-02-30"])

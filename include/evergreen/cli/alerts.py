@@ -51,7 +51,7 @@ def resolve(arguments: argparse.Namespace) -> int:
     :returns: the exit code 0
     :raises ConfigError: when no open alert has the key; the message lists those that are open
     """
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.foundation.reasons import checked_reason
     from include.evergreen.state.alerts import open_alerts, resolve_alert
 

@@ -34,7 +34,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 def erase(arguments: argparse.Namespace) -> int:
     """Delete a person's rows and what was made of them, and print what went; exit code 1 when files are left to be searched by hand."""
     from include.evergreen.cli.progress import progress
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.data.conditions import parse_conditions
     from include.evergreen.operations.erasure.erase import erase as erase_rows

@@ -24,7 +24,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def pause(arguments: argparse.Namespace) -> int:
     """Hold all automatic promotion and retraining for some hours, and print until when."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 
     print(f"{pauses.pause(hours=arguments.hours, actor=actor(), reason=arguments.reason).message}.")
@@ -33,7 +33,7 @@ def pause(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """End the pause before its time, and print which it was, or that nothing is paused."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 
     lifted = pauses.lift(actor=actor(), reason=arguments.reason)

@@ -94,7 +94,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def release(arguments: argparse.Namespace) -> int:
     """Publish quarantined rows of a partition in a new version, and print how many, and which models scored without them."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.data.conditions import parse_conditions
     from include.evergreen.data.quarantine import REASON_COLUMN

@@ -63,7 +63,7 @@ def versions(arguments: argparse.Namespace) -> int:
 
 def promote(arguments: argparse.Namespace) -> int:
     """Make a version champion by hand, and print what came of it; exit code 1 when it was not promoted."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions
 
@@ -74,7 +74,7 @@ def promote(arguments: argparse.Namespace) -> int:
 
 def rollback(arguments: argparse.Namespace) -> int:
     """Make an earlier champion serve again, and print what came of it; exit code 1 when nothing was rolled back."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.cli.terminal import counted
-from include.evergreen.foundation.reasons import LONGEST_ACTOR
+from include.evergreen.cli.user import actor
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -88,11 +87,3 @@ def _unavailable(unavailable: dict[str, str]) -> Iterator[str]:
         yield f"  {words}"
     if len(unavailable) > UNAVAILABLE_SHOWN:
         yield f"  and {len(unavailable) - UNAVAILABLE_SHOWN} more"
-
-
-def actor() -> str:
-    """The name of the user who runs this process, for the ledger; ``unknown`` when it has none."""
-    try:
-        return getpass.getuser()[:LONGEST_ACTOR]
-    except (KeyError, OSError):  # a container whose user has no name
-        return "unknown"

@@ -36,23 +36,23 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 def new_dataset(arguments: argparse.Namespace) -> int:
     """Write a dataset.yaml to begin with, and print where it is and what to do next."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import user_name
     from include.evergreen.config import Catalog
     from include.evergreen.operations import scaffold
 
-    path = scaffold.new_dataset(Catalog(), arguments.name, like=arguments.like, known_after_hours=arguments.known_after, owner=actor())
+    path = scaffold.new_dataset(Catalog(), arguments.name, like=arguments.like, known_after_hours=arguments.known_after, owner=user_name())
     _print_next(path, f"evergreen ingest {arguments.name} DATE")
     return 0
 
 
 def new_model(arguments: argparse.Namespace) -> int:
     """Write a model.yaml and a features.py to begin with, and print where they are and what to do next."""
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import user_name
     from include.evergreen.config import Catalog
     from include.evergreen.operations import scaffold
 
     path = scaffold.new_model(
-        Catalog(), arguments.name, rows=arguments.rows, target=arguments.target, positive_above=arguments.positive_above, owner=actor()
+        Catalog(), arguments.name, rows=arguments.rows, target=arguments.target, positive_above=arguments.positive_above, owner=user_name()
     )
     _print_next(path, f"evergreen run {arguments.name} --as-of DATE")
     return 0

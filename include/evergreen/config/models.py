@@ -210,6 +210,12 @@ class DatasetConfig(Strict):
             raise problem_at("columns", f"declared twice: {repeated}; keep one of each")
         if unknown := [key for key in self.keys if key not in names]:
             raise problem_at("keys", f"not among the columns: {', '.join(unknown)}; allowed: {', '.join(names)}")
+        if nullable := [column.name for column in self.columns if column.nullable and column.name in self.keys]:
+            raise problem_at(
+                "keys",
+                f"{', '.join(nullable)} is nullable, and a row without its key can be found and joined by nothing; remove nullable "
+                f"(rows without a value are then quarantined), or choose other keys",
+            )
         named = {
             "references": [column for reference in self.references for column in reference.columns],
             "correlations": [column for correlation in self.correlations for column in correlation.columns],

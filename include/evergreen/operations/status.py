@@ -89,6 +89,7 @@ def _firing(model: str) -> dict[str, Any] | None:
         "as_of": newest.as_of.isoformat(),
         "version": newest.version,
         "message": newest.message,
+        "training": newest.training,
         "recorded_at": newest.recorded_at.isoformat(),
     }
 

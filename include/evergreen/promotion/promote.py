@@ -10,10 +10,12 @@ from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.decide import decide
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
-from include.evergreen.registry.approvals import why_ask
+from include.evergreen.registry.approvals import newest_answer, why_ask
 from include.evergreen.registry.champions import ChampionChangedError, Promotion, RegisteredVersion
+from include.evergreen.registry.history import champion_number
 from include.evergreen.registry.versions import why_not_approved
 from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import promotions
 from include.evergreen.training.candidate import find_candidate
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,9 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
     """The automatic promotion of a registered version: by a decision against the champion of now, which is made if there is none yet.
 
     The outcome says what keeps it from serving: a pause, a rollback that withdrew it, a champion trained on newer data, the gate's word
-    against a champion that came since. Raises `champions.UnearnedError`, and the alert, when our database has no blessing or not the
-    approval that is required, whatever Airflow's states say. Safe to repeat, and to be killed at any point.
+    against a champion that came since, or that it was champion before and a person replaced it. Raises `champions.UnearnedError`, and
+    the alert, when our database has no blessing or not the approval that is required, whatever Airflow's states say. Safe to repeat, and
+    to be killed at any point.
 
     :param catalog: where the model is declared, for the gate
     :param model: the model as it is declared now
@@ -54,7 +57,7 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
     """
     wanted = champions.version_number(model.name, version)
     for _ in range(MOST_DECISIONS):
-        if outcome := champions.why_not_promoted(wanted):
+        if outcome := champions.why_not_promoted(wanted) or _done_before(wanted):
             champions.reconcile(model.name)  # it may be champion since a promotion that was killed before the alias
             log.info("%s: %s", model.name, outcome.message)
             return outcome
@@ -67,3 +70,16 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
         except ChampionChangedError as error:
             log.info("%s It is judged again.", error)
     raise TransientError(f"{model.name}: its champion changed {MOST_DECISIONS} times while version {version} was judged. Try again later.")
+
+
+def _done_before(wanted: RegisteredVersion) -> Promotion | None:
+    """Why a version that is champion no more is not promoted once more: that was done, and only a person's approval since may repeat it."""
+    own = (promotions.c.model == wanted.model, promotions.c.version == wanted.version)
+    with reading() as connection:
+        before = connection.execute(promotions.select().where(*own).order_by(promotions.c.id.desc()).limit(1)).first()
+        answer = newest_answer(connection, wanted.model, wanted.version)
+        serves = champion_number(connection, wanted.model)
+    if before is None or (answer and answer.verdict == "approved" and answer.recorded_at > before.promoted_at):
+        return None
+    message = f"version {wanted.version} was promoted by {before.actor} at {before.promoted_at:%Y-%m-%d %H:%M} UTC, and replaced since"
+    return Promotion(False, serves, f"{message}; a person may promote it again")

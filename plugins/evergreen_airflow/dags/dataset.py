@@ -24,7 +24,6 @@ def ingest_dag(dataset: DatasetConfig) -> DAG:
         doc_md=_doc(dataset),
         tags=["evergreen", "ingest", dataset.name, *dataset.tags],
         params={
-            "partition": optional_day("Partition", "The day to ingest. Default: the run's partition key, under Advanced Options."),
             "known_at": optional_day(
                 "Known at",
                 "For a late correction: the day on which its content became known. Runs with an earlier as_of keep reading the previous "
@@ -58,7 +57,7 @@ Each run ingests one partition (day), named by the run's **partition key**.
 Ingesting a day again changes nothing unless its content has changed. Changed content becomes the partition's next version. Reads
 as of an earlier time keep returning the version that was known then.
 
-**One day:** Trigger the DAG with the day as partition key (`2013-02-09`). **Many days:** Trigger, Backfill, and choose the range.
+**One day:** Trigger the DAG with the day as partition key (`2013-02-09`), under *Advanced Options*. **Many days:** Trigger, Backfill, and choose the range.
 Models that read new content are scored and monitored automatically.
 
 | failed task | meaning | action |

@@ -22,6 +22,7 @@ def train(model: ModelConfig) -> str:
     schedule = (
         f"on schedule (`{model.train.schedule.cron}`, UTC), when triggered manually," if model.train.schedule else "when triggered manually"
     )
+    as_of = "the as_of as partition key, under *Advanced Options*" if model.train.schedule else "*As of*"
     return f"""# {model.name}.train
 
 {model.description} Owner: **{model.owner}**. Runs {schedule} and when the retraining sensor triggers it.
@@ -38,7 +39,7 @@ def train(model: ModelConfig) -> str:
 {_approval(model)}
 Rejection is an expected outcome; downstream tasks are skipped, and the decision is recorded.
 
-**Manual run:** Trigger the DAG with *As of* or a partition key. A past as_of gives the model that would have been trained then. It
+**Manual run:** Trigger the DAG with {as_of}. A past as_of gives the model that would have been trained then. It
 never replaces a champion trained on newer data.
 
 | failed task | meaning | action |
@@ -77,7 +78,7 @@ day, it is **skipped** and its log says why. Runs that were missed, for example 
 
 | error | meaning | action |
 |---|---|---|
-| no partition key | the run was triggered without a day | trigger it again with a partition key, such as 2013-02-09 |
+| no partition key | the run was triggered without a day | trigger it again with a partition key, such as 2013-02-09, under *Advanced Options* |
 | features | `include/models/{model.name}/features.py` failed for this day | read the error; fix the file, then clear the task |
 | artifact | the champion's files were changed after registration | nothing was scored; restore the files, or promote another version |
 
@@ -118,14 +119,20 @@ trigger event is recorded with its evidence, and `{model.name}.train` starts as 
 A rule trips when k of the last n observations breach its threshold, the newest among them. After a trigger event there is a cool-down of
 {model.retrain.cooldown_days} days, in partition time. Observations from a backfill trigger nothing. Owner: **{model.owner}**.
 
+An event is answered when the gate of its training has decided, whatever it decided. A training that ends without a decision has failed:
+newer observations may then trigger another at once, and the same event triggers its training again, after an hour, two, four, and at
+last once a day. `evergreen status --json` says where it stands (`last_firing`).
+
 | failed task | meaning | action |
 |---|---|---|
 | wait_for_trigger | our database did not respond | it is retried, and waits again |
-| trigger_training | the training could not be started | the trigger event is kept; clear the task |
+| trigger_training | the training could not be started | the trigger event is kept, and triggers again after an hour; clear the task to do so now |
 | report | the drift report of the evidence could not be rendered | the training continues; clear the task |
 
 *report* renders the drift report as evidence, in parallel to *trigger_training*. Open it with *Drift report* on the task's Details tab. The
 task is skipped if the window's data was corrected first.
+
+Marking *wait_for_trigger* as success triggers nothing: the other tasks are skipped, and the next run waits.
 
 To pause automatic retraining of all models for some hours, use the form of `evergreen.pause`. The sensor keeps waiting, logs who
 paused and why, and evaluates the rules again when the pause ends.
@@ -145,7 +152,7 @@ the person's name and reason, is recorded in our database and the ledger before 
 | task and state | meaning | action |
 |---|---|---|
 | *ask* is waiting | nobody has answered yet; the champion keeps serving, and training and retraining continue | answer it |
-| *promote* is skipped | the version was rejected, a pause is active, or the champion was trained on newer data: its log says which | none; clear *ask* to request approval again |
+| *promote* is skipped | the version was rejected, a pause is active, the champion was trained on newer data, or a person replaced this version: its log says which | none; clear *ask* to request approval again |
 | *promote* failed | no approval in our database, regardless of the state of *ask*: **the task may have been marked manually** | nothing was promoted, and an alert is open; find out who marked it, then clear *ask* |
 
 Marking *ask* as success approves nothing. *Versions*, on the task's Details tab, lists all versions with their approvers and reasons.
@@ -167,6 +174,7 @@ Your name and reason are recorded in the ledger.
 
 | error | meaning | action |
 |---|---|---|
+| the run was cleared | it would act again, under the name of who triggered it | nothing was done; trigger the form again |
 | the version is missing or not registered | the form was filled in incorrectly | the error lists the registered versions |
 | no blessed decision, or a changed artifact | the version is not what the gate blessed | nothing was changed; choose another version, and find out who changed this one |
 

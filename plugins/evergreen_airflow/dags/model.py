@@ -12,7 +12,7 @@ from evergreen_airflow.dags import docs
 from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, predictions_asset, reason
 from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
-from evergreen_airflow.operators.approval import PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
+from evergreen_airflow.operators.approval import ASK, PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
 from evergreen_airflow.operators.serving import MonitorPartitionOperator, RenderDriftReportOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
     PROMOTE,
@@ -43,8 +43,9 @@ def train_dag(model: ModelConfig) -> DAG:
     :returns: the DAG
     """
     schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
+    as_of = optional_day("As of", "Train with what was known on this day, and nothing later.")
     params = {
-        "as_of": optional_day("As of", "Train with what was known on this day, and nothing later. Default: the partition key."),
+        **({} if model.train.schedule else {"as_of": as_of}),  # with a schedule, a run's partition key says it, in backfills too
         "window_days": Param(
             None,
             type=["null", "integer"],
@@ -64,7 +65,7 @@ def train_dag(model: ModelConfig) -> DAG:
             >> PromoteChampionOperator(task_id="promote", model=model.name)
         )
         if model.approval.mode != "auto":
-            register >> RequestApprovalOperator(task_id="ask", model=model.name)
+            register >> RequestApprovalOperator(task_id=ASK, model=model.name)
     return dag
 
 
@@ -77,8 +78,7 @@ def score_dag(model: ModelConfig) -> DAG:
     inputs = {
         dataset_asset(entry.dataset): ScoringMapper(model=model.name, dataset=entry.dataset, days=entry.lag_days) for entry in model.inputs
     }
-    params = {"partition": optional_day("Partition", "The day to score. Default: the partition key."), "reason": reason()}
-    with _dag(model, "score", docs.score(model), params, **_on_any(inputs)) as dag:
+    with _dag(model, "score", docs.score(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
     return dag
 
@@ -91,8 +91,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
     """
     mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
     inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
-    params = {"partition": optional_day("Partition", "The day to monitor. Default: the partition key."), "reason": reason()}
-    with _dag(model, "monitor", docs.monitor(model), params, **_on_any(inputs)) as dag:
+    with _dag(model, "monitor", docs.monitor(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         MonitorPartitionOperator(task_id="monitor", model=model.name)
     return dag
 
@@ -124,7 +123,7 @@ def approve_dag(model: ModelConfig) -> DAG:
     extra = {"schedule": None, "max_active_runs": MAX_OPEN_APPROVALS, "dagrun_timeout": None, "is_paused_upon_creation": False}
     with _dag(model, "approve", docs.approve(model), params, **extra) as dag:
         (
-            WaitForApprovalOperator(task_id="ask", model=model.name, hours=model.approval.hours)
+            WaitForApprovalOperator(task_id=ASK, model=model.name, hours=model.approval.hours)
             >> PromoteApprovedOperator(task_id="promote", model=model.name)
         )
     return dag

@@ -26,6 +26,7 @@ pause holds back, and by `evergreen status`. A new pause replaces the active one
 | failed task | meaning | action |
 |---|---|---|
 | pause | our database did not respond | it is retried; `evergreen pause --hours H --reason R` does the same |
+| pause | the run was cleared: it would act again, under the name of who triggered it | nothing was done; trigger the form again |
 """
 
 

@@ -11,6 +11,7 @@ from airflow.sdk import Param
 
 from evergreen_airflow.links import VersionsLink, evidence_links
 from evergreen_airflow.operators.training import ModelOperator, promote_blessed, registered_version, skip
+from evergreen_airflow.runs import acting_user
 from include.evergreen.config import Catalog
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from include.evergreen.registry.approvals import Answer
 
+ASK = "ask"  # id of the task that waits for the answer
 APPROVE, REJECT = "Approve", "Reject"  # as shown on the form; a rejection is stored with the verdict "refused"
 REASON = Param("", type="string", maxLength=500, title="Reason", description="Recorded in the ledger with your name.", source="task")
 
@@ -86,7 +88,7 @@ class WaitForApprovalOperator(HITLOperator):
 
         version = context["params"]["version"]
         if answer := find_answer(self.model, version, _request_id(context)):
-            return _answer_as_dict(answer)
+            return _answer_as_dict(answer, context)
         links = evidence_links(self.model, champions.version_number(self.model, version))
         question = build_approval_request(self.model, version, hours=self.hours, links=links)
         self.subject, self.body = question.subject, question.body
@@ -98,7 +100,8 @@ class WaitForApprovalOperator(HITLOperator):
 
         :param context: the running task's Airflow context, whose params name the version
         :param event: the response, as Airflow's triggerer delivers it
-        :returns: ``version``, ``verdict`` (``approved`` or ``refused``), ``actor`` (who answered) and ``reason``
+        :returns: ``version``, ``verdict`` (``approved`` or ``refused``), ``actor`` (who answered), ``reason``, and ``clear_number`` (how
+            often the run had been cleared by then)
         """
         from include.evergreen.registry.approvals import NOBODY, record_answer
 
@@ -112,11 +115,12 @@ class WaitForApprovalOperator(HITLOperator):
             actor=user["name"] if user else NOBODY,
             reason=str(response["params_input"].get("reason") or "") if user else f"nobody answered within {self.hours:g} hours",
         )
-        return _answer_as_dict(answer)
+        return _answer_as_dict(answer, context)
 
 
-def _answer_as_dict(answer: Answer) -> dict[str, Any]:
-    return {"version": answer.version, "verdict": answer.verdict, "actor": answer.actor, "reason": answer.reason}
+def _answer_as_dict(answer: Answer, context: Context) -> dict[str, Any]:
+    return {"version": answer.version, "verdict": answer.verdict, "actor": answer.actor, "reason": answer.reason,
+            "clear_number": context["dag_run"].clear_number}  # fmt: skip
 
 
 class PromoteApprovedOperator(ModelOperator):
@@ -139,9 +143,17 @@ class PromoteApprovedOperator(ModelOperator):
         answer = approval_status(self.model, version).answer
         if answer and answer.verdict == "refused":
             skip(self, f"version {version} was {answer.message}")
-        actor = answer.actor if answer else "nobody"
-        reason = f"approved: {answer.reason}" if answer and answer.reason else "approved"
+        actor, reason = _promoter(answer, context)
         return promote_blessed(self, Catalog().model(self.model), version, actor=actor, reason=reason)
+
+
+def _promoter(answer: Answer | None, context: Context) -> tuple[str, str]:
+    """Return who promotes, and why: the person who answered, if the answer led here; not if someone cleared or marked a task since."""
+    own: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=ASK)
+    if answer and own and (own["actor"], own["clear_number"]) == (answer.actor, context["dag_run"].clear_number):
+        return answer.actor, f"approved: {answer.reason}" if answer.reason else "approved"
+    why = f"approved by {answer.actor}{f': {answer.reason}' if answer.reason else ''}" if answer else "approved by nobody"
+    return acting_user(context) if own else f"airflow ({ASK} was marked)", why
 
 
 def _request_id(context: Context) -> str:

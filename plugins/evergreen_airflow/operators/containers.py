@@ -22,6 +22,7 @@ from requests.exceptions import RequestException
 
 from evergreen_airflow.links import MlflowRunLink
 from evergreen_airflow.operators.training import mlflow_tags, training_result
+from evergreen_airflow.runs import task_result
 from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
 from include.evergreen.foundation.errors import ConfigError, EvergreenError, TransientError
@@ -76,7 +77,7 @@ class TrainInContainerOperator(DockerOperator):
         catalog, ti = Catalog(), context["ti"]
         command = container.train_command(
             self.model,
-            snapshot=ti.xcom_pull(task_ids="snapshot")["snapshot"],
+            snapshot=task_result(context, "snapshot")["snapshot"],
             recipe=build_recipe(catalog, catalog.model(self.model)).digest,
             reason=context["params"].get("reason") or f"run {context['run_id']}",
             tags=mlflow_tags(context),

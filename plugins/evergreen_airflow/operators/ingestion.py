@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from evergreen_airflow.links import ValidationLink
-from evergreen_airflow.runs import ingestion_origin, resolve_known_at, resolve_partition
+from evergreen_airflow.runs import ingestion_origin, resolve_known_at, resolve_partition, task_result
 from include.evergreen.config import Catalog
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ class ValidatePartitionOperator(DatasetOperator):
         :returns: ``partition``, and ``rows``, ``path`` and ``digest`` of the accepted rows; ``quarantined`` (count), ``quarantine_path``
             and ``quarantine_digest``; ``source_rows``, ``raw_path``, ``raw_digest``, ``arrived``, ``known_first`` and ``known_last``
         """
-        from include.evergreen.data.ingestion import validate_partition
+        from include.evergreen.data.ingestion import Fetched, validate_partition
 
         dataset, partition = Catalog().dataset(self.dataset), resolve_partition(context)
-        fetched = context["ti"].xcom_pull(task_ids=self.fetch_task_id)
+        fetched: Fetched = task_result(context, self.fetch_task_id)  # type: ignore[assignment]
         return {"partition": str(partition), **validate_partition(dataset, partition, fetched, ingestion_origin(context))}
 
 
@@ -99,7 +99,7 @@ class PublishPartitionOperator(DatasetOperator):
         from include.evergreen.data.ingestion import Validated, publish
 
         partition, origin, known_at = resolve_partition(context), ingestion_origin(context), resolve_known_at(context)
-        returned = context["ti"].xcom_pull(task_ids=self.validate_task_id)
+        returned = task_result(context, self.validate_task_id)
         validated: Validated = {name: returned[name] for name in Validated.__annotations__}  # type: ignore[assignment]
         version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
         emit_asset_events(self, context, {"origin": origin, "digest": version.digest, "version": version.version})

@@ -12,6 +12,7 @@ from evergreen_airflow.links import DriftReportLink
 from evergreen_airflow.operators.ingestion import emit_asset_events
 from evergreen_airflow.operators.training import ModelOperator, skip
 from evergreen_airflow.runs import resolve_partition
+from evergreen_airflow.sensors.retraining import recorded_event
 from include.evergreen.config import Catalog
 from include.evergreen.foundation.clock import parse_partition
 from include.evergreen.foundation.errors import DataError
@@ -91,14 +92,14 @@ class RenderDriftReportOperator(ModelOperator):
         self.sensor_task_id = sensor_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Render the report, or skip if the data has changed.
+        """Render the report, or skip if the data has changed or no trigger event was recorded.
 
         :param context: the running task's Airflow context
         :returns: ``partition`` (last day of the window) and the ``report``'s path in the storage
         """
         from include.evergreen.monitoring import NotAsMonitoredError, ensure_report
 
-        partition = parse_partition(context["ti"].xcom_pull(task_ids=self.sensor_task_id)["as_of"])
+        partition = parse_partition(recorded_event(self, context, self.sensor_task_id)["as_of"])
         catalog = Catalog()
         try:
             path = ensure_report(catalog, catalog.model(self.model), partition)

@@ -8,7 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen_airflow.links import MlflowRunLink, ModelCardLink, VersionsLink
-from evergreen_airflow.runs import acting_user, resolve_as_of
+from evergreen_airflow.runs import acting_user, deed_actor, resolve_as_of, task_result
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
 
@@ -83,7 +83,7 @@ class TrainCandidateOperator(ModelOperator):
         from include.evergreen.training.train import train
 
         catalog = Catalog()
-        snapshot = find_snapshot(context["ti"].xcom_pull(task_ids="snapshot")["snapshot"])
+        snapshot = find_snapshot(task_result(context, "snapshot")["snapshot"])
         reason = context["params"].get("reason") or f"run {context['run_id']}"
         candidate, is_new = train(catalog, catalog.model(self.model), snapshot, reason, tags=mlflow_tags(context))
         return training_result(candidate, is_new=is_new)
@@ -108,7 +108,8 @@ def training_result(candidate: Candidate, *, is_new: bool) -> dict[str, Any]:
 class EvaluateGateOperator(ModelOperator):
     """Evaluate the candidate against the model's gate and its champion, and record one decision.
 
-    A rejection is a valid result. If a criterion cannot be evaluated the task fails; clear it to evaluate again.
+    A rejection is a valid result, and answers the trigger event that started the run, if one did. If a criterion cannot be evaluated
+    the task fails; clear it to evaluate again.
 
     :param model: name of the model (templated)
     """
@@ -123,6 +124,7 @@ class EvaluateGateOperator(ModelOperator):
         :raises DataError: if the gate could not evaluate the candidate
         """
         from include.evergreen.gates.decide import decide
+        from include.evergreen.monitoring.triggers import answer_firing
         from include.evergreen.training.candidate import find_candidate
 
         candidate = find_candidate(_run_key(self.model, context))
@@ -130,6 +132,7 @@ class EvaluateGateOperator(ModelOperator):
         decision = decide(catalog, catalog.model(self.model), candidate)
         if decision.verdict == "not_evaluated":
             raise DataError(f"{self.model} as of {candidate.as_of}: the gate could not evaluate the candidate: {decision.message}")
+        answer_firing(self.model, context["run_id"])
         return {
             "as_of": str(candidate.as_of),
             "run_key": candidate.run_key,
@@ -191,6 +194,8 @@ class PromoteChampionOperator(ModelOperator):
 class PromoteManuallyOperator(ModelOperator):
     """Promote the version that a person chose, or roll back. The ledger records that person's name and reason.
 
+    A cleared run does nothing: it would act again under the name of who triggered it.
+
     :param model: name of the model (templated)
     """
 
@@ -205,7 +210,7 @@ class PromoteManuallyOperator(ModelOperator):
         """
         from include.evergreen.registry import champions
 
-        params, actor = context["params"], acting_user(context)
+        params, actor = context["params"], deed_actor(context)
         if params["action"] == ROLL_BACK:
             outcome = champions.rollback(self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"])
         elif params["version"] is None:

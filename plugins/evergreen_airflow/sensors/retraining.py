@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import BaseSensorOperator
+from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from evergreen_airflow.operators.training import skip
-from evergreen_airflow.triggers.firing import FiringTrigger
+from evergreen_airflow.triggers.firing import FiringTrigger, note_failed_training
 from include.evergreen.config import Catalog
 
 if TYPE_CHECKING:
@@ -37,17 +37,18 @@ class RetrainingSensor(BaseSensorOperator):
         return self.execute_complete(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Record the trigger event, or defer again if another process recorded it first or a pause is active.
+        """Record the trigger event, or find one whose training is due, or defer again if there is none or a pause is active.
 
         :param context: the running task's Airflow context
         :param event: ignored; the rules are evaluated again
         :returns: ``firing`` (id of the trigger event), ``as_of``, the ``rule``'s name, and ``summary`` (its evidence)
         """
-        from include.evergreen.monitoring.triggers import fire_if_tripped, unanswered_firing
+        from include.evergreen.monitoring.triggers import due_firing, fire_if_tripped
         from include.evergreen.state.pauses import active_pause
 
+        note_failed_training(self.model)
         pause = active_pause()
-        firing = None if pause else unanswered_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
+        firing = None if pause else due_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
         if firing is None:
             reason = f"rules are not evaluated: {pause.message}" if pause else "no rule trips"
             self.log.info("%s: waiting for a trigger; %s. Polling every %g s.", self.model, reason, self.poll_seconds)
@@ -58,9 +59,10 @@ class RetrainingSensor(BaseSensorOperator):
 
 
 class TriggerTrainingOperator(TriggerDagRunOperator):
-    """Trigger the training for a trigger event. The run id derives from the event, so it is triggered once.
+    """Trigger the training for a trigger event. The run id derives from the event and the attempt, so each attempt is triggered once.
 
-    During a pause the task is skipped. The event stays unanswered, and the sensor picks it up when the pause ends.
+    During a pause the task is skipped. The event stays due, and the sensor picks it up when the pause ends. If no event was recorded,
+    because the sensor's task was marked as success, there is nothing to trigger, and the task is skipped.
 
     :param model: name of the model
     :param sensor_task_id: id of the task that recorded the trigger event
@@ -77,13 +79,28 @@ class TriggerTrainingOperator(TriggerDagRunOperator):
 
         :param context: the running task's Airflow context
         """
-        from include.evergreen.monitoring.triggers import answer_firing
+        from include.evergreen.monitoring.triggers import ask_training
         from include.evergreen.state.pauses import active_pause
 
         if pause := active_pause():
             skip(self, pause.message)
-        event = context["ti"].xcom_pull(task_ids=self.sensor_task_id)
-        self.trigger_run_id = f"firing__{event['firing']}__{event['as_of']}"
+        event = recorded_event(self, context, self.sensor_task_id)
+        self.trigger_run_id = ask_training(event["firing"])  # if the task dies after this, it is retried itself
+        if self.trigger_run_id is None:
+            skip(self, f"the trigger event as of {event['as_of']} is answered: the gate has decided on its training's candidate")
         self.conf = {"as_of": event["as_of"], "reason": f"triggered by: {event['summary']}"[:500]}
-        answer_firing(event["firing"], self.trigger_run_id)  # if the task dies after this, it is retried itself
         super().execute(context)
+
+
+def recorded_event(operator: BaseOperator, context: Context, sensor_task_id: str) -> dict[str, Any]:
+    """Return the trigger event that the sensor of this run recorded, or skip the task if there is none.
+
+    :param operator: the running operator
+    :param context: its Airflow context
+    :param sensor_task_id: id of the sensor's task
+    :returns: what `RetrainingSensor.execute_complete` returned
+    """
+    event: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=sensor_task_id)
+    if event is None:
+        skip(operator, f"no trigger event was recorded, regardless of the state of the task {sensor_task_id}. The next run waits for one.")
+    return event

@@ -59,13 +59,34 @@ class FiringTrigger(BaseTrigger):
             await asyncio.sleep(wait)
 
 
-def _tripped_rule(model: str) -> str | None:
-    """Return the evidence of an unanswered trigger event, or else of a rule that trips now."""
-    from include.evergreen.config import Catalog
-    from include.evergreen.monitoring.triggers import tripped, unanswered_firing
+def note_failed_training(model: str) -> None:
+    """Record that the training of the newest trigger event failed, if its run is over, or gone, without an answer in our database.
 
-    if unanswered := unanswered_firing(model):
-        return unanswered.message
+    Airflow is only asked while an answer is missing. Callbacks of the training would be quicker, but a killed worker calls none.
+
+    :param model: name of the model
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    from airflow.utils.state import DagRunState
+
+    from include.evergreen.monitoring.triggers import awaited_firing, fail_firing
+
+    awaited = awaited_firing(model)
+    if awaited is None or awaited.training_run_id is None:
+        return
+    active = [DagRunState.QUEUED.value, DagRunState.RUNNING.value]
+    if RuntimeTaskInstance.get_dr_count(dag_id=f"{model}.train", run_ids=[awaited.training_run_id], states=active) == 0:
+        fail_firing(awaited.id, awaited.training_run_id)
+
+
+def _tripped_rule(model: str) -> str | None:
+    """Return the evidence of a trigger event whose training is due, or else of a rule that trips now."""
+    from include.evergreen.config import Catalog
+    from include.evergreen.monitoring.triggers import due_firing, tripped
+
+    note_failed_training(model)
+    if due := due_firing(model):
+        return due.message
     evidence = tripped(Catalog().model(model))
     return evidence.message if evidence else None
 

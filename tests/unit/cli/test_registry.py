@@ -67,7 +67,7 @@ def test_a_version_that_there_is_not_is_refused(ask: Ask, second: None) -> None:
 
 
 def test_the_ledger_has_the_persons_name(ask: Ask, second: None) -> None:
-    from include.evergreen.cli.run import actor
+    from include.evergreen.cli.user import actor
 
     ask("rollback", MODEL, "--reason", "it went wrong")
     newest = rows_of(sa.select(ledger).order_by(ledger.c.sequence.desc()).limit(1).subquery())[0]

@@ -90,6 +90,7 @@ def test_a_firing_shows_with_its_evidence(cycled: None, catalog: Catalog, flight
     firing = status(catalog)["models"][MODEL]["last_firing"]
     assert (firing["rule"], firing["as_of"], firing["version"]) == ("prediction_drift.score>3 (1 of 1)", "2013-01-20", 1)
     assert "2013-01-20: 4.500" in firing["message"]
+    assert firing["training"] == "its training was not triggered yet"
 
 
 def test_a_dataset_counts_the_current_version_of_each_partition(cycled: None, catalog: Catalog) -> None:

@@ -118,6 +118,26 @@ def test_promoting_again_changes_nothing(model: ModelConfig) -> None:
     assert len(rows_of(promotions)) == 2
 
 
+def test_a_version_that_a_person_replaced_is_not_promoted_again_by_repeating_its_promotion(model: ModelConfig) -> None:
+    promote(model, copied_version("b").version)
+    champions.promote(MODEL, 1, actor="an admin", reason="the new one is wrong at JFK", force=True)
+    outcome = promote(model, 2)
+    assert (outcome.promoted, outcome.version) == (False, 1)
+    assert outcome.message.startswith("version 2 was promoted by the night at ")
+    assert outcome.message.endswith("; a person may promote it again")
+    assert (champion(), open_keys()) == (1, [])
+    assert champions.promote(MODEL, 2, **PERSON).promoted
+
+
+def test_unless_a_person_approved_it_since(model: ModelConfig) -> None:
+    promote(model, copied_version("b").version)
+    champions.promote(MODEL, 1, actor="an admin", reason="the new one is wrong at JFK", force=True)
+    approvals.record_answer(MODEL, 2, request="asked again", verdict="approved", actor="grace", reason="it is fine")
+    assert promote(model, 2).promoted
+    champions.promote(MODEL, 1, actor="an admin", reason="the new one is wrong at JFK", force=True)
+    assert not promote(model, 2).promoted  # an approval serves once
+
+
 def test_a_version_as_of_the_past_takes_no_newer_champions_place(model: ModelConfig) -> None:
     outcome = promote(model, copied_version("b", as_of=EARLIER).version)
     assert not outcome.promoted

@@ -29,6 +29,11 @@ SQLITE_STEPS = 10_000  # of its machine, between two looks at the clock
 # The first two characters of an SQLSTATE say what kind of trouble it is.
 GONE_STATES = {"08", "40", "53", "55", "57", "58", "XX"}  # connection, serialization, resources, locks, shutdown, disk, bug
 CONTENT_STATES = {"21", "22", "23"}
+SESSION_IN_UTC = {  # so that a time without a zone is compared alike wherever the server stands
+    "postgresql": "SET LOCAL TIME ZONE 'UTC'",
+    "mysql": "SET time_zone = '+00:00'",
+    "mariadb": "SET time_zone = '+00:00'",
+}
 TIMEOUT_STATE, READ_ONLY_STATE = "57014", "25006"
 _AUTHORS_FAULT = re.compile(  # for databases, and for attempts to connect, that give no SQLSTATE
     r"no such (table|column|function)|syntax error|does not exist|unknown (database|column)|authentication failed|access denied"
@@ -56,6 +61,8 @@ class SqlReader:
         try:
             with self._explained(engine), _reading_only(engine) as connection:
                 _set_timeout(connection, self.source.timeout_seconds, ends)
+                if in_utc := SESSION_IN_UTC.get(connection.dialect.name):
+                    connection.exec_driver_sql(in_utc)
                 result = connection.execute(
                     sa.text(self.source.query).bindparams(*_bound(self.source.query, partition)),
                     execution_options={"stream_results": True, "max_row_buffer": self.source.fetch_rows},

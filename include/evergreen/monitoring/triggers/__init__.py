@@ -1,22 +1,30 @@
 """Rules over observations, and the firings of those that tripped."""
 
 from include.evergreen.monitoring.triggers.firings import (
+    Firing,
     answer_firing,
+    ask_training,
+    awaited_firing,
+    due_firing,
+    fail_firing,
     fire_if_tripped,
     list_firings,
     newest_firing,
     tripped,
-    unanswered_firing,
 )
 from include.evergreen.monitoring.triggers.outlook import RuleOutlook, rule_outlooks
 
 __all__ = [
+    "Firing",
     "RuleOutlook",
     "answer_firing",
+    "ask_training",
+    "awaited_firing",
+    "due_firing",
+    "fail_firing",
     "fire_if_tripped",
     "list_firings",
     "newest_firing",
     "rule_outlooks",
     "tripped",
-    "unanswered_firing",
 ]

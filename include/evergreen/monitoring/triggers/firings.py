@@ -1,4 +1,8 @@
-"""Firings (trigger events): recorded once, with their evidence, and no more often than the cool-down allows."""
+"""Firings (trigger events): recorded once, with their evidence, and no more often than the cool-down allows.
+
+A firing is answered when the gate has decided on its training's candidate. A training that ends without that has failed: newer
+evidence may then fire at once, and the same evidence asks for its training again, after an hour, two, four, and at last once a day.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from include.evergreen.state.database.tables import firings
 from include.evergreen.state.pauses import active_pause
 
 log = logging.getLogger(__name__)
+FIRST_WAIT = dt.timedelta(hours=1)  # after a training that failed, until it is asked for again; doubled with each attempt
+LONGEST_WAIT = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,40 @@ class Firing:
     evidence: dict[str, Any]
     recorded_at: dt.datetime
     training_run_id: str | None
+    attempts: int
+    answered_at: dt.datetime | None
+    failed_at: dt.datetime | None
 
     @property
     def message(self) -> str:
         """The rule and the figures that breached it, as recorded."""
         return str(self.evidence["message"])
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a training was asked for, of which it is not known yet whether it answers the firing."""
+        return self.training_run_id is not None and self.answered_at is None and self.failed_at is None
+
+    @property
+    def due_at(self) -> dt.datetime | None:
+        """From when its training is to be asked for; None when it is awaited or answered."""
+        if self.training_run_id is None:
+            return self.recorded_at
+        if self.answered_at or self.failed_at is None:
+            return None
+        return self.failed_at + min(FIRST_WAIT * (1 << min(self.attempts - 1, 10)), LONGEST_WAIT)
+
+    @property
+    def training(self) -> str:
+        """What became of its training, as a sentence without its full stop."""
+        if self.training_run_id is None:
+            return "its training was not triggered yet"
+        if self.answered_at:
+            return f"its training {self.training_run_id} was decided at {_minute(self.answered_at)}"
+        if self.failed_at and self.due_at:
+            failed, again = _minute(self.failed_at), _minute(self.due_at)
+            return f"its training {self.training_run_id} failed at {failed} and is triggered again from {again}"
+        return f"its training {self.training_run_id} was triggered and is not decided yet"
 
 
 def tripped(model: ModelConfig) -> RuleEvidence | None:
@@ -71,20 +106,70 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
     return fired
 
 
-def unanswered_firing(model: str) -> Firing | None:
-    """The newest firing whose training nobody has asked for yet: a process died between the two."""
-    return newest_firing(model, firings.c.training_run_id.is_(None))
+def due_firing(model: str) -> Firing | None:
+    """The newest firing, if its training is to be asked for now: for the first time, or again after it failed."""
+    newest = newest_firing(model)
+    return newest if newest and newest.due_at and newest.due_at <= clock.now() else None
 
 
-def answer_firing(firing_id: int, training_run_id: str) -> None:
-    """Note which training run answers the firing."""
+def awaited_firing(model: str) -> Firing | None:
+    """The newest firing, if its training was asked for and has neither answered nor failed, as far as is recorded."""
+    newest = newest_firing(model)
+    return newest if newest and newest.is_awaited else None
+
+
+def ask_training(firing_id: int) -> str | None:
+    """Record that the firing's training is asked for, before it is triggered; safe to repeat.
+
+    :param firing_id: the firing's id
+    :returns: the run id of the training to trigger, which is the same until it has failed; None if the firing is answered
+    """
     with writing() as connection:
-        connection.execute(firings.update().where(firings.c.id == firing_id).values(training_run_id=training_run_id))
+        row = connection.execute(firings.select().where(firings.c.id == firing_id)).one()
+        firing = Firing(**row._mapping)
+        if firing.answered_at:
+            return None
+        if firing.is_awaited:
+            return firing.training_run_id
+        attempt = firing.attempts + 1
+        run_id = f"firing__{firing.id}__{firing.as_of}{f'__{attempt}' if attempt > 1 else ''}"
+        asked = {"training_run_id": run_id, "attempts": attempt, "failed_at": None}
+        connection.execute(firings.update().where(firings.c.id == firing_id).values(**asked))
+    return run_id
 
 
-def newest_firing(model: str, *conditions: sa.ColumnElement[bool]) -> Firing | None:
-    """The firing of a model that was recorded last, among those that meet ``conditions``; None when there is none."""
-    query = firings.select().where(firings.c.model == model, *conditions).order_by(firings.c.id.desc()).limit(1)
+def answer_firing(model: str, training_run_id: str) -> None:
+    """Record that the gate decided on the candidate of a training; nothing changes unless it is the newest attempt of a firing.
+
+    :param model: name of the model
+    :param training_run_id: the run id of the training
+    """
+    newest = newest_firing(model)
+    if newest is None or newest.training_run_id != training_run_id or newest.answered_at:
+        return
+    attempt = (firings.c.id == newest.id, firings.c.training_run_id == training_run_id, firings.c.answered_at.is_(None))
+    with writing() as connection:
+        connection.execute(firings.update().where(*attempt).values(answered_at=clock.now(), failed_at=None))
+
+
+def fail_firing(firing_id: int, training_run_id: str) -> None:
+    """Record that an awaited training has ended without an answer; nothing changes if it is answered, or another attempt is awaited.
+
+    :param firing_id: the firing's id
+    :param training_run_id: the run id of the training that has ended
+    """
+    attempt = (firings.c.id == firing_id, firings.c.training_run_id == training_run_id)
+    with writing() as connection:
+        query = (
+            firings.update().where(*attempt, firings.c.answered_at.is_(None), firings.c.failed_at.is_(None)).values(failed_at=clock.now())
+        )
+        if connection.execute(query).rowcount:
+            log.warning("Training %s ended without a decision of the gate. Newer evidence may fire at once.", training_run_id)
+
+
+def newest_firing(model: str) -> Firing | None:
+    """The firing of a model that was recorded last; None when there is none."""
+    query = firings.select().where(firings.c.model == model).order_by(firings.c.id.desc()).limit(1)
     with reading() as connection:
         row = connection.execute(query).first()
     return Firing(**row._mapping) if row else None
@@ -97,7 +182,22 @@ def list_firings(model: str) -> list[Firing]:
     return [Firing(**row._mapping) for row in rows]
 
 
+def quiet_until(connection: sa.Connection, model: ModelConfig) -> dt.date | None:
+    """The last as_of for which no rule of the model fires anew, because of earlier firings; None when there is none.
+
+    A firing cools down, in partition time, unless its training failed; then it only keeps the same evidence from firing twice.
+    """
+    last = sa.select(sa.func.max(firings.c.as_of)).where(firings.c.model == model.name)
+    newest = connection.execute(last).scalar()
+    cooling = connection.execute(last.where(firings.c.failed_at.is_(None))).scalar()
+    ends = [newest, cooling and cooling + dt.timedelta(days=model.retrain.cooldown_days)]
+    return max((day for day in ends if day), default=None)
+
+
 def _cooling_down(connection: sa.Connection, model: ModelConfig, as_of: dt.date) -> bool:
-    """Whether any firing of the model lies within the cool-down before or on ``as_of``, in partition time, or after it."""
-    last = connection.execute(sa.select(sa.func.max(firings.c.as_of)).where(firings.c.model == model.name)).scalar()
-    return last is not None and as_of <= last + dt.timedelta(days=model.retrain.cooldown_days)
+    until = quiet_until(connection, model)
+    return until is not None and as_of <= until
+
+
+def _minute(moment: dt.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

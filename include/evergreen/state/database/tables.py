@@ -408,7 +408,10 @@ firings = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     _json("evidence"),
     _moment("recorded_at"),
-    sa.Column("training_run_id", sa.String(250)),  # none until the training was asked for
+    sa.Column("training_run_id", sa.String(250)),  # of the newest attempt; none until the training was asked for
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("answered_at", Moment),  # when the gate had decided on its training's candidate
+    sa.Column("failed_at", Moment),  # when the newest attempt was seen to have ended without an answer
     sa.UniqueConstraint("model", "rule", "as_of"),
     _index("ix_firings_model", "model", "id"),
     _index("ix_firings_as_of", "model", "as_of"),

@@ -152,6 +152,42 @@ def test_what_would_lose_something_is_refused_with_place_value_reason_and_what_i
         assert repr(str(value)[:80]) in words
 
 
+LOST = 2**53 + 1  # the first whole number that a 64-bit float does not hold
+WRITTEN = {
+    "text": str,
+    "text with a fraction": lambda number: f"{number}.0",
+    "decimal": decimal.Decimal,
+    "decimal with a fraction": lambda number: decimal.Decimal(f"{number}.0000000000"),
+    "integer": int,
+    "arrow's text": lambda number: pa.scalar(str(number)),
+    "arrow's decimal": lambda number: pa.scalar(decimal.Decimal(f"{number}.00")),
+    "arrow's integer": lambda number: pa.scalar(number, pa.int64()),
+    "arrow's unsigned integer": lambda number: pa.scalar(number, pa.uint64()),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN.values(), ids=WRITTEN.keys())
+def test_a_number_that_is_written_out_and_that_a_float_would_round_is_refused_however_it_comes(form: Any) -> None:
+    exact, lost = form(LOST + 1), form(LOST)
+    together = lambda *cells: pa.array(list(cells), cells[0].type) if isinstance(cells[0], pa.Scalar) else list(cells)  # noqa: E731
+    assert _taken(_column("number"), together(exact, exact)) == [float(LOST + 1)] * 2
+    with pytest.raises(DataError, match=rf"a.csv, line 3: c is '{LOST}[.0]*', .*it does not fit a 64-bit float exactly"):
+        convert(together(exact, lost), _column("number"), _where)
+
+
+@pytest.mark.parametrize("cell", ["9007199254740993.5", "-9007199254740993", decimal.Decimal("-9007199254740993.5"), 2**63 - 1, 10**400])
+def test_past_what_a_float_holds_exactly_a_fraction_a_sign_and_a_size_change_nothing(cell: object) -> None:
+    with pytest.raises(DataError, match="it does not fit a 64-bit float exactly"):
+        convert([cell], _column("number"), _where)
+
+
+@pytest.mark.parametrize(
+    "cell", ["1e300", "6.02214076e23", "-1.2345678901234567e+19", 6.02214076e23, 2**60, str(2**60), decimal.Decimal(2**60)]
+)
+def test_floats_and_what_is_written_as_one_or_held_by_one_are_numbers_of_any_size(cell: Any) -> None:
+    assert _taken(_column("number"), [cell, cell]) == [float(cell)] * 2
+
+
 @pytest.mark.parametrize("form", [str, dt.datetime.fromisoformat, lambda text: np.datetime64(text, "us")])
 @pytest.mark.parametrize(
     ("text", "meant"),

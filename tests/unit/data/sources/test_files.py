@@ -19,7 +19,7 @@ from include.evergreen.config.models import DatasetConfig
 from include.evergreen.config.sources import FilesSource
 from include.evergreen.data.partitions.files import arrow_schema
 from include.evergreen.data.sources import Delivery, make_source
-from include.evergreen.data.sources.formats import blocks
+from include.evergreen.data.sources.formats import blocks, csv
 from include.evergreen.foundation.errors import ConfigError, DataError
 from tests.unit.flights import run_python
 
@@ -123,6 +123,17 @@ def test_quotes_that_stand_within_a_cell_stand_for_themselves(landing: Path, cel
     assert _read()["shop"].to_pylist() == [read, "north"]
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 11)
     assert _read()["shop"].to_pylist() == [read, "north"]
+
+
+@pytest.mark.parametrize("border", [1, 2])
+def test_a_windows_line_end_in_a_quoted_cell_stays_whole_wherever_arrows_shares_of_a_block_end(landing: Path, border: int) -> None:
+    opening = border * csv.ARROW_BLOCK - 1 - len('"two')  # the carriage return is the last byte of a share
+    rows = opening // len(NORTH) - 1
+    filling = "x" * (opening - rows * len(NORTH) - len(NORTH) + len("north"))
+    text = NORTH * rows + NORTH.replace("north", filling) + NORTH.replace("north", '"two\r\nlines"') + NORTH
+    assert text.index("\r\n") == border * csv.ARROW_BLOCK - 1
+    (landing / "2013-02-09.csv").write_bytes((HEADER + text).encode())
+    assert _read()["shop"].to_pylist()[-2:] == ["two\r\nlines", "north"]
 
 
 def test_a_header_alone_is_a_day_without_rows(landing: Path) -> None:

@@ -72,6 +72,16 @@ def test_start_and_end_are_the_moments_at_which_the_day_begins_and_the_next_one_
     assert _rows(_open("SELECT CAST(CAST(:partition AS date) - CAST(:start AS date) AS bigint) AS n", COUNT)) == [{"n": 0}]
 
 
+@pytest.mark.parametrize("zone", ["Europe/Paris", "America/New_York", "UTC"])
+def test_the_servers_time_zone_changes_no_rows(warehouse: PostgreSQL, zone: str) -> None:
+    warehouse.execute(f"ALTER DATABASE warehouse SET TimeZone = '{zone}'", "warehouse")
+    warehouse.execute("ALTER TABLE sales ADD COLUMN wall timestamp; UPDATE sales SET wall = sold AT TIME ZONE 'UTC'", "warehouse")
+    warehouse.execute("INSERT INTO sales (count, sold, wall) VALUES (5, '2013-02-09 23:30Z', '2013-02-09 23:30')", "warehouse")
+    warehouse.execute("INSERT INTO sales (count, sold, wall) VALUES (6, '2013-02-09 00:30Z', '2013-02-09 00:30')", "warehouse")
+    for within in ("wall >= :start AND wall < :end", "CAST(sold AS date) = :partition", "date_trunc('day', sold) = :start"):
+        assert [row["n"] for row in _rows(_open(f"SELECT count AS n FROM sales WHERE {within} ORDER BY n", COUNT))] == [-4, 3, 5, 6], within
+
+
 def test_a_partition_is_bound_as_a_value_and_is_never_part_of_the_text(warehouse: PostgreSQL) -> None:
     sent: list[str] = []
     listener = lambda *arguments: sent.append(arguments[2])  # noqa: E731

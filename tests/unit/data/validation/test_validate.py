@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from include.evergreen.data.validation import stop_message
 from include.evergreen.foundation.errors import ConfigError
-from tests.unit.data.validation.judged import Judged, dataset, judged
+from tests.unit.data.validation.judged import DATASET, Judged, dataset, judged
 
 pytestmark = pytest.mark.usefixtures("home")
 BETWEEN = {"expect": "expect_column_values_to_be_between", "arguments": {"column": "amount", "min_value": 0, "max_value": 99}}
@@ -185,3 +186,9 @@ def _raw() -> pd.DataFrame:
 
 def _validate(raw: pd.DataFrame, *expectations: dict[str, Any], **changes: Any) -> Judged:
     return judged(dataset(*expectations, **changes), raw)
+
+
+def test_a_key_column_cannot_be_nullable_as_rows_without_a_key_pass_as_unique_and_break_joins() -> None:
+    columns = [{**column, "nullable": True} if column["name"] == "hour" else column for column in DATASET["columns"]]
+    with pytest.raises(ValidationError, match="hour is nullable, and a row without its key can be found and joined by nothing"):
+        dataset(columns=columns)

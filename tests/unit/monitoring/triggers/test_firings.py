@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -7,8 +8,19 @@ import pytest
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.foundation import clock
 from include.evergreen.monitoring import Observation, record_observations
-from include.evergreen.monitoring.triggers import fire_if_tripped, list_firings, tripped
+from include.evergreen.monitoring.triggers import (
+    Firing,
+    answer_firing,
+    ask_training,
+    awaited_firing,
+    due_firing,
+    fail_firing,
+    fire_if_tripped,
+    list_firings,
+    tripped,
+)
 from include.evergreen.state import ledger, pauses
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import firings
@@ -152,3 +164,102 @@ def _observe(day: int, error: float, *, drift: float = 0.1, origin: str = "live"
 
 def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+# --- its training -----------------------------------------------------------------------------------------------------
+
+
+def test_a_firing_is_due_until_its_training_was_asked_for_and_answered_by_the_training_alone(model: ModelConfig) -> None:
+    fired = _fired(model, day=2)
+    assert due_firing("air_time") == fired
+    run_id = ask_training(fired.id)
+    assert run_id == f"firing__{fired.id}__2013-01-02"
+    assert (ask_training(fired.id), due_firing("air_time")) == (run_id, None)  # a repetition asks for the same
+    awaited = awaited_firing("air_time")
+    assert awaited is not None
+    answer_firing("air_time", "another run")
+    assert awaited_firing("air_time") == awaited
+    answer_firing("air_time", run_id)
+    assert (awaited_firing("air_time"), due_firing("air_time"), ask_training(fired.id)) == (None, None, None)
+
+
+def test_a_training_that_failed_opens_the_rule_to_newer_evidence_at_once(model: ModelConfig) -> None:
+    fired = _fired(model, day=2)
+    _training_failed(fired.id)
+    assert (tripped(model), fire_if_tripped(model)) == (None, None)  # the same evidence waits for its repetition
+    _observe(3, 30)
+    again = fire_if_tripped(model)
+    assert again is not None
+    assert (again.as_of, due_firing("air_time")) == (january(3), again)
+    run_id = ask_training(again.id)
+    assert run_id
+    answer_firing("air_time", run_id)
+    _observe(4, 30)
+    assert fire_if_tripped(model) is None  # one whose training exists cools down as ever
+
+
+def test_the_training_of_the_same_evidence_is_asked_for_again_later_and_later(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    fired, start = _fired(model, day=2), clock.now()
+    hours = 0.0
+    for attempt, wait in enumerate((1, 2, 4, 8, 16, 24, 24), start=1):
+        run_id = ask_training(fired.id)
+        assert run_id == f"firing__{fired.id}__2013-01-02{f'__{attempt}' if attempt > 1 else ''}"
+        fail_firing(fired.id, run_id)
+        monkeypatch.setattr(clock, "now", lambda at=start + dt.timedelta(hours=hours + wait - 0.1): at)
+        assert due_firing("air_time") is None
+        hours += wait
+        monkeypatch.setattr(clock, "now", lambda at=start + dt.timedelta(hours=hours + 0.1): at)
+        due = due_firing("air_time")
+        assert due is not None and due.id == fired.id
+    assert len(rows_of(firings)) == 1
+    assert ledger.verify() == []
+
+
+def test_a_failure_that_comes_after_the_answer_or_from_an_earlier_attempt_is_none(model: ModelConfig) -> None:
+    fired = _fired(model, day=2)
+    first = _training_failed(fired.id)
+    second = ask_training(fired.id)
+    assert second
+    fail_firing(fired.id, first)
+    awaited = awaited_firing("air_time")
+    assert awaited is not None and awaited.training_run_id == second
+    answer_firing("air_time", second)
+    fail_firing(fired.id, second)
+    assert list_firings("air_time")[0].failed_at is None
+
+
+def test_a_failed_training_that_somebody_cleared_still_answers(model: ModelConfig) -> None:
+    fired = _fired(model, day=2)
+    answer_firing("air_time", _training_failed(fired.id))
+    assert (due_firing("air_time"), ask_training(fired.id)) == (None, None)
+
+
+def test_the_state_of_its_training_is_told(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    fired = _fired(model, day=2)
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime(2013, 1, 5, 7, 30, tzinfo=dt.UTC))
+    name = f"firing__{fired.id}__2013-01-02"
+    told = [list_firings("air_time")[0].training]
+    _training_failed(fired.id)
+    told.append(list_firings("air_time")[0].training)
+    answer_firing("air_time", name)
+    told.append(list_firings("air_time")[0].training)
+    assert told == [
+        "its training was not triggered yet",
+        f"its training {name} failed at 2013-01-05 07:30 UTC and is triggered again from 2013-01-05 08:30 UTC",
+        f"its training {name} was decided at 2013-01-05 07:30 UTC",
+    ]
+
+
+def _fired(model: ModelConfig, *, day: int) -> Firing:
+    _observe(day - 1, 30)
+    _observe(day, 30)
+    fired = fire_if_tripped(model)
+    assert fired is not None
+    return fired
+
+
+def _training_failed(firing_id: int) -> str:
+    run_id = ask_training(firing_id)
+    assert run_id is not None
+    fail_firing(firing_id, run_id)
+    return run_id

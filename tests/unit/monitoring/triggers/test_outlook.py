@@ -5,7 +5,7 @@ import pytest
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.monitoring import Observation, record_observations
-from include.evergreen.monitoring.triggers import fire_if_tripped, rule_outlooks, tripped
+from include.evergreen.monitoring.triggers import ask_training, fail_firing, fire_if_tripped, rule_outlooks, tripped
 from include.evergreen.state import pauses
 from include.evergreen.state.database.tables import firings
 from tests.unit.flights import january, rows_of
@@ -60,6 +60,17 @@ def test_a_rule_that_is_held_back_says_by_what_and_until_when(model: ModelConfig
     assert words(model).endswith("would fire a training as of 2013-01-10")
     pauses.pause(hours=1, actor="a person", reason="the feed is broken")
     assert "trips, and would not fire: a person paused automatic promotion and retraining until " in words(model)
+
+
+def test_a_rule_whose_training_failed_says_when_it_is_triggered_again_and_newer_evidence_would_fire(model: ModelConfig) -> None:
+    observe(1, 25)
+    observe(2, 30)
+    fired = fire_if_tripped(model)
+    assert fired
+    fail_firing(fired.id, str(ask_training(fired.id)))
+    assert "trips, and would not fire: it fired as of 2013-01-02, and its training firing__1__2013-01-02 failed at" in words(model)
+    observe(3, 30)
+    assert words(model).endswith("would fire a training as of 2013-01-03")
 
 
 def test_a_model_without_rules_has_no_outlook(model: ModelConfig) -> None:

@@ -21,7 +21,7 @@ from include.evergreen.data.validation import latest_validation, next_validated,
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.report import find_monitored
-from include.evergreen.monitoring.triggers import fire_if_tripped, unanswered_firing
+from include.evergreen.monitoring.triggers import answer_firing, awaited_firing, due_firing, fire_if_tripped
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.maintenance import Limits, apply_retention, verify_sample
 from include.evergreen.operations.missed import missed_work
@@ -91,7 +91,9 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
         champions.promote(MODEL, version.version, actor="a test", reason="a test of queries", force=True)
         champions.rollback(MODEL, actor="a test", reason="a test of queries", request="a run")
         fire_if_tripped(model)
-        unanswered_firing(MODEL)
+        due_firing(MODEL)
+        awaited_firing(MODEL)
+        answer_firing(MODEL, "a run")
         retained = apply_retention(catalog, Limits(report_days=0, grace_hours=0))
         verify_sample(20, night="2013-02-01")
     assert retained.removals

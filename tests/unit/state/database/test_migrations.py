@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from include.evergreen.foundation.errors import ConfigError, TransientError
-from include.evergreen.state.database import migrate, reading
+from include.evergreen.monitoring.triggers import list_firings
+from include.evergreen.state.database import migrate, reading, writing
+from include.evergreen.state.database.engine import MIGRATIONS
 from include.evergreen.state.database.tables import metadata
 from tests.unit.flights import start_python
 
@@ -61,6 +66,30 @@ def test_no_message_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as refused, reading():
         pass
     assert "secret" not in str(refused.value)
+
+
+def test_a_firing_from_before_answers_were_recorded_counts_as_answered_if_its_training_was_asked_for(home: Path) -> None:
+    _run(command.downgrade, "0007-1")
+    with writing() as connection:
+        for day, run in ((1, "'a run'"), (2, "NULL")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO firings (model, rule, as_of, version, evidence, recorded_at, training_run_id) "
+                    f"VALUES ('m', 'r', '2013-01-0{day}', 1, '{{}}', '2013-01-03 00:00:00', {run})"
+                )
+            )
+    _run(command.upgrade, "head")
+    asked, due = list_firings("m")
+    assert (asked.attempts, asked.answered_at, asked.due_at) == (1, asked.recorded_at, None)
+    assert (due.attempts, due.answered_at, due.due_at) == (0, None, due.recorded_at)
+
+
+def _run(verb: Callable[[Config, str], object], revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with writing() as connection:
+        config.attributes["connection"] = connection
+        verb(config, revision)
 
 
 def _tables() -> list[str]:

@@ -5,7 +5,8 @@ that reads the few spellings which Arrow does not know, or finds the first bad c
 cells with the same results:
 
 - ``integer``: digits with an optional sign, within 64 bits; other numbers where they are whole.
-- ``number``: a decimal number, exponents too. Never an infinity. NaN in text is refused; in binary data it is a missing value.
+- ``number``: a decimal number, exponents too. What is written out (without an exponent, and not a float) past 2^53 only if a float
+  holds it exactly; fractions below that are rounded. Never an infinity. NaN in text is refused; in binary data it is a missing value.
 - ``string``: text without NUL characters.
 - ``timestamp``: ISO 8601 with Z or an offset, in the years 1 to 9999, no finer than a microsecond. Without a zone only where
   the column declares one, and then neither in the hour that comes twice nor in the one that never comes.

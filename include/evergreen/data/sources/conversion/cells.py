@@ -28,6 +28,7 @@ from include.evergreen.foundation.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+INEXACT = "it does not fit a 64-bit float exactly; have the source write fewer digits, or declare the column as integer or string"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TIMESTAMP = re.compile(
@@ -113,9 +114,7 @@ def _numeric(value: float | decimal.Decimal, kind: str) -> object:
             raise _Refused("it is neither 0 nor 1")
         return bool(value)
     if kind == "number":
-        if isinstance(value, int) and abs(value) > EXACT_IN_A_FLOAT:
-            raise _Refused("it does not fit a 64-bit float exactly")
-        return _finite(float(value))
+        return _number(value)
     if isinstance(value, float) and (value != math.floor(value) or abs(value) > EXACT_IN_A_FLOAT):
         raise _Refused("it has a fraction, or is past what a float holds exactly")
     if not -LARGEST_INTEGER - 1 <= value <= LARGEST_INTEGER:
@@ -123,6 +122,22 @@ def _numeric(value: float | decimal.Decimal, kind: str) -> object:
     if value != int(value):
         raise _Refused("it has a fraction")
     return int(value)
+
+
+def _number(value: float | decimal.Decimal) -> float:
+    """The float that a number is, rounded in its fraction alone: a large one that is written out must be held exactly."""
+    try:
+        number = _finite(float(value))
+    except OverflowError:
+        raise _Refused(INEXACT) from None
+    if abs(value) > EXACT_IN_A_FLOAT and number != value:
+        raise _Refused(INEXACT)
+    return number
+
+
+def is_exact(text: str) -> bool:
+    """Whether a number in text keeps its value as a float, as far as it claims to: with an exponent, it is a float's by its form."""
+    return "e" in text.lower() or decimal.Decimal(text) == float(text)
 
 
 def _string(text: str) -> str:
@@ -153,7 +168,10 @@ def _text_to_number(text: str, _: Column) -> float:
         if text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
             raise _Refused("it is no finite number; if it means that there is no value, add it to the source's missing_values")
         raise _Refused("it is no number")
-    return _finite(float(text))
+    number = _finite(float(text))
+    if abs(number) >= EXACT_IN_A_FLOAT and not is_exact(text):
+        raise _Refused(INEXACT)
+    return number
 
 
 def _finite(number: float) -> float:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config.models import Column
-from include.evergreen.data.sources.conversion.cells import one_by_one
+from include.evergreen.data.sources.conversion.cells import is_exact, one_by_one
 from include.evergreen.data.sources.conversion.errors import Where
-from include.evergreen.data.sources.conversion.rules import BLANKS, arrow_type
+from include.evergreen.data.sources.conversion.rules import BLANKS, EXACT_IN_A_FLOAT, arrow_type
 from include.evergreen.data.sources.conversion.timestamps import whole_timestamps
 
 if TYPE_CHECKING:
@@ -66,8 +66,17 @@ def _whole_column(text: pa.Array, column: Column) -> pa.Array | None:
         return None
     if column.type in _ALPHABETS and not _consists_of(text, _ALPHABETS[column.type]):
         return None
-    is_infinite = column.type == "number" and pc.all(pc.is_finite(typed)).as_py() is False
-    return None if is_infinite else typed
+    return None if column.type == "number" and _loses(text, typed) else typed
+
+
+def _loses(text: pa.Array, numbers: pa.Array) -> bool:
+    """Whether one of these numbers is infinite, or so large that it was rounded."""
+    import pyarrow.compute as pc
+
+    large = pc.greater_equal(pc.abs(numbers), EXACT_IN_A_FLOAT)
+    if not pc.any(large).as_py():
+        return False
+    return pc.any(pc.is_inf(numbers)).as_py() or not all(map(is_exact, text.filter(large).to_pylist()))
 
 
 def _text_bytes(text: pa.Array) -> np.ndarray:

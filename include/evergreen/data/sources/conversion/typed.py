@@ -50,8 +50,10 @@ def _from_numbers(array: pa.Array, column: Column, where: Where) -> pa.Array:
     if floating:
         array = array.cast(pa.float64())
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
+    if column.type == "number" and not floating and pc.any(_beyond(array)).as_py():
+        return one_by_one(array.to_pylist(), column, where, ())
     if column.type == "number":
-        bad, why = (pc.is_inf(array), "it is infinite") if floating else (_beyond(array), "it does not fit a 64-bit float exactly")
+        bad, why = pc.is_inf(array.cast(pa.float64())), "it is infinite"
     elif column.type == "boolean":
         bad, why = pc.invert(pc.or_(pc.equal(array, 0), pc.equal(array, 1))), "it is neither 0 nor 1"
     elif floating:

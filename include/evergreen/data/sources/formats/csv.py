@@ -107,7 +107,10 @@ def _by_arrow(block: Block, width: int, wanted: list[int], lexer: _Lexer, piece:
         null_values=list(piece.missing_values),
         strings_can_be_null=True,
     )
-    for size in (ARROW_BLOCK, len(block.data) + 1):  # a row that is longer than a share needs the second
+    shares = [ARROW_BLOCK, len(block.data) + 1]  # a row that is longer than a share needs the second
+    if _splits_a_line_end(block.data, ARROW_BLOCK):
+        del shares[0]
+    for size in shares:
         reading = pyarrow.csv.ReadOptions(column_names=names, block_size=size)
         try:
             table = pyarrow.csv.read_csv(pa.BufferReader(block.data), reading, parsing, converting)
@@ -115,6 +118,11 @@ def _by_arrow(block: Block, width: int, wanted: list[int], lexer: _Lexer, piece:
             continue
         return [table.column(name).combine_chunks() for name in used]
     return None
+
+
+def _splits_a_line_end(data: bytes, size: int) -> bool:
+    """Whether one of these shares begins with the line feed of a carriage return: Arrow skips it, even within quotes."""
+    return any(data[border - 1 : border + 1] == b"\r\n" for border in range(size, len(data), size))
 
 
 def _by_lexer(block: Block, header: list[str], wanted: list[int], lexer: _Lexer, piece: Piece) -> list[pa.Array]:

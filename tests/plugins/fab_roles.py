@@ -1,0 +1,101 @@
+"""A program: sets up FAB as docs/guides/roles.md says, in an Airflow of its own, and prints as JSON what each user may do.
+
+python -m tests.plugins.fab_roles GUIDE < USERS     # {"name": ["role", ...], ...}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = "2013-02-09"
+
+
+def main() -> None:
+    with contextlib.redirect_stdout(sys.stderr):
+        answers = _answers(Path(sys.argv[1]), json.load(sys.stdin))
+    print(json.dumps(answers))
+
+
+def _answers(guide: Path, users: dict[str, list[str]]) -> dict[str, dict[str, int]]:
+    _prepare_airflow()
+    for command in _commands(guide):
+        _airflow(command)
+    from airflow.api_fastapi.app import create_app, get_auth_manager
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+    from fastapi.testclient import TestClient
+
+    with get_application_builder() as builder:
+        for name, roles in users.items():
+            assert builder.sm.add_user(name, name, name, f"{name}@example.org", [builder.sm.find_role(role) for role in roles], "secret")
+    app = create_app(apps="core")
+    manager: Any = get_auth_manager()
+    answers: dict[str, dict[str, int]] = {}
+    with manager.flask_app.app_context():
+        for name in users:
+            user = manager.security_manager.find_user(name)
+            client = TestClient(app, cookies={"_token": manager.generate_jwt(user)}, raise_server_exceptions=False)
+            answers[name] = dict(_tried(client, name))
+    return answers
+
+
+def _prepare_airflow() -> None:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.utils.db import initdb
+
+    from include.evergreen.state.database import migrate
+
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(str(ROOT / "dags"), bundle_path=ROOT / "dags", bundle_name="dags-folder")
+    sync_bag_to_db(bag, "dags-folder", None)
+    migrate()
+
+
+def _commands(guide: Path) -> list[list[str]]:
+    """The arguments of ``airflow`` in the first block of commands."""
+    block = re.search(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)
+    assert block
+    lines = [shlex.split(line, comments=True) for line in block[1].splitlines()]
+    return [words[1:] for words in lines if words]
+
+
+def _airflow(arguments: list[str]) -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    parsed = get_parser().parse_args(arguments)
+    parsed.func(parsed)
+
+
+def _tried(client: Any, user: str) -> Iterator[tuple[str, int]]:
+    """What was tried, and the status of the answer: 403 is a refusal."""
+    names: set[str] = set()
+    for dag_id in ("weather.ingest", "flight_delay.train", "flight_delay.promote", "flight_delay.approve", "air_time.train",
+                   "air_time.promote", "evergreen.pause"):  # fmt: skip
+        yield f"see {dag_id}", client.get(f"/api/v2/dags/{dag_id}").status_code
+        body = {"logical_date": None, "conf": {"version": 1, "reason": "a good one", "action": "promote"}}
+        if dag_id == "evergreen.pause":
+            body["conf"] = {"action": "pause", "hours": 1, "reason": "a bad feed"}
+        answer = client.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        yield f"trigger {dag_id}", answer.status_code
+        names |= {answer.json()["triggering_user_name"]} if answer.status_code == 200 else set()
+        yield f"switch {dag_id}", client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).status_code
+    backfill = {"dag_id": "weather.ingest", "from_date": f"{DAY}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z"}
+    yield "backfill weather.ingest", client.post("/api/v2/backfills", json=backfill).status_code
+    for page in ("flight_delay.train/versions", "air_time.train/versions", f"weather.ingest/validations/{DAY}"):
+        yield f"page {page}", client.get(f"/evergreen/dags/{page}").status_code
+    listed = client.get("/api/v2/dags?limit=100").json()
+    yield "named", names == {user}
+    yield "listed", len(listed.get("dags", []))
+
+
+if __name__ == "__main__":
+    main()
