@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import Moment, metadata
+from include.evergreen.state.ledger import BINDINGS, bind
 
 WEEK = 7
 PROMOTED_EVERY = 4  # of the weekly trainings, which is blessed, registered and promoted; the others are rejected
@@ -74,6 +75,7 @@ def fill(years: Years, path: str, digest: str) -> dict[str, int]:
         for statement in _statements(connection.dialect.name, path, digest):
             connection.execute(sa.text(statement))
         _temporary.drop_all(connection)
+        _bind(connection, years.own)
         counts = {
             table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in metadata.sorted_tables
         }
@@ -81,6 +83,15 @@ def fill(years: Years, path: str, digest: str) -> dict[str, int]:
         with writing() as connection:
             connection.execute(sa.text("ANALYZE"))
     return counts
+
+
+def _bind(connection: sa.Connection, model: str) -> None:
+    """The entries that the ledger has of the measured model's rows: what is promoted and served is compared with them."""
+    for binding in BINDINGS.values():
+        key = binding.table.primary_key.columns.values()[0]
+        for row in connection.execute(binding.table.select().where(binding.table.c.model == model).order_by(key)).all():
+            kind = row.kind if binding.table.name == "promotions" else min(binding.kinds)  # of the answers, all are approvals
+            bind(connection, binding.table, {key.name: row._mapping[key.name]}, kind=kind)
 
 
 def _describe(connection: sa.Connection, years: Years) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
-from include.evergreen.state import mlflow_store
+from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database import migrate, writing
 from include.evergreen.state.database.tables import candidates, decisions, metadata
 from tests.servers import PostgreSQL
@@ -25,9 +25,10 @@ def copied_candidate(name: object, *, as_of: dt.date | None = None, verdict: str
     client = mlflow_store.mlflow_client()
     run_key = document_digest({"copy": str(name)})
     run = client.create_run(client.get_experiment_by_name(MODEL).experiment_id, tags={mlflow_store.RUN_KEY_TAG: run_key})
-    copied = {**first, "run_key": run_key, "mlflow_run_id": run.info.run_id, "as_of": as_of or first["as_of"]}
+    copied = {**first, "run_key": run_key, "mlflow_run_id": run.info.run_id, "as_of": as_of or first["as_of"], "entry": None}
     with writing() as connection:
         connection.execute(candidates.insert().values(**copied))
+        ledger.bind(connection, candidates, {"run_key": run_key}, kind="training")
     if verdict:
         decided(run_key, verdict)
     return run_key
@@ -40,8 +41,11 @@ def decided(run_key: str, verdict: str) -> int:
     attempt = 1 + len([row for row in rows_of(decisions) if row.run_key == run_key])
     copied = {**blessed, "run_key": run_key, "verdict": verdict, "attempt": attempt, "champion_version": serving.version if serving else 0}
     with writing() as connection:
-        made = connection.execute(decisions.insert().values(**{name: value for name, value in copied.items() if name != "id"}))
-    return int(made.inserted_primary_key[0])  # type: ignore[index]
+        values = {name: value for name, value in copied.items() if name not in {"id", "entry"}}
+        made = connection.execute(decisions.insert().values(**values))
+        number = int(made.inserted_primary_key[0])  # type: ignore[index]
+        ledger.bind(connection, decisions, {"id": number}, kind="decision")
+    return number
 
 
 def copied_version(name: object, *, as_of: dt.date | None = None, approval: str = "") -> RegisteredVersion:

@@ -16,7 +16,7 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.gates.decide import decide
 from include.evergreen.promotion.promote import register_candidate
 from include.evergreen.registry import champions
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import candidates
 from include.evergreen.state.mlflow_store import folder_digest
@@ -67,6 +67,7 @@ def test_a_pickle_in_the_models_place_is_refused_unopened_though_its_digest_was_
     described.write_text(described.read_text().replace("model.skops", f"model.{extension}").replace("skops", "cloudpickle"))
     with writing() as connection:
         connection.execute(candidates.update().values(artifact_digest=folder_digest(folder)))
+        ledger.bind(connection, candidates, {"run_key": candidate.run_key}, kind="training")
     _refused(
         lenient(air_time),
         find_candidate(candidate.run_key),

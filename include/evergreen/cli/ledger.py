@@ -38,12 +38,13 @@ def verify_ledger(arguments: argparse.Namespace) -> int:
     :returns: the exit code; 1 when an entry was changed, removed or reordered
     :raises ConfigError: when ``--model`` or ``--anchors`` is given without ``--file``
     """
+    from include.evergreen.operations.audit import verify_records
     from include.evergreen.state import ledger
 
     if arguments.file is None:
         if arguments.model or arguments.anchors:
             raise ConfigError("--model and --anchors say what the file of --file is; the ledger in the database is verified as a whole.")
-        return _tell(ledger.verified(), "The ledger")
+        return _tell(verify_records(), "The ledger")
     verification = ledger.verified_file(arguments.file, model=arguments.model, place=arguments.anchors)
     return _tell(verification, str(arguments.file), of_one_model=arguments.model, is_compared=arguments.anchors is not None)
 

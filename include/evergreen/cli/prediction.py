@@ -74,7 +74,10 @@ def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     label = "not known yet" if logged.label is None else f"{logged.label:g}"
     print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {logged.value:.6g} (label: {label})")
     print(f"  version    {version.version} ({version.semver}), as of {version.as_of}")
-    print(f"  scored     {origin.scored_at:%Y-%m-%d %H:%M} UTC, {scored.origin}; {_file_words(origin)}")
+    print(f"  served     {scored.recorded_at:%Y-%m-%d %H:%M} UTC, {scored.origin}; {_file_words(origin)}")
+    for again in logged.again:
+        current = ", which is current" if again.is_current else ""
+        print(f"  again      {again.scored.recorded_at:%Y-%m-%d %H:%M} UTC, by version {again.scored.version}: {again.value:.6g}{current}")
     if origin.promotion:
         row = origin.promotion
         print(f"  {row.kind:<10} by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}")
@@ -126,7 +129,12 @@ def _as_json(logged: Logged, origin: PredictionOrigin) -> dict[str, Any]:
         "version": version.version,
         "semver": version.semver,
         "as_of": str(version.as_of),
-        "scored_at": origin.scored_at.isoformat(),
+        "served_at": logged.scored.recorded_at.isoformat(),
+        "scored_again": [
+            {"at": again.scored.recorded_at.isoformat(), "version": again.scored.version, "prediction": again.value,
+             "is_current": again.is_current}
+            for again in logged.again
+        ],
         "origin": logged.scored.origin,
         "is_as_written": origin.is_as_written,
         "promotion": promotion and {"kind": promotion.kind, "actor": promotion.actor, "reason": promotion.reason,

@@ -20,6 +20,7 @@ from include.evergreen.gates.report import render
 from include.evergreen.registry import champions
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import decisions
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
@@ -86,9 +87,10 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
             last.verdict == "not_evaluated" and (verdict != last.verdict or _not_evaluated(judged) != _not_evaluated(last.criteria))
         ):
             attempt = last.attempt + 1 if last else 1
-            said = {"as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged}
-            if insert_once(connection, decisions, {**key, "attempt": attempt}, {**said, "model": model.name, "recorded_at": clock.now()}):
-                ledger.append(connection, kind="decision", model=model.name, body={**key, "attempt": attempt, **said})
+            values = {"model": model.name, "as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged,
+                      "recorded_at": clock.now()}  # fmt: skip
+            if insert_once(connection, decisions, {**key, "attempt": attempt}, values):
+                ledger.bind(connection, decisions, {**key, "attempt": attempt}, kind="decision")
     decision = _find(key)
     assert decision is not None
     return decision
@@ -113,4 +115,4 @@ def _find(key: dict[str, Any]) -> Decision | None:
 
 def _newest(connection: sa.Connection, key: dict[str, Any]) -> Decision | None:
     row = connection.execute(decisions.select().filter_by(**key).order_by(decisions.c.attempt.desc()).limit(1)).first()
-    return Decision(**row._mapping) if row else None
+    return as_record(Decision, row) if row else None

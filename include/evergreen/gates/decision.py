@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.state.database import reading
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import decisions
 
 
@@ -73,11 +74,11 @@ def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | 
     query = decisions.select().filter_by(run_key=run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
     with reading() as connection:
         row = connection.execute(query if until is None else query.where(decisions.c.recorded_at <= until)).first()
-    return Decision(**row._mapping) if row else None
+    return as_record(Decision, row) if row else None
 
 
 def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
     """The model's newest ``limit`` decisions, the newest first."""
     query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
     with reading() as connection:
-        return [Decision(**row._mapping) for row in connection.execute(query)]
+        return [as_record(Decision, row) for row in connection.execute(query)]

@@ -118,7 +118,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers
     """
     snapshot = find_snapshot(judged.snapshot_digest)
-    recipe = recipe_of_version(catalog, model, judged.recipe_digest, judged.signature_digest)
+    recipe = recipe_of_version(catalog, model, judged)
     config = recipe.config(model)
     fit_rows, holdout = split_by_time(config, snapshot.frame())
     if not len(holdout):
@@ -131,7 +131,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
     others, why_none = None, "there is no champion yet"
     if champion:
-        theirs = recipe_of_version(catalog, model, champion.recipe_digest, champion.signature_digest)
+        theirs = recipe_of_version(catalog, model, champion)
         others_config = theirs.config(model)
         if (others_config.target, others_config.rows) != (model.target, model.rows):
             why_none = f"there is no champion with this target (version {champion.version} has another)"

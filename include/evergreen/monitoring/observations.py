@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import model_versions, observations
 
 
@@ -75,4 +76,4 @@ def newest_live(model: str, metric: str, n: int) -> list[Observation]:
 
 
 def _observation(row: sa.Row[Any]) -> Observation:
-    return Observation(**{name: row._mapping[name] for name in Observation.__dataclass_fields__})
+    return as_record(Observation, row)

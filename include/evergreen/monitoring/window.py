@@ -73,7 +73,7 @@ class Window:
 def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Window:
     """The window that ``scored`` ends. Raises `ConfigError` and `DataError` where the version's recipe cannot be had."""
     version = champions.version_number(model.name, scored.version)
-    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    recipe = recipe_of_version(catalog, model, version)
     first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
     days = [day for day in list_predictions(model.name, first, scored.partition) if day.version == scored.version]
     return Window(recipe.config(model), version, scored, days)

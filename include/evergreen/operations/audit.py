@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 import sqlalchemy as sa
 
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.registry import champions
+from include.evergreen.registry.history import differing_places
+from include.evergreen.scoring.predictions import differing_scorings
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.alerts import raise_alert, resolve_alert
 from include.evergreen.state.database import reading
@@ -32,23 +35,34 @@ class Audited:
     unanswered: list[str] = field(default_factory=list)
 
 
+def verify_records() -> ledger.LedgerVerification:
+    """Verify the ledger, and compare with it every row that is bound to an entry.
+
+    :returns: as `ledger.verified`, with a sentence for each row that says otherwise than its entry
+    """
+    verification = ledger.verified()
+    with reading() as connection:
+        differing = chain(ledger.compare(connection), differing_places(connection), differing_scorings(connection))
+        return replace(verification, problems=[*verification.problems, *islice(differing, ledger.MOST_PROBLEMS)])
+
+
 def audit_ledger() -> ledger.LedgerVerification:
     """Verify the ledger; damage raises one critical alert, resolved when the ledger is intact again.
 
     :returns: how many entries and which anchors were verified
     :raises DataError: when anything is wrong; the message lists the first `LONGEST_LIST` problems
     """
-    verification = ledger.verified()
+    verification = verify_records()
     problems = verification.problems
     if not problems:
         resolve_alert(LEDGER_ALERT)
         log.info("the ledger is intact: %d entries, %d anchors", verification.entries, len(verification.anchors))
         return verification
     told = "\n".join(f"- {problem}" for problem in problems[:LONGEST_LIST])
-    message = f"The ledger cannot be trusted: {problems[0]}. Run `evergreen verify-ledger`; restore a backup beside it."
+    message = f"The records cannot be trusted: {problems[0]}. Run `evergreen verify-ledger`; restore a backup beside it."
     raise_alert(LEDGER_ALERT, model="", severity="critical", message=message, evidence={"problems": problems})
     raise DataError(
-        f"The ledger was changed after it was written, in {len(problems)} places:\n{told}\n"
+        f"The ledger, or records that it vouches for, were changed after they were written, in {len(problems)} places:\n{told}\n"
         f"Compare it with a backup (`evergreen verify-ledger --file` verifies an export) and find out who changed the database. "
         "Delete nothing."
     )

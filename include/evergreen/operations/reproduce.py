@@ -22,6 +22,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.operations.verification import SnapshotRecord, Verifier, recorded_snapshots
 from include.evergreen.registry import champions
+from include.evergreen.registry.versions import refuse_changed
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import snapshots
@@ -94,6 +95,7 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = n
     registered = champions.version_number(model, version)
     if registered.irreproducible_because:
         raise DataError(f"{model} version {version} cannot be trained again: {registered.irreproducible_because}")
+    refuse_changed(registered.run_key)
     candidate = find_candidate(registered.run_key)
     ingredients = _Ingredients(candidate)
     recipe = _recipe(catalog, candidate, ingredients)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -20,24 +22,42 @@ from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import ApprovalStatus, approval_status
 from include.evergreen.scoring.explain import CONTRIBUTION
-from include.evergreen.scoring.predictions import PredictionSet, list_predictions, newest_predictions
+from include.evergreen.scoring.predictions import PredictionSet, all_scorings, newest_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
-from include.evergreen.state.database.tables import prediction_sets, promotions
+from include.evergreen.state.database.tables import promotions
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.recipes import find_recipe, recipe_of_version, restore_config
 
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 LABELS_KNOWN_BY = dt.date.max
 MOST_FOUND = 1000
 SETS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
+class ScoredAgain:
+    """What a later scoring of the partition gives the same row: it is what the prediction would be now, if nothing superseded it."""
+
+    scored: PredictionSet
+    value: float
+    contributions: dict[str, float]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the partition's newest scoring."""
+        return self.scored.superseded_at is None
+
+
+@dataclass(frozen=True)
 class Logged:
-    """One logged prediction. ``keys`` and ``features`` are masked where they are personal; ``contributions`` may be empty."""
+    """One logged prediction, as it was served: the partition's first. ``again`` are those of the same row by its later scorings.
+
+    ``keys`` and ``features`` are masked where they are personal; ``contributions`` may be empty.
+    """
 
     scored: PredictionSet
     keys: dict[str, Any]
@@ -45,6 +65,7 @@ class Logged:
     value: float
     contributions: dict[str, float]
     label: float | None
+    again: tuple[ScoredAgain, ...] = ()
 
     @property
     def base(self) -> float:
@@ -67,7 +88,6 @@ class PredictionOrigin:
 
     version: champions.RegisteredVersion
     candidate: Candidate
-    scored_at: dt.datetime
     is_as_written: bool
     promotion: sa.Row[Any] | None
     approval_status: ApprovalStatus
@@ -77,6 +97,7 @@ class PredictionOrigin:
 def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
     """Find the predictions for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest that has any.
 
+    They are those that were served first; a partition may have been scored again since, after a correction or by another champion.
     Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
     """
     searched: list[dt.date] = []
@@ -95,32 +116,63 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
             continue
         searched.append(scored.partition)
         if len(rows):
-            return TraceSearch(list(_logged(catalog, config, dataset, scored, rows)), searched, unreadable)
+            logged = _with_later(list(_logged(catalog, config, dataset, scored, rows)), rows, dataset, conditions)
+            return TraceSearch(logged, searched, unreadable)
     return TraceSearch([], searched, unreadable)
 
 
 def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
-    """The prediction sets of a model, or of one partition, some at a time: a match is mostly among the newest."""
+    """What was served first, of a model or of one partition, some at a time: a match is mostly among the newest."""
     if partition:
-        yield from list_predictions(model, partition, partition)
+        yield from all_scorings(model, partition)[:1]
         return
     before: dt.date | None = dt.date.max
     while before is not None:
         newest = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
-        yield from newest
+        for current in newest:
+            yield current if current.scoring == 1 else all_scorings(model, current.partition)[0]
         before = newest[-1].partition - dt.timedelta(days=1) if newest else None
+
+
+def _with_later(logged: list[Logged], rows: pd.DataFrame, dataset: DatasetConfig, conditions: Conditions) -> list[Logged]:
+    """Add what the later scorings of the partition say of the same rows; a file that cannot be read says nothing."""
+    served = logged[0].scored
+    keys = [name for name in dataset.keys if name in rows.columns]
+    later: dict[tuple[Any, ...], list[ScoredAgain]] = defaultdict(list)
+    for scored in all_scorings(served.model, served.partition)[1:]:
+        try:
+            matching = _matching(scored, conditions)
+        except DataError as error:
+            log.warning("%s %s: its scoring %d is not read: %s", scored.model, scored.partition, scored.scoring, error)
+            continue
+        for row in matching.to_dict("records"):
+            again = ScoredAgain(scored, float(row["prediction"]), _contributions(row))
+            later[tuple(row[key] for key in keys)].append(again)
+    names = rows[keys].itertuples(index=False, name=None)
+    return [_with(prediction, later[tuple(name)]) for prediction, name in zip(logged, names, strict=True)]
+
+
+def _with(prediction: Logged, later: list[ScoredAgain]) -> Logged:
+    """Contributions may have been stored later, when the same version scored the same row to the same value."""
+    same = (again for again in later if (again.scored.version, again.value) == (prediction.scored.version, prediction.value))
+    contributions = prediction.contributions or next((again.contributions for again in same if again.contributions), {})
+    return replace(prediction, again=tuple(later), contributions=contributions)
+
+
+def _contributions(row: dict[Any, Any]) -> dict[str, float]:
+    return {name.removeprefix(CONTRIBUTION): float(value) for name, value in row.items() if name.startswith(CONTRIBUTION)}
 
 
 def trace_origin(logged: Logged) -> PredictionOrigin:
     """Read the records about the version that made one prediction, and verify that the prediction's file is as it was written."""
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
-    record = prediction_sets.select().filter_by(model=scored.model, partition=scored.partition)
     with reading() as connection:
-        row = connection.execute(record).one()
         promoted = (
             promotions.select()
-            .where(promotions.c.model == scored.model, promotions.c.version == scored.version, promotions.c.promoted_at <= row.recorded_at)
+            .where(
+                promotions.c.model == scored.model, promotions.c.version == scored.version, promotions.c.promoted_at <= scored.recorded_at
+            )
             .order_by(promotions.c.id.desc())
             .limit(1)
         )
@@ -128,7 +180,6 @@ def trace_origin(logged: Logged) -> PredictionOrigin:
     return PredictionOrigin(
         version=version,
         candidate=find_candidate(version.run_key),
-        scored_at=row.recorded_at,
         is_as_written=stored_rows(scored.path, scored.digest).state == "whole",
         promotion=promotion,
         approval_status=approval_status(scored.model, scored.version),
@@ -145,7 +196,7 @@ def _config(catalog: Catalog, model: str, version: int) -> ModelConfig:
         if kept := find_recipe(registered.recipe_digest):
             return restore_config(catalog, kept)
         raise
-    return recipe_of_version(catalog, now, registered.recipe_digest, registered.signature_digest).config(now)
+    return recipe_of_version(catalog, now, registered).config(now)
 
 
 def _of_keys(dataset: DatasetConfig, texts: Sequence[str]) -> Conditions:
@@ -178,9 +229,7 @@ def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, score
             keys={name: shown[name] for name in dataset.keys if name in shown},
             features={feature.name: shown[feature.name] for feature in config.features},
             value=float(row["prediction"]),
-            contributions={
-                feature.name: float(row[column]) for feature in config.features if (column := f"{CONTRIBUTION}{feature.name}") in row
-            },
+            contributions=_contributions(row),
             label=None if _is_missing(target) else float(target),
         )
 

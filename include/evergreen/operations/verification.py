@@ -20,6 +20,7 @@ from include.evergreen.operations.maintenance.naming import Member, parse_member
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
 from include.evergreen.training.snapshot import Snapshot, parts_path
 
@@ -172,7 +173,7 @@ def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotReco
         for digest, version in connection.execute(numbers.order_by(model_versions.c.version)):
             registered.setdefault(digest, []).append(version)
         kept = {*registered, *connection.execute(blessed).scalars()}
-    return [SnapshotRecord(**row._mapping, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
+    return [as_record(SnapshotRecord, row, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
 
 
 def _find_versions(snapshot: SnapshotRecord) -> dict[Member, sa.Row[Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
-from include.evergreen.registry.history import challenger, newest_promotion
+from include.evergreen.registry.history import challenger, newest_promotion, refuse_changed_champion
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.alerts import raise_alert
 from include.evergreen.state.database import reading, writing
@@ -33,8 +33,10 @@ def reconcile(model: str) -> list[str]:
     """Set MLflow's aliases to what our record names; returns one sentence for each that differed.
 
     A champion's alias that somebody moved by hand raises one critical alert, open until a person resolves it; one that a killed promotion
-    left behind raises none. Repeated while somebody else changes our record.
+    left behind raises none. Repeated while somebody else changes our record. Raises `ChangedRecordError`, and moves nothing, when the
+    ledger names another champion.
     """
+    refuse_changed_champion(model)
     told: list[str] = []
     ours: set[int | None] = set()  # what this call set itself
     for _ in range(TIMES_AT_ONCE):

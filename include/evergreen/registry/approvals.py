@@ -19,6 +19,7 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.reasons import LONGEST_ACTOR, LONGEST_REASON
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import approvals, model_versions, promotions
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
@@ -113,10 +114,9 @@ def keep_answer(connection: sa.Connection, model: str, version: int, *, request:
     key = {"model": model, "version": version, "request": request}
     values = {"verdict": verdict, "actor": actor[:LONGEST_ACTOR], "reason": reason.strip()[:LONGEST_REASON], "recorded_at": clock.now()}
     if insert_once(connection, approvals, key, values):
-        body = {"version": version, "semver": asked.semver, "run_key": asked.run_key, "asked_because": asked.approval_because,
-                "request": request, "actor": values["actor"], "reason": values["reason"]}  # fmt: skip
-        ledger.append(connection, kind=LEDGER_KINDS[verdict], model=model, body=body)
-    return Answer(**connection.execute(approvals.select().filter_by(**key)).one()._mapping)
+        evidence = {"semver": asked.semver, "run_key": asked.run_key, "asked_because": asked.approval_because}
+        ledger.bind(connection, approvals, key, kind=LEDGER_KINDS[verdict], evidence=evidence)
+    return as_record(Answer, connection.execute(approvals.select().filter_by(**key)).one())
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,14 @@ def find_answer(model: str, version: int, request: str) -> Answer | None:
     """The answer to one approval request; None while nobody has answered it."""
     with reading() as connection:
         row = connection.execute(approvals.select().filter_by(model=model, version=version, request=request)).first()
-    return Answer(**row._mapping) if row else None
+    return as_record(Answer, row) if row else None
 
 
 def newest_answer(connection: sa.Connection, model: str, version: int) -> Answer | None:
     """The answer that counts: the newest one on this version."""
     query = approvals.select().filter_by(model=model, version=version).order_by(approvals.c.id.desc()).limit(1)
     row = connection.execute(query).first()
-    return Answer(**row._mapping) if row else None
+    return as_record(Answer, row) if row else None
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def waiting_versions(model: str) -> list[WaitingVersion]:
     with reading() as connection:
         as_of = connection.execute(serving).scalar() or dt.date.min
         query = asked.where(own.model == model, own.as_of >= as_of, own.approval_because != "", ~answered).order_by(own.version.desc())
-        return [WaitingVersion(**row._mapping) for row in connection.execute(query)]
+        return [as_record(WaitingVersion, row) for row in connection.execute(query)]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from include.evergreen.registry.history import (
     find_place,
     line,
     newest_promotion,
+    refuse_changed_champion,
     roles,
     take_place,
     version_within,
@@ -117,7 +118,7 @@ def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
     refused, may = False, False
     for version in champions_for(model, partition):
         with reading() as connection:
-            message = why_not_servable(connection, version)
+            message = why_not_servable(connection, version) or _why_no_champion(connection, version)
         if message:
             refused = True
             raise_bypass(model, version.run_key, f"{message}. The last champion that has them is serving.")
@@ -162,6 +163,7 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
     reason = checked_reason(model, reason)
     wanted = version_number(model, version)
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
+    refuse_changed_champion(model)
     with alarming(model, wanted.run_key), side_effect("promote.record"), writing() as connection:
         if why_not := why_not_blessed(connection, wanted):
             raise UnearnedError(f"{why_not}, so it is not promoted.")
@@ -184,6 +186,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     :returns: whether it was promoted, the version that serves now, and why or why not
     """
     mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
+    refuse_changed_champion(wanted.model)
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
         outcome = _promote_judged(connection, wanted, decision, actor[:LONGEST_ACTOR], reason.strip()[:LONGEST_REASON])
     reconcile(wanted.model)
@@ -207,6 +210,7 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
     :raises TransientError: the champion changed `TIMES_AT_ONCE` times in the meantime
     """
     reason = checked_reason(model, reason)
+    refuse_changed_champion(model)
     for _ in range(TIMES_AT_ONCE):
         with reading() as connection:
             before = newest_promotion(connection, model)
@@ -238,6 +242,13 @@ def why_not_promoted(wanted: RegisteredVersion) -> Promotion | None:
 
 
 # --- within the lock --------------------------------------------------------------------------------------------------
+
+
+def _why_no_champion(connection: sa.Connection, version: RegisteredVersion) -> str:
+    """What is wrong with the promotion by which a version stands among the champions; empty when the ledger agrees."""
+    place = find_place(connection, version.model, version.version)
+    assert place is not None  # that is how it was found
+    return ledger.why_unbound(connection, promotions, id=place.id)
 
 
 def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, actor: str, reason: str, force: bool) -> Promotion:
@@ -334,8 +345,9 @@ def _write(
     record = {"model": wanted.model, "version": wanted.version, "as_of": wanted.as_of, "actor": actor, "reason": reason,
               "previous_version": current.version if current else NO_VERSION}  # fmt: skip
     new = promotions.insert().values(**record, kind=kind, request=request, promoted_at=clock.now()).returning(promotions.c.id)
-    take_place(connection, connection.execute(new).scalar_one(), model=wanted.model, version=wanted.version, after=after)
-    ledger.append(connection, kind=kind, model=wanted.model, body={**record, **evidence, "artifact_digest": wanted.artifact_digest})
+    number = connection.execute(new).scalar_one()
+    take_place(connection, number, model=wanted.model, version=wanted.version, after=after)
+    ledger.bind(connection, promotions, {"id": number}, kind=kind, evidence={**evidence, "artifact_digest": wanted.artifact_digest})
     again = " again" if kind == "rollback" else ""
     message = f"version {wanted.version} ({wanted.semver}) as of {wanted.as_of} is champion{again}"
     return Promotion(True, wanted.version, f"{message}, replacing version {current.version}" if current else message)

@@ -8,17 +8,20 @@ the place away: so every query here reads the newest places alone, however long 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen.registry.versions import RegisteredVersion, select_versions
+from include.evergreen.registry.versions import ChangedRecordError, RegisteredVersion, bypass_key, raise_bypass, select_versions
+from include.evergreen.state import ledger
+from include.evergreen.state.alerts import resolve_alert
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import model_versions, promotions
 
 NO_VERSION = 0
+CHAMPION = "champion"  # stands for the run key in the alert on who is champion
 TAKES_NO_PLACE = 0  # of a rollback, in ``ended_by``
 CHAMPIONS_TRIED = 20  # fallbacks for a champion that cannot serve: when so many in a row cannot, a person must look
 RIVALS_LOOKED_AT = 100  # versions, the newest first, of which one was not rolled back
@@ -89,6 +92,33 @@ def newest_promotion(connection: sa.Connection, model: str, until: dt.datetime |
     return connection.execute(query if until is None else query.where(promotions.c.promoted_at <= until)).first()
 
 
+def why_champion_differs(connection: sa.Connection, model: str) -> str:
+    """What the database says otherwise than the ledger of who is champion; empty when they agree."""
+    newest = newest_promotion(connection, model)
+    entry = ledger.newest_entry_of(connection, promotions, model)
+    if newest is None:
+        return f"entry {entry.sequence} of the ledger made a champion of {model}, and the database has no promotion" if entry else ""
+    if message := ledger.why_unbound(connection, promotions, id=newest.id):
+        return message
+    if entry and entry.sequence != newest.entry:
+        return f"the newest promotion of {model} is entry {entry.sequence} in the ledger, and entry {newest.entry} in the database"
+    return ""
+
+
+def refuse_changed_champion(model: str) -> None:
+    """Refuse to go on, with one critical alert, when the ledger names another champion than the database; else that alert is over.
+
+    :param model: name of the model
+    :raises ChangedRecordError: when they differ
+    """
+    with reading() as connection:
+        message = why_champion_differs(connection, model)
+    if message:
+        raise_bypass(model, CHAMPION, f"{message}. MLflow's alias was left as it is.")
+        raise ChangedRecordError(f"{model}: {message}. Find out who changed the database; restore its promotions from a backup.")
+    resolve_alert(bypass_key(model, CHAMPION))
+
+
 def line(connection: sa.Connection, model: str) -> list[Row]:
     """The line of a model's champions, the one that serves first: for each of them the promotion by which it stands there."""
     return list(connection.execute(_line(model)).all())
@@ -125,6 +155,32 @@ def take_place(connection: sa.Connection, promotion: int, *, model: str, version
     connection.execute(promotions.update().where(*open_places, ended).values(ended_by=promotion))
     if after is not None:
         connection.execute(promotions.update().where(promotions.c.id == promotion).values(ended_by=TAKES_NO_PLACE))
+
+
+def differing_places(connection: sa.Connection) -> Iterator[str]:
+    """One sentence for each promotion whose place among the champions is not what the promotions and rollbacks since make of it."""
+    models = connection.execute(sa.select(promotions.c.model).distinct().order_by(promotions.c.model)).scalars().all()
+    for model in models:
+        rows = connection.execute(promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)).all()
+        ended = _ended_places(rows)
+        for row in rows:
+            if row.ended_by != ended[row.id]:
+                subject = f"promotions (model {model}, version {row.version})"
+                yield f"{subject}: ended_by {row.ended_by}, its place among the champions, was changed"
+
+
+def _ended_places(rows: Sequence[Row]) -> dict[int, int | None]:
+    """By the id of each promotion of one model, the oldest first: what `take_place` made of its ``ended_by``."""
+    ended: dict[int, int | None] = {}
+    places: dict[int, int] = {}  # by version: the promotion by which it stands in the line
+    for row in rows:
+        is_rollback = row.kind == "rollback" and row.version in places
+        gone = [version for version, place in places.items() if (place > places[row.version] if is_rollback else version == row.version)]
+        ended.update((places.pop(version), row.id) for version in gone)
+        ended[row.id] = TAKES_NO_PLACE if is_rollback else None
+        if not is_rollback:
+            places[row.version] = row.id
+    return ended
 
 
 @dataclass(frozen=True)

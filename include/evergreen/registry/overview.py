@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import Answer, ApprovalStatus
 from include.evergreen.state.database import reading
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions
 
 Row = sa.Row[Any]
@@ -66,7 +67,7 @@ def version_history(model: str, limit: int = 100, *, version: int | None = None)
             irreproducible_because=row.irreproducible_because,
             decision=blessed.get(row.run_key),
             approval_status=ApprovalStatus(
-                row.approval_because, Answer(**answers[row.version]._mapping) if row.version in answers else None
+                row.approval_because, as_record(Answer, answers[row.version]) if row.version in answers else None
             ),
             promotions=tuple(promoted.get(row.version, ())),
             is_champion=champion is not None and champion.version == row.version,

@@ -17,7 +17,8 @@ from include.evergreen.registry.approvals import newest_answer
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.alerts import raise_alert, resolve_alert
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions
+from include.evergreen.state.database.records import as_record
+from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions, snapshots
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
 
@@ -50,6 +51,10 @@ class RegisteredVersion:
 
 class UnearnedError(DataError):
     """An attempt to register, promote or serve a version without the blessing or approval that it needs in our own database."""
+
+
+class ChangedRecordError(DataError):
+    """A record that says otherwise than its entry in the ledger: nothing of what it names is run or served."""
 
 
 @contextmanager
@@ -169,15 +174,42 @@ def select_versions(connection: sa.Connection, *conditions: sa.ColumnElement[boo
                                           "reference_path", "mlflow_run_id", "metrics", "irreproducible_because")),
     ).join(candidates)  # fmt: skip
     for row in connection.execute(query.where(*conditions).order_by(model_versions.c.version)):
-        yield RegisteredVersion(**{name: row._mapping[name] for name in RegisteredVersion.__dataclass_fields__})
+        yield as_record(RegisteredVersion, row)
 
 
 def why_not_blessed(connection: sa.Connection, version: RegisteredVersion) -> str:
     """Why a version may never be champion; empty when the gate blessed it."""
     blessed = sa.select(decisions.c.id).where(decisions.c.run_key == version.run_key, decisions.c.verdict == "blessed")
-    if connection.execute(blessed.limit(1)).first():
-        return ""
-    return f"{version.model} version {version.version} has no blessed decision in the database"
+    number = connection.execute(blessed.order_by(decisions.c.id.desc()).limit(1)).scalar()
+    if number is None:
+        return f"{version.model} version {version.version} has no blessed decision in the database"
+    return ledger.why_unbound(connection, decisions, id=number) or why_changed(connection, version.run_key)
+
+
+def why_changed(connection: sa.Connection, run_key: str) -> str:
+    """What the records of a candidate, of its snapshot and of its version say otherwise than the ledger; empty when all agree."""
+    candidate = connection.execute(candidates.select().filter_by(run_key=run_key)).one()
+    registered = connection.execute(sa.select(model_versions.c.id).filter_by(run_key=run_key)).scalar()
+    return (
+        ledger.why_unbound(connection, candidates, run_key=run_key)
+        or ledger.why_unbound(connection, snapshots, digest=candidate.snapshot_digest)
+        or (ledger.why_unbound(connection, model_versions, id=registered) if registered is not None else "")
+    )
+
+
+def refuse_changed(run_key: str) -> None:
+    """Refuse to run what the records of a candidate, its snapshot or its version name, unless the ledger says the same.
+
+    :param run_key: the candidate's
+    :raises ChangedRecordError: when a record differs from its entry
+    """
+    with reading() as connection:
+        message = why_changed(connection, run_key)
+    if message:
+        raise ChangedRecordError(
+            f"{message}. Nothing of it is run. Find out who changed the database, and restore the row from a backup "
+            f"(`evergreen verify-ledger` lists all that differs)."
+        )
 
 
 def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> str:
@@ -188,7 +220,9 @@ def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> s
     subject = f"{version.model} version {version.version}"
     if answer is None:
         return f"{subject} needs a person's approval ({version.approval_because}), and the database has none"
-    return "" if answer.verdict == "approved" else f"{subject} was {answer.message}"
+    if answer.verdict != "approved":
+        return f"{subject} was {answer.message}"
+    return ledger.why_unbound(connection, approvals, id=answer.id)
 
 
 def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> str:
@@ -198,10 +232,13 @@ def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> s
     """
     if message := why_not_blessed(connection, version):
         return message
-    approved = approvals.select().filter_by(model=version.model, version=version.version, verdict="approved")
-    if not version.approval_because or connection.execute(approved.limit(1)).first():
+    if not version.approval_because:
         return ""
-    return f"{version.model} version {version.version} is champion without the approval that it needs"
+    approved = sa.select(approvals.c.id).filter_by(model=version.model, version=version.version, verdict="approved")
+    number = connection.execute(approved.order_by(approvals.c.id.desc()).limit(1)).scalar()
+    if number is None:
+        return f"{version.model} version {version.version} is champion without the approval that it needs"
+    return ledger.why_unbound(connection, approvals, id=number)
 
 
 def newest_verdict(connection: sa.Connection, run_key: str) -> str:
@@ -214,6 +251,9 @@ def _blessed_candidate(model: str, run_key: str) -> sa.Row[Any]:
     with reading() as connection:
         candidate = connection.execute(candidates.select().where(candidates.c.run_key == run_key)).first()
         verdict = newest_verdict(connection, run_key)
+        changed = why_changed(connection, run_key) if candidate is not None else ""
+    if changed:
+        raise UnearnedError(f"{changed}, so it is not registered.")
     if candidate is None or candidate.model != model or verdict != "blessed":
         last = f" (the newest is {verdict})" if verdict and candidate is not None and candidate.model == model else ""
         raise UnearnedError(f"{model}: run key {run_key[:12]} has no blessed decision in the database{last}, so it is not registered.")
@@ -237,9 +277,9 @@ def _record(connection: sa.Connection, candidate: sa.Row[Any], number: int, why_
     values = {"model": model, "version": number, "semver": semver, "as_of": candidate.as_of, "approval_because": asked,
               "recorded_at": clock.now()}  # fmt: skip
     if insert_once(connection, model_versions, {"run_key": run_key}, values):
-        body = {"version": number, "semver": semver, "run_key": run_key, "as_of": candidate.as_of,
-                "artifact_digest": candidate.artifact_digest, "approval_because": asked}  # fmt: skip
-        ledger.append(connection, kind="registration", model=model, body=body)
+        digests = ("artifact_digest", "recipe_digest", "signature_digest", "snapshot_digest")
+        evidence = {name: candidate._mapping[name] for name in digests}
+        ledger.bind(connection, model_versions, {"run_key": run_key}, kind="registration", evidence=evidence)
 
 
 def _newest_recipe(connection: sa.Connection, model: str) -> tuple[str, str, str] | None:

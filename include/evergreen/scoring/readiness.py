@@ -18,6 +18,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
 from include.evergreen.registry.history import challenger_for, champion_for
 from include.evergreen.registry.versions import RegisteredVersion
+from include.evergreen.scoring.predictions import CURRENT
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions, prediction_sets, stage_records
 from include.evergreen.training.recipes import find_recipe
@@ -215,7 +216,7 @@ _SCORED: sa.Select[Any] = (
             & (_record.status == "done"),
         )
     )
-    .where(_predictions.model == sa.bindparam("model"), _predictions.partition == sa.bindparam("partition"))
+    .where(_predictions.model == sa.bindparam("model"), _predictions.partition == sa.bindparam("partition"), CURRENT)
 )
 _MONITORED: sa.Select[Any] = sa.select(_record.detail, _record.recorded_at).where(
     _record.model == sa.bindparam("model"),

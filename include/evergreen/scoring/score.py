@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -14,14 +15,14 @@ from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
+from include.evergreen.foundation.errors import TransientError
 from include.evergreen.registry import champions
+from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.explain import explained
-from include.evergreen.scoring.predictions import PredictionSet, find_predictions
+from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database import writing
-from include.evergreen.state.database.tables import prediction_sets
-from include.evergreen.state.database.upsert import upsert
 from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
@@ -31,36 +32,49 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+TIMES_OVERTAKEN = 3  # by corrections or promotions, before the task's own retry has to do
+
+
+class OvertakenError(TransientError):
+    """What a scoring had read was corrected, or another champion was promoted, before it could record its predictions."""
 
 
 def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
-    """Score ``partition`` unless an input is missing or no champion may score it; scoring again replaces, or finds, the same.
+    """Score ``partition`` unless an input is missing or no champion may score it; scoring it again finds the same, or becomes current.
 
-    Each version computes its own features, as its recipe says.
+    Each version computes its own features, as its recipe says. Passes on `ArtifactError` when the files of no champion that may score
+    the partition verify, and `OvertakenError` when inputs or champions changed `TIMES_OVERTAKEN` times while it was scored.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param partition: the day whose rows are scored
     :param origin: ``live`` or ``backfill``, for the record of the predictions
     :returns: what was done (``done``, ``unchanged``, ``waiting`` or ``skipped``), with the facts for the people who ask
-    :raises mlflow_store.ArtifactError: when the files of no champion that may score the partition verify
     """
+    for _ in range(TIMES_OVERTAKEN - 1):
+        try:
+            return _score(catalog, model, partition, origin)
+        except OvertakenError as error:
+            log.info("%s, so it is scored again", error)
+    return _score(catalog, model, partition, origin)
+
+
+def _score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     able = champions.serving(model.name, partition)
-    version = next(able, None)
-    if version is None:
-        if missing := missing_inputs(model, partition):
-            return stage_waits(model, "score", partition, missing)
+    first = next(able, None)
+    if first is None and (missing := missing_inputs(model, partition)):
+        return stage_waits(model, "score", partition, missing)
+    if first is None:
         message = f"no champion with an as_of up to {partition}: train and promote one first"
         record_stage(model.name, "score", partition, "skipped", {"message": message})
         return Outcome("skipped", message, {})
-    while True:
+    for version in chain([first], able):
         try:
             return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
         except mlflow_store.ArtifactError as error:
             champions.damaged(version, error)
-            version = next(able, None)
-            if version is None:
-                raise
+            refused = error
+    raise refused
 
 
 def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str) -> Outcome:
@@ -68,24 +82,24 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     model = serving.config
     if missing := missing_inputs(model, partition):
         return stage_waits(model, "score", partition, missing)
-    shadow = _shadow(catalog, model, partition, serving)
-    known = _known_inputs(partition, serving, shadow)
-    existing = find_predictions(model.name, partition)
-    if existing and existing.input_digest == _input_digest(known, serving, shadow) and storage.exists(existing.path):
-        message = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
-        return Outcome("unchanged", message, _facts(existing))
     began = clock.now()
+    reads = _Reads.now(partition, serving, _shadow(catalog, model, partition, serving))
+    existing = find_predictions(model.name, partition)
+    if existing and existing.input_digest == reads.digest and storage.exists(existing.path):
+        message = f"version {existing.version} has scored the same {existing.rows} rows already"
+        record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
+        return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
-    beside = _loaded_beside(shadow) if shadow else None
-    if shadow and beside is None:
-        shadow, known = None, _known_inputs(partition, serving, None)
+    beside = _loaded_beside(reads.shadow) if reads.shadow else None
+    if reads.shadow and beside is None:
+        reads = _Reads.now(partition, serving, None)
+    shadow = reads.shadow
     predictions = _predict(catalog, partition, (serving, pipeline), (shadow, beside) if shadow else None)
-    written = _keep(serving, partition, predictions, shadow, _input_digest(known, serving, shadow), origin, began)
+    written = _keep(reads, predictions, origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
     if shadow:
         message += f", and by challenger {shadow.version.version} as its shadow"
-    record_stage(model.name, "score", partition, "done", {"message": message, "read": _newest(known, partition, serving, shadow)})
+    record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
 
@@ -104,7 +118,7 @@ if TYPE_CHECKING:
 
 
 def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Scorer:
-    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    recipe = recipe_of_version(catalog, model, version)
     return Scorer(version, recipe, recipe.config(model))
 
 
@@ -126,7 +140,11 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: S
     challenger = champions.challenger_for(model.name, partition)
     if challenger is None:
         return None
-    shadow = _scorer(catalog, model, challenger)
+    try:
+        shadow = _scorer(catalog, model, challenger)
+    except ChangedRecordError as error:  # the champion does not wait for it
+        champions.damaged(challenger, error, is_champion=False)
+        return None
     comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
 
@@ -165,26 +183,67 @@ def _loaded_beside(shadow: Scorer) -> Pipeline | None:
         return None
 
 
-def _keep(
-    serving: Scorer,
-    partition: dt.date,
-    predictions: pd.DataFrame,
-    shadow: Scorer | None,
-    input_digest: str,
-    origin: str,
-    began: dt.datetime,
-) -> PredictionSet:
-    model = serving.config
+def _keep(reads: _Reads, predictions: pd.DataFrame, origin: str, began: dt.datetime) -> PredictionSet:
+    """Record the scoring as the current one, unless what it read is no longer what it would read now: then `OvertakenError`."""
+    model, partition = reads.serving.config, reads.partition
     digest = frame_digest(predictions)
     path = f"predictions/{model.name}/{partition}/{digest[:16]}.parquet"
     storage.write_frame(path, predictions)
-    key = {"model": model.name, "partition": partition}
-    values: dict[str, Any] = {"version": serving.version.version, "challenger_version": shadow.version.version if shadow else 0,
-              "rows": len(predictions), "digest": digest, "path": path, "input_digest": input_digest, "origin": origin}  # fmt: skip
     with writing() as connection:
         refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
-        upsert(connection, prediction_sets, key, {**values, "recorded_at": clock.now()})
-    return PredictionSet(model=model.name, partition=partition, **values)
+        reads.refuse_overtaken()
+        record_scoring(
+            connection, model.name, partition, version=reads.serving.version.version,
+            challenger_version=reads.shadow.version.version if reads.shadow else 0, rows=len(predictions), digest=digest, path=path,
+            input_digest=reads.digest, origin=origin,
+        )  # fmt: skip
+    written = find_predictions(model.name, partition)
+    assert written is not None
+    return written
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """What a scoring reads: its versions, who was champion, and the digest of each partition that features may read, by name."""
+
+    partition: dt.date
+    serving: Scorer
+    shadow: Scorer | None
+    champion: int
+    known: dict[str, str]
+
+    @classmethod
+    def now(cls, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> _Reads:
+        champion = champions.champion_for(serving.config.name, partition)
+        return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, shadow))
+
+    @property
+    def digest(self) -> str:
+        """What decides the predictions: the versions with their recipes, and what their features may read."""
+        versions = [(scorer.version.artifact_digest, scorer.recipe.digest) for scorer in (self.serving, self.shadow) if scorer]
+        explain = {"explain": True} if self.serving.config.explain else {}
+        return document_digest({"known": self.known, "versions": versions, **explain})
+
+    @property
+    def newest(self) -> dict[str, str]:
+        """The newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
+        names = [
+            f"{model_input.dataset}/{self.partition - dt.timedelta(days=model_input.lag_days)}"
+            for scorer in (self.serving, self.shadow)
+            if scorer
+            for model_input in scorer.config.inputs
+        ]
+        return {name: self.known.get(name, "") for name in names}
+
+    def refuse_overtaken(self) -> None:
+        """`OvertakenError` when an input was corrected, or another champion promoted, since this was read."""
+        now = _Reads.now(self.partition, self.serving, self.shadow)
+        subject = f"{self.serving.config.name} {self.partition}"
+        if now.champion != self.champion:
+            raise OvertakenError(f"{subject}: version {now.champion} became champion while version {self.champion} scored")
+        if now.known != self.known:
+            names = sorted(name for name in {*now.known, *self.known} if now.known.get(name) != self.known.get(name))
+            raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
 
 def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
@@ -202,24 +261,6 @@ def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) ->
             partition - dt.timedelta(days=model_input.lag_days),
         )
     }
-
-
-def _input_digest(known: dict[str, str], serving: Scorer, shadow: Scorer | None) -> str:
-    """What decides the predictions: the versions with their recipes, and what their features may read."""
-    versions = [(scorer.version.artifact_digest, scorer.recipe.digest) for scorer in (serving, shadow) if scorer]
-    explain = {"explain": True} if serving.config.explain else {}
-    return document_digest({"known": known, "versions": versions, **explain})
-
-
-def _newest(known: dict[str, str], partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
-    """Of ``known``, the newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
-    names = [
-        f"{model_input.dataset}/{partition - dt.timedelta(days=model_input.lag_days)}"
-        for scorer in (serving, shadow)
-        if scorer
-        for model_input in scorer.config.inputs
-    ]
-    return {name: known.get(name, "") for name in names}
 
 
 def _facts(written: PredictionSet) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import stage_records
 from include.evergreen.state.database.upsert import upsert
 
@@ -67,7 +68,7 @@ def list_stages(
     )
     with reading() as connection:
         rows = connection.execute(query).all()
-    return [StageRecord(**{name: row._mapping[name] for name in StageRecord.__dataclass_fields__}) for row in rows]
+    return [as_record(StageRecord, row) for row in rows]
 
 
 @dataclass(frozen=True)

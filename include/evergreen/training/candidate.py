@@ -8,6 +8,7 @@ from typing import Any
 
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.database import reading
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import candidates
 
 
@@ -47,4 +48,4 @@ def recorded_candidate(run_key: str) -> Candidate | None:
         row = connection.execute(candidates.select().where(candidates.c.run_key == run_key)).first()
     if row is None:
         return None
-    return Candidate(**{name: row._mapping[name] for name in Candidate.__dataclass_fields__})
+    return as_record(Candidate, row)

@@ -17,9 +17,11 @@ from include.evergreen.features.build import FeatureCode, features_source
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.registry.versions import RegisteredVersion, refuse_changed
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import recipes
 from include.evergreen.state.database.upsert import insert_once
+from include.evergreen.training.candidate import Candidate
 
 DECLARED = ("task", "rows", "inputs", "target", "features", "train")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
@@ -86,21 +88,22 @@ def signature_digest(model: ModelConfig) -> str:
     return document_digest({"features": features, "target": model.target.model_dump()})
 
 
-def recipe_of_version(catalog: Catalog, model: ModelConfig, recipe_digest: str, signature: str) -> Recipe:
-    """The kept recipe of a version; for one that an older release trained, which kept none, what is declared now.
+def recipe_of_version(catalog: Catalog, model: ModelConfig, trained: Candidate | RegisteredVersion) -> Recipe:
+    """The kept recipe of a candidate or version; for one that an older release trained, which kept none, what is declared now.
 
-    Besides, what `find_recipe` raises.
+    It is code that will be run, so the records that name it are compared with the ledger first. Passes on `ChangedRecordError` when
+    they differ, and besides what `find_recipe` raises.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
-    :param recipe_digest: the digest of the recipe that the version was trained by
-    :param signature: the `signature_digest` that the version was recorded with
-    :returns: the recipe by which the version's features are computed
+    :param trained: the candidate or version
+    :returns: the recipe by which its features are computed
     :raises ConfigError: when no recipe is kept, and other features or another target are declared now
     """
-    if kept := find_recipe(recipe_digest):
+    refuse_changed(trained.run_key)
+    if kept := find_recipe(trained.recipe_digest):
         return kept
-    if signature != signature_digest(model):
+    if trained.signature_digest != signature_digest(model):
         raise ConfigError(
             f"{model.name}: the version was trained by a release that kept no recipe, on other features, or another target, than "
             f"model.yaml declares now; it cannot score with these. Train and promote a version with the new ones, or take the change back."

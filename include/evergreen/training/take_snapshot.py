@@ -14,7 +14,7 @@ from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.state.database.upsert import insert_once
@@ -102,3 +102,4 @@ def _record(snapshot: Snapshot, began: dt.datetime) -> None:
         values = {name: value for name, value in snapshot.__dict__.items() if name != "digest"}
         if insert_once(connection, snapshots, {"digest": snapshot.digest}, {**values, "recorded_at": clock.now()}):
             connection.execute(snapshot_spans.insert(), compute_spans(snapshot.digest, snapshot.members))
+            ledger.bind(connection, snapshots, {"digest": snapshot.digest}, kind="snapshot")

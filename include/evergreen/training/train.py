@@ -17,7 +17,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.serving.inference import as_fitted, one_thread
-from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state import ledger, mlflow_store, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import candidates
 from include.evergreen.state.database.upsert import insert_once
@@ -134,7 +134,8 @@ def train(
             refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
             values = {name: value for name, value in candidate.__dict__.items() if name != "run_key"}
             keep_recipe(connection, recipe)
-            insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()})
+            if insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()}):
+                ledger.bind(connection, candidates, {"run_key": run_key}, kind="training")
     recorded = find_candidate(run_key)
     _tidy(recorded)
     return recorded, True

@@ -86,7 +86,7 @@ def versions_page(request: Request, dag_id: str) -> Response:
         dag_id=dag_id,
         model=model,
         versions=[VersionView(history) for history in version_history(model)],
-        alerts=[AlertView(alert) for alert in open_alerts(model)],
+        alerts=[AlertView(alert) for alert in (*open_alerts(""), *open_alerts(model))],  # what has no model concerns all
         mlflow=mlflow_ui(),
     )
 

@@ -23,14 +23,14 @@ def change(number: int, **values: object) -> None:
 def test_a_whole_ledger_is_counted(ask: Ask, cycled: None) -> None:
     answer = ask("verify-ledger")
     assert answer.code == 0
-    assert answer.out.startswith("The ledger is whole: 3 entries, each chained to the one before it.\nThere is no anchor yet")
+    assert answer.out.startswith("The ledger is whole: 6 entries, each chained to the one before it.\nThere is no anchor yet")
 
 
 def test_a_changed_ledger_is_told(ask: Ask, cycled: None) -> None:
-    change(2, body="{}")
+    change(4, body="{}")
     answer = ask("verify-ledger")
     assert answer.code == 1
-    assert answer.out.startswith("entry 2 (registration of flight_delay) was changed after it was written\n")
+    assert answer.out.startswith("entry 4 (registration of flight_delay) was changed after it was written\n")
     assert "Compare it with a backup" in answer.out
 
 
@@ -38,9 +38,9 @@ def test_a_cut_tail_is_told_when_there_is_an_anchor(ask: Ask, cycled: None) -> N
     ledger.anchor()
     assert "It agrees with 1 anchors; the newest, of " in ask("verify-ledger").out
     with writing() as connection:
-        connection.execute(table.delete().where(table.c.sequence == 3))
+        connection.execute(table.delete().where(table.c.sequence == 6))
     answer = ask("verify-ledger")
-    assert (answer.code, "the tail is cut: the ledger ends with entry 2" in answer.out) == (1, True)
+    assert (answer.code, "the tail is cut: the ledger ends with entry 5" in answer.out) == (1, True)
 
 
 def test_an_auditor_verifies_an_export_without_the_database(
@@ -49,11 +49,11 @@ def test_an_auditor_verifies_an_export_without_the_database(
     ledger.anchor()
     anchors = str(Path.cwd() / tmp_path / "home" / "storage" / "ledger" / "anchors")
     file = tmp_path / "export.jsonl"
-    assert ask("export-ledger", "--out", str(file)).out.startswith("3 entries are in ")
+    assert ask("export-ledger", "--out", str(file)).out.startswith("6 entries are in ")
     monkeypatch.setenv("EVERGREEN_DATABASE_URL", "sqlite:////nowhere/at/all.db")
     answer = ask("verify-ledger", "--file", str(file))
     assert answer.code == 0
-    assert "is whole: 3 entries" in answer.out
+    assert "is whole: 6 entries" in answer.out
     assert "It was compared with no anchor" in answer.out
     assert "It agrees with 1 anchors" in ask("verify-ledger", "--file", str(file), "--anchors", anchors).out
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:2]))
@@ -64,8 +64,8 @@ def test_an_auditor_verifies_an_export_without_the_database(
 
 def test_an_export_is_json_lines_with_the_evidence_parsed(ask: Ask, cycled: None) -> None:
     lines = [json.loads(line) for line in ask("export-ledger").out.splitlines()]
-    assert [line["kind"] for line in lines] == ["decision", "registration", "promotion"]
-    assert lines[0]["body"]["verdict"] == "blessed"
+    assert [line["kind"] for line in lines] == ["snapshot", "training", "decision", "registration", "promotion", "scoring"]
+    assert lines[2]["body"]["verdict"] == "blessed"
 
 
 def test_an_export_of_one_model_says_what_it_cannot_tell(ask: Ask, cycled: None, tmp_path: Path) -> None:
@@ -73,11 +73,11 @@ def test_an_export_of_one_model_says_what_it_cannot_tell(ask: Ask, cycled: None,
         ledger.append(connection, kind="damage", model="another", body={})
         ledger.append(connection, kind="damage", model=MODEL, body={})
     file = tmp_path / "one.jsonl"
-    assert ask("export-ledger", "--model", MODEL, "--out", str(file)).out.startswith("4 entries are in ")
+    assert ask("export-ledger", "--model", MODEL, "--out", str(file)).out.startswith("7 entries are in ")
     answer = ask("verify-ledger", "--file", str(file), "--model", MODEL)
-    assert (answer.code, "4 entries of flight_delay, each as it was written" in answer.out) == (0, True)
+    assert (answer.code, "7 entries of flight_delay, each as it was written" in answer.out) == (0, True)
     whole = ask("verify-ledger", "--file", str(file))
-    assert (whole.code, "entry 4 is missing: entry 5 follows entry 3" in whole.out) == (1, True)
+    assert (whole.code, "entry 7 is missing: entry 8 follows entry 6" in whole.out) == (1, True)
     other = ask("verify-ledger", "--file", str(file), "--model", "another")
     assert (other.code, "is of flight_delay; the file is said to be of another alone" in other.out) == (1, True)
 
@@ -86,10 +86,10 @@ def test_an_export_that_fails_leaves_the_old_file_and_nothing_beside_it(ask: Ask
     folder = tmp_path / "audit"
     folder.mkdir()
     (folder / "export.jsonl").write_text("the old one")
-    change(2, body="{")
+    change(4, body="{")
     answer = ask("export-ledger", "--out", str(folder / "export.jsonl"))
     assert answer.code == 3
-    assert "Entry 2 (registration of flight_delay) has a body that is no JSON" in answer.err
+    assert "Entry 4 (registration of flight_delay) has a body that is no JSON" in answer.err
     assert [(each.name, each.read_text()) for each in folder.iterdir()] == [("export.jsonl", "the old one")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import record_answer
 from include.evergreen.scoring import score as scoring
-from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.predictions import find_predictions, record_scoring
 from include.evergreen.state import storage
+from include.evergreen.state.database import writing
 from tests.unit.cli.conftest import Ask
+from tests.unit.copies import copied_version
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with
 from tests.unit.operations.maintenance.homes import ingest
 
@@ -38,6 +42,26 @@ def explain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     declared.write_text(declared.read_text() + "explain: true\n")
     assert scoring.score(Catalog(), Catalog().model(MODEL), AS_OF, "live").status == "done"
     return declared
+
+
+def test_what_was_served_is_told_and_what_it_would_be_now(ask: Ask, cycled: None) -> None:
+    served = find_predictions(MODEL, AS_OF)
+    assert served is not None
+    keys, first = named(3), row(3)["prediction"]
+    champions.promote(MODEL, copied_version("second").version, actor="ann", reason="it is better")
+    with writing() as connection:
+        values = {name: getattr(served, name) for name in ("challenger_version", "rows", "input_digest", "origin")}
+        frame = served.frame().assign(prediction=0.75)
+        storage.write_frame("predictions/again.parquet", frame)
+        record_scoring(connection, MODEL, AS_OF, version=2, path="predictions/again.parquet", digest=frame_digest(frame), **values)
+    out = ask("prediction", MODEL, *keys).out
+    assert f": {first:.6g} (label: " in out
+    assert "  version    1 (1.0.0)" in out
+    assert re.search(r"  again      .* UTC, by version 2: 0.75, which is current\n", out)
+    [found] = json.loads(ask("prediction", MODEL, *keys, "--json").out)
+    assert (found["version"], found["prediction"]) == (1, first)
+    [again] = found["scored_again"]
+    assert (again["version"], again["prediction"], again["is_current"]) == (2, 0.75, True)
 
 
 def test_a_prediction_is_shown_with_all_that_led_to_it(ask: Ask, cycled: None) -> None:

@@ -6,6 +6,7 @@ import json
 
 import sqlalchemy as sa
 
+from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates
 from tests.unit.cli.conftest import Ask
@@ -16,6 +17,8 @@ def remember(**changed: object) -> None:
     with writing() as connection:
         facts = dict(connection.execute(sa.select(candidates.c.facts)).scalars().one())
         connection.execute(sa.update(candidates).values(facts={**facts, **changed}))
+        run_key = connection.execute(sa.select(candidates.c.run_key)).scalar_one()
+        ledger.bind(connection, candidates, {"run_key": run_key}, kind="training")
 
 
 def recorded(name: str) -> dict[str, object]:

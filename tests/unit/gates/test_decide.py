@@ -226,7 +226,7 @@ def test_a_gate_that_was_killed_before_its_ledger_entry_has_decided_nothing(
     candidate: Candidate, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ledger, "append", _killed)
+        patch.setattr(ledger, "bind", _killed)
         decide(Catalog(), air_time, candidate)
     assert rows_of(decisions) == []
     assert decide(Catalog(), air_time, candidate).verdict == "blessed"

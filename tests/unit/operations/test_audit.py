@@ -54,7 +54,7 @@ def test_a_damaged_ledger_makes_one_critical_alert_which_ends_when_it_is_whole_a
             audit_ledger()
     [alert] = open_alerts()
     assert (alert.key, alert.severity, alert.times) == ("ledger/damage", "critical", 2)
-    assert alert.message.startswith("The ledger cannot be trusted: entry 2 (damage of m) was changed after it was written.")
+    assert alert.message.startswith("The records cannot be trusted: entry 2 (damage of m) was changed after it was written.")
     change_entry(2, "{}")
     assert audit_ledger().problems == []
     assert open_alerts() == []

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.operations.reproduce import Reproduction, reproduce
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, recipes, snapshots
 from include.evergreen.training.environment import environment
@@ -34,6 +34,8 @@ def record(**values: Any) -> None:
     """Change what the candidates' records say."""
     with writing() as connection:
         connection.execute(sa.update(candidates).where(candidates.c.model == AIR_TIME).values(**values))
+        for key in connection.execute(sa.select(candidates.c.run_key).where(candidates.c.model == AIR_TIME)).scalars().all():
+            ledger.bind(connection, candidates, {"run_key": key}, kind="training")
 
 
 def facts() -> dict[str, Any]:

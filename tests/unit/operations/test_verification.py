@@ -200,7 +200,7 @@ def test_a_prefix_of_eight_characters_finds_a_snapshot_and_an_ambiguous_or_unkno
     twin = snapshot.digest[:10] + "f" * 54
     with writing() as connection:
         row = connection.execute(snapshots.select()).one()
-        connection.execute(snapshots.insert().values(**{**row._mapping, "digest": twin}))
+        connection.execute(snapshots.insert().values(**{**row._mapping, "digest": twin, "entry": None}))
     with pytest.raises(DataError, match=f"2 snapshots begin with {snapshot.digest[:8]}: .*{twin}.* Give more of it."):
         find_by_prefix(snapshot.digest[:8])
     assert find_by_prefix(snapshot.digest).digest == snapshot.digest

@@ -188,7 +188,7 @@ def test_a_promotion_that_was_killed_before_its_ledger_entry_did_not_happen(
     second: RegisteredVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ledger, "append", _killed)
+        patch.setattr(ledger, "bind", _killed)
         champions.promote(MODEL, 2, actor="a person", reason="it is better")
     assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (1, 1)
 

@@ -322,17 +322,22 @@ def test_moving_it_back_to_an_earlier_champion_is_seen_as_well(monkeypatch: pyte
     assert (champion(), open_keys()) == (3, [f"alias/{MODEL}"])
 
 
-def test_an_alias_that_was_removed_and_one_of_a_model_without_champion(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alias_that_was_removed_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aliases, "SECOND_LOOK_SECONDS", 0.01)
     mlflow_store.set_alias(MODEL, "champion", None)
     champions.reconcile(MODEL)
     assert (champion(), open_keys()) == (1, [f"alias/{MODEL}"])
-    with writing() as connection:
-        connection.execute(promotions.delete())
-    alerts.resolve_alert(f"alias/{MODEL}")
-    champions.reconcile(MODEL)
-    assert mlflow_store.alias(MODEL, "champion") is None
-    assert open_keys() == [f"alias/{MODEL}"]
+
+
+def test_an_alias_of_a_model_that_never_had_a_champion_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aliases, "SECOND_LOOK_SECONDS", 0.01)
+    client, first = mlflow_store.mlflow_client(), champions.version_number(MODEL, 1)
+    client.create_registered_model("unblessed")
+    client.create_model_version("unblessed", first.artifact_uri, run_id=first.mlflow_run_id)
+    mlflow_store.set_alias("unblessed", "champion", 1)
+    champions.reconcile("unblessed")
+    assert mlflow_store.alias("unblessed", "champion") is None
+    assert "alias/unblessed" in [alert.key for alert in alerts.open_alerts("unblessed")]
 
 
 def test_a_promotion_that_was_killed_before_the_alias_alarms_nobody() -> None:
@@ -498,4 +503,5 @@ def own_artifact(version: RegisteredVersion) -> RegisteredVersion:
     values = {"artifact_uri": own.as_uri(), "artifact_digest": mlflow_store.folder_digest(own)}
     with writing() as connection:
         connection.execute(candidates.update().where(candidates.c.run_key == version.run_key).values(**values))
+        ledger.bind(connection, candidates, {"run_key": version.run_key}, kind="training")
     return champions.version_number(MODEL, version.version)

@@ -19,6 +19,7 @@ from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring import score as scoring
+from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.readiness import News, Readiness
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import partition_versions, recipes, stage_records
@@ -135,18 +136,40 @@ def test_two_corrections_at_once_start_the_scoring_once(catalog: Catalog, air_ti
     assert [starts(("weather", YESTERDAY), DAY), starts(("schedules", DAY), DAY)] == [False, True]
 
 
-def test_a_correction_that_comes_while_the_day_is_scored_is_not_missed(
+def test_a_correction_that_comes_while_the_day_is_scored_is_read(
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = scoring.feature_frame
+    corrections = iter([10])
 
-    def correct_and_read(*arguments: Any) -> Any:
-        republish("weather", YESTERDAY, shifted("wind_speed", 10))
-        return frame(*arguments)
+    def read_and_correct(*arguments: Any) -> Any:
+        read = frame(*arguments)
+        for correction in corrections:
+            republish("weather", YESTERDAY, shifted("wind_speed", correction))
+        return read
 
-    monkeypatch.setattr(scoring, "feature_frame", correct_and_read)
+    monkeypatch.setattr(scoring, "feature_frame", read_and_correct)
     scored(catalog, air_time)
-    assert starts(("weather", YESTERDAY), DAY)
+    assert not starts(("weather", YESTERDAY), DAY)
+
+
+def test_a_scoring_that_is_overtaken_again_and_again_leaves_what_there_was_and_is_worth_a_retry(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = scoring.feature_frame
+    corrections = iter(range(1, 10))
+
+    def read_and_correct(*arguments: Any) -> Any:
+        read = frame(*arguments)
+        republish("weather", YESTERDAY, shifted("wind_speed", next(corrections)))
+        return read
+
+    with monkeypatch.context() as patch, pytest.raises(scoring.OvertakenError, match=f"weather/{YESTERDAY} changed while it was scored"):
+        patch.setattr(scoring, "feature_frame", read_and_correct)
+        scored(catalog, air_time)
+    assert find_predictions("air_time", DAY) is None
+    scored(catalog, air_time)
+    assert find_predictions("air_time", DAY) is not None
 
 
 def test_what_is_read_is_what_the_champion_was_trained_on_and_not_what_is_declared_now(catalog: Catalog, tmp_path: Path) -> None:

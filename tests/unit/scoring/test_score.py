@@ -20,7 +20,7 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
-from include.evergreen.scoring.predictions import PredictionSet, find_predictions, list_predictions
+from include.evergreen.scoring.predictions import PredictionSet, all_scorings, find_predictions, list_predictions
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import prediction_sets, recipes
 from include.evergreen.state.stage_status import Outcome, find_stage
@@ -160,7 +160,7 @@ def test_what_was_scored_anew_from_the_same_inputs_is_the_same_to_the_last_bit(
     with writing() as connection:
         connection.execute(prediction_sets.delete())
     assert _score(catalog, flight_delay).status == "done"
-    assert _predictions("flight_delay") == first
+    assert _predictions("flight_delay").digest == first.digest
 
 
 def test_corrected_weather_scores_the_day_that_read_it_again(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
@@ -171,7 +171,11 @@ def test_corrected_weather_scores_the_day_that_read_it_again(trained: Path, cata
     assert _score(catalog, air_time, YESTERDAY).status == "unchanged"
     assert _score(catalog, air_time, DAY).status == "done"
     assert _predictions("air_time", DAY).digest != before[DAY].digest
-    assert len(rows_of(prediction_sets)) == 2
+    assert [(kept.digest, kept.superseded_at is None) for kept in all_scorings("air_time", DAY)] == [
+        (before[DAY].digest, False),
+        (_predictions("air_time", DAY).digest, True),
+    ]
+    assert len(before[DAY].frame()) == before[DAY].rows
 
 
 def test_weather_that_is_ingested_again_unchanged_scores_nothing_again(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
@@ -222,7 +226,7 @@ def test_a_scoring_that_was_killed_before_it_was_recorded_is_done_again(
     trained: Path, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(scoring, "upsert", _killed)
+        patch.setattr(scoring, "record_scoring", _killed)
         _score(catalog, air_time)
     assert find_predictions("air_time", DAY) is None
     assert _score(catalog, air_time).status == "done"

@@ -142,10 +142,11 @@ def test_every_kind_that_the_code_writes_is_listed() -> None:
     written = set()
     for file in (PROJECT_ROOT / "include" / "evergreen").rglob("*.py"):
         text = file.read_text()
-        written |= set(re.findall(r"""ledger\.append\(.*?kind="([^"]+)\"""", text))
+        written |= set(re.findall(r"""ledger\.(?:append|bind|unbind)\(.*?kind="([^"]+)\"""", text))
         written |= set(re.findall(r"""^LEDGER_KIND = "([^"]+)\"""", text, re.MULTILINE))
     assert {"decision", "registration", "erasure"} <= written
     assert written <= set(ledger.KINDS)
+    assert {kind for binding in ledger.BINDINGS.values() for kind in binding.kinds} <= set(ledger.KINDS)
 
 
 def test_a_body_with_numbers_for_keys_is_kept_as_an_export_gives_it_back(tmp_path: Path) -> None:

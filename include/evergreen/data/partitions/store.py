@@ -14,6 +14,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import partition_versions
 
 if TYPE_CHECKING:
@@ -140,4 +141,4 @@ def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) 
 
 
 def _version(row: sa.Row[Any]) -> PartitionVersion:
-    return PartitionVersion(**{name: row._mapping[name] for name in PartitionVersion.__dataclass_fields__})
+    return as_record(PartitionVersion, row)

@@ -16,7 +16,7 @@ from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, model_versions, prediction_sets
 
@@ -190,8 +190,12 @@ def _replace_predictions(affected: Affected, frame: pd.DataFrame | None) -> None
         path = f"predictions/{affected.model}/{affected.day}/{digest[:16]}.parquet"
         storage.write_frame(path, frame)
         with writing() as connection:
-            connection.execute(sa.update(prediction_sets).where(*this).values(path=path, digest=digest, rows=len(frame)))
+            for number in connection.execute(sa.select(prediction_sets.c.id).where(*this)).scalars().all():
+                changed = {"path": path, "digest": digest, "rows": len(frame)}
+                connection.execute(prediction_sets.update().where(prediction_sets.c.id == number).values(**changed))
+                ledger.bind(connection, prediction_sets, {"id": number}, kind="scoring", evidence={"because": "rows were erased"})
     elif is_recorded:
         with writing() as connection:
-            connection.execute(prediction_sets.delete().where(*this))
+            for number in connection.execute(sa.select(prediction_sets.c.id).where(*this)).scalars().all():
+                ledger.unbind(connection, prediction_sets, {"id": number}, kind="removal", reason="rows were erased")
     storage.remove(affected.path)

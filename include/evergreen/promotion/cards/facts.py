@@ -59,7 +59,7 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
 
     Raises `DataError` when the artifact or the training frame is gone or changed.
     """
-    recipe = recipe_of_version(catalog, model, version.recipe_digest, version.signature_digest)
+    recipe = recipe_of_version(catalog, model, version)
     config = recipe.config(model)
     with reading() as connection:
         registered = connection.execute(

@@ -45,6 +45,11 @@ def _moment(name: str) -> sa.Column[dt.datetime]:
     return sa.Column(name, Moment, nullable=False)
 
 
+def _entry() -> sa.Column[int]:
+    """The row's entry in the ledger, which says what the row says (see the ledger's bindings); none: it was put in by other hands."""
+    return sa.Column("entry", sa.Integer, index=True, unique=True)
+
+
 def _index(name: str, *columns: str, where: str = "") -> sa.Index:
     """With ``where``, of the rows alone that the condition holds for: as long as those are few, so is the index."""
     condition = sa.text(where) if where else None
@@ -168,6 +173,7 @@ snapshots = sa.Table(
     _key("frame_path", 500),
     sa.Column("tombstones", sa.JSON),  # what was deleted of it since, and why; none: it is whole
     _moment("recorded_at"),
+    _entry(),
     _index("ix_snapshots_model", "model", "as_of"),
     _index("ix_snapshots_recorded", "recorded_at"),
 )
@@ -222,6 +228,7 @@ candidates = sa.Table(
     _json("facts"),
     sa.Column("irreproducible_because", sa.String(500)),  # none: it can be trained again from what is kept
     _moment("recorded_at"),
+    _entry(),
     _index("ix_candidates_model", "model", "as_of"),
     _index("ix_candidates_snapshot", "snapshot_digest"),
 )
@@ -241,6 +248,7 @@ decisions = sa.Table(
     _key("verdict", 15),
     _json("criteria"),
     _moment("recorded_at"),
+    _entry(),
     sa.UniqueConstraint("run_key", "champion_version", "gate_digest", "attempt"),
     _index("ix_decisions_model", "model", "id"),
 )
@@ -258,6 +266,7 @@ model_versions = sa.Table(
     sa.Column("approval_because", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: no person need approve it
     sa.Column("card_path", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: registered before cards were written
     _moment("recorded_at"),
+    _entry(),
     sa.UniqueConstraint("model", "version"),
     _index("ix_model_versions_model", "model", "id"),
     _index("ix_model_versions_as_of", "model", "as_of"),
@@ -275,6 +284,7 @@ approvals = sa.Table(
     _key("actor", 120),
     _key("reason", 500),
     _moment("recorded_at"),
+    _entry(),
     sa.UniqueConstraint("model", "version", "request"),
 )
 
@@ -295,6 +305,7 @@ promotions = sa.Table(
     _moment("promoted_at"),
     sa.Column("shown_at", Moment),  # when MLflow's alias was seen to name it; none: not yet
     sa.Column("ended_by", sa.Integer),  # the promotion or rollback that took its place in the line; 0: a rollback, which takes none
+    _entry(),
     _index("ix_promotions_model", "model", "id"),
     _index("ix_promotions_version", "model", "version", "id"),
     _index("ix_promotions_request", "model", "request", where="request != ''"),
@@ -344,16 +355,18 @@ ledger = sa.Table(
     _key("previous_hash", 64),
     _key("hash", 64),
     _index("ix_ledger_model", "model", "sequence"),
+    _index("ix_ledger_kind", "model", "kind", "sequence"),
     _index("ix_ledger_damage", "model", where="kind = 'damage'"),
 )
 
-# The newest predictions of one model for one partition.
+# One scoring of one partition by one model. The first is what was served then; the one that nothing superseded is current.
 prediction_sets = sa.Table(
     "prediction_sets",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
     sa.Column("partition", sa.Date, nullable=False),
+    sa.Column("scoring", sa.Integer, nullable=False, server_default=sa.text("1")),  # counts the partition's, from 1
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("challenger_version", sa.Integer, nullable=False),  # 0: none in shadow
     sa.Column("rows", sa.Integer, nullable=False),
@@ -362,7 +375,9 @@ prediction_sets = sa.Table(
     _key("input_digest", 64),
     _key("origin", 10),
     _moment("recorded_at"),
-    sa.UniqueConstraint("model", "partition"),
+    sa.Column("superseded_at", Moment),  # when the partition's next scoring was recorded; none: it is current
+    _entry(),
+    sa.UniqueConstraint("model", "partition", "scoring"),
     _index("ix_prediction_sets_recorded", "recorded_at"),
 )
 

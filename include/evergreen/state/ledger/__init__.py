@@ -5,8 +5,27 @@ anchor outside the database holds the newest hash of a day, so a cut tail, or a 
 """
 
 from include.evergreen.state.ledger.anchors import anchor, anchors
+from include.evergreen.state.ledger.bindings import BINDINGS, bind, compare, newest_entry_of, unbind, why_unbound
 from include.evergreen.state.ledger.entries import GENESIS, KINDS, append
 from include.evergreen.state.ledger.export import export
-from include.evergreen.state.ledger.verification import LedgerVerification, verified, verified_file, verify
+from include.evergreen.state.ledger.verification import MOST_PROBLEMS, LedgerVerification, verified, verified_file, verify
 
-__all__ = ["GENESIS", "KINDS", "LedgerVerification", "anchor", "anchors", "append", "export", "verified", "verified_file", "verify"]
+__all__ = [
+    "BINDINGS",
+    "GENESIS",
+    "KINDS",
+    "MOST_PROBLEMS",
+    "LedgerVerification",
+    "anchor",
+    "anchors",
+    "append",
+    "bind",
+    "compare",
+    "export",
+    "newest_entry_of",
+    "unbind",
+    "verified",
+    "verified_file",
+    "verify",
+    "why_unbound",
+]

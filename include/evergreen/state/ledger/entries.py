@@ -17,6 +17,8 @@ GENESIS = "0" * 64
 BATCH = 5_000  # entries in memory at once, however many there are
 
 KINDS: dict[str, str] = {
+    "snapshot": "the partitions that a training reads were recorded",
+    "training": "a candidate was trained",
     "decision": "the gate's decision on a candidate, with every criterion",
     "registration": "a blessed candidate became a version",
     "promotion": "a version became champion",
@@ -27,8 +29,10 @@ KINDS: dict[str, str] = {
     "pause": "automatic promotion and retraining were paused",
     "resume": "the pause was lifted before its time",
     "acknowledgement": "a person resolved an alert",
+    "scoring": "a partition was scored",
     "firing": "a retraining rule tripped",
     "quarantine-release": "a person let quarantined rows through",
+    "removal": "a record was removed, since what it told of was erased",
     "erasure": "a person's rows were erased",
     "damage": "stored rows do not match what was recorded",
 }
@@ -51,13 +55,14 @@ class Entry(NamedTuple):
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
-def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, Any]) -> None:
+def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, Any]) -> int:
     """Add an entry within the caller's writing transaction, so that deed and record stand or fall together.
 
     :param connection: of that transaction.
     :param kind: one of `KINDS`.
     :param model: the model that it is about; empty for all.
     :param body: what was done, by whom and why, as a JSON document; dates are written as text.
+    :returns: the entry's sequence.
     :raises KeyError: when ``kind`` is none of `KINDS`.
     """
     if kind not in KINDS:
@@ -68,6 +73,7 @@ def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, 
     text = canonical_json(json.loads(canonical_json(body)))  # as an export gives it back: keys that were numbers are sorted as text
     entry = Entry(sequence, kind, model, text, now.isoformat(), previous, "")
     connection.execute(ledger.insert().values(**{**entry._asdict(), "recorded_at": now, "hash": entry.own_hash()}))
+    return sequence
 
 
 def newest_entry(connection: sa.Connection, *, for_update: bool = False) -> Entry | None:

@@ -14,6 +14,7 @@ from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partitions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.state import ledger
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions, snapshots, validations
 from tests.unit.lifecycle import FIRST, landing
@@ -29,6 +30,8 @@ def days_pass(days: float) -> None:
             key = table.primary_key.columns.values()[0]
             for row in connection.execute(sa.select(key, table.c.recorded_at)).all():
                 connection.execute(table.update().where(key == row[0]).values(recorded_at=row.recorded_at - earlier))
+                if table.name in ledger.BINDINGS:
+                    ledger.bind(connection, table, {key.name: row[0]}, kind="snapshot")
         superseded = partition_versions.c.superseded_at
         for number, moment in connection.execute(sa.select(partition_versions.c.id, superseded).where(superseded.is_not(None))).all():
             this = partition_versions.c.id == number

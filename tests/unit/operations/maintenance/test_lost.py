@@ -9,8 +9,9 @@ from include.evergreen.monitoring import ensure_report, monitor
 from include.evergreen.operations.maintenance import records_without_files
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
-from include.evergreen.state import storage
-from include.evergreen.state.database.tables import candidates, snapshots
+from include.evergreen.state import ledger, storage
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import candidates, prediction_sets, snapshots
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 from tests.unit.flights import rows_of
@@ -89,21 +90,22 @@ def test_a_lost_frame_and_reference_sample_come_back_by_training_again(whole: No
     assert records_without_files() == []
 
 
-def test_a_record_that_is_replaced_while_we_look_is_not_lost(whole: None, monkeypatch: pytest.MonkeyPatch, storage_root: Path) -> None:
-    """The record is read, then a run replaces it and its file goes, then the storage is listed."""
+def test_a_record_that_is_removed_while_we_look_is_not_lost(whole: None, monkeypatch: pytest.MonkeyPatch, storage_root: Path) -> None:
+    """The record is read, then an erasure removes it and its file, then the storage is listed."""
     from include.evergreen.operations.maintenance import lost
 
     predictions = find_predictions(MODEL, day(20))
     assert predictions
     files = storage.files
 
-    def replaced_meanwhile(folder: str):  # type: ignore[no-untyped-def]
+    def removed_meanwhile(folder: str):  # type: ignore[no-untyped-def]
         if folder == "predictions" and (storage_root / predictions.path).exists():
-            correct("schedules", day(20), "distance", 999)
-            score(Catalog(), Catalog().model(MODEL), day(20), "live")
+            with writing() as connection:
+                key = {"model": MODEL, "partition": day(20)}
+                ledger.unbind(connection, prediction_sets, key, kind="removal", reason="rows were erased")
             storage.remove(predictions.path)
         return files(folder)
 
-    monkeypatch.setattr(lost.storage, "files", replaced_meanwhile)
+    monkeypatch.setattr(lost.storage, "files", removed_meanwhile)
     assert records_without_files() == []
     assert not (storage_root / predictions.path).exists()

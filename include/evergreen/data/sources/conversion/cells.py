@@ -130,7 +130,7 @@ def _number(value: float | decimal.Decimal) -> float:
         number = _finite(float(value))
     except OverflowError:
         raise _Refused(INEXACT) from None
-    if abs(value) > EXACT_IN_A_FLOAT and number != value:
+    if abs(decimal.Decimal(value)) > EXACT_IN_A_FLOAT and number != value:
         raise _Refused(INEXACT)
     return number
 
