@@ -40,10 +40,21 @@ def run_backfill(page, dag_id, first, last, *, again=False):
 
 
 def run_training(page, dag_id, as_of):
+    """Of a model without a schedule, whose form asks for the day."""
+    form = open_form(page, dag_id)
+    form.locator("input[name=element_as_of]").fill(str(as_of))
+    _trigger(page, form)
+
+
+def run_scheduled_training(page, dag_id, as_of):
     """Of a model that trains on a schedule: the run's partition key says as of which day."""
     form = open_form(page, dag_id)
     form.get_by_text("Advanced Options", exact=True).click()
     form.locator("input[name=partitionKey]").fill(str(as_of))
+    _trigger(page, form)
+
+
+def _trigger(page, form):
     press(page, form.get_by_role("button", name="Trigger", exact=True), "/dagRuns")
     leave(page)
 

@@ -10,7 +10,7 @@ from include.evergreen.registry.champions import champion
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates
 from tests.integration.airflow_under_test import MODELS
-from tests.integration.forms import open_form, press, run_backfill, run_training
+from tests.integration.forms import open_form, press, run_backfill, run_scheduled_training
 
 DRAWN_WITHIN_MS = 180_000
 DAGS = (
@@ -94,7 +94,7 @@ def test_a_backfill_from_the_form_cascades_to_scoring_and_monitoring_for_just_th
 
 def test_training_by_hand_with_a_past_as_of_trains_as_of_that_day_and_promotes_nothing(page, ten_days):
     serving = champion("flight_delay")
-    run_training(page, "flight_delay.train", dt.date(2013, 1, 6))
+    run_scheduled_training(page, "flight_delay.train", dt.date(2013, 1, 6))
 
     def trained():
         with reading() as connection:
