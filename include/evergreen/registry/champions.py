@@ -282,6 +282,8 @@ def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decisi
     row = connection.execute(decisions.select().where(decisions.c.id == decision)).first()
     if row is None or row.run_key != wanted.run_key or row.verdict != "blessed":
         raise UnearnedError(f"{wanted.model} version {wanted.version} is not blessed by decision {decision}, so it is not promoted.")
+    if changed := ledger.why_unbound(connection, decisions, id=decision):
+        raise UnearnedError(f"{changed}, so {wanted.model} version {wanted.version} is not promoted.")
     if row.champion_version != serves:
         raise ChampionChangedError(
             f"{wanted.model} version {wanted.version} was judged against version {row.champion_version}, and {serves} serves now."

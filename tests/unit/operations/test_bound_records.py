@@ -13,6 +13,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.audit import audit_ledger, verify_records
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import record_answer
@@ -33,7 +34,8 @@ from include.evergreen.state.database.tables import (
     recipes,
     snapshots,
 )
-from tests.unit.copies import copied_candidate, copied_version
+from include.evergreen.state.ledger import bindings
+from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 
@@ -83,9 +85,11 @@ def changed(value: Any) -> Any:
 
 
 def forge(table: sa.Table, row: sa.Row[Any], **values: Any) -> None:
-    key = [column == row._mapping[column.name] for column in table.primary_key]
-    with writing() as connection:
-        connection.execute(table.update().where(*key).values(**values))
+    """By a hand that asks for no foreign keys: whoever can write in a database can switch them off."""
+    engine = sa.create_engine(Settings.from_environment().database_url)
+    with engine.begin() as connection:
+        connection.execute(table.update().where(table.c.entry == row.entry).values(**values))
+    engine.dispose()
 
 
 def newest(table: sa.Table) -> sa.Row[Any]:
@@ -106,8 +110,6 @@ def test_each_bound_column_that_is_changed_is_found_raises_the_alert_and_is_name
     for name, column in BOUND:
         table = metadata.tables[name]
         row = newest(table)
-        if table.c[column].foreign_keys or table.c[column].primary_key:
-            continue  # kept by the database itself, or then it is another row, which has no entry
         forge(table, row, **{column: changed(row._mapping[column])})
         with pytest.raises(DataError, match="were changed after they were written"):
             audit_ledger()
@@ -219,6 +221,24 @@ def test_an_older_scoring_is_not_made_current_again() -> None:
     assert len(all_scorings(MODEL, AS_OF)) == 2
     with pytest.raises(DataError, match="it was made current again"):
         audit_ledger()
+
+
+def test_a_promotion_names_a_decision_that_the_ledger_knows() -> None:
+    run_key = copied_candidate("third")
+    older = next(row.id for row in rows_of(decisions) if row.run_key == run_key)
+    decided(run_key, "blessed")
+    version = champions.register(MODEL, run_key)
+    row = next(row for row in rows_of(decisions) if row.id == older)
+    forge(decisions, row, champion_version=2, gate_digest="0" * 64)
+    with pytest.raises(UnearnedError, match=r"differs from entry \d+ of the ledger in: gate_digest, so .* is not promoted"):
+        champions.promote_judged(version, older, actor="the night", reason="it is better")
+
+
+def test_all_rows_are_compared_however_many_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bindings, "BATCH", 1)
+    assert verify_records().problems == []
+    forge(decisions, newest(decisions), mode="dry_run")
+    assert ["mode" in problem for problem in verify_records().problems] == [True]
 
 
 def test_no_version_is_registered_of_a_candidate_whose_record_was_changed() -> None:

@@ -24,8 +24,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
     """Open a consistent view of the database, for reading alone; raises what `writing` does."""
-    with _connection() as connection, connection.begin():
-        yield connection
+    with _connection() as connection:
+        if connection.dialect.name == "postgresql":  # by itself, each statement sees what was committed before it; SQLite's BEGIN is enough
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 @contextmanager

@@ -79,6 +79,18 @@ def test_a_transaction_is_all_or_nothing(ours: PostgreSQL) -> None:
     assert rows_of(observations) == []
 
 
+def test_what_one_reading_sees_does_not_change_while_others_write(ours: PostgreSQL) -> None:
+    with writing() as connection:
+        insert_once(connection, observations, KEY, VALUES)
+    with reading() as connection:
+        before = connection.execute(observations.select()).all()
+        with writing() as other:
+            other.execute(observations.delete())
+        assert connection.execute(observations.select()).all() == before
+    with reading() as connection:
+        assert connection.execute(observations.select()).all() == []
+
+
 def test_moments_come_back_in_utc_whatever_zone_they_went_in_with(ours: PostgreSQL) -> None:
     east = dt.timezone(dt.timedelta(hours=2))
     with writing() as connection:
