@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
+from include.evergreen.state import ledger as ledgers
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import migrate, reading, writing
-from include.evergreen.state.database.engine import MIGRATIONS
 from include.evergreen.state.database.tables import Moment, decisions, firings, ledger, stage_records, validations
-from tests.servers import PostgreSQL
-from tests.unit.flights import close_database, rows_of
+from tests.unit.flights import rows_of
+from tests.unit.state.database.earlier_release import DATABASES, leave_database, take_back
 
 BEFORE = "0004"
 MOMENT = dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
@@ -39,17 +37,9 @@ DOCUMENTS = {
 COLUMNS = {"detail": stage_records, "evidence": firings, "criteria": decisions, "result": validations}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def filled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"sqlite:///{tmp_path}/evergreen.db"
-    if request.param == "postgresql":
-        server: PostgreSQL = request.getfixturevalue("postgresql")
-        url = server.new_database("evergreen")
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", url)
-    request.addfinalizer(close_database)
-    with writing() as connection:
-        command.upgrade(_config(connection), BEFORE)
-        _fill(connection)
+    leave_database(BEFORE, _fill, request, tmp_path, monkeypatch)
 
 
 def test_stored_documents_and_alerts_have_a_message(filled: None) -> None:
@@ -63,20 +53,19 @@ def test_the_ledger_stays_as_it_was_hashed(filled: None) -> None:
     assert rows_of(ledger)[0].body == BODY  # type: ignore[attr-defined]
 
 
+def test_decisions_are_bound_to_the_ledger_with_their_new_names(filled: None) -> None:
+    migrate()
+    with reading() as connection:
+        assert list(ledgers.compare(connection)) == []
+    assert [row.entry is None for row in rows_of(decisions)] == [False]  # type: ignore[attr-defined]
+
+
 def test_it_can_be_taken_back(filled: None) -> None:
     migrate()
-    with writing() as connection:
-        command.downgrade(_config(connection), BEFORE)
+    take_back(BEFORE)
     assert _stored() == {column: before for column, (before, _) in DOCUMENTS.items()}
     with writing() as connection:
         assert connection.execute(sa.text("SELECT words FROM alerts")).scalars().all() == ["the disk is full"]
-
-
-def _config(connection: sa.Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
 
 
 def _stored() -> dict[str, Any]:

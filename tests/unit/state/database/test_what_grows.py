@@ -7,34 +7,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-from include.evergreen.state.database import migrate, reading, writing
-from include.evergreen.state.database.engine import MIGRATIONS
-from include.evergreen.state.database.tables import dataset_totals, partition_versions, promotions, snapshot_spans
-from tests.servers import PostgreSQL
-from tests.unit.flights import close_database, rows_of
+from include.evergreen.state import ledger
+from include.evergreen.state.database import migrate, reading
+from include.evergreen.state.database.tables import dataset_totals, partition_versions, promotions, snapshot_spans, snapshots
+from tests.unit.flights import rows_of
+from tests.unit.state.database.earlier_release import DATABASES, leave_database, take_back
 
 BEFORE = "0003"
 MOMENT = dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def filled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The schema before this one, and in it: a dataset with corrections, a snapshot, promotions and a rollback of two models."""
-    url = f"sqlite:///{tmp_path}/evergreen.db"
-    if request.param == "postgresql":
-        server: PostgreSQL = request.getfixturevalue("postgresql")
-        url = server.new_database("evergreen")
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", url)
-    request.addfinalizer(close_database)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with writing() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, BEFORE)
-        _fill(connection)
+    leave_database(BEFORE, _fill, request, tmp_path, monkeypatch)
 
 
 def test_versions_know_when_they_were_superseded_and_datasets_their_totals(filled: None) -> None:
@@ -56,13 +43,16 @@ def test_promotions_know_what_ended_their_place_in_the_line(filled: None) -> Non
     assert ended == {1: 4, 2: None, 3: 5, 4: 5, 5: 0, 6: None}
 
 
+def test_rows_of_before_are_bound_to_the_ledger_as_they_stand(filled: None) -> None:
+    migrate()
+    with reading() as connection:
+        assert list(ledger.compare(connection)) == []
+    assert None not in [row.entry for table in (snapshots, promotions) for row in rows_of(table)]  # type: ignore[attr-defined]
+
+
 def test_it_can_be_taken_back(filled: None) -> None:
     migrate()
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with writing() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, BEFORE)
+    take_back(BEFORE)
     with reading() as connection:
         assert "dataset_totals" not in sa.inspect(connection).get_table_names()
         assert connection.execute(sa.text("SELECT count(*) FROM promotions")).scalar() == 6
