@@ -218,7 +218,7 @@ def test_what_no_event_started_is_started_by_the_nightly_audit_and_once(ten_days
             of_it = (tables[name].c.model == "air_time") & (tables[name].c.partition == NIGHTS[-1])
             if name == "prediction_sets":
                 for number in connection.execute(sa.select(tables[name].c.id).where(of_it)).scalars().all():
-                    ledger.unbind(connection, tables[name], {"id": number}, kind="removal", reason="as if it had never been scored")
+                    ledger.unbind(connection, tables[name], {"id": number}, reason="as if it had never been scored")
             connection.execute(tables[name].delete().where(of_it))
         versions = tables["partition_versions"]
         connection.execute(versions.update().values(recorded_at=clock.now() - dt.timedelta(hours=2)))

@@ -95,7 +95,7 @@ def newest_promotion(connection: sa.Connection, model: str, until: dt.datetime |
 def why_champion_differs(connection: sa.Connection, model: str) -> str:
     """What the database says otherwise than the ledger of who is champion; empty when they agree."""
     newest = newest_promotion(connection, model)
-    entry = ledger.newest_entry_of(connection, promotions, model)
+    entry = ledger.newest_bound_entry(connection, promotions, model)
     if newest is None:
         return f"entry {entry.sequence} of the ledger made a champion of {model}, and the database has no promotion" if entry else ""
     if message := ledger.why_unbound(connection, promotions, id=newest.id):

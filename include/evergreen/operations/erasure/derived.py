@@ -197,5 +197,5 @@ def _replace_predictions(affected: Affected, frame: pd.DataFrame | None) -> None
     elif is_recorded:
         with writing() as connection:
             for number in connection.execute(sa.select(prediction_sets.c.id).where(*this)).scalars().all():
-                ledger.unbind(connection, prediction_sets, {"id": number}, kind="removal", reason="rows were erased")
+                ledger.unbind(connection, prediction_sets, {"id": number}, reason="rows were erased")
     storage.remove(affected.path)

@@ -124,11 +124,11 @@ def bind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, kin
     connection.execute(table.update().filter_by(**key).values(entry=sequence))
 
 
-def unbind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, kind: str, reason: str) -> None:
-    """Delete the row that ``key`` names, and say so in an entry of this ``kind``, in the caller's writing transaction."""
+def unbind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, reason: str) -> None:
+    """Delete the row that ``key`` names, and say so in an entry, in the caller's writing transaction."""
     row = connection.execute(table.select().filter_by(**key)).one()
     body = {"removed": BINDINGS[table.name].name(row), REPLACES: row.entry, "reason": reason}
-    append(connection, kind=kind, model=row.model, body=body)
+    append(connection, kind="removal", model=row.model, body=body)
     connection.execute(table.delete().filter_by(**key))
 
 
@@ -139,7 +139,7 @@ def why_unbound(connection: sa.Connection, table: sa.Table, **key: Any) -> str:
     return _difference(BINDINGS[table.name], row, entry)
 
 
-def newest_entry_of(connection: sa.Connection, table: sa.Table, model: str) -> sa.Row[Any] | None:
+def newest_bound_entry(connection: sa.Connection, table: sa.Table, model: str) -> sa.Row[Any] | None:
     """The newest entry that is about a row of this table, of one model."""
     about = (ledger.c.model == model, ledger.c.kind.in_(BINDINGS[table.name].kinds))
     return connection.execute(ledger.select().where(*about).order_by(ledger.c.sequence.desc()).limit(1)).first()

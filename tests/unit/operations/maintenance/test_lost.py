@@ -102,7 +102,7 @@ def test_a_record_that_is_removed_while_we_look_is_not_lost(whole: None, monkeyp
         if folder == "predictions" and (storage_root / predictions.path).exists():
             with writing() as connection:
                 key = {"model": MODEL, "partition": day(20)}
-                ledger.unbind(connection, prediction_sets, key, kind="removal", reason="rows were erased")
+                ledger.unbind(connection, prediction_sets, key, reason="rows were erased")
             storage.remove(predictions.path)
         return files(folder)
 
