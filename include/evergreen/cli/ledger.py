@@ -74,7 +74,7 @@ def export_ledger(arguments: argparse.Namespace) -> int:
 def _tell(verification: LedgerVerification, subject: str, *, of_one_model: str | None = None, is_compared: bool = True) -> int:
     if verification.problems:
         print("\n".join(verification.problems))
-        print(f"{subject} cannot be trusted from there on. Compare it with a backup before anything else is recorded.")
+        print("What is named here cannot be trusted. Compare it with a backup before anything else is recorded.")
         return PROBLEMS_FOUND
     if of_one_model:
         print(

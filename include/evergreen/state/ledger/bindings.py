@@ -6,6 +6,7 @@ about to act on it; `compare` compares every row of every table with its entry, 
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
@@ -197,6 +198,8 @@ def _without_row(binding: Binding) -> sa.Select[Any]:
 
 
 def _short(value: Any) -> str:
-    """A digest as people know it."""
+    """A moment to the minute, and a digest as people know it."""
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
     text = str(value)
     return text[:12] if len(text) == 64 else text
