@@ -28,9 +28,12 @@ def check(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
     from include.evergreen.config.check import check_catalog
     from include.evergreen.features.check import check_features
+    from include.evergreen.training.rehearsal import check_estimators
 
     catalog = Catalog()
-    problems = check_catalog(catalog) or check_features(catalog)  # what is not declared soundly cannot be run
+    problems = check_catalog(catalog)
+    if not problems:  # what is not declared soundly cannot be run
+        problems = [*check_features(catalog), *check_estimators(catalog)]
     if problems:
         print("\n".join(problems))
         print(f"{counted(len(problems), 'problem')} found. Fix the files and check again.")

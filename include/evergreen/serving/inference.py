@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from include.evergreen.foundation.errors import DataError
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -20,15 +22,23 @@ def predicted(pipeline: Pipeline, task: str, features: pd.DataFrame) -> np.ndarr
     :param pipeline: the fitted pipeline
     :param task: ``classification`` or ``regression``
     :param features: the declared features, one row each; there may be none
-    :returns: one float a row: the probability of the positive class, or the predicted value in the target's unit
+    :returns: one float of 64 bits a row: the probability of the positive class, or the predicted value in the target's unit
+    :raises DataError: when the pipeline gives no such float for each row
     """
     import numpy as np
 
     if not len(features):
         return np.empty(0)  # scikit-learn would refuse; a day may have no rows
     frame = as_fitted(features)
-    values: np.ndarray = pipeline.predict_proba(frame)[:, 1] if task == "classification" else pipeline.predict(frame)
-    return values
+    given = np.asarray(pipeline.predict_proba(frame) if task == "classification" else pipeline.predict(frame))
+    if given.shape != ((len(frame), 2) if task == "classification" else (len(frame),)):
+        expected = "the probabilities of two classes" if task == "classification" else "one value"
+        raise DataError(
+            f"{type(pipeline[-1]).__name__} predicts numbers of shape {given.shape} for {len(frame)} rows, and each needs {expected}. "
+            f"Was it fitted on rows of one class, or for several targets? Train again, or choose another estimator."
+        )
+    values = given[:, 1] if task == "classification" else given
+    return np.ascontiguousarray(values, dtype="float64")  # XGBoost and networks compute in 32 bits
 
 
 def as_fitted(features: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.foundation.silent_import import import_quietly
+from include.evergreen.state.model_types import UntrustedTypesError, types_to_trust
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Alias = Literal["champion", "challenger"]
 RUN_KEY_TAG = "evergreen.run_key"
-TRUSTED_TYPES = ["numpy.dtype"]  # plain data; skops trusts scikit-learn's own types by itself
 MODEL_FILE = "model.skops"
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # what MLflow answers for an alias or a version that is not there
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -75,25 +75,24 @@ def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[
 
     :param artifact_uri: the folder of the model's files, local or in MLflow's store.
     :param artifact_digest: their `folder_digest`, as it was recorded.
-    :param trusted_types: full names of classes that it may hold besides scikit-learn's own (the model's ``train.trusted_types``).
+    :param trusted_types: full names of classes that it may hold besides scikit-learn's (the model's ``train.trusted_types``).
     :returns: the pipeline.
     :raises ArtifactError: when the files are not those that were recorded, or are gone, or hold another type.
     :raises UnloadableError: when the files are those that were recorded, and skops can make no model of them.
     """
     skops_io = import_quietly("skops.io")
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     with _artifact(artifact_uri, artifact_digest) as path:
         if not (path / MODEL_FILE).is_file():
             raise ArtifactError(
                 f"The model at {artifact_uri} has no {MODEL_FILE}, the one format that loads without running code. Train again."
             )
         try:
-            return skops_io.load(path / MODEL_FILE, trusted=[*TRUSTED_TYPES, *trusted_types])
-        except UntrustedTypesFoundException as error:
+            file = (path / MODEL_FILE).read_bytes()
+            return skops_io.loads(file, trusted=types_to_trust(file, trusted_types))
+        except UntrustedTypesError as error:
             raise ArtifactError(
-                f"The model at {artifact_uri} is not loaded: {error} Allow them by name in train.trusted_types of its model.yaml "
-                f"if you trust who wrote it, or train with another estimator."
+                f"The model at {artifact_uri} is not loaded: {error}, untrusted types. Allow them by name in train.trusted_types of its "
+                f"model.yaml if you trust who wrote it, or train with another estimator."
             ) from error
         except Exception as error:  # whatever a file that is no such model makes skops raise
             raise UnloadableError(

@@ -26,16 +26,23 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     :param rows: rows of a training frame: partition, features and target
     :param chosen: the estimator and its parameters; None: what model.yaml settles
     :returns: the fitted pipeline
-    :raises DataError: when there are no rows, or early stopping leaves none to fit on
+    :raises DataError: when there are no rows, early stopping leaves none to fit on, or a classification finds but one class in them
     """
     pipeline = build_pipeline(model, chosen)
-    features = model.feature_names
+    features, name = model.feature_names, type(pipeline[-1]).__name__
     judges = None
     if model.train.early_stop is not None:
         rows, judging = newest_apart(rows, model.train.early_stop.days)
         judges = (judging[features], judging[TARGET].to_numpy())
+        _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "more train.early_stop.days")
     if not len(rows):
         raise DataError(f"{model.name}: there are no rows to fit on. Choose a longer train.window_days, or fewer holdout_days.")
+    ways = ["a longer train.window_days"]
+    if model.train.tune is not None:
+        ways.append("fewer train.tune.folds")
+    if model.train.early_stop is not None:
+        ways.append("fewer train.early_stop.days")
+    _refuse_one_class(model, rows, f"{name} cannot learn from", *ways)
     with one_thread():
         fit(pipeline, model, rows[features], rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
     return pipeline
@@ -50,3 +57,14 @@ def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFr
     """
     newest = rows[PARTITION_COLUMN].isin(sorted(rows[PARTITION_COLUMN].unique())[-days:])
     return rows[~newest], rows[newest]
+
+
+def _refuse_one_class(model: ModelConfig, rows: pd.DataFrame, what: str, *ways: str) -> None:
+    """Libraries either say so in words of their own, or learn a model that knows no other class, or stop at once."""
+    if model.task != "classification" or rows[TARGET].nunique() != 1:
+        return
+    days = rows[PARTITION_COLUMN]
+    raise DataError(
+        f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all have the target {rows[TARGET].iloc[0]:g}, and a "
+        f"classification needs both 0 and 1. Choose {', or '.join([*ways, 'another target.positive_above'])}."
+    )

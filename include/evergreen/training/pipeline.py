@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1e150  # its square is still a number: the variance of a column is a sum of squares
 MIN_CATEGORY_ROWS = 20  # a rarer category shares one column with the other rare ones
+CALIBRATED = "sklearn.calibration.CalibratedClassifierCV"
 OWN_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "lightgbm": {"n_jobs": 1, "verbose": -1, "deterministic": True},
     "xgboost": {"n_jobs": 1, "verbosity": 0},
@@ -61,14 +62,16 @@ def build_pipeline(model: ModelConfig, chosen: Chosen | None = None) -> Pipeline
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
+    estimator = _estimator(model, chosen or declared(model))
     categorical = [feature.name for feature in model.features if feature.kind == "categorical"]
     numeric = [feature.name for feature in model.features if feature.kind == "numeric"]
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=MIN_CATEGORY_ROWS, sparse_output=False)
-    scaled = Pipeline([("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())])
+    scale = MinMaxScaler(clip=True) if _counts(estimator) else StandardScaler()
+    scaled = Pipeline([("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", scale)])
     columns = ColumnTransformer([("categorical", one_hot, categorical), ("numeric", scaled, numeric)])
-    return Pipeline([("columns", columns), ("estimator", _estimator(model, chosen or declared(model)))])
+    return Pipeline([("columns", columns), ("estimator", estimator)])
 
 
 def fit(
@@ -117,26 +120,79 @@ def predict(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame) -> n
     return predicted(pipeline, model.task, features)
 
 
-def _estimator(model: ModelConfig, chosen: Chosen) -> Any:
-    from sklearn.base import is_classifier
+def refuse_lacking(model: ModelConfig, path: str, *owners: Any) -> None:
+    """Refuse an estimator without the methods that the model's task needs.
 
+    :param model: the model, whose task decides
+    :param path: the estimator's import path, for the error
+    :param *owners: the estimator, and what else may have a method in its stead
+    :raises ConfigError: when none of ``owners`` has one of the methods
+    """
+    needed = ["fit", "get_params", "predict_proba" if model.task == "classification" else "predict"]
+    missing = [method for method in needed if not any(hasattr(owner, method) for owner in owners)]
+    if not missing:
+        return
+    calibrated = f"{{estimator: {CALIBRATED}, parameters: {{estimator: {{estimator: {path}}}}}}}"
+    way = f", or have it calibrated: {calibrated}" if missing == ["predict_proba"] and hasattr(owners[0], "predict") else ""
+    raise ConfigError(f"{model.name}: train.estimator {path} has no {', '.join(missing)}, which a {model.task} needs. Choose another{way}.")
+
+
+def _estimator(model: ModelConfig, chosen: Chosen) -> Any:
+    path = chosen.estimator
+    estimator = _made(model, chosen)
+    refuse_lacking(model, path, estimator, type(estimator))  # of the class: what depends on a part is known once that is fitted
+    tags = _tags(estimator)
+    if tags is None:
+        return estimator
+    if model.task == "regression" and tags.estimator_type == "classifier":  # it would fit, and take every number for a class
+        raise ConfigError(f"{model.name}: train.estimator {path} is a classifier, and the task is regression. Choose a regressor.")
+    if not tags.target_tags.single_output:
+        raise ConfigError(f"{model.name}: train.estimator {path} is for several targets at once, and a model has one. Choose another.")
+    return estimator
+
+
+def _made(model: ModelConfig, chosen: Chosen) -> Any:
+    """The estimator, and those that its parameters declare, each with what it must be told to give the same bits every time."""
     path = chosen.estimator
     factory = _factory(model, path)
-    library = path.partition(".")[0]
+    parameters = {name: _with_estimators(model, value) for name, value in chosen.parameters.items()}
     try:
-        estimator = factory(**{**OWN_DEFAULTS.get(library, {}), **chosen.parameters})
+        estimator = factory(**{**OWN_DEFAULTS.get(path.partition(".")[0], {}), **parameters})
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"{model.name}: {path} does not take train.parameters {chosen.parameters}: {error}{_allowed(factory, chosen)}"
         ) from error
-    needed = ["fit", "get_params", "predict_proba" if model.task == "classification" else "predict"]
-    if missing := [method for method in needed if not hasattr(estimator, method)]:
-        raise ConfigError(f"{model.name}: train.estimator {path} has no {', '.join(missing)}, which a {model.task} needs. Choose another.")
-    if model.task == "regression" and is_classifier(estimator):  # it would fit, and take every number for a class
-        raise ConfigError(f"{model.name}: train.estimator {path} is a classifier, and the task is regression. Choose a regressor.")
-    if "random_state" in estimator.get_params() and "random_state" not in chosen.parameters:
+    if hasattr(estimator, "get_params") and "random_state" in estimator.get_params() and "random_state" not in chosen.parameters:
         estimator.set_params(random_state=model.train.seed)
     return estimator
+
+
+def _with_estimators(model: ModelConfig, value: Any) -> Any:
+    """A parameter's value, with an estimator in place of each ``{estimator: PATH, parameters: {...}}`` in it."""
+    if isinstance(value, list):
+        return [_with_estimators(model, each) for each in value]
+    if isinstance(value, dict) and isinstance(value.get("estimator"), str) and value.keys() <= {"estimator", "parameters"}:
+        return _made(model, Chosen(value["estimator"], value.get("parameters") or {}))
+    return value
+
+
+def _counts(estimator: Any) -> bool:
+    """Whether it, or one within it, takes numbers for counts or shares: scikit-learn's tags say that none may be negative."""
+    inputs = [tags.input_tags for within in (estimator, *estimator.get_params().values()) if (tags := _tags(within)) is not None]
+    return any(tags.positive_only and not tags.categorical for tags in inputs)  # a category's number is none to be scaled
+
+
+def _tags(estimator: Any) -> Any:
+    """What scikit-learn knows of an estimator; None of others, and of one that lacks a part, as its fit will say."""
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import get_tags
+
+    if not isinstance(estimator, BaseEstimator):
+        return None
+    try:
+        return get_tags(estimator)
+    except (AttributeError, TypeError):
+        return None
 
 
 def _factory(model: ModelConfig, path: str) -> Callable[..., Any]:
@@ -152,10 +208,15 @@ def _factory(model: ModelConfig, path: str) -> Callable[..., Any]:
 
 
 def _allowed(factory: Callable[..., Any], chosen: Chosen) -> str:
-    """For an error: the parameters that there are, when one of those given is not among them."""
-    allowed = [name for name in inspect.signature(factory).parameters if name != "self"]
-    unknown = [name for name in chosen.parameters if name not in allowed]
-    return f"; {did_you_mean(unknown[0], allowed)}allowed: {listed(allowed)}" if unknown else ""
+    """For an error: the parameters that there are, or that are needed, when one of those given is unknown, or one is not given."""
+    signature = {name: parameter for name, parameter in inspect.signature(factory).parameters.items() if name != "self"}
+    if unknown := [name for name in chosen.parameters if name not in signature]:
+        return f"; {did_you_mean(unknown[0], signature)}allowed: {listed(signature)}"
+    needed = [
+        name for name, parameter in signature.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD and name not in chosen.parameters
+    ]  # fmt: skip
+    return f"; give {listed(needed)}, an estimator as {{estimator: PATH, parameters: {{...}}}}" if needed else ""
 
 
 def _stopping_early(model: ModelConfig, estimator: Any, features: Any, target: np.ndarray) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.errors import TransientError
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.state.effects import side_effect
-from include.evergreen.state.mlflow_store import RUN_KEY_TAG, TRUSTED_TYPES, folder_digest, mlflow_client, reaching_mlflow
+from include.evergreen.state.mlflow_store import RUN_KEY_TAG, folder_digest, mlflow_client, reaching_mlflow
 from include.evergreen.training import claims
+from include.evergreen.training.storable import stored
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -292,31 +292,17 @@ def _dataset(rows: Rows, signature: Any) -> Any:
 def _save(model: ModelConfig, pipeline: Pipeline, path: Path, example: pd.DataFrame, signature: Any) -> None:
     import mlflow.sklearn
 
-    skops_io = import_quietly("skops.io")
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    try:
-        with _quick_and_quiet_mlflow():
-            mlflow.sklearn.save_model(
-                pipeline,
-                str(path),
-                serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-                skops_trusted_types=[*TRUSTED_TYPES, *model.train.trusted_types],
-                signature=signature,
-                input_example=example,
-                pip_requirements=["scikit-learn", "skops"],
-            )
-    except mlflow.exceptions.MlflowException as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, UntrustedTypesFoundException):
-            untrusted = skops_io.get_untrusted_types(data=skops_io.dumps(pipeline))
-            names = ", ".join(sorted(set(untrusted) - {*TRUSTED_TYPES, *model.train.trusted_types}))
-            raise ConfigError(
-                f"{model.name}: the estimator cannot be stored in a form that loads without running code: it holds {names}. "
-                f"Choose an estimator of scikit-learn's own, or, if you trust the code of these types, name them: "
-                f"train.trusted_types: [{names}]."
-            ) from error
-        raise ConfigError(f"{model.name}: skops, which stores models without code, cannot store the estimator: {cause or error}") from error
+    _, trusted = stored(model, pipeline)
+    with _quick_and_quiet_mlflow():
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(path),
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+            skops_trusted_types=trusted,
+            signature=signature,
+            input_example=example,
+            pip_requirements=["scikit-learn", "skops"],
+        )
 
 
 def _experiment(client: MlflowClient, model: str) -> str:

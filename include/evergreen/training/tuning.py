@@ -5,6 +5,7 @@ A loop of our own over scikit-learn's samplers: its searches take one estimator 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import math
@@ -21,7 +22,8 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import measure
-from include.evergreen.training.pipeline import Chosen, build_pipeline, declared, predict
+from include.evergreen.training.pipeline import Chosen, declared, predict
+from include.evergreen.training.rehearsal import SyntheticRowsError, first_setting, rehearse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,9 +88,13 @@ def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] =
 
 
 def check_choices(model: ModelConfig) -> None:
-    """Refuse, by a `ConfigError`, a declared estimator that cannot be imported, made with its parameters, or do the task."""
+    """Refuse, by a `ConfigError`, a declared estimator that cannot be imported, made with its parameters, do the task, or be stored.
+
+    That it cannot be fitted on synthetic rows refuses nothing: soon the real ones will say it.
+    """
     for choice in model.train.choices:
-        build_pipeline(model, _first(choice))
+        with contextlib.suppress(SyntheticRowsError):
+            rehearse(model, first_setting(choice))
 
 
 def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str]]]:
@@ -165,7 +171,7 @@ class _Running:
             reasons = sorted({trial.error for trial in self.trials})
             raise ConfigError(
                 f"{self.model.name}: all {len(self.trials)} trials of tuning failed: {'; '.join(reasons[:3])}. "
-                f"Change train.search or the estimators' parameters."
+                f"Change what they name, train.search or the estimators' parameters."
             )
         log.info("%s: chosen by tuning: %s, %s %.4f", self.model.name, best.chosen, self.metric, best.score)
         tuning = {
@@ -183,13 +189,15 @@ class _Running:
     def _trial(self, chosen: Chosen, days: int) -> Trial:
         began = self.now()
         scores: list[float | None] = []
-        error = ""
+        error = where = ""
         try:
-            scores = [self._score(chosen, before[-days:], judges) for before, judges in self.folds]
+            for number, (before, judges) in enumerate(self.folds, start=1):
+                where = f"fold {number} of {len(self.folds)}: "
+                scores.append(self._score(chosen, before[-days:], judges))
         except MemoryError:
             raise
         except Exception as failed:  # an estimator's own: one bad setting ends no search
-            error = str(failed).splitlines()[0][:500] if str(failed) else type(failed).__name__
+            error = where + (str(failed).splitlines()[0][:500] if str(failed) else type(failed).__name__)
         defined = [score for score in scores if score is not None]
         if not error and not defined:
             error = f"the rows of no fold define {self.metric}"
@@ -232,12 +240,6 @@ class _Running:
 def _times_divisible(number: int) -> int:
     """How often a third of it, rounded down, is at least one."""
     return 1 + _times_divisible(number // SHARE_KEPT) if number >= SHARE_KEPT else 0
-
-
-def _first(choice: Choice) -> Chosen:
-    """A setting by which to see whether the estimator takes its parameters."""
-    values = {name: next(bounds[0] for _, bounds in search if bounds is not None) for name, search in choice.search.items()}
-    return Chosen(choice.estimator, {**choice.parameters, **values})
 
 
 def _drawn(choice: Choice, count: int, seed: int) -> list[Chosen]:

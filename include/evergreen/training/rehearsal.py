@@ -1,0 +1,134 @@
+"""Rehearses a training on synthetic rows: whether an estimator can be fitted, stored and read back is known before any work."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.document import Key
+from include.evergreen.config.loader import describe
+from include.evergreen.config.training import Choice
+from include.evergreen.foundation.errors import ConfigError, EvergreenError
+from include.evergreen.foundation.silent_import import import_quietly
+from include.evergreen.serving.inference import one_thread
+from include.evergreen.training.pipeline import Chosen, build_pipeline, fit, predict, refuse_lacking
+from include.evergreen.training.storable import stored
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+ROWS: Final = 240
+MOST_ROWS: Final = 20_000
+ROUNDS: Final = 10  # how long an estimator learns changes nothing of what its file holds
+CATEGORIES: Final = 8  # of at least `MIN_CATEGORY_ROWS` rows
+COUNTS_OF_ROWS: Final = ("neighbors", "samples")  # in names of parameters that no fit on fewer rows takes
+TAKE_ANY_NUMBERS: Final = ("sklearn", "lightgbm", "xgboost")  # a team's own estimator may rightly refuse rows that mean nothing
+
+
+class SyntheticRowsError(ConfigError):
+    """An estimator cannot be fitted on synthetic rows; on real ones it might."""
+
+
+def check_estimators(catalog: Catalog) -> list[str]:
+    """Every estimator of the models' `train` that cannot be trained, stored or served, as ``file:line: key: why``.
+
+    The declarations must be sound. Estimators for a container are left out, as it has libraries of its own.
+    """
+    problems = []
+    for model in map(catalog.model, catalog.model_names()):
+        if model.train.run_in == "docker":
+            continue
+        found: list[tuple[Key, str]] = []
+        for index, choice in enumerate(model.train.choices):
+            key: Key = ("train", "estimators", index, "estimator") if model.train.estimators else ("train", "estimator")
+            try:
+                rehearse(model, first_setting(choice))
+            except EvergreenError as error:
+                found.append((key, str(error).removeprefix(f"{model.name}: ")))
+        problems += describe(catalog.model_path(model.name), found)
+    return problems
+
+
+def rehearse(model: ModelConfig, chosen: Chosen) -> None:
+    """Fit on synthetic rows of the declared features, store, read back and predict the same; nothing is kept.
+
+    Besides, what `build_pipeline`, `predict` and `stored` raise.
+
+    :param model: the model to train
+    :param chosen: the estimator and its parameters
+    :raises SyntheticRowsError: when the fit fails, unless an estimator of a team's own is part of it
+    :raises ConfigError: when what is fitted predicts otherwise once it was stored
+    """
+    import numpy as np
+
+    pipeline = build_pipeline(model, chosen)
+    estimator = pipeline.named_steps["estimator"]
+    _shorten(estimator)
+    features, target = _synthetic(model, _rows_for(estimator))
+    weights = None if model.train.weights is None else np.ones(len(target))
+    with warnings.catch_warnings(), one_thread():
+        warnings.simplefilter("ignore")  # that it has not converged, of rows that mean nothing
+        try:
+            fit(pipeline, model, features, target, weights=weights)
+        except ConfigError as error:
+            if not _takes_any_numbers(estimator):
+                return
+            words = str(error.__cause__ or error).strip().splitlines() or [type(error.__cause__).__name__]
+            raise SyntheticRowsError(
+                f"{model.name}: {chosen} cannot be fitted on {len(features)} synthetic rows of the declared features: "
+                f"{words[0].rstrip('.')}. Change its parameters, or choose another estimator (docs/guides/estimators.md)."
+            ) from error
+        refuse_lacking(model, chosen.estimator, estimator)
+        predicted = predict(pipeline, model, features)
+        file, trusted = stored(model, pipeline)
+        again = predict(import_quietly("skops.io").loads(file, trusted=trusted), model, features)
+    if not np.array_equal(predicted, again, equal_nan=True):
+        raise ConfigError(f"{model.name}: {chosen} predicts otherwise once it was stored and read back. Choose another estimator.")
+
+
+def first_setting(choice: Choice) -> Chosen:
+    """A setting by which to see whether the estimator takes its parameters: of what is searched the first values."""
+    values = {name: next(bounds[0] for _, bounds in search if bounds is not None) for name, search in choice.search.items()}
+    return Chosen(choice.estimator, {**choice.parameters, **values})
+
+
+def _synthetic(model: ModelConfig, count: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows that any estimator can learn from, if it can do the task: no value is missing, and targets are 0 and 1, or positive."""
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(0)
+    features = pd.DataFrame(
+        {
+            feature.name: random.normal(size=count)
+            if feature.kind == "numeric"
+            else pd.array([f"category {number}" for number in random.permutation(count) % CATEGORIES], dtype="string")
+            for feature in model.features
+        }
+    )
+    target = random.permutation(count) % 2 if model.task == "classification" else random.uniform(1, 2, count)
+    return features, target.astype("float64")
+
+
+def _rows_for(estimator: Any) -> int:
+    """Enough for a parameter such as ``n_neighbors``."""
+    counts = [
+        value for name, value in estimator.get_params().items()
+        if isinstance(value, int) and any(word in name for word in COUNTS_OF_ROWS)
+    ]  # fmt: skip
+    return max(ROWS, min(MOST_ROWS, 2 * max(counts, default=0)))
+
+
+def _shorten(estimator: Any) -> None:
+    rounds = {
+        name: ROUNDS for name, value in estimator.get_params().items()
+        if name.rpartition("__")[2] in ("n_estimators", "max_iter") and isinstance(value, int) and value > ROUNDS
+    }  # fmt: skip
+    estimator.set_params(**rounds)
+
+
+def _takes_any_numbers(estimator: Any) -> bool:
+    parts = [part for part in (estimator, *estimator.get_params().values()) if hasattr(part, "fit")]
+    return all(type(part).__module__.partition(".")[0] in TAKE_ANY_NUMBERS for part in parts)
