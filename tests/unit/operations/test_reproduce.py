@@ -208,13 +208,11 @@ FITTED: dict[str, dict[str, Any]] = {
         "estimator": "sklearn.ensemble.HistGradientBoostingRegressor",
         "parameters": {"max_iter": 20},
         "early_stop": {"days": 2, "rounds": 3},
-        "trusted_types": ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"],
     },
     "a weighted forest": {
         "estimator": "sklearn.ensemble.RandomForestRegressor",
         "parameters": {"n_estimators": 5},
         "weights": {"half_life_days": 5},
-        "trusted_types": ["sklearn.tree._tree.Tree"],
     },
     "LightGBM": {
         "estimator": "lightgbm.LGBMRegressor",

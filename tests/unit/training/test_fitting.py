@@ -209,3 +209,39 @@ def _as_given(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _columns(fitted: Any, rows: pd.DataFrame) -> Any:
     return fitted.named_steps["columns"].transform(_as_given(rows))
+
+
+@pytest.mark.parametrize("estimator", [LOGISTIC, BOOSTING, "sklearn.tree.DecisionTreeClassifier"])
+def test_rows_of_one_class_are_named_with_the_estimator_and_what_to_change(flight_delay: ModelConfig, estimator: str) -> None:
+    name = estimator.rpartition(".")[2]
+    rows = synthetic_rows(days=5).assign(target=1.0)
+    words = (
+        rf"{name} cannot learn from the 300 rows of 2013-01-01 to 2013-01-05: all have the target 1, .* Choose a longer train.window_days"
+    )
+    with pytest.raises(DataError, match=words):
+        learn(synthetic_model(flight_delay, estimator=estimator), rows)
+
+
+@pytest.mark.parametrize("estimator", [BOOSTING, LIGHTGBM, "xgboost.XGBClassifier"])
+@pytest.mark.usefixtures("lightgbm")
+def test_an_early_stop_that_leaves_one_class_on_either_side_is_named(flight_delay: ModelConfig, estimator: str) -> None:
+    pytest.importorskip(estimator.partition(".")[0])
+    name = estimator.rpartition(".")[2]
+    model = synthetic_model(flight_delay, estimator=estimator, early_stop={"days": 2, "rounds": 3})
+    rows = synthetic_rows(days=6)
+    newest = rows["partition"] > "2013-01-04"
+    with pytest.raises(DataError, match=rf"{name} cannot learn from the 240 rows .* or fewer train.early_stop.days"):
+        learn(model, rows.assign(target=rows["target"].where(newest, 0.0)))
+    with pytest.raises(DataError, match=rf"{name} cannot be told when to stop by the 120 rows .* Choose more train.early_stop.days"):
+        learn(model, rows.assign(target=rows["target"].where(~newest, 0.0)))
+
+
+def test_a_value_is_a_number_of_64_bits_whatever_a_library_computes_in(air_time: ModelConfig) -> None:
+    pytest.importorskip("xgboost")
+    rows = synthetic_rows(days=3, is_classified=False)
+    model = synthetic_model(air_time, estimator="xgboost.XGBRegressor", parameters={"n_estimators": 3})
+    fitted = learn(model, rows)
+    odd = rows.iloc[:31]
+    predicted = predict(fitted, model, odd)
+    assert (predicted.dtype, predicted.shape) == (np.dtype("float64"), (31,))
+    assert np.array_equal(predicted.astype("float32"), fitted.predict(_as_given(odd)))

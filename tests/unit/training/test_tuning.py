@@ -225,7 +225,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(air_time: ModelCo
 
 def test_when_all_trials_fail_their_reasons_are_told(air_time: ModelConfig) -> None:
     model = synthetic_model(air_time, estimator=RIDGE, search={"alpha": {"choice": [-1.0, -2.0]}}, tune={"candidates": 2})
-    with pytest.raises(ConfigError, match=r"air_time: all 2 trials of tuning failed: .*alpha.* Change train.search"):
+    with pytest.raises(ConfigError, match=r"air_time: all 2 trials of tuning failed: .*alpha.* Change what they name, train.search"):
         choose(model, synthetic_rows(is_classified=False))
 
 
@@ -265,3 +265,15 @@ def test_what_tuning_fits_is_scikit_learns_own_estimator(air_time: ModelConfig) 
     columns = pipeline.named_steps["columns"].transform(rows.assign(carrier=rows["carrier"].astype(object)))
     own = Ridge(alpha=3.0, random_state=0).fit(columns, rows["target"])
     assert np.array_equal(own.coef_, pipeline.named_steps["estimator"].coef_)
+
+
+def test_a_fold_of_one_class_is_named_with_the_estimator_and_what_to_change(flight_delay: ModelConfig) -> None:
+    rows = synthetic_rows(days=8)
+    rows["target"] = rows["target"].where(rows["partition"] > "2013-01-02", 0.0)
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, search={"C": {"choice": [0.1, 1.0]}}, tune={"candidates": 2, "folds": 3})
+    words = (
+        r"all 2 trials of tuning failed: fold 1 of 3: flight_delay: LogisticRegression cannot learn from the 120 rows of 2013-01-01 to "
+        r"2013-01-02: all have the target 0, .* Choose a longer train.window_days, or fewer train.tune.folds, or another target.positive"
+    )
+    with pytest.raises(ConfigError, match=words):
+        choose(model, rows)
