@@ -46,7 +46,9 @@ class Choice(Strict):
     """One estimator, with what is settled of its parameters and what tuning may choose."""
 
     estimator: str = Field(description="Import path of a scikit-learn compatible estimator.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="The estimator's keyword arguments.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="The estimator's keyword arguments; {estimator: PATH, parameters: {...}} is one within it."
+    )
     search: dict[str, Search] = Field(default_factory=dict, description="Keyword arguments that tuning chooses, and among which values.")
 
     @model_validator(mode="after")
@@ -109,7 +111,9 @@ class Train(Strict):
     estimator: str | None = Field(
         default=None, description="Import path of a scikit-learn compatible estimator; or list several: estimators."
     )
-    parameters: dict[str, Any] = Field(default_factory=dict, description="The estimator's keyword arguments.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="The estimator's keyword arguments; {estimator: PATH, parameters: {...}} is one within it."
+    )
     search: dict[str, Search] = Field(default_factory=dict, description="Keyword arguments that tuning chooses, and among which values.")
     estimators: tuple[Choice, ...] = Field(default=(), description="Several estimators, among which tuning chooses under one budget.")
     tune: Tune | None = Field(default=None, description="How what is left open is chosen; needed when something is.")
@@ -118,7 +122,7 @@ class Train(Strict):
     seed: int = Field(default=0, ge=0, lt=2**32, description="Of all that is drawn at random: equal seeds, equal models.")
     trusted_types: tuple[str, ...] = Field(
         default=(),
-        description="Types, by import path, that this model's files may load besides scikit-learn's own: their code runs at loading.",
+        description="Types of other libraries, by import path, that this model's files may load: their code runs at loading.",
     )
     run_in: Literal["worker", "docker"] = Field(
         default="worker", description="Where the training step runs: in the worker, or in a container."

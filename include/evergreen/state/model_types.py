@@ -22,7 +22,6 @@ BASES: Final[dict[str, str]] = {
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": "ObjectNode",
     "sklearn.gaussian_process.kernels.Kernel": "ObjectNode",
     "sklearn._loss.loss.BaseLoss": "ObjectNode",
-    "sklearn._loss.link.BaseLink": "ObjectNode",
     "sklearn.metrics._dist_metrics.DistanceMetric": "ObjectNode",
     "sklearn.neighbors._ball_tree.BinaryTree64": "ObjectNode",
     "sklearn.neighbors._kd_tree.BinaryTree64": "ObjectNode",
