@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
-from celery.signals import worker_init, worker_shutdown
+from celery.signals import worker_init, worker_shutdown  # type: ignore[import-untyped]
 
 from evergreen_airflow.worker_parent import prepare_to_fork
 from include.evergreen.serving.clean_processes import Server
@@ -19,13 +19,15 @@ CONFIG = DEFAULT_CELERY_CONFIG  # the same object: with several teams, the provi
 _clean_processes = Server()
 
 
-@worker_init.connect
 def prepare_worker(**_: Any) -> None:
     """Prepare the worker's parent, before it forks its pool. Celery calls it in workers only."""
     prepare_to_fork(_clean_processes)
 
 
-@worker_shutdown.connect
 def stop_clean_processes(**_: Any) -> None:
     """Stop the server of clean processes."""
     _clean_processes.stop()
+
+
+worker_init.connect(prepare_worker)
+worker_shutdown.connect(stop_clean_processes)
