@@ -246,7 +246,7 @@ def _fit(group: Sequence[Declared], frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as these expectations can take it.
 
     A comparison with a missing integer is neither true nor false in pandas' nullable types, which Great Expectations
-    cannot count. In floats it is false. Integers that floats cannot hold stay as they are.
+    cannot count. In floats it is false. Integers that floats cannot hold are Python's, which compare exactly with NaN too.
     """
     import pandas as pd
 
@@ -254,9 +254,9 @@ def _fit(group: Sequence[Declared], frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     changed: dict[str, pd.Series] = {}
     for name, column in frame.items():
-        if isinstance(column.dtype, pd.BooleanDtype) or (
-            isinstance(column.dtype, pd.Int64Dtype) and not (column.abs() > EXACT_IN_FLOATS).any()
-        ):
+        if isinstance(column.dtype, pd.Int64Dtype) and (column.abs() > EXACT_IN_FLOATS).any():
+            changed[str(name)] = column.astype(object).where(column.notna(), float("nan"))
+        elif isinstance(column.dtype, pd.BooleanDtype | pd.Int64Dtype):
             changed[str(name)] = column.astype("float64")
     return frame.assign(**changed)
 
