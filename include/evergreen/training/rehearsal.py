@@ -12,7 +12,7 @@ from include.evergreen.config.training import Choice
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.serving.inference import one_thread
-from include.evergreen.training.pipeline import Chosen, build_pipeline, fit, predict, refuse_lacking
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, build_pipeline, fit, predict, refuse_lacking
 from include.evergreen.training.storable import stored
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 ROWS: Final = 240
 MOST_ROWS: Final = 20_000
 ROUNDS: Final = 10  # how long an estimator learns changes nothing of what its file holds
-CATEGORIES: Final = 8  # of at least `MIN_CATEGORY_ROWS` rows
+CATEGORIES: Final = ROWS // MIN_CATEGORY_ROWS  # the most that have a column each
 COUNTS_OF_ROWS: Final = ("neighbors", "samples")  # in names of parameters that no fit on fewer rows takes
+ONE_A_COLUMN: Final = ("_cst", "_constraints")  # ends of names of parameters that no fit on other categories takes
 TAKE_ANY_NUMBERS: Final = ("sklearn", "lightgbm", "xgboost")  # a team's own estimator may rightly refuse rows that mean nothing
 
 
@@ -65,7 +66,7 @@ def rehearse(model: ModelConfig, chosen: Chosen) -> None:
 
     pipeline = build_pipeline(model, chosen)
     estimator = pipeline.named_steps["estimator"]
-    _shorten(estimator)
+    _ease(estimator)
     features, target = _synthetic(model, _rows_for(estimator))
     weights = None if model.train.weights is None else np.ones(len(target))
     with warnings.catch_warnings(), one_thread():
@@ -121,12 +122,15 @@ def _rows_for(estimator: Any) -> int:
     return max(ROWS, min(MOST_ROWS, 2 * max(counts, default=0)))
 
 
-def _shorten(estimator: Any) -> None:
-    rounds = {
-        name: ROUNDS for name, value in estimator.get_params().items()
-        if name.rpartition("__")[2] in ("n_estimators", "max_iter") and isinstance(value, int) and value > ROUNDS
-    }  # fmt: skip
-    estimator.set_params(**rounds)
+def _ease(estimator: Any) -> None:
+    """Leave out what changes nothing of what the file holds: many rounds, and constraints on columns by their number."""
+    eased: dict[str, Any] = {}
+    for name, value in estimator.get_params().items():
+        if name.rpartition("__")[2] in ("n_estimators", "max_iter") and isinstance(value, int) and value > ROUNDS:
+            eased[name] = ROUNDS
+        elif name.endswith(ONE_A_COLUMN):
+            eased[name] = None
+    estimator.set_params(**eased)
 
 
 def _takes_any_numbers(estimator: Any) -> bool:

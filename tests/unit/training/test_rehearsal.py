@@ -80,12 +80,13 @@ def test_a_training_begins_only_with_what_can_be_stored_and_leaves_to_its_rows_w
     check_choices(synthetic_model(flight_delay, estimator=LOGISTIC, parameters={"C": -1}))
 
 
-def test_counts_of_rows_and_of_rounds_make_no_false_alarm_and_no_long_check(flight_delay: ModelConfig) -> None:
+def test_counts_of_rows_and_columns_and_rounds_make_no_false_alarm_and_no_long_check(flight_delay: ModelConfig) -> None:
     began = time.monotonic()
     model = synthetic_model(flight_delay, estimator=LOGISTIC)
     rehearse(model, Chosen("sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 700}))
     rehearse(model, Chosen("sklearn.ensemble.RandomForestClassifier", {"max_samples": 900, "n_estimators": 100_000}))
     rehearse(model, Chosen("sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 100_000}))
+    rehearse(model, Chosen("sklearn.ensemble.HistGradientBoostingClassifier", {"monotonic_cst": [1, 0, -1]}))
     assert time.monotonic() - began < 20
 
 
