@@ -12,10 +12,10 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.training import Choice, Train
 from include.evergreen.training.recipes import build_recipe
-from include.evergreen.training.tuning import check_choices
+from include.evergreen.training.rehearsal import first_setting, rehearse
 
-GUIDE = (PROJECT_ROOT / "docs/guides/training.md").read_text()
-EXAMPLES = [yaml.safe_load(text)["train"] for text in re.findall(r"```yaml\n(.*?)```", GUIDE, flags=re.S)]
+GUIDES = "".join((PROJECT_ROOT / "docs/guides" / page).read_text() for page in ("training.md", "estimators.md"))
+EXAMPLES = [yaml.safe_load(text)["train"] for text in re.findall(r"```yaml\n(.*?)```", GUIDES, flags=re.S)]
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 SEARCH = {"alpha": {"uniform": [0, 1]}}
 TUNE = {"candidates": 3}
@@ -23,8 +23,12 @@ TUNE = {"candidates": 3}
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 @pytest.mark.usefixtures("lightgbm")
-def test_every_example_of_the_guide_can_be_declared_and_its_estimators_made(flight_delay: ModelConfig, example: dict[str, Any]) -> None:
-    check_choices(flight_delay.model_copy(update={"train": Train.model_validate(example)}))
+def test_every_example_of_the_guides_can_be_declared_and_its_estimators_fitted_and_stored(
+    flight_delay: ModelConfig, example: dict[str, Any]
+) -> None:
+    model = flight_delay.model_copy(update={"train": Train.model_validate(example)})
+    for choice in model.train.choices:
+        rehearse(model, first_setting(choice))
 
 
 def test_the_guide_has_an_example_of_every_key() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
+from include.evergreen.serving.inference import as_fitted
 from include.evergreen.state.mlflow_store import MODEL_FILE, folder_digest
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import CALIBRATED, Chosen, predict
@@ -81,11 +85,15 @@ def test_what_the_page_says_trains_is_fitted_and_stored_and_predicts_the_same_in
     models: dict[str, ModelConfig], tmp_path: Path
 ) -> None:
     """One that answers all questions: most of what one costs is its start."""
-    predicted = {}
+    predicted, keepers = {}, set()
     for line in LINES:
         if line.verdict != "no":
-            predicted[line.path] = _trained(line, models[line.kind], tmp_path / line.path)
+            predicted[line.path], keeps_rows = _trained(line, models[line.kind], tmp_path / line.path)
+            keepers |= {str(line)} if keeps_rows else set()
     assert len(predicted) > 75
+    section = PAGE.partition("\n## Estimators that keep rows\n")[2].partition("\n## ")[0]
+    names = re.findall(r"`(\w+\*?)`", section)
+    assert keepers == {str(line) for line in LINES if any(fnmatch(str(line), name) for name in names)}
     answered = f"assert not any(check.main(folder) for folder in Path({str(tmp_path)!r}).iterdir())"
     run_python(f"from pathlib import Path\nfrom include.evergreen.serving import check\n{answered}")
     for path, here in predicted.items():
@@ -113,8 +121,8 @@ def test_a_parameter_that_the_page_asks_for_is_needed(kind: str, models: dict[st
                 rehearse(model, Chosen(line.path))
 
 
-def _trained(line: Line, base: ModelConfig, folder: Path) -> np.ndarray:
-    """What it predicts here; its file and the question for the same predictions lie in a folder."""
+def _trained(line: Line, base: ModelConfig, folder: Path) -> tuple[np.ndarray, bool]:
+    """What it predicts here, and whether its file holds rows that it was fitted on; file and question for the same lie in a folder."""
     declared: dict[str, Any] = {"estimator": line.path, "parameters": {**_few_rounds(line.path), **line.parameters}}
     if line.verdict == "calibrated":
         declared = {"estimator": CALIBRATED, "parameters": {"estimator": declared}}
@@ -129,11 +137,21 @@ def _trained(line: Line, base: ModelConfig, folder: Path) -> np.ndarray:
     pipeline = learn(model, older)
     artifact = folder / "artifact"
     artifact.mkdir(parents=True)
-    (artifact / MODEL_FILE).write_bytes(stored(model, pipeline)[0])
+    file, _ = stored(model, pipeline)
+    (artifact / MODEL_FILE).write_bytes(file)
     question = {"task": model.task, "trusted_types": [], "artifact_uri": artifact.as_uri(), "artifact_digest": folder_digest(artifact)}
     (folder / QUESTION).write_text(json.dumps(question))
     newer.to_parquet(folder / ROWS)
-    return predict(pipeline, model, newer)
+    return predict(pipeline, model, newer), _holds_a_row(file, pipeline[:-1].transform(as_fitted(older[model.feature_names])))
+
+
+def _holds_a_row(file: bytes, given: np.ndarray) -> bool:
+    rows = set(map(tuple, given))
+    with ZipFile(io.BytesIO(file)) as archive:
+        arrays = [np.load(io.BytesIO(archive.read(name))) for name in archive.namelist() if name.endswith(".npy")]
+    return given.shape[1] > 1 and any(
+        array.ndim == 2 and array.shape[1] == given.shape[1] and not rows.isdisjoint(map(tuple, array)) for array in arrays
+    )
 
 
 def _few_rounds(path: str) -> dict[str, int]:
