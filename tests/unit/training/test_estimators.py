@@ -158,4 +158,4 @@ def _few_rounds(path: str) -> dict[str, int]:
     """They change how long it takes, and nothing of what the file holds."""
     module, _, name = path.rpartition(".")
     parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-    return {rounds: 10 for rounds in ("n_estimators", "max_iter") if rounds in parameters and (parameters[rounds].default or 0) > 10}
+    return {rounds: 3 for rounds in ("n_estimators", "max_iter") if rounds in parameters and (parameters[rounds].default or 0) > 3}
