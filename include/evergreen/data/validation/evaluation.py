@@ -22,6 +22,7 @@ from include.evergreen.data.validation.expectations import BATCH, Declared, regi
 from include.evergreen.data.validation.rows import CHUNK_ROWS, RawRows
 from include.evergreen.data.validation.uniqueness import possible_duplicates
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.team_code import TEAM_ERRORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,8 +187,8 @@ class _Rows:
             return self._resolved(group)
         except MemoryError:
             raise
-        except Exception as error:
-            problem: Exception = error
+        except TEAM_ERRORS as error:
+            problem: BaseException = error
         for declared in group:  # to find whose fault it is
             self._computed(declared, partial(self._resolved, [declared]))
         reason = PERSONAL if any(map(self._is_personal, group)) else problem
@@ -226,8 +227,8 @@ class _Rows:
                 return compute()
         except MemoryError:
             raise
-        except Exception as error:
-            cause: Exception = error
+        except TEAM_ERRORS as error:
+            cause: BaseException = error
         expectation, personal = declared.expectation, self._is_personal(declared)
         problem = ConfigError(
             f"{self._dataset.name}: {expectation.expect} with {expectation.arguments} cannot be computed: {PERSONAL if personal else cause}"

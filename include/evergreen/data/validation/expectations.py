@@ -15,6 +15,7 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.config.models import Expectation
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.silent_import import import_quietly
+from include.evergreen.foundation.team_code import TEAM_ERRORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +180,7 @@ def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
                 f"{dataset.name}: expect {path!r}: there is no module {error.name!r}. Write the import path of a class as seen "
                 f"from the project's root, such as include.expectations.mine.ExpectColumnValuesToBeFlightNumber."
             ) from error
-        except Exception as error:
+        except TEAM_ERRORS as error:
             raise ConfigError(
                 f"{dataset.name}: expect {path!r}: {module_name} fails when it is imported: {type(error).__name__}: {error}. Fix it first."
             ) from error
@@ -225,7 +226,7 @@ def _metrics(dataset: DatasetConfig, implementation: GxExpectation, expectation:
         with registered([implementation]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             needed = implementation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_runtime(implementation))
-    except Exception as error:
+    except TEAM_ERRORS as error:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} with {expectation.arguments} cannot be computed: {type(error).__name__}: {error}"
         ) from error
