@@ -77,8 +77,10 @@ def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> 
         return CriterionResult(criterion.kind, metric, None, None, "not_applicable", message)
     margin = criterion.margin if criterion.must == "better" else -criterion.margin
     asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
+    rival = evidence.champion
+    since = f", from {rival.since} on, as it was fitted on days before," if rival.since else ""
     return _compared(
-        criterion.kind, metric, evidence, evidence.champion, "the champion's on the same rows", margin, asked, criterion.confidence
+        criterion, evidence.candidate.among(rival.rows), rival.among(rival.rows), f"the champion's on the same rows{since}", margin, asked
     )
 
 
@@ -94,21 +96,22 @@ def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> 
     baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.labels), answer))
     who = f"that of a constant {answer:.4f} (the {name} among those fitted on)"
     asked = f"better by more than {criterion.margin:g}"
-    result = _compared(criterion.kind, criterion.metric, evidence, baseline, who, criterion.margin, asked, criterion.confidence)
+    result = _compared(criterion, evidence.candidate, baseline, who, criterion.margin, asked)
     return CriterionResult(**{**result.__dict__, "details": {**result.details, "answer": answer}})
 
 
 def _compared(
-    kind: str, metric: str, evidence: Evidence, other: Scored, whose: str, margin: float, asked: str, confidence: float
+    criterion: ChampionCriterion | BaselineCriterion, candidate: Scored, other: Scored, whose: str, margin: float, asked: str
 ) -> CriterionResult:
     """``margin``: the gain that the one-sided bound must exceed (superiority); negative: the loss that is allowed (non-inferiority)."""
-    sign = 1.0 if METRICS[evidence.model.task][metric] == "higher" else -1.0
-    value, theirs = evidence.candidate.metrics.get(metric), other.metrics.get(metric)
+    kind, metric, confidence = criterion.kind, criterion.metric, criterion.confidence
+    sign = 1.0 if METRICS[candidate.model.task][metric] == "higher" else -1.0
+    value, theirs = candidate.metrics.get(metric), other.metrics.get(metric)
     if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
         return unmeasured(kind, metric, sign * margin)
-    drawn = evidence.candidate.replicates(metric) - other.replicates(metric)
+    drawn = candidate.replicates(metric) - other.replicates(metric)
     judged_by = surely_better if margin >= 0 else interval
-    between = judged_by(drawn, evidence.candidate.units.count, confidence=confidence)
+    between = judged_by(drawn, candidate.units.count, confidence=confidence)
     if between is None:
         return unmeasured(kind, metric, sign * margin)
     gain_at_worst = between[0] if sign > 0 else -between[1]
@@ -116,7 +119,7 @@ def _compared(
     difference = value - theirs
     message = (
         f"{metric} is {value:.4f}, {whose} {theirs:.4f}: a difference of {difference:+.4f}, with a one-sided "
-        f"{confidence:.0%} bound of {sign * gain_at_worst:+.4f} (resampled by {evidence.candidate.units.word}); it must be {asked}"
+        f"{confidence:.0%} bound of {sign * gain_at_worst:+.4f} (resampled by {candidate.units.word}); it must be {asked}"
     )
     details = {"candidate": value, "other": theirs}
     return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), message, between, details)

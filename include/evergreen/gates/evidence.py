@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,15 +13,15 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates.bootstrap import Units, replicates, statistic
+from include.evergreen.gates.bootstrap import MIN_UNITS, Units, replicates, statistic
 from include.evergreen.gates.holdout import column_of_rows, own_features
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
-from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.metrics import measure, measure_one
 from include.evergreen.training.pipeline import predict
-from include.evergreen.training.recipes import recipe_of_version
+from include.evergreen.training.recipes import Recipe, recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
 from include.evergreen.training.train import split_by_time
 
@@ -59,6 +60,8 @@ class Scored:
 
     def among(self, chosen: np.ndarray) -> Scored:
         """The same on the ``chosen`` rows alone (a mask)."""
+        if chosen.all():
+            return self
         return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
     def predicting(self, predicted: np.ndarray) -> Scored:
@@ -67,8 +70,30 @@ class Scored:
 
 
 @dataclass(eq=False)
+class Rival:
+    """A version to compare the candidate with: its predictions, and on which ``rows`` of the holdout they count (a mask).
+
+    These are the rows that it was not fitted on either. ``since`` is the day of the first of them where it was fitted on others of the
+    holdout; None where it was fitted on none.
+    """
+
+    version: int
+    everywhere: Scored
+    rows: np.ndarray
+    since: str | None = None
+
+    def among(self, chosen: np.ndarray) -> Scored:
+        """Its predictions on those of the ``chosen`` rows (a mask) that it was not fitted on."""
+        return self.everywhere.among(chosen & self.rows)
+
+
+class NoComparisonError(Exception):
+    """Why a version is nothing to compare the candidate with, to follow "there is no champion". It is never shown as an error."""
+
+
+@dataclass(eq=False)
 class Evidence:
-    """``model`` is what the candidate was trained as, ``frame`` the snapshot's, ``champion`` its predictions on the same rows, if any."""
+    """``model`` is what the candidate was trained as; ``champion`` is there when it can be compared with the candidate."""
 
     catalog: Catalog
     model: ModelConfig
@@ -78,7 +103,7 @@ class Evidence:
     fit_rows: pd.DataFrame
     holdout: pd.DataFrame
     candidate: Scored
-    champion: Scored | None
+    champion: Rival | None
     why_no_champion: str
 
     @property
@@ -131,22 +156,54 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
     others, why_none = None, "there is no champion yet"
     if champion:
-        theirs = recipe_of_version(catalog, model, champion)
-        others_config = theirs.config(model)
-        if (others_config.target, others_config.rows) != (model.target, model.rows):
-            why_none = f"there is no champion with this target (version {champion.version} has another)"
-        elif champion.as_of > judged.as_of:  # it may have been fitted on this very holdout
-            why_none = f"there is no champion trained on data as old (it is as of {champion.as_of})"
-        else:
-            same = theirs.features_digest == recipe.features_digest
-            try:
-                own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-            except OlderFeaturesError:  # else nothing could ever take the place of a champion that cannot score
-                why_none = f"there is no champion that can score (the features of version {champion.version} are of an older Evergreen)"
-            else:
-                their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
-                others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
+        try:
+            others = _rival(catalog, model, champion, scored, holdout, snapshot, recipe)
+        except NoComparisonError as error:
+            why_none = f"there is no champion {error}"
     return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
+
+
+def first_unfitted_day(version: RegisteredVersion) -> dt.date:
+    """The first day that a version was not fitted on, nor on any after it; of one that does not say, its as_of."""
+    first = find_candidate(version.run_key).facts.get("holdout_first")
+    return dt.date.fromisoformat(first) if first else version.as_of
+
+
+def _rival(
+    catalog: Catalog,
+    model: ModelConfig,
+    version: RegisteredVersion,
+    scored: Scored,
+    holdout: pd.DataFrame,
+    snapshot: Snapshot,
+    recipe: Recipe,
+) -> Rival:
+    """The predictions of ``version`` on the rows of ``scored``, by its own recipe; ``recipe`` is the candidate's.
+
+    :raises NoComparisonError: when it has another target, was fitted on too many of the days, or cannot compute its features
+    """
+    theirs = recipe_of_version(catalog, model, version)
+    config = theirs.config(model)
+    if (config.target, config.rows) != (model.target, model.rows):
+        raise NoComparisonError(f"with this target (version {version.version} has another)")
+    days = holdout[PARTITION_COLUMN].to_numpy().astype(str)
+    first = str(first_unfitted_day(version))
+    rows = days >= first
+    whole, left = len(np.unique(days)), len(np.unique(days[rows]))
+    if left < (needed := min(MIN_UNITS, whole)):
+        raise NoComparisonError(
+            f"that was not fitted on the holdout (version {version.version} was fitted on days before {first}, which leaves {left} of its "
+            f"{whole} days; {needed} are needed)"
+        )
+    try:
+        same = theirs.features_digest == recipe.features_digest
+        own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+    except OlderFeaturesError as error:  # else nothing could ever take the place of a champion that cannot score
+        message = f"that can score (the features of version {version.version} are of an older Evergreen)"
+        raise NoComparisonError(message) from error
+    pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
+    predicted = _predictions(config, pipeline, own, f"version {version.version}")
+    return Rival(version.version, scored.predicting(predicted), rows, None if rows.all() else first)
 
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:

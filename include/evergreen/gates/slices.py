@@ -105,10 +105,10 @@ def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen:
     between = None if drawn is None else interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
     other, is_worse = None, False
     if evidence.champion is not None:
-        theirs = evidence.champion.among(chosen)
-        other = _value(criterion, theirs)
+        theirs, ours = evidence.champion.among(chosen), evidence.candidate.among(chosen & evidence.champion.rows)
+        other = _value(criterion, theirs) if len(theirs.labels) else None
         if drawn is not None and other is not None and criterion.judge != "disparate_impact":  # of which neither way is better
-            apart = interval(drawn - _drawn(criterion, theirs), scored.units.count, confidence=WORSE_CONFIDENCE)
+            apart = interval(_drawn(criterion, ours) - _drawn(criterion, theirs), ours.units.count, confidence=WORSE_CONFIDENCE)
             higher_is_better = criterion.metric is None or METRICS[evidence.model.task][criterion.metric] == "higher"
             is_worse = apart is not None and (apart[1] < 0 if higher_is_better else apart[0] > 0)
     return Slice(name, rows, value, between, other, is_enough and value is not None, is_worse)

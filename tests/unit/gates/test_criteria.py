@@ -12,7 +12,7 @@ from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import combine_verdicts
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import Evidence
-from tests.unit.gates.synthetic_evidence import ROWS, evidence_of, late
+from tests.unit.gates.synthetic_evidence import ROWS, ROWS_A_DAY, evidence_of, late
 
 
 def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
@@ -99,6 +99,20 @@ def test_a_candidate_that_seems_within_the_margin_but_not_surely_so_fails(flight
     assert result.threshold is not None
     assert result.interval is not None
     assert (result.value > result.threshold, result.interval[0] < result.threshold, result.verdict) == (True, True, "failed")
+
+
+def test_what_a_champion_knows_by_heart_counts_for_nothing(good: Evidence) -> None:
+    """On the days that it was fitted on it answers with the truth; on the others it guesses."""
+    labels, chances = good.candidate.labels, good.candidate.predicted
+    by_heart = np.where(np.arange(ROWS) < 2 * ROWS_A_DAY, labels, np.random.default_rng(2).random(ROWS))
+    evidence = evidence_of(good.model, labels, chances, by_heart, fitted_before=2)
+    result = judged(evidence, kind="champion", metric="auc", must="better")
+    assert (result.verdict, result.details["other"]) == ("passed", pytest.approx(0.5, abs=0.06))
+    assert result.details["candidate"] == evidence.candidate.among(np.arange(ROWS) >= 2 * ROWS_A_DAY).metrics["auc"]
+    slices = judged(evidence_of(good.model, labels, chances, by_heart, columns={"origin": "EWR"}, fitted_before=2), kind="slices",
+                    by="origin", judge="worst", metric="auc", at_least=0.1)  # fmt: skip
+    assert slices.details["slices"][0]["champion"] == result.details["other"]
+    assert slices.details["worse_than_champion"] == []
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> None:
