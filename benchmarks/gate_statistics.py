@@ -2,7 +2,7 @@
 
     python -m benchmarks.gate_statistics [--json] [--trials N]
 
-Two versions predict late flights on holdouts of a week or a month. Neither is better: both see the same signal, each with its
+Two versions predict late flights on holdouts of some days, a week or a month. Neither is better: both see the same signal, each with its
 own noise, and (``alike`` rows) each with its own error on each day. So the true difference of every metric is 0 by symmetry.
 For each way to resample and each interval: how often `better` is said of no difference (nominal .05), how often the two-sided
 interval holds the truth (nominal .90), and of not_worse, the power beside what a normal approximation of the true spread promises.
@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.report import Report, arguments, say
-from include.evergreen.gates.bootstrap import Statistic, Units, interval, replicates, statistic, surely_better
+from include.evergreen.gates.bootstrap import MIN_UNITS, Statistic, Units, interval, replicates, statistic, surely_better
 
 CONFIDENCE = 0.95  # one-sided, as in a gate; so an interval should hold the truth in 90 of 100 cases
 RESAMPLES = 1000
@@ -48,6 +48,10 @@ class World:
 
 
 WORLDS = {
+    "two days, rows of a day alike": World(2, 800, 0.3),
+    "three days, rows of a day alike": World(3, 800, 0.3),
+    "four days, rows of a day alike": World(4, 800, 0.3),
+    "five days, rows of a day alike": World(5, 800, 0.3),
     "a week, rows independent": World(7, 800, 0.0),
     "a week, rows of a day alike": World(7, 800, 0.3),
     "four weeks, rows independent": World(28, 200, 0.0),
@@ -119,9 +123,10 @@ def _intervals(pair: list[Statistic], drawn: np.ndarray, units: Units) -> dict[s
     expanded = interval(drawn, units.count, confidence=CONFIDENCE)
     stricter = surely_better(drawn, units.count, confidence=CONFIDENCE)
     assert expanded is not None and stricter is not None
-    found = {
-        "expanded percentile": expanded,
-        "as better is judged": stricter,
+    found = {"expanded percentile": expanded, "as better is judged": stricter}
+    if units.count < MIN_UNITS:  # there, both are Student's by the jackknife
+        return {name: (value, between) for name, between in found.items()}
+    found |= {
         "percentile": _quantiles(drawn, 1 - CONFIDENCE, CONFIDENCE),
         "BCa": _bca(drawn, value, lambda weights: pair[0](weights) - pair[1](weights), units),
     }

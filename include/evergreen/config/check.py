@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
 from include.evergreen.config.gate import (
+    ENOUGH_DAYS,
     AbsoluteCriterion,
     BaselineCriterion,
     BehaviourCriterion,
@@ -47,6 +48,21 @@ def check_catalog(catalog: Catalog) -> list[str]:
         problems += _features_problems(catalog, name)
         problems += _checks_problems(catalog, name)
     return problems
+
+
+def catalog_warnings(catalog: Catalog) -> list[str]:
+    """What is sound and yet worth a thought, in the same form as the problems; of declarations without problems."""
+    warnings = []
+    for name in catalog.model_names():
+        model = catalog.model(name)
+        days, kinds = model.train.holdout_days, model.gate.judged_by_days
+        if kinds and days < ENOUGH_DAYS:
+            text = (
+                f"{days} days are few to show how days differ, so the intervals of {' and '.join(kinds)} are wide and only large differences "
+                f"pass; {ENOUGH_DAYS} or more are better, or gate.resample: rows if the rows of a day are independent"
+            )
+            warnings += describe(catalog.model_path(name), [(("train", "holdout_days"), text)])
+    return warnings
 
 
 def _undeclared_folders(catalog: Catalog) -> list[str]:
@@ -134,6 +150,12 @@ def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
 
 
 def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    if model.train.holdout_days == 1 and (kinds := model.gate.judged_by_days):
+        text = (
+            f"1 does not show how days differ, so {' and '.join(kinds)} would never be evaluated; use {ENOUGH_DAYS} or more, or "
+            f"gate.resample: rows if the rows of a day are independent"
+        )
+        yield ("train", "holdout_days"), text
     for index, criterion in enumerate(model.gate.criteria):
         key: Key = ("gate", "criteria", index)
         metric = getattr(criterion, "metric", None)

@@ -14,6 +14,7 @@ from include.evergreen.config.base import Strict, problem_at
 METRIC = "Of a classification: auc, log_loss, brier, accuracy; of a regression: mae, rmse, r2."
 MIN_SLICE_ROWS = 100
 FOUR_FIFTHS = 0.8
+ENOUGH_DAYS = 5  # in a holdout, for a bootstrap of days: with fewer, comparisons have little power; one day has no interval
 WITHOUT_EFFECT = {"alert_after_rejections", "serving_timeout_seconds"}  # of the gate: they change no answer to its question
 
 
@@ -174,3 +175,10 @@ class Gate(Strict):
     resamples: int = Field(default=1000, ge=200, le=100_000, description="Of the bootstrap.")
     alert_after_rejections: int = Field(default=3, ge=1, description="So many rejected candidates in a row make an alert.")
     serving_timeout_seconds: float = Field(default=120, gt=0, description="Seconds that a clean process gets to load the model and score.")
+
+    @property
+    def judged_by_days(self) -> list[str]:
+        """What is judged by intervals that resample whole days: the kinds of these criteria, each once."""
+        if self.resample != "days":
+            return []
+        return sorted({criterion.kind for criterion in self.criteria if isinstance(criterion, ChampionCriterion | BaselineCriterion)})

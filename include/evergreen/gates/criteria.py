@@ -109,6 +109,12 @@ def _compared(
     value, theirs = candidate.metrics.get(metric), other.metrics.get(metric)
     if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
         return unmeasured(kind, metric, sign * margin)
+    if candidate.units.count == 1:
+        message = (
+            f"{metric} is {value:.4f}, {whose} {theirs:.4f}, which is not judged: one day does not show how days differ. Set "
+            f"train.holdout_days to 5 or more, or gate.resample: rows if the rows of a day are independent"
+        )
+        return CriterionResult(kind, metric, value - theirs, sign * margin, "not_evaluated", message)
     drawn = candidate.replicates(metric) - other.replicates(metric)
     judged_by = surely_better if margin >= 0 else interval
     between = judged_by(drawn, candidate.units.count, confidence=confidence)

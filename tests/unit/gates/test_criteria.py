@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,14 @@ def test_what_a_champion_knows_by_heart_counts_for_nothing(good: Evidence) -> No
 def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> None:
     result = judged(good, kind="champion", metric="auc", must="better")
     assert (result.verdict, result.value, result.message) == ("not_applicable", None, "there is no champion yet to compare auc with")
+
+
+def test_one_day_compares_nothing_and_says_what_to_change(good: Evidence) -> None:
+    day = np.arange(ROWS) < ROWS_A_DAY
+    alone = dataclasses.replace(good, candidate=good.candidate.among(day))
+    result = judged(alone, kind="baseline", metric="auc")
+    assert (result.verdict, result.interval) == ("not_evaluated", None)
+    assert "which is not judged: one day does not show how days differ. Set train.holdout_days to 5 or more" in result.message
 
 
 def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would_pass() -> None:
