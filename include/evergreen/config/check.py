@@ -58,8 +58,8 @@ def catalog_warnings(catalog: Catalog) -> list[str]:
         days, kinds = model.train.holdout_days, model.gate.judged_by_days
         if kinds and days < ENOUGH_DAYS:
             text = (
-                f"{days} days are few to show how days differ, so the intervals of {' and '.join(kinds)} are wide and only large differences "
-                f"pass; {ENOUGH_DAYS} or more are better, or gate.resample: rows if the rows of a day are independent"
+                f"{days} days are few to show how days differ, so the intervals of {' and '.join(kinds)} are wide and only large "
+                f"differences pass; {ENOUGH_DAYS} or more are better, or gate.resample: rows if the rows of a day are independent"
             )
             warnings += describe(catalog.model_path(name), [(("train", "holdout_days"), text)])
     return warnings

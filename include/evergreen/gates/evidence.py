@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,14 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates.bootstrap import MIN_UNITS, Units, replicates, statistic
+from include.evergreen.gates.anchors import Anchor, find_anchors
+from include.evergreen.gates.bootstrap import MIN_UNITS, Units
 from include.evergreen.gates.holdout import column_of_rows, own_features
+from include.evergreen.gates.scored import NoComparisonError, Rival, Scored
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate
-from include.evergreen.training.metrics import measure, measure_one
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
@@ -31,69 +32,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Scored:
-    """One version's predictions on some rows. ``units`` say what is resampled, ``seed`` how: with the same of both, in pairs."""
-
-    model: ModelConfig
-    labels: np.ndarray
-    predicted: np.ndarray
-    units: Units
-    resamples: int
-    seed: int
-    _drawn: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Every metric of the model's task that the rows define."""
-        return measure(self.model, self.labels, self.predicted)
-
-    def value(self, metric: str) -> float | None:
-        """One metric alone: of many slices, all of them would take longer than everything else."""
-        return measure_one(metric, self.labels, self.predicted)
-
-    def replicates(self, metric: str) -> np.ndarray:
-        """The metric on each resample."""
-        if metric not in self._drawn:
-            measured = statistic(metric, self.units, self.labels, self.predicted)
-            self._drawn[metric] = replicates([measured], self.units, resamples=self.resamples, seed=self.seed)[0]
-        return self._drawn[metric]
-
-    def among(self, chosen: np.ndarray) -> Scored:
-        """The same on the ``chosen`` rows alone (a mask)."""
-        if chosen.all():
-            return self
-        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
-
-    def predicting(self, predicted: np.ndarray) -> Scored:
-        """Other predictions, one float a row, on the same rows: resampled as these, and so in pairs."""
-        return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
-
-
-@dataclass(eq=False)
-class Rival:
-    """A version to compare the candidate with: its predictions, and on which ``rows`` of the holdout they count (a mask).
-
-    These are the rows that it was not fitted on either. ``since`` is the day of the first of them where it was fitted on others of the
-    holdout; None where it was fitted on none.
-    """
-
-    version: int
-    everywhere: Scored
-    rows: np.ndarray
-    since: str | None = None
-
-    def among(self, chosen: np.ndarray) -> Scored:
-        """Its predictions on those of the ``chosen`` rows (a mask) that it was not fitted on."""
-        return self.everywhere.among(chosen & self.rows)
-
-
-class NoComparisonError(Exception):
-    """Why a version is nothing to compare the candidate with, to follow "there is no champion". It is never shown as an error."""
-
-
-@dataclass(eq=False)
 class Evidence:
-    """``model`` is what the candidate was trained as; ``champion`` is there when it can be compared with the candidate."""
+    """``model`` is what the candidate was trained as; ``champion`` is there when it can be compared with the candidate.
+
+    ``anchors`` are there, by metric, when there is a champion.
+    """
 
     catalog: Catalog
     model: ModelConfig
@@ -105,6 +48,7 @@ class Evidence:
     candidate: Scored
     champion: Rival | None
     why_no_champion: str
+    anchors: dict[str, Anchor] = field(default_factory=dict)
 
     @property
     def features(self) -> pd.DataFrame:
@@ -154,13 +98,15 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
-    others, why_none = None, "there is no champion yet"
+    others, why_none, anchors = None, "there is no champion yet", {}
     if champion:
+        compare = partial(_rival, catalog, model, scored=scored, holdout=holdout, snapshot=snapshot, recipe=recipe)
         try:
-            others = _rival(catalog, model, champion, scored, holdout, snapshot, recipe)
+            others = compare(champion)
         except NoComparisonError as error:
             why_none = f"there is no champion {error}"
-    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
+        anchors = find_anchors(model.gate, champion, compare)
+    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, anchors)
 
 
 def first_unfitted_day(version: RegisteredVersion) -> dt.date:

@@ -14,7 +14,8 @@ from include.evergreen.config import METRICS
 from include.evergreen.config.gate import SlicesCriterion
 from include.evergreen.gates.bootstrap import OfSums, Statistic, interval, ratio, replicates
 from include.evergreen.gates.criteria import SHOWN_CONFIDENCE, CriterionResult, verdict
-from include.evergreen.gates.evidence import Evidence, Scored
+from include.evergreen.gates.evidence import Evidence
+from include.evergreen.gates.scored import Scored
 
 if TYPE_CHECKING:
     import pandas as pd

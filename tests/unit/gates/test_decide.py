@@ -14,10 +14,12 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.features import reader
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.gates.anchors import Anchor, find_anchors
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, latest_decision
 from include.evergreen.gates.evidence import first_unfitted_day
 from include.evergreen.registry import champions
+from include.evergreen.registry.versions import version_number
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import writing
@@ -131,6 +133,37 @@ def test_a_champion_of_a_release_that_did_not_say_what_it_was_fitted_on_may_know
         facts = {name: value for name, value in find_candidate(champion.run_key).facts.items() if name != "holdout_first"}
         connection.execute(candidates.update().where(candidates.c.run_key == champion.run_key).values(facts=facts))
     assert first_unfitted_day(champion) == champion.as_of
+
+
+def test_each_decision_names_the_anchor_of_the_next_which_is_passed_over_when_it_cannot_be_evaluated(
+    trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = _against_champion(air_time, margin=2.0)
+    second = find_candidate(all_decisions("air_time")[0].run_key)
+    details = decide(Catalog(), model, second).criteria[0]["details"]
+    assert (details["compared_with"], details["anchor"]) == (1, 1)  # the champion, as there was none before
+    assert champions.register("air_time", second.run_key).version == 2
+    champions.promote("air_time", 2, actor="a person", reason="newer")
+    third = trained_as_of(air_time, AS_OF)
+    result = decide(Catalog(), model, third).criteria[0]
+    assert (result["verdict"], result["details"]["anchor"]) == ("passed", 1)
+    assert f"; the anchor, version 1, has {result['details']['anchor_has']:.4f}" in result["message"]
+
+    file = Path(urlsplit(version_number("air_time", 1).artifact_uri).path, "model.skops")
+    original = file.read_bytes()
+    file.write_bytes(b"another model")
+    decision = decide(Catalog(), _against_champion(air_time, margin=2.1), third)
+    file.write_bytes(original)
+    details = decision.criteria[0]["details"]
+    assert (decision.verdict, details["compared_with"], details["anchor"]) == ("blessed", 2, 2)
+    assert "version 1 is no anchor, as it cannot be evaluated (ArtifactError: " in details["passed_over"][0]
+    assert "version 1 is no anchor" in caplog.text
+
+    champions.rollback("air_time", actor="a person", reason="to try it")
+    champions.promote("air_time", 2, actor="a person", reason="after all", force=True)
+    champion = champions.champion("air_time")
+    assert champion is not None
+    assert find_anchors(model.gate, champion, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Anchor(2)}
 
 
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(candidate: Candidate, air_time: ModelConfig) -> None:
