@@ -13,6 +13,7 @@ from include.evergreen.config.base import Strict, problem_at
 
 METRIC = "Of a classification: auc, log_loss, brier, accuracy; of a regression: mae, rmse, r2."
 MIN_SLICE_ROWS = 100
+MOST_CODES = 30  # distinct whole numbers that are slices by value: codes, hours, months
 FOUR_FIFTHS = 0.8
 ENOUGH_DAYS = 5  # in a holdout, for a bootstrap of days: with fewer, comparisons have little power; one day has no interval
 WITHOUT_EFFECT = {"alert_after_rejections", "serving_timeout_seconds"}  # of the gate: they change no answer to its question
@@ -83,7 +84,13 @@ class SlicesCriterion(Strict):
         default=None, gt=0, description="difference and equal_opportunity: the most that slices may differ."
     )
     decision_threshold: float = Field(default=0.5, gt=0, lt=1, description="From which predicted chance a row is called positive.")
-    bins: int = Field(default=4, ge=2, le=20, description="Into how many slices of equal size a numeric column is cut.")
+    bins: int | None = Field(
+        default=None,
+        ge=2,
+        le=20,
+        description="Into how many slices of equal size a numeric column is cut: 4 by default. Without it, whole numbers of at most "
+        f"{MOST_CODES} distinct values are slices by value. Features declared as categorical always are.",
+    )
     min_rows: int = Field(default=MIN_SLICE_ROWS, ge=2, description="A slice of fewer rows is shown, and not judged.")
 
     @model_validator(mode="after")

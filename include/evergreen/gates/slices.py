@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.evergreen.config import METRICS
-from include.evergreen.config.gate import SlicesCriterion
+from include.evergreen.config.gate import MOST_CODES, SlicesCriterion
 from include.evergreen.gates.bootstrap import OfSums, Statistic, interval, ratio, replicates
 from include.evergreen.gates.criteria import SHOWN_CONFIDENCE, CriterionResult, verdict
 from include.evergreen.gates.evidence import Evidence
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WORSE_CONFIDENCE = 0.95  # one-sided confidence that a slice is worse than the champion's
+BINS = 4  # of a numeric column, unless it is said
+MOST_EXACT = 2**53  # beyond it, floats have no whole numbers apart
 SHOWN_SLICES = 50  # the largest; a column of thousands of values makes no table
 
 
@@ -51,7 +53,7 @@ class Slice:
 def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionResult:
     """Judge the slices of at least ``min_rows`` rows; smaller ones are shown. Not evaluated when there are too few to judge."""
     column = evidence.column(criterion.by)
-    slices = [_measured(criterion, evidence, name, chosen) for name, chosen in _slices(criterion, column)]
+    slices = [_measured(criterion, evidence, name, chosen) for name, chosen in _slices(criterion, evidence, column)]
     judged = [part for part in slices if part.is_judged]
     details = {
         "by": criterion.by,
@@ -78,24 +80,36 @@ def _figure(criterion: SlicesCriterion) -> str:
     return "positive_rate" if criterion.judge == "disparate_impact" else "true_positive_rate"
 
 
-def _slices(criterion: SlicesCriterion, column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+def _slices(criterion: SlicesCriterion, evidence: Evidence, column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     """The name of each slice, such as ``origin=LGA``, and which rows are in it; in the order of the values."""
     import pandas as pd
 
     missing = column.isna().to_numpy()
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > criterion.bins:
-        values = column.to_numpy(dtype="float64", na_value=np.nan)
-        edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, criterion.bins + 1)))
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    values = column.to_numpy(dtype="float64", na_value=np.nan) if is_number else np.empty(0)
+    is_whole = is_number and bool(np.all((np.abs(values[~missing]) < MOST_EXACT) & (values[~missing] % 1 == 0)))
+    if is_number and not _is_categorical(evidence, criterion.by) and column.nunique() > _most_values(criterion, is_whole=is_whole):
+        edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, (criterion.bins or BINS) + 1)))
         numbers = np.searchsorted(edges[1:-1], values, side="right")
         for number, (low, high) in enumerate(itertools.pairwise(edges)):
             name = f"{criterion.by} {low:g} to {high:g}" if number == len(edges) - 2 else f"{criterion.by} {low:g} to below {high:g}"
             yield name, (numbers == number) & ~missing
     else:
-        codes, distinct = pd.factorize(column.astype("string"), sort=True)
+        codes, distinct = pd.factorize(column.astype("Int64") if is_whole else column.astype("string"), sort=True)
         for code, value in enumerate(distinct):
             yield f"{criterion.by}={value}", codes == code
     if missing.any():
         yield f"{criterion.by} missing", missing
+
+
+def _is_categorical(evidence: Evidence, name: str) -> bool:
+    """Whether the column is a feature that says of itself that its values are categories, whatever they are written with."""
+    return any((feature.name, feature.kind) == (name, "categorical") for feature in evidence.model.features)
+
+
+def _most_values(criterion: SlicesCriterion, *, is_whole: bool) -> int:
+    """How many distinct numbers are slices by value: each of few whole numbers may be a code, whose neighbours are other things."""
+    return MOST_CODES if is_whole and criterion.bins is None else criterion.bins or BINS
 
 
 def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen: np.ndarray) -> Slice:

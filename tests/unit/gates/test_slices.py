@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -91,6 +92,33 @@ def test_equal_opportunity_compares_those_who_were_late_alone(flight_delay: Mode
     missed_at_newark = np.where((ORIGINS == "EWR") & (LABELS == 1), 0.1, called)
     result = judged(evidence(flight_delay, missed_at_newark), judge="equal_opportunity", max_difference=0.5)
     assert (result.verdict, result.value, result.metric) == ("failed", 1.0, "true_positive_rate")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64"])
+def test_codes_are_slices_by_value_so_that_no_minority_hides_in_another(flight_delay: ModelConfig, dtype: str) -> None:
+    """Four groups of one in 28 each, beside a large one: in quantiles they are in one slice with it."""
+    code = pd.Series(np.where(np.arange(ROWS) % 7 == 0, 1 + np.arange(ROWS) // 7 % 4, 9)).astype(dtype)
+    group = np.asarray(code == 2)
+    upside_down = np.where(group, 1 - CHANCES, CHANCES)
+    result = judged(
+        evidence(flight_delay, upside_down, distance=code), by="distance", judge="worst", metric="auc", at_least=0.5, min_rows=20
+    )
+    assert [(each["slice"], each["rows"]) for each in result.details["slices"]] == [
+        ("distance=9", 600), ("distance=1", 25), ("distance=2", 25), ("distance=3", 25), ("distance=4", 25)]  # fmt: skip
+    assert (result.verdict, "of distance=2;" in result.message) == ("failed", True)
+    cut = judged(evidence(flight_delay, upside_down, distance=code), by="distance", judge="worst", metric="auc", at_least=0.1, bins=2)
+    assert sum("to" in each["slice"] for each in cut.details["slices"]) == len(cut.details["slices"])  # whoever asks for bins gets them
+
+
+def test_more_whole_numbers_than_a_table_holds_are_cut_unless_they_are_declared_as_categories(flight_delay: ModelConfig) -> None:
+    many = np.arange(ROWS) % 35
+    asked: dict[str, Any] = {"by": "distance", "judge": "worst", "metric": "log_loss", "at_most": 9, "min_rows": 20}
+    assert len(judged(evidence(flight_delay, CHANCES, distance=many), **asked).details["slices"]) == 4
+    kinds = {"distance": "categorical"}
+    features = tuple(each.model_copy(update={"kind": kinds.get(each.name, each.kind)}) for each in flight_delay.features)
+    declared = flight_delay.model_copy(update={"features": features})
+    by_value = judged(evidence(declared, CHANCES, distance=many), **asked).details["slices"]
+    assert (len(by_value), by_value[0]["slice"]) == (35, "distance=0")
 
 
 def test_numbers_are_cut_into_slices_of_equal_size_and_missing_ones_are_a_slice_of_their_own(flight_delay: ModelConfig) -> None:
