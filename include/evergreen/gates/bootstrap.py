@@ -47,6 +47,10 @@ class Units:
         """The units of the ``chosen`` rows alone (a mask)."""
         return Units.rows(int(chosen.sum())) if self.of_row is None else Units.days(self.of_row[chosen])
 
+    def within(self, chosen: np.ndarray) -> Units:
+        """The ``chosen`` rows (a mask) among all the days, which are so drawn together with other rows; of rows, these alone."""
+        return Units.rows(int(chosen.sum())) if self.of_row is None else Units(self.count, self.of_row[chosen])
+
     @property
     def word(self) -> str:
         """What a message calls the units."""
@@ -220,6 +224,28 @@ def interval(values: np.ndarray, units: int, *, confidence: float) -> tuple[floa
     tail = float(stats.norm.cdf(math.sqrt(units / (units - 1)) * stats.t.ppf(1 - confidence, units - 1)))
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def student_interval(value: float, values: np.ndarray, units: int, *, confidence: float) -> tuple[float, float] | None:
+    """Student's interval by the resamples' standard error, for a ``confidence`` so high that they have no such quantile.
+
+    It is symmetric, so take a statistic that is about so: of a ratio, the logarithm.
+
+    :param value: the statistic of all rows
+    :param values: as `interval` takes them
+    :param units: as `interval` takes them
+    :param confidence: as `interval` takes it
+    :returns: as `interval`
+    """
+    from scipy import stats
+
+    if units < MIN_UNITS:
+        return interval(values, units, confidence=confidence)
+    defined = values[np.isfinite(values)]
+    if len(defined) < DEFINED_SHARE * len(values):
+        return None
+    reach = float(defined.std() * math.sqrt(units / (units - 1)) * stats.t.ppf(confidence, units - 1))
+    return value - reach, value + reach
 
 
 def _r2(sums: np.ndarray) -> np.ndarray:

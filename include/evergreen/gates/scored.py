@@ -46,6 +46,11 @@ class Scored:
             return self
         return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
+    def within(self, chosen: np.ndarray, number: int) -> Scored:
+        """The ``chosen`` rows (a mask) as group ``number`` of some, drawn together: by the same days, or each by its own rows."""
+        seed = self.seed if self.units.of_row is not None else self.seed + 1 + number
+        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.within(chosen), self.resamples, seed)
+
     def predicting(self, predicted: np.ndarray) -> Scored:
         """Other predictions, one float a row, on the same rows: resampled as these, and so in pairs."""
         return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)

@@ -75,15 +75,52 @@ def test_slices_may_differ_by_so_much(flight_delay: ModelConfig) -> None:
     assert "in origin=EWR" in apart.message
 
 
-@pytest.mark.parametrize(("share", "verdict"), [(0.5, "passed"), (0.405, "passed"), (0.39, "failed"), (0.61, "passed"), (0.64, "failed")])
+@pytest.mark.parametrize(("share", "verdict"), [(0.5, "passed"), (0.405, "passed"), (0.25, "failed"), (0.64, "passed"), (0.8, "failed")])
 def test_disparate_impact_is_the_ratio_of_the_shares_called_positive(flight_delay: ModelConfig, share: float, verdict: str) -> None:
-    """Of the largest slice, LGA, half are called positive; four fifths to five fourths of that is .4 to .625."""
+    """Of the largest slice, LGA, half are called positive; .4 to .625 are four fifths to five fourths of that."""
     place = np.empty(ROWS)
     for origin in ("EWR", "JFK", "LGA"):
         here = np.flatnonzero(np.isin(ORIGINS, [origin]))
-        place[here] = np.linspace(0, 1, len(here), endpoint=False)
+        place[here] = np.arange(len(here)) % 25 / 25  # the same on each day
     chances = np.where(place < np.where(ORIGINS == "EWR", share, 0.5), 0.9, 0.1)
     assert judged(evidence(flight_delay, chances), judge="disparate_impact").verdict == verdict
+
+
+def failures(flight_delay: ModelConfig, shares: dict[str, float], sizes: dict[str, int], trials: int, **criterion: Any) -> int:
+    """How often the criterion fails when each group's rows are called positive, or late ones called so, with a true chance."""
+    random = np.random.default_rng(11)
+    group, failed = np.repeat(list(sizes), list(sizes.values())), 0
+    chance = np.vectorize(shares.__getitem__)(group)
+    for _ in range(trials):
+        mixed = random.permutation(ROWS)
+        called = np.where(random.random(ROWS) < chance[mixed], 0.9, 0.1)
+        evidence = evidence_of(flight_delay, (random.random(ROWS) < 0.5).astype(float), called, columns={"origin": group[mixed]})
+        failed += judged(evidence, **criterion).verdict == "failed"
+    return failed
+
+
+def test_equal_groups_do_not_fail_by_chance_and_those_at_the_bound_no_more_often_than_the_nominal_rate(flight_delay: ModelConfig) -> None:
+    """Groups of 200 and 500 failed in 15% of such trials. Of 100, a share of 5% has a standard error of 2.2 points."""
+    two = {"A": 500, "B": 200}
+    impact: dict[str, Any] = {"judge": "disparate_impact"}
+    assert failures(flight_delay, {"A": 0.2, "B": 0.2}, two, 100, **impact) <= 2
+    assert failures(flight_delay, {"A": 0.3, "B": 0.24}, two, 100, **impact) <= 5 + 3
+    assert failures(flight_delay, {"A": 0.5, "B": 0.15}, two, 20, **impact) == 20
+    many = {"A": 300, "B": 100, "C": 100, "D": 100, "E": 100}
+    assert failures(flight_delay, {"A": 0.3, **dict.fromkeys("BCDE", 0.24)}, many, 50, **impact) <= 3 + 2
+    opportunity: dict[str, Any] = {"judge": "equal_opportunity", "max_difference": 0.1}
+    assert failures(flight_delay, dict.fromkeys("AB", 0.5), two, 100, **opportunity) == 0
+    assert failures(flight_delay, {"A": 0.5, "B": 0.4}, two, 100, **opportunity) <= 5 + 3
+    assert failures(flight_delay, {"A": 0.7, "B": 0.2}, two, 20, **opportunity) == 20
+
+
+def test_disparate_impact_shows_its_interval_and_says_what_is_too_uncertain_to_fail(flight_delay: ModelConfig) -> None:
+    place = np.arange(ROWS) % 20 / 20  # the same on each day
+    chances = np.where(place < np.where(ORIGINS == "EWR", 0.35, 0.5), 0.9, 0.1)
+    result = judged(evidence(flight_delay, np.where(np.arange(ROWS) < 300, 0.9, chances)), judge="disparate_impact")
+    assert result.interval is not None and result.value is not None
+    assert result.interval[0] < result.value < result.interval[1]
+    assert "(one-sided 97.5% bounds " in result.message
 
 
 def test_equal_opportunity_compares_those_who_were_late_alone(flight_delay: ModelConfig) -> None:
