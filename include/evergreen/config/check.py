@@ -185,13 +185,23 @@ def _bound_problems(criterion: Criterion, metric: str) -> Iterator[tuple[str, st
 
 
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:
-    """Slices are named by their values, which decisions, cards and the ledger keep for ever: so never by a person's."""
+    """Slices are named by their values, which decisions, cards and the ledger keep for ever: so not by a person's without a word."""
     if criterion.judge in ("disparate_impact", "equal_opportunity") and model.task != "classification":
         yield "judge", f"{criterion.judge} is for classification, and this is a {model.task}; allowed: worst, difference"
     features = {feature.name: feature.personal for feature in model.features}
     columns = {column.name: column.personal for column in datasets[model.rows].columns} if model.rows in datasets else {}
-    if features.get(criterion.by) or columns.get(criterion.by):
-        yield "by", f"{criterion.by!r} is personal, and the names of slices are kept for ever; choose a column that is not"
+    is_personal = features.get(criterion.by) or columns.get(criterion.by)
+    if is_personal and model.rows in datasets and datasets[model.rows].keys == (criterion.by,):
+        text = f"{criterion.by!r} is personal and the key of {model.rows}, so its values name persons and not groups; choose another column"
+        yield "by", text
+    elif is_personal and not criterion.allow_personal:
+        text = (
+            f"{criterion.by!r} is personal, and the names of slices are kept for ever; choose a column that is not, or set "
+            f"allow_personal: true, which shows no group of fewer than smallest_group rows"
+        )
+        yield "by", text
+    elif criterion.allow_personal and columns and not is_personal:
+        yield "allow_personal", f"{criterion.by!r} is not personal; remove it, or set personal: true where the column is declared"
     elif columns and criterion.by not in {**features, **columns}:
         allowed = [name for name, personal in {**columns, **features}.items() if not personal]
         yield "by", _unknown(f"feature or column of {model.rows}", criterion.by, allowed)

@@ -59,18 +59,23 @@ class Evidence:
         """What the candidate predicts for some rows, one float each. Raises `DataError` when one is no number."""
         return _predictions(self.model, self.pipeline, features, f"the candidate {self.judged.run_key[:12]}")
 
-    def column(self, name: str) -> pd.Series:
+    def column(self, name: str, *, allow_personal: bool = False) -> pd.Series:
         """A feature, or a column of the rows' dataset as each day knew it, for the rows of the holdout.
 
         Raises `DataError` when there is no such column, or rows are gone.
 
         :param name: the feature or the column
+        :param allow_personal: it may be personal; whoever asks lets no value of few rows stand in a decision
         :returns: its values, with the index of the holdout
         :raises ConfigError: when it is personal, as its values must not stand in a decision
         """
         feature = next((feature for feature in self.model.features if feature.name == name), None)
-        if name in self.catalog.dataset(self.model.rows).personal_columns or (feature and feature.personal):
-            raise ConfigError(f"{self.model.name}: {name!r} is personal, and slices are named by its values. Choose another column.")
+        is_personal = name in self.catalog.dataset(self.model.rows).personal_columns or (feature and feature.personal)
+        if is_personal and not allow_personal:
+            raise ConfigError(
+                f"{self.model.name}: {name!r} is personal, and slices are named by its values. Choose another column, or set "
+                f"allow_personal: true."
+            )
         if feature:
             return self.holdout[name]
         return column_of_rows(self.catalog, self.model, self.snapshot.as_of, self.holdout, name)

@@ -54,13 +54,15 @@ class Slice:
 
 def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionResult:
     """Judge the slices of at least ``min_rows`` rows; smaller ones are shown. Not evaluated when there are too few to judge."""
-    column = evidence.column(criterion.by)
-    slices = [_measured(criterion, evidence, name, chosen) for name, chosen in _slices(criterion, evidence, column)]
+    column = evidence.column(criterion.by, allow_personal=criterion.allow_personal)
+    groups = _disclosable(criterion, list(_slices(criterion, evidence, column)))
+    slices = [_measured(criterion, evidence, name, chosen) for name, chosen in groups]
     judged = [part for part in slices if part.is_judged]
     details = {
         "by": criterion.by,
         "slices": [part.details() for part in sorted(slices, key=lambda part: -part.rows)[:SHOWN_SLICES]],
         "worse_than_champion": [part.name for part in judged if part.is_worse],
+        **({"smallest_group": criterion.smallest_group} if criterion.allow_personal else {}),
     }
     needed = 1 if criterion.judge == "worst" else 2
     if len(judged) < needed:
@@ -94,14 +96,39 @@ def _slices(criterion: SlicesCriterion, evidence: Evidence, column: pd.Series) -
         edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, (criterion.bins or BINS) + 1)))
         numbers = np.searchsorted(edges[1:-1], values, side="right")
         for number, (low, high) in enumerate(itertools.pairwise(edges)):
-            name = f"{criterion.by} {low:g} to {high:g}" if number == len(edges) - 2 else f"{criterion.by} {low:g} to below {high:g}"
-            yield name, (numbers == number) & ~missing
+            is_first, is_last = number == 0, number == len(edges) - 2
+            name = f"{low:g} to {high:g}" if is_last else f"{low:g} to below {high:g}"
+            if criterion.allow_personal and (is_first or is_last):  # the lowest and the highest value are a person's own
+                name = "of all values" if is_first and is_last else f"below {high:g}" if is_first else f"from {low:g}"
+            yield f"{criterion.by} {name}", (numbers == number) & ~missing
     else:
         codes, distinct = pd.factorize(column.astype("Int64") if is_whole else column.astype("string"), sort=True)
         for code, value in enumerate(distinct):
             yield f"{criterion.by}={value}", codes == code
     if missing.any():
         yield f"{criterion.by} missing", missing
+
+
+def _disclosable(criterion: SlicesCriterion, groups: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """The groups as they may be shown where they are of people: what is too small is one group with others.
+
+    Two at least are in it, and the next smallest with them until it is large enough. So every row is in a group that is shown, and none
+    follows from the total and the others. None at all when all rows together are too few.
+    """
+    if not criterion.allow_personal:
+        return groups
+    sizes = [int(chosen.sum()) for _, chosen in groups]
+    order = sorted(range(len(groups)), key=sizes.__getitem__)
+    joined = [number for number in order if sizes[number] < criterion.smallest_group]
+    while joined and len(joined) < len(order) and (len(joined) < 2 or sum(sizes[number] for number in joined) < criterion.smallest_group):
+        joined.append(order[len(joined)])
+    shown = [group for number, group in enumerate(groups) if number not in joined]
+    if not joined:
+        return shown
+    if len(joined) == 1 or sum(sizes[number] for number in joined) < criterion.smallest_group:
+        return []
+    others = np.logical_or.reduce([groups[number][1] for number in joined])
+    return [*shown, (f"{criterion.by} of {len(joined)} other groups", others)]
 
 
 def _is_categorical(evidence: Evidence, name: str) -> bool:
@@ -117,18 +144,26 @@ def _most_values(criterion: SlicesCriterion, *, is_whole: bool) -> int:
 def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen: np.ndarray) -> Slice:
     scored = evidence.candidate.among(chosen)
     rows = len(scored.labels)
+    if not _may_be_measured(criterion, scored):
+        return Slice(name, rows, None, None, None, False, False, chosen)
     is_enough = rows >= criterion.min_rows
     value, drawn = _value(criterion, scored), _drawn(criterion, scored) if is_enough else None
     between = None if drawn is None else interval(drawn, scored.units.count, confidence=SHOWN_CONFIDENCE)
     other, is_worse = None, False
     if evidence.champion is not None:
         theirs, ours = evidence.champion.among(chosen), evidence.candidate.among(chosen & evidence.champion.rows)
-        other = _value(criterion, theirs) if len(theirs.labels) else None
+        other = _value(criterion, theirs) if len(theirs.labels) and _may_be_measured(criterion, theirs) else None
         if drawn is not None and other is not None and criterion.judge != "disparate_impact":  # of which neither way is better
             apart = interval(_drawn(criterion, ours) - _drawn(criterion, theirs), ours.units.count, confidence=WORSE_CONFIDENCE)
             higher_is_better = criterion.metric is None or METRICS[evidence.model.task][criterion.metric] == "higher"
             is_worse = apart is not None and (apart[1] < 0 if higher_is_better else apart[0] > 0)
     return Slice(name, rows, value, between, other, is_enough and value is not None, is_worse, chosen)
+
+
+def _may_be_measured(criterion: SlicesCriterion, scored: Scored) -> bool:
+    """Whether no figure of the rows, if they are of people, is one of too few: of equal opportunity it is of the positive rows."""
+    counted = int(scored.labels.sum()) if criterion.judge == "equal_opportunity" else len(scored.labels)
+    return not criterion.allow_personal or counted >= criterion.smallest_group
 
 
 def _value(criterion: SlicesCriterion, scored: Scored) -> float | None:
