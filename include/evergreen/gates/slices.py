@@ -58,7 +58,7 @@ def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionRes
     groups = _disclosable(criterion, list(_slices(criterion, evidence, column)))
     slices = [_measured(criterion, evidence, name, chosen) for name, chosen in groups]
     judged = [part for part in slices if part.is_judged]
-    details = {
+    details: dict[str, Any] = {
         "by": criterion.by,
         "slices": [part.details() for part in sorted(slices, key=lambda part: -part.rows)[:SHOWN_SLICES]],
         "worse_than_champion": [part.name for part in judged if part.is_worse],
@@ -73,7 +73,7 @@ def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionRes
         return CriterionResult(criterion.kind, _figure(criterion), None, None, "not_evaluated", message, None, details)
     value, threshold, between, outcome, message = _verdict(criterion, evidence, judged)
     if worse := details["worse_than_champion"]:
-        message += f"; worse than the champion's on the same rows: {', '.join(map(str, worse))}"
+        message += f"; worse than the champion's on the same rows: {', '.join(worse)}"
     return CriterionResult(criterion.kind, _figure(criterion), value, threshold, outcome, message, between, details)
 
 
