@@ -2,8 +2,10 @@
 
     python -m benchmarks.gate_statistics [--json] [--trials N]
 
-Two versions predict late flights on holdouts of a week or a month. Neither is better: both see the same signal, each with its
+Two versions predict late flights on holdouts of some days, a week or a month. Neither is better: both see the same signal, each with its
 own noise, and (``alike`` rows) each with its own error on each day. So the true difference of every metric is 0 by symmetry.
+Then ten nights of candidates that lose a little each: what an anchor stops, and what it blocks of equals.
+
 For each way to resample and each interval: how often `better` is said of no difference (nominal .05), how often the two-sided
 interval holds the truth (nominal .90), and of not_worse, the power beside what a normal approximation of the true spread promises.
 """
@@ -14,13 +16,18 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from benchmarks.report import Report, arguments, say
-from include.evergreen.gates.bootstrap import Statistic, Units, interval, replicates, statistic, surely_better
+from include.evergreen.config.gate import ChampionCriterion
+from include.evergreen.gates.anchors import Anchor
+from include.evergreen.gates.bootstrap import MIN_UNITS, Statistic, Units, interval, replicates, statistic, surely_better
+from include.evergreen.gates.criteria import judge_against_champion
+from include.evergreen.gates.scored import Rival, Scored
 
 CONFIDENCE = 0.95  # one-sided, as in a gate; so an interval should hold the truth in 90 of 100 cases
 RESAMPLES = 1000
@@ -48,11 +55,20 @@ class World:
 
 
 WORLDS = {
+    "two days, rows of a day alike": World(2, 800, 0.3),
+    "three days, rows of a day alike": World(3, 800, 0.3),
+    "four days, rows of a day alike": World(4, 800, 0.3),
+    "five days, rows of a day alike": World(5, 800, 0.3),
     "a week, rows independent": World(7, 800, 0.0),
     "a week, rows of a day alike": World(7, 800, 0.3),
     "four weeks, rows independent": World(28, 200, 0.0),
     "four weeks, rows of a day alike": World(28, 200, 0.3),
 }
+
+
+COURSES = ((0.0, 0.025), (0.01, 0.05))  # what a night loses of its AUC, and the margin of not_worse
+LIKE = 0.9  # correlation of two versions' scores for a row: retrainings of one model are alike
+CLASSIFIER: Any = SimpleNamespace(task="classification")
 
 
 def main(given: list[str] | None = None) -> int:
@@ -63,6 +79,9 @@ def main(given: list[str] | None = None) -> int:
     for number, (name, world) in enumerate(WORLDS.items()):
         say(name)
         figures[name] = simulate(world, trials=options.trials, seed=number)
+    for loss, margin in COURSES:
+        say(f"ten nights that lose {loss} each, with a margin of {margin}")
+        figures[f"ten nights, loss {loss}, margin {margin}"] = _courses(options.trials // 10, loss, margin)
     return Report("gate_statistics", figures, {}).print(as_json=options.json)
 
 
@@ -93,6 +112,74 @@ def simulate(
     return {name: _figures(each) for name, each in found.items()}
 
 
+@dataclass(frozen=True)
+class Night:
+    """A night's candidate and holdout, of which ``predict`` gives any version's predictions: ``aucs`` are the true ones by version."""
+
+    aucs: np.ndarray
+    day: np.ndarray
+    labels: np.ndarray
+    shared: np.ndarray
+    seed: int
+
+    def predict(self, version: int) -> np.ndarray:
+        """Scores of the version: like those of the others, but for its own error, with exactly its AUC in the long run."""
+        own = np.random.default_rng((self.seed, version)).normal(size=len(self.labels))
+        distance = math.sqrt(2) * stats.norm.ppf(self.aucs[version])
+        scores = distance * self.labels + math.sqrt(LIKE) * self.shared + math.sqrt(1 - LIKE) * own
+        return np.asarray(stats.norm.cdf(scores))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some nights come to: how many candidates were not blessed, and the true AUC of the champion that serves then."""
+
+    blocked: int
+    champion_auc: float
+
+
+def creep(seed: int, count: int, *, loss: float, rows_a_day: int = 200) -> list[Night]:
+    """Nights on which each candidate's true AUC is by ``loss`` lower than that of the night before, from .75 on; version 0 serves."""
+    aucs = 0.75 - loss * np.arange(count + 1)
+    random = np.random.default_rng(seed)
+    day = np.repeat(np.arange(7), rows_a_day)
+    holdouts = [((random.random(len(day)) < 0.3).astype("float64"), random.normal(size=len(day))) for _ in range(count)]
+    return [Night(aucs, day, labels, shared, 1000 * seed + number) for number, (labels, shared) in enumerate(holdouts)]
+
+
+def nights(course: list[Night], *, anchored: bool, margin: float = 0.05) -> Outcome:
+    """Judge the candidate of each night, who is promoted when it passes, as the gate does: with the anchor, or without."""
+    criterion = ChampionCriterion(kind="champion", metric="auc", margin=margin)
+    champion, blocked = 0, 0
+    carried = {0: 0}  # by version: the anchor that its decision named
+    for number, night in enumerate(course, start=1):
+        candidate = Scored(CLASSIFIER, night.labels, night.predict(number), Units.days(night.day), 400, night.seed)
+        rivals = {
+            version: Rival(version, candidate.predicting(night.predict(version)), np.ones(len(night.labels), dtype=bool))
+            for version in {champion, carried[champion]}
+        }
+        anchor = Anchor(carried[champion], rivals[carried[champion]] if anchored and carried[champion] != champion else None)
+        evidence = SimpleNamespace(candidate=candidate, champion=rivals[champion], anchors={"auc": anchor}, why_no_champion="")
+        result = judge_against_champion(criterion, evidence)  # type: ignore[arg-type]
+        if result.verdict == "passed":
+            champion, carried[number] = number, result.details.get("anchor", champion)
+        else:
+            blocked += 1
+    return Outcome(blocked, float(course[0].aucs[champion]))
+
+
+def _courses(count: int, loss: float, margin: float) -> dict[str, float]:
+    """Of ``count`` courses of ten nights, without an anchor and with it: the share not blessed, and the champion's true AUC at the end."""
+    courses = [creep(seed, 10, loss=loss) for seed in range(count)]
+    found: dict[str, float] = {}
+    for name in ("alone", "anchored"):
+        outcomes = [nights(course, anchored=name == "anchored", margin=margin) for course in courses]
+        found[f"{name}_blocked"] = float(np.mean([outcome.blocked for outcome in outcomes])) / 10
+        found[f"{name}_auc"] = float(np.mean([outcome.champion_auc for outcome in outcomes]))
+        found[f"{name}_lowest_auc"] = min(outcome.champion_auc for outcome in outcomes)
+    return found
+
+
 def _figures(found: list[tuple[float, Interval]]) -> dict[str, float]:
     """``trials``: of how many the rest are shares.
 
@@ -119,9 +206,10 @@ def _intervals(pair: list[Statistic], drawn: np.ndarray, units: Units) -> dict[s
     expanded = interval(drawn, units.count, confidence=CONFIDENCE)
     stricter = surely_better(drawn, units.count, confidence=CONFIDENCE)
     assert expanded is not None and stricter is not None
-    found = {
-        "expanded percentile": expanded,
-        "as better is judged": stricter,
+    found = {"expanded percentile": expanded, "as better is judged": stricter}
+    if units.count < MIN_UNITS:  # there, both are Student's by the jackknife
+        return {name: (value, between) for name, between in found.items()}
+    found |= {
         "percentile": _quantiles(drawn, 1 - CONFIDENCE, CONFIDENCE),
         "BCa": _bca(drawn, value, lambda weights: pair[0](weights) - pair[1](weights), units),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli.arguments import add_verb
@@ -24,9 +25,9 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print every problem of every declaration, one a line; exit code 1 when there is any."""
+    """Print every problem of every declaration, one a line; exit code 1 when there is any. Warnings go to stderr."""
     from include.evergreen.config import Catalog
-    from include.evergreen.config.check import check_catalog
+    from include.evergreen.config.check import catalog_warnings, check_catalog
     from include.evergreen.features.check import check_features
     from include.evergreen.training.rehearsal import check_estimators
 
@@ -38,6 +39,8 @@ def check(arguments: argparse.Namespace) -> int:
         print("\n".join(problems))
         print(f"{counted(len(problems), 'problem')} found. Fix the files and check again.")
         return 1
+    for warning in catalog_warnings(catalog):
+        print(f"warning: {warning}", file=sys.stderr)
     datasets, models = counted(len(catalog.dataset_names()), "dataset"), counted(len(catalog.model_names()), "model")
     print(f"{datasets} and {models} are sound.")
     return 0

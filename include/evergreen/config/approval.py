@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
 
-Occasion = Literal["first_model", "slice_worse", "major_version"]
+Occasion = Literal["first_model", "slice_worse", "major_version", "not_compared"]
 
 
 class Approval(Strict):
@@ -19,7 +19,9 @@ class Approval(Strict):
         description="auto: no approval is needed; human: a person approves each version; human_when: only on some occasions.",
     )
     when: tuple[Occasion, ...] = Field(
-        default=(), description="human_when: the first model, a slice that got worse than the champion's, a major version."
+        default=(),
+        description="human_when: the first model, a slice that got worse than the champion's, a major version, "
+        "no comparison with the champion, though a criterion asks for one.",
     )
     hours: float = Field(default=72, gt=0, le=24 * 90, description="Hours after which an unanswered approval request counts as rejected.")
 

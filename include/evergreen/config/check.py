@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
 from include.evergreen.config.gate import (
+    ENOUGH_DAYS,
     AbsoluteCriterion,
     BaselineCriterion,
     BehaviourCriterion,
@@ -47,6 +48,21 @@ def check_catalog(catalog: Catalog) -> list[str]:
         problems += _features_problems(catalog, name)
         problems += _checks_problems(catalog, name)
     return problems
+
+
+def catalog_warnings(catalog: Catalog) -> list[str]:
+    """What is sound and yet worth a thought, in the same form as the problems; of declarations without problems."""
+    warnings = []
+    for name in catalog.model_names():
+        model = catalog.model(name)
+        days, kinds = model.train.holdout_days, model.gate.judged_by_days
+        if kinds and days < ENOUGH_DAYS:
+            text = (
+                f"{days} days are few to show how days differ, so the intervals of {' and '.join(kinds)} are wide and only large "
+                f"differences pass; {ENOUGH_DAYS} or more are better, or gate.resample: rows if the rows of a day are independent"
+            )
+            warnings += describe(catalog.model_path(name), [(("train", "holdout_days"), text)])
+    return warnings
 
 
 def _undeclared_folders(catalog: Catalog) -> list[str]:
@@ -134,6 +150,12 @@ def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
 
 
 def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    if model.train.holdout_days == 1 and (kinds := model.gate.judged_by_days):
+        text = (
+            f"1 does not show how days differ, so {' and '.join(kinds)} would never be evaluated; use {ENOUGH_DAYS} or more, or "
+            f"gate.resample: rows if the rows of a day are independent"
+        )
+        yield ("train", "holdout_days"), text
     for index, criterion in enumerate(model.gate.criteria):
         key: Key = ("gate", "criteria", index)
         metric = getattr(criterion, "metric", None)
@@ -163,13 +185,23 @@ def _bound_problems(criterion: Criterion, metric: str) -> Iterator[tuple[str, st
 
 
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:
-    """Slices are named by their values, which decisions, cards and the ledger keep for ever: so never by a person's."""
+    """Slices are named by their values, which decisions, cards and the ledger keep for ever: so not by a person's without a word."""
     if criterion.judge in ("disparate_impact", "equal_opportunity") and model.task != "classification":
         yield "judge", f"{criterion.judge} is for classification, and this is a {model.task}; allowed: worst, difference"
     features = {feature.name: feature.personal for feature in model.features}
     columns = {column.name: column.personal for column in datasets[model.rows].columns} if model.rows in datasets else {}
-    if features.get(criterion.by) or columns.get(criterion.by):
-        yield "by", f"{criterion.by!r} is personal, and the names of slices are kept for ever; choose a column that is not"
+    is_personal = features.get(criterion.by) or columns.get(criterion.by)
+    if is_personal and model.rows in datasets and datasets[model.rows].keys == (criterion.by,):
+        text = f"{criterion.by!r} is personal and the key of {model.rows}, so its values name persons and not groups; choose another column"
+        yield "by", text
+    elif is_personal and not criterion.allow_personal:
+        text = (
+            f"{criterion.by!r} is personal, and the names of slices are kept for ever; choose a column that is not, or set "
+            f"allow_personal: true, which shows no group of fewer than smallest_group rows"
+        )
+        yield "by", text
+    elif criterion.allow_personal and columns and not is_personal:
+        yield "allow_personal", f"{criterion.by!r} is not personal; remove it, or set personal: true where the column is declared"
     elif columns and criterion.by not in {**features, **columns}:
         allowed = [name for name, personal in {**columns, **features}.items() if not personal]
         yield "by", _unknown(f"feature or column of {model.rows}", criterion.by, allowed)

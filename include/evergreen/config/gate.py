@@ -13,7 +13,10 @@ from include.evergreen.config.base import Strict, problem_at
 
 METRIC = "Of a classification: auc, log_loss, brier, accuracy; of a regression: mae, rmse, r2."
 MIN_SLICE_ROWS = 100
+SMALLEST_GROUP = 20  # rows of a group of people that is shown
+MOST_CODES = 30  # distinct whole numbers that are slices by value: codes, hours, months
 FOUR_FIFTHS = 0.8
+ENOUGH_DAYS = 5  # in a holdout, for a bootstrap of days: with fewer, comparisons have little power; one day has no interval
 WITHOUT_EFFECT = {"alert_after_rejections", "serving_timeout_seconds"}  # of the gate: they change no answer to its question
 
 
@@ -70,7 +73,7 @@ class SlicesCriterion(Strict):
     """The rows are divided by a feature, or by a column of the rows' dataset, and the slices held to a bound each, or to each other."""
 
     kind: Literal["slices"]
-    by: str = Field(description="A feature, or a column of the rows' dataset; not a personal one.")
+    by: str = Field(description="A feature, or a column of the rows' dataset; a personal one with allow_personal alone.")
     judge: Literal["worst", "difference", "disparate_impact", "equal_opportunity"] = Field(
         description="worst: the metric of the worst slice; difference: of the metric between slices; disparate_impact: the ratio of the "
         "shares of rows called positive; equal_opportunity: the difference between the shares of positive rows that are called so."
@@ -82,7 +85,19 @@ class SlicesCriterion(Strict):
         default=None, gt=0, description="difference and equal_opportunity: the most that slices may differ."
     )
     decision_threshold: float = Field(default=0.5, gt=0, lt=1, description="From which predicted chance a row is called positive.")
-    bins: int = Field(default=4, ge=2, le=20, description="Into how many slices of equal size a numeric column is cut.")
+    bins: int | None = Field(
+        default=None,
+        ge=2,
+        le=20,
+        description="Into how many slices of equal size a numeric column is cut: 4 by default. Without it, whole numbers of at most "
+        f"{MOST_CODES} distinct values are slices by value. Features declared as categorical always are.",
+    )
+    allow_personal: bool = Field(
+        default=False, description="by is personal, such as a protected attribute, and the names of its large groups may be kept for ever."
+    )
+    smallest_group: int = Field(
+        default=SMALLEST_GROUP, ge=5, description="allow_personal: groups of fewer rows are joined with others, and so never shown."
+    )
     min_rows: int = Field(default=MIN_SLICE_ROWS, ge=2, description="A slice of fewer rows is shown, and not judged.")
 
     @model_validator(mode="after")
@@ -91,6 +106,8 @@ class SlicesCriterion(Strict):
             raise problem_at("metric", "is what worst and difference judge by, and nothing else does; give it with these alone")
         if (self.judge in ("difference", "equal_opportunity")) != (self.max_difference is not None):
             raise problem_at("max_difference", "is the bound of difference and equal_opportunity; give it with these alone")
+        if "smallest_group" in self.model_fields_set and not self.allow_personal:
+            raise problem_at("smallest_group", "is for personal columns; give it with allow_personal: true alone")
         if self.judge == "worst" and (self.at_least is None) == (self.at_most is None):
             raise ValueError("judge: worst needs exactly one of at_least and at_most")
         if self.judge in ("difference", "equal_opportunity") and (self.at_least is not None or self.at_most is not None):
@@ -174,3 +191,24 @@ class Gate(Strict):
     resamples: int = Field(default=1000, ge=200, le=100_000, description="Of the bootstrap.")
     alert_after_rejections: int = Field(default=3, ge=1, description="So many rejected candidates in a row make an alert.")
     serving_timeout_seconds: float = Field(default=120, gt=0, description="Seconds that a clean process gets to load the model and score.")
+
+    @model_validator(mode="after")
+    def _divides_people_in_one_way(self) -> Gate:
+        """Two ways of dividing the same people would show a small group as the difference of two large ones."""
+        ways: dict[str, tuple[int | None, int]] = {}
+        for index, criterion in enumerate(self.criteria):
+            if isinstance(criterion, SlicesCriterion) and criterion.allow_personal:
+                way = (criterion.bins, criterion.smallest_group)
+                if ways.setdefault(criterion.by, way) != way:
+                    text = (
+                        f"{criterion.by!r} is personal and divided otherwise by another criterion; give both equal bins and smallest_group"
+                    )
+                    raise problem_at(f"criteria.{index}.by", text)
+        return self
+
+    @property
+    def judged_by_days(self) -> list[str]:
+        """What is judged by intervals that resample whole days: the kinds of these criteria, each once."""
+        if self.resample != "days":
+            return []
+        return sorted({criterion.kind for criterion in self.criteria if isinstance(criterion, ChampionCriterion | BaselineCriterion)})

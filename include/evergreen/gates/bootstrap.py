@@ -1,7 +1,8 @@
 """The paired bootstrap, vectorised: a resample is a weight per unit (row or day), every metric a function of weighted sums.
 
 Metrics that see the same weights are paired. No resampled row is ever copied, and nothing is sorted twice. What is resampled
-(`Units`) is each row by itself, or whole days. docs/decisions/how-a-gate-decides.md has the figures behind the choices here.
+(`Units`) is each row by itself, or whole days. Units too few for a bootstrap are left out one at a time instead (the jackknife).
+docs/decisions/how-a-gate-decides.md has the figures behind the choices here.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
+from include.evergreen.config.gate import ENOUGH_DAYS
 from include.evergreen.training.metrics import ACCURACY_CUT, PROBABILITY_FLOOR
 
 HELD_WEIGHTS = 1 << 19  # at once, of 8 bytes each
-MIN_UNITS = 5  # fewer days than this cannot tell how days differ: then rows are resampled
+MIN_UNITS = ENOUGH_DAYS  # with fewer units there are too few different resamples for quantiles: then it is the jackknife
 BETTER_SHARE = 0.75  # of alpha: at this *better* is said of no difference at most as often as alpha says, in every simulated world
 DEFINED_SHARE = 0.95  # of the resamples, for an interval: a small slice may lack one class in some
 
@@ -37,13 +39,17 @@ class Units:
 
     @classmethod
     def days(cls, days: np.ndarray) -> Units:
-        """One unit for each distinct day, or each row where the days are too few (`MIN_UNITS`)."""
+        """One unit for each distinct day, however few they are."""
         distinct, of_row = np.unique(days, return_inverse=True)
-        return cls(len(distinct), of_row) if len(distinct) >= MIN_UNITS else cls.rows(len(days))
+        return cls(len(distinct), of_row)
 
     def among(self, chosen: np.ndarray) -> Units:
         """The units of the ``chosen`` rows alone (a mask)."""
         return Units.rows(int(chosen.sum())) if self.of_row is None else Units.days(self.of_row[chosen])
+
+    def within(self, chosen: np.ndarray) -> Units:
+        """The ``chosen`` rows (a mask) among all the days, which are so drawn together with other rows; of rows, these alone."""
+        return Units.rows(int(chosen.sum())) if self.of_row is None else Units(self.count, self.of_row[chosen])
 
     @property
     def word(self) -> str:
@@ -72,6 +78,11 @@ def draw(units: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
         drawn = random.integers(0, units, size=(count, units), dtype=np.int64)
         drawn += np.arange(0, count * units, units)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * units).reshape(count, units)
+
+
+def left_out(units: int) -> np.ndarray:
+    """The weights of the jackknife: the whole, then each unit left out once; units + 1 x units."""
+    return np.concatenate([np.ones((1, units), dtype=np.int64), 1 - np.eye(units, dtype=np.int64)])
 
 
 class Statistic(Protocol):
@@ -179,9 +190,10 @@ def replicates(statistics: Sequence[Statistic], units: Units, *, resamples: int,
     :param units: what is resampled
     :param resamples: how many resamples to draw
     :param seed: the same seed draws the same resamples
-    :returns: statistics x resamples; NaN where a resample does not define a statistic
+    :returns: statistics x resamples, or x what is `left_out` of fewer than `MIN_UNITS` units; NaN where one does not define a statistic
     """
-    pieces = [np.stack([measured(weights) for measured in statistics]) for weights in draw(units.count, resamples, seed)]
+    weighings = draw(units.count, resamples, seed) if units.count >= MIN_UNITS else [left_out(units.count)]
+    pieces = [np.stack([measured(weights) for measured in statistics]) for weights in weighings]
     return np.concatenate(pieces, axis=1)
 
 
@@ -190,9 +202,10 @@ def interval(values: np.ndarray, units: int, *, confidence: float) -> tuple[floa
 
     So its coverage is 2 x ``confidence`` - 1: 90% of .95. For n units it reads the resamples' quantiles not at alpha but at
     Phi(-sqrt(n / (n - 1)) t(alpha, n - 1)), which corrects the plain percentile interval, too narrow for few units
-    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3).
+    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3). Of fewer than `MIN_UNITS` units it is Student's
+    interval with the jackknife's standard error, which needs none of the resamples' quantiles.
 
-    :param values: the statistic of each resample; those that are not finite are undefined
+    :param values: what `replicates` gives for the statistic; those that are not finite are undefined
     :param units: how many units were resampled
     :param confidence: of each end by itself, as a share: 0.95 for .95
     :returns: the lower and the upper end; None when more than 1 - `DEFINED_SHARE` of the values are undefined, or there are fewer
@@ -203,9 +216,36 @@ def interval(values: np.ndarray, units: int, *, confidence: float) -> tuple[floa
     defined = values[np.isfinite(values)]
     if units < 2 or len(defined) < DEFINED_SHARE * len(values):
         return None
+    if units < MIN_UNITS:
+        whole, others = values[0], values[1:]
+        error = math.sqrt((units - 1) / units * float(((others - others.mean()) ** 2).sum()))
+        reach = error * float(stats.t.ppf(confidence, units - 1))
+        return float(whole - reach), float(whole + reach)
     tail = float(stats.norm.cdf(math.sqrt(units / (units - 1)) * stats.t.ppf(1 - confidence, units - 1)))
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def student_interval(value: float, values: np.ndarray, units: int, *, confidence: float) -> tuple[float, float] | None:
+    """Student's interval by the resamples' standard error, for a ``confidence`` so high that they have no such quantile.
+
+    It is symmetric, so take a statistic that is about so: of a ratio, the logarithm.
+
+    :param value: the statistic of all rows
+    :param values: as `interval` takes them
+    :param units: as `interval` takes them
+    :param confidence: as `interval` takes it
+    :returns: as `interval`
+    """
+    from scipy import stats
+
+    if units < MIN_UNITS:
+        return interval(values, units, confidence=confidence)
+    defined = values[np.isfinite(values)]
+    if len(defined) < DEFINED_SHARE * len(values):
+        return None
+    reach = float(defined.std() * math.sqrt(units / (units - 1)) * stats.t.ppf(confidence, units - 1))
+    return value - reach, value + reach
 
 
 def _r2(sums: np.ndarray) -> np.ndarray:

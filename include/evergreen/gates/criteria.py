@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +20,10 @@ from include.evergreen.config.gate import (
     StabilityCriterion,
 )
 from include.evergreen.features.build import TARGET
+from include.evergreen.gates.anchors import Anchor
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
-from include.evergreen.gates.evidence import Evidence, Scored
+from include.evergreen.gates.evidence import Evidence
+from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.pipeline import Chosen
 from include.evergreen.training.train import fit_chosen, read_chosen
@@ -29,6 +31,7 @@ from include.evergreen.training.train import fit_chosen, read_chosen
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
 MILLISECONDS, MEGABYTE = 1e3, 1e6
+NO_ANCHOR = Anchor(0)
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,44 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
 def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> CriterionResult:
     """Non-inferiority (or superiority) to the champion: the one-sided bound of the paired difference against the margin."""
     metric = criterion.metric
-    if evidence.champion is None:
+    anchor = evidence.anchors.get(metric, NO_ANCHOR) if criterion.must == "not_worse" else NO_ANCHOR
+    carried = {"anchor": anchor.version, "passed_over": list(anchor.passed_over)} if anchor.version else {}
+    rival = evidence.champion or anchor.rival
+    if rival is None:
         message = f"{evidence.why_no_champion} to compare {metric} with"
-        return CriterionResult(criterion.kind, metric, None, None, "not_applicable", message)
+        return CriterionResult(criterion.kind, metric, None, None, "not_applicable", message, None, carried)
+    whose, told = "the champion's", ""
+    if evidence.champion is None:
+        whose, told = f"that of version {rival.version}, its anchor,", f"; {evidence.why_no_champion}"
+    elif anchor.rival is not None:
+        champion_has, anchor_has, is_better, is_worse = _standing(criterion, evidence.champion, anchor.rival)
+        told = f"; the anchor, version {anchor.version}, has {anchor_has:.4f}"
+        if is_better:
+            rival, told = anchor.rival, ""
+            whose = f"that of version {rival.version}, an earlier champion that is better than this one ({champion_has:.4f}),"
+        carried |= {"anchor_has": anchor_has, "champion_has": champion_has}
+        if is_worse:
+            carried["anchor"] = evidence.champion.version
     margin = criterion.margin if criterion.must == "better" else -criterion.margin
     asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
-    return _compared(
-        criterion.kind, metric, evidence, evidence.champion, "the champion's on the same rows", margin, asked, criterion.confidence
+    since = f", from {rival.since} on, as it was fitted on days before," if rival.since else ""
+    result = _compared(
+        criterion, evidence.candidate.among(rival.rows), rival.among(rival.rows), f"{whose} on the same rows{since}", margin, asked
     )
+    details = {**result.details, **({"compared_with": rival.version} | carried if carried else {})}
+    return replace(result, message=result.message + told, details=details)
+
+
+def _standing(criterion: ChampionCriterion, champion: Rival, anchor: Rival) -> tuple[float, float, bool, bool]:
+    """Champion's and anchor's figure on the same rows, and whether the anchor is surely better, and surely worse."""
+    metric, rows = criterion.metric, champion.rows & anchor.rows
+    ours, theirs = champion.among(rows), anchor.among(rows)
+    champion_has, anchor_has = (math.nan if (value := scored.value(metric)) is None else value for scored in (ours, theirs))
+    between = surely_better(theirs.replicates(metric) - ours.replicates(metric), ours.units.count, confidence=criterion.confidence)
+    low, high = between or (-math.inf, math.inf)
+    if METRICS[ours.model.task][metric] == "lower":
+        low, high = -high, -low
+    return champion_has, anchor_has, low > 0, high < 0
 
 
 def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:
@@ -94,21 +127,28 @@ def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> 
     baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.labels), answer))
     who = f"that of a constant {answer:.4f} (the {name} among those fitted on)"
     asked = f"better by more than {criterion.margin:g}"
-    result = _compared(criterion.kind, criterion.metric, evidence, baseline, who, criterion.margin, asked, criterion.confidence)
+    result = _compared(criterion, evidence.candidate, baseline, who, criterion.margin, asked)
     return CriterionResult(**{**result.__dict__, "details": {**result.details, "answer": answer}})
 
 
 def _compared(
-    kind: str, metric: str, evidence: Evidence, other: Scored, whose: str, margin: float, asked: str, confidence: float
+    criterion: ChampionCriterion | BaselineCriterion, candidate: Scored, other: Scored, whose: str, margin: float, asked: str
 ) -> CriterionResult:
     """``margin``: the gain that the one-sided bound must exceed (superiority); negative: the loss that is allowed (non-inferiority)."""
-    sign = 1.0 if METRICS[evidence.model.task][metric] == "higher" else -1.0
-    value, theirs = evidence.candidate.metrics.get(metric), other.metrics.get(metric)
+    kind, metric, confidence = criterion.kind, criterion.metric, criterion.confidence
+    sign = 1.0 if METRICS[candidate.model.task][metric] == "higher" else -1.0
+    value, theirs = candidate.metrics.get(metric), other.value(metric)
     if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
         return unmeasured(kind, metric, sign * margin)
-    drawn = evidence.candidate.replicates(metric) - other.replicates(metric)
+    if candidate.units.count == 1:
+        message = (
+            f"{metric} is {value:.4f}, {whose} {theirs:.4f}, which is not judged: one day does not show how days differ. Set "
+            f"train.holdout_days to 5 or more, or gate.resample: rows if the rows of a day are independent"
+        )
+        return CriterionResult(kind, metric, value - theirs, sign * margin, "not_evaluated", message)
+    drawn = candidate.replicates(metric) - other.replicates(metric)
     judged_by = surely_better if margin >= 0 else interval
-    between = judged_by(drawn, evidence.candidate.units.count, confidence=confidence)
+    between = judged_by(drawn, candidate.units.count, confidence=confidence)
     if between is None:
         return unmeasured(kind, metric, sign * margin)
     gain_at_worst = between[0] if sign > 0 else -between[1]
@@ -116,7 +156,7 @@ def _compared(
     difference = value - theirs
     message = (
         f"{metric} is {value:.4f}, {whose} {theirs:.4f}: a difference of {difference:+.4f}, with a one-sided "
-        f"{confidence:.0%} bound of {sign * gain_at_worst:+.4f} (resampled by {evidence.candidate.units.word}); it must be {asked}"
+        f"{confidence:.0%} bound of {sign * gain_at_worst:+.4f} (resampled by {candidate.units.word}); it must be {asked}"
     )
     details = {"candidate": value, "other": theirs}
     return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), message, between, details)

@@ -56,7 +56,10 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
         results = evaluate(catalog, model, candidate, champion)
         decision = _record(key, model, candidate, results)
         for criterion in decision.criteria:
-            log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["message"])
+            if criterion["message"] not in decision.uncompared:
+                log.info("%s as of %s: %s: %s", model.name, candidate.as_of, criterion["verdict"], criterion["message"])
+        if decision.uncompared:
+            log.warning("%s as of %s: not compared with the champion: %s", model.name, candidate.as_of, decision.uncompared)
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
         log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)

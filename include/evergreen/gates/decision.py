@@ -42,6 +42,16 @@ class Decision:
         return mode + "; ".join(f"{criterion['verdict']}: {criterion['message']}" for criterion in self.criteria)
 
     @property
+    def uncompared(self) -> str:
+        """Why the candidate was not compared with the champion that there was, though a criterion asks for it; else empty."""
+        messages = [
+            criterion["message"]
+            for criterion in self.criteria
+            if self.champion_version and (criterion["kind"], criterion["verdict"]) == ("champion", "not_applicable")
+        ]
+        return "; ".join(messages)
+
+    @property
     def summary(self) -> str:
         """How many criteria passed, and the messages of those that did not."""
         verdicts = [criterion["verdict"] for criterion in self.criteria]
@@ -51,6 +61,7 @@ class Decision:
             for criterion in self.criteria
             if criterion["verdict"] in ("failed", "not_evaluated")
         ]
+        told += [f"not_applicable: {self.uncompared}"] if self.uncompared else []
         return "; ".join([f"{verdicts.count('passed')} of {len(verdicts)} criteria passed{unfit}", *told])
 
 

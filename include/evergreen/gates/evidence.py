@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +13,16 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates.bootstrap import Units, replicates, statistic
+from include.evergreen.gates.anchors import Anchor, find_anchors
+from include.evergreen.gates.bootstrap import MIN_UNITS, Units
 from include.evergreen.gates.holdout import column_of_rows, own_features
+from include.evergreen.gates.scored import NoComparisonError, Rival, Scored
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
-from include.evergreen.training.candidate import Candidate
-from include.evergreen.training.metrics import measure, measure_one
+from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.pipeline import predict
-from include.evergreen.training.recipes import recipe_of_version
+from include.evergreen.training.recipes import Recipe, recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
 from include.evergreen.training.train import split_by_time
 
@@ -30,45 +32,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Scored:
-    """One version's predictions on some rows. ``units`` say what is resampled, ``seed`` how: with the same of both, in pairs."""
-
-    model: ModelConfig
-    labels: np.ndarray
-    predicted: np.ndarray
-    units: Units
-    resamples: int
-    seed: int
-    _drawn: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Every metric of the model's task that the rows define."""
-        return measure(self.model, self.labels, self.predicted)
-
-    def value(self, metric: str) -> float | None:
-        """One metric alone: of many slices, all of them would take longer than everything else."""
-        return measure_one(metric, self.labels, self.predicted)
-
-    def replicates(self, metric: str) -> np.ndarray:
-        """The metric on each resample."""
-        if metric not in self._drawn:
-            measured = statistic(metric, self.units, self.labels, self.predicted)
-            self._drawn[metric] = replicates([measured], self.units, resamples=self.resamples, seed=self.seed)[0]
-        return self._drawn[metric]
-
-    def among(self, chosen: np.ndarray) -> Scored:
-        """The same on the ``chosen`` rows alone (a mask)."""
-        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
-
-    def predicting(self, predicted: np.ndarray) -> Scored:
-        """Other predictions, one float a row, on the same rows: resampled as these, and so in pairs."""
-        return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
-
-
-@dataclass(eq=False)
 class Evidence:
-    """``model`` is what the candidate was trained as, ``frame`` the snapshot's, ``champion`` its predictions on the same rows, if any."""
+    """``model`` is what the candidate was trained as; ``champion`` is there when it can be compared with the candidate.
+
+    ``anchors`` are there, by metric, when there is a champion.
+    """
 
     catalog: Catalog
     model: ModelConfig
@@ -78,8 +46,9 @@ class Evidence:
     fit_rows: pd.DataFrame
     holdout: pd.DataFrame
     candidate: Scored
-    champion: Scored | None
+    champion: Rival | None
     why_no_champion: str
+    anchors: dict[str, Anchor] = field(default_factory=dict)
 
     @property
     def features(self) -> pd.DataFrame:
@@ -90,18 +59,23 @@ class Evidence:
         """What the candidate predicts for some rows, one float each. Raises `DataError` when one is no number."""
         return _predictions(self.model, self.pipeline, features, f"the candidate {self.judged.run_key[:12]}")
 
-    def column(self, name: str) -> pd.Series:
+    def column(self, name: str, *, allow_personal: bool = False) -> pd.Series:
         """A feature, or a column of the rows' dataset as each day knew it, for the rows of the holdout.
 
         Raises `DataError` when there is no such column, or rows are gone.
 
         :param name: the feature or the column
+        :param allow_personal: it may be personal; whoever asks lets no value of few rows stand in a decision
         :returns: its values, with the index of the holdout
         :raises ConfigError: when it is personal, as its values must not stand in a decision
         """
         feature = next((feature for feature in self.model.features if feature.name == name), None)
-        if name in self.catalog.dataset(self.model.rows).personal_columns or (feature and feature.personal):
-            raise ConfigError(f"{self.model.name}: {name!r} is personal, and slices are named by its values. Choose another column.")
+        is_personal = name in self.catalog.dataset(self.model.rows).personal_columns or (feature and feature.personal)
+        if is_personal and not allow_personal:
+            raise ConfigError(
+                f"{self.model.name}: {name!r} is personal, and slices are named by its values. Choose another column, or set "
+                f"allow_personal: true."
+            )
         if feature:
             return self.holdout[name]
         return column_of_rows(self.catalog, self.model, self.snapshot.as_of, self.holdout, name)
@@ -129,24 +103,58 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
-    others, why_none = None, "there is no champion yet"
+    others, why_none, anchors = None, "there is no champion yet", {}
     if champion:
-        theirs = recipe_of_version(catalog, model, champion)
-        others_config = theirs.config(model)
-        if (others_config.target, others_config.rows) != (model.target, model.rows):
-            why_none = f"there is no champion with this target (version {champion.version} has another)"
-        elif champion.as_of > judged.as_of:  # it may have been fitted on this very holdout
-            why_none = f"there is no champion trained on data as old (it is as of {champion.as_of})"
-        else:
-            same = theirs.features_digest == recipe.features_digest
-            try:
-                own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-            except OlderFeaturesError:  # else nothing could ever take the place of a champion that cannot score
-                why_none = f"there is no champion that can score (the features of version {champion.version} are of an older Evergreen)"
-            else:
-                their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
-                others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
-    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
+        compare = partial(_rival, catalog, model, scored=scored, holdout=holdout, snapshot=snapshot, recipe=recipe)
+        try:
+            others = compare(champion)
+        except NoComparisonError as error:
+            why_none = f"there is no champion {error}"
+        anchors = find_anchors(model.gate, champion, compare)
+    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, anchors)
+
+
+def first_unfitted_day(version: RegisteredVersion) -> dt.date:
+    """The first day that a version was not fitted on, nor on any after it; of one that does not say, its as_of."""
+    first = find_candidate(version.run_key).facts.get("holdout_first")
+    return dt.date.fromisoformat(first) if first else version.as_of
+
+
+def _rival(
+    catalog: Catalog,
+    model: ModelConfig,
+    version: RegisteredVersion,
+    scored: Scored,
+    holdout: pd.DataFrame,
+    snapshot: Snapshot,
+    recipe: Recipe,
+) -> Rival:
+    """The predictions of ``version`` on the rows of ``scored``, by its own recipe; ``recipe`` is the candidate's.
+
+    :raises NoComparisonError: when it has another target, was fitted on too many of the days, or cannot compute its features
+    """
+    theirs = recipe_of_version(catalog, model, version)
+    config = theirs.config(model)
+    if (config.target, config.rows) != (model.target, model.rows):
+        raise NoComparisonError(f"with this target (version {version.version} has another)")
+    days = holdout[PARTITION_COLUMN].to_numpy().astype(str)
+    first = str(first_unfitted_day(version))
+    rows = days >= first
+    whole, left = len(np.unique(days)), len(np.unique(days[rows]))
+    if left < (needed := min(MIN_UNITS, whole)):
+        raise NoComparisonError(
+            f"that was not fitted on the holdout (version {version.version} was fitted on days before {first}, which leaves {left} of its "
+            f"{whole} days; {needed} are needed)"
+        )
+    try:
+        same = theirs.features_digest == recipe.features_digest
+        own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+    except OlderFeaturesError as error:  # else nothing could ever take the place of a champion that cannot score
+        message = f"that can score (the features of version {version.version} are of an older Evergreen)"
+        raise NoComparisonError(message) from error
+    pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
+    predicted = _predictions(config, pipeline, own, f"version {version.version}")
+    return Rival(version.version, scored.predicting(predicted), rows, None if rows.all() else first)
 
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:

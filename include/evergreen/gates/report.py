@@ -57,6 +57,8 @@ def _title(decision: Decision) -> str:
 
 def _lead(decision: Decision) -> str:
     against = f"judged against champion version {decision.champion_version}" if decision.champion_version else "there was no champion"
+    if decision.uncompared:
+        against = f"not compared with champion version {decision.champion_version}: {decision.uncompared}"
     mode = {
         "enabled": "",
         "dry_run": f" The gate's mode is dry_run: {decision.would_be} is what it would have been.",

@@ -65,10 +65,12 @@ def why_ask(model: ModelConfig, semver: str, is_first: bool, criteria: Sequence[
     if model.approval.mode == "human":
         return "a person approves each version of this model"
     worse = sorted({name for criterion in criteria for name in (criterion.get("details") or {}).get("worse_than_champion", ())})
+    uncompared = [criterion for criterion in criteria if (criterion["kind"], criterion.get("verdict")) == ("champion", "not_applicable")]
     occasions = {
         "first_model": "it is the first model, so there is no champion to compare it with" if is_first else "",
         "slice_worse": f"it is worse than the champion on {_listed(worse)}" if worse else "",
         "major_version": f"{semver} is a major version" if semver.endswith(".0.0") else "",
+        "not_compared": uncompared[0]["message"] if uncompared and not is_first else "",
     }
     return "; ".join(message for message in (occasions[name] for name in model.approval.when) if message)[:LONGEST_REASON]
 

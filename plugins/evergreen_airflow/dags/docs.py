@@ -191,6 +191,7 @@ def _approval(model: ModelConfig) -> str:
         "first_model": "there is no champion to compare it with",
         "slice_worse": "it is worse than the champion on a slice",
         "major_version": "it is a major version",
+        "not_compared": "it could not be compared with the champion",
     }
     required = model.approval.mode == "human"
     versions = "Every version needs" if required else "A version needs"

@@ -64,6 +64,23 @@ def test_features_that_hold_the_target_are_a_problem(ask: Ask, tmp_path: Path, m
     assert ask("check").code == 0
 
 
+def test_a_holdout_of_few_days_is_a_warning_and_of_one_a_problem(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = include_with(tmp_path, monkeypatch) / "models/air_time/model.yaml"
+    declared = model.read_text()
+    model.write_text(declared.replace("holdout_days: 7", "holdout_days: 4"))
+    answer = ask("check")
+    assert (answer.code, answer.out) == (0, "3 datasets and 2 models are sound.\n")
+    words = "train.holdout_days: 4 days are few to show how days differ, so the intervals of baseline and champion are wide"
+    assert answer.err.startswith(f"warning: {model}:40: {words}")
+    model.write_text(declared.replace("holdout_days: 7", "holdout_days: 1"))
+    answer = ask("check")
+    assert answer.code == 1
+    assert "train.holdout_days: 1 does not show how days differ, so baseline and champion would never be evaluated" in answer.out
+    model.write_text(declared.replace("holdout_days: 7", "holdout_days: 1").replace("gate:\n", "gate:\n  resample: rows\n"))
+    answer = ask("check")
+    assert (answer.code, answer.err) == (0, "")
+
+
 def test_a_folder_that_is_not_there_is_named(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path / "nowhere"))
     answer = ask("check")

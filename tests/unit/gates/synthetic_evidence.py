@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config import METRICS, Catalog, ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.gates.anchors import Anchor
 from include.evergreen.gates.bootstrap import Units
-from include.evergreen.gates.evidence import Evidence, Scored
+from include.evergreen.gates.evidence import Evidence
+from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.training.candidate import Candidate
 from include.evergreen.training.snapshot import Snapshot
 
@@ -34,15 +36,39 @@ def evidence_of(
     columns: dict[str, Any] | None = None,
     fitted_on: np.ndarray | None = None,
     why_no_champion: str = "there is no champion yet",
+    fitted_before: int = 0,
+    anchor: np.ndarray | None = None,
 ) -> Evidence:
-    """Rows of equal days in order, resampled by day; ``columns`` are features beside what the test needs none of."""
+    """Rows of equal days in order, resampled by day; ``columns`` are features beside what the test needs none of.
+
+    ``fitted_before``: the number of the day before which the champion was fitted.
+    """
     days = np.repeat([str(DAY - dt.timedelta(days=DAYS - n)) for n in range(DAYS)], len(labels) // DAYS)
     scored = Scored(model, labels.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1)
     holdout = pd.DataFrame({PARTITION_COLUMN: days, **(columns or {}), TARGET: labels})
     fit_rows = pd.DataFrame({TARGET: labels if fitted_on is None else fitted_on})
-    others = None if champion is None else scored.predicting(champion.astype("float64"))
+    others = None
+    if champion is not None:
+        first = str(DAY - dt.timedelta(days=DAYS - fitted_before))
+        others = Rival(1, scored.predicting(champion.astype("float64")), days >= first, first if fitted_before else None)
     snapshot = Snapshot("", model.name, DAY, 60, len(labels), {}, "")
-    return Evidence(Catalog(), model, CANDIDATE, snapshot, None, fit_rows, holdout, scored, others, why_no_champion)  # type: ignore[arg-type]
+    anchors = {}
+    if anchor is not None:
+        everywhere = np.ones(len(days), dtype=bool)
+        anchors = {name: Anchor(7, Rival(7, scored.predicting(anchor.astype("float64")), everywhere)) for name in METRICS[model.task]}
+    return Evidence(
+        Catalog(),
+        model,
+        CANDIDATE,
+        snapshot,
+        None,
+        fit_rows,
+        holdout,
+        scored,
+        others,
+        why_no_champion,
+        anchors,  # type: ignore[arg-type]
+    )
 
 
 def late(random: np.random.Generator, rows: int = ROWS, *, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

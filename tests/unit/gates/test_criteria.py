@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmarks.gate_statistics import creep, nights
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import combine_verdicts
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import Evidence
-from tests.unit.gates.synthetic_evidence import ROWS, evidence_of, late
+from tests.unit.gates.synthetic_evidence import ROWS, ROWS_A_DAY, evidence_of, late
 
 
 def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
@@ -101,9 +103,71 @@ def test_a_candidate_that_seems_within_the_margin_but_not_surely_so_fails(flight
     assert (result.value > result.threshold, result.interval[0] < result.threshold, result.verdict) == (True, True, "failed")
 
 
+def test_what_a_champion_knows_by_heart_counts_for_nothing(good: Evidence) -> None:
+    """On the days that it was fitted on it answers with the truth; on the others it guesses."""
+    labels, chances = good.candidate.labels, good.candidate.predicted
+    by_heart = np.where(np.arange(ROWS) < 2 * ROWS_A_DAY, labels, np.random.default_rng(2).random(ROWS))
+    evidence = evidence_of(good.model, labels, chances, by_heart, fitted_before=2)
+    result = judged(evidence, kind="champion", metric="auc", must="better")
+    assert (result.verdict, result.details["other"]) == ("passed", pytest.approx(0.5, abs=0.06))
+    assert result.details["candidate"] == evidence.candidate.among(np.arange(ROWS) >= 2 * ROWS_A_DAY).metrics["auc"]
+    slices = judged(evidence_of(good.model, labels, chances, by_heart, columns={"origin": "EWR"}, fitted_before=2), kind="slices",
+                    by="origin", judge="worst", metric="auc", at_least=0.1)  # fmt: skip
+    assert slices.details["slices"][0]["champion"] == result.details["other"]
+    assert slices.details["worse_than_champion"] == []
+
+
+def test_a_champion_that_lost_too_much_against_its_anchor_is_no_longer_the_measure(flight_delay: ModelConfig) -> None:
+    """Version 7 was champion before, and knows more: a candidate that is as good as the champion is held to version 7's figure."""
+    random = np.random.default_rng(6)
+    labels, chances = late(random, strength=2.0)
+    dull = [np.clip(chances + random.normal(0, 0.2, ROWS), 0.001, 0.999) for _ in range(2)]
+    asked = {"kind": "champion", "metric": "auc", "margin": 0.04}
+    crept = judged(evidence_of(flight_delay, labels, dull[0], dull[1], anchor=chances), **asked)
+    assert (crept.verdict, crept.details["compared_with"], crept.details["anchor"]) == ("failed", 7, 7)
+    assert "that of version 7, an earlier champion that is better than this one (0." in crept.message
+    back = judged(evidence_of(flight_delay, labels, chances, dull[1], anchor=chances), **asked)
+    assert (back.verdict, back.details["compared_with"]) == ("passed", 7)
+    grown = judged(evidence_of(flight_delay, labels, chances, chances, anchor=dull[0]), **asked)
+    assert (grown.verdict, grown.details["compared_with"], grown.details["anchor"]) == ("passed", 1, 1)
+    assert grown.message.endswith(f"; the anchor, version 7, has {grown.details['anchor_has']:.4f}")
+    blind = judged(
+        evidence_of(flight_delay, labels, chances, None, anchor=chances, why_no_champion="there is no champion that can score"), **asked
+    )
+    assert (blind.verdict, blind.details["compared_with"]) == ("passed", 7)
+    assert blind.message.endswith("; there is no champion that can score")
+    lower = judged(evidence_of(flight_delay, labels, dull[0], dull[1], anchor=chances), **{**asked, "metric": "brier", "margin": 0.01})
+    assert (lower.verdict, lower.details["compared_with"]) == ("failed", 7)
+    better = judged(evidence_of(flight_delay, labels, chances, dull[1], anchor=chances), kind="champion", metric="auc", must="better")
+    assert better.details.keys() == {"candidate", "other"}  # it must be better anyway, and so loses nothing
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_loss_of_a_point_a_night_is_stopped_before_it_passes_the_margin(seed: int) -> None:
+    """Ten nights of .01 with a margin of .05; the long run is benchmarks.gate_statistics."""
+    alone, anchored = (nights(creep(seed, 10, loss=0.01), anchored=anchored) for anchored in (False, True))
+    assert alone.champion_auc == pytest.approx(0.65)
+    assert anchored.champion_auc >= 0.75 - 0.05
+
+
+def test_equals_are_kept_out_by_the_anchor_no_more_often_than_the_nominal_rate() -> None:
+    """With a margin at which some equals fail by chance alone; the long run is benchmarks.gate_statistics."""
+    courses = [creep(seed, 10, loss=0.0, rows_a_day=50) for seed in range(6)]
+    alone, anchored = (sum(nights(course, anchored=anchored).blocked for course in courses) for anchored in (False, True))
+    assert 0 < alone <= anchored <= alone + 0.05 * 60
+
+
 def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> None:
     result = judged(good, kind="champion", metric="auc", must="better")
     assert (result.verdict, result.value, result.message) == ("not_applicable", None, "there is no champion yet to compare auc with")
+
+
+def test_one_day_compares_nothing_and_says_what_to_change(good: Evidence) -> None:
+    day = np.arange(ROWS) < ROWS_A_DAY
+    alone = dataclasses.replace(good, candidate=good.candidate.among(day))
+    result = judged(alone, kind="baseline", metric="auc")
+    assert (result.verdict, result.interval) == ("not_evaluated", None)
+    assert "which is not judged: one day does not show how days differ. Set train.holdout_days to 5 or more" in result.message
 
 
 def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would_pass() -> None:

@@ -14,14 +14,18 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.features import reader
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.gates.anchors import Anchor, find_anchors
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, latest_decision
+from include.evergreen.gates.evidence import first_unfitted_day
 from include.evergreen.registry import champions
+from include.evergreen.registry.versions import version_number
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import open_alerts
-from include.evergreen.state.database.tables import decisions
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import candidates, decisions
 from include.evergreen.state.database.tables import ledger as entries
-from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.candidate import Candidate, find_candidate
 from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of, with_other_features
 
 MODULE = importlib.import_module("include.evergreen.gates.decide")
@@ -96,10 +100,70 @@ def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, a
     assert 5 < on_these_rows < 15
 
 
-def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(trained: Path, air_time: ModelConfig) -> None:
-    """It may have been fitted on the very rows of the holdout."""
+def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(
+    trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was fitted on the very rows of the holdout."""
     decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(brief(air_time), january(14)))
     assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
+    words = "version 1 was fitted on days before 2013-01-10, which leaves 4 of its 7 days; 5 are needed"
+    assert decision.uncompared == f"there is no champion that was not fitted on the holdout ({words}) to compare mae with"
+    assert f"1 not applicable; not_applicable: {decision.uncompared}" in decision.summary
+    assert [record.levelname for record in caplog.records if words in record.message] == ["WARNING"]
+
+
+def test_a_champion_is_compared_on_the_days_that_neither_was_fitted_on(trained: Path, air_time: ModelConfig) -> None:
+    """The candidate's holdout begins on the 8th; the champion was fitted on the 8th and the 9th too, and knows these by heart."""
+    champion = champions.champion("air_time")
+    assert champion is not None
+    longer = _with_train(air_time, holdout_days=9)
+    decision = decide(Catalog(), _against_champion(longer, margin=0.5), trained_as_of(longer, champion.as_of))
+    result = decision.criteria[0]
+    assert result["details"]["other"] == pytest.approx(champion.metrics["mae"], abs=1e-12)  # on its own holdout: 10 to 16 January
+    assert "the champion's on the same rows, from 2013-01-10 on, as it was fitted on days before," in result["message"]
+    assert decision.uncompared == ""
+
+
+def test_a_champion_of_a_release_that_did_not_say_what_it_was_fitted_on_may_know_all_the_days_before(
+    trained: Path, air_time: ModelConfig
+) -> None:
+    champion = champions.champion("air_time")
+    assert champion is not None
+    with writing() as connection:
+        facts = {name: value for name, value in find_candidate(champion.run_key).facts.items() if name != "holdout_first"}
+        connection.execute(candidates.update().where(candidates.c.run_key == champion.run_key).values(facts=facts))
+    assert first_unfitted_day(champion) == champion.as_of
+
+
+def test_each_decision_names_the_anchor_of_the_next_which_is_passed_over_when_it_cannot_be_evaluated(
+    trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = _against_champion(air_time, margin=2.0)
+    second = find_candidate(all_decisions("air_time")[0].run_key)
+    details = decide(Catalog(), model, second).criteria[0]["details"]
+    assert (details["compared_with"], details["anchor"]) == (1, 1)  # the champion, as there was none before
+    assert champions.register("air_time", second.run_key).version == 2
+    champions.promote("air_time", 2, actor="a person", reason="newer")
+    third = trained_as_of(air_time, AS_OF)
+    result = decide(Catalog(), model, third).criteria[0]
+    assert (result["verdict"], result["details"]["anchor"]) == ("passed", 1)
+    assert f"; the anchor, version 1, has {result['details']['anchor_has']:.4f}" in result["message"]
+
+    file = Path(urlsplit(version_number("air_time", 1).artifact_uri).path, "model.skops")
+    original = file.read_bytes()
+    file.write_bytes(b"another model")
+    decision = decide(Catalog(), _against_champion(air_time, margin=2.1), third)
+    file.write_bytes(original)
+    details = decision.criteria[0]["details"]
+    assert (decision.verdict, details["compared_with"], details["anchor"]) == ("blessed", 2, 2)
+    assert "version 1 is no anchor, as it cannot be evaluated (ArtifactError: " in details["passed_over"][0]
+    assert "version 1 is no anchor" in caplog.text
+
+    champions.rollback("air_time", actor="a person", reason="to try it")
+    champions.promote("air_time", 2, actor="a person", reason="after all", force=True)
+    champion = champions.champion("air_time")
+    assert champion is not None
+    assert find_anchors(model.gate, champion, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Anchor(2)}
 
 
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(candidate: Candidate, air_time: ModelConfig) -> None:

@@ -43,6 +43,15 @@ def test_human_when_asks_on_the_declared_occasions_alone_and_says_which(air_time
     assert asked(first_alone, semver="2.0.0", worse=("origin=LGA",)) == ""
 
 
+def test_human_when_asks_for_one_that_passed_without_a_comparison_with_the_champion(air_time: ModelConfig) -> None:
+    message = "there is no champion that was not fitted on the holdout"
+    criteria = [{"kind": "champion", "verdict": "not_applicable", "message": message}]
+    every = with_approval(air_time, "human_when", "not_compared")
+    assert approvals.why_ask(every, "1.2.3", False, criteria) == message
+    assert approvals.why_ask(every, "1.2.3", True, criteria) == ""
+    assert approvals.why_ask(every, "1.2.3", False, [{**criteria[0], "verdict": "passed"}]) == ""
+
+
 def test_an_answer_is_recorded_with_the_name_and_in_the_ledger(trained: Path) -> None:
     answer = approvals.record_answer("air_time", 1, request="run#1", verdict="approved", actor="grace", reason="looks sound")
     assert answer.message == f"approved by grace at {answer.recorded_at:%Y-%m-%d %H:%M} UTC: looks sound"

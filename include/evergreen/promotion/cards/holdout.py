@@ -17,7 +17,7 @@ from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.criteria import metric_interval, share_interval
-from include.evergreen.gates.evidence import Scored
+from include.evergreen.gates.scored import Scored
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
 from include.evergreen.training.train import split_by_time

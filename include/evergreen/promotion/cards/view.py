@@ -158,7 +158,8 @@ class View:
             listed = details.get("slices") or []
             if not listed:
                 continue
-            shown = [group for group in listed if group["judged"] and group["rows"] >= MIN_CATEGORY_ROWS and details["by"] not in personal]
+            hidden = details["by"] in personal and "smallest_group" not in details  # else no group of few rows is in the decision
+            shown = [group for group in listed if group["judged"] and group["rows"] >= MIN_CATEGORY_ROWS and not hidden]
             values, intervals, champions = ([group[key] for group in shown] for key in ("value", "interval", "champion"))
             rows = tuple(
                 Row(

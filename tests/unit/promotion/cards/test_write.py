@@ -268,6 +268,9 @@ def test_groups_of_few_rows_are_pooled_and_those_of_a_personal_feature_not_shown
     for hidden in ("carrier=B6", "carrier=ZZ", "carrier=YY", "Lovelace", "origin=EWR"):
         assert hidden not in html
     assert "Features that carry personal data: origin." in html
+    criteria[1]["details"]["smallest_group"] = 20  # type: ignore[index]  # declared so: the decision holds no group of fewer
+    allowed = replace(facts, decision=replace(facts.decision, criteria=criteria))
+    assert "origin=EWR" in render(allowed).decode()
 
 
 def test_the_card_of_a_version_describes_its_own_features_and_not_those_declared_now(
