@@ -4,7 +4,7 @@
 
 Two versions predict late flights on holdouts of some days, a week or a month. Neither is better: both see the same signal, each with its
 own noise, and (``alike`` rows) each with its own error on each day. So the true difference of every metric is 0 by symmetry.
-Then ten nights of candidates that lose a little each: what an anchor stops, and what it blocks of equals.
+Then ten nights of candidates that lose a little each: what a comparator stops, and what it blocks of equals.
 
 For each way to resample and each interval: how often `better` is said of no difference (nominal .05), how often the two-sided
 interval holds the truth (nominal .90), and of not_worse, the power beside what a normal approximation of the true spread promises.
@@ -24,8 +24,8 @@ from scipy import stats
 
 from benchmarks.report import Report, arguments, say
 from include.evergreen.config.gate import ChampionCriterion
-from include.evergreen.gates.anchors import Anchor
 from include.evergreen.gates.bootstrap import MIN_UNITS, Statistic, Units, interval, replicates, statistic, surely_better
+from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.criteria import judge_against_champion
 from include.evergreen.gates.scored import Rival, Scored
 
@@ -147,33 +147,33 @@ def creep(seed: int, count: int, *, loss: float, rows_a_day: int = 200) -> list[
     return [Night(aucs, day, labels, shared, 1000 * seed + number) for number, (labels, shared) in enumerate(holdouts)]
 
 
-def nights(course: list[Night], *, anchored: bool, margin: float = 0.05) -> Outcome:
-    """Judge the candidate of each night, who is promoted when it passes, as the gate does: with the anchor, or without."""
+def nights(course: list[Night], *, guarded: bool, margin: float = 0.05) -> Outcome:
+    """Judge the candidate of each night, who is promoted when it passes, as the gate does: with the comparator, or without."""
     criterion = ChampionCriterion(kind="champion", metric="auc", margin=margin)
     champion, blocked = 0, 0
-    carried = {0: 0}  # by version: the anchor that its decision named
+    carried = {0: 0}  # by version: the comparator that its decision named
     for number, night in enumerate(course, start=1):
         candidate = Scored(CLASSIFIER, night.labels, night.predict(number), Units.days(night.day), 400, night.seed)
         rivals = {
             version: Rival(version, candidate.predicting(night.predict(version)), np.ones(len(night.labels), dtype=bool))
             for version in {champion, carried[champion]}
         }
-        anchor = Anchor(carried[champion], rivals[carried[champion]] if anchored and carried[champion] != champion else None)
-        evidence = SimpleNamespace(candidate=candidate, champion=rivals[champion], anchors={"auc": anchor}, why_no_champion="")
+        comparator = Comparator(carried[champion], rivals[carried[champion]] if guarded and carried[champion] != champion else None)
+        evidence = SimpleNamespace(candidate=candidate, champion=rivals[champion], comparators={"auc": comparator}, why_no_champion="")
         result = judge_against_champion(criterion, evidence)  # type: ignore[arg-type]
         if result.verdict == "passed":
-            champion, carried[number] = number, result.details.get("anchor", champion)
+            champion, carried[number] = number, result.details.get("comparator", champion)
         else:
             blocked += 1
     return Outcome(blocked, float(course[0].aucs[champion]))
 
 
 def _courses(count: int, loss: float, margin: float) -> dict[str, float]:
-    """Of ``count`` courses of ten nights, without an anchor and with it: the share not blessed, and the champion's true AUC at the end."""
+    """Of ``count`` courses of ten nights, without a comparator and with it: the share not blessed, and the champion's true AUC."""
     courses = [creep(seed, 10, loss=loss) for seed in range(count)]
     found: dict[str, float] = {}
-    for name in ("alone", "anchored"):
-        outcomes = [nights(course, anchored=name == "anchored", margin=margin) for course in courses]
+    for name in ("alone", "guarded"):
+        outcomes = [nights(course, guarded=name == "guarded", margin=margin) for course in courses]
         found[f"{name}_blocked"] = float(np.mean([outcome.blocked for outcome in outcomes])) / 10
         found[f"{name}_auc"] = float(np.mean([outcome.champion_auc for outcome in outcomes]))
         found[f"{name}_lowest_auc"] = min(outcome.champion_auc for outcome in outcomes)

@@ -20,8 +20,8 @@ from include.evergreen.config.gate import (
     StabilityCriterion,
 )
 from include.evergreen.features.build import TARGET
-from include.evergreen.gates.anchors import Anchor
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
+from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.state import mlflow_store
@@ -31,7 +31,7 @@ from include.evergreen.training.train import fit_chosen, read_chosen
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
 MILLISECONDS, MEGABYTE = 1e3, 1e6
-NO_ANCHOR = Anchor(0)
+NO_COMPARATOR = Comparator(0)
 
 
 @dataclass(frozen=True)
@@ -75,24 +75,24 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
 def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> CriterionResult:
     """Non-inferiority (or superiority) to the champion: the one-sided bound of the paired difference against the margin."""
     metric = criterion.metric
-    anchor = evidence.anchors.get(metric, NO_ANCHOR) if criterion.must == "not_worse" else NO_ANCHOR
-    carried = {"anchor": anchor.version, "passed_over": list(anchor.passed_over)} if anchor.version else {}
-    rival = evidence.champion or anchor.rival
+    comparator = evidence.comparators.get(metric, NO_COMPARATOR) if criterion.must == "not_worse" else NO_COMPARATOR
+    carried = {"comparator": comparator.version, "passed_over": list(comparator.passed_over)} if comparator.version else {}
+    rival = evidence.champion or comparator.rival
     if rival is None:
         message = f"{evidence.why_no_champion} to compare {metric} with"
         return CriterionResult(criterion.kind, metric, None, None, "not_applicable", message, None, carried)
     whose, told = "the champion's", ""
     if evidence.champion is None:
-        whose, told = f"that of version {rival.version}, its anchor,", f"; {evidence.why_no_champion}"
-    elif anchor.rival is not None:
-        champion_has, anchor_has, is_better, is_worse = _standing(criterion, evidence.champion, anchor.rival)
-        told = f"; the anchor, version {anchor.version}, has {anchor_has:.4f}"
+        whose, told = f"that of version {rival.version}, its comparator,", f"; {evidence.why_no_champion}"
+    elif comparator.rival is not None:
+        champion_has, comparator_has, is_better, is_worse = _standing(criterion, evidence.champion, comparator.rival)
+        told = f"; the comparator, version {comparator.version}, has {comparator_has:.4f}"
         if is_better:
-            rival, told = anchor.rival, ""
+            rival, told = comparator.rival, ""
             whose = f"that of version {rival.version}, an earlier champion that is better than this one ({champion_has:.4f}),"
-        carried |= {"anchor_has": anchor_has, "champion_has": champion_has}
+        carried |= {"comparator_has": comparator_has, "champion_has": champion_has}
         if is_worse:
-            carried["anchor"] = evidence.champion.version
+            carried["comparator"] = evidence.champion.version
     margin = criterion.margin if criterion.must == "better" else -criterion.margin
     asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
     since = f", from {rival.since} on, as it was fitted on days before," if rival.since else ""
@@ -103,16 +103,16 @@ def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> 
     return replace(result, message=result.message + told, details=details)
 
 
-def _standing(criterion: ChampionCriterion, champion: Rival, anchor: Rival) -> tuple[float, float, bool, bool]:
-    """Champion's and anchor's figure on the same rows, and whether the anchor is surely better, and surely worse."""
-    metric, rows = criterion.metric, champion.rows & anchor.rows
-    ours, theirs = champion.among(rows), anchor.among(rows)
-    champion_has, anchor_has = (math.nan if (value := scored.value(metric)) is None else value for scored in (ours, theirs))
+def _standing(criterion: ChampionCriterion, champion: Rival, comparator: Rival) -> tuple[float, float, bool, bool]:
+    """Champion's and comparator's figure on the same rows, and whether the comparator is surely better, and surely worse."""
+    metric, rows = criterion.metric, champion.rows & comparator.rows
+    ours, theirs = champion.among(rows), comparator.among(rows)
+    champion_has, comparator_has = (math.nan if (value := scored.value(metric)) is None else value for scored in (ours, theirs))
     between = surely_better(theirs.replicates(metric) - ours.replicates(metric), ours.units.count, confidence=criterion.confidence)
     low, high = between or (-math.inf, math.inf)
     if METRICS[ours.model.task][metric] == "lower":
         low, high = -high, -low
-    return champion_has, anchor_has, low > 0, high < 0
+    return champion_has, comparator_has, low > 0, high < 0
 
 
 def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:

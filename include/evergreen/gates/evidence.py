@@ -13,8 +13,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.gates.anchors import Anchor, find_anchors
 from include.evergreen.gates.bootstrap import MIN_UNITS, Units
+from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.holdout import column_of_rows, own_features
 from include.evergreen.gates.scored import NoComparisonError, Rival, Scored
 from include.evergreen.registry.champions import RegisteredVersion
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Evidence:
     """``model`` is what the candidate was trained as; ``champion`` is there when it can be compared with the candidate.
 
-    ``anchors`` are there, by metric, when there is a champion.
+    ``comparators`` are there, by metric, when there is a champion.
     """
 
     catalog: Catalog
@@ -48,7 +48,7 @@ class Evidence:
     candidate: Scored
     champion: Rival | None
     why_no_champion: str
-    anchors: dict[str, Anchor] = field(default_factory=dict)
+    comparators: dict[str, Comparator] = field(default_factory=dict)
 
     @property
     def features(self) -> pd.DataFrame:
@@ -103,15 +103,15 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
-    others, why_none, anchors = None, "there is no champion yet", {}
+    others, why_none, comparators = None, "there is no champion yet", {}
     if champion:
         compare = partial(_rival, catalog, model, scored=scored, holdout=holdout, snapshot=snapshot, recipe=recipe)
         try:
             others = compare(champion)
         except NoComparisonError as error:
             why_none = f"there is no champion {error}"
-        anchors = find_anchors(model.gate, champion, compare)
-    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, anchors)
+        comparators = find_comparators(model.gate, champion, compare)
+    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, comparators)
 
 
 def first_unfitted_day(version: RegisteredVersion) -> dt.date:

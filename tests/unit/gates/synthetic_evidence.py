@@ -11,8 +11,8 @@ import pandas as pd
 from include.evergreen.config import METRICS, Catalog, ModelConfig
 from include.evergreen.features.build import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.gates.anchors import Anchor
 from include.evergreen.gates.bootstrap import Units
+from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.training.candidate import Candidate
@@ -37,7 +37,7 @@ def evidence_of(
     fitted_on: np.ndarray | None = None,
     why_no_champion: str = "there is no champion yet",
     fitted_before: int = 0,
-    anchor: np.ndarray | None = None,
+    comparator: np.ndarray | None = None,
 ) -> Evidence:
     """Rows of equal days in order, resampled by day; ``columns`` are features beside what the test needs none of.
 
@@ -52,10 +52,12 @@ def evidence_of(
         first = str(DAY - dt.timedelta(days=DAYS - fitted_before))
         others = Rival(1, scored.predicting(champion.astype("float64")), days >= first, first if fitted_before else None)
     snapshot = Snapshot("", model.name, DAY, 60, len(labels), {}, "")
-    anchors = {}
-    if anchor is not None:
+    comparators = {}
+    if comparator is not None:
         everywhere = np.ones(len(days), dtype=bool)
-        anchors = {name: Anchor(7, Rival(7, scored.predicting(anchor.astype("float64")), everywhere)) for name in METRICS[model.task]}
+        comparators = {
+            name: Comparator(7, Rival(7, scored.predicting(comparator.astype("float64")), everywhere)) for name in METRICS[model.task]
+        }
     return Evidence(
         Catalog(),
         model,
@@ -67,7 +69,7 @@ def evidence_of(
         scored,
         others,
         why_no_champion,
-        anchors,  # type: ignore[arg-type]
+        comparators,  # type: ignore[arg-type]
     )
 
 

@@ -117,44 +117,44 @@ def test_what_a_champion_knows_by_heart_counts_for_nothing(good: Evidence) -> No
     assert slices.details["worse_than_champion"] == []
 
 
-def test_a_champion_that_lost_too_much_against_its_anchor_is_no_longer_the_measure(flight_delay: ModelConfig) -> None:
+def test_a_champion_that_lost_too_much_against_its_comparator_is_no_longer_the_measure(flight_delay: ModelConfig) -> None:
     """Version 7 was champion before, and knows more: a candidate that is as good as the champion is held to version 7's figure."""
     random = np.random.default_rng(6)
     labels, chances = late(random, strength=2.0)
     dull = [np.clip(chances + random.normal(0, 0.2, ROWS), 0.001, 0.999) for _ in range(2)]
     asked = {"kind": "champion", "metric": "auc", "margin": 0.04}
-    crept = judged(evidence_of(flight_delay, labels, dull[0], dull[1], anchor=chances), **asked)
-    assert (crept.verdict, crept.details["compared_with"], crept.details["anchor"]) == ("failed", 7, 7)
+    crept = judged(evidence_of(flight_delay, labels, dull[0], dull[1], comparator=chances), **asked)
+    assert (crept.verdict, crept.details["compared_with"], crept.details["comparator"]) == ("failed", 7, 7)
     assert "that of version 7, an earlier champion that is better than this one (0." in crept.message
-    back = judged(evidence_of(flight_delay, labels, chances, dull[1], anchor=chances), **asked)
+    back = judged(evidence_of(flight_delay, labels, chances, dull[1], comparator=chances), **asked)
     assert (back.verdict, back.details["compared_with"]) == ("passed", 7)
-    grown = judged(evidence_of(flight_delay, labels, chances, chances, anchor=dull[0]), **asked)
-    assert (grown.verdict, grown.details["compared_with"], grown.details["anchor"]) == ("passed", 1, 1)
-    assert grown.message.endswith(f"; the anchor, version 7, has {grown.details['anchor_has']:.4f}")
+    grown = judged(evidence_of(flight_delay, labels, chances, chances, comparator=dull[0]), **asked)
+    assert (grown.verdict, grown.details["compared_with"], grown.details["comparator"]) == ("passed", 1, 1)
+    assert grown.message.endswith(f"; the comparator, version 7, has {grown.details['comparator_has']:.4f}")
     blind = judged(
-        evidence_of(flight_delay, labels, chances, None, anchor=chances, why_no_champion="there is no champion that can score"), **asked
+        evidence_of(flight_delay, labels, chances, None, comparator=chances, why_no_champion="there is no champion that can score"), **asked
     )
     assert (blind.verdict, blind.details["compared_with"]) == ("passed", 7)
     assert blind.message.endswith("; there is no champion that can score")
-    lower = judged(evidence_of(flight_delay, labels, dull[0], dull[1], anchor=chances), **{**asked, "metric": "brier", "margin": 0.01})
+    lower = judged(evidence_of(flight_delay, labels, dull[0], dull[1], comparator=chances), **{**asked, "metric": "brier", "margin": 0.01})
     assert (lower.verdict, lower.details["compared_with"]) == ("failed", 7)
-    better = judged(evidence_of(flight_delay, labels, chances, dull[1], anchor=chances), kind="champion", metric="auc", must="better")
+    better = judged(evidence_of(flight_delay, labels, chances, dull[1], comparator=chances), kind="champion", metric="auc", must="better")
     assert better.details.keys() == {"candidate", "other"}  # it must be better anyway, and so loses nothing
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_loss_of_a_point_a_night_is_stopped_before_it_passes_the_margin(seed: int) -> None:
     """Ten nights of .01 with a margin of .05; the long run is benchmarks.gate_statistics."""
-    alone, anchored = (nights(creep(seed, 10, loss=0.01), anchored=anchored) for anchored in (False, True))
+    alone, guarded = (nights(creep(seed, 10, loss=0.01), guarded=guarded) for guarded in (False, True))
     assert alone.champion_auc == pytest.approx(0.65)
-    assert anchored.champion_auc >= 0.75 - 0.05
+    assert guarded.champion_auc >= 0.75 - 0.05
 
 
-def test_equals_are_kept_out_by_the_anchor_no_more_often_than_the_nominal_rate() -> None:
+def test_equals_are_kept_out_by_the_comparator_no_more_often_than_the_nominal_rate() -> None:
     """With a margin at which some equals fail by chance alone; the long run is benchmarks.gate_statistics."""
     courses = [creep(seed, 10, loss=0.0, rows_a_day=50) for seed in range(6)]
-    alone, anchored = (sum(nights(course, anchored=anchored).blocked for course in courses) for anchored in (False, True))
-    assert 0 < alone <= anchored <= alone + 0.05 * 60
+    alone, guarded = (sum(nights(course, guarded=guarded).blocked for course in courses) for guarded in (False, True))
+    assert 0 < alone <= guarded <= alone + 0.05 * 60
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(good: Evidence) -> None:

@@ -14,7 +14,7 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.features import reader
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.gates.anchors import Anchor, find_anchors
+from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, latest_decision
 from include.evergreen.gates.evidence import first_unfitted_day
@@ -135,19 +135,19 @@ def test_a_champion_of_a_release_that_did_not_say_what_it_was_fitted_on_may_know
     assert first_unfitted_day(champion) == champion.as_of
 
 
-def test_each_decision_names_the_anchor_of_the_next_which_is_passed_over_when_it_cannot_be_evaluated(
+def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_when_it_cannot_be_evaluated(
     trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = _against_champion(air_time, margin=2.0)
     second = find_candidate(all_decisions("air_time")[0].run_key)
     details = decide(Catalog(), model, second).criteria[0]["details"]
-    assert (details["compared_with"], details["anchor"]) == (1, 1)  # the champion, as there was none before
+    assert (details["compared_with"], details["comparator"]) == (1, 1)  # the champion, as there was none before
     assert champions.register("air_time", second.run_key).version == 2
     champions.promote("air_time", 2, actor="a person", reason="newer")
     third = trained_as_of(air_time, AS_OF)
     result = decide(Catalog(), model, third).criteria[0]
-    assert (result["verdict"], result["details"]["anchor"]) == ("passed", 1)
-    assert f"; the anchor, version 1, has {result['details']['anchor_has']:.4f}" in result["message"]
+    assert (result["verdict"], result["details"]["comparator"]) == ("passed", 1)
+    assert f"; the comparator, version 1, has {result['details']['comparator_has']:.4f}" in result["message"]
 
     file = Path(urlsplit(version_number("air_time", 1).artifact_uri).path, "model.skops")
     original = file.read_bytes()
@@ -155,15 +155,15 @@ def test_each_decision_names_the_anchor_of_the_next_which_is_passed_over_when_it
     decision = decide(Catalog(), _against_champion(air_time, margin=2.1), third)
     file.write_bytes(original)
     details = decision.criteria[0]["details"]
-    assert (decision.verdict, details["compared_with"], details["anchor"]) == ("blessed", 2, 2)
-    assert "version 1 is no anchor, as it cannot be evaluated (ArtifactError: " in details["passed_over"][0]
-    assert "version 1 is no anchor" in caplog.text
+    assert (decision.verdict, details["compared_with"], details["comparator"]) == ("blessed", 2, 2)
+    assert "version 1 is no comparator, as it cannot be evaluated (ArtifactError: " in details["passed_over"][0]
+    assert "version 1 is no comparator" in caplog.text
 
     champions.rollback("air_time", actor="a person", reason="to try it")
     champions.promote("air_time", 2, actor="a person", reason="after all", force=True)
     champion = champions.champion("air_time")
     assert champion is not None
-    assert find_anchors(model.gate, champion, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Anchor(2)}
+    assert find_comparators(model.gate, champion, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Comparator(2)}
 
 
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(candidate: Candidate, air_time: ModelConfig) -> None:

@@ -1,6 +1,6 @@
-"""The anchor of a non-inferiority test: an earlier champion, which keeps many small losses from adding up to a large one.
+"""The comparator of a non-inferiority test: an earlier champion, which keeps many small losses from adding up to a large one.
 
-Each decision names the anchor of the next: the champion, once it is surely better than the anchor, and until then the same one.
+Each decision names the comparator of the next: the champion, once it is surely better than the comparator, and until then the same one.
 docs/decisions/how-a-gate-decides.md has the figures behind this.
 """
 
@@ -23,11 +23,11 @@ from include.evergreen.state.database.tables import decisions, model_versions, p
 from include.evergreen.state.database.tables import ledger as entries
 
 log = logging.getLogger(__name__)
-ANCHORS_TRIED = 3  # champions since the anchor, when it is nothing to compare with
+COMPARATORS_TRIED = 3  # champions since the comparator, when it is nothing to compare with
 
 
 @dataclass(frozen=True)
-class Anchor:
+class Comparator:
     """``version`` is what the decision names; ``rival`` is None where that is the champion, or cannot be compared.
 
     ``passed_over``: a sentence for each version that the champion's decision, or the order of champions, named before it.
@@ -38,13 +38,13 @@ class Anchor:
     passed_over: tuple[str, ...] = ()
 
 
-def find_anchors(gate: Gate, champion: RegisteredVersion, compare: Callable[[RegisteredVersion], Rival]) -> dict[str, Anchor]:
-    """The anchor of each metric that a criterion asks not to be worse.
+def find_comparators(gate: Gate, champion: RegisteredVersion, compare: Callable[[RegisteredVersion], Rival]) -> dict[str, Comparator]:
+    """The comparator of each metric that a criterion asks not to be worse.
 
-    Raises `DataError` when the champion's decision was changed in the database, and `TransientError` when an anchor cannot be reached.
+    Raises `DataError` when the champion's decision was changed in the database, and `TransientError` when a comparator cannot be reached.
 
     :param gate: the criteria
-    :param champion: the champion, whose own decision names the anchors
+    :param champion: the champion, whose own decision names the comparators
     :param compare: makes a rival of a version
     :returns: by metric; the champion itself where no decision names another, or a person forced it
     """
@@ -53,12 +53,12 @@ def find_anchors(gate: Gate, champion: RegisteredVersion, compare: Callable[[Reg
     }
     named = _named(champion) if metrics else {}
     first = {metric: named.get(metric, champion.version) for metric in metrics}
-    anchors = {number: _nearest(champion, number, compare) for number in set(first.values())}
-    return {metric: anchors[number] for metric, number in first.items()}
+    comparators = {number: _nearest(champion, number, compare) for number in set(first.values())}
+    return {metric: comparators[number] for metric, number in first.items()}
 
 
 def _named(champion: RegisteredVersion) -> dict[str, int]:
-    """The anchors that the champion's own decision names, by metric; none when a person forced it, who then answers for what was lost."""
+    """The comparators that the champion's own decision names, by metric; none when a person forced it, who answers for what was lost."""
     blessing = find_blessing(champion.run_key)
     with reading() as connection:
         place = find_place(connection, champion.model, champion.version)
@@ -66,26 +66,26 @@ def _named(champion: RegisteredVersion) -> dict[str, int]:
         if blessing is None or (body and json.loads(body.body).get("forced")):
             return {}
         if changed := ledger.why_unbound(connection, decisions, id=blessing.id):
-            raise DataError(f"{champion.model}: {changed}, so its anchor is not known. See `evergreen verify-ledger`.")
+            raise DataError(f"{champion.model}: {changed}, so its comparator is not known. See `evergreen verify-ledger`.")
     details = [(criterion["metric"], criterion.get("details") or {}) for criterion in blessing.criteria if criterion["kind"] == "champion"]
-    return {metric: said["anchor"] for metric, said in details if "anchor" in said}
+    return {metric: said["comparator"] for metric, said in details if "comparator" in said}
 
 
-def _nearest(champion: RegisteredVersion, number: int, compare: Callable[[RegisteredVersion], Rival]) -> Anchor:
+def _nearest(champion: RegisteredVersion, number: int, compare: Callable[[RegisteredVersion], Rival]) -> Comparator:
     """Version ``number``, or else the next one of the champions since that can be compared; or else the champion."""
     passed_over: list[str] = []
     for version in _champions_since(champion, number) if number != champion.version else ():
         try:
-            return Anchor(version.version, compare(version), tuple(passed_over))
+            return Comparator(version.version, compare(version), tuple(passed_over))
         except (TransientError, MemoryError):
             raise
         except NoComparisonError as error:
-            passed_over.append(f"there is no anchor {error}")
+            passed_over.append(f"there is no comparator {error}")
         except Exception as error:  # of its own features.py, too: what was once good enough must not keep others from being judged
             told = f": {str(error).rstrip('.')}" if isinstance(error, EvergreenError) else ""
-            passed_over.append(f"version {version.version} is no anchor, as it cannot be evaluated ({type(error).__name__}{told})")
+            passed_over.append(f"version {version.version} is no comparator, as it cannot be evaluated ({type(error).__name__}{told})")
         log.warning("%s: %s", champion.model, passed_over[-1])
-    return Anchor(champion.version, None, tuple(passed_over))
+    return Comparator(champion.version, None, tuple(passed_over))
 
 
 def _champions_since(champion: RegisteredVersion, number: int) -> list[RegisteredVersion]:
@@ -94,7 +94,7 @@ def _champions_since(champion: RegisteredVersion, number: int) -> list[Registere
     with reading() as connection:
         place = find_place(connection, champion.model, champion.version)
         before = (own.model == champion.model, own.ended_by.is_(None), own.version >= number, own.id < (place.id if place else 0))
-        numbers = connection.execute(promotions.select().where(*before).order_by(own.id).limit(ANCHORS_TRIED)).all()
+        numbers = connection.execute(promotions.select().where(*before).order_by(own.id).limit(COMPARATORS_TRIED)).all()
         return [
             version
             for row in numbers
