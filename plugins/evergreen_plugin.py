@@ -15,7 +15,7 @@ from evergreen_airflow.ui import URL_PREFIX
 
 
 class EvergreenPlugin(AirflowPlugin):
-    """Register extra links, partition mappers and the pages under ``/evergreen``."""
+    """Register extra links, partition mappers, the pages under ``/evergreen``, and the limits of an Airflow without a login."""
 
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
@@ -27,3 +27,10 @@ class EvergreenPlugin(AirflowPlugin):
         from evergreen_airflow.ui.app import create_app
 
         return [{"name": "evergreen", "app": create_app(), "url_prefix": URL_PREFIX}]
+
+    @property
+    def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
+        """Return the middlewares of the whole API server."""
+        from evergreen_airflow.loopback import root_middlewares
+
+        return root_middlewares()
