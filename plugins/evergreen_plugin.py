@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.log import mask_secret
 
 from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink, VersionsLink
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.ui import URL_PREFIX
+from include.evergreen.foundation.redaction import environment_secrets
 
 
 class EvergreenPlugin(AirflowPlugin):
@@ -20,6 +22,12 @@ class EvergreenPlugin(AirflowPlugin):
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
     partition_mappers = [DayShiftMapper, MonitoringMapper, ScoringMapper]
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+        """Have Airflow mask our secrets in what its processes log, whoever logs it: our own errors are redacted by themselves."""
+        for secret in environment_secrets():
+            mask_secret(secret)
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property, so that only the API server builds the app

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.redaction import redact
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.state.effects import side_effect
@@ -282,7 +283,7 @@ def _dataset(rows: Rows, signature: Any) -> Any:
         name=f"{PurePosixPath(rows.path).parent.name} {rows.context} rows",
         digest=rows.snapshot_digest[:DIGEST_CHARACTERS],
         source_type="local" if scheme == "file" else scheme,
-        source=json.dumps({"uri": f"{root.rstrip('/')}/{rows.path}", "snapshot": rows.snapshot_digest}),
+        source=json.dumps({"uri": redact(f"{root.rstrip('/')}/{rows.path}"), "snapshot": rows.snapshot_digest}),
         schema=json.dumps({"mlflow_colspec": signature.inputs.to_dict()}),
         profile=json.dumps({"num_rows": rows.rows, "first": rows.days[0], "last": rows.days[1]}),
     )

@@ -15,10 +15,11 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.config.base import repeated_names
 from include.evergreen.config.sources import SqlSource
 from include.evergreen.data.sources import Delivery
-from include.evergreen.data.sources.connections import connections, without_secrets
+from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.redaction import redact
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,12 +104,12 @@ class SqlReader:
             # Not `from error`: SQLAlchemy's text has the bound values, and a driver's may have the password.
             raise self._explanation(error, engine) from None
         except sa.exc.SQLAlchemyError as error:
-            raise self._wrong(f"cannot be run: {without_secrets(str(error), engine.url.password)[:SHOWN]}") from None
+            raise self._wrong(f"cannot be run: {redact(str(error), engine.url.password)[:SHOWN]}") from None
 
     def _explanation(self, error: sa.exc.DBAPIError, engine: sa.Engine) -> EvergreenError:
         original = error.orig
         state = str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
-        said = without_secrets(" ".join(str(original).split()), engine.url.password)[:SHOWN]
+        said = redact(" ".join(str(original).split()), engine.url.password)[:SHOWN]
         if state == TIMEOUT_STATE or said == "interrupted":
             return self._late()
         if state == READ_ONLY_STATE:

@@ -77,7 +77,7 @@ def compact() -> None:
             busy, *_ = connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise TransientError(
-                    f"The database {_shown(Settings.from_environment().database_url)} is being read by others, so what was deleted is "
+                    f"The database {Settings.from_environment().database_url} is being read by others, so what was deleted is "
                     f"still in its log. Give the same command again in a moment."
                 )
         else:
@@ -94,12 +94,12 @@ def _connection() -> Iterator[sa.Connection]:
             yield connection
     except sa.exc.OperationalError as error:
         if "no such table" in str(error):
-            raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error
+            raise ConfigError(f"The database {url} has no tables yet. Run `make setup`.") from error
         hint = ". Is its folder there, and may this process write in it? `make setup` makes it" if "unable to open" in str(error) else ""
-        raise TransientError(f"The database {_shown(url)} did not answer: {error.orig}{hint}") from error
+        raise TransientError(f"The database {url} did not answer: {error.orig}{hint}") from error
     except sa.exc.ProgrammingError as error:
         if "does not exist" in str(error):
-            raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error
+            raise ConfigError(f"The database {url} has no tables yet. Run `make setup`.") from error
         raise
 
 
@@ -109,7 +109,7 @@ def _engine(url: str, process: int) -> sa.Engine:
     try:
         engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-        raise ConfigError(f"EVERGREEN_DATABASE_URL is {_shown(url)!r}, which SQLAlchemy cannot use: {error}") from error
+        raise ConfigError(f"EVERGREEN_DATABASE_URL is {url!r}, which SQLAlchemy cannot use: {error}") from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -139,11 +139,3 @@ def _write_ahead(connection: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get("evergreen_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return sa.make_url(url).render_as_string(hide_password=True)
-    except sa.exc.ArgumentError:
-        return "(not a database URL)"
