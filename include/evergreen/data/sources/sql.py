@@ -20,6 +20,7 @@ from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 from include.evergreen.foundation.redaction import redact
+from include.evergreen.state.database import faults
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,8 +38,8 @@ SESSION_IN_UTC = {  # so that a time without a zone is compared alike wherever t
 }
 TIMEOUT_STATE, READ_ONLY_STATE = "57014", "25006"
 _AUTHORS_FAULT = re.compile(  # for databases, and for attempts to connect, that give no SQLSTATE
-    r"no such (table|column|function)|syntax error|does not exist|unknown (database|column)|authentication failed|access denied"
-    r"|no pg_hba\.conf entry|not permitted|unable to open database|readonly database|incomplete input|unrecognized token",
+    faults.LOGIN_FAULT + r"|no such (table|column|function)|syntax error|does not exist|unknown column|not permitted"
+    r"|unable to open database|readonly database|incomplete input|unrecognized token",
     re.IGNORECASE,
 )
 
@@ -108,7 +109,7 @@ class SqlReader:
 
     def _explanation(self, error: sa.exc.DBAPIError, engine: sa.Engine) -> EvergreenError:
         original = error.orig
-        state = str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
+        state = faults.sqlstate(error)
         said = redact(" ".join(str(original).split()), engine.url.password)[:SHOWN]
         if state == TIMEOUT_STATE or said == "interrupted":
             return self._late()

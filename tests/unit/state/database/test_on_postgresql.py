@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from include.evergreen.state.database.upsert import insert_once, upsert
 from include.evergreen.state.stage_status import record_stage
 from tests.servers import PostgreSQL
 from tests.unit.flights import close_database, rows_of, start_python
+from tests.unit.state.database.test_engine import HOLDING
 
 KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
 VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
@@ -184,6 +187,64 @@ def test_a_server_that_restarts_is_worth_a_retry_and_then_serves_again(ours: Pos
     finally:
         ours.start()
     assert rows_of(observations) == []
+
+
+def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "weather.ingest")
+    monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "publish")
+    holder = start_python(HOLDING)
+    assert holder.stdout is not None and holder.stdout.readline() == "holding\n"
+    close_database()
+    monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", "0.1")
+    named = (
+        r"is locked by another writer, .* 0\.1 s \(EVERGREEN_LOCK_TIMEOUT_SECONDS\)\. It is held by session (\d+) "
+        rf"\(evergreen weather\.ingest/publish .*:{holder.pid}\) of evergreen from 127\.0\.0\.1, since 20\d\d-.*, idle in transaction\. "
+        r"If that is stuck, end it: SELECT pg_terminate_backend\(\1\);"
+    )
+    with pytest.raises(TransientError, match=named), writing():
+        pass
+    assert rows_of(observations) == [], "reading waits for no writer"
+    holder.kill()
+    holder.wait()
+
+
+def test_a_session_that_sleeps_in_a_transaction_is_ended_by_the_server(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_IDLE_TRANSACTION_SECONDS", "0.2")
+    close_database()
+    ended = r"ended a transaction of this process, which did nothing in it for 0\.2 s|server closed the connection"
+    with pytest.raises(TransientError, match=ended), writing() as sleeper:
+        upsert(sleeper, observations, KEY, VALUES)
+        time.sleep(0.6)
+        upsert(sleeper, observations, KEY, VALUES)
+    assert rows_of(observations) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda url: re.sub(r"/evergreen$", "/nowhere", url), 'database "nowhere" does not exist'),
+        (lambda url: url.replace("evergreen:", "nobody:"), "authentication failed"),
+        (lambda url: re.sub(r":[^:@]+@", ":wrong@", url), "authentication failed"),
+    ],
+    ids=["database", "user", "password"],
+)
+def test_what_no_retry_mends_is_not_retried(ours: PostgreSQL, monkeypatch, wrong, said: str) -> None:
+    url = engine.Settings.from_environment().database_url
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", wrong(url))
+    with pytest.raises(
+        ConfigError, match=rf"The database postgresql\S+ cannot be used: (?s:.*){said}(?s:.*)Look at EVERGREEN_DATABASE_URL"
+    ):
+        rows_of(observations)
+
+
+def test_a_user_who_may_not_write_is_told_so_and_not_retried(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'reader'")
+    ours.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", "evergreen")
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"postgresql+psycopg2://reader:reader@127.0.0.1:{ours.port}/evergreen")
+    assert rows_of(observations) == []
+    with pytest.raises(ConfigError, match="cannot be used: permission denied for table observations"), writing() as connection:
+        upsert(connection, observations, KEY, VALUES)
+    close_database()
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced(ours: PostgreSQL) -> None:
