@@ -23,8 +23,9 @@ from include.evergreen.features.build import TARGET
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
 from include.evergreen.gates.evidence import Evidence, Scored
 from include.evergreen.state import mlflow_store
+from include.evergreen.training.fit_job import fit_chosen
 from include.evergreen.training.pipeline import Chosen
-from include.evergreen.training.train import fit_chosen, read_chosen
+from include.evergreen.training.train import read_chosen
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
