@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from include.evergreen.foundation.errors import ConfigError, EvergreenError, TransientError
 from include.evergreen.foundation.settings import Settings, read_number
 from include.evergreen.state.database import faults, sessions
+from include.evergreen.state.database.types import to_json
 
 LOCK_TIMEOUT, IDLE_TIMEOUT = "EVERGREEN_LOCK_TIMEOUT_SECONDS", "EVERGREEN_IDLE_TRANSACTION_SECONDS"
 MOST_SECONDS = 86_400
@@ -138,7 +139,7 @@ def _idle_seconds() -> float:
 def _engine(url: str, process: int) -> sa.Engine:
     """One engine a process: a connection that was opened before a fork must not be used after it."""
     try:
-        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"), json_serializer=to_json)
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
         raise ConfigError(f"EVERGREEN_DATABASE_URL is {url!r}, which SQLAlchemy cannot use: {error}") from error
     if engine.dialect.name == "sqlite":

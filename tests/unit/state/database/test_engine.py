@@ -93,6 +93,7 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
     assert rows_of(snapshots)[0].rows == 50
 
 
+@pytest.mark.sqlite_only
 def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", "0.05")
     holder = start_python(HOLDING)
@@ -106,6 +107,7 @@ def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it
         pass
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("text", ["soon", "-1", "0", "inf", "1e9"])
 def test_a_limit_that_is_no_number_of_seconds_is_the_settings_to_mend(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", text)
@@ -116,6 +118,7 @@ def test_a_limit_that_is_no_number_of_seconds_is_the_settings_to_mend(monkeypatc
         pass
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("arguments", "environment", "name"),
     [

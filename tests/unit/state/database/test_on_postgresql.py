@@ -1,4 +1,4 @@
-"""Our own state on PostgreSQL, as production has it; the other tests have it on SQLite."""
+"""Our own state on PostgreSQL, as production has it: what only a server can do. The other tests of this folder run on both."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from include.evergreen.scoring import readiness
 from include.evergreen.state import ledger
 from include.evergreen.state.database import engine, migrate, reading, writing
 from include.evergreen.state.database.tables import ledger as entries
-from include.evergreen.state.database.tables import metadata, observations, partition_versions, prediction_sets, snapshots
-from include.evergreen.state.database.upsert import insert_once, upsert
+from include.evergreen.state.database.tables import metadata, observations, partition_versions, prediction_sets
+from include.evergreen.state.database.upsert import upsert
 from include.evergreen.state.stage_status import record_stage
 from tests.servers import PostgreSQL
 from tests.unit.flights import close_database, rows_of, start_python
@@ -65,57 +65,6 @@ def test_migrating_again_and_by_several_at_once_does_no_harm(empty: PostgreSQL) 
 def test_a_database_without_tables_is_named_without_its_password(empty: PostgreSQL) -> None:
     with pytest.raises(ConfigError, match=r"postgresql\+psycopg2://evergreen:\*\*\*@.* has no tables yet. Run `make setup`"):
         rows_of(observations)
-
-
-def test_an_upsert_replaces_and_inserting_once_leaves_what_stands(ours: PostgreSQL) -> None:
-    with writing() as connection:
-        upsert(connection, observations, KEY, VALUES)
-        upsert(connection, observations, KEY, {**VALUES, "value": 0.75, "rows": 20}, keep=("rows",))
-        assert not insert_once(connection, observations, KEY, VALUES)
-    assert [(row.value, row.rows, row.recorded_at) for row in rows_of(observations)] == [(0.75, 10, VALUES["recorded_at"])]
-
-
-def test_a_transaction_is_all_or_nothing(ours: PostgreSQL) -> None:
-    with pytest.raises(RuntimeError), writing() as connection:
-        upsert(connection, observations, KEY, VALUES)
-        raise RuntimeError("killed")
-    assert rows_of(observations) == []
-
-
-def test_what_one_reading_sees_does_not_change_while_others_write(ours: PostgreSQL) -> None:
-    with writing() as connection:
-        insert_once(connection, observations, KEY, VALUES)
-    with reading() as connection:
-        before = connection.execute(observations.select()).all()
-        with writing() as other:
-            other.execute(observations.delete())
-        assert connection.execute(observations.select()).all() == before
-    with reading() as connection:
-        assert connection.execute(observations.select()).all() == []
-
-
-def test_moments_come_back_in_utc_whatever_zone_they_went_in_with(ours: PostgreSQL) -> None:
-    east = dt.timezone(dt.timedelta(hours=2))
-    with writing() as connection:
-        upsert(connection, observations, KEY, {**VALUES, "recorded_at": dt.datetime(2013, 2, 9, 1, tzinfo=east)})
-    assert rows_of(observations)[0].recorded_at == dt.datetime(2013, 2, 8, 23, tzinfo=dt.UTC)
-
-
-def test_writers_wait_for_each_other_and_lose_nothing(ours: PostgreSQL) -> None:
-    code = (
-        "import sqlalchemy as sa\n"
-        "from include.evergreen.state.database import writing\n"
-        "for _ in range(25):\n"
-        "    with writing() as connection:\n"
-        "        count = connection.execute(sa.text('SELECT sum(rows) FROM snapshots')).scalar()\n"
-        "        connection.execute(sa.text(f'UPDATE snapshots SET rows = {count + 1}'))\n"
-    )
-    with writing() as connection:
-        values = {"model": "m", "as_of": DAY, "window_days": 1, "rows": 0, "members": {}}
-        upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
-    processes = [start_python(code) for _ in range(3)]
-    assert [process.wait(300) for process in processes] == [0, 0, 0]
-    assert rows_of(snapshots)[0].rows == 75
 
 
 def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_row(ours: PostgreSQL) -> None:
