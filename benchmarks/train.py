@@ -35,11 +35,12 @@ from include.evergreen.registry import champions
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import migrate
+from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.metrics import measure
 from include.evergreen.training.pipeline import build_pipeline, fit, predict
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.take_snapshot import take_snapshot
-from include.evergreen.training.train import split_by_time, train
+from include.evergreen.training.train import train
 
 FIRST_DAY = dt.date(2013, 1, 1)
 ROUNDS = 3

@@ -8,18 +8,26 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.log import mask_secret
 
 from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink, VersionsLink
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.ui import URL_PREFIX
+from include.evergreen.foundation.redaction import environment_secrets
 
 
 class EvergreenPlugin(AirflowPlugin):
-    """Register extra links, partition mappers and the pages under ``/evergreen``."""
+    """Register extra links, partition mappers, the pages under ``/evergreen``, and the limits of an Airflow without a login."""
 
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
     partition_mappers = [DayShiftMapper, MonitoringMapper, ScoringMapper]
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+        """Have Airflow mask our secrets in what its processes log, whoever logs it: our own errors are redacted by themselves."""
+        for secret in environment_secrets():
+            mask_secret(secret)
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property, so that only the API server builds the app
@@ -27,3 +35,10 @@ class EvergreenPlugin(AirflowPlugin):
         from evergreen_airflow.ui.app import create_app
 
         return [{"name": "evergreen", "app": create_app(), "url_prefix": URL_PREFIX}]
+
+    @property
+    def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
+        """Return the middlewares of the whole API server."""
+        from evergreen_airflow.loopback import root_middlewares
+
+        return root_middlewares()

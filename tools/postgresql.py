@@ -118,6 +118,12 @@ class PostgreSQL:
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name).replace("postgresql://", "postgresql+psycopg2://")
 
+    def copy_database(self, name: str, template: str) -> str:
+        """Create a copy of the database ``template``, to which nobody may be connected, and return its SQLAlchemy URL."""
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name).replace("postgresql://", "postgresql+psycopg2://")
+
     def url(self, database: str = "postgres") -> str:
         from urllib.parse import quote
 

@@ -80,9 +80,7 @@ def mlflow_ui_at(port: int) -> dict[str, str]:
 
 def mlflow_command(port: int) -> list[str]:
     """Return the command that serves MLflow's UI on ``port``."""
-    tracking = Settings.from_environment().mlflow_tracking_uri
-    return [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-            "--backend-store-uri", tracking]  # fmt: skip
+    return [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
 
 
 def serve_until_stopped(console: Console, airflow: EmbeddedAirflow, mlflow_port: int, look: Callable[[], None] = lambda: None) -> None:
@@ -91,8 +89,11 @@ def serve_until_stopped(console: Console, airflow: EmbeddedAirflow, mlflow_port:
     Raises `TransientError` if a process exits unexpectedly. The caller stops ``airflow``.
     """
     airflow.start_beside(
-        "mlflow", mlflow_command(mlflow_port), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
-    )  # otherwise it starts eight helper processes of 280 MB each
+        "mlflow",
+        mlflow_command(mlflow_port),
+        MLFLOW_BACKEND_STORE_URI=Settings.from_environment().mlflow_tracking_uri,  # `ps` shows arguments, and it may hold a password
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # otherwise it starts eight helper processes of 280 MB each
+    )
     ticker = threading.Event()
     try:
         console.print(f"Airflow's UI: [bold]{airflow.url}[/bold]   MLflow's UI: http://{HOST}:{mlflow_port}   Press Ctrl-C to stop both.")

@@ -3,6 +3,8 @@
 import csv
 import datetime as dt
 import json
+import urllib.error
+import urllib.request
 from collections import Counter
 
 import psutil
@@ -82,6 +84,12 @@ def test_airflow_listens_on_loopback_alone(ten_days):
     sockets = [each for process in ours for each in process.net_connections(kind="inet") if each.status == psutil.CONN_LISTEN]
     assert ten_days.airflow.port in {each.laddr.port for each in sockets}
     assert {each.laddr.ip for each in sockets} == {"127.0.0.1"}
+
+
+def test_a_page_that_resolves_its_own_name_to_this_machine_gets_no_token(running):
+    rebound = urllib.request.Request(f"{running.airflow.url}/auth/token", headers={"Host": f"evil.example:{running.airflow.port}"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(rebound, timeout=30)
 
 
 def test_the_retraining_sensor_waits_for_a_trigger_and_uses_no_worker(ten_days):

@@ -25,7 +25,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
-from include.evergreen.state import mlflow_store
+from include.evergreen.state import mlflow_store, storage
 from include.evergreen.training import container
 from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.pipeline import predict
@@ -36,6 +36,7 @@ from tests.unit.flights import at_home, copy_home
 from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
 
 WAIT_SECONDS = 60
+LOOK = "import os; print(os.path.exists('{home}'), os.listdir('/sys/class/net'), sorted(os.listdir('/evergreen')))"
 IN_DOCKER = "  run_in: docker\n  docker: {{image: '{image}', cpus: 2, memory_mb: {memory_mb}, timeout_minutes: 10}}\n"
 
 
@@ -113,33 +114,30 @@ def test_what_it_logs_is_in_the_tasks_log_and_secrets_are_not(
         answer = declare().execute(context(reason="to be read"))
     logged = caplog.text + capsys.readouterr().out
     assert "fitted on" in logged
-    assert "--reason=to be read" in logged
     assert "pears and plums" not in logged
     candidate = find_candidate(answer["run_key"])
     assert candidate.facts["reason"] == "to be read"
     assert os.stat(candidate.artifact_uri.removeprefix("file://")).st_uid == os.getuid()
 
 
-def test_an_image_of_the_project_needs_none_of_the_workers_files_but_its_state(
+def test_an_image_of_the_project_needs_none_of_the_workers_files(
     ingested: Path, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with compose, where a worker's own paths are not the Docker host's."""
     from evergreen_airflow.operators.containers import TrainInContainerOperator
 
     image = image_of_the_project(daemon, tmp_path)
-    monkeypatch.setenv(container.MOUNTS, daemon.mounts.replace("own", f"{ingested}:{ingested}"))
+    monkeypatch.setenv(container.MOUNTS, daemon.mounts.replace("own,", ""))
     answer = TrainInContainerOperator(task_id="train", model=MODEL, docker=Docker(image=image)).execute(context())
     assert find_candidate(answer["run_key"]).model == MODEL
 
 
-def test_an_answer_and_a_log_in_pieces_are_put_together_and_each_line_keeps_its_level(
+def test_a_log_in_pieces_is_put_together_and_each_line_keeps_its_level(
     declare: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accent = "é".encode()
-    pieces = [(b'{"a":', None), (None, b"WARNING caf" + accent[:1]), (None, accent[1:] + b"\nplain\nend"), (b" 1}\n", None)]
-    output, logged = declare()._follow(iter(pieces))
-    assert output == '{"a": 1}\n'
-    assert logged == "WARNING café\nplain\nend"
+    pieces = [(b"printed\n", None), (None, b"WARNING caf" + accent[:1]), (None, accent[1:] + b"\nplain\nend")]
+    assert declare()._follow(iter(pieces)) == "printed\nWARNING café\nplain\nend"
     shown = caplog.text + capsys.readouterr().out
     assert [line for line in shown.splitlines() if "café" in line and "warning" in line.lower()]
 
@@ -169,23 +167,28 @@ def test_a_mount_that_is_not_there_is_the_deployments_to_fix(
         declare().execute(context())
 
 
-def test_an_error_in_the_container_is_the_same_error_here(declare: Any, daemon: DockerDaemon) -> None:
-    with pytest.raises(DataError, match="No snapshot 00000000 is recorded"):
+def test_an_error_in_the_container_is_the_same_error_here(declare: Any, daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = context()
+    frame = find_snapshot(asked["ti"].xcom_pull(task_ids="snapshot")["snapshot"])
+    storage.write_frame(frame.frame_path, frame.frame().assign(target=1))
+    with pytest.raises(DataError, match=r"ended with exit code 3: .* have the same target, so there is nothing to learn"):
+        declare().execute(asked)
+
+
+def test_a_snapshot_that_is_not_there_starts_no_container(declare: Any, daemon: DockerDaemon) -> None:
+    with pytest.raises(DataError, match="No snapshot '00000000' is recorded"):
         declare().execute(context_of("00000000"))
 
 
-def test_declarations_that_changed_under_it_are_not_trained(
-    declare: Any, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_fits_what_the_worker_declares_whatever_its_image_has(
+    declare: Any, daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, asked = declare(), context()
-    elsewhere = include_with(tmp_path / "another", monkeypatch)  # the worker's; the container has those of ``declare``
-    features = elsewhere / "models" / MODEL / "features.py"
-    features.write_text(features.read_text() + "\n# changed\n")
-    home, code = os.environ["EVERGREEN_HOME"], PROJECT_ROOT / "include"
-    mounts = daemon.mounts.replace("own", f"{home}:{home},{code}:{code}:ro,{tmp_path / 'include'}:{elsewhere}:ro")
-    monkeypatch.setenv(container.MOUNTS, mounts)
-    with pytest.raises(ConfigError, match=r"recipe [0-9a-f]{12}, and recipe [0-9a-f]{12} was asked for"):
-        task.execute(asked)
+    code = PROJECT_ROOT / "include"
+    monkeypatch.setenv(container.MOUNTS, daemon.mounts.replace("own", f"{code}:{code}:ro"))
+    declared = Catalog().model_path(MODEL)
+    declared.write_text(declared.read_text().replace("C: 0.1}", "C: 0.125}"))
+    assert find_candidate(task.execute(asked)["run_key"]).facts["parameters"]["C"] == 0.125
 
 
 def test_it_may_use_the_cores_and_the_memory_that_are_declared_and_runs_as_the_worker(declare: Any, daemon: DockerDaemon) -> None:
@@ -197,7 +200,27 @@ def test_it_may_use_the_cores_and_the_memory_that_are_declared_and_runs_as_the_w
     assert limits["Memory"] == limits["MemorySwap"] == 1500 * 2**20
     assert limits["NetworkMode"] == "none"
     assert found["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
-    assert {each["Source"] for each in limits["Mounts"] if not each.get("ReadOnly")} == {os.environ["EVERGREEN_HOME"]}
+
+
+def test_it_gets_no_file_no_secret_and_no_network_of_the_deployment(
+    declare: Any, daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a deployment keeps: Airflow's JWT secret and database, our databases, the erasure key, and the keys of stores."""
+    home = Path(os.environ["EVERGREEN_HOME"])
+    (home / "airflow").mkdir()
+    (home / "airflow" / "secret").write_text("the JWT secret")
+    for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "EVERGREEN_ERASURE_KEY"):
+        monkeypatch.setenv(name, "pears and plums " * 3)
+    with training_in_background(declare(), context(), daemon) as task:
+        created = daemon.containers()[0]["Id"]
+        found = daemon.client.inspect_container(created)
+        reached = daemon.client.exec_create(created, ["python", "-c", LOOK.format(home=home)])["Id"]
+        said = daemon.client.exec_start(reached).decode()
+        task.on_kill()
+    assert all(mount.get("ReadOnly") for mount in found["HostConfig"]["Mounts"])
+    assert not any(Path(mount["Source"]).is_relative_to(home) for mount in found["HostConfig"]["Mounts"])
+    assert "pears and plums" not in str(found["Config"]["Env"])
+    assert said.split() == ["False", "['lo']", "['inputs',", "'results']"]
 
 
 def test_a_timeout_leaves_no_container(declare: Any, daemon: DockerDaemon) -> None:
@@ -250,8 +273,8 @@ def test_what_other_tasks_are_training_stays_and_what_is_overdue_goes(
         labels = {containers.TASK: name, containers.DEPLOYMENT: containers._deployment(), containers.ENDS: ends}
         made[name] = daemon.client.create_container(IMAGE, ["python"], labels=labels)["Id"]
     foreign = daemon.client.create_container(IMAGE, ["python"], labels={**labels, containers.DEPLOYMENT: "another"})["Id"]
-    with pytest.raises(DataError, match="No snapshot"):
-        declare().execute(context_of("00000000"))
+    with pytest.raises(TransientError, match="is not on the Docker host"):
+        declare(image="evergreen:nowhere").execute(context())
     assert {each["Id"] for each in daemon.containers()} == {made["another task"], foreign}
     for each in (made["another task"], foreign):
         daemon.client.remove_container(each)

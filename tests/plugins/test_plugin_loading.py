@@ -89,3 +89,9 @@ found = {
 def test_starting_the_app_waits_for_no_heavy_library(tmp_path: Path) -> None:
     more = "ours[0].fastapi_apps\nfound = {'heavy': [n for n in ('pandas', 'mlflow', 'sklearn', 'evidently') if n in sys.modules]}"
     assert load(tmp_path, MANAGERS["every other process"], more=more)["heavy"] == []
+
+
+def test_airflow_masks_the_passwords_of_our_databases_in_what_it_logs(tmp_path: Path) -> None:
+    more = "from airflow.sdk.log import redact\nfound = {'logged': redact('the server said: hunter22/x is wrong')}"
+    found = load(tmp_path, MANAGERS["the worker"], more=more, MLFLOW_TRACKING_URI="http://ada:hunter22%2Fx@mlflow:5000")
+    assert found["logged"] == "the server said: *** is wrong"

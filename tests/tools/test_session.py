@@ -1,14 +1,18 @@
 """What `make run` and `make serve` share, in processes of their own: how they end, and that there is one on a home."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from rich.console import Console
 
+from tools import session
 from tools.embedded import ROOT
 from tools.session import AlreadyRunningError, only_one
 
@@ -134,3 +138,13 @@ def test_a_second_airflow_on_a_home_is_refused_and_told_which_command_has_it(tmp
         pass
     with only_one(tmp_path, "make run"):
         pass
+
+
+def test_the_password_of_mlflows_database_is_in_no_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ada:hunter22@db/mlflow")
+    airflow = Mock(logs=tmp_path, dead_component=Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(session, "LOOK_EVERY_SECONDS", 0)
+    session.serve_until_stopped(Console(file=io.StringIO()), airflow, 5001)
+    [(_, command), environment] = airflow.start_beside.call_args
+    assert "hunter22" not in " ".join(command)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:hunter22@db/mlflow"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,14 @@ from include.evergreen.serving.clean_processes import ADDRESS, Server
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import migrate
 from tests.templates import template
+from tests.unit.copies import move_to
 from tests.unit.flights import (
     FIRST_AS_OF,
     INGESTED_UNTIL,
     LANDED,
     SECOND_AS_OF,
     at_home,
+    close_database,
     copy_home,
     january,
     lenient,
@@ -127,27 +129,73 @@ def _clean_processes(request: pytest.FixtureRequest, _own_home: Path, monkeypatc
 
 
 @pytest.fixture
-def home(_own_home: Path, _empty_template: Path) -> Path:
+def database() -> str:
+    """Where homes keep our own state. Folders whose tests are about that state have `copies.database` instead, and run on both."""
+    return "sqlite"
+
+
+@pytest.fixture
+def into_database(
+    database: str, _own_home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], None]]:
+    """Moves the state of the home, a copy of the template that is named, into ``database``."""
+
+    def move(template: str) -> None:
+        if database == "postgresql":
+            move_to(request.getfixturevalue("postgresql"), monkeypatch, template)
+
+    yield move
+    if database == "postgresql":
+        close_database()
+
+
+@pytest.fixture
+def settled(_own_home: Path, into_database: Callable[[str], None]) -> Callable[[Path], Path]:
+    """Makes the home a copy of a template."""
+
+    def settle(template: Path) -> Path:
+        copy_home(template, _own_home)
+        into_database(template.name)
+        return _own_home
+
+    return settle
+
+
+@pytest.fixture
+def home(settled: Callable[[Path], Path], _empty_template: Path) -> Path:
     """An empty home, its database migrated."""
-    return copy_home(_empty_template, _own_home)
+    return settled(_empty_template)
 
 
 @pytest.fixture
-def landed(_own_home: Path, _landed_template: Path) -> Path:
+def landed(settled: Callable[[Path], Path], _landed_template: Path) -> Path:
     """A home with the source's files, of which none is ingested."""
-    return copy_home(_landed_template, _own_home)
+    return settled(_landed_template)
 
 
 @pytest.fixture
-def flights(_own_home: Path, _flights_template: Path) -> Path:
+def flights(settled: Callable[[Path], Path], _flights_template: Path) -> Path:
     """A home with 1-21 January ingested, and files for some days more."""
-    return copy_home(_flights_template, _own_home)
+    return settled(_flights_template)
 
 
 @pytest.fixture
-def trained(_own_home: Path, _trained_template: Path) -> Path:
+def trained(settled: Callable[[Path], Path], _trained_template: Path) -> Path:
     """`flights`, with version 1 of both models as champion and a newer, blessed candidate that is not registered."""
-    return copy_home(_trained_template, _own_home)
+    return settled(_trained_template)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about one kind of database, or is no different on another and slow, runs on SQLite alone."""
+    left = [item for item in items if item.get_closest_marker("sqlite_only") and _parameter(item, "database") == "postgresql"]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def _parameter(item: pytest.Item, name: str) -> object:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(name) if callspec else None
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.foundation.digest import document_digest
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database import migrate, writing
 from include.evergreen.state.database.tables import candidates, decisions, metadata
 from tests.servers import PostgreSQL
-from tests.unit.flights import rows_of
+from tests.unit.flights import close_database, rows_of
 from tests.unit.lifecycle import MODEL
 
 
@@ -53,11 +54,37 @@ def copied_version(name: object, *, as_of: dt.date | None = None, approval: str 
     return champions.register(MODEL, copied_candidate(name, as_of=as_of), why_ask=lambda *_: approval)
 
 
-def move_to(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on our own state is in PostgreSQL: all of what the home's SQLite has."""
-    rows = {table: [row._asdict() for row in rows_of(table)] for table in metadata.sorted_tables}
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", server.new_database("evergreen"))
-    migrate()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """For the conftest of a folder whose tests are to run on both: where the homes of tests keep our own state."""
+    return str(request.param)
+
+
+def move_to(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch, template: str) -> None:
+    """From now on our own state is in PostgreSQL: all of what the home's SQLite has.
+
+    :param template: names what is in it: a second home with the same gets a copy of the first one's database
+    """
+    kept = f"template_{template}".replace("-", "_")
+    home = Settings.from_environment().home.as_uri()
+    if (server, kept) not in _copied:
+        rows = {table: [row._asdict() for row in rows_of(table)] for table in metadata.sorted_tables}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("EVERGREEN_DATABASE_URL", server.new_database(kept))
+            migrate()
+            _insert(rows)
+            close_database()
+        _copied[server, kept] = home
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", server.copy_database("evergreen", kept))
+    with writing() as connection:
+        moved = sa.func.replace(candidates.c.artifact_uri, _copied[server, kept], home)
+        connection.execute(candidates.update().values(artifact_uri=moved))
+
+
+_copied: dict[tuple[PostgreSQL, str], str] = {}  # server and database -> the home that it is of
+
+
+def _insert(rows: dict[sa.Table, list[dict[str, Any]]]) -> None:
     with writing() as connection:
         for table, values in rows.items():
             if values:

@@ -142,7 +142,7 @@ def test_a_model_that_an_mlflow_server_lost_is_refused_by_name(mlflow_server: Ml
 
 def test_a_database_that_answers_nobody_is_worth_a_retry(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     settle_cycled()
-    move_to(postgresql, monkeypatch)
+    move_to(postgresql, monkeypatch, "cycled")
     catalog, model = Catalog(), asking()
     ingest_what_is_read(catalog, model)
     try:

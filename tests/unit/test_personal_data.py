@@ -17,8 +17,8 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
 from include.evergreen.monitoring.drift import measure_drift
+from include.evergreen.training.fit_job import typical_row
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
-from include.evergreen.training.train import typical_row
 from tests.unit.flights import january
 from tests.unit.lifecycle import include_with
 

@@ -71,7 +71,7 @@ def home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A cycle has run in it; our own state is in the one database or the other."""
     settle_cycled()
     if request.param == "postgresql":
-        move_to(request.getfixturevalue("postgresql"), monkeypatch)
+        move_to(request.getfixturevalue("postgresql"), monkeypatch, "cycled")
     yield
     close_database()
 

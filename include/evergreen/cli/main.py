@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from types import TracebackType
 
 from include.evergreen.cli import (
     alerts,
@@ -36,6 +37,7 @@ from include.evergreen.cli import (
 )
 from include.evergreen.cli.terminal import quiet
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.redaction import redact
 
 EXIT_CODES: dict[type[EvergreenError], int] = {ConfigError: 2, DataError: 3, TransientError: 4}
 INTERRUPTED = 130  # what shells expect after Ctrl-C: 128 + SIGINT
@@ -74,11 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the verb that ``arguments`` (by default the command line's) name; returns the exit code, which ``--help`` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.unraisablehook = _press_ctrl_c_again
+    sys.excepthook = _report_bug
     try:
         return _run(given)
     except EvergreenError as error:
         if "--debug" in given:
-            traceback.print_exc()
+            _print_redacted(error)
         print(f"evergreen: {error}", file=sys.stderr)
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
     except KeyboardInterrupt:
@@ -95,6 +98,15 @@ def _press_ctrl_c_again(unraisable: sys.UnraisableHookArgs) -> None:
         _thread.interrupt_main()
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An error that is none of ours ends the process: its traceback quotes what libraries say."""
+    _print_redacted(error)
+
+
+def _print_redacted(error: BaseException) -> None:
+    print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from include.evergreen.foundation.redaction import redact
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -49,7 +51,7 @@ def quiet(*, verbose: bool, debug: bool) -> Iterator[None]:
     for name, value in MLFLOW_QUIET.items():
         os.environ.setdefault(name, value)
     handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s" if not debug else "%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_RedactedFormatter("%(levelname)s %(message)s" if not debug else "%(levelname)s %(name)s: %(message)s"))
     if not debug:
         handler.addFilter(lambda record: record.name.startswith(OUR_LOGGER))
     root, ours = logging.getLogger(), logging.getLogger(OUR_LOGGER)
@@ -65,6 +67,13 @@ def quiet(*, verbose: bool, debug: bool) -> Iterator[None]:
         root.handlers[:] = before[0]
         root.setLevel(before[1])
         ours.setLevel(before[2])
+
+
+class _RedactedFormatter(logging.Formatter):
+    """What libraries log, tracebacks included, has no password either."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -1,4 +1,4 @@
-"""``train``: one candidate from one snapshot, in this process: shared by the training task and the container that it may start."""
+"""``train``: one candidate from one snapshot, in this process; ``fit``: what a training's container does of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
@@ -32,13 +33,16 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     verb.add_argument("--window", type=int, metavar="N", help="with --as-of: days of rows to train on (default: train.window_days)")
     verb.add_argument("--reason", default="trained from the command line", metavar="R", help="why; it is kept with the candidate")
-    verb.add_argument("--recipe", metavar="DIGEST", help="refuse to train unless model.yaml and features.py give this recipe")
     verb.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="a tag of the MLflow run; may be repeated")
-    verb.add_argument(
-        "--end-after", type=float, metavar="MINUTES",
-        help="end this process after so long, whatever it is doing: for a container whose worker may be gone by then",
-    )  # fmt: skip
     common_arguments.add_json(verb)
+    text = "fit from and to files: what a training's container runs"
+    fit_verb = common_arguments.add_verb(verbs, common, "fit", text, fit, ". It needs no database, no MLflow and no storage.")
+    fit_verb.add_argument("folder", type=Path, help="with the declaration and the rows, as the worker wrote them")
+    fit_verb.add_argument("results", type=Path, help="an empty folder, which gets the model and what was measured")
+    fit_verb.add_argument(
+        "--end-after", type=float, metavar="MINUTES",
+        help="end this process after so long, whatever it is doing: its worker may be gone by then",
+    )  # fmt: skip
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -46,11 +50,9 @@ def train(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
     from include.evergreen.training.train import train
 
-    _end_after(arguments.end_after)
     tags = _tags(arguments.tag)
     catalog = Catalog()
     model = catalog.model(arguments.model)
-    _refuse_another_recipe(catalog, model, arguments.recipe)
     snapshot = _snapshot(catalog, model, arguments)
     candidate, is_new = train(catalog, model, snapshot, arguments.reason, tags=tags)
     if arguments.json:
@@ -62,8 +64,17 @@ def train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def fit(arguments: argparse.Namespace) -> int:
+    """Fit what a worker wrote into one folder, and write what it reads into another."""
+    from include.evergreen.training.fit_job import fit_in_folder
+
+    _end_after(arguments.end_after)
+    fit_in_folder(arguments.folder, arguments.results)
+    return 0
+
+
 def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
-    """Tell what was trained, as ``--json`` prints it and the task that started a container reads it."""
+    """Tell what was trained, as ``--json`` prints it."""
     return {
         "model": candidate.model,
         "as_of": candidate.as_of.isoformat(),
@@ -91,16 +102,6 @@ def _snapshot(catalog: Catalog, model: ModelConfig, arguments: argparse.Namespac
             f"`evergreen snapshot list {model.name}` lists its own."
         )
     return find_snapshot(snapshot.digest)
-
-
-def _refuse_another_recipe(catalog: Catalog, model: ModelConfig, wanted: str | None) -> None:
-    from include.evergreen.training.recipes import build_recipe
-
-    if wanted is not None and (given := build_recipe(catalog, model).digest) != wanted:
-        raise ConfigError(
-            f"{model.name}: model.yaml and features.py in {catalog.root} give recipe {given[:12]}, and recipe {wanted[:12]} was asked for: "
-            f"they are not those of the caller. In a container: build its image again, or mount the caller's files."
-        )
 
 
 def _tags(given: list[str]) -> dict[str, str]:

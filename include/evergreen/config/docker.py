@@ -10,7 +10,7 @@ LONGEST_MINUTES = 300  # the DAG run itself ends after six hours
 
 
 class Docker(Strict):
-    """One container for one training: the same command line as on a laptop, the storage mounted, limits on CPU and memory."""
+    """One container for one training, which gets its declaration and rows as files, and nothing else: with limits on CPU and memory."""
 
     image: str = Field(min_length=1, pattern=r"^\S+$", description="The image that holds this distribution, such as evergreen:3.3.2.")
     cpus: float = Field(default=1.0, ge=0.01, description="Cores that the container may use, and no more, however idle the others are.")

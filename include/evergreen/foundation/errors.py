@@ -1,11 +1,16 @@
 """The exceptions, split by who must act.
 
-Every message names the subject, the bad value and what is allowed, and says what to do next.
+Every message names the subject, the bad value and what is allowed, and says what to do next. None holds a password.
 """
+
+from include.evergreen.foundation.redaction import redact
 
 
 class EvergreenError(Exception):
-    """Anything that Evergreen raises on purpose."""
+    """Anything that Evergreen raises on purpose. Its message is redacted as it is made."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(redact(argument) if isinstance(argument, str) else argument for argument in arguments))
 
 
 class ConfigError(EvergreenError):

@@ -1,12 +1,14 @@
-"""Where this process keeps its state, read from the environment each time it is asked for."""
+"""Where this process keeps its state, and other settings, read from the environment each time they are asked for."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from include.evergreen import PROJECT_ROOT
+from include.evergreen.foundation.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,25 @@ class Settings:
             mlflow_artifacts=None if tracking else (home / "mlartifacts").as_uri(),
             mlflow_ui_url=os.environ.get("EVERGREEN_MLFLOW_UI_URL") or None,
         )
+
+
+def read_number(variable: str, default: float, unit: str, *, least: float = 0, most: float, given: float | None = None) -> float:
+    """Read a number from the environment.
+
+    :param variable: its name; unset and empty are the same
+    :param default: what holds then
+    :param unit: what it counts, in the plural, for people
+    :param least: the smallest number allowed
+    :param most: the largest
+    :param given: goes before the variable, and is checked likewise
+    :returns: the number
+    :raises ConfigError: when it is no number, or out of range
+    """
+    text = given if given is not None else (os.environ.get(variable) or default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not (isfinite(value) and least <= value <= most):
+        raise ConfigError(f"{variable} is {text!r}. Give a number of {unit} from {least:g} to {most:g}; the default is {default:g}.")
+    return value

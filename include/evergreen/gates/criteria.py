@@ -25,8 +25,9 @@ from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.state import mlflow_store
+from include.evergreen.training.fit_job import fit_chosen
 from include.evergreen.training.pipeline import Chosen
-from include.evergreen.training.train import fit_chosen, read_chosen
+from include.evergreen.training.train import read_chosen
 
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all

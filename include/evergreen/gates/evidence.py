@@ -21,10 +21,10 @@ from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
-from include.evergreen.training.train import split_by_time
 
 if TYPE_CHECKING:
     import pandas as pd

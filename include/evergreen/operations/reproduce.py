@@ -28,11 +28,11 @@ from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import snapshots
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.environment import differences, environment
+from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
 from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config
 from include.evergreen.training.snapshot import parts_path
-from include.evergreen.training.train import split_by_time
 
 if TYPE_CHECKING:
     import pandas as pd

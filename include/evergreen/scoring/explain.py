@@ -21,8 +21,8 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.serving.inference import as_fitted
 from include.evergreen.state import storage
+from include.evergreen.training.fit_job import typical_row
 from include.evergreen.training.pipeline import predict
-from include.evergreen.training.train import typical_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,32 +1,33 @@
-"""Containers for training: the command line, mounts, variables and network that a container gets.
+"""Containers for training: what goes in, what comes out, and the command line, mounts and variables of one.
 
-It sees the same files under the same paths, and so the same databases and the same MLflow: nothing that runs in it needs to
-know that it does.
+It gets the declaration and the rows of one training as files, and gives a fitted model as files: `fit_job`. It reaches no
+database, no MLflow, no storage, no secret and no network: all that is recorded, the worker records.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shutil
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from tempfile import TemporaryDirectory
+from typing import IO
 
 from include.evergreen import PROJECT_ROOT, telemetry_off
+from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
-from include.evergreen.foundation.settings import Settings
-from include.evergreen.serving.clean_processes import ADDRESS
+from include.evergreen.state import storage
+from include.evergreen.training.fit_job import FRAME, JOB, Outcome, read_outcome, write_job
+from include.evergreen.training.snapshot import Snapshot
+from include.evergreen.training.tuning import TuningResult
 
-MOUNTS, NETWORK = "EVERGREEN_DOCKER_MOUNTS", "EVERGREEN_DOCKER_NETWORK"
-OWN = "own"  # in EVERGREEN_DOCKER_MOUNTS: this process's places
-STORES = ("EVERGREEN_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "GCS_", "FSSPEC_")
+MOUNTS = "EVERGREEN_DOCKER_MOUNTS"
+OWN, NONE = "own", "none"  # in EVERGREEN_DOCKER_MOUNTS: this process's code; nothing, for an image that has it
+INPUTS, RESULTS = "/evergreen/inputs", "/evergreen/results"  # in the container, and in the archives
 # measured: with OPENBLAS_CORETYPE set in the worker alone, a container's predictions differed from its own in the last bits
-ARITHMETIC = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "KMP_", "NPY_")
-HANDED_ON = STORES + ARITHMETIC  # what a variable's name begins with
-KEPT_BACK = (MOUNTS, NETWORK, "EVERGREEN_PRELOAD", ADDRESS)
-HANDED_ON_TOO = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+ARITHMETIC = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "KMP_", "NPY_")  # what the name of a variable that is handed on begins with
 GRACE_MINUTES = 1.0  # that the container outlives its task's time-out, so that the task is what speaks
 ERRORS: dict[int, type[EvergreenError]] = {2: ConfigError, 3: DataError, 4: TransientError}  # as `cli.main.EXIT_CODES` has it
 KILLED, ALARMED = 137, 142  # 128 + SIGKILL, 128 + SIGALRM
@@ -48,40 +49,83 @@ class Mount:
         return not self.source.startswith("/")
 
 
-def train_command(
-    model: str, *, snapshot: str, recipe: str, reason: str, tags: Mapping[str, str], timeout_minutes: float
-) -> list[str]:  # fmt: skip
-    """The command line that trains: what a person gives as `evergreen train`, for the image's own interpreter.
+def fit_command(timeout_minutes: float) -> list[str]:
+    """Return the command line that fits `INPUTS` into `RESULTS`, for the image's own interpreter.
 
-    :param model: the name of the model
-    :param snapshot: the digest of the snapshot to train on
-    :param recipe: the digest of the recipe that the code in the image must give
-    :param reason: why it is trained, for the record
-    :param tags: names and values of tags for the MLflow run
     :param timeout_minutes: the task's time-out; the container ends itself `GRACE_MINUTES` later
     :returns: the program and its arguments
     """
-    command = ["python", "-m", "include.evergreen", "train", model, "--snapshot", snapshot, "--recipe", recipe, f"--reason={reason}"]
-    command += [f"--tag={name}={value}" for name, value in tags.items()]
-    return [*command, f"--end-after={timeout_minutes + GRACE_MINUTES:g}", "--json", "--verbose"]
+    ends = f"--end-after={timeout_minutes + GRACE_MINUTES:g}"
+    return ["python", "-m", "include.evergreen", "fit", INPUTS, RESULTS, ends, "--verbose"]
+
+
+def pack_inputs(archive: IO[bytes], model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None) -> None:
+    """Write all that the container gets, to be unpacked at its root: the declaration and the rows, and an empty folder for the results.
+
+    Raises `DataError` when the snapshot's frame is not in the storage, `TransientError` when the storage does not answer.
+
+    :param archive: an open file, which becomes a tar archive
+    :param model: the model, as it is declared
+    :param snapshot: the rows
+    :param kept: the choice of an earlier attempt that counts; None: it chooses
+    """
+    with TemporaryDirectory() as scratch, storage.local_file(snapshot.frame_path) as frame:
+        write_job(Path(scratch), model, snapshot, kept)
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for folder in (str(Path(INPUTS).parent), INPUTS, RESULTS):
+                entry = tarfile.TarInfo(folder.lstrip("/"))
+                entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o700, os.getuid(), os.getgid()
+                tar.addfile(entry)
+            for path, name in ((Path(scratch) / JOB, JOB), (frame, FRAME)):
+                tar.add(path, f"{INPUTS}/{name}".lstrip("/"), filter=_own)
+
+
+def unpack_results(archive: IO[bytes], folder: Path) -> Outcome:
+    """Read what the container gives, and trust nothing of it: links, special files and paths that lead out are refused.
+
+    :param archive: Docker's tar archive of `RESULTS`
+    :param folder: an empty folder of this machine, which gets the files
+    :returns: what was fitted
+    :raises EvergreenError: when it is not what `fit_job.fit_in_folder` writes
+    """
+    top = Path(RESULTS).name
+    try:
+        with tarfile.open(fileobj=archive, mode="r:") as tar:
+            tar.extractall(folder, filter="data")
+        for entry in list((folder / top).iterdir()):
+            shutil.move(str(entry), folder / entry.name)
+        return read_outcome(folder)
+    except (OSError, ValueError, KeyError, TypeError, tarfile.TarError) as error:
+        raise EvergreenError(
+            f"The training's container ended well and gave no result that can be read: {type(error).__name__}: {str(error)[:300]}. "
+            f"Does its image contain this release of Evergreen?"
+        ) from error
+
+
+def _own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Readable by the container's user, who is the worker's, and by nobody else."""
+    entry.uid, entry.gid, entry.mode = os.getuid(), os.getgid(), 0o600
+    return entry
 
 
 def mounts() -> list[Mount]:
-    """What EVERGREEN_DOCKER_MOUNTS lists: ``SOURCE:TARGET[:ro]``, and ``own`` (all, when it is not set) for this process's places.
+    """What EVERGREEN_DOCKER_MOUNTS lists: ``SOURCE:TARGET[:ro]``, ``own`` (all, when it is not set) for this process's code, ``none``.
 
     :returns: the mounts, in the order in which they are listed
-    :raises ConfigError: when an entry is neither of the two
+    :raises ConfigError: when an entry is none of the three
     """
     mounted: list[Mount] = []
     for entry in filter(None, map(str.strip, (os.environ.get(MOUNTS) or OWN).split(","))):
         if entry == OWN:
-            mounted += _own_places()
+            mounted += _own_code()
+        elif entry == NONE:
+            continue
         elif parts := _MOUNT.fullmatch(entry):
             mounted.append(Mount(parts["source"], parts["target"], parts["mode"] == ":ro"))
         else:
             raise ConfigError(
                 f"{MOUNTS} has {entry!r}; allowed, separated by commas: SOURCE:TARGET or SOURCE:TARGET:ro, where SOURCE is an absolute "
-                f"path or a volume and TARGET an absolute path, and the word {OWN} for what this process itself uses."
+                f"path or a volume and TARGET an absolute path; {OWN}, which is the code that this process runs, read-only; {NONE}."
             )
     return mounted
 
@@ -93,31 +137,16 @@ def working_dir() -> str | None:
 
 
 def variables() -> dict[str, str]:
-    """What the container needs of this process's environment, secrets among it; places are absolute."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if (name.startswith(HANDED_ON) or name.upper() in HANDED_ON_TOO) and name not in KEPT_BACK
-    }
-    settings = Settings.from_environment()
-    environment |= {"EVERGREEN_HOME": str(settings.home), **telemetry_off()}
-    for name in ("EVERGREEN_STORAGE", "EVERGREEN_INCLUDE"):
-        if (value := environment.get(name)) and "://" not in value:
-            environment[name] = str(Path(value).absolute())
-    return environment | {
-        "HOME": "/tmp",  # noqa: S108 - the container's own
+    """What the container gets of this process's environment: what decides the last bits of a sum, and no secret."""
+    handed_on = {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC)}
+    return handed_on | {
+        **telemetry_off(),
+        "EVERGREEN_HOME": "/tmp/evergreen",  # noqa: S108 - the container's own
+        "HOME": "/tmp",  # noqa: S108
         "LOGNAME": "evergreen",  # the user is a number without a name there, and libraries ask for one
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def network() -> str:
-    """EVERGREEN_DOCKER_NETWORK; without it none, or the host's where the databases, the storage or MLflow are servers."""
-    if chosen := os.environ.get(NETWORK):
-        return chosen
-    settings = Settings.from_environment()
-    return "none" if all(_local_folders(settings)) else "host"
 
 
 def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: int, is_out_of_memory: bool) -> EvergreenError:
@@ -146,29 +175,10 @@ def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: 
     return EvergreenError(f"{subject} ended with exit code {exit_code}, which is none of ours; what it logged says why.{said}")
 
 
-def _own_places() -> list[Mount]:
-    """Every folder that this process keeps state in, and the code and declarations that it runs, read-only; each once."""
-    settings = Settings.from_environment()
-    written = _outermost([settings.home, *filter(None, _local_folders(settings))])
+def _own_code() -> list[Mount]:
+    """The code and declarations that this process runs, read-only; each once."""
     declared = [PROJECT_ROOT / "include", *([Path(root).absolute()] if (root := os.environ.get("EVERGREEN_INCLUDE")) else [])]
-    read = [folder for folder in _outermost(declared) if not any(folder.is_relative_to(outer) for outer in written)]
-    return [
-        Mount(str(folder), str(folder), is_read_only) for folders, is_read_only in ((written, False), (read, True)) for folder in folders
+    outermost = [
+        folder for folder in dict.fromkeys(declared) if not any(folder != other and folder.is_relative_to(other) for other in declared)
     ]
-
-
-def _outermost(folders: list[Path]) -> list[Path]:
-    return [folder for folder in dict.fromkeys(folders) if not any(folder != other and folder.is_relative_to(other) for other in folders)]
-
-
-def _local_folders(settings: Settings) -> list[Path | None]:
-    return [_local_folder(place) for place in (settings.database_url, settings.storage, settings.mlflow_tracking_uri)]
-
-
-def _local_folder(place: str) -> Path | None:
-    """The folder of a path, a ``file:`` URL or a SQLite database; None for what a server keeps."""
-    if place.startswith("sqlite:///"):
-        return Path(place.removeprefix("sqlite:///")).absolute().parent
-    if place.startswith("file:"):
-        return Path(url2pathname(urlsplit(place).path)).absolute()
-    return None if "://" in place else Path(place).absolute()
+    return [Mount(str(folder), str(folder), True) for folder in outermost]

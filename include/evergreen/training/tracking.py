@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.redaction import redact
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state.effects import side_effect
 from include.evergreen.state.mlflow_store import RUN_KEY_TAG, folder_digest, mlflow_client, reaching_mlflow
@@ -48,6 +49,13 @@ class SavedModel:
     folder: Path
     digest: str
     signature: Any
+
+    @classmethod
+    def at(cls, folder: Path) -> SavedModel:
+        """Describe the model that `save` wrote to a folder, by its files alone."""
+        from mlflow.models import Model
+
+        return cls(folder, folder_digest(folder), Model.load(str(folder)).signature)
 
     @property
     def artifact(self) -> str:
@@ -92,9 +100,8 @@ def begin_run(model: str, run_key: str, run_name: str, began: dt.datetime) -> st
     return claimed
 
 
-@contextmanager
-def saved(model: ModelConfig, pipeline: Pipeline, example: pd.DataFrame, predicted: np.ndarray) -> Iterator[SavedModel]:
-    """Within it, a fitted pipeline lies in MLflow's format in a temporary folder.
+def save(model: ModelConfig, pipeline: Pipeline, example: pd.DataFrame, predicted: np.ndarray, folder: Path) -> None:
+    """Write a fitted pipeline in MLflow's format, for `SavedModel.at`.
 
     Raises `ConfigError` when it could not be loaded without running code that ``train.trusted_types`` does not allow.
 
@@ -102,15 +109,11 @@ def saved(model: ModelConfig, pipeline: Pipeline, example: pd.DataFrame, predict
     :param pipeline: the fitted pipeline
     :param example: rows as the pipeline takes them, which give the signature's inputs and are kept as the input example
     :param predicted: the predictions for ``example``, which give the signature's output
-    :yields: the folder, with its digest and the signature
+    :param folder: where its files go; it must not be there yet
     """
     from mlflow.models import infer_signature
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        signature = infer_signature(example, predicted)
-        _save(model, pipeline, path, example, signature)
-        yield SavedModel(path, folder_digest(path), signature)
+    _save(model, pipeline, folder, example, infer_signature(example, predicted))
 
 
 @reaching_mlflow
@@ -282,7 +285,7 @@ def _dataset(rows: Rows, signature: Any) -> Any:
         name=f"{PurePosixPath(rows.path).parent.name} {rows.context} rows",
         digest=rows.snapshot_digest[:DIGEST_CHARACTERS],
         source_type="local" if scheme == "file" else scheme,
-        source=json.dumps({"uri": f"{root.rstrip('/')}/{rows.path}", "snapshot": rows.snapshot_digest}),
+        source=json.dumps({"uri": redact(f"{root.rstrip('/')}/{rows.path}"), "snapshot": rows.snapshot_digest}),
         schema=json.dumps({"mlflow_colspec": signature.inputs.to_dict()}),
         profile=json.dumps({"num_rows": rows.rows, "first": rows.days[0], "last": rows.days[1]}),
     )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
-from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.foundation.errors import TransientError
+from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import ledger, mlflow_store, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import candidates
@@ -24,23 +24,23 @@ from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
 from include.evergreen.training import claims, tracking
 from include.evergreen.training.candidate import Candidate, find_candidate, recorded_candidate
-from include.evergreen.training.environment import environment
-from include.evergreen.training.fitting import learn, newest_apart
-from include.evergreen.training.metrics import measure
-from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, declared, predict
+from include.evergreen.training.fit_job import MODEL, REFERENCE, Fitter, Outcome, fit_here, reference_rows, split_by_time
+from include.evergreen.training.pipeline import Chosen, declared
 from include.evergreen.training.recipes import Recipe, build_recipe, keep_recipe, signature_digest
 from include.evergreen.training.snapshot import Snapshot
-from include.evergreen.training.tuning import TuningResult, check_choices, choose
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from sklearn.pipeline import Pipeline
+from include.evergreen.training.tuning import TuningResult
 
 log = logging.getLogger(__name__)
 
 
 def train(
-    catalog: Catalog, model: ModelConfig, snapshot: Snapshot, reason: str, *, tags: Mapping[str, str] | None = None
+    catalog: Catalog,
+    model: ModelConfig,
+    snapshot: Snapshot,
+    reason: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    fitter: Fitter = fit_here,
 ) -> tuple[Candidate, bool]:
     """Fit on all but the newest ``train.holdout_days`` days, measure on those, and log it all in one MLflow run, with ``tags``.
 
@@ -53,6 +53,7 @@ def train(
     :param snapshot: the rows to train on
     :param reason: why it is trained, for the record
     :param tags: names and values of more tags for the MLflow run
+    :param fitter: fits: in this process, or elsewhere; all that is recorded is recorded by this process
     :returns: the recorded candidate, and whether this call made it
     """
     began, entered = clock.now(), time.monotonic()
@@ -63,106 +64,23 @@ def train(
         _restore_reference(model, snapshot, existing)
         _tidy(existing)
         return existing, False
-    fit_rows, holdout = split_by_time(model, snapshot.frame())
-    _refuse_rows(model, snapshot, fit_rows, holdout)
-    check_choices(model)
+    attempt = fitter(model, snapshot)
     run_id = tracking.begin_run(model.name, run_key, f"{model.name} as of {snapshot.as_of}", began)
-    with tracking.failing(run_id, is_recorded=lambda: recorded_candidate(run_key) is not None):
-        fitting = time.monotonic()
-        outcome = _settled(run_key, model, fit_rows)
-        fitted = fit_chosen(model, fit_rows, holdout, outcome.chosen)
-        fit_seconds = time.monotonic() - fitting
-        log.info(
-            "%s as of %s: fitted on %d rows; on the holdout of %d rows: %s", model.name, snapshot.as_of, len(fit_rows), len(holdout),
-            ", ".join(f"{name} {value:.4f}" for name, value in fitted.metrics.items()),
-        )  # fmt: skip
-        facts = {
-            "reason": reason,
-            "fit_rows": len(fit_rows),
-            "holdout_rows": len(holdout),
-            "holdout_first": str(holdout[PARTITION_COLUMN].min()),
-            "holdout_last": str(holdout[PARTITION_COLUMN].max()),
-            "python": platform.python_version(),
-            "environment": fitted.environment,
-            "estimator": outcome.chosen.estimator,
-            "parameters": outcome.chosen.parameters,
-            "tuning": outcome.tuning,
-            "fit_seconds": fit_seconds,
-        }
-        example = typical_row(model, fit_rows)
-        with tracking.saved(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example)) as saved:
-            if outcome.tuning is not None:
-                tracking.log_trials(model.name, run_key, run_id, outcome.tuning)
-            artifact_uri = tracking.log_candidate(
-                run_id,
-                saved,
-                params={
-                    **tracking.as_params(outcome.chosen.estimator, outcome.chosen.parameters),
-                    "seed": model.train.seed,
-                    "window_days": snapshot.window_days,
-                    "holdout_days": model.train.holdout_days,
-                },
-                metrics=fitted.metrics,
-                tags={
-                    "evergreen.as_of": snapshot.as_of,
-                    "evergreen.snapshot": snapshot.digest,
-                    "evergreen.recipe": recipe.digest,
-                    "evergreen.reason": reason,
-                    **(tags or {}),
-                },
-                inputs=[_tracked_rows(snapshot, "training", fit_rows), _tracked_rows(snapshot, "holdout", holdout)],
-                documents={"training.json": facts},
-            )
-        reference_path = f"references/{model.name}/{run_key[:16]}.parquet"
-        with side_effect("train.reference"):
-            storage.write_frame(reference_path, reference_rows(model, fitted.pipeline, fit_rows))
-        candidate = Candidate(
-            run_key=run_key,
-            model=model.name,
-            as_of=snapshot.as_of,
-            snapshot_digest=snapshot.digest,
-            recipe_digest=recipe.digest,
-            signature_digest=signature_digest(model),
-            mlflow_run_id=run_id,
-            artifact_uri=artifact_uri,
-            artifact_digest=saved.digest,
-            reference_path=reference_path,
-            metrics=fitted.metrics,
-            facts={**facts, "seconds_around_fit": time.monotonic() - entered - fit_seconds},
-        )
+    with tracking.failing(run_id, is_recorded=lambda: recorded_candidate(run_key) is not None), TemporaryDirectory() as folder:
+        kept = _kept_choice(run_key) if model.train.leaves_open else None
+        settle = partial(_settle_choice, run_key) if model.train.leaves_open else _keep
+        outcome = attempt(kept, settle, Path(folder))
+        candidate = _log(model, snapshot, recipe, run_key, run_id, outcome, Path(folder), reason, tags or {})
+        facts = {**candidate.facts, "seconds_around_fit": time.monotonic() - entered - outcome.fit_seconds}
         with side_effect("train.record"), writing() as connection:
             refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
-            values = {name: value for name, value in candidate.__dict__.items() if name != "run_key"}
+            values = {name: value for name, value in candidate.__dict__.items() if name not in {"run_key", "facts"}}
             keep_recipe(connection, recipe)
-            if insert_once(connection, candidates, {"run_key": run_key}, {**values, "recorded_at": clock.now()}):
+            if insert_once(connection, candidates, {"run_key": run_key}, {**values, "facts": facts, "recorded_at": clock.now()}):
                 ledger.bind(connection, candidates, {"run_key": run_key}, kind="training")
     recorded = find_candidate(run_key)
     _tidy(recorded)
     return recorded, True
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A pipeline fitted on a training's rows, its metrics on the holdout, and the `environment` it was fitted in."""
-
-    pipeline: Pipeline
-    metrics: dict[str, float]
-    environment: dict[str, Any]
-
-
-def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame, chosen: Chosen) -> Fitted:
-    """Fit and measure as `train` does, with no effect on anything outside: equal rows and an equal choice give equal bits.
-
-    :param model: the model, as its recipe declares it
-    :param fit_rows: the rows of the training frame to fit on
-    :param holdout: the rows of the training frame to measure on
-    :param chosen: the estimator and its parameters
-    :returns: the fitted pipeline, its metrics on the holdout and the environment
-    """
-    pipeline = learn(model, fit_rows, chosen)
-    with one_thread():
-        predicted = predict(pipeline, model, holdout[model.feature_names])
-        return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
 
 
 def make_run_key(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
@@ -170,22 +88,94 @@ def make_run_key(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> st
     return _run_key(build_recipe(catalog, model), snapshot)
 
 
-def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split a training frame into the rows to fit on and the holdout: the newest ``train.holdout_days`` days that the frame has."""
-    return newest_apart(frame, model.train.holdout_days)
+def _log(
+    model: ModelConfig,
+    snapshot: Snapshot,
+    recipe: Recipe,
+    run_key: str,
+    run_id: str,
+    outcome: Outcome,
+    folder: Path,
+    reason: str,
+    tags: Mapping[str, str],
+) -> Candidate:
+    """Log what was fitted in MLflow, and keep its reference sample; the record comes last."""
+    chosen, tuning = outcome.result.chosen, outcome.result.tuning
+    saved = tracking.SavedModel.at(folder / MODEL)
+    facts = {
+        "reason": reason,
+        "fit_rows": outcome.training[0],
+        "holdout_rows": outcome.holdout[0],
+        "holdout_first": outcome.holdout[1],
+        "holdout_last": outcome.holdout[2],
+        "python": outcome.python,
+        "environment": outcome.environment,
+        "estimator": chosen.estimator,
+        "parameters": chosen.parameters,
+        "tuning": tuning,
+        "fit_seconds": outcome.fit_seconds,
+    }
+    if tuning is not None:
+        tracking.log_trials(model.name, run_key, run_id, tuning)
+    artifact_uri = tracking.log_candidate(
+        run_id,
+        saved,
+        params={
+            **tracking.as_params(chosen.estimator, chosen.parameters),
+            "seed": model.train.seed,
+            "window_days": snapshot.window_days,
+            "holdout_days": model.train.holdout_days,
+        },
+        metrics=outcome.metrics,
+        tags={
+            "evergreen.as_of": snapshot.as_of,
+            "evergreen.snapshot": snapshot.digest,
+            "evergreen.recipe": recipe.digest,
+            "evergreen.reason": reason,
+            **tags,
+        },
+        inputs=[
+            tracking.Rows(context, snapshot.digest, snapshot.frame_path, rows, (first, last))
+            for context, (rows, first, last) in (("training", outcome.training), ("holdout", outcome.holdout))
+        ],
+        documents={"training.json": facts},
+    )
+    reference_path = f"references/{model.name}/{run_key[:16]}.parquet"
+    with side_effect("train.reference"):
+        storage.write_bytes(reference_path, (folder / REFERENCE).read_bytes())
+    return Candidate(
+        run_key=run_key,
+        model=model.name,
+        as_of=snapshot.as_of,
+        snapshot_digest=snapshot.digest,
+        recipe_digest=recipe.digest,
+        signature_digest=signature_digest(model),
+        mlflow_run_id=run_id,
+        artifact_uri=artifact_uri,
+        artifact_digest=saved.digest,
+        reference_path=reference_path,
+        metrics=outcome.metrics,
+        facts=facts,
+    )
 
 
-def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:
-    """Draw a fixed sample of what a candidate was fitted on, with its predictions: what drift is measured against.
+def _kept_choice(run_key: str) -> TuningResult | None:
+    """An earlier attempt's choice, which counts."""
+    kept = claims.settled_choice(run_key)
+    return _as_result(kept) if kept is not None else None
 
-    :param model: the model, whose ``monitor.reference_rows`` and ``train.seed`` decide which rows are drawn
-    :param pipeline: the fitted pipeline
-    :param fit_rows: the rows of the training frame that it was fitted on
-    :returns: the drawn rows in their order, with the column ``prediction``
-    """
-    sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
-    features = sample[model.feature_names]
-    return sample.assign(prediction=predict(pipeline, model, features)).reset_index(drop=True)
+
+def _settle_choice(run_key: str, result: TuningResult) -> TuningResult:
+    with side_effect("train.choose"):
+        return _as_result(claims.settle_choice(run_key, {**asdict(result.chosen), "tuning": result.tuning}))
+
+
+def _keep(result: TuningResult) -> TuningResult:
+    return result
+
+
+def _as_result(kept: Mapping[str, Any]) -> TuningResult:
+    return TuningResult(Chosen(kept["estimator"], kept["parameters"]), kept["tuning"])
 
 
 def _restore_reference(model: ModelConfig, snapshot: Snapshot, candidate: Candidate) -> None:
@@ -195,61 +185,6 @@ def _restore_reference(model: ModelConfig, snapshot: Snapshot, candidate: Candid
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     with one_thread(), side_effect("train.reference"):
         storage.write_frame(candidate.reference_path, reference_rows(model, pipeline, split_by_time(model, snapshot.frame())[0]))
-
-
-def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
-    """One row that nobody has: of each number the median, of each category the most frequent, or none where all are rare.
-
-    It goes to MLflow as the input example, from where a person's row could not be erased.
-
-    :param model: the model, which declares the features
-    :param rows: rows with these features
-    :returns: a frame of one row, with the features in their declared order
-    """
-    import pandas as pd
-
-    typical = {}
-    for feature in model.features:
-        column = rows[feature.name]
-        if feature.kind == "numeric":
-            typical[feature.name] = pd.Series([column.median()], dtype="float64")
-        else:
-            counts = column.value_counts()
-            common = counts[counts >= MIN_CATEGORY_ROWS]
-            typical[feature.name] = pd.Series([common.index[0] if len(common) and not feature.personal else None], dtype="string")
-    return pd.DataFrame(typical)
-
-
-def _settled(run_key: str, model: ModelConfig, fit_rows: pd.DataFrame) -> TuningResult:
-    """The choice that counts for this run key: an earlier attempt's, or what tuning finds now."""
-    if not model.train.leaves_open:
-        return choose(model, fit_rows)
-    kept = claims.settled_choice(run_key)
-    if kept is None:
-        result = choose(model, fit_rows)
-        with side_effect("train.choose"):
-            kept = claims.settle_choice(run_key, {**asdict(result.chosen), "tuning": result.tuning})
-    return TuningResult(Chosen(kept["estimator"], kept["parameters"]), kept["tuning"])
-
-
-def _refuse_rows(model: ModelConfig, snapshot: Snapshot, fit_rows: pd.DataFrame, holdout: pd.DataFrame) -> None:
-    """Before anything is done: rows of which nothing can be learnt, or on which nothing can be measured."""
-    for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
-        if not len(rows):
-            raise DataError(
-                f"{model.name} as of {snapshot.as_of}: {message}. The snapshot has rows of {snapshot.frame()[PARTITION_COLUMN].nunique()} "
-                f"days, of which train.holdout_days keeps the newest {model.train.holdout_days}. Ingest more days, or choose a later as_of."
-            )
-    if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
-        raise DataError(
-            f"{model.name} as of {snapshot.as_of}: all {len(fit_rows)} rows to fit on have the same target, so there is "
-            f"nothing to learn. Check target.positive_above ({model.target.positive_above}) and the window."
-        )
-
-
-def _tracked_rows(snapshot: Snapshot, context: str, rows: pd.DataFrame) -> tracking.Rows:
-    days = rows[PARTITION_COLUMN]
-    return tracking.Rows(context, snapshot.digest, snapshot.frame_path, len(rows), (str(days.min()), str(days.max())))
 
 
 def _tidy(candidate: Candidate) -> None:

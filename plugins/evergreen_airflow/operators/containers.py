@@ -5,15 +5,17 @@ from __future__ import annotations
 import codecs
 import datetime as dt
 import hashlib
-import json
 import logging
 import os
 import secrets
+import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow.providers.docker.operators.docker import DockerOperator
 from docker.errors import APIError, DockerException, NotFound
@@ -23,14 +25,18 @@ from requests.exceptions import RequestException
 from evergreen_airflow.links import MlflowRunLink
 from evergreen_airflow.operators.training import mlflow_tags, training_result
 from evergreen_airflow.runs import task_result
-from include.evergreen.config import Catalog
+from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.docker import Docker
-from include.evergreen.foundation.errors import ConfigError, EvergreenError, TransientError
+from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.training import container
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from include.evergreen.training.fit_job import Attempt, Outcome, Settle
+    from include.evergreen.training.snapshot import Snapshot
+    from include.evergreen.training.tuning import TuningResult
 
 TASK, DEPLOYMENT, ENDS = "evergreen.task", "evergreen.deployment", "evergreen.ends"  # container labels; ENDS is a Unix time
 MIB = 1 << 20
@@ -41,7 +47,10 @@ LEVELS = logging.getLevelNamesMapping()
 
 
 class TrainInContainerOperator(DockerOperator):
-    """Train a candidate in a container by ``python -m include.evergreen train``, and return what `TrainCandidateOperator` returns.
+    """Train a candidate whose fit runs in a container, and return what `TrainCandidateOperator` returns.
+
+    The container gets the declaration and the rows as files, and gives the model as files; this task records it. Files are copied
+    through Docker's API, so the container sees nothing of the worker's, and the daemon may be on another machine.
 
     From the provider's operator this class uses the connection to the Docker daemon. It runs the container itself because in the
     provider (4.6.1) ``cpus`` is a weight rather than a limit, a container that fails to start is not removed, the reason why a
@@ -63,7 +72,7 @@ class TrainInContainerOperator(DockerOperator):
         self._is_stopped = False
 
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
-        """Train the candidate.
+        """Train the candidate, or find the one that the same snapshot and recipe gave before.
 
         Fails with `ConfigError` if the image, the limits or the mounts are wrong, and with `TransientError` if Docker does not respond or
         the task was stopped. Errors within the container keep their class.
@@ -71,21 +80,15 @@ class TrainInContainerOperator(DockerOperator):
         :param context: the running task's Airflow context
         :returns: ``as_of``, ``run_key``, ``is_new``, ``mlflow_run_id`` and ``metrics``, as `training_result`
         """
-        from include.evergreen.training.candidate import find_candidate
-        from include.evergreen.training.recipes import build_recipe
+        from include.evergreen.training.snapshot import find_snapshot
+        from include.evergreen.training.train import train
 
         catalog, ti = Catalog(), context["ti"]
-        command = container.train_command(
-            self.model,
-            snapshot=task_result(context, "snapshot")["snapshot"],
-            recipe=build_recipe(catalog, catalog.model(self.model)).digest,
-            reason=context["params"].get("reason") or f"run {context['run_id']}",
-            tags=mlflow_tags(context),
-            timeout_minutes=self.limits.timeout_minutes,
-        )
+        snapshot = find_snapshot(task_result(context, "snapshot")["snapshot"])
         self._task = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
-        answer = self._run_container(command)
-        return training_result(find_candidate(answer["run_key"]), is_new=answer["is_new"])
+        reason = context["params"].get("reason") or f"run {context['run_id']}"
+        candidate, is_new = train(catalog, catalog.model(self.model), snapshot, reason, tags=mlflow_tags(context), fitter=self._fitter)
+        return training_result(candidate, is_new=is_new)
 
     def on_kill(self) -> None:
         """Remove the container immediately: Airflow kills the process five seconds after stopping it, and training is atomic."""
@@ -93,27 +96,50 @@ class TrainInContainerOperator(DockerOperator):
         if self._task and self.hook.client_created:
             self._remove_own()
 
-    def _run_container(self, command: list[str]) -> dict[str, Any]:
-        """Return the JSON document that the command printed. The container is removed when this returns or raises."""
+    def _fitter(self, model: ModelConfig, snapshot: Snapshot) -> Attempt:
+        """Return how to fit on the snapshot in a container. A choice that another attempt made meanwhile is fitted instead."""
         self._connect()
+
+        def attempt(kept: TuningResult | None, settle: Settle, folder: Path) -> Outcome:
+            outcome = self._fit(model, snapshot, kept, folder)
+            if kept is None and (settled := settle(outcome.result)).chosen != outcome.result.chosen:
+                shutil.rmtree(folder)
+                folder.mkdir()
+                outcome = self._fit(model, snapshot, settled, folder)
+            return outcome
+
+        return attempt
+
+    def _fit(self, model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None, folder: Path) -> Outcome:
+        """Run one container, copy its results into ``folder`` and return what it fitted. It is removed when this returns or raises."""
+        with TemporaryFile() as inputs, TemporaryFile() as results:
+            container.pack_inputs(inputs, model, snapshot, kept)
+            inputs.seek(0)
+            self._run_container(inputs, results)
+            results.seek(0)
+            return container.unpack_results(results, folder)
+
+    def _run_container(self, inputs: IO[bytes], results: IO[bytes]) -> None:
+        command = container.fit_command(self.limits.timeout_minutes)
         with self._docker_errors():
             self._remove_leftovers()
             self._require_image()
             try:
                 created = self.cli.create_container(**self._container(command))["Id"]
+                self.cli.put_archive(created, "/", inputs)
                 streams = self.cli.attach(created, stdout=True, stderr=True, stream=True, demux=True)
                 self._raise_if_stopped()
                 self.cli.start(created)
                 self.log.info("Container %s of %s: %s", created[:12], self.image, " ".join(command))
-                output, log = self._follow(streams)
+                log = self._follow(streams)
                 self._raise_if_stopped()
                 self.cli.wait(created)
                 state = self.cli.inspect_container(created)["State"]
+                if state["ExitCode"] == 0:
+                    for chunk in self.cli.get_archive(created, container.RESULTS)[0]:
+                        results.write(chunk)
             finally:
                 self._remove_own()
-        return self._parse_output(state, output, log)
-
-    def _parse_output(self, state: Mapping[str, Any], output: str, log: str) -> dict[str, Any]:
         if state["ExitCode"] != 0:
             raise container.failure(
                 state["ExitCode"],
@@ -123,14 +149,6 @@ class TrainInContainerOperator(DockerOperator):
                 memory_mb=self.limits.memory_mb,
                 is_out_of_memory=state["OOMKilled"],
             )
-        try:
-            answer: dict[str, Any] = json.loads(output)
-        except ValueError:
-            raise EvergreenError(
-                f"{self.model}: the container of {self.image} succeeded but named no candidate. It printed {output[-500:]!r}. "
-                f"Does the image contain this release of Evergreen?"
-            ) from None
-        return answer
 
     def _container(self, command: list[str]) -> dict[str, Any]:
         """Return the arguments of `create_container`."""
@@ -149,7 +167,7 @@ class TrainInContainerOperator(DockerOperator):
                     Mount(mount.target, mount.source, type="volume" if mount.is_volume else "bind", read_only=mount.is_read_only)
                     for mount in container.mounts()
                 ],
-                network_mode=container.network(),
+                network_mode="none",
                 nano_cpus=round(self.limits.cpus * 1e9),
                 mem_limit=memory,
                 memswap_limit=memory,
@@ -160,13 +178,12 @@ class TrainInContainerOperator(DockerOperator):
             ),
         }
 
-    def _follow(self, streams: Iterator[tuple[bytes | None, bytes | None]]) -> tuple[str, str]:
-        """Copy the container's log into the task's log while it runs. Returns its stdout and the last lines of its stderr."""
-        output, last_lines = bytearray(), deque[str](maxlen=KEPT_LOG_LINES)
+    def _follow(self, streams: Iterator[tuple[bytes | None, bytes | None]]) -> str:
+        """Copy what the container says into the task's log while it runs, and return the last lines of it."""
+        last_lines = deque[str](maxlen=KEPT_LOG_LINES)
         decoder, unfinished = codecs.getincrementaldecoder("utf-8")("replace"), ""
         for out, err in streams:
-            output += out or b""
-            *lines, unfinished = (unfinished + decoder.decode(err or b"")).split("\n")
+            *lines, unfinished = (unfinished + decoder.decode(err or out or b"")).split("\n")
             for line in lines:
                 last_lines.append(line)
                 level, _, message = line.partition(" ")  # the command line's log format
@@ -177,7 +194,7 @@ class TrainInContainerOperator(DockerOperator):
         if unfinished:
             last_lines.append(unfinished)
             self.log.info("%s", unfinished)
-        return output.decode(errors="replace"), "\n".join(last_lines)
+        return "\n".join(last_lines)
 
     def _require_image(self) -> None:
         """Pull the image unless the host has it. If the pull fails, the error quotes the registry."""
@@ -248,7 +265,7 @@ class TrainInContainerOperator(DockerOperator):
             self._raise_if_stopped()
             message = f"{self.model}: Docker could not run {self.image}: {error.explanation or error}"
             if error.is_client_error() or "OCI runtime create failed" in message:
-                raise ConfigError(f"{message}. Check train.docker in model.yaml, {container.MOUNTS} and {container.NETWORK}.") from error
+                raise ConfigError(f"{message}. Check train.docker in model.yaml, and {container.MOUNTS}.") from error
             raise TransientError(message) from error
         except (DockerException, RequestException) as error:
             self._raise_if_stopped()

@@ -1,4 +1,4 @@
-"""``train``: the verb that a training's container runs, and a person on a laptop."""
+"""``train``, which a person gives on a laptop, and ``fit``, which a training's container runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.training.candidate import find_candidate
-from include.evergreen.training.recipes import build_recipe
+from include.evergreen.training.fit_job import FRAME, read_outcome, write_job
+from include.evergreen.training.snapshot import find_snapshot
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.cli.conftest import Ask
 from tests.unit.lifecycle import AS_OF, MODEL
@@ -75,8 +78,6 @@ def test_it_wants_exactly_one_of_a_snapshot_and_a_day(ask: Ask, digest: str) -> 
         (["--snapshot", "00000000"], 3, "No snapshot 00000000 is recorded"),
         (["--snapshot", "{digest}", "--tag", "airports"], 2, "--tag 'airports' is no tag; write NAME=VALUE"),
         (["--snapshot", "{digest}", "--tag", "=airports"], 2, "--tag '=airports' is no tag; write NAME=VALUE"),
-        (["--snapshot", "{digest}", "--end-after", "0"], 2, "--end-after is 0; give minutes, more than 0"),
-        (["--snapshot", "{digest}", "--recipe", "beef"], 2, "and recipe beef was asked for"),
     ],
 )
 def test_bad_arguments_are_named_and_nothing_is_trained(ask: Ask, digest: str, arguments: list[str], code: int, words: str) -> None:
@@ -86,19 +87,51 @@ def test_bad_arguments_are_named_and_nothing_is_trained(ask: Ask, digest: str, a
     assert json.loads(ask("train", MODEL, "--snapshot", digest, "--json").out)["is_new"]
 
 
-def test_the_recipe_that_is_declared_is_accepted(ask: Ask, digest: str) -> None:
-    catalog = Catalog()
-    recipe = build_recipe(catalog, catalog.model(MODEL)).digest
-    assert ask("train", MODEL, "--snapshot", digest, "--recipe", recipe).code == 0
-
-
 def test_a_snapshot_of_another_model_is_refused(ask: Ask, digest: str) -> None:
     answer = ask("train", "air_time", "--snapshot", digest)
     assert answer.code == 2
     assert f"Snapshot {digest[:12]} is of {MODEL}, not of air_time" in answer.err
 
 
-def test_it_ends_when_its_time_is_over_whatever_it_is_doing(start: Callable[..., subprocess.Popen[str]], digest: str) -> None:
-    process = start("train", MODEL, "--snapshot", digest, "--end-after", "0.01")  # the kernel knows whole seconds
+@pytest.fixture
+def job(digest: str, tmp_path: Path) -> Path:
+    """What a container gets."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    snapshot = find_snapshot(digest)
+    write_job(folder, Catalog().model(MODEL), snapshot, None)
+    snapshot.frame().to_parquet(folder / FRAME)
+    (folder / "results").mkdir()
+    return folder
+
+
+def test_a_fit_reads_and_writes_nothing_but_its_two_folders_and_gives_what_a_training_gives(
+    ask: Ask, digest: str, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = find_candidate(json.loads(ask("train", MODEL, "--snapshot", digest, "--json").out)["run_key"])
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", "postgresql+psycopg2://nobody@127.0.0.1:9/none")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / "nowhere"))
+    assert ask("fit", str(job), str(job / "results")).code == 0
+    outcome = read_outcome(job / "results")
+    assert not (tmp_path / "nowhere").exists()
+    assert outcome.metrics == trained.metrics
+    assert outcome.result.chosen.estimator == trained.facts["estimator"]
+    assert sorted(path.name for path in (job / "results").iterdir()) == ["model", "outcome.json", "reference.parquet"]
+
+
+def test_a_fit_of_rows_that_nothing_can_be_learnt_from_ends_as_a_training_of_them(ask: Ask, job: Path) -> None:
+    pd.read_parquet(job / FRAME).assign(target=1).to_parquet(job / FRAME)
+    answer = ask("fit", str(job), str(job / "results"))
+    assert (answer.code, "have the same target" in answer.err) == (3, True)
+
+
+def test_an_end_that_is_no_time_is_refused(ask: Ask, job: Path) -> None:
+    answer = ask("fit", str(job), str(job / "results"), "--end-after", "0")
+    assert (answer.code, "--end-after is 0; give minutes, more than 0" in answer.err) == (2, True)
+
+
+def test_a_fit_ends_when_its_time_is_over_whatever_it_is_doing(start: Callable[..., subprocess.Popen[str]], job: Path) -> None:
+    process = start("fit", str(job), str(job / "results"), "--end-after", "0.01")  # the kernel knows whole seconds
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGALRM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,9 +41,11 @@ PERSON = {"actor": "a person", "reason": "it went wrong"}
 
 
 @pytest.fixture(autouse=True)
-def cycled() -> CycleResult:
+def cycled(into_database: Callable[[str], None]) -> CycleResult:
     """A home in which a cycle has run: version 1 is champion."""
-    return settle_cycled()
+    result = settle_cycled()
+    into_database("cycled")
+    return result
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.explain import contribution_columns, contributions, exact_contributions, sampled_contributions
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
+from include.evergreen.training.fit_job import typical_row
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, predict
-from include.evergreen.training.train import typical_row
 from tests.unit.flights import january
 
 DAY = january(20)

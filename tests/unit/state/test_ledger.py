@@ -78,6 +78,7 @@ def test_an_entry_stands_or_falls_with_its_deed() -> None:
     assert rows_of(entries) == []
 
 
+@pytest.mark.sqlite_only
 def test_two_processes_that_append_at_once_keep_one_unbroken_chain(home: Path) -> None:
     code = (
         "from include.evergreen.state import ledger\n"
@@ -158,6 +159,7 @@ def test_a_body_with_numbers_for_keys_is_kept_as_an_export_gives_it_back(tmp_pat
     assert ledger.verified_file(file).problems == []
 
 
+@pytest.mark.sqlite_only
 def test_verification_and_export_hold_few_entries_at_once(tmp_path: Path) -> None:
     _append_chain(30_000)
     tracemalloc.start()
@@ -247,6 +249,7 @@ def test_an_anchor_that_cannot_be_read_shows(home: Path) -> None:
     assert ledger.verify()[0].startswith(f"the anchor {anchor.date}.json in {file.parent} is damaged")
 
 
+@pytest.mark.sqlite_only
 def test_processes_that_anchor_at_once_write_one_whole_anchor(home: Path) -> None:
     _append(2)
     processes = [start_python("from include.evergreen.state import ledger\nprint(ledger.anchor())") for _ in range(4)]

@@ -18,10 +18,11 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import candidates
 from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import build_recipe
 from include.evergreen.training.take_snapshot import take_snapshot
-from include.evergreen.training.train import split_by_time, train
+from include.evergreen.training.train import train
 from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
 
 pytestmark = pytest.mark.usefixtures("flights")

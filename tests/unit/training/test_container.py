@@ -1,44 +1,60 @@
-"""Training containers: what they are given, and what their exit codes mean."""
+"""Training containers: what goes in, what comes out, and what their exit codes mean."""
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import EXIT_CODES
+from include.evergreen.config import Catalog
 from include.evergreen.foundation.errors import ConfigError, EvergreenError, TransientError
+from include.evergreen.operations.verification import list_model_snapshots
 from include.evergreen.training import container
 from include.evergreen.training.container import Mount
+from include.evergreen.training.snapshot import find_snapshot
 
+SECRETS = (
+    "EVERGREEN_DATABASE_URL", "EVERGREEN_HOME", "EVERGREEN_ERASURE_KEY", "EVERGREEN_STORAGE", "MLFLOW_TRACKING_URI", "HTTPS_PROXY",
+    "MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "AIRFLOW__API_AUTH__JWT_SECRET",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW_CONN_WAREHOUSE",
+)  # fmt: skip
 INCLUDE = str(PROJECT_ROOT / "include")
+
+
+def entry_of(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry
+
+
 FAILED = {"model": "air_time", "image": "evergreen:7", "memory_mb": 512, "is_out_of_memory": False}
 
 
-def test_it_sees_the_home_under_its_own_path_and_the_code_read_only(home: Path) -> None:
-    assert container.mounts() == [Mount(str(home), str(home), False), Mount(INCLUDE, INCLUDE, True)]
+def test_it_sees_the_code_and_declarations_read_only_and_nothing_else(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert container.mounts() == [Mount(INCLUDE, INCLUDE, True)]
     assert container.working_dir() == str(PROJECT_ROOT)
-
-
-def test_state_outside_the_home_is_mounted_too_and_each_place_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVERGREEN_STORAGE", str(tmp_path / "storage"))
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"sqlite:///{tmp_path}/databases/evergreen.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path / "declared"))
-    written = [str(home), str(tmp_path / "databases"), str(tmp_path / "storage")]
-    read = [INCLUDE, str(tmp_path / "declared")]
-    assert container.mounts() == [Mount(each, each, False) for each in written] + [Mount(each, each, True) for each in read]
+    assert container.mounts() == [Mount(each, each, True) for each in (INCLUDE, str(tmp_path / "declared"))]
 
 
 def test_a_deployment_says_itself_what_is_mounted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(container.MOUNTS, "evergreen_data:/data, /etc/keys:/keys:ro")
-    assert container.mounts() == [Mount("evergreen_data", "/data", False), Mount("/etc/keys", "/keys", True)]
+    monkeypatch.setenv(container.MOUNTS, "cache:/cache, /etc/licences:/licences:ro")
+    assert container.mounts() == [Mount("cache", "/cache", False), Mount("/etc/licences", "/licences", True)]
     assert [each.is_volume for each in container.mounts()] == [True, False]
     assert container.working_dir() is None  # the image's own, which holds the code
     monkeypatch.setenv(container.MOUNTS, "own,packages:/packages:ro")
-    assert container.mounts()[0] == Mount(str(home), str(home), False)
+    assert container.mounts()[0] == Mount(INCLUDE, INCLUDE, True)
     assert container.mounts()[-1] == Mount("packages", "/packages", True)
+
+
+def test_an_image_that_has_the_code_needs_no_mount(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(container.MOUNTS, "none")
+    assert (container.mounts(), container.working_dir()) == ([], None)
 
 
 @pytest.mark.parametrize("wrong", ["data", "data:relative", "data:/x:rx", ":/x", "a:/b:ro:c"])
@@ -48,37 +64,56 @@ def test_a_mount_that_cannot_be_read_is_refused_with_what_is_allowed(home: Path,
         container.mounts()
 
 
-def test_it_has_no_network_where_all_lies_in_files_and_the_hosts_where_anything_is_a_server(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert container.network() == "none"
-    for name, server in {
-        "EVERGREEN_DATABASE_URL": "postgresql+psycopg2://evergreen:pears@localhost/evergreen",
-        "EVERGREEN_STORAGE": "s3://bucket/evergreen",
-        "MLFLOW_TRACKING_URI": "http://localhost:5000",
-    }.items():
-        with monkeypatch.context() as patch:
-            patch.setenv(name, server)
-            assert container.network() == "host"
-            patch.setenv(container.NETWORK, "evergreen_default")
-            assert container.network() == "evergreen_default"
-
-
-def test_it_gets_the_settings_and_the_keys_of_stores_and_nothing_else_of_the_worker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", "postgresql+psycopg2://evergreen:pears@localhost/evergreen")
-    monkeypatch.setenv("EVERGREEN_STORAGE", "relative")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "plums")
-    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow's own")
+def test_it_gets_no_variable_of_the_worker_but_those_of_arithmetic(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its name: what a container may know is listed, not what it may not."""
+    own = set(container.variables())
+    secret = "postgresql+psycopg2://evergreen:pears@localhost/evergreen"
+    for name in (*SECRETS, "ANYTHING"):
+        monkeypatch.setenv(name, secret)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")  # which decides the last bits of a sum
-    monkeypatch.setenv(container.NETWORK, "host")
-    found = container.variables()
-    assert found["OPENBLAS_CORETYPE"] == "Haswell"
-    assert found["EVERGREEN_DATABASE_URL"].endswith(":pears@localhost/evergreen")
-    assert found["AWS_SECRET_ACCESS_KEY"] == "plums"
-    assert found["EVERGREEN_HOME"] == str(home)
-    assert found["EVERGREEN_STORAGE"] == str(Path("relative").absolute())
-    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert not {container.NETWORK, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "PATH"} & set(found)
+    variables = container.variables()
+    assert variables["OPENBLAS_CORETYPE"] == "Haswell"
+    assert set(variables) == {*own, "OPENBLAS_CORETYPE"}
+    assert secret not in variables.values()
+    assert str(home) not in "".join(variables.values())
+
+
+def test_what_goes_in_is_the_declaration_and_the_rows_and_an_empty_folder(trained: Path, catalog: Catalog) -> None:
+    snapshot, model = next(iter(list_model_snapshots("air_time"))), catalog.model("air_time")
+    with io.BytesIO() as archive:
+        container.pack_inputs(archive, model, find_snapshot(snapshot.digest), None)
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as tar:
+            entries = tar.getmembers()
+    assert [entry.name for entry in entries] == [
+        "evergreen", "evergreen/inputs", "evergreen/results", "evergreen/inputs/job.json", "evergreen/inputs/frame.parquet",
+    ]  # fmt: skip
+    assert {entry.uid for entry in entries} == {os.getuid()}
+    assert not any(entry.mode & 0o077 for entry in entries)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        tarfile.TarInfo("../outside"),
+        tarfile.TarInfo("/outside"),
+        entry_of("results/link", tarfile.SYMTYPE, "/etc/passwd"),
+        entry_of("results/link", tarfile.LNKTYPE, "../../etc/passwd"),
+        entry_of("results/device", tarfile.CHRTYPE, ""),
+        tarfile.TarInfo("results/something"),
+    ],
+    ids=lambda entry: entry.name + str(entry.type),
+)
+def test_what_comes_out_is_not_trusted(tmp_path: Path, entry: tarfile.TarInfo) -> None:
+    folder = tmp_path / "a" / "folder"
+    folder.mkdir(parents=True)
+    with io.BytesIO() as archive:
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(entry)
+        archive.seek(0)
+        with pytest.raises(EvergreenError, match="gave no result that can be read: .* contain this release of Evergreen"):
+            container.unpack_results(archive, folder)
+    assert not (tmp_path / "outside").exists() and not (tmp_path / "a" / "outside").exists()
 
 
 def test_each_exit_code_of_the_command_line_is_the_same_error_again() -> None:

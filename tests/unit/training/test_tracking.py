@@ -16,7 +16,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.state import effects, mlflow_store
 from include.evergreen.state.database.tables import candidates, run_claims
-from include.evergreen.training import claims, tracking
+from include.evergreen.training import claims, fit_job, tracking
 from include.evergreen.training import train as training_of_candidates
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.take_snapshot import take_snapshot
@@ -86,13 +86,11 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
     ingest(catalog.dataset("outcomes"), AS_OF - dt.timedelta(days=5), "live")  # known only today
     snapshot = take_snapshot(catalog, model, AS_OF)
     assert snapshot.digest == of_that_day.snapshot_digest
-    fit_rows, holdout = training_of_candidates.split_by_time(model, snapshot.frame())
-    now = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(of_that_day, model))
+    fit_rows, holdout = fit_job.split_by_time(model, snapshot.frame())
+    now = fit_job.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(of_that_day, model))
     then = mlflow_store.load_model(of_that_day.artifact_uri, of_that_day.artifact_digest)
     assert np.array_equal(then.named_steps["estimator"].coef_, now.pipeline.named_steps["estimator"].coef_)
-    assert np.array_equal(
-        training_of_candidates.predict(then, model, holdout), training_of_candidates.predict(now.pipeline, model, holdout)
-    )
+    assert np.array_equal(fit_job.predict(then, model, holdout), fit_job.predict(now.pipeline, model, holdout))
     assert now.metrics == of_that_day.metrics
     assert train(catalog, model, snapshot, "long after") == (of_that_day, False)
 
@@ -177,7 +175,7 @@ def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succe
 ) -> None:
     snapshot = take_snapshot(catalog, model, AS_OF)
     with monkeypatch.context() as patch:
-        patch.setattr(training_of_candidates, "fit_chosen", _raising)
+        patch.setattr(fit_job, "fit_chosen", _raising)
         with pytest.raises(DataError, match="for this test"):
             train(catalog, model, snapshot, "a test")
     assert _claimed().info.status == "FAILED"
@@ -196,9 +194,9 @@ def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(c
     candidate, _ = train(catalog, model, snapshot, "a test")
     loaded = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     rows = snapshot.frame()
-    fit_rows, holdout = training_of_candidates.split_by_time(model, rows)
-    fitted = training_of_candidates.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(candidate, model))
-    assert np.array_equal(training_of_candidates.predict(loaded, model, rows), training_of_candidates.predict(fitted.pipeline, model, rows))
+    fit_rows, holdout = fit_job.split_by_time(model, rows)
+    fitted = fit_job.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(candidate, model))
+    assert np.array_equal(fit_job.predict(loaded, model, rows), fit_job.predict(fitted.pipeline, model, rows))
     with pytest.raises(DataError, match="lightgbm"):
         mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
 

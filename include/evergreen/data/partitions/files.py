@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP_ROWS = 262_144  # of a Parquet row group, and of the batches that are read
+GROUP_BYTES = 256 * 1024**2  # in memory, at which a group is full though it has fewer rows
 SORTED_IN_MEMORY = 256 * 1024**2
 Rows = Callable[[Sequence[str] | None], "Iterator[pa.RecordBatch]"]
 """Gives the same rows in the same order each time that it is asked: all their columns, or those that are named."""
@@ -54,7 +55,7 @@ class RowWriter:
         self._schema = schema
         self._digest = ContentDigest(schema)
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
         self._leaving = ExitStack()
         self._encoding: Future[None] | None = None
 
@@ -86,7 +87,8 @@ class RowWriter:
         for batch in rows.to_batches() if hasattr(rows, "to_batches") else [rows]:
             self._waiting.append(batch)
             self._waiting_rows += batch.num_rows
-        if self._waiting_rows >= GROUP_ROWS:
+            self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
             self._flush()
 
     def finish(self) -> Path:
@@ -106,7 +108,7 @@ class RowWriter:
 
         if self._waiting:
             table = pa.Table.from_batches(self._waiting, self._schema)
-            self._waiting, self._waiting_rows = [], 0
+            self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
             self._await_encoded()
             self._encoding = self._encoder.submit(self._parquet.write_table, table, row_group_size=GROUP_ROWS)
 
@@ -133,11 +135,13 @@ def _repeating(schema: pa.Schema) -> list[str]:
 
 
 def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a local Parquet file (all columns, or those that are named), `GROUP_ROWS` at most at a time."""
+    """Read the rows of a local Parquet file (all columns, or those that are named), a row group or `GROUP_ROWS` at most at a time."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file, pre_buffer=False) as parquet:  # which would hold the whole file, as it was read
-        yield from parquet.iter_batches(GROUP_ROWS, columns=list(columns) if columns is not None else None, use_threads=True)
+        wanted = list(columns) if columns is not None else None
+        for group in range(parquet.num_row_groups):  # each was made to fit into memory
+            yield from parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=wanted, use_threads=True)
 
 
 def write_in_order(writer: RowWriter, rows: Rows, keys: Sequence[str]) -> None:

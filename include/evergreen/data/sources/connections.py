@@ -28,7 +28,6 @@ HTTP_OPTIONS = frozenset(  # what Airflow keeps among the headers of its HTTP co
         "check_response", "srv_lookup", "headers",
     }
 )  # fmt: skip
-SHORTEST_SECRET = 4  # shorter ones are in every other word
 
 
 @dataclass(frozen=True)
@@ -161,13 +160,6 @@ def http_access(connection: Connection) -> HttpAccess:
     login = (connection.login, connection.password or "") if connection.login else None
     verify = extra.get("verify", extra.get("verify_ssl", True))
     return HttpAccess(base, {name: str(value) for name, value in headers.items()}, login, verify)
-
-
-def without_secrets(text: str, *secrets: str | None) -> str:
-    """Blot each of ``secrets`` out of ``text``: servers repeat what they were told in what they complain of."""
-    for secret in sorted({secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET}, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 def _s3_options(connection: Connection) -> dict[str, Any]:

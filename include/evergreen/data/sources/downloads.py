@@ -17,9 +17,10 @@ from typing import NoReturn
 import httpx
 
 from include.evergreen.config.sources import HttpSource
-from include.evergreen.data.sources.connections import HttpAccess, without_secrets
+from include.evergreen.data.sources.connections import HttpAccess
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.redaction import redact
 from include.evergreen.state import storage
 
 CHUNK = 64 * 1024
@@ -229,7 +230,7 @@ class Downloader:
         return f"{self._subject}: {trouble}. Is its server well? Then try again."
 
     def _clean(self, error: Exception) -> str:
-        return without_secrets(str(error), *(self._access.login or ()), *self._access.headers.values())
+        return redact(str(error), *(self._access.login or ()), *self._access.headers.values())
 
     @property
     def _who(self) -> str:

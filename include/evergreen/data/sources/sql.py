@@ -15,15 +15,19 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.config.base import repeated_names
 from include.evergreen.config.sources import SqlSource
 from include.evergreen.data.sources import Delivery
-from include.evergreen.data.sources.connections import connections, without_secrets
+from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.redaction import redact
+from include.evergreen.state.database import faults
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SHOWN = 400  # characters of what a database complains of
+FIRST_ROWS, GROWTH = 16, 16  # so that rows of any size are seen to be large before many are asked for
+BATCH_BYTES = 64 * 1024**2
 PARAMETERS: dict[str, Any] = {"partition": sa.Date(), "start": sa.DateTime(timezone=True), "end": sa.DateTime(timezone=True)}
 SQLITE_STEPS = 10_000  # of its machine, between two looks at the clock
 # The first two characters of an SQLSTATE say what kind of trouble it is.
@@ -36,8 +40,8 @@ SESSION_IN_UTC = {  # so that a time without a zone is compared alike wherever t
 }
 TIMEOUT_STATE, READ_ONLY_STATE = "57014", "25006"
 _AUTHORS_FAULT = re.compile(  # for databases, and for attempts to connect, that give no SQLSTATE
-    r"no such (table|column|function)|syntax error|does not exist|unknown (database|column)|authentication failed|access denied"
-    r"|no pg_hba\.conf entry|not permitted|unable to open database|readonly database|incomplete input|unrecognized token",
+    faults.LOGIN_FAULT + r"|no such (table|column|function)|syntax error|does not exist|unknown column|not permitted"
+    r"|unable to open database|readonly database|incomplete input|unrecognized token",
     re.IGNORECASE,
 )
 
@@ -70,11 +74,13 @@ class SqlReader:
                 names = self._column_names(result)
                 delivery.undeclared += [name for name in names if name not in self.dataset.column_names]
                 first = 0
-                for rows in _partitions(result, self.source.fetch_rows, delivery.places[0]):
+                size = _Size(self.source.fetch_rows)
+                for rows in _partitions(result, size, delivery.places[0]):
                     if time.monotonic() > ends:
                         raise self._late()
-                    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-                    yield self._batch(columns, delivery.places[0], first)
+                    batch = self._batch(dict(zip(names, zip(*rows, strict=True), strict=True)), delivery.places[0], first)
+                    size.adapt(batch)
+                    yield batch
                     first += len(rows)
         finally:
             engine.dispose()
@@ -103,12 +109,12 @@ class SqlReader:
             # Not `from error`: SQLAlchemy's text has the bound values, and a driver's may have the password.
             raise self._explanation(error, engine) from None
         except sa.exc.SQLAlchemyError as error:
-            raise self._wrong(f"cannot be run: {without_secrets(str(error), engine.url.password)[:SHOWN]}") from None
+            raise self._wrong(f"cannot be run: {redact(str(error), engine.url.password)[:SHOWN]}") from None
 
     def _explanation(self, error: sa.exc.DBAPIError, engine: sa.Engine) -> EvergreenError:
         original = error.orig
-        state = str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
-        said = without_secrets(" ".join(str(original).split()), engine.url.password)[:SHOWN]
+        state = faults.sqlstate(error)
+        said = redact(" ".join(str(original).split()), engine.url.password)[:SHOWN]
         if state == TIMEOUT_STATE or said == "interrupted":
             return self._late()
         if state == READ_ONLY_STATE:
@@ -164,15 +170,25 @@ def _set_timeout(connection: sa.Connection, seconds: int, ends: float) -> None:
         driver.set_progress_handler(lambda: time.monotonic() > ends, SQLITE_STEPS)
 
 
-def _partitions(result: sa.CursorResult[Any], size: int, place: str) -> Iterator[Sequence[sa.Row[Any]]]:
+class _Size:
+    """How many rows are asked for at a time: few at first, and no more than a batch has room for, as large as those before were."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.rows = most, min(FIRST_ROWS, most)
+
+    def adapt(self, batch: pa.RecordBatch) -> None:
+        fitting = BATCH_BYTES * batch.num_rows // max(batch.nbytes, 1)
+        self.rows = max(1, min(self.most, GROWTH * self.rows, fitting))
+
+
+def _partitions(result: sa.CursorResult[Any], size: _Size, place: str) -> Iterator[Sequence[sa.Row[Any]]]:
     """Some rows at a time. Drivers raise errors of Python's own for values that have none in Python, such as the year 20000."""
-    parts = result.partitions(size)
     while True:
         try:
-            rows = next(parts, None)
+            rows = result.fetchmany(size.rows)
         except (ValueError, OverflowError) as error:
             raise DataError(f"{place}: a value cannot be read: {error}. Fix the row, or have the query cast it to text.") from error
-        if rows is None:
+        if not rows:
             return
         yield rows
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from dataclasses import dataclass
-from math import isfinite
+from functools import partial
 
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.settings import read_number
 
 LARGEST = 36_500  # a hundred years of days, or four of hours: so that no date is out of range
+_number = partial(read_number, most=LARGEST)
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,3 @@ class Limits:
     def grace(self) -> dt.timedelta:
         """`grace_hours` as a difference of times."""
         return dt.timedelta(hours=self.grace_hours)
-
-
-def _number(variable: str, default: float, unit: str, *, given: float | None = None) -> float:
-    text = given if given is not None else (os.environ.get(variable) or default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not (isfinite(value) and 0 <= value <= LARGEST):
-        raise ConfigError(f"{variable} is {text!r}. Give a number of {unit} from 0 to {LARGEST}; the default is {default:g}.")
-    return value

@@ -19,8 +19,8 @@ from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.criteria import metric_interval, share_interval
 from include.evergreen.gates.scored import Scored
 from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
-from include.evergreen.training.train import split_by_time
 
 if TYPE_CHECKING:
     import pandas as pd

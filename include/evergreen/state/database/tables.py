@@ -12,21 +12,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-
-class Moment(sa.TypeDecorator[dt.datetime]):
-    """A timestamp in UTC: aware in Python, naive on disk where the database knows no zones."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
-        """Turn an aware time into the naive time in UTC that is stored."""
-        return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
-        """Make a time as it is stored aware that it is UTC."""
-        return None if value is None else value.replace(tzinfo=dt.UTC)
-
+from include.evergreen.state.database.types import Moment, check_what_is_bound
 
 metadata = sa.MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"}
@@ -431,3 +417,5 @@ firings = sa.Table(
     _index("ix_firings_model", "model", "id"),
     _index("ix_firings_as_of", "model", "as_of"),
 )
+
+check_what_is_bound(metadata)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from include.evergreen.foundation.errors import TransientError
-from include.evergreen.state.database import engine, reading, writing
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.state.database import reading, sessions, writing
 from include.evergreen.state.database.tables import observations, snapshots
 from include.evergreen.state.database.upsert import insert_once, upsert
 from tests.unit.flights import rows_of, start_python
@@ -15,6 +17,13 @@ from tests.unit.flights import rows_of, start_python
 pytestmark = pytest.mark.usefixtures("home")
 KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
 VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
+HOLDING = (
+    "import time\n"
+    "from include.evergreen.state.database import writing\n"
+    "with writing():\n"
+    "    print('holding', flush=True)\n"
+    "    time.sleep(300)\n"
+)
 
 
 def test_a_transaction_is_all_or_nothing() -> None:
@@ -84,7 +93,53 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
     assert rows_of(snapshots)[0].rows == 50
 
 
-def test_a_lock_that_lasts_too_long_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 50)
-    with writing(), pytest.raises(TransientError, match="did not answer: database is locked"), writing() as impatient:
+@pytest.mark.sqlite_only
+def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", "0.05")
+    holder = start_python(HOLDING)
+    assert holder.stdout is not None and holder.stdout.readline() == "holding\n"
+    named = rf"is locked by another writer, .* 0\.05 s \(EVERGREEN_LOCK_TIMEOUT_SECONDS\)\. It is held by process {holder.pid} \(python"
+    with pytest.raises(TransientError, match=named), writing() as impatient:
         impatient.execute(sa.text("SELECT 1"))
+    holder.kill()
+    holder.wait()
+    with writing():
+        pass
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "inf", "1e9"])
+def test_a_limit_that_is_no_number_of_seconds_is_the_settings_to_mend(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", text)
+    with (
+        pytest.raises(ConfigError, match=rf"EVERGREEN_LOCK_TIMEOUT_SECONDS is '{text}'. Give a number of seconds .* default is 60"),
+        reading(),
+    ):
+        pass
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    ("arguments", "environment", "name"),
+    [
+        (["/opt/venv/bin/evergreen", "erase", "passenger=Ada"], {}, "evergreen erase"),
+        (["/code/include/evergreen/__main__.py", "train", "m"], {}, "evergreen train"),
+        (["/opt/venv/bin/airflow", "scheduler"], {}, "airflow scheduler"),
+        (["-c"], {}, "python"),
+        (
+            ["airflow", "worker"],
+            {"AIRFLOW_CTX_DAG_ID": "weather.ingest", "AIRFLOW_CTX_TASK_ID": "publish"},
+            "evergreen weather.ingest/publish",
+        ),
+        (["airflow"], {"AIRFLOW_CTX_DAG_ID": "ü" * 200, "AIRFLOW_CTX_TASK_ID": "x"}, "evergreen ?????"),
+    ],
+)
+def test_a_session_says_what_it_is_and_names_no_person(monkeypatch, arguments: list[str], environment: dict[str, str], name: str) -> None:
+    for variable in ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_TASK_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(sys, "argv", arguments)
+    session = sessions.session_name()
+    assert session.startswith(name) and session.endswith(f":{os.getpid()}")
+    assert len(session.encode()) <= sessions.NAME_BYTES and "Ada" not in session

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from include.evergreen.state import ledger as ledgers
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import migrate, reading, writing
-from include.evergreen.state.database.tables import Moment, decisions, firings, ledger, stage_records, validations
+from include.evergreen.state.database.tables import decisions, firings, ledger, stage_records, validations
+from include.evergreen.state.database.types import Moment
 from tests.unit.flights import rows_of
 from tests.unit.state.database.earlier_release import DATABASES, leave_database, take_back
 

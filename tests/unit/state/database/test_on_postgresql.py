@@ -1,9 +1,11 @@
-"""Our own state on PostgreSQL, as production has it; the other tests have it on SQLite."""
+"""Our own state on PostgreSQL, as production has it: what only a server can do. The other tests of this folder run on both."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from include.evergreen.scoring import readiness
 from include.evergreen.state import ledger
 from include.evergreen.state.database import engine, migrate, reading, writing
 from include.evergreen.state.database.tables import ledger as entries
-from include.evergreen.state.database.tables import metadata, observations, partition_versions, prediction_sets, snapshots
-from include.evergreen.state.database.upsert import insert_once, upsert
+from include.evergreen.state.database.tables import metadata, observations, partition_versions, prediction_sets
+from include.evergreen.state.database.upsert import upsert
 from include.evergreen.state.stage_status import record_stage
 from tests.servers import PostgreSQL
 from tests.unit.flights import close_database, rows_of, start_python
+from tests.unit.state.database.test_engine import HOLDING
 
 KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
 VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
@@ -62,57 +65,6 @@ def test_migrating_again_and_by_several_at_once_does_no_harm(empty: PostgreSQL) 
 def test_a_database_without_tables_is_named_without_its_password(empty: PostgreSQL) -> None:
     with pytest.raises(ConfigError, match=r"postgresql\+psycopg2://evergreen:\*\*\*@.* has no tables yet. Run `make setup`"):
         rows_of(observations)
-
-
-def test_an_upsert_replaces_and_inserting_once_leaves_what_stands(ours: PostgreSQL) -> None:
-    with writing() as connection:
-        upsert(connection, observations, KEY, VALUES)
-        upsert(connection, observations, KEY, {**VALUES, "value": 0.75, "rows": 20}, keep=("rows",))
-        assert not insert_once(connection, observations, KEY, VALUES)
-    assert [(row.value, row.rows, row.recorded_at) for row in rows_of(observations)] == [(0.75, 10, VALUES["recorded_at"])]
-
-
-def test_a_transaction_is_all_or_nothing(ours: PostgreSQL) -> None:
-    with pytest.raises(RuntimeError), writing() as connection:
-        upsert(connection, observations, KEY, VALUES)
-        raise RuntimeError("killed")
-    assert rows_of(observations) == []
-
-
-def test_what_one_reading_sees_does_not_change_while_others_write(ours: PostgreSQL) -> None:
-    with writing() as connection:
-        insert_once(connection, observations, KEY, VALUES)
-    with reading() as connection:
-        before = connection.execute(observations.select()).all()
-        with writing() as other:
-            other.execute(observations.delete())
-        assert connection.execute(observations.select()).all() == before
-    with reading() as connection:
-        assert connection.execute(observations.select()).all() == []
-
-
-def test_moments_come_back_in_utc_whatever_zone_they_went_in_with(ours: PostgreSQL) -> None:
-    east = dt.timezone(dt.timedelta(hours=2))
-    with writing() as connection:
-        upsert(connection, observations, KEY, {**VALUES, "recorded_at": dt.datetime(2013, 2, 9, 1, tzinfo=east)})
-    assert rows_of(observations)[0].recorded_at == dt.datetime(2013, 2, 8, 23, tzinfo=dt.UTC)
-
-
-def test_writers_wait_for_each_other_and_lose_nothing(ours: PostgreSQL) -> None:
-    code = (
-        "import sqlalchemy as sa\n"
-        "from include.evergreen.state.database import writing\n"
-        "for _ in range(25):\n"
-        "    with writing() as connection:\n"
-        "        count = connection.execute(sa.text('SELECT sum(rows) FROM snapshots')).scalar()\n"
-        "        connection.execute(sa.text(f'UPDATE snapshots SET rows = {count + 1}'))\n"
-    )
-    with writing() as connection:
-        values = {"model": "m", "as_of": DAY, "window_days": 1, "rows": 0, "members": {}}
-        upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
-    processes = [start_python(code) for _ in range(3)]
-    assert [process.wait(300) for process in processes] == [0, 0, 0]
-    assert rows_of(snapshots)[0].rows == 75
 
 
 def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_row(ours: PostgreSQL) -> None:
@@ -184,6 +136,64 @@ def test_a_server_that_restarts_is_worth_a_retry_and_then_serves_again(ours: Pos
     finally:
         ours.start()
     assert rows_of(observations) == []
+
+
+def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "weather.ingest")
+    monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "publish")
+    holder = start_python(HOLDING)
+    assert holder.stdout is not None and holder.stdout.readline() == "holding\n"
+    close_database()
+    monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", "0.1")
+    named = (
+        r"is locked by another writer, .* 0\.1 s \(EVERGREEN_LOCK_TIMEOUT_SECONDS\)\. It is held by session (\d+) "
+        rf"\(evergreen weather\.ingest/publish .*:{holder.pid}\) of evergreen from 127\.0\.0\.1, since 20\d\d-.*, idle in transaction\. "
+        r"If that is stuck, end it: SELECT pg_terminate_backend\(\1\);"
+    )
+    with pytest.raises(TransientError, match=named), writing():
+        pass
+    assert rows_of(observations) == [], "reading waits for no writer"
+    holder.kill()
+    holder.wait()
+
+
+def test_a_session_that_sleeps_in_a_transaction_is_ended_by_the_server(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_IDLE_TRANSACTION_SECONDS", "0.2")
+    close_database()
+    ended = r"ended a transaction of this process, which did nothing in it for 0\.2 s|server closed the connection"
+    with pytest.raises(TransientError, match=ended), writing() as sleeper:
+        upsert(sleeper, observations, KEY, VALUES)
+        time.sleep(0.6)
+        upsert(sleeper, observations, KEY, VALUES)
+    assert rows_of(observations) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda url: re.sub(r"/evergreen$", "/nowhere", url), 'database "nowhere" does not exist'),
+        (lambda url: url.replace("evergreen:", "nobody:"), "authentication failed"),
+        (lambda url: re.sub(r":[^:@]+@", ":wrong@", url), "authentication failed"),
+    ],
+    ids=["database", "user", "password"],
+)
+def test_what_no_retry_mends_is_not_retried(ours: PostgreSQL, monkeypatch, wrong, said: str) -> None:
+    url = engine.Settings.from_environment().database_url
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", wrong(url))
+    with pytest.raises(
+        ConfigError, match=rf"The database postgresql\S+ cannot be used: (?s:.*){said}(?s:.*)Look at EVERGREEN_DATABASE_URL"
+    ):
+        rows_of(observations)
+
+
+def test_a_user_who_may_not_write_is_told_so_and_not_retried(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'reader'")
+    ours.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", "evergreen")
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"postgresql+psycopg2://reader:reader@127.0.0.1:{ours.port}/evergreen")
+    assert rows_of(observations) == []
+    with pytest.raises(ConfigError, match="cannot be used: permission denied for table observations"), writing() as connection:
+        upsert(connection, observations, KEY, VALUES)
+    close_database()
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced(ours: PostgreSQL) -> None:

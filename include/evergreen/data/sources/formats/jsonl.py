@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 BLANKS = " \t\r\n"  # JSON's
+MOST_CELLS = 4 * 1024**2  # of one batch
 
 
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
@@ -28,30 +29,35 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     seen: set[str] = set()
     rows = 0
     for block in read_blocks(file, piece, end_of_lines):
-        lines, records = _records(block, piece)
-        for record in records:
-            seen.update(record)
-        rows += len(records)
-        if records:
+        for lines, records in _records(block, piece):
+            for record in records:
+                seen.update(record)
+            rows += len(records)
             columns = {name: [record.get(name) for record in records] for name in piece.dataset.column_names}
             yield convert_batch(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
     if rows:
         piece.check_columns(sorted(seen))
 
 
-def _records(block: Block, piece: Piece) -> tuple[list[int], list[dict[str, Any]]]:
+def _records(block: Block, piece: Piece) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
+    """The block's lines and what they hold, some at a time: an object that leaves all keys out has two characters, and a cell a column."""
     try:
         text = block.data.decode()
     except UnicodeDecodeError:
         raise not_in_its_encoding(block, piece) from None
     decoder = strict_decoder(text)
+    most = max(1, MOST_CELLS // len(piece.dataset.column_names))
     lines, records = [], []
     for line, content in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=block.first_line):
         if not content.strip(BLANKS):
             continue
         lines.append(line)
         records.append(_record(content, line, decoder, piece))
-    return lines, records
+        if len(records) == most:
+            yield lines, records
+            lines, records = [], []
+    if records:
+        yield lines, records
 
 
 def _record(content: str, line: int, decoder: json.JSONDecoder, piece: Piece) -> dict[str, Any]:

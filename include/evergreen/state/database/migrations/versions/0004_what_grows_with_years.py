@@ -6,7 +6,7 @@ from collections import defaultdict
 import sqlalchemy as sa
 from alembic import op
 
-from include.evergreen.state.database.tables import Moment
+from include.evergreen.state.database.types import Moment
 
 revision = "0004"
 down_revision = "0003"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from include.evergreen.foundation.digest import canonical_json
-from include.evergreen.state.database.tables import Moment
+from include.evergreen.state.database.types import Moment
 from include.evergreen.state.ledger.entries import append
 
 revision = "0006"

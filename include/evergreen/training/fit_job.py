@@ -1,0 +1,220 @@
+"""What a training computes, from rows to files in one folder, wherever it runs: it needs no database, no MLflow and no storage.
+
+So a container gets the rows and the declaration, and nothing else of the deployment (`container`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.features.build import TARGET
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.training import tracking
+from include.evergreen.training.environment import environment
+from include.evergreen.training.fitting import learn, newest_apart
+from include.evergreen.training.metrics import measure
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, predict
+from include.evergreen.training.snapshot import Snapshot
+from include.evergreen.training.tuning import TuningResult, check_choices, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+JOB, FRAME = "job.json", "frame.parquet"  # what `fit_in_folder` reads
+OUTCOME, MODEL, REFERENCE = "outcome.json", "model", "reference.parquet"  # and writes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was fitted and how well; the fitted model and the reference sample lie beside it, as `MODEL` and `REFERENCE`.
+
+    ``training`` and ``holdout`` have the number of rows and the first and last day of each.
+    """
+
+    result: TuningResult
+    metrics: dict[str, float]
+    environment: dict[str, Any]
+    python: str
+    fit_seconds: float
+    training: tuple[int, str, str]
+    holdout: tuple[int, str, str]
+
+
+Settle = Callable[[TuningResult], TuningResult]  # keeps a choice for all attempts, and returns the one that counts
+Attempt = Callable[[TuningResult | None, Settle, Path], Outcome]  # the choice that counts already, if one does; where the files go
+Fitter = Callable[[ModelConfig, Snapshot], Attempt]  # refuses what it can before anything is recorded
+
+
+def fit_here(model: ModelConfig, snapshot: Snapshot) -> Attempt:
+    """Fit in this process: the `Fitter` of the worker and the command line; raises what `train` does for rows and estimators."""
+    fit_rows, holdout = _usable_rows(model, f"{model.name} as of {snapshot.as_of}", snapshot.frame())
+    return partial(_fit, model, f"{model.name} as of {snapshot.as_of}", fit_rows, holdout)
+
+
+def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None) -> None:
+    """Write what `fit_in_folder` reads besides the training frame.
+
+    :param folder: gets `JOB`
+    :param model: the model, as it is declared
+    :param snapshot: whose frame is beside it
+    :param kept: the choice that counts already; None: it chooses
+    """
+    job = {
+        "model": model.model_dump(mode="json", exclude_defaults=True),
+        "subject": f"{model.name} as of {snapshot.as_of}",
+        "kept": asdict(kept) if kept else None,
+    }
+    (folder / JOB).write_text(json.dumps(job))
+
+
+def fit_in_folder(folder: Path, results: Path) -> None:
+    """Fit what `write_job` wrote, from and to files alone; raises `DataError` and `ConfigError` as `train` does.
+
+    :param folder: has `JOB` and `FRAME`
+    :param results: an empty folder, which gets `OUTCOME`, `MODEL` and `REFERENCE`
+    """
+    import pandas as pd
+
+    job = json.loads((folder / JOB).read_text())
+    model = ModelConfig.model_validate(job["model"])
+    rows = _usable_rows(model, job["subject"], pd.read_parquet(folder / FRAME))
+    outcome = _fit(model, job["subject"], *rows, _tuning_result(job["kept"]) if job["kept"] else None, lambda result: result, results)
+    (results / OUTCOME).write_text(json.dumps(asdict(outcome)))
+
+
+def read_outcome(results: Path) -> Outcome:
+    """Read what `fit_in_folder` wrote; raises OSError and ValueError when it is not there or not whole."""
+    written = json.loads((results / OUTCOME).read_text())
+    for rows in ("training", "holdout"):
+        number, first, last = written[rows]
+        written[rows] = (int(number), str(first), str(last))
+    return Outcome(**{**written, "result": _tuning_result(written["result"])})
+
+
+def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a training frame into the rows to fit on and the holdout: the newest ``train.holdout_days`` days that the frame has."""
+    return newest_apart(frame, model.train.holdout_days)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pipeline fitted on a training's rows, its metrics on the holdout, and the `environment` it was fitted in."""
+
+    pipeline: Pipeline
+    metrics: dict[str, float]
+    environment: dict[str, Any]
+
+
+def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame, chosen: Chosen) -> Fitted:
+    """Fit and measure as a training does, with no effect on anything outside: equal rows and an equal choice give equal bits.
+
+    :param model: the model, as its recipe declares it
+    :param fit_rows: the rows of the training frame to fit on
+    :param holdout: the rows of the training frame to measure on
+    :param chosen: the estimator and its parameters
+    :returns: the fitted pipeline, its metrics on the holdout and the environment
+    """
+    pipeline = learn(model, fit_rows, chosen)
+    with one_thread():
+        predicted = predict(pipeline, model, holdout[model.feature_names])
+        return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
+
+
+def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:
+    """Draw a fixed sample of what a candidate was fitted on, with its predictions: what drift is measured against.
+
+    :param model: the model, whose ``monitor.reference_rows`` and ``train.seed`` decide which rows are drawn
+    :param pipeline: the fitted pipeline
+    :param fit_rows: the rows of the training frame that it was fitted on
+    :returns: the drawn rows in their order, with the column ``prediction``
+    """
+    sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
+    features = sample[model.feature_names]
+    return sample.assign(prediction=predict(pipeline, model, features)).reset_index(drop=True)
+
+
+def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row that nobody has: of each number the median, of each category the most frequent, or none where all are rare.
+
+    It goes to MLflow as the input example, from where a person's row could not be erased.
+
+    :param model: the model, which declares the features
+    :param rows: rows with these features
+    :returns: a frame of one row, with the features in their declared order
+    """
+    import pandas as pd
+
+    typical = {}
+    for feature in model.features:
+        column = rows[feature.name]
+        if feature.kind == "numeric":
+            typical[feature.name] = pd.Series([column.median()], dtype="float64")
+        else:
+            counts = column.value_counts()
+            common = counts[counts >= MIN_CATEGORY_ROWS]
+            typical[feature.name] = pd.Series([common.index[0] if len(common) and not feature.personal else None], dtype="string")
+    return pd.DataFrame(typical)
+
+
+def _fit(
+    model: ModelConfig,
+    subject: str,
+    fit_rows: pd.DataFrame,
+    holdout: pd.DataFrame,
+    kept: TuningResult | None,
+    settle: Settle,
+    results: Path,
+) -> Outcome:
+    began = time.monotonic()
+    result = kept or settle(choose(model, fit_rows))
+    fitted = fit_chosen(model, fit_rows, holdout, result.chosen)
+    seconds = time.monotonic() - began
+    log.info(
+        "%s: fitted on %d rows; on the holdout of %d rows: %s", subject, len(fit_rows), len(holdout),
+        ", ".join(f"{name} {value:.4f}" for name, value in fitted.metrics.items()),
+    )  # fmt: skip
+    example = typical_row(model, fit_rows)
+    tracking.save(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example), results / MODEL)
+    reference_rows(model, fitted.pipeline, fit_rows).to_parquet(results / REFERENCE, index=False)
+    return Outcome(
+        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout)
+    )  # fmt: skip
+
+
+def _extent(rows: pd.DataFrame) -> tuple[int, str, str]:
+    return len(rows), str(rows[PARTITION_COLUMN].min()), str(rows[PARTITION_COLUMN].max())
+
+
+def _tuning_result(written: dict[str, Any]) -> TuningResult:
+    return TuningResult(Chosen(**written["chosen"]), written["tuning"])
+
+
+def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows to fit on and the holdout; refused are rows of which nothing can be learnt, or on which nothing can be measured."""
+    fit_rows, holdout = split_by_time(model, frame)
+    for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
+        if not len(rows):
+            raise DataError(
+                f"{subject}: {message}. The snapshot has rows of {frame[PARTITION_COLUMN].nunique()} "
+                f"days, of which train.holdout_days keeps the newest {model.train.holdout_days}. Ingest more days, or choose a later as_of."
+            )
+    if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
+        raise DataError(
+            f"{subject}: all {len(fit_rows)} rows to fit on have the same target, so there is "
+            f"nothing to learn. Check target.positive_above ({model.target.positive_above}) and the window."
+        )
+    check_choices(model)
+    return fit_rows, holdout
