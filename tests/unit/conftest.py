@@ -24,6 +24,7 @@ from tests.unit.flights import (
     LANDED,
     SECOND_AS_OF,
     at_home,
+    close_database,
     copy_home,
     january,
     lenient,
@@ -130,6 +131,16 @@ def _clean_processes(request: pytest.FixtureRequest, _own_home: Path, monkeypatc
 def home(_own_home: Path, _empty_template: Path) -> Path:
     """An empty home, its database migrated."""
     return copy_home(_empty_template, _own_home)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_database(request: pytest.FixtureRequest, _own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The home's own SQLite, as it is; and a new database of PostgreSQL. After the home in ``usefixtures``."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("EVERGREEN_DATABASE_URL", request.getfixturevalue("postgresql").new_database("either"))
+        migrate()
+    yield
+    close_database()
 
 
 @pytest.fixture

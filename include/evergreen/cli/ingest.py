@@ -42,6 +42,7 @@ def ingest(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.data.ingestion import ingest as ingest_partition
+    from include.evergreen.data.partitions import OlderDeliveryError
     from include.evergreen.foundation import clock
 
     dataset = Catalog().dataset(arguments.dataset)
@@ -62,6 +63,9 @@ def ingest(arguments: argparse.Namespace) -> int:
             except DataError as error:
                 stopped += 1
                 lines.append(f"{day}: failed: {error}")
+                continue
+            except OlderDeliveryError as error:  # another ingestion, which began later, was quicker
+                lines.append(f"{day}: not published: {error}")
                 continue
             lines.append(
                 f"{day}: version {version.version} {'published' if is_new else 'is already there, unchanged'}: {version.rows} rows, "

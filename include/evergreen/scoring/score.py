@@ -15,7 +15,8 @@ from include.evergreen.features.build import feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
-from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.errors import OvertakenError
+from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.explain import explained
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
-TIMES_OVERTAKEN = 3  # by corrections or promotions, before the task's own retry has to do
-
-
-class OvertakenError(TransientError):
-    """What a scoring had read was corrected, or another champion was promoted, before it could record its predictions."""
 
 
 def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
@@ -51,12 +47,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     :param origin: ``live`` or ``backfill``, for the record of the predictions
     :returns: what was done (``done``, ``unchanged``, ``waiting`` or ``skipped``), with the facts for the people who ask
     """
-    for _ in range(TIMES_OVERTAKEN - 1):
-        try:
-            return _score(catalog, model, partition, origin)
-        except OvertakenError as error:
-            log.info("%s, so it is scored again", error)
-    return _score(catalog, model, partition, origin)
+    return until_not_overtaken(lambda: _score(catalog, model, partition, origin))
 
 
 def _score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,4 @@ class PartitionVersion:
     origin: str
     recorded_at: dt.datetime
     removed_at: dt.datetime | None
+    delivered_at: dt.datetime | None = field(default=None, compare=False)  # moves on with each delivery of the same content

@@ -77,6 +77,8 @@ partition_versions = sa.Table(
     sa.Column("knowledge_column", sa.String(120)),  # of the rows, which were known one by one; none: all at knowledge_time
     _key("origin", 10),
     _moment("recorded_at"),
+    # When the source began to be read for the newest delivery that had this content; none: recorded by an earlier release.
+    sa.Column("delivered_at", Moment),
     sa.Column("removed_at", Moment),  # when retention took its files away; the record stays
     sa.Column("superseded_at", Moment),  # when the next version was recorded; none: it is current
     sa.Column("kept_at", Moment),  # when retention saw that it stays for ever, since a snapshot that we keep names it
@@ -113,6 +115,7 @@ validations = sa.Table(
     _key("verdict", 12),
     _json("result"),
     _moment("recorded_at"),
+    sa.Column("delivered_at", Moment),  # when the source began to be read for these rows; none: recorded by an earlier release
     sa.UniqueConstraint("dataset", "partition"),
     _index("ix_validations_recorded", "dataset", "recorded_at"),
 )
