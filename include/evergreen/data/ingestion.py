@@ -158,7 +158,9 @@ def publish(
 ) -> tuple[PartitionVersion, bool]:
     """Make the validated rows the partition's current version, unless the current version has them already.
 
-    Rows of which some were released since they were validated are validated again first.
+    Rows of which some were released since they were validated are validated again first. Passes on `DataError` when a file of
+    ``validated`` is gone, when people were erased from the dataset since the rows arrived, and as `validate_partition` does; and
+    `OlderDeliveryError` when the current version has other content, of a delivery that is newer than this one.
 
     :param dataset: whose partition it is.
     :param partition: the partition's date.
@@ -167,9 +169,6 @@ def publish(
     :param known_at: when a new version's content was known; by default ``dataset.knowledge`` says so.
     :param also: what is done in the same transaction, as `publish_partition` has it.
     :returns: the current version, and whether it is new.
-    :raises DataError: when a file of ``validated`` is gone, or when people were erased from the dataset since the rows arrived; and
-        what `validate_partition` does.
-    :raises OlderDeliveryError: when the current version has other content, of a delivery that is newer than this one.
     """
     given = [validated]
 

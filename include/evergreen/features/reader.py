@@ -156,17 +156,13 @@ Returned = TypeVar("Returned")
 OLDER_NAMES = {"take": "agg", "by": "group_by", "above": "threshold"}
 
 
-class OlderFeaturesError(ConfigError):
-    """The text of a `features.py` calls the reader as an older release had it."""
-
-
 def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Callable[Concatenate[Any, P], Returned]:
     """A recipe keeps the text of `features.py`: one of an older release calls with names that are gone."""
 
     @wraps(method)
     def call(reader: Any, /, *args: P.args, **named: P.kwargs) -> Returned:
         if older := [f"{name}=" for name in OLDER_NAMES if name in named]:
-            raise OlderFeaturesError(
+            raise ConfigError(
                 f"{reader._model.name}: its features call trailing() with {', '.join(older)}: they were written for an older Evergreen. "
                 f"Write agg=, group_by= and threshold= in features.py in place of take=, by= and above=, and train the model anew."
             )

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.features.build import TARGET, error_text
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.gates.bootstrap import Units, replicates, statistic
 from include.evergreen.gates.holdout import column_of_rows, own_features
 from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate
 from include.evergreen.training.metrics import measure, measure_one
 from include.evergreen.training.pipeline import predict
-from include.evergreen.training.recipes import recipe_of_version
+from include.evergreen.training.recipes import Recipe, recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
 from include.evergreen.training.train import split_by_time
 
@@ -68,7 +69,10 @@ class Scored:
 
 @dataclass(eq=False)
 class Evidence:
-    """``model`` is what the candidate was trained as, ``frame`` the snapshot's, ``champion`` its predictions on the same rows, if any."""
+    """``model`` is what the candidate was trained as, ``frame`` the snapshot's, ``champion`` its predictions on the same rows, if any.
+
+    ``is_champion_broken`` says that there is a champion that should be compared, and that cannot be computed.
+    """
 
     catalog: Catalog
     model: ModelConfig
@@ -80,6 +84,7 @@ class Evidence:
     candidate: Scored
     champion: Scored | None
     why_no_champion: str
+    is_champion_broken: bool = False
 
     @property
     def features(self) -> pd.DataFrame:
@@ -116,6 +121,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     :param champion: the version to compare it with, if there is one
     :returns: the evidence, without the champion's predictions where they could not be compared
     :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers
+    :raises Exception: what of the champion is worth a retry, or that its record was changed
     """
     snapshot = find_snapshot(judged.snapshot_digest)
     recipe = recipe_of_version(catalog, model, judged)
@@ -129,24 +135,39 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
-    others, why_none = None, "there is no champion yet"
+    others, why_none, is_broken = None, "there is no champion yet", False
     if champion:
-        theirs = recipe_of_version(catalog, model, champion)
-        others_config = theirs.config(model)
-        if (others_config.target, others_config.rows) != (model.target, model.rows):
-            why_none = f"there is no champion with this target (version {champion.version} has another)"
-        elif champion.as_of > judged.as_of:  # it may have been fitted on this very holdout
-            why_none = f"there is no champion trained on data as old (it is as of {champion.as_of})"
-        else:
-            same = theirs.features_digest == recipe.features_digest
-            try:
-                own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-            except OlderFeaturesError:  # else nothing could ever take the place of a champion that cannot score
-                why_none = f"there is no champion that can score (the features of version {champion.version} are of an older Evergreen)"
-            else:
-                their_pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, others_config.train.trusted_types)
-                others = scored.predicting(_predictions(others_config, their_pipeline, own, f"version {champion.version}"))
-    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none)
+        try:
+            others, why_none = _champion_on(catalog, model, champion, judged, recipe, snapshot, holdout, scored)
+        except Exception as error:  # else nothing could ever take the place of a champion that cannot score
+            if isinstance(error, TransientError | MemoryError | ChangedRecordError):
+                raise
+            cause = error_text(catalog, model, error)
+            is_broken, why_none = True, f"there is no champion that can be computed (version {champion.version}: {cause})"
+    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, is_broken)
+
+
+def _champion_on(
+    catalog: Catalog,
+    model: ModelConfig,
+    champion: RegisteredVersion,
+    judged: Candidate,
+    recipe: Recipe,
+    snapshot: Snapshot,
+    holdout: pd.DataFrame,
+    scored: Scored,
+) -> tuple[Scored | None, str]:
+    """The champion's predictions on the rows of ``scored``, by its own recipe; or why it is no measure of the candidate."""
+    theirs = recipe_of_version(catalog, model, champion)
+    config = theirs.config(model)
+    if (config.target, config.rows) != (model.target, model.rows):
+        return None, f"there is no champion with this target (version {champion.version} has another)"
+    if champion.as_of > judged.as_of:  # it may have been fitted on this very holdout
+        return None, f"there is no champion trained on data as old (it is as of {champion.as_of})"
+    same = theirs.features_digest == recipe.features_digest
+    own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+    pipeline = mlflow_store.load_model(champion.artifact_uri, champion.artifact_digest, config.train.trusted_types)
+    return scored.predicting(_predictions(config, pipeline, own, f"version {champion.version}")), ""
 
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.window import load_window
+from include.evergreen.scoring.failures import recording_failure, stage_works
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.stage_status import Outcome, find_stage, record_stage
@@ -34,7 +35,8 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
     Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day. Passes on
-    `OvertakenError` when predictions or labels changed again and again while they were observed.
+    `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
+    failed, and raises an alert until that partition or a later one is observed.
 
     :param catalog: where the model and its datasets are declared
     :param model: the model as it is declared now; its features and target are those of the version that scored
@@ -42,7 +44,11 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone
     :returns: ``done``, ``unchanged``, or that it waits for predictions, with the main figures of the day under ``facts``
     """
-    return until_not_overtaken(lambda: _monitor(catalog, model, partition, origin))
+    with recording_failure(catalog, model, "monitor", partition, origin):
+        outcome = until_not_overtaken(lambda: _monitor(catalog, model, partition, origin))
+    if outcome.is_done:
+        stage_works(model.name, "monitor", partition)
+    return outcome
 
 
 def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
@@ -55,8 +61,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
     labels = current_partition(model.target.dataset, partition)
     input_digest = window.input_digest()
     read = {"predictions": scored.digest, "truth": labels.digest if labels else None}
-    record = find_monitored(model.name, partition)
-    if record is not None and record.input_digest == input_digest:
+    monitored = find_monitored(model.name, partition)
+    if monitored is not None and monitored.input_digest == input_digest:
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))

@@ -148,7 +148,7 @@ erasures = sa.Table(
     sa.UniqueConstraint("dataset", "columns", "subject_hash"),
 )
 
-# How far one stage of one model came with one partition: done, waiting for an input, or skipped, and why.
+# How far one stage of one model came with one partition: done, waiting for an input, skipped, or failed, and why.
 stage_records = sa.Table(
     "stage_records",
     metadata,

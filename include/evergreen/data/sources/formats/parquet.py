@@ -53,7 +53,7 @@ def _batches(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         if piece.max_bytes is not None and size > piece.max_bytes:
             raise DataError(too_large(piece, size))
         at_once = min(BATCH_ROWS, max(1, BATCH_BYTES * max(rows, 1) // max(size, 1)))
-        yield from parquet.iter_batches(at_once, columns=piece.dataset.column_names, use_threads=True)
+        yield from parquet.iter_batches(at_once, columns=piece.dataset.source_names, use_threads=True)
 
 
 def _told(batches: Iterator[Any], piece: Piece) -> Iterator[Any]:
