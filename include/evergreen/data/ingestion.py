@@ -19,6 +19,7 @@ import numpy as np
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.erased.subjects import without_erased
+from include.evergreen.data.knowledge import DeliveredVersion, as_recorded, correction_command, knowledge_time, why_other_than_declared
 from include.evergreen.data.partitions import Also, PartitionVersion, publish_partition
 from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, read_batches, write_in_order
 from include.evergreen.data.quarantine import REASON_COLUMN, released_digests, rows_at, without_released
@@ -184,6 +185,11 @@ def _publish(
 ) -> tuple[PartitionVersion, bool]:
     content: dict[str, Any] = {name: value for name, value in validated.items() if name in partition_versions.c}
     arrived = dt.datetime.fromisoformat(validated["arrived"])
+    content |= {
+        "knowledge_column": dataset.knowledge.column,
+        "knowledge": as_recorded(dataset.knowledge, known_at),
+        "arrived_at": arrived,
+    }
     for path in (validated["path"], validated["quarantine_path"]):
         if not storage.exists(path):
             raise DataError(
@@ -202,8 +208,8 @@ def _publish(
     version, is_new = publish_partition(
         dataset=dataset.name,
         partition=partition,
-        content={**content, "knowledge_column": dataset.knowledge.column},
-        known_at=lambda superseded: known_at or knowledge_time(dataset, partition, validated, origin, superseded),
+        content=content,
+        known_at=lambda superseded: known_at or knowledge_time(dataset.knowledge, _delivered(partition, validated, origin, superseded)),
         origin=origin,
         delivered_at=dt.datetime.fromisoformat(validated["began"]) if "began" in validated else None,
         also=within,
@@ -212,7 +218,25 @@ def _publish(
         "%s %s: version %d %s, digest %s, known at %s UTC", dataset.name, partition, version.version,
         "published" if is_new else "is unchanged", version.digest[:12], f"{version.knowledge_time:%Y-%m-%d %H:%M}",
     )  # fmt: skip
+    if not is_new:
+        _warn_of_knowledge(dataset, version, known_at)
     return version, is_new
+
+
+def _warn_of_knowledge(dataset: DatasetConfig, version: PartitionVersion, known_at: dt.datetime | None) -> None:
+    """Unchanged content makes no version: say what of its knowledge is, or was asked, otherwise, and how to correct it."""
+    name, known = f"{dataset.name} {version.partition}", f"{version.knowledge_time:%Y-%m-%d %H:%M} UTC"
+    if known_at is not None and known_at != version.knowledge_time:
+        log.warning(
+            "%s: its content is unchanged, so the time that was given, %s UTC, does nothing: version %d stays known at %s. "
+            "If that is wrong, correct it: %s", name, f"{known_at:%Y-%m-%d %H:%M}", version.version, known,
+            correction_command(dataset.name, version.partition, version.partition, known_at),
+        )  # fmt: skip
+    elif why := why_other_than_declared(dataset, version):
+        log.warning(
+            "%s: version %d was recorded as known at %s: %s. Its content is unchanged, so that stays. If it was declared wrongly then, "
+            "correct it: %s", name, version.version, known, why, correction_command(dataset.name, version.partition, version.partition),
+        )  # fmt: skip
 
 
 def ingest(
@@ -239,29 +263,10 @@ def _fetched(validated: Validated) -> Fetched:
     }
 
 
-def knowledge_time(
-    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None
-) -> dt.datetime:
-    """Tell when a new version could first have been known, as ``dataset.knowledge`` says.
-
-    With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
-    with its last: before that, what it corrects is what was known.
-
-    :param dataset: whose partition it is.
-    :param partition: the partition's date.
-    :param validated: the new version's rows, as `validate_partition` describes them.
-    :param origin: ``live`` or ``backfill``: a backfill is known by the rule, whenever it arrives.
-    :param superseded: the version that the new one corrects; None for a first version.
-    :returns: the time in UTC.
-    """
-    rule = clock.day_start(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
-    if dataset.knowledge.column is not None:
-        moment = validated["known_last" if superseded else "known_first"]
-        return dt.datetime.fromisoformat(moment) if moment else rule
-    by = dataset.knowledge.corrections if superseded else dataset.knowledge.first
-    if origin == "backfill" or by == "rule":
-        return rule
-    return max(rule, dt.datetime.fromisoformat(validated["arrived"]))
+def _delivered(partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None) -> DeliveredVersion:
+    first, last = (dt.datetime.fromisoformat(moment) if moment else None for moment in (validated["known_first"], validated["known_last"]))
+    arrived = dt.datetime.fromisoformat(validated["arrived"])
+    return DeliveredVersion(partition, origin, arrived, superseded is not None, first, last)
 
 
 def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:

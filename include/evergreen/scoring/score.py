@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
-from include.evergreen.data.partitions import current_partition
+from include.evergreen.data.partitions import PartitionVersion, current_partition
 from include.evergreen.features.build import error_text, feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -230,25 +230,33 @@ def _keep(reads: _Reads, predictions: pd.DataFrame, origin: str, began: dt.datet
 
 @dataclass(frozen=True)
 class _Reads:
-    """What a scoring reads: its versions, who was champion, and the digest of each partition that features may read, by name."""
+    """What a scoring reads: its versions, who was champion, and of each partition that features may read, by name, the digest.
+
+    ``columns`` are those by which rows were known, of the partitions that have one.
+    """
 
     partition: dt.date
     serving: Scorer
     shadow: Scorer | None
     champion: int
     known: dict[str, str]
+    columns: dict[str, str]
 
     @classmethod
     def now(cls, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> _Reads:
         champion = champions.champion_for(serving.config.name, partition)
-        return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, shadow))
+        inputs = _known_inputs(partition, serving, shadow)
+        known = {name: version.digest for name, version in inputs.items()}
+        columns = {name: version.knowledge_column for name, version in inputs.items() if version.knowledge_column}
+        return cls(partition, serving, shadow, champion.version if champion else 0, known, columns)
 
     @property
     def digest(self) -> str:
         """What decides the predictions: the versions with their recipes, and what their features may read."""
         versions = [(scorer.version.artifact_digest, scorer.recipe.digest) for scorer in (self.serving, self.shadow) if scorer]
         explain = {"explain": True} if self.serving.config.explain else {}
-        return document_digest({"known": self.known, "versions": versions, **explain})
+        columns = {"columns": self.columns} if self.columns else {}
+        return document_digest({"known": self.known, "versions": versions, **explain, **columns})
 
     @property
     def newest(self) -> dict[str, str]:
@@ -267,16 +275,19 @@ class _Reads:
         subject = f"{self.serving.config.name} {self.partition}"
         if now.champion != self.champion:
             raise OvertakenError(f"{subject}: version {now.champion} became champion while version {self.champion} scored")
-        if now.known != self.known:
-            names = sorted(name for name in {*now.known, *self.known} if now.known.get(name) != self.known.get(name))
+        if (now.known, now.columns) != (self.known, self.columns):
+            read = [
+                {name: (reads.known.get(name), reads.columns.get(name)) for name in {**now.known, **self.known}} for reads in (now, self)
+            ]
+            names = sorted(name for name in read[0] if read[0][name] != read[1][name])
             raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
 
-def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
-    """The digest of every partition that the versions' features may read, by ``dataset/day``."""
+def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, PartitionVersion]:
+    """Every partition that the versions' features may read, by ``dataset/day``."""
     cache = PartitionCache(partition)
     return {
-        f"{model_input.dataset}/{version.partition}": version.digest
+        f"{model_input.dataset}/{version.partition}": version
         for scorer in (serving, shadow)
         if scorer
         for model_input in scorer.config.inputs

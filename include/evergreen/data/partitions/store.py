@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from include.evergreen.data.partitions.corrections import known_before_corrections
 from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
@@ -120,19 +122,38 @@ def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date,
         return [_version(row) for row in connection.execute(query)]
 
 
-def known_versions(dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-    """Return every version of the partitions from ``first`` to ``last`` that was known at ``as_of``, superseded ones included.
+def known_versions(
+    dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date, said_at: dt.datetime | None = None
+) -> list[PartitionVersion]:
+    """Return every version of some partitions that was known at a time, superseded ones included.
 
-    By partition, older versions first; all three bounds are inclusive.
+    :param dataset: the dataset's name.
+    :param as_of: the time, inclusive.
+    :param first: the first partition, inclusive.
+    :param last: the last partition, inclusive.
+    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do.
+    :returns: the versions by partition, older ones first.
     """
     table = partition_versions.c
-    query = (
-        partition_versions.select()
-        .where(table.dataset == dataset, table.partition.between(first, last), table.knowledge_time <= as_of)
-        .order_by(table.partition, table.version)
-    )
     with reading() as connection:
-        return [_version(row) for row in connection.execute(query)]
+        if said_at is None:
+            return all_versions(connection, dataset, first, last, table.knowledge_time <= as_of)
+        before = known_before_corrections(connection, dataset, first, last, said_at)
+        versions = all_versions(connection, dataset, first, last)
+    as_said = [replace(version, **before.get((version.partition, version.version), {})) for version in versions]
+    return [version for version in as_said if version.knowledge_time <= as_of]
+
+
+def all_versions(
+    connection: sa.Connection, dataset: str, first: dt.date, last: dt.date, *conditions: sa.ColumnElement[bool]
+) -> list[PartitionVersion]:
+    """Return the versions of the partitions from ``first`` to ``last``, both inclusive, that meet all conditions.
+
+    By partition, older versions first.
+    """
+    table = partition_versions.c
+    query = partition_versions.select().where(table.dataset == dataset, table.partition.between(first, last), *conditions)
+    return [_version(row) for row in connection.execute(query.order_by(table.partition, table.version))]
 
 
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
