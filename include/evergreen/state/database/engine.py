@@ -100,6 +100,11 @@ def _connection() -> Iterator[sa.Connection]:
     except sa.exc.ProgrammingError as error:
         if "does not exist" in str(error):
             raise ConfigError(f"The database {_shown(url)} has no tables yet. Run `make setup`.") from error
+        if "permission denied" in str(error):
+            raise ConfigError(
+                f"The role of {_shown(url)} may not do this: {str(error.orig).strip()}. Act where EVERGREEN_DATABASE_URL names a role "
+                f"that may; who may write what is in docs/guides/database-roles.md."
+            ) from error
         raise
 
 
