@@ -167,6 +167,16 @@ def home(settled: Callable[[Path], Path], _empty_template: Path) -> Path:
     return settled(_empty_template)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_database(request: pytest.FixtureRequest, _own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The home's own SQLite, as it is; and a new database of PostgreSQL. After the home in ``usefixtures``."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("EVERGREEN_DATABASE_URL", request.getfixturevalue("postgresql").new_database("either"))
+        migrate()
+    yield
+    close_database()
+
+
 @pytest.fixture
 def landed(settled: Callable[[Path], Path], _landed_template: Path) -> Path:
     """A home with the source's files, of which none is ingested."""

@@ -1,4 +1,4 @@
-"""``ingest``: partitions of one dataset, without Airflow."""
+"""``ingest`` and ``correct-knowledge``: partitions of one dataset, without Airflow, and when they were known."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
+    from include.evergreen.data.correct_knowledge import Correction
+    from include.evergreen.data.partitions import PartitionVersion
 
 LONGEST_RANGE_DAYS = 3660
 DATA_AT_FAULT = 3
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``ingest``."""
+    """Add ``ingest`` and ``correct-knowledge``."""
     verb = common_arguments.add_verb(verbs, common, "ingest", "fetch, validate and publish partitions of a dataset", ingest)
     verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
     verb.add_argument("first", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-01-05")
@@ -28,6 +30,21 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--backfill", action="store_true", help="ingest history: known by the dataset's rule, and nobody is paged for it"
     )  # fmt: skip
+
+    text = "correct when stored partitions of a dataset were known, after dataset.yaml or a known-at time was corrected"
+    details = ". What was trained or scored before stays as it is; what is read from now on sees the corrected times."
+    verb = common_arguments.add_verb(verbs, common, "correct-knowledge", text, correct_knowledge, details)
+    verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
+    for flag, name, day in (("--from", "first", "first"), ("--to", "last", "last")):
+        verb.add_argument(
+            flag, dest=name, type=common_arguments.partition, metavar="DATE", help=f"the {day} partition (default: of all)"
+        )  # fmt: skip
+    verb.add_argument(
+        "--known-at", metavar="WHEN", type=common_arguments.parse_start,
+        help="since when the one partition's current version was known; by default what dataset.yaml declares",
+    )  # fmt: skip
+    verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger")
+    verb.add_argument("--dry-run", action="store_true", help="print what would be corrected, and change nothing")
 
 
 def ingest(arguments: argparse.Namespace) -> int:
@@ -42,6 +59,7 @@ def ingest(arguments: argparse.Namespace) -> int:
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.data.ingestion import ingest as ingest_partition
+    from include.evergreen.data.partitions import OlderDeliveryError
     from include.evergreen.foundation import clock
 
     dataset = Catalog().dataset(arguments.dataset)
@@ -63,6 +81,9 @@ def ingest(arguments: argparse.Namespace) -> int:
                 stopped += 1
                 lines.append(f"{day}: failed: {error}")
                 continue
+            except OlderDeliveryError as error:  # another ingestion, which began later, was quicker
+                lines.append(f"{day}: not published: {error}")
+                continue
             lines.append(
                 f"{day}: version {version.version} {'published' if is_new else 'is already there, unchanged'}: {version.rows} rows, "
                 f"{version.quarantined} in quarantine, known at {version.knowledge_time:%Y-%m-%d %H:%M} UTC, digest {version.digest[:12]}"
@@ -70,3 +91,39 @@ def ingest(arguments: argparse.Namespace) -> int:
         show("ingest", len(days), len(days))
     print("\n".join(lines))
     return DATA_AT_FAULT if stopped else 0
+
+
+def correct_knowledge(arguments: argparse.Namespace) -> int:
+    """Give stored partitions the knowledge that dataset.yaml declares now, or one of them a time, and print what changed."""
+    import datetime as dt
+
+    from include.evergreen.cli.terminal import counted
+    from include.evergreen.cli.user import actor
+    from include.evergreen.config import Catalog
+    from include.evergreen.data import correct_knowledge as correction
+
+    catalog = Catalog()
+    dataset = catalog.dataset(arguments.dataset)
+    first, last = arguments.first or dt.date.min, arguments.last or dt.date.max
+    if arguments.dry_run:
+        corrected = correction.plan_corrections(dataset, first, last, known_at=arguments.known_at)
+    else:
+        corrected = correction.correct_knowledge(
+            dataset, first, last, actor=actor(), reason=arguments.reason, known_at=arguments.known_at
+        )  # fmt: skip
+    for done in corrected:
+        version = done.version
+        print(f"{version.partition}: version {version.version} {_knowledge_text(version)} -> {_knowledge_text(done)}")
+    if not corrected:
+        print(f"Nothing to correct: what is stored of {dataset.name} is known as dataset.yaml declares, or as it was given.")
+        return 0
+    would = "would be" if arguments.dry_run else "was" if len(corrected) == 1 else "were"
+    print(f"{counted(len(corrected), 'version')} {would} corrected.")
+    if readers := [model.name for model in catalog.models_reading(dataset.name)]:
+        print(f"Days that {', '.join(readers)} scored before keep their predictions until they are scored again: see the verb rescore.")
+    return 0
+
+
+def _knowledge_text(known: PartitionVersion | Correction) -> str:
+    rows = f", its rows by {known.knowledge_column}" if known.knowledge_column else ""
+    return f"known at {known.knowledge_time:%Y-%m-%d %H:%M} UTC{rows}"

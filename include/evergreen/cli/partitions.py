@@ -67,7 +67,7 @@ def missed(arguments: argparse.Namespace) -> int:
 
 
 def rescore(arguments: argparse.Namespace) -> int:
-    """Score and monitor each partition of a range again, and print what came of each; exit code 3 when the data of any was at fault."""
+    """Score and monitor each partition of a range again, and print what came of each, last what failed; exit code 3 when any did."""
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.operations import rescoring
@@ -81,7 +81,10 @@ def rescore(arguments: argparse.Namespace) -> int:
     for done in outcomes:
         print(f"{done.partition} {done.stage}: {done.outcome.status}: {done.outcome.message}")
     print(f"{model.name}: {_totals(outcomes)}.")
-    return DATA_AT_FAULT if any(done.outcome.status == rescoring.FAILED for done in outcomes) else 0
+    failed = [done for done in outcomes if done.outcome.status == rescoring.FAILED]
+    for done in failed:
+        print(f"Failed: {done.partition} {done.stage}. `evergreen why {model.name} {done.partition}` says why, and what to do.")
+    return DATA_AT_FAULT if failed else 0
 
 
 def _totals(outcomes: list[StageOutcome]) -> str:

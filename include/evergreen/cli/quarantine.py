@@ -85,6 +85,8 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(shown, indent=2, default=str))
         return 0
+    if renamed := [f"{column.name} is {column.from_}" for column in dataset.columns if column.from_]:
+        print(f"At the source, {', '.join(renamed)}.")
     for row in shown:
         print(", ".join(f"{name}={'' if value is None else value}" for name, value in row.items() if name != REASON_COLUMN))
         print(f"  {row[REASON_COLUMN]}")

@@ -77,11 +77,15 @@ def _undeclared_folders(catalog: Catalog) -> list[str]:
 
 def _of_dataset(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
     columns = [column.name for column in dataset.columns]
+    ours = {column.source_name: column.name for column in dataset.columns}
     for index, expectation in enumerate(dataset.expectations):
         for key in ("column", "column_A", "column_B", "column_list"):
             named = expectation.arguments.get(key)
             for column in named if isinstance(named, list) else [named]:
-                if column is not None and column not in columns:
+                if column in ours and column not in columns:
+                    text = f"{column!r} is what the source calls {ours[column]}; write {ours[column]}, its name here"
+                    yield ("expectations", index, "arguments", key), text
+                elif column is not None and column not in columns:
                     yield ("expectations", index, "arguments", key), _unknown("column", column, columns)
 
 

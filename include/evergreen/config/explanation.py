@@ -79,7 +79,7 @@ def _bad_value(kind: str, value: Any, annotation: Any, error: ErrorDetails) -> s
 
 
 def _missing(parent: Any, name: Any) -> str:
-    description = parent.model_fields[name].description
+    description = _fields(parent)[name].description
     meaning = f" ({description.rstrip('.')})" if description else ""
     return f"missing required key {name!r}{meaning}; add it"
 
@@ -121,7 +121,7 @@ def _place(model: type[BaseModel], location: Key) -> tuple[Key, Any]:
 
 def _step(at: Any, part: Any) -> Any:
     if isinstance(at, type) and issubclass(at, BaseModel):
-        field = at.model_fields.get(part)
+        field = _fields(at).get(part)
         if field is None:
             return None
         return Annotated[field.annotation, field] if field.discriminator else _without_none(field.annotation)
@@ -147,8 +147,13 @@ def _without_none(annotation: Any) -> Any:
     return next((member for member in get_args(annotation) if member is not type(None)), annotation)
 
 
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys of a mapping as the file has them; one that Python has a word for bears another name in the class."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _list_keys(annotation: Any) -> list[str]:
     name, members = _union(annotation)
     if members:
         return [name]
-    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    return list(_fields(annotation)) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

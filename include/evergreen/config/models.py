@@ -58,7 +58,14 @@ class Knowledge(Strict):
 class Column(Strict):
     """One column of a dataset."""
 
-    name: str = Field(min_length=1, max_length=120, description="As the source calls it.")
+    name: str = Field(min_length=1, max_length=120, description="As the source calls it, unless from says how that does.")
+    from_: str | None = Field(
+        default=None,
+        alias="from",
+        min_length=1,
+        max_length=120,
+        description="As the source calls it, where name is another: a column that is renamed there keeps its name here.",
+    )
     type: Literal["integer", "number", "string", "timestamp", "boolean"] = Field(description="What its cells are; others are refused.")
     nullable: bool = Field(default=False, description="Whether a row may lack a value.")
     unit: str | None = Field(default=None, description="For people, such as minutes.")
@@ -68,6 +75,16 @@ class Column(Strict):
         default=None,
         description="IANA zone of timestamps that are written without one, such as America/New_York. None: a timestamp must name its own.",
     )
+
+    @property
+    def source_name(self) -> str:
+        """As the source calls it."""
+        return self.from_ or self.name
+
+    @property
+    def label(self) -> str:
+        """As messages about the source call it: by both names, where they differ."""
+        return self.name if self.source_name == self.name else f"{self.name} (from {self.source_name})"
 
     @model_validator(mode="after")
     def _only_timestamps_have_zones(self) -> Column:
@@ -199,6 +216,11 @@ class DatasetConfig(Strict):
         return [column.name for column in self.columns]
 
     @property
+    def source_names(self) -> list[str]:
+        """The declared columns as the source calls them, in the same order."""
+        return [column.source_name for column in self.columns]
+
+    @property
     def personal_columns(self) -> frozenset[str]:
         """The columns whose values no report, alert or log may show."""
         return frozenset(column.name for column in self.columns if column.personal)
@@ -208,6 +230,8 @@ class DatasetConfig(Strict):
         names = self.column_names
         if repeated := repeated_names(names):
             raise problem_at("columns", f"declared twice: {repeated}; keep one of each")
+        if repeated := repeated_names(self.source_names):
+            raise problem_at("columns", f"taken twice from the source: {repeated}; each of its columns becomes one of ours")
         if unknown := [key for key in self.keys if key not in names]:
             raise problem_at("keys", f"not among the columns: {', '.join(unknown)}; allowed: {', '.join(names)}")
         if nullable := [column.name for column in self.columns if column.nullable and column.name in self.keys]:

@@ -1,7 +1,8 @@
 """Ingestion in three steps that can each be repeated: fetch, validate, publish.
 
 Every file that a step writes is named by its content, so a step that is killed and run again writes the same file, and
-nothing is current before `publish` commits it. Rows pass in batches: a partition may be larger than memory.
+nothing is current before `publish` commits it. Of two deliveries the one whose source was read later counts, whoever publishes last.
+Rows pass in batches: a partition may be larger than memory.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.erased.subjects import without_erased
+from include.evergreen.data.knowledge import DeliveredVersion, as_recorded, correction_command, knowledge_time, why_other_than_declared
 from include.evergreen.data.partitions import Also, PartitionVersion, publish_partition
 from include.evergreen.data.partitions.files import Rows, RowWriter, arrow_schema, read_batches, write_in_order
-from include.evergreen.data.quarantine import REASON_COLUMN, rows_at, without_released
+from include.evergreen.data.quarantine import REASON_COLUMN, released_digests, rows_at, without_released
 from include.evergreen.data.sources import make_source
 from include.evergreen.data.validation import Delivered, RawRows, Validation, record_validation, stop_message, validate
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.digest import document_digest
+from include.evergreen.foundation.errors import DataError, OvertakenError
+from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
+from include.evergreen.state.database.tables import partition_versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,11 +43,15 @@ PROGRESS_EVERY_ROWS = 2_000_000
 
 
 class Fetched(TypedDict):
-    """Where a partition's raw rows lie, when they arrived, and which columns of the source were not kept."""
+    """Where a partition's raw rows lie, when they arrived, and which columns of the source were not kept.
+
+    ``began`` is when the source began to be read, by which deliveries are ordered; runs of an earlier release do not say.
+    """
 
     path: str
     digest: str
     rows: int
+    began: NotRequired[str]
     arrived: str
     undeclared: list[str]
 
@@ -50,7 +59,8 @@ class Fetched(TypedDict):
 class Validated(TypedDict):
     """Where a partition's accepted and quarantined rows lie, and how many there are.
 
-    ``known_first`` and ``known_last`` are the extremes of the dataset's knowledge column, if it has one.
+    ``known_first`` and ``known_last`` are the extremes of the dataset's knowledge column, if it has one; ``released`` is the digest
+    of the releases that it took into account. Runs of an earlier release lack what is not required.
     """
 
     digest: str
@@ -62,7 +72,10 @@ class Validated(TypedDict):
     source_rows: int
     raw_digest: str
     raw_path: str
+    began: NotRequired[str]
     arrived: str
+    undeclared: NotRequired[list[str]]
+    released: NotRequired[str]
     known_first: str | None
     known_last: str | None
 
@@ -90,7 +103,8 @@ def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
     log.info(
         "%s %s: fetched %d rows with %d columns from %s", dataset.name, partition, rows, len(dataset.columns), _places(delivery.places)
     )
-    return {"path": path, "digest": digest, "rows": rows, "arrived": arrived.isoformat(), "undeclared": delivery.undeclared}
+    return {"path": path, "digest": digest, "rows": rows, "began": began.isoformat(), "arrived": arrived.isoformat(),
+            "undeclared": delivery.undeclared}  # fmt: skip
 
 
 def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetched, origin: Origin) -> Validated:
@@ -112,16 +126,25 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
     )
     with reading() as connection:  # its result may quote rows
         refuse_stale_reads(connection, [dataset.name], delivered.arrived)
+        released = released_digests(connection, dataset.name, partition)
     with storage.local_file(fetched["path"]) as file:
-        validation = without_released(dataset, partition, file, validate(dataset, RawRows(file), delivered))
-        record_validation(dataset.name, partition, fetched["digest"], validation.summary())
+        validation = without_released(dataset, released, file, validate(dataset, RawRows(file), delivered))
+        record_validation(dataset.name, partition, fetched["digest"], validation.summary(), delivered_at=_began(fetched))
         for line in validation.log_lines():
             log.log(logging.INFO if validation.verdict == "passed" else logging.WARNING, "%s %s: %s", dataset.name, partition, line)
         if validation.verdict == "stopped":
             raise DataError(stop_message(dataset, partition, validation))
         accepted = keep_accepted(dataset, partition, partial(_accepted, file, validation))
         kept = {**accepted, **keep_quarantined(dataset, partition, _quarantined(file, validation))}
-    facts = {"source_rows": fetched["rows"], "raw_digest": fetched["digest"], "raw_path": fetched["path"], "arrived": fetched["arrived"]}
+    facts = {
+        "source_rows": fetched["rows"],
+        "raw_digest": fetched["digest"],
+        "raw_path": fetched["path"],
+        "began": _began(fetched).isoformat(),
+        "arrived": fetched["arrived"],
+        "undeclared": fetched["undeclared"],
+        "released": document_digest(sorted(released)),
+    }
     return cast(Validated, {**kept, **facts})
 
 
@@ -136,6 +159,10 @@ def publish(
 ) -> tuple[PartitionVersion, bool]:
     """Make the validated rows the partition's current version, unless the current version has them already.
 
+    Rows of which some were released since they were validated are validated again first. Passes on `DataError` when a file of
+    ``validated`` is gone, when people were erased from the dataset since the rows arrived, and as `validate_partition` does; and
+    `OlderDeliveryError` when the current version has other content, of a delivery that is newer than this one.
+
     :param dataset: whose partition it is.
     :param partition: the partition's date.
     :param validated: what `validate_partition` returned.
@@ -143,10 +170,26 @@ def publish(
     :param known_at: when a new version's content was known; by default ``dataset.knowledge`` says so.
     :param also: what is done in the same transaction, as `publish_partition` has it.
     :returns: the current version, and whether it is new.
-    :raises DataError: when a file of ``validated`` is gone, or when people were erased from the dataset since the rows arrived.
     """
-    content: dict[str, Any] = {name: value for name, value in validated.items() if name not in {"arrived", "known_first", "known_last"}}
+    given = [validated]
+
+    def work() -> tuple[PartitionVersion, bool]:
+        rows = given.pop() if given else validate_partition(dataset, partition, _fetched(validated), origin)
+        return _publish(dataset, partition, rows, origin, known_at, also)
+
+    return until_not_overtaken(work)
+
+
+def _publish(
+    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, known_at: dt.datetime | None, also: Also | None
+) -> tuple[PartitionVersion, bool]:
+    content: dict[str, Any] = {name: value for name, value in validated.items() if name in partition_versions.c}
     arrived = dt.datetime.fromisoformat(validated["arrived"])
+    content |= {
+        "knowledge_column": dataset.knowledge.column,
+        "knowledge": as_recorded(dataset.knowledge, known_at),
+        "arrived_at": arrived,
+    }
     for path in (validated["path"], validated["quarantine_path"]):
         if not storage.exists(path):
             raise DataError(
@@ -156,22 +199,44 @@ def publish(
 
     def within(connection: sa.Connection, current: PartitionVersion | None) -> None:
         refuse_stale_reads(connection, [dataset.name], arrived)
+        released = document_digest(sorted(released_digests(connection, dataset.name, partition)))
+        if validated.get("released", released) != released:
+            raise OvertakenError(f"{dataset.name} {partition}: rows were released or erased since these were validated")
         if also:
             also(connection, current)
 
     version, is_new = publish_partition(
         dataset=dataset.name,
         partition=partition,
-        content={**content, "knowledge_column": dataset.knowledge.column},
-        known_at=lambda superseded: known_at or knowledge_time(dataset, partition, validated, origin, superseded),
+        content=content,
+        known_at=lambda superseded: known_at or knowledge_time(dataset.knowledge, _delivered(partition, validated, origin, superseded)),
         origin=origin,
+        delivered_at=dt.datetime.fromisoformat(validated["began"]) if "began" in validated else None,
         also=within,
     )
     log.info(
         "%s %s: version %d %s, digest %s, known at %s UTC", dataset.name, partition, version.version,
         "published" if is_new else "is unchanged", version.digest[:12], f"{version.knowledge_time:%Y-%m-%d %H:%M}",
     )  # fmt: skip
+    if not is_new:
+        _warn_of_knowledge(dataset, version, known_at)
     return version, is_new
+
+
+def _warn_of_knowledge(dataset: DatasetConfig, version: PartitionVersion, known_at: dt.datetime | None) -> None:
+    """Unchanged content makes no version: say what of its knowledge is, or was asked, otherwise, and how to correct it."""
+    name, known = f"{dataset.name} {version.partition}", f"{version.knowledge_time:%Y-%m-%d %H:%M} UTC"
+    if known_at is not None and known_at != version.knowledge_time:
+        log.warning(
+            "%s: its content is unchanged, so the time that was given, %s UTC, does nothing: version %d stays known at %s. "
+            "If that is wrong, correct it: %s", name, f"{known_at:%Y-%m-%d %H:%M}", version.version, known,
+            correction_command(dataset.name, version.partition, version.partition, known_at),
+        )  # fmt: skip
+    elif why := why_other_than_declared(dataset, version):
+        log.warning(
+            "%s: version %d was recorded as known at %s: %s. Its content is unchanged, so that stays. If it was declared wrongly then, "
+            "correct it: %s", name, version.version, known, why, correction_command(dataset.name, version.partition, version.partition),
+        )  # fmt: skip
 
 
 def ingest(
@@ -182,29 +247,26 @@ def ingest(
     return publish(dataset, partition, validated, origin, known_at=known_at)
 
 
-def knowledge_time(
-    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None
-) -> dt.datetime:
-    """Tell when a new version could first have been known, as ``dataset.knowledge`` says.
+def _began(delivery: Fetched) -> dt.datetime:
+    return dt.datetime.fromisoformat(delivery.get("began", delivery["arrived"]))
 
-    With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
-    with its last: before that, what it corrects is what was known.
 
-    :param dataset: whose partition it is.
-    :param partition: the partition's date.
-    :param validated: the new version's rows, as `validate_partition` describes them.
-    :param origin: ``live`` or ``backfill``: a backfill is known by the rule, whenever it arrives.
-    :param superseded: the version that the new one corrects; None for a first version.
-    :returns: the time in UTC.
-    """
-    rule = clock.day_start(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
-    if dataset.knowledge.column is not None:
-        moment = validated["known_last" if superseded else "known_first"]
-        return dt.datetime.fromisoformat(moment) if moment else rule
-    by = dataset.knowledge.corrections if superseded else dataset.knowledge.first
-    if origin == "backfill" or by == "rule":
-        return rule
-    return max(rule, dt.datetime.fromisoformat(validated["arrived"]))
+def _fetched(validated: Validated) -> Fetched:
+    """What was validated, as it was fetched."""
+    return {
+        "path": validated["raw_path"],
+        "digest": validated["raw_digest"],
+        "rows": validated["source_rows"],
+        "began": validated.get("began", validated["arrived"]),
+        "arrived": validated["arrived"],
+        "undeclared": validated.get("undeclared", []),
+    }
+
+
+def _delivered(partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None) -> DeliveredVersion:
+    first, last = (dt.datetime.fromisoformat(moment) if moment else None for moment in (validated["known_first"], validated["known_last"]))
+    arrived = dt.datetime.fromisoformat(validated["arrived"])
+    return DeliveredVersion(partition, origin, arrived, superseded is not None, first, last)
 
 
 def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:

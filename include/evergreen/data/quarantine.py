@@ -44,20 +44,19 @@ class WaitingRows:
     since: dt.datetime
 
 
-def without_released(dataset: DatasetConfig, partition: dt.date, raw: Path, validation: Validation) -> Validation:
+def without_released(dataset: DatasetConfig, released: set[str], raw: Path, validation: Validation) -> Validation:
     """Take the rows that a person has released out of a validation's failures, and judge what is left.
 
     Rows that share their key with another, or lack it, stay: accepted rows have unique keys. ``quarantine.max_share``
     counts the rows that are left.
 
     :param dataset: whose partition was validated.
-    :param partition: the partition's date.
+    :param released: the digests of the rows that were released, as `released_digests` gives them.
     :param raw: the local Parquet file with the raw rows.
     :param validation: of these rows.
     :returns: the validation without the released rows, and with a verdict of its own.
     """
-    released = _released_digests(dataset.name, partition) if len(validation.failing) else set()
-    if not released:
+    if not released or not len(validation.failing):
         return validation
     rows = rows_at(raw, validation.failing)
     let_through = np.array([digest in released for digest in row_digests(rows)], dtype=bool)
@@ -71,6 +70,13 @@ def without_released(dataset: DatasetConfig, partition: dt.date, raw: Path, vali
     failures = [failure for failure in failures if len(failure.positions)]
     judged = judge(dataset, validation.rows, validation.checks, failures, validation.usual)
     return replace(judged, reason=f"{judged.reason}; {len(positions)} of the failing rows were released by a person")
+
+
+def released_digests(connection: sa.Connection, dataset: str, partition: dt.date) -> set[str]:
+    """The digests of the rows of a partition that were released, as `row_digests` gives them."""
+    table = quarantine_releases.c
+    query = sa.select(table.row_digest).where(table.dataset == dataset, table.partition == partition)
+    return set(connection.execute(query).scalars())
 
 
 def row_digests(rows: pa.Table) -> list[str]:
@@ -159,13 +165,6 @@ def masked(dataset: DatasetConfig, rows: pa.Table) -> list[dict[str, Any]]:
     return [
         {name: PERSONAL if name in personal and value is not None else value for name, value in row.items()} for row in rows.to_pylist()
     ]
-
-
-def _released_digests(dataset: str, partition: dt.date) -> set[str]:
-    table = quarantine_releases.c
-    query = sa.select(table.row_digest).where(table.dataset == dataset, table.partition == partition)
-    with reading() as connection:
-        return set(connection.execute(query).scalars())
 
 
 def _since(version: PartitionVersion) -> dt.datetime:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 
 if TYPE_CHECKING:
@@ -175,6 +175,16 @@ def load_code(code: FeatureCode) -> Features:
 
 
 _kept_function = cache(load_code)  # for the life of the process: its days share a module
+
+
+def error_text(catalog: Catalog, model: ModelConfig, error: Exception) -> str:
+    """What records, alerts and pages say of an error: ours speaks for itself; of any other that may quote personal data, only its type."""
+    if isinstance(error, EvergreenError):
+        return str(error)
+    personal = any(feature.personal for feature in model.features) or any(
+        catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs
+    )
+    return type(error).__name__ if personal else f"{type(error).__name__}: {error}"
 
 
 def _place(error: BaseException, path: Path | str) -> str:

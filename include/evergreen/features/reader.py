@@ -27,11 +27,13 @@ class PartitionCache:
     """The partitions that one process has read, and which versions they were.
 
     ``as_of`` bounds everything: no version, and no row, with a later knowledge time is seen through it. It reads the
-    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to.
+    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to. With ``said_at``,
+    what became known when is taken as it was said then, whatever was corrected since.
     """
 
-    def __init__(self, as_of: dt.date) -> None:
+    def __init__(self, as_of: dt.date, said_at: dt.datetime | None = None) -> None:
         self.as_of = as_of
+        self.said_at = said_at
         self.read: dict[tuple[str, dt.date, int], PartitionVersion] = {}
         self.left_out: dict[tuple[str, dt.date, int, dt.date], int] = {}  # rows that a day did not know yet
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
@@ -145,7 +147,7 @@ class PartitionCache:
         return spans, (new_begin, new_end)
 
     def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        return known_versions(dataset, as_of=clock.day_start(self.as_of), first=first, last=last)
+        return known_versions(dataset, as_of=clock.day_start(self.as_of), first=first, last=last, said_at=self.said_at)
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)
@@ -156,17 +158,13 @@ Returned = TypeVar("Returned")
 OLDER_NAMES = {"take": "agg", "by": "group_by", "above": "threshold"}
 
 
-class OlderFeaturesError(ConfigError):
-    """The text of a `features.py` calls the reader as an older release had it."""
-
-
 def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Callable[Concatenate[Any, P], Returned]:
     """A recipe keeps the text of `features.py`: one of an older release calls with names that are gone."""
 
     @wraps(method)
     def call(reader: Any, /, *args: P.args, **named: P.kwargs) -> Returned:
         if older := [f"{name}=" for name in OLDER_NAMES if name in named]:
-            raise OlderFeaturesError(
+            raise ConfigError(
                 f"{reader._model.name}: its features call trailing() with {', '.join(older)}: they were written for an older Evergreen. "
                 f"Write agg=, group_by= and threshold= in features.py in place of take=, by= and above=, and train the model anew."
             )

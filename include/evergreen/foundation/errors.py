@@ -23,3 +23,7 @@ class DataError(EvergreenError):
 
 class TransientError(EvergreenError):
     """Something outside (a server, a disk, a lock) was not there just now. Worth a retry."""
+
+
+class OvertakenError(TransientError):
+    """What was read has changed before what was made of it could be recorded. Nothing was recorded: it is to be made anew."""

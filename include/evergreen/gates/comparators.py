@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from include.evergreen.config.gate import ChampionCriterion, Gate
-from include.evergreen.foundation.errors import DataError, EvergreenError, TransientError
+from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.gates.decision import find_blessing
 from include.evergreen.gates.scored import NoComparisonError, Rival
 from include.evergreen.registry.history import find_place
-from include.evergreen.registry.versions import RegisteredVersion, select_versions
+from include.evergreen.registry.versions import ChangedRecordError, RegisteredVersion, select_versions
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import decisions, model_versions, promotions
@@ -41,7 +41,7 @@ class Comparator:
 def find_comparators(gate: Gate, champion: RegisteredVersion, compare: Callable[[RegisteredVersion], Rival]) -> dict[str, Comparator]:
     """The comparator of each metric that a criterion asks not to be worse.
 
-    Raises `DataError` when the champion's decision was changed in the database, and `TransientError` when a comparator cannot be reached.
+    Raises `ChangedRecordError` when a record was changed in the database, and `TransientError` when a comparator cannot be reached.
 
     :param gate: the criteria
     :param champion: the champion, whose own decision names the comparators
@@ -66,7 +66,7 @@ def _named(champion: RegisteredVersion) -> dict[str, int]:
         if blessing is None or (body and json.loads(body.body).get("forced")):
             return {}
         if changed := ledger.why_unbound(connection, decisions, id=blessing.id):
-            raise DataError(f"{champion.model}: {changed}, so its comparator is not known. See `evergreen verify-ledger`.")
+            raise ChangedRecordError(f"{champion.model}: {changed}, so its comparator is not known. See `evergreen verify-ledger`.")
     details = [(criterion["metric"], criterion.get("details") or {}) for criterion in blessing.criteria if criterion["kind"] == "champion"]
     return {metric: said["comparator"] for metric, said in details if "comparator" in said}
 
@@ -77,7 +77,7 @@ def _nearest(champion: RegisteredVersion, number: int, compare: Callable[[Regist
     for version in _champions_since(champion, number) if number != champion.version else ():
         try:
             return Comparator(version.version, compare(version), tuple(passed_over))
-        except (TransientError, MemoryError):
+        except (TransientError, MemoryError, ChangedRecordError):
             raise
         except NoComparisonError as error:
             passed_over.append(f"there is no comparator {error}")

@@ -14,7 +14,7 @@ from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import Decision, combine_verdicts, find_blessing
-from include.evergreen.gates.evaluate import evaluate
+from include.evergreen.gates.evaluate import COMPARISON, evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
 from include.evergreen.registry import champions
@@ -63,9 +63,23 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     log.info("%s as of %s: the gate's decision is %s", model.name, candidate.as_of, decision.verdict)
     if decision.mode != "enabled":
         log.warning("%s as of %s: the gate's mode is %s: %s", model.name, candidate.as_of, decision.mode, decision.message)
+    _alert_of_comparison(model, champion, decision)
     _log_report(decision, candidate)
     alert_of_rejections(model, decision)
     return decision
+
+
+def _alert_of_comparison(model: ModelConfig, champion: champions.RegisteredVersion | None, decision: Decision) -> None:
+    """Raise an alert while the champion cannot be computed; resolve it when it can, or when there is another one."""
+    broken = [criterion["message"] for criterion in decision.criteria if criterion["kind"] == COMPARISON]
+    if not champion or not broken:
+        champions.can_be_compared(model.name)
+        return
+    message = (
+        f"The candidate of {model.name} as of {decision.as_of} was judged without the champion: {broken[0]}. It may take the champion's "
+        f"place by the other criteria alone. `evergreen decisions {model.name}` shows them."
+    )
+    champions.cannot_be_compared(champion, message)
 
 
 def gate_digest(catalog: Catalog, model: ModelConfig) -> str:

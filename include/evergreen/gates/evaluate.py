@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, Final
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.features.build import error_text
 from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.gates import criteria as judges
 from include.evergreen.gates.behaviour import judge_behaviour
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.evidence import gather
+from include.evergreen.gates.evidence import Evidence, gather
 from include.evergreen.gates.serving import ServingCheck
 from include.evergreen.gates.slices import judge_slices
 from include.evergreen.registry.champions import RegisteredVersion
@@ -31,6 +32,8 @@ JUDGES: Final[dict[str, Callable[..., CriterionResult]]] = {
     "behaviour": judge_behaviour,
 }
 """Kind of criterion -> what judges it, from the criterion and the evidence."""
+COMPARISON: Final = "comparison"
+"""Kind of the result that says that the champion could not be computed."""
 
 
 def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champion: RegisteredVersion | None) -> list[CriterionResult]:
@@ -42,7 +45,8 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
     :param model: the model as it is declared now, whose gate asks
     :param candidate: the candidate to judge
     :param champion: the version to compare it with, if there is one
-    :returns: each criterion's result, in the order of model.yaml, and last that of the serving check
+    :returns: each criterion's result, in the order of model.yaml; then, if the champion could not be computed, one that says so; and
+        last that of the serving check
     """
     if model.gate.mode == "disabled":
         message = "the gate is disabled in model.yaml: the candidate is approved without evaluation"
@@ -64,17 +68,20 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
             judged(criterion.kind, getattr(criterion, "metric", None) or "", partial(JUDGES[criterion.kind], criterion, evidence))
             for criterion in model.gate.criteria
         ]
-        return [*results, serving.result()]
+        return [*results, *_broken_champion(evidence), serving.result()]
+
+
+def _broken_champion(evidence: Evidence) -> list[CriterionResult]:
+    """That nothing was compared, though there is a champion: said even where no criterion compares with it."""
+    if not evidence.is_champion_broken:
+        return []
+    return [CriterionResult(COMPARISON, "", None, None, "not_applicable", f"{evidence.why_no_champion}: nothing is compared with it")]
 
 
 def _broken(catalog: Catalog, model: ModelConfig, kind: str, metric: str, error: Exception) -> CriterionResult:
     """With the error's message; of an error that is not ours, and may quote personal data, only its type."""
-    if isinstance(error, EvergreenError):
-        message = str(error)
-    else:
-        personal = any(feature.personal for feature in model.features) or any(
-            catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs
-        )
-        message = f"it could not be evaluated: {type(error).__name__}{'' if personal else f': {error}'}"
-        log.warning("%s: %s %s %s", model.name, kind, metric, message, exc_info=None if personal else error)
+    message = error_text(catalog, model, error)
+    if not isinstance(error, EvergreenError):
+        message = f"it could not be evaluated: {message}"
+        log.warning("%s: %s %s %s", model.name, kind, metric, message, exc_info=error if str(error) in message else None)
     return CriterionResult(kind, metric, None, None, "not_evaluated", message)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN, OlderFeaturesError
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.features.build import TARGET, error_text
+from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.gates.bootstrap import MIN_UNITS, Units
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.holdout import column_of_rows, own_features
 from include.evergreen.gates.scored import NoComparisonError, Rival, Scored
 from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 class Evidence:
     """``model`` is what the candidate was trained as; ``champion`` is there when it can be compared with the candidate.
 
-    ``comparators`` are there, by metric, when there is a champion.
+    ``comparators`` are there, by metric, when there is a champion. ``is_champion_broken`` says that there is one that should be
+    compared, and that cannot be computed.
     """
 
     catalog: Catalog
@@ -49,6 +51,7 @@ class Evidence:
     champion: Rival | None
     why_no_champion: str
     comparators: dict[str, Comparator] = field(default_factory=dict)
+    is_champion_broken: bool = False
 
     @property
     def features(self) -> pd.DataFrame:
@@ -90,6 +93,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     :param champion: the version to compare it with, if there is one
     :returns: the evidence, without the champion's predictions where they could not be compared
     :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers
+    :raises Exception: what of the champion is worth a retry, or that its record was changed
     """
     snapshot = find_snapshot(judged.snapshot_digest)
     recipe = recipe_of_version(catalog, model, judged)
@@ -103,15 +107,20 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
-    others, why_none, comparators = None, "there is no champion yet", {}
+    others, why_none, is_broken, comparators = None, "there is no champion yet", False, {}
     if champion:
         compare = partial(_rival, catalog, model, scored=scored, holdout=holdout, snapshot=snapshot, recipe=recipe)
         try:
             others = compare(champion)
         except NoComparisonError as error:
             why_none = f"there is no champion {error}"
+        except (TransientError, MemoryError, ChangedRecordError):
+            raise
+        except Exception as error:  # else nothing could ever take the place of a champion that cannot be computed
+            cause = error_text(catalog, model, error)
+            is_broken, why_none = True, f"there is no champion that can be computed (version {champion.version}: {cause})"
         comparators = find_comparators(model.gate, champion, compare)
-    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, comparators)
+    return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, comparators, is_broken)
 
 
 def first_unfitted_day(version: RegisteredVersion) -> dt.date:
@@ -131,7 +140,7 @@ def _rival(
 ) -> Rival:
     """The predictions of ``version`` on the rows of ``scored``, by its own recipe; ``recipe`` is the candidate's.
 
-    :raises NoComparisonError: when it has another target, was fitted on too many of the days, or cannot compute its features
+    :raises NoComparisonError: when it has another target, or was fitted on too many of the days
     """
     theirs = recipe_of_version(catalog, model, version)
     config = theirs.config(model)
@@ -146,12 +155,8 @@ def _rival(
             f"that was not fitted on the holdout (version {version.version} was fitted on days before {first}, which leaves {left} of its "
             f"{whole} days; {needed} are needed)"
         )
-    try:
-        same = theirs.features_digest == recipe.features_digest
-        own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
-    except OlderFeaturesError as error:  # else nothing could ever take the place of a champion that cannot score
-        message = f"that can score (the features of version {version.version} are of an older Evergreen)"
-        raise NoComparisonError(message) from error
+    same = theirs.features_digest == recipe.features_digest
+    own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
     predicted = _predictions(config, pipeline, own, f"version {version.version}")
     return Rival(version.version, scored.predicting(predicted), rows, None if rows.all() else first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
@@ -11,17 +12,20 @@ from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import OvertakenError
+from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
-from include.evergreen.monitoring.report import find_monitored
+from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.window import load_window
+from include.evergreen.scoring.failures import recording_failure, stage_works
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
-from include.evergreen.state.database import writing
-from include.evergreen.state.database.tables import reports
-from include.evergreen.state.database.upsert import upsert
 from include.evergreen.state.stage_status import Outcome, find_stage, record_stage
 from include.evergreen.training.metrics import measure
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 log = logging.getLogger(__name__)
 LABELS_KNOWN_BY = dt.date.max  # monitoring uses the newest labels, whenever they became known
@@ -30,7 +34,9 @@ LABELS_KNOWN_BY = dt.date.max  # monitoring uses the newest labels, whenever the
 def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
-    Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day.
+    Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day. Passes on
+    `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
+    failed, and raises an alert until that partition or a later one is observed.
 
     :param catalog: where the model and its datasets are declared
     :param model: the model as it is declared now; its features and target are those of the version that scored
@@ -38,17 +44,25 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone
     :returns: ``done``, ``unchanged``, or that it waits for predictions, with the main figures of the day under ``facts``
     """
+    with recording_failure(catalog, model, "monitor", partition, origin):
+        outcome = until_not_overtaken(lambda: _monitor(catalog, model, partition, origin))
+    if outcome.is_done:
+        stage_works(model.name, "monitor", partition)
+    return outcome
+
+
+def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     began = clock.now()
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
     window = load_window(catalog, model, scored)
-    model = window.model  # its version's own features and target
+    declared, model = model, window.model  # its version's own features and target
     labels = current_partition(model.target.dataset, partition)
     input_digest = window.input_digest()
     read = {"predictions": scored.digest, "truth": labels.digest if labels else None}
-    record = find_monitored(model.name, partition)
-    if record is not None and record.input_digest == input_digest:
+    monitored = find_monitored(model.name, partition)
+    if monitored is not None and monitored.input_digest == input_digest:
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
@@ -59,7 +73,15 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     for name, score in drift.scores.items():
         metric = "prediction_drift.score" if name == PREDICTION else f"drift.{name}"
         figures.append((metric, score, window.rows))
-    _record(model, scored, origin, figures, window.report_path(reference), input_digest, began)
+    observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
+    path = window.report_path(reference)
+
+    def record(connection: sa.Connection) -> None:
+        refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
+        _refuse_overtaken(catalog, declared, scored, input_digest)
+        record_monitored(connection, model.name, partition, path=path, input_digest=input_digest)
+
+    record_observations(model.name, partition, observed, also=record)
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels is None:
@@ -91,18 +113,11 @@ def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) ->
     return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
 
 
-def _record(
-    model: ModelConfig, scored: PredictionSet, origin: str, figures: list[Figure], path: str, input_digest: str, began: dt.datetime
-) -> None:
-    record_observations(
-        model.name,
-        scored.partition,
-        [Observation(model.name, scored.partition, name, value, scored.version, origin, rows) for name, value, rows in figures],
-    )
-    with writing() as connection:  # last: until it stands, the partition counts as not monitored
-        refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
-        key = {"model": model.name, "partition": scored.partition}
-        upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
+def _refuse_overtaken(catalog: Catalog, declared: ModelConfig, observed: PredictionSet, input_digest: str) -> None:
+    """`OvertakenError` when what was observed is no longer what would be observed now."""
+    scored = find_predictions(declared.name, observed.partition)
+    if scored is None or load_window(catalog, declared, scored).input_digest() != input_digest:
+        raise OvertakenError(f"{declared.name} {observed.partition}: its predictions or its labels changed while it was monitored")
 
 
 def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:

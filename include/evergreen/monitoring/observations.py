@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +28,19 @@ class Observation:
     rows: int
 
 
-def record_observations(model: str, partition: dt.date, figures: list[Observation]) -> None:
-    """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction."""
+def record_observations(
+    model: str, partition: dt.date, figures: list[Observation], *, also: Callable[[sa.Connection], None] | None = None
+) -> None:
+    """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction.
+
+    :param model: the name of the model
+    :param partition: the partition that was observed
+    :param figures: what was observed
+    :param also: what stands or falls with them, or refuses them; done first, in the same transaction
+    """
     with writing() as connection:
+        if also:
+            also(connection)
         connection.execute(observations.delete().where(observations.c.model == model, observations.c.partition == partition))
         if figures:
             timestamp = clock.now()

@@ -26,6 +26,7 @@ from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import reports
+from include.evergreen.state.database.upsert import upsert
 
 log = logging.getLogger(__name__)
 LOCK = "drawing.lock"
@@ -45,6 +46,12 @@ def find_monitored(model: str, partition: dt.date) -> sa.Row[Any] | None:
     """The record that ``partition`` was monitored, with the ``input_digest`` of what was read; None when it was not."""
     with reading() as connection:
         return connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
+
+
+def record_monitored(connection: sa.Connection, model: str, partition: dt.date, *, path: str, input_digest: str) -> None:
+    """Record that ``partition`` was monitored, on what, and where its report will lie, in the caller's writing transaction."""
+    key = {"model": model, "partition": partition}
+    upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 
 
 def read_report(path: str) -> bytes:

@@ -126,6 +126,8 @@ def _later_stop_text(delivery: _Delivery) -> str:
 
 def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> str:
     """The status of the stage. A stage that has not started has no record: no task is started without work to do."""
+    if record and record.status == "failed":
+        return f"The {stage} stage has failed, last at {_utc(record.recorded_at)}: {_sentence(record.message)}"
     if record and (record.status == "done" or (record.status == "skipped" and ready.blocker)):
         return f"The {stage} stage is {record.status} since {_utc(record.since)}: {_sentence(record.message)}"
     if ready.blocker:
@@ -147,10 +149,17 @@ def _next_steps(model: ModelConfig, partition: dt.date, findings: _Findings) -> 
     if not findings.has_champion:
         run = f"{COMMAND} run {model.name} --as-of {partition}"
         yield f"train and promote a version as of {partition} or earlier, as no later one may score that day: `{run}`."
+    if findings.score and findings.score.status == "failed":
+        yield (
+            f"mend what the score stage failed on, or, if the champion cannot be computed any more, train and promote another: "
+            f"`{COMMAND} run {model.name} --as-of {partition}`. Then score and monitor: `{rescore}`."
+        )
     if not _is_done(findings.score):
         yield f"all inputs are there, so score and monitor: `{rescore}`."
     if newer := [item.name for item in findings.to_score.news]:
         yield f"{' and '.join(newer)} changed after scoring, so score and monitor again: `{rescore}`."
+    if findings.monitor and findings.monitor.status == "failed":
+        yield f"mend what the monitor stage failed on. Then monitor: `{rescore} --stage monitor`."
     if not _is_done(findings.monitor):
         yield f"it is scored and not monitored, so monitor it: `{rescore} --stage monitor`."
     if newer := [item.name for item in findings.to_monitor.news]:

@@ -15,7 +15,7 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
 from include.evergreen.config.wording import listed
 from include.evergreen.data.ingestion import ingest
-from include.evergreen.data.partitions import current_partitions
+from include.evergreen.data.partitions import OlderDeliveryError, current_partitions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.reasons import LONGEST_REASON
@@ -164,6 +164,8 @@ def _ingest_missing(needed: list[tuple[DatasetConfig, dt.date]], progress: Progr
         try:
             ingest(dataset, day, "backfill")
             ingested.append(f"{dataset.name}/{day}")
+        except OlderDeliveryError as error:  # another ingestion was quicker, so the partition is there
+            log.info("%s", error)
         except DataError as error:
             unavailable[f"{dataset.name}/{day}"] = str(error)
             log.info("%s %s could not be ingested: %s", dataset.name, day, error)

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring import monitor
-from include.evergreen.operations.rescoring import FAILED
+from include.evergreen.operations.rescoring import attempt
 from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.database import reading
@@ -57,14 +57,12 @@ def missed_work(catalog: Catalog, *, since: dt.datetime | None = None) -> list[M
 
 
 def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
-    """Do missed work in this process, as the task of its DAG would. Data at fault has the status ``failed``, with the error's message."""
+    """Do missed work in this process, as the task of its DAG would. What fails has the status ``failed``, with the error's message."""
     model = catalog.model(missed.model)
-    try:
-        if missed.stage == "score":
-            return score(catalog, model, missed.partition, scoring(model.name, missed.partition).origin)
-        return monitor(catalog, model, missed.partition, monitoring(model.name, missed.partition, model.target.dataset).origin)
-    except DataError as error:
-        return Outcome(FAILED, str(error), {})
+    if missed.stage == "score":
+        return attempt(score, catalog, model, missed.partition, scoring(model.name, missed.partition).origin)
+    origin = monitoring(model.name, missed.partition, model.target.dataset).origin
+    return attempt(monitor, catalog, model, missed.partition, origin)
 
 
 @dataclass(frozen=True)

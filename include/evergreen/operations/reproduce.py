@@ -157,7 +157,7 @@ class _Members(PartitionCache):
     """Sees what the snapshot's training saw: its members, and of days of which it read nothing, the versions of that time."""
 
     def __init__(self, snapshot: SnapshotRecord) -> None:
-        super().__init__(snapshot.as_of)
+        super().__init__(snapshot.as_of, said_at=snapshot.recorded_at)
         self._recorded_at = snapshot.recorded_at
         places = [name.split("/") for name in snapshot.members]
         self._days = {(dataset, day) for dataset, day, _ in places}

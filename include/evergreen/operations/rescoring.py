@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.features.build import error_text
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.scoring.predictions import find_predictions
@@ -17,8 +18,9 @@ from include.evergreen.state.stage_status import Outcome, Stage
 
 LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
 FAILED = "failed"
+Work = Callable[[Catalog, ModelConfig, dt.date, str], Outcome]
 # in the order in which a partition passes them
-_WORK: Mapping[Stage, Callable[[Catalog, ModelConfig, dt.date, str], Outcome]] = {"score": score, "monitor": monitor}
+_WORK: Mapping[Stage, Work] = {"score": score, "monitor": monitor}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def rescore(
     """Take every partition from ``first`` to ``last`` through ``stages``, oldest first; what is up to date stays.
 
     New predictions inherit the origin of those that they replace, and are a ``backfill`` where there were none. A
-    partition whose data is at fault has the status ``failed``, and the others still get their turn. `ConfigError`
+    partition that cannot be scored or monitored has the status ``failed``, and the others still get their turn. `ConfigError`
     refuses a bad range or stage before any side effect; `TransientError` ends it at once.
     """
     _refuse_bad_arguments(model, first, last, stages)
@@ -75,9 +77,24 @@ def _one_partition(catalog: Catalog, model: ModelConfig, day: dt.date, stages: S
     outcomes = []
     for stage, work in _WORK.items():
         if stage in stages:
-            try:
-                outcome = work(catalog, model, day, origin)
-            except DataError as error:
-                outcome = Outcome(FAILED, str(error), {})
-            outcomes.append(StageOutcome(day, stage, outcome))
+            outcomes.append(StageOutcome(day, stage, attempt(work, catalog, model, day, origin)))
     return outcomes
+
+
+def attempt(work: Work, catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+    """Do a stage's work for one partition among several; what fails, for whatever reason but a transient one, is an outcome too.
+
+    :param work: `score` or `monitor`
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param partition: the partition
+    :param origin: ``live`` or ``backfill``
+    :returns: what the stage says, or ``failed`` with the error's message
+    :raises Exception: a transient one, or when memory does not suffice
+    """
+    try:
+        return work(catalog, model, partition, origin)
+    except Exception as error:
+        if isinstance(error, TransientError | MemoryError):
+            raise
+        return Outcome(FAILED, error_text(catalog, model, error), {})

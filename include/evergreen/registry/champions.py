@@ -51,7 +51,7 @@ from include.evergreen.registry.versions import (
     why_not_servable,
 )
 from include.evergreen.state import ledger, mlflow_store
-from include.evergreen.state.alerts import Severity, raise_alert, resolve_alert
+from include.evergreen.state.alerts import Severity, open_alerts, raise_alert, resolve_alert
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, promotions
 from include.evergreen.state.effects import side_effect
@@ -142,6 +142,18 @@ def verified(version: RegisteredVersion) -> None:
     resolve_alert(_artifact_key(version))
 
 
+def cannot_be_compared(version: RegisteredVersion, message: str) -> None:
+    """Raise the one alert on a champion that the gate could not compute, so that candidates are judged without it."""
+    raise_alert(
+        _comparison_key(version.model), model=version.model, severity="critical", message=message, evidence={"version": version.version}
+    )  # fmt: skip
+
+
+def can_be_compared(model: str) -> None:
+    """The champion was computed, or there is none that should be: an alert that said otherwise is over."""
+    resolve_alert(_comparison_key(model))
+
+
 # --- promotion and rollback -------------------------------------------------------------------------------------------
 
 
@@ -169,7 +181,7 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
         if why_not := why_not_blessed(connection, wanted):
             raise UnearnedError(f"{why_not}, so it is not promoted.")
         outcome = _promote_by_hand(connection, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force, request=request)
-    reconcile(model)
+    _show(model)
     log.info("%s: %s", model, outcome.message)
     return outcome
 
@@ -190,7 +202,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     refuse_changed_champion(wanted.model)
     with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
         outcome = _promote_judged(connection, wanted, decision, actor[:LONGEST_ACTOR], reason.strip()[:LONGEST_REASON])
-    reconcile(wanted.model)
+    _show(wanted.model)
     log.info("%s: %s", wanted.model, outcome.message)
     return outcome
 
@@ -225,7 +237,7 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
             if why_not := why_not_servable(connection, target):
                 raise UnearnedError(f"{why_not}, so it is not rolled back to.")
             outcome = _roll_back(connection, target, actor=actor[:LONGEST_ACTOR], reason=reason, request=request)
-        reconcile(model)
+        _show(model)
         log.info("%s: %s", model, outcome.message)
         return outcome
     raise TransientError(
@@ -380,6 +392,19 @@ def _why_older(current: RegisteredVersion | None, wanted: RegisteredVersion) -> 
         f"version {wanted.version} as of {wanted.as_of} does not replace champion {current.version} "
         f"as of {current.as_of}, which was trained on newer data"
     )
+
+
+def _show(model: str) -> None:
+    """What follows a promotion or rollback, each time that it is asked for."""
+    reconcile(model)
+    serves = champion(model)
+    broken = [alert.evidence["version"] for alert in open_alerts(model) if alert.key == _comparison_key(model)]
+    if broken and not (serves and serves.version in broken):
+        can_be_compared(model)
+
+
+def _comparison_key(model: str) -> str:
+    return f"comparison/{model}"
 
 
 def _artifact_key(version: RegisteredVersion) -> str:

@@ -10,40 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
-from include.evergreen.data.partitions import current_partition
-from include.evergreen.features.build import feature_frame
+from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.features.build import error_text, feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
-from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError
+from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.explain import explained
+from include.evergreen.scoring.failures import recording_failure, stage_works
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.alerts import raise_alert, resolve_alert
 from include.evergreen.state.database import writing
 from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
-TIMES_OVERTAKEN = 3  # by corrections or promotions, before the task's own retry has to do
-
-
-class OvertakenError(TransientError):
-    """What a scoring had read was corrected, or another champion was promoted, before it could record its predictions."""
 
 
 def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     """Score ``partition`` unless an input is missing or no champion may score it; scoring it again finds the same, or becomes current.
 
     Each version computes its own features, as its recipe says. Passes on `ArtifactError` when the files of no champion that may score
-    the partition verify, and `OvertakenError` when inputs or champions changed `TIMES_OVERTAKEN` times while it was scored.
+    the partition verify, and `OvertakenError` when inputs or champions changed again and again while it was scored. What the champion
+    cannot compute is recorded as failed, and raises an alert until it, or another, scores that partition or a later one. A challenger
+    that cannot be computed is left out.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
@@ -51,12 +52,11 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     :param origin: ``live`` or ``backfill``, for the record of the predictions
     :returns: what was done (``done``, ``unchanged``, ``waiting`` or ``skipped``), with the facts for the people who ask
     """
-    for _ in range(TIMES_OVERTAKEN - 1):
-        try:
-            return _score(catalog, model, partition, origin)
-        except OvertakenError as error:
-            log.info("%s, so it is scored again", error)
-    return _score(catalog, model, partition, origin)
+    with recording_failure(catalog, model, "score", partition, origin):
+        outcome = until_not_overtaken(lambda: _score(catalog, model, partition, origin))
+    if outcome.is_done:
+        stage_works(model.name, "score", partition)
+    return outcome
 
 
 def _score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
@@ -83,22 +83,27 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     if missing := missing_inputs(model, partition):
         return stage_waits(model, "score", partition, missing)
     began = clock.now()
-    reads = _Reads.now(partition, serving, _shadow(catalog, model, partition, serving))
+    alone = _Reads.now(partition, serving, None)
+    shadow = _shadow(catalog, model, partition, serving)
+    reads = _Reads.now(partition, serving, shadow) if shadow else alone
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == reads.digest and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
         record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
         return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
-    beside = _loaded_beside(reads.shadow) if reads.shadow else None
-    if reads.shadow and beside is None:
-        reads = _Reads.now(partition, serving, None)
-    shadow = reads.shadow
-    predictions = _predict(catalog, partition, (serving, pipeline), (shadow, beside) if shadow else None)
+    cache = PartitionCache(partition)
+    predictions, features = _predict(catalog, partition, serving, pipeline, cache)
+    if shadow:
+        beside = _predict_beside(catalog, partition, shadow, serving, features, cache)
+        if beside is None:
+            reads = alone
+        else:
+            predictions.insert(list(predictions.columns).index("prediction") + 1, "challenger_prediction", beside)
     written = _keep(reads, predictions, origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
-    if shadow:
-        message += f", and by challenger {shadow.version.version} as its shadow"
+    if reads.shadow:
+        message += f", and by challenger {reads.shadow.version.version} as its shadow"
     record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
@@ -111,10 +116,6 @@ class Scorer:
     version: champions.RegisteredVersion
     recipe: Recipe
     config: ModelConfig
-
-
-if TYPE_CHECKING:
-    Loaded = tuple[Scorer, Pipeline]
 
 
 def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Scorer:
@@ -139,31 +140,65 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: S
     """The challenger, when it can score the champion's rows: of the same dataset, all of its own inputs being there."""
     challenger = champions.challenger_for(model.name, partition)
     if challenger is None:
+        resolve_alert(f"challenger/{model.name}")
         return None
     try:
         shadow = _scorer(catalog, model, challenger)
+    except (TransientError, MemoryError):
+        raise
     except ChangedRecordError as error:  # the champion does not wait for it
         champions.damaged(challenger, error, is_champion=False)
+        return None
+    except Exception as error:
+        _broken_beside(catalog, model, challenger, error)
         return None
     comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
 
 
-def _predict(catalog: Catalog, partition: dt.date, serving: Loaded, shadow: Loaded | None) -> pd.DataFrame:
-    cache = PartitionCache(partition)
-    scorer, pipeline = serving
+def _predict(
+    catalog: Catalog, partition: dt.date, scorer: Scorer, pipeline: Pipeline, cache: PartitionCache
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is kept of the champion's predictions, and the features that they were made from."""
     rows, features = feature_frame(catalog, scorer.config, partition, cache, scorer.recipe.code)
     keys = rows[[key for key in catalog.dataset(scorer.config.rows).keys if key not in features.columns]]
     with one_thread():
-        columns = {"prediction": predict(pipeline, scorer.config, features)}
-        if shadow:
-            other, beside = shadow
-            same = other.recipe.features_digest == scorer.recipe.features_digest
-            own = features if same else feature_frame(catalog, other.config, partition, cache, other.recipe.code)[1]
-            columns["challenger_prediction"] = predict(beside, other.config, own)
+        predicted = predict(pipeline, scorer.config, features)
         parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
-    whole = keys.join(features).assign(**columns)
-    return whole if parts is None else whole.join(parts)
+    whole = keys.join(features).assign(prediction=predicted)
+    return whole if parts is None else whole.join(parts), features
+
+
+def _predict_beside(
+    catalog: Catalog, partition: dt.date, shadow: Scorer, serving: Scorer, features: pd.DataFrame, cache: PartitionCache
+) -> np.ndarray | None:
+    """The challenger's predictions; None, and an alert, when it cannot be verified or computed: the champion does not wait for it."""
+    try:
+        pipeline = _loaded(shadow)
+        same = shadow.recipe.features_digest == serving.recipe.features_digest
+        own = features if same else feature_frame(catalog, shadow.config, partition, cache, shadow.recipe.code)[1]
+        with one_thread():
+            predicted = predict(pipeline, shadow.config, own)
+        if len(predicted) != len(features):
+            raise DataError(f"it scores {len(predicted)} rows where the champion scores {len(features)}")
+    except (TransientError, MemoryError):
+        raise
+    except mlflow_store.ArtifactError as error:
+        champions.damaged(shadow.version, error, is_champion=False)
+        return None
+    except Exception as error:
+        _broken_beside(catalog, shadow.config, shadow.version, error)
+        return None
+    resolve_alert(f"challenger/{shadow.config.name}")
+    return predicted
+
+
+def _broken_beside(catalog: Catalog, model: ModelConfig, challenger: champions.RegisteredVersion, error: Exception) -> None:
+    message = f"{model.name} version {challenger.version} is challenger and cannot score: {error_text(catalog, model, error)}"
+    raise_alert(
+        f"challenger/{model.name}", model=model.name, severity="warning", message=f"{message} The champion is serving alone.",
+        evidence={"version": challenger.version},
+    )  # fmt: skip
 
 
 def _loaded(scorer: Scorer) -> Pipeline:
@@ -172,15 +207,6 @@ def _loaded(scorer: Scorer) -> Pipeline:
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, scorer.config.train.trusted_types)
     champions.verified(version)
     return pipeline
-
-
-def _loaded_beside(shadow: Scorer) -> Pipeline | None:
-    """The challenger's; None, and an alert, when it cannot be verified: the champion does not wait for it."""
-    try:
-        return _loaded(shadow)
-    except mlflow_store.ArtifactError as error:
-        champions.damaged(shadow.version, error, is_champion=False)
-        return None
 
 
 def _keep(reads: _Reads, predictions: pd.DataFrame, origin: str, began: dt.datetime) -> PredictionSet:
@@ -204,25 +230,33 @@ def _keep(reads: _Reads, predictions: pd.DataFrame, origin: str, began: dt.datet
 
 @dataclass(frozen=True)
 class _Reads:
-    """What a scoring reads: its versions, who was champion, and the digest of each partition that features may read, by name."""
+    """What a scoring reads: its versions, who was champion, and of each partition that features may read, by name, the digest.
+
+    ``columns`` are those by which rows were known, of the partitions that have one.
+    """
 
     partition: dt.date
     serving: Scorer
     shadow: Scorer | None
     champion: int
     known: dict[str, str]
+    columns: dict[str, str]
 
     @classmethod
     def now(cls, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> _Reads:
         champion = champions.champion_for(serving.config.name, partition)
-        return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, shadow))
+        inputs = _known_inputs(partition, serving, shadow)
+        known = {name: version.digest for name, version in inputs.items()}
+        columns = {name: version.knowledge_column for name, version in inputs.items() if version.knowledge_column}
+        return cls(partition, serving, shadow, champion.version if champion else 0, known, columns)
 
     @property
     def digest(self) -> str:
         """What decides the predictions: the versions with their recipes, and what their features may read."""
         versions = [(scorer.version.artifact_digest, scorer.recipe.digest) for scorer in (self.serving, self.shadow) if scorer]
         explain = {"explain": True} if self.serving.config.explain else {}
-        return document_digest({"known": self.known, "versions": versions, **explain})
+        columns = {"columns": self.columns} if self.columns else {}
+        return document_digest({"known": self.known, "versions": versions, **explain, **columns})
 
     @property
     def newest(self) -> dict[str, str]:
@@ -241,16 +275,19 @@ class _Reads:
         subject = f"{self.serving.config.name} {self.partition}"
         if now.champion != self.champion:
             raise OvertakenError(f"{subject}: version {now.champion} became champion while version {self.champion} scored")
-        if now.known != self.known:
-            names = sorted(name for name in {*now.known, *self.known} if now.known.get(name) != self.known.get(name))
+        if (now.known, now.columns) != (self.known, self.columns):
+            read = [
+                {name: (reads.known.get(name), reads.columns.get(name)) for name in {**now.known, **self.known}} for reads in (now, self)
+            ]
+            names = sorted(name for name in read[0] if read[0][name] != read[1][name])
             raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
 
-def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, str]:
-    """The digest of every partition that the versions' features may read, by ``dataset/day``."""
+def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, PartitionVersion]:
+    """Every partition that the versions' features may read, by ``dataset/day``."""
     cache = PartitionCache(partition)
     return {
-        f"{model_input.dataset}/{version.partition}": version.digest
+        f"{model_input.dataset}/{version.partition}": version
         for scorer in (serving, shadow)
         if scorer
         for model_input in scorer.config.inputs

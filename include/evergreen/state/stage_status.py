@@ -17,7 +17,7 @@ from include.evergreen.state.database.upsert import upsert
 
 Stage = Literal["score", "monitor"]
 STAGES: tuple[Stage, ...] = ("score", "monitor")
-Status = Literal["done", "waiting", "skipped"]
+Status = Literal["done", "waiting", "skipped", "failed"]
 
 
 @dataclass(frozen=True)

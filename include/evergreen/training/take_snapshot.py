@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
+from include.evergreen.data.partitions.corrections import refuse_corrected
 from include.evergreen.features.build import features_source, labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
@@ -28,7 +30,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     """Read the days before ``as_of`` as they were known then, and keep what was read.
 
     The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
-    ``train.min_days`` days have rows, inputs and labels.
+    ``train.min_days`` days have rows, inputs and labels, and `OvertakenError` when knowledge times are corrected all the time.
 
     :param catalog: what is declared now
     :param model: the model to train
@@ -36,6 +38,10 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     :param window_days: how many days before ``as_of`` are read; None: ``train.window_days``
     :returns: the snapshot, which is recorded and stored
     """
+    return until_not_overtaken(lambda: _take(catalog, model, as_of, window_days))
+
+
+def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int | None) -> Snapshot:
     import pandas as pd
 
     began = clock.now()
@@ -64,7 +70,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     storage.write_frame(path, frame)
     storage.write_bytes(parts_path(model.name, digest), canonical_json(parts).encode())
     snapshot = Snapshot(digest, model.name, as_of, window, len(frame), members, path)
-    _record(snapshot, began)
+    _record(snapshot, began, {model.target.dataset, *(model_input.dataset for model_input in model.inputs)})
     log.info(
         "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],
         len(members), len(frame), len(frames), frame[PARTITION_COLUMN].min(), frame[PARTITION_COLUMN].max(),
@@ -95,8 +101,9 @@ def _refuse_removed(connection: sa.Connection, snapshot: Snapshot) -> None:
             )
 
 
-def _record(snapshot: Snapshot, began: dt.datetime) -> None:
+def _record(snapshot: Snapshot, began: dt.datetime, datasets: set[str]) -> None:
     with writing() as connection:
+        refuse_corrected(connection, datasets, began)
         refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
         _refuse_removed(connection, snapshot)
         values = {name: value for name, value in snapshot.__dict__.items() if name != "digest"}

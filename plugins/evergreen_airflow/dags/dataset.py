@@ -55,7 +55,8 @@ Each run ingests one partition (day), named by the run's **partition key**.
 - *publish* makes the accepted rows the current version and notifies the models that read {dataset.name}.
 
 Ingesting a day again changes nothing unless its content has changed. Changed content becomes the partition's next version. Reads
-as of an earlier time keep returning the version that was known then.
+as of an earlier time keep returning the version that was known then. Clearing *publish* of an older run replaces nothing newer: the
+task is then skipped, and its log names the version that stays.
 
 **One day:** Trigger the DAG with the day as partition key (`2013-02-09`), under *Advanced Options*. **Many days:** Trigger, Backfill, and choose the range.
 Models that read new content are scored and monitored automatically.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen_airflow.links import ValidationLink
 from evergreen_airflow.runs import ingestion_origin, resolve_known_at, resolve_partition, task_result
@@ -38,8 +39,8 @@ class FetchPartitionOperator(DatasetOperator):
         """Fetch the run's partition.
 
         :param context: the running task's Airflow context
-        :returns: ``partition``, ``rows``, ``path`` and ``digest`` of the raw rows, when they ``arrived`` (ISO timestamp), and the
-            ``undeclared`` columns that were dropped
+        :returns: ``partition``, ``rows``, ``path`` and ``digest`` of the raw rows, when reading them ``began`` and when they
+            ``arrived`` (ISO timestamps), and the ``undeclared`` columns that were dropped
         """
         from evergreen_airflow.connections import use_airflow_connections
         from include.evergreen.data.ingestion import fetch
@@ -68,7 +69,8 @@ class ValidatePartitionOperator(DatasetOperator):
 
         :param context: the running task's Airflow context
         :returns: ``partition``, and ``rows``, ``path`` and ``digest`` of the accepted rows; ``quarantined`` (count), ``quarantine_path``
-            and ``quarantine_digest``; ``source_rows``, ``raw_path``, ``raw_digest``, ``arrived``, ``known_first`` and ``known_last``
+            and ``quarantine_digest``; ``source_rows``, ``raw_path``, ``raw_digest``, ``began``, ``arrived``, ``undeclared``, ``released``,
+            ``known_first`` and ``known_last``
         """
         from include.evergreen.data.ingestion import Fetched, validate_partition
 
@@ -90,18 +92,23 @@ class PublishPartitionOperator(DatasetOperator):
         self.validate_task_id = validate_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish the run's partition.
+        """Publish the run's partition, unless a newer delivery is current: then the task is skipped, and its log names that one.
 
         :param context: the running task's Airflow context
         :returns: ``partition``, its ``version``, ``is_new`` (false if the content is unchanged), ``rows``, ``quarantined`` (count) and
             ``origin`` (``live`` or ``backfill``)
+        :raises AirflowSkipException: if a newer delivery is current
         """
         from include.evergreen.data.ingestion import Validated, publish
+        from include.evergreen.data.partitions import OlderDeliveryError
 
         partition, origin, known_at = resolve_partition(context), ingestion_origin(context), resolve_known_at(context)
         returned = task_result(context, self.validate_task_id)
-        validated: Validated = {name: returned[name] for name in Validated.__annotations__}  # type: ignore[assignment]
-        version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
+        validated: Validated = {name: returned[name] for name in Validated.__annotations__ if name in returned}  # type: ignore[assignment]
+        try:
+            version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
+        except OlderDeliveryError as error:
+            raise AirflowSkipException(str(error)) from error
         emit_asset_events(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
         return {
             "partition": str(partition),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,9 +27,11 @@ from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import candidates, decisions
 from include.evergreen.state.database.tables import ledger as entries
 from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.recipes import Recipe
 from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of, with_other_features
 
 MODULE = importlib.import_module("include.evergreen.gates.decide")
+EVIDENCE = importlib.import_module("include.evergreen.gates.evidence")
 AS_OF = january(20)
 
 
@@ -345,7 +348,53 @@ def test_a_champion_with_features_of_an_older_release_is_no_measure(
     monkeypatch.setattr(reader, "OLDER_NAMES", {"agg": "as if it were the older name"})
     decision = decide(changed, _against_champion(model, margin=0.5), candidate)
     assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
-    assert "no champion that can score (the features of version 1 are of an older Evergreen)" in decision.message
+    assert "no champion that can be computed (version 1: air_time: its features call trailing()" in decision.message
+
+
+@pytest.mark.parametrize("failure", ["artifact", "features", "estimator"])
+def test_a_champion_that_cannot_be_computed_is_no_measure_and_an_alert_says_so_until_it_can(
+    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    """Though no criterion compares with it, and whatever it fails on."""
+    candidate = trained_as_of(air_time, AS_OF)
+    champion = champions.champion("air_time")
+    assert champion is not None
+    with monkeypatch.context() as patch:
+        if failure == "artifact":
+            Path(urlsplit(champion.artifact_uri).path, "model.skops").rename(trained / "elsewhere")
+        elif failure == "features":
+            patch.setattr(EVIDENCE, "own_features", _raise)
+            patch.setattr(EVIDENCE, "recipe_of_version", _with_other_text(EVIDENCE.recipe_of_version, champion))
+        else:
+            predictions = EVIDENCE._predictions
+            patch.setattr(EVIDENCE, "_predictions", lambda *given: _raise() if given[-1] == "version 1" else predictions(*given))
+        decision = decide(Catalog(), lenient(air_time), candidate)
+    assert (decision.verdict, [criterion["kind"] for criterion in decision.criteria]) == ("blessed", ["absolute", "comparison", "serving"])
+    assert "there is no champion that can be computed (version 1: " in decision.criteria[1]["message"]
+    [alert] = open_alerts("air_time")
+    assert (alert.key, alert.severity) == ("comparison/air_time", "critical")
+    assert decision.criteria[1]["message"] in alert.message
+
+    if failure != "artifact":
+        again = decide(Catalog(), _against_champion(air_time, margin=0.5), candidate)
+        assert again.criteria[0]["verdict"] in ("passed", "failed")
+        assert open_alerts("air_time") == []
+
+
+def _raise(*_: object) -> None:
+    raise KeyError("wind_speed")
+
+
+def _with_other_text(find: Callable[..., Recipe], champion: champions.RegisteredVersion) -> Callable[..., Recipe]:
+    """The champion's recipe has another features.py than the candidate's."""
+
+    def found(catalog: Catalog, model: ModelConfig, trained: Any) -> Recipe:
+        recipe = find(catalog, model, trained)
+        if trained.run_key != champion.run_key:
+            return recipe
+        return dataclasses.replace(recipe, document={**recipe.document, "features.py": recipe.document["features.py"] + "\n"})
+
+    return found
 
 
 def _against_champion(model: ModelConfig, margin: float) -> ModelConfig:

@@ -152,12 +152,13 @@ def test_a_monitoring_that_was_killed_before_it_was_recorded_is_done_again_and_d
 ) -> None:
     scoring.score(catalog, air_time, DAY, "live")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(MODULE, "upsert", _killed)
+        patch.setattr(MODULE, "record_monitored", _killed)
         _monitor(catalog, air_time)
     assert find_monitored("air_time", DAY) is None
-    count = len(rows_of(observations))
+    assert rows_of(observations) == []
     assert _monitor(catalog, air_time).status == "done"
-    assert len(rows_of(observations)) == count > 0
+    observed = rows_of(observations)
+    assert len(observed) == len({row.metric for row in observed}) > 0
 
 
 def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repeated(
@@ -183,6 +184,27 @@ def test_observations_carry_the_origin_that_they_are_given(catalog: Catalog, air
     scoring.score(catalog, air_time, DAY, "live")
     monitoring.monitor(catalog, air_time, DAY, "backfill")
     assert {each.origin for each in list_observations("air_time")} == {"backfill"}
+
+
+def test_labels_that_are_corrected_while_a_day_is_observed_are_in_what_is_recorded(
+    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a second monitoring, side by side, that is quicker: the slower one does not put the old figures in place of its own."""
+    scoring.score(catalog, air_time, DAY, "live")
+    measured = MODULE.measure_drift
+
+    def corrected_meanwhile(*arguments: object) -> object:
+        monkeypatch.undo()
+        republish("outcomes", DAY, shifted("air_time", 50.0))
+        _monitor(catalog, air_time)
+        quicker.update(_figures("air_time"))
+        return measured(*arguments)
+
+    quicker: dict[str, float] = {}
+    monkeypatch.setattr(MODULE, "measure_drift", corrected_meanwhile)
+    assert _monitor(catalog, air_time).status == "unchanged"
+    assert _figures("air_time") == quicker
+    assert _monitor(catalog, air_time).status == "unchanged"
 
 
 def _monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:

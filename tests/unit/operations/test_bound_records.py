@@ -48,6 +48,7 @@ NOT_BOUND = {
     "validations": "what the newest validation said, replaced by the next",
     "quarantine_releases": "each has an entry of its own",
     "erasures": "each has an entry of its own",
+    "knowledge_corrections": "each has an entry of its own, with the digest of what it says",
     "stage_records": "how far a stage came, replaced by the next run",
     "snapshot_spans": "computed from snapshots",
     "run_claims": "which MLflow run is tried, before anything is recorded",

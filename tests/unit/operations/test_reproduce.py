@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -14,16 +15,52 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.models import Knowledge
+from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.operations.reproduce import Reproduction, reproduce
+from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, recipes, snapshots
+from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.environment import environment
+from include.evergreen.training.snapshot import Snapshot, find_snapshot
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import FIRST_AS_OF, january, registered_as_of, republish, shifted, with_other_features
 from tests.unit.lifecycle import everything, include_with
 
 AIR_TIME = "air_time"
+
+
+def known_after(hours: float, first: dt.date = january(1), last: dt.date = january(21)) -> None:
+    """Correct when labels were known, as a person does after the declaration was wrong."""
+    outcomes = Catalog().dataset("outcomes")
+    declared = outcomes.model_copy(update={"knowledge": Knowledge(hours_after_partition=hours)})
+    assert correct_knowledge(declared, first, last, actor="a person", reason="the rule was wrong")
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_was_read_before_it_was_corrected_when_days_were_known_is_read_again(catalog: Catalog, air_time: ModelConfig) -> None:
+    """Whether days would come in by the correction that the training never saw, or what it read would be gone."""
+    known_after(30 * 24, january(10), january(10))
+    late = registered_as_of(air_time, january(18))
+    known_after(24, january(10), january(10))
+    later = take_snapshot(catalog, air_time, january(18))
+    assert later.rows > snapshot_of(late).rows
+    assert reproduce(catalog, AIR_TIME, late.version).is_identical
+    known_after(30 * 24)
+    with pytest.raises(DataError, match="known then"):
+        take_snapshot(catalog, air_time, january(18))
+    before = everything()
+    for version in (1, late.version):
+        result = reproduce(catalog, AIR_TIME, version)
+        assert result.is_identical, (result.changed, result.frame)
+    assert everything() == before
+
+
+def snapshot_of(version: RegisteredVersion) -> Snapshot:
+    return find_snapshot(find_candidate(version.run_key).snapshot_digest)
 
 
 def again(model: str = AIR_TIME, catalog: Catalog | None = None) -> Reproduction:

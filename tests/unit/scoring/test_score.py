@@ -21,6 +21,7 @@ from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.predictions import PredictionSet, all_scorings, find_predictions, list_predictions
+from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import prediction_sets, recipes
 from include.evergreen.state.stage_status import Outcome, find_stage
@@ -256,6 +257,38 @@ def test_prediction_sets_come_oldest_first_with_the_origin_that_they_inherit(
         (YESTERDAY, "backfill"),
         (DAY, "live"),
     ]
+
+
+def test_a_challenger_that_cannot_be_computed_is_left_out_and_the_champion_scores(
+    second: champions.RegisteredVersion, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its recipe, too: the champion does not wait for what is only its shadow."""
+    by_recipe = scoring.recipe_of_version
+    predict = scoring.predict
+    calls = iter(range(10))
+
+    def without_its_own(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> object:
+        if version.version == second.version:
+            raise ConfigError("it kept no recipe")
+        return by_recipe(catalog, model, version)
+
+    def once(*given: object) -> object:
+        if next(calls) % 2:
+            raise ValueError("could not convert string to float")
+        return predict(*given)  # type: ignore[arg-type]
+
+    for name, stand_in, cause in (("recipe_of_version", without_its_own, "kept no recipe"), ("predict", once, "could not convert")):
+        with monkeypatch.context() as patch:
+            patch.setattr(scoring, name, stand_in)
+            assert _score(catalog, air_time).is_done
+        assert _predictions("air_time").challenger_version == 0
+        [alert] = open_alerts("air_time")
+        assert (alert.key, alert.severity) == ("challenger/air_time", "warning")
+        assert cause in alert.message
+
+    assert _score(catalog, air_time).status == "done"
+    assert _predictions("air_time").challenger_version == second.version
+    assert open_alerts("air_time") == []
 
 
 def _score(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:

@@ -98,7 +98,7 @@ def test_of_what_was_recorded_a_worker_changes_only_what_is_listed_and_a_reader_
 def test_a_reader_sees_what_the_pages_show(roles: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_DATABASE_URL", roles["reader"])
     assert len(version_history(MODEL)) == 1
-    with pytest.raises(ConfigError, match=r"reader:\*\*\*@.*may not do this: permission denied for table.*database-roles"):
+    with pytest.raises(ConfigError, match=r"reader:\*\*\*@.*cannot be used: permission denied for table.*database-roles"):
         pauses.pause(hours=1, actor="a reader", reason="it tries")
 
 

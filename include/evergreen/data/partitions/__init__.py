@@ -2,6 +2,7 @@
 
 from include.evergreen.data.partitions.store import (
     Also,
+    OlderDeliveryError,
     current_partition,
     current_partitions,
     known_partitions,
@@ -13,6 +14,7 @@ from include.evergreen.data.partitions.version import PartitionVersion
 
 __all__ = [
     "Also",
+    "OlderDeliveryError",
     "PartitionVersion",
     "current_partition",
     "current_partitions",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from include.evergreen.data.partitions.corrections import known_before_corrections
 from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.errors import DataError, EvergreenError
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
@@ -27,8 +29,19 @@ Also = Callable[[sa.Connection, PartitionVersion | None], None]
 """Does, in the publishing transaction, what stands or falls with it, or refuses it; gets the version that is current until then."""
 
 
+class OlderDeliveryError(EvergreenError):
+    """A newer delivery of the partition is current, and stays so. Nobody need act: what is newest counts, not who comes last."""
+
+
 def publish_partition(
-    *, dataset: str, partition: dt.date, content: dict[str, Any], known_at: KnownAt, origin: str, also: Also | None = None
+    *,
+    dataset: str,
+    partition: dt.date,
+    content: dict[str, Any],
+    known_at: KnownAt,
+    origin: str,
+    delivered_at: dt.datetime | None = None,
+    also: Also | None = None,
 ) -> tuple[PartitionVersion, bool]:
     """Make ``content`` the current version of a partition, unless the current version has it already.
 
@@ -37,15 +50,27 @@ def publish_partition(
     :param content: digests, paths and counts, by the names of the columns of ``partition_versions``.
     :param known_at: asked for the knowledge time of a new version only.
     :param origin: ``live`` or ``backfill``.
+    :param delivered_at: when the source began to be read for it; None: it is made of the delivery that is current.
     :param also: what stands or falls with the publication; done too when the content is not new.
     :returns: the current version, and whether it is new.
+    :raises OlderDeliveryError: when the current version has other content, of a delivery that is newer than this one.
     """
     with writing() as connection:
         current = newest_version(connection, dataset, partition)
         if also:
             also(connection, current)
+        of_current = (current.delivered_at or current.recorded_at) if current else None
+        is_older = of_current is not None and delivered_at is not None and delivered_at < of_current
         if current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"]):
+            if delivered_at is not None and not is_older:
+                connection.execute(_record_of(current).values(delivered_at=delivered_at))
             return current, False
+        if current and is_older:
+            raise OlderDeliveryError(
+                f"{dataset} {partition}: this delivery began to be read at {delivered_at:%Y-%m-%d %H:%M:%S} UTC, and is older than that of "
+                f"version {current.version}, {of_current:%Y-%m-%d %H:%M:%S} UTC. Version {current.version} stays current, and nothing was "
+                f"published. To publish what the source has now, ingest the partition again."
+            )
         timestamp = clock.now()
         connection.execute(
             partition_versions.insert().values(
@@ -55,14 +80,14 @@ def publish_partition(
                 knowledge_time=known_at(current),
                 origin=origin,
                 recorded_at=timestamp,
+                delivered_at=delivered_at or of_current,
                 **content,
             )
         )
         published = newest_version(connection, dataset, partition)
         assert published is not None
         if current:
-            superseded = [partition_versions.c[name] == getattr(current, name) for name in ("dataset", "partition", "version")]
-            connection.execute(partition_versions.update().where(*superseded).values(superseded_at=timestamp))
+            connection.execute(_record_of(current).values(superseded_at=timestamp))
         count_change(connection, current, published)
         return published, True
 
@@ -97,19 +122,38 @@ def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date,
         return [_version(row) for row in connection.execute(query)]
 
 
-def known_versions(dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-    """Return every version of the partitions from ``first`` to ``last`` that was known at ``as_of``, superseded ones included.
+def known_versions(
+    dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date, said_at: dt.datetime | None = None
+) -> list[PartitionVersion]:
+    """Return every version of some partitions that was known at a time, superseded ones included.
 
-    By partition, older versions first; all three bounds are inclusive.
+    :param dataset: the dataset's name.
+    :param as_of: the time, inclusive.
+    :param first: the first partition, inclusive.
+    :param last: the last partition, inclusive.
+    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do.
+    :returns: the versions by partition, older ones first.
     """
     table = partition_versions.c
-    query = (
-        partition_versions.select()
-        .where(table.dataset == dataset, table.partition.between(first, last), table.knowledge_time <= as_of)
-        .order_by(table.partition, table.version)
-    )
     with reading() as connection:
-        return [_version(row) for row in connection.execute(query)]
+        if said_at is None:
+            return all_versions(connection, dataset, first, last, table.knowledge_time <= as_of)
+        before = known_before_corrections(connection, dataset, first, last, said_at)
+        versions = all_versions(connection, dataset, first, last)
+    as_said = [replace(version, **before.get((version.partition, version.version), {})) for version in versions]
+    return [version for version in as_said if version.knowledge_time <= as_of]
+
+
+def all_versions(
+    connection: sa.Connection, dataset: str, first: dt.date, last: dt.date, *conditions: sa.ColumnElement[bool]
+) -> list[PartitionVersion]:
+    """Return the versions of the partitions from ``first`` to ``last``, both inclusive, that meet all conditions.
+
+    By partition, older versions first.
+    """
+    table = partition_versions.c
+    query = partition_versions.select().where(table.dataset == dataset, table.partition.between(first, last), *conditions)
+    return [_version(row) for row in connection.execute(query.order_by(table.partition, table.version))]
 
 
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -138,6 +182,11 @@ def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) 
     )
     row = connection.execute(query).first()
     return _version(row) if row else None
+
+
+def _record_of(version: PartitionVersion) -> sa.Update:
+    key = [partition_versions.c[name] == getattr(version, name) for name in ("dataset", "partition", "version")]
+    return partition_versions.update().where(*key)
 
 
 def _version(row: sa.Row[Any]) -> PartitionVersion:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,6 @@ class PartitionVersion:
     origin: str
     recorded_at: dt.datetime
     removed_at: dt.datetime | None
+    arrived_at: dt.datetime | None = None
+    knowledge: dict[str, Any] | None = field(default=None, compare=False)
+    delivered_at: dt.datetime | None = field(default=None, compare=False)  # moves on with each delivery of the same content

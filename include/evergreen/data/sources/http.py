@@ -244,7 +244,7 @@ class HttpReader:
         Piece(self.dataset, page.place, undeclared=delivery.undeclared).check_columns(names)
         for first in range(0, len(records), ROWS_AT_ONCE):
             part = records[first : first + ROWS_AT_ONCE]
-            columns = {name: [record.get(name) for record in part] for name in self.dataset.column_names}
+            columns = {name: [record.get(name) for record in part] for name in self.dataset.source_names}
             yield convert_batch(self.dataset, columns, lambda row, first=first: f"{page.place}, record {first + row + 1}")  # type: ignore[misc]
 
     def _at(self, document: Any, keys: list[str], page: _Page) -> Any:

@@ -17,6 +17,7 @@ from include.evergreen.config.sources import SqlSource
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.conversion import convert_batch
+from include.evergreen.data.sources.formats import as_the_source_has_them
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 from include.evergreen.foundation.redaction import redact
@@ -72,7 +73,7 @@ class SqlReader:
                     execution_options={"stream_results": True, "max_row_buffer": self.source.fetch_rows},
                 )
                 names = self._column_names(result)
-                delivery.undeclared += [name for name in names if name not in self.dataset.column_names]
+                delivery.undeclared += [name for name in names if name not in self.dataset.source_names]
                 first = 0
                 size = _Size(self.source.fetch_rows)
                 for rows in _partitions(result, size, delivery.places[0]):
@@ -86,16 +87,16 @@ class SqlReader:
             engine.dispose()
 
     def _batch(self, columns: Mapping[str, Sequence[Any]], place: str, first: int) -> pa.RecordBatch:
-        wanted = {name: _moments(columns[name]) for name in self.dataset.column_names}
+        wanted = {name: _moments(columns[name]) for name in self.dataset.source_names}
         return convert_batch(self.dataset, wanted, lambda row: f"{place}, row {first + row + 1}")
 
     def _column_names(self, result: sa.CursorResult[Any]) -> list[str]:
         names = list(result.keys())
         if repeated := repeated_names(names):
             raise self._wrong(f"gives more than one column {repeated}; name each with AS")
-        if missing := [name for name in self.dataset.column_names if name not in names]:
+        if missing := [column for column in self.dataset.columns if column.source_name not in names]:
             raise self._wrong(
-                f"gives no column {', '.join(map(repr, missing))}; it gives: {', '.join(names)[:SHOWN]}. "
+                f"gives no column {as_the_source_has_them(missing)}; it gives: {', '.join(names)[:SHOWN]}. "
                 f"Name columns with AS as dataset.yaml declares them"
             )
         return names

@@ -13,11 +13,24 @@ from include.evergreen.state.database.tables import validations
 from include.evergreen.state.database.upsert import upsert
 
 
-def record_validation(dataset: str, partition: dt.date, raw_digest: str, result: dict[str, Any]) -> None:
-    """Keep the result of a partition's validation (`Validation.summary`) in place of its earlier one, with the digest of the raw rows."""
-    values = {"raw_digest": raw_digest, "verdict": result["verdict"], "result": result, "recorded_at": clock.now()}
+def record_validation(
+    dataset: str, partition: dt.date, raw_digest: str, result: dict[str, Any], *, delivered_at: dt.datetime | None = None
+) -> None:
+    """Keep the result of a partition's validation in place of its earlier one, unless that is of a newer delivery.
+
+    :param dataset: the dataset's name.
+    :param partition: the partition's date.
+    :param raw_digest: the digest of the raw rows.
+    :param result: as `Validation.summary` gives it.
+    :param delivered_at: when the source began to be read for the rows; None: now.
+    """
+    now = clock.now()
+    delivered = delivered_at or now
+    values = {"raw_digest": raw_digest, "verdict": result["verdict"], "result": result, "recorded_at": now, "delivered_at": delivered}
     with writing() as connection:
-        upsert(connection, validations, {"dataset": dataset, "partition": partition}, values)
+        row = connection.execute(validations.select().filter_by(dataset=dataset, partition=partition)).first()
+        if row is None or (row.delivered_at or row.recorded_at) <= delivered:
+            upsert(connection, validations, {"dataset": dataset, "partition": partition}, values)
 
 
 def latest_validation(dataset: str, partition: dt.date) -> dict[str, Any] | None:

@@ -106,16 +106,13 @@ def _explanation(error: sa.exc.DBAPIError, engine: sa.Engine, url: str) -> Everg
     """The error by who must act; none for a mistake of ours."""
     if lacking := faults.schema_fault(error):
         return ConfigError(f"The database {url} {lacking}. Run `make setup`.")
-    if faults.sqlstate(error) == faults.FORBIDDEN_STATE:
-        return ConfigError(
-            f"The role of {url} may not do this: {str(error.orig).strip()}. Act where EVERGREEN_DATABASE_URL names a role that may; "
-            f"who may write what is in docs/guides/database-roles.md."
-        )
     if faults.is_permanent(error):
-        return ConfigError(
-            f"The database {url} cannot be used: {error.orig} Look at EVERGREEN_DATABASE_URL, and at what its user may do; "
-            f"`make setup` makes the tables in a database that is there."
+        advice = (
+            "Name a role that may do this in EVERGREEN_DATABASE_URL: docs/guides/database-roles.md says who may write what."
+            if faults.sqlstate(error) == faults.FORBIDDEN_STATE
+            else "Look at EVERGREEN_DATABASE_URL, and at what its user may do; `make setup` makes the tables in a database that is there."
         )
+        return ConfigError(f"The database {url} cannot be used: {str(error.orig).strip()}. {advice}")
     if faults.is_locked(error):
         return TransientError(
             f"The database {url} is locked by another writer, which was waited for {_lock_seconds():g} s ({LOCK_TIMEOUT}). "

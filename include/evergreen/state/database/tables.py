@@ -2,8 +2,8 @@
 
 Partitions are dates, written ``YYYY-MM-DD``, so that text order is time order. Timestamps are UTC.
 
-All of these but `pauses` and `erasures` grow with the years, so whatever is asked of them often has an index that answers it:
-a test fails for a query of the nightly verbs that reads a table from end to end.
+All of these but `pauses`, `erasures` and `knowledge_corrections` grow with the years, so whatever is asked of them often has an
+index that answers it: a test fails for a query of the nightly verbs that reads a table from end to end.
 """
 
 from __future__ import annotations
@@ -63,6 +63,11 @@ partition_versions = sa.Table(
     sa.Column("knowledge_column", sa.String(120)),  # of the rows, which were known one by one; none: all at knowledge_time
     _key("origin", 10),
     _moment("recorded_at"),
+    # When the source began to be read for the newest delivery that had this content; none: recorded by an earlier release.
+    sa.Column("delivered_at", Moment),
+    sa.Column("arrived_at", Moment),  # when the rows had come from the source; none: recorded by an earlier release
+    # The declaration that knowledge_time was computed by, with `known_at` where a person gave it; none: by an earlier release.
+    sa.Column("knowledge", sa.JSON(none_as_null=True)),
     sa.Column("removed_at", Moment),  # when retention took its files away; the record stays
     sa.Column("superseded_at", Moment),  # when the next version was recorded; none: it is current
     sa.Column("kept_at", Moment),  # when retention saw that it stays for ever, since a snapshot that we keep names it
@@ -75,6 +80,22 @@ partition_versions = sa.Table(
     ),
     _index("ix_partition_versions_recorded", "recorded_at"),
     _index("ix_partition_versions_raw", "dataset", "recorded_at", where="raw_path != ''"),
+)
+
+# That a person corrected when versions of a dataset were known. `before` holds what was said until then, for what was read by it:
+# a list of [partition, version, knowledge time, knowledge column].
+knowledge_corrections = sa.Table(
+    "knowledge_corrections",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("dataset"),
+    sa.Column("first", sa.Date, nullable=False),
+    sa.Column("last", sa.Date, nullable=False),
+    sa.Column("before", sa.JSON, nullable=False),
+    _key("actor", 120),
+    _key("reason", 500),
+    _moment("recorded_at"),
+    _index("ix_knowledge_corrections_dataset", "dataset", "recorded_at"),
 )
 
 # The current versions of a dataset's partitions, counted as they are published: a sum over years would be read again at each look.
@@ -99,6 +120,7 @@ validations = sa.Table(
     _key("verdict", 12),
     _json("result"),
     _moment("recorded_at"),
+    sa.Column("delivered_at", Moment),  # when the source began to be read for these rows; none: recorded by an earlier release
     sa.UniqueConstraint("dataset", "partition"),
     _index("ix_validations_recorded", "dataset", "recorded_at"),
 )
@@ -131,7 +153,7 @@ erasures = sa.Table(
     sa.UniqueConstraint("dataset", "columns", "subject_hash"),
 )
 
-# How far one stage of one model came with one partition: done, waiting for an input, or skipped, and why.
+# How far one stage of one model came with one partition: done, waiting for an input, skipped, or failed, and why.
 stage_records = sa.Table(
     "stage_records",
     metadata,

@@ -19,7 +19,7 @@ from include.evergreen.foundation.errors import DataError
 BITS = {sa.Integer: 31, sa.SmallInteger: 15, sa.BigInteger: 63}
 
 
-class UnstorableError(DataError, sa.exc.DontWrapMixin):  # type: ignore[misc]  # SQLAlchemy wraps any other in its own
+class UnstorableError(DataError, sa.exc.DontWrapMixin):  # SQLAlchemy wraps any other in its own
     """A value that not every database stores, or that one of them would store as another."""
 
 
@@ -43,7 +43,7 @@ class Moment(sa.TypeDecorator[dt.datetime]):
 class Text(sa.TypeDecorator[str]):
     """Text without NUL characters, of at most ``length`` characters where a column has a length."""
 
-    impl = sa.String
+    impl: Any = sa.String
     cache_ok = True
 
     def __init__(self, column: str, length: int | None = None, kind: type[sa.String] = sa.String) -> None:
@@ -71,7 +71,7 @@ class Text(sa.TypeDecorator[str]):
 class Whole(sa.TypeDecorator[int]):
     """A whole number within the bits of its column."""
 
-    impl = sa.Integer
+    impl: Any = sa.Integer
     cache_ok = True
 
     def __init__(self, column: str, kind: type[sa.Integer] = sa.Integer) -> None:

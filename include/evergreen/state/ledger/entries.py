@@ -32,6 +32,7 @@ KINDS: dict[str, str] = {
     "scoring": "a partition was scored",
     "firing": "a retraining rule tripped",
     "quarantine-release": "a person let quarantined rows through",
+    "knowledge-correction": "a person corrected when partitions were known",
     "removal": "a record was removed, since what it told of was erased",
     "erasure": "a person's rows were erased",
     "damage": "stored rows do not match what was recorded",

@@ -45,14 +45,14 @@ def convert_batch(
     Raises `DataError` that names the first bad cell of the first bad column.
 
     :param dataset: which declares the columns.
-    :param columns: all declared ones and perhaps others, by name; each has one value for each row, None where there is none.
+    :param columns: all declared ones and perhaps others, by the source's names; each has one value for each row, None where there is none.
     :param where: says where a row came from, by its index.
     :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept.
     :returns: a batch in the schema of `arrow_schema`.
     """
     import pyarrow as pa
 
-    arrays = [convert(columns[column.name], column, where, missing=missing) for column in dataset.columns]
+    arrays = [convert(columns[column.source_name], column, where, missing=missing) for column in dataset.columns]
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(dataset))
 
 

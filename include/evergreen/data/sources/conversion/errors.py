@@ -42,7 +42,7 @@ def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int,
         shown = repr(text[:SHOWN]) + (f" and {len(text) - SHOWN} characters more" if len(text) > SHOWN else "")
     many = f" ({cells} such cells among the {rows} rows that were read together)" if cells > 1 else ""
     return (
-        f"{place}: {column.name} is {shown}, which is not a valid {column.type}: {why}{many}. "
+        f"{place}: {column.label} is {shown}, which is not a valid {column.type}: {why}{many}. "
         f"Allowed: {ALLOWED[column.type]}. Fix it at its source."
     )
 

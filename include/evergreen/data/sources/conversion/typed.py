@@ -37,7 +37,7 @@ def from_typed(array: pa.Array, column: Column, where: Where) -> pa.Array:
     if numeric and column.type in {"integer", "number", "boolean"}:
         return _from_numbers(array, column, where)
     raise DataError(
-        f"{where(0)}: {column.name} is of the type {kind}, which cannot be read as {column.type} without loss; "
+        f"{where(0)}: {column.label} is of the type {kind}, which cannot be read as {column.type} without loss; "
         f"allowed: {ALLOWED[column.type]}. Fix it at its source, or change the column's type in dataset.yaml."
     )
 

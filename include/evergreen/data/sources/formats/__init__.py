@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from include.evergreen.config import DatasetConfig
+from include.evergreen.config.models import Column
 from include.evergreen.config.sources import DelimitedText
 from include.evergreen.foundation.errors import DataError
 
@@ -56,15 +57,20 @@ class Piece:
         if repeated := sorted({name for name in names if name and names.count(name) > 1}):
             times = names.count(repeated[0])
             raise DataError(self.message(f"has the column {repeated[0]!r} {times} times. Have the source name each column once."))
-        if missing := [name for name in self.dataset.column_names if name not in names]:
+        if missing := [column for column in self.dataset.columns if column.source_name not in names]:
             present = f"it has: {', '.join(names)[:300]}"
             if self.dataset.personal_columns and len(missing) == len(self.dataset.columns):  # its first row may be of a person
                 present = "what it has is not shown, as some columns are personal"
             hint = hint or f"Fix the file, or the columns that {self.dataset.name}'s dataset.yaml declares."
-            lacking = f"lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}"
+            lacking = f"lacks the column{'s' * (len(missing) > 1)} {as_the_source_has_them(missing)}"
             raise DataError(self.message(f"{lacking}; {present}. {hint}"))
-        known = {*self.dataset.column_names, *self.undeclared}
+        known = {*self.dataset.source_names, *self.undeclared}
         self.undeclared += [name for name in names if name not in known]
+
+
+def as_the_source_has_them(columns: Sequence[Column]) -> str:
+    """Name columns as the source calls them, and as dataset.yaml does where that differs."""
+    return ", ".join(repr(column.source_name) + (f" (declared as {column.name!r})" if column.from_ else "") for column in columns)
 
 
 def read(name: str, file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:

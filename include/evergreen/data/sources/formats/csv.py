@@ -71,7 +71,7 @@ def _other_delimiter(names: list[str], piece: Piece) -> str:
     whole = piece.csv.delimiter.join(names)
     for delimiter, words in OTHER_DELIMITERS.items():
         parts = {part.strip('"') for part in whole.split(delimiter)}
-        if delimiter != piece.csv.delimiter and len(parts) > 1 and parts & set(piece.dataset.column_names):
+        if delimiter != piece.csv.delimiter and len(parts) > 1 and parts & set(piece.dataset.source_names):
             return (
                 f"It looks as if the delimiter were {words}, and it is declared as {piece.csv.delimiter!r}: "
                 f"set csv.delimiter to {delimiter!r} in the source, or have it write {piece.csv.delimiter!r}."
@@ -80,7 +80,7 @@ def _other_delimiter(names: list[str], piece: Piece) -> str:
 
 
 def _batch(block: Block, header: list[str], lexer: _Lexer, piece: Piece) -> pa.RecordBatch:
-    wanted = [header.index(name) for name in piece.dataset.column_names]
+    wanted = [header.index(name) for name in piece.dataset.source_names]
     columns = _by_arrow(block, len(header), wanted, lexer, piece)
     if columns is None:
         columns = _by_lexer(block, header, wanted, lexer, piece)
@@ -89,7 +89,7 @@ def _batch(block: Block, header: list[str], lexer: _Lexer, piece: Piece) -> pa.R
     lines = functools.cache(lambda: [line for line, _, _ in lexer.records(block, piece)])
     return convert_batch(
         piece.dataset,
-        dict(zip(piece.dataset.column_names, columns, strict=True)),
+        dict(zip(piece.dataset.source_names, columns, strict=True)),
         lambda row: f"{piece.place}, line {lines()[row]}",
         missing=piece.missing_values,
     )

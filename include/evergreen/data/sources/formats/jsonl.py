@@ -33,7 +33,7 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
             for record in records:
                 seen.update(record)
             rows += len(records)
-            columns = {name: [record.get(name) for record in records] for name in piece.dataset.column_names}
+            columns = {name: [record.get(name) for record in records] for name in piece.dataset.source_names}
             yield convert_batch(piece.dataset, columns, lambda row, lines=lines: f"{piece.place}, line {lines[row]}")  # type: ignore[misc]
     if rows:
         piece.check_columns(sorted(seen))

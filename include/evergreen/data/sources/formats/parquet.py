@@ -51,7 +51,7 @@ def _too_large(piece: Piece, size: object, column: str = "") -> str:
 def _batches(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    names = piece.dataset.column_names
+    names = piece.dataset.source_names
     with pq.ParquetFile(file, pre_buffer=False) as parquet:
         piece.check_columns(list(parquet.schema_arrow.names))
         _check_types(parquet.schema_arrow, piece)
@@ -76,7 +76,7 @@ def _check_types(schema: pa.Schema, piece: Piece) -> None:
     """Refuse columns of the wrong type before anything of them is decoded, by converting no rows of them."""
     nothing = schema.empty_table()
     for column in piece.dataset.columns:
-        convert(nothing[column.name], column, lambda _: piece.place)
+        convert(nothing[column.source_name], column, lambda _: piece.place)
 
 
 def _longest_texts(compact: pq.ParquetFile, number: int, names: list[str]) -> dict[str, int]:

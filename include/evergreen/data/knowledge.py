@@ -1,0 +1,88 @@
+"""When a version of a partition was known: by what dataset.yaml declares, or by what a person gave."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from include.evergreen.config import DatasetConfig
+from include.evergreen.config.models import Knowledge
+from include.evergreen.data.partitions import PartitionVersion
+from include.evergreen.foundation import clock
+
+GIVEN = "known_at"  # in a version's `knowledge`, beside the declaration: that a person gave the time
+
+
+@dataclass(frozen=True)
+class DeliveredVersion:
+    """What decides, besides the declaration, when a version was known.
+
+    ``first_row`` and ``last_row`` are the extremes of the knowledge column, if there is one; ``origin`` is ``live`` or ``backfill``.
+    """
+
+    partition: dt.date
+    origin: str
+    arrived: dt.datetime
+    is_correction: bool
+    first_row: dt.datetime | None = None
+    last_row: dt.datetime | None = None
+
+
+def knowledge_time(declared: Knowledge, version: DeliveredVersion) -> dt.datetime:
+    """Tell when a version could first have been known.
+
+    With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
+    with its last: before that, what it corrects is what was known.
+
+    :param declared: ``knowledge`` of its dataset.yaml.
+    :param version: what is known of it.
+    :returns: the time in UTC.
+    """
+    rule = clock.day_start(version.partition) + dt.timedelta(hours=declared.hours_after_partition)
+    if declared.column is not None:
+        return (version.last_row if version.is_correction else version.first_row) or rule
+    by = declared.corrections if version.is_correction else declared.first
+    if version.origin == "backfill" or by == "rule":
+        return rule
+    return max(rule, version.arrived)
+
+
+def as_recorded(declared: Knowledge, known_at: dt.datetime | None) -> dict[str, Any]:
+    """By what a version's knowledge time is computed, as the version keeps it."""
+    return {**declared.model_dump(mode="json"), **({GIVEN: known_at.isoformat()} if known_at else {})}
+
+
+def why_other_than_declared(dataset: DatasetConfig, version: PartitionVersion) -> str:
+    """How a version's knowledge is recorded otherwise than dataset.yaml declares it now, for a message; empty when it is not."""
+    declared = dataset.knowledge
+    if version.knowledge_column != declared.column:
+        return f"by the column {version.knowledge_column}, and dataset.yaml declares {declared.column or 'no column'}"
+    if version.knowledge is not None:
+        recorded = {name: value for name, value in version.knowledge.items() if name != GIVEN}
+        now = as_recorded(declared, None)
+        differ = [name for name in now if recorded.get(name) != now[name]]
+        if not differ or (GIVEN in version.knowledge and declared.column is None):
+            return ""
+        return ", ".join(f"by {name} {recorded.get(name)}, and dataset.yaml declares {now[name]}" for name in differ)
+    if declared.column or _is_possible(declared, version):
+        return ""
+    return f"at {version.knowledge_time:%Y-%m-%d %H:%M} UTC, and not by the rule that dataset.yaml declares"
+
+
+def correction_command(dataset: str, first: dt.date, last: dt.date, known_at: dt.datetime | None = None) -> str:
+    """The command that corrects when partitions were known."""
+    given = ""
+    if known_at:
+        is_midnight = known_at == clock.day_start(known_at.date())
+        given = f" --known-at {known_at.date() if is_midnight else known_at.isoformat()}"
+    return f'evergreen correct-knowledge {dataset} --from {first} --to {last}{given} --reason "..."'
+
+
+def _is_possible(declared: Knowledge, version: PartitionVersion) -> bool:
+    """Whether a version of an earlier release, which kept no declaration, may have been recorded under this one."""
+    rule = clock.day_start(version.partition) + dt.timedelta(hours=declared.hours_after_partition)
+    by: Literal["rule", "arrival"] = declared.corrections if version.version > 1 else declared.first
+    if version.origin == "backfill" or by == "rule":
+        return version.knowledge_time == rule
+    return version.knowledge_time == rule or rule <= version.knowledge_time <= version.recorded_at

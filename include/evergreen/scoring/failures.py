@@ -1,0 +1,66 @@
+"""What keeps a stage from its work is said loudly: on the partition's record, and in one alert until it works again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.features.build import error_text
+from include.evergreen.foundation.errors import TransientError
+from include.evergreen.registry.versions import ChangedRecordError
+from include.evergreen.state.alerts import Alert, open_alerts, raise_alert, resolve_alert
+from include.evergreen.state.mlflow_store import ArtifactError
+from include.evergreen.state.stage_status import Stage, record_stage
+
+LONGEST_CAUSE = 700  # of an alert's characters
+
+
+@contextmanager
+def recording_failure(catalog: Catalog, model: ModelConfig, stage: Stage, partition: dt.date, origin: str) -> Iterator[None]:
+    """Within it, what fails and will fail again is recorded with its cause; of live data, it raises the model's alert on the stage.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param stage: the stage
+    :param partition: the partition that it works on
+    :param origin: ``live`` or ``backfill``, which pages nobody
+    :yields: once
+    :raises Exception: what was raised within it
+    """
+    try:
+        yield
+    except Exception as error:  # of the features' code, of the estimator, or of ours
+        if not isinstance(error, TransientError | MemoryError):
+            has_own_alert = isinstance(error, ArtifactError | ChangedRecordError)
+            _record(model.name, stage, partition, origin == "live" and not has_own_alert, error_text(catalog, model, error))
+        raise
+
+
+def stage_works(model: str, stage: Stage, partition: dt.date) -> None:
+    """Resolve the model's alert on the stage, unless that is of a later partition: it may still fail."""
+    alert = _firing(model, stage)
+    if alert and alert.evidence["partition"] <= str(partition):
+        resolve_alert(alert.key)
+
+
+def _record(model: str, stage: Stage, partition: dt.date, pages: bool, message: str) -> None:
+    record_stage(model, stage, partition, "failed", {"message": message})
+    if not pages:
+        return
+    alert = _firing(model, stage)
+    newest = max([str(partition), *([alert.evidence["partition"]] if alert else [])])
+    text = (
+        f"The {stage} stage of {model} fails, last on {partition}: {message[:LONGEST_CAUSE]} `evergreen why {model} {partition}` "
+        f"says what to do next."
+    )
+    raise_alert(_key(model, stage), model=model, severity="critical", message=text, evidence={"partition": newest})
+
+
+def _key(model: str, stage: Stage) -> str:
+    return f"{stage}/{model}"
+
+
+def _firing(model: str, stage: Stage) -> Alert | None:
+    return next((alert for alert in open_alerts(model) if alert.key == _key(model, stage)), None)

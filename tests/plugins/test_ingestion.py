@@ -1,0 +1,28 @@
+"""The tasks of an ingestion, as Airflow runs them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+
+import pytest
+
+from include.evergreen.data import ingestion
+from include.evergreen.data.partitions import OlderDeliveryError
+
+DAY = dt.date(2013, 1, 5)
+
+
+def test_publishing_an_older_run_again_skips_the_task_and_tells_nobody_downstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from evergreen_airflow.operators.ingestion import PublishPartitionOperator
+
+    def publish(*_: object, **__: object) -> None:
+        raise OlderDeliveryError("Version 2 stays current")
+
+    monkeypatch.setattr(ingestion, "publish", publish)
+    run = SimpleNamespace(dag_id="weather.ingest", run_id="a run", partition_key=str(DAY), run_type="manual")
+    context = {"ti": SimpleNamespace(xcom_pull=lambda task_ids: {"path": "a run of an earlier release"}), "dag_run": run, "params": {}}
+    with pytest.raises(AirflowSkipException, match="Version 2 stays current"):  # and so without an asset event
+        PublishPartitionOperator(task_id="publish", dataset="weather").execute(context)
