@@ -93,7 +93,9 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     :param champion: the version to compare it with, if there is one
     :returns: the evidence, without the champion's predictions where they could not be compared
     :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers
-    :raises Exception: what of the champion is worth a retry, or that its record was changed
+    :raises ChangedRecordError: when a record of the champion was changed in the database
+    :raises TransientError: when a store is out of reach for now
+    :raises MemoryError: when there is not enough memory
     """
     snapshot = find_snapshot(judged.snapshot_digest)
     recipe = recipe_of_version(catalog, model, judged)
