@@ -14,7 +14,7 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
 
-.PHONY: run serve test check bench setup lock clean lint schemas test-times
+.PHONY: run serve test check bench setup lock clean lint env schemas test-times
 
 run: setup  ## the main job through the real scheduler; ONCE=1 stops everything afterwards, PORT=n chooses the UI's port
 	@$(BIN)/python -m tools.run $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
@@ -59,6 +59,9 @@ lint: $(READY)  ## style, docstrings, types and import contracts
 	@$(BIN)/pydoclint --quiet include/evergreen plugins dags
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+env:  ## secrets for docker-compose.yaml in .env, unless it is there; needs Python alone
+	@$(PYTHON) -m tools.dotenv
 
 schemas: $(READY)  ## the JSON Schemas that editors complete both YAML files with, and the guide that lists their keys
 	@$(BIN)/python -m include.evergreen.config.schema

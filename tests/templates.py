@@ -17,6 +17,7 @@ from pathlib import Path
 from include.evergreen import PROJECT_ROOT
 
 KEPT = PROJECT_ROOT / ".pytest_cache" / "templates"
+TEMPLATES = "EVERGREEN_TEST_TEMPLATES"  # names the folder of templates that other code made, all that are needed
 KEPT_SECONDS = 24 * 3600  # a run that began before an edit may still copy from the templates of then
 MADE_OF = (
     "include/**/*",
@@ -34,10 +35,12 @@ def template(name: str, make: Callable[[Path], None]) -> Path:
 
     Nobody may change what is in it. One whose making was cut short is made again.
     """
-    folder = _generation() / name
+    folder = generation() / name
     made = folder.with_name(f"{name}.made")
     with _locked(folder.with_name(f"{name}.lock")):
         if not made.exists():
+            if TEMPLATES in os.environ:
+                raise RuntimeError(f"{folder} is not there, and the code of this tree must not make it")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
@@ -46,8 +49,10 @@ def template(name: str, make: Callable[[Path], None]) -> Path:
 
 
 @cache
-def _generation() -> Path:
-    """Where the templates of what stands now lie; those of days before go."""
+def generation() -> Path:
+    """Where the templates of what stands now lie, or those that `TEMPLATES` names; those of days before go."""
+    if given := os.environ.get(TEMPLATES):
+        return Path(given)
     folder = KEPT / _digest()
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)

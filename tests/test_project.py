@@ -1,17 +1,24 @@
 """What the repository as a whole promises: its lock, its containers, its silence."""
 
+import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
 
+import psycopg2
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 
-from include.evergreen import PROJECT_ROOT, telemetry_off
+from include.evergreen import PROJECT_ROOT, read_variables, telemetry_off
+from tools.dotenv import write_env
+from tools.embedded import airflow_settings
+from tools.postgresql import PASSWORD
 
-SECRETS = ("POSTGRES_PASSWORD", "SECRET_KEY", "JWT_SECRET", "FERNET_KEY")
+SECRETS = tuple(read_variables(PROJECT_ROOT / ".env.example"))
 
 
 def locked() -> dict[str, str]:
@@ -43,21 +50,111 @@ def test_what_is_installed_is_what_is_locked():
         assert version(name) == locked()[name]
 
 
-@pytest.mark.parametrize("missing", [None, *SECRETS])
-def test_the_compose_file_is_sound_and_refuses_to_start_without_its_secrets(missing):
+def composed(*files: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     compose = shutil.which("docker-compose")
     if compose is None:
         pytest.skip("docker-compose is not installed: apt-get install docker-compose")
-    environment = {**os.environ, **dict.fromkeys(SECRETS, "x")}
-    environment.pop(missing, None)
-    done = subprocess.run([compose, "config"], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
-    if missing:
-        assert done.returncode != 0
-        assert missing in done.stderr
-    else:
-        services = yaml.safe_load(done.stdout)["services"]
-        assert {"postgres", "mlflow", "setup", "api-server", "scheduler", "dag-processor", "triggerer"} == set(services)
-        assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
+    # an .env of whoever runs this is not read
+    command = [compose, "--env-file", ".env.example", *(word for file in files for word in ("-f", file)), "config"]
+    return subprocess.run(command, cwd=PROJECT_ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+@functools.cache
+def services_of(*files: str) -> dict[str, dict]:
+    done = composed(*files, environment=dict.fromkeys(SECRETS, "x"))
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)["services"]
+
+
+def test_compose_refuses_to_start_without_its_secrets_and_says_how_to_make_them():
+    done = composed("docker-compose.yaml", environment={})
+    assert done.returncode != 0
+    assert "run `make env`" in done.stderr
+    text = "".join((PROJECT_ROOT / file).read_text() for file in ("docker-compose.yaml", "docker-compose.celery.yaml"))
+    assert set(re.findall(r"\$\{(\w+):\?run `make env`\}", text)) == set(SECRETS)
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= set(SECRETS), "no other variable is without a default"
+
+
+def test_only_loopback_can_reach_what_compose_starts():
+    services = services_of("docker-compose.yaml", "docker-compose.celery.yaml")
+    assert {"postgres", "mlflow", "setup", "api-server", "scheduler", "dag-processor", "triggerer", "redis", "worker"} == set(services)
+    assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("files", [("docker-compose.yaml",), ("docker-compose.yaml", "docker-compose.celery.yaml")])
+def test_each_service_of_compose_has_the_database_role_and_the_secrets_that_its_work_needs_and_no_other(files):
+    roles, holders = {}, {}
+    for name, service in services_of(*files).items():
+        values = service.get("environment", {})
+        url = values.get("EVERGREEN_DATABASE_URL")
+        roles[name] = re.match(r"postgresql\+psycopg2://(\w+):x@postgres/evergreen", url)[1] if url else None
+        for secret in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"):
+            if secret in values:
+                holders.setdefault(secret, set()).add(name)
+    airflow = {"setup", "api-server", "scheduler", "dag-processor", "triggerer"}
+    assert all(names == airflow for names in holders.values())
+    workers = {"scheduler": "evergreen_worker", "triggerer": "evergreen_worker"} | (
+        {"worker": "evergreen_worker", "redis": None} if len(files) == 2 else {}
+    )
+    assert roles == {
+        "postgres": None, "mlflow": None, "setup": "evergreen_owner", "api-server": "evergreen_reader", "dag-processor": "evergreen_reader",
+        **workers,
+    }  # fmt: skip
+
+
+def test_celery_workers_are_told_to_preload():
+    services = services_of("docker-compose.yaml", "docker-compose.celery.yaml")
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
+        values = services[name]["environment"]
+        assert values["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+        assert values["AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"] == "evergreen_airflow.celery_worker.CONFIG"
+
+
+def test_compose_and_the_embedded_airflow_share_their_settings(tmp_path):
+    shared = read_variables(PROJECT_ROOT / "docker" / "airflow.env")
+    assert shared.items() <= airflow_settings(tmp_path, 8080).items()
+    for name, service in services_of("docker-compose.yaml").items():
+        if service.get("image") == "evergreen:latest":
+            assert shared.items() <= service["environment"].items(), name
+
+
+def test_the_secrets_for_compose_are_made_once(tmp_path):
+    shutil.copy(PROJECT_ROOT / ".env.example", tmp_path)
+    assert write_env(tmp_path)
+    first = (tmp_path / ".env").read_text()
+    values = read_variables(tmp_path / ".env")
+    assert set(values) == set(SECRETS)
+    assert len(set(values.values())) == len(values)
+    assert all(re.fullmatch(r"[A-Za-z0-9_=-]{40,}", value) for value in values.values())
+    Fernet(values["FERNET_KEY"])
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+    assert not write_env(tmp_path)
+    assert (tmp_path / ".env").read_text() == first
+    assert {file.name for file in tmp_path.iterdir()} == {".env", ".env.example"}
+
+
+def test_the_databases_of_compose_open_to_their_own_roles_alone(postgresql):
+    environment = {
+        **os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(postgresql.port), "PGPASSWORD": PASSWORD, "POSTGRES_USER": "evergreen",
+        **{secret: f"it's {secret}" for secret in SECRETS},
+    }  # fmt: skip
+    databases, roles = ["airflow", "mlflow", "evergreen"], ["airflow", "mlflow", "evergreen_owner", "evergreen_worker", "evergreen_reader"]
+    postgresql.execute("DROP DATABASE IF EXISTS evergreen")
+    try:
+        for _ in range(2):
+            subprocess.run(["bash", "docker/databases.sh"], cwd=PROJECT_ROOT, env=environment, check=True, capture_output=True)
+        opened = set()
+        for role in roles:
+            secret = f"it's {role.upper() + ('_DB' if role in databases else '')}_PASSWORD"
+            for database in databases:
+                with contextlib.suppress(psycopg2.OperationalError):
+                    psycopg2.connect(host="127.0.0.1", port=postgresql.port, user=role, password=secret, dbname=database).close()
+                    opened.add((role, database))
+        assert opened == {("airflow", "airflow"), ("mlflow", "mlflow"), *((role, "evergreen") for role in roles[2:])}
+    finally:
+        for kind, names in (("DATABASE", databases), ("ROLE", roles)):
+            for name in names:
+                postgresql.execute(f"DROP {kind} IF EXISTS {name}")
 
 
 def test_every_executor_that_is_configured_anywhere_can_be_imported():

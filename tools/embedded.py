@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from include.evergreen import telemetry_off
+from include.evergreen import read_variables, telemetry_off
 from include.evergreen.foundation.errors import TransientError
 from tools.guard import Guard
 from tools.rest import AirflowApi
@@ -176,7 +176,6 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
             "plugins_folder": ROOT / "plugins",
             "executor": "evergreen_airflow.executor.PreloadingLocalExecutor",
             "parallelism": cores,
-            "max_active_tasks_per_dag": 16,
             "load_examples": False,
             "simple_auth_manager_all_admins": True,
             "execution_api_server_url": f"http://{HOST}:{port}/execution/",
@@ -188,20 +187,19 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
         "api_auth": {"jwt_secret": secret},
         "scheduler": {
             "scheduler_idle_sleep_time": 0.01,  # our executor does the waiting, and wakes up when a task ends
-            "task_instance_heartbeat_timeout": 90,
             "enable_health_check": False,
         },
         "dag_processor": {
             "min_file_process_interval": 120,
             "refresh_interval": 120,
             "print_stats_interval": 0,
-            "dag_file_processor_timeout": 300,  # parsing and storing a thousand models takes 30-40 s; the default is 50
         },
     }
     environment = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": str(value) for section, keys in values.items() for key, value in keys.items()
     }
     return {
+        **read_variables(ROOT / "docker" / "airflow.env"),
         **environment,
         "AIRFLOW_HOME": str(airflow_home),
         "EVERGREEN_HOME": str(home),

@@ -11,9 +11,8 @@ from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
 
-from evergreen_airflow.preload import is_enabled, preload
 from evergreen_airflow.sqlite_now import use_subsecond_now
-from evergreen_airflow.supervisor_wait import shorten_wait_for_exit
+from evergreen_airflow.worker_parent import prepare_to_fork
 from include.evergreen.serving.clean_processes import Server
 
 WAIT_WHILE_TASKS_RUN = 0.1  # seconds; leaves the processor to the tasks, and few external changes are more urgent
@@ -38,11 +37,8 @@ class PreloadingLocalExecutor(LocalExecutor):
 
     def start(self) -> None:
         """Preload libraries, start the server of clean processes, and start the executor."""
-        preload()
-        shorten_wait_for_exit()
+        prepare_to_fork(self._clean_processes)
         use_subsecond_now()
-        if is_enabled():
-            self._clean_processes.start()
         super().start()
 
     def sync(self) -> None:

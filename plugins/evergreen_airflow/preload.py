@@ -1,7 +1,6 @@
 """Import heavy libraries in a process that forks tasks, so that each task need not import them.
 
-Import only: nothing is fitted and nothing connects, because once a parent has used OpenMP, a fit in a forked child hangs. Celery
-workers can preload the same modules with Celery's ``imports`` setting.
+Import only: nothing is fitted and nothing connects, because once a parent has used OpenMP, a fit in a forked child hangs.
 """
 
 from __future__ import annotations

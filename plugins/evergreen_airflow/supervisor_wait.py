@@ -9,6 +9,7 @@ without (docs/decisions/supervisor-wait.md). The fix: once all sockets are close
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from typing import Any
 
@@ -17,22 +18,33 @@ RECHECK_SECONDS = 0.01
 
 
 def shorten_wait_for_exit() -> bool:
-    """Wrap the supervisor's wait in this process and its forks. Returns whether this version of Airflow supports it."""
-    from airflow.sdk.execution_time.supervisor import WatchedSubprocess
-
-    original = getattr(WatchedSubprocess, "_service_subprocess", None)
-    if original is None or "_open_sockets" not in {field.name for field in WatchedSubprocess.__attrs_attrs__}:
+    """Wrap the supervisor's wait in this process and its forks. Returns whether this version of Airflow supports it; if not, says so."""
+    supervised = _supervised_process()
+    if supervised is None:
         log.warning("supervisor_wait.py does not support the supervisor of this Airflow version; finished tasks may occupy workers for 5 s")
         return False
+    original = supervised._service_subprocess
     if getattr(original, "rechecks_soon", False):
         return True
 
     @functools.wraps(original)
     def service(self: Any, max_wait_time: float, *args: Any, **kwargs: Any) -> Any:
-        if not self._open_sockets:
+        if not getattr(self, "_open_sockets", True):
             max_wait_time = min(max_wait_time, RECHECK_SECONDS)
         return original(self, max_wait_time, *args, **kwargs)
 
     service.rechecks_soon = True  # type: ignore[attr-defined]
-    WatchedSubprocess._service_subprocess = service  # type: ignore[method-assign]
+    supervised._service_subprocess = service
     return True
+
+
+def _supervised_process() -> Any:
+    """The supervisor's class, or None if it is not built as the wrapper expects."""
+    try:
+        from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+
+        parameters = list(inspect.signature(WatchedSubprocess._service_subprocess).parameters)
+        attributes = {field.name for field in WatchedSubprocess.__attrs_attrs__}
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return None
+    return WatchedSubprocess if parameters[:2] == ["self", "max_wait_time"] and "_open_sockets" in attributes else None

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from airflow.models import DagRun
 
 from evergreen_airflow import executor as executor_module
+from evergreen_airflow import supervisor_wait, worker_parent
 from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
 from evergreen_airflow.preload import MODULES, preload
 from evergreen_airflow.supervisor_wait import RECHECK_SECONDS, shorten_wait_for_exit
@@ -87,7 +88,7 @@ def test_a_task_that_ends_wakes_it(executor, monkeypatch):
 
 @pytest.mark.parametrize("ended", ["end", "terminate"])
 def test_the_server_of_clean_processes_is_there_before_the_workers_and_gone_with_the_executor(monkeypatch, ended):
-    monkeypatch.setattr(executor_module, "preload", lambda: [])
+    monkeypatch.setattr(worker_parent, "preload", lambda: [])
     executor = PreloadingLocalExecutor(parallelism=2)
     found = []
     monkeypatch.setattr(executor, "_spawn_workers_with_gc_freeze", lambda number: found.append(os.environ[ADDRESS]))
@@ -145,11 +146,40 @@ def test_a_supervisor_without_sockets_looks_again_soon_rather_than_sleeping():
     assert waited == [RECHECK_SECONDS, 5.0]
 
 
+def _moved(monkeypatch, supervisor):
+    monkeypatch.delattr(supervisor, "WatchedSubprocess")
+
+
+def _renamed(monkeypatch, supervisor):
+    monkeypatch.delattr(supervisor.WatchedSubprocess, "_service_subprocess")
+
+
+def _of_other_arguments(monkeypatch, supervisor):
+    monkeypatch.setattr(supervisor.WatchedSubprocess, "_service_subprocess", lambda self, *, deadline: None)
+
+
+def _without_a_list_of_sockets(monkeypatch, supervisor):
+    monkeypatch.setattr(supervisor.WatchedSubprocess, "__attrs_attrs__", ())
+
+
+@pytest.mark.parametrize("change", [_moved, _renamed, _of_other_arguments, _without_a_list_of_sockets])
+def test_a_supervisor_that_is_built_in_another_way_is_left_alone(monkeypatch, caplog, change):
+    from airflow.sdk.execution_time import supervisor
+
+    change(monkeypatch, supervisor)
+    before = vars(getattr(supervisor, "WatchedSubprocess", object)).get("_service_subprocess")
+    with caplog.at_level("WARNING"):
+        assert not supervisor_wait.shorten_wait_for_exit()
+    assert "may occupy workers for 5 s" in caplog.text
+    assert vars(getattr(supervisor, "WatchedSubprocess", object)).get("_service_subprocess") is before
+
+
 def test_the_wait_is_still_where_we_shorten_it():
     """When Airflow fixes the race itself, or moves the code, this fails and the wrapper can be removed."""
     from airflow.sdk.execution_time import supervisor
 
-    assert "max_wait_time" in supervisor.WatchedSubprocess._service_subprocess.__wrapped__.__code__.co_varnames
+    assert shorten_wait_for_exit()
+    assert supervisor.WatchedSubprocess._service_subprocess.rechecks_soon
 
 
 def test_on_sqlite_a_run_is_due_at_its_moment_and_not_at_the_next_full_second(executor):

@@ -75,13 +75,20 @@ def test_the_operator_pauses_and_has_no_model(answers: Answers) -> None:
     assert allowed(answers, "olga", "page") == set()
 
 
+def test_the_first_user_that_compose_makes_may_do_everything(answers: Answers) -> None:
+    assert 403 not in answers["admin"].values()
+    assert len(allowed(answers, "admin", "trigger")) == len(allowed(answers, "admin", "see")) == 7
+
+
 def test_pages_are_shown_to_who_may_read_their_dag(answers: Answers) -> None:
     assert allowed(answers, "ada", "page") == {"flight_delay.train/versions", "weather.ingest/validations/2013-02-09"}
     assert allowed(answers, "grace", "page") == {"flight_delay.train/versions"}
 
 
 def test_a_list_shows_what_one_may_read_alone(answers: Answers) -> None:
-    assert {user: statuses["listed"] for user, statuses in answers.items()} == {"ada": 10, "grace": 6, "bo": 10, "olga": 4}
+    assert {user: statuses["listed"] for user, statuses in answers.items()} == {
+        "ada": 10, "grace": 6, "bo": 10, "olga": 4, "admin": 19,
+    }  # fmt: skip
 
 
 def test_a_run_has_the_name_of_who_triggered_it(answers: Answers) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.foundation.team_code import executed
+from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def compute_features(
         features = function(reader)
     except (DataError, ConfigError):
         raise
-    except Exception as error:  # a team's own code may raise anything; it is their file that must be named
+    except TEAM_ERRORS as error:
         told = f"{type(error).__name__} {_place(error, path)}" if personal else f"{type(error).__name__}: {error}"
         raise ConfigError(f"{path}: features() failed for partition {reader.partition}: {told}") from (None if personal else error)
     return rows, _as_declared(features, model, rows, path, personal=personal)
@@ -177,7 +177,7 @@ def load_code(code: FeatureCode) -> Features:
 _kept_function = cache(load_code)  # for the life of the process: its days share a module
 
 
-def _place(error: Exception, path: Path | str) -> str:
+def _place(error: BaseException, path: Path | str) -> str:
     """The last line of a team's file that an error passed through."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"in line {lines[-1] if lines else '?'} (what it says is left out: the inputs hold personal data)"

@@ -9,6 +9,9 @@ from types import ModuleType
 
 from include.evergreen.foundation.errors import ConfigError
 
+# A team's own code may raise anything, and it is their file that must be named. A task that `sys.exit()` ended would count as done.
+TEAM_ERRORS = (Exception, SystemExit)
+
 
 def executed(text: str, place: str) -> ModuleType:
     """Execute a team's file as a module of its own, which nobody else has used.
@@ -22,6 +25,6 @@ def executed(text: str, place: str) -> ModuleType:
     module.__file__ = place
     try:
         exec(compile(text, place, "exec"), module.__dict__)  # noqa: S102
-    except Exception as error:  # a team's own code may raise anything; it is their file that must be named
+    except TEAM_ERRORS as error:
         raise ConfigError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
     return module

@@ -6,7 +6,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import BehaviourCriterion
 from include.evergreen.config.loader import shown_path
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
-from include.evergreen.foundation.team_code import executed
+from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 from include.evergreen.gates.criteria import CriterionResult, verdict
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.testkit.behaviour import Check
@@ -39,7 +39,7 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
             outcome = check.examine(evidence.predict, evidence.features)
         except EvergreenError:
             raise
-        except Exception as error:  # a team's own code may raise anything; it is their check that must be named
+        except TEAM_ERRORS as error:
             told = type(error).__name__ if personal else f"{type(error).__name__}: {error}"
             raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {told}") from (None if personal else error)
         outcomes.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "message": outcome.message})

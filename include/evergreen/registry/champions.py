@@ -145,7 +145,7 @@ def verified(version: RegisteredVersion) -> None:
 # --- promotion and rollback -------------------------------------------------------------------------------------------
 
 
-def promote(model: str, version: int, *, actor: str, reason: str, force: bool = False) -> Promotion:
+def promote(model: str, version: int, *, actor: str, reason: str, force: bool = False, request: str = "") -> Promotion:
     """A person makes a blessed version champion, which also is the approval, where one is required.
 
     Safe to repeat: promotion and ledger entry are one transaction, and the alias is set after it, each time. Passes on `ConfigError` for
@@ -157,6 +157,7 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
     :param reason: why, for the ledger; see `checked_reason`
     :param force: promote also a version trained on older data than the champion, or refused, rolled back or rejected since; then the
         ledger has an override
+    :param request: what tells promotions apart, such as an Airflow run's id: a repetition of one changes nothing; empty for none
     :returns: whether it was promoted, the version that serves now, and why or why not
     :raises UnearnedError: it was never blessed, forced or not; raises the alert, too
     """
@@ -167,7 +168,7 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
     with alarming(model, wanted.run_key), side_effect("promote.record"), writing() as connection:
         if why_not := why_not_blessed(connection, wanted):
             raise UnearnedError(f"{why_not}, so it is not promoted.")
-        outcome = _promote_by_hand(connection, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force)
+        outcome = _promote_by_hand(connection, wanted, actor=actor[:LONGEST_ACTOR], reason=reason, force=force, request=request)
     reconcile(model)
     log.info("%s: %s", model, outcome.message)
     return outcome
@@ -251,12 +252,16 @@ def _why_no_champion(connection: sa.Connection, version: RegisteredVersion) -> s
     return ledger.why_unbound(connection, promotions, id=place.id)
 
 
-def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, actor: str, reason: str, force: bool) -> Promotion:
+def _promote_by_hand(
+    connection: sa.Connection, wanted: RegisteredVersion, *, actor: str, reason: str, force: bool, request: str
+) -> Promotion:
     newest = newest_promotion(connection, wanted.model)
     serves = newest.version if newest else NO_VERSION
     current = version_within(connection, wanted.model, serves)
     if current and current.version == wanted.version:
         return _champion_already(wanted)
+    if _is_done(connection, wanted.model, request, kind="promotion"):
+        return Promotion(False, serves, f"version {wanted.version} was promoted by this request before, and version {serves} replaced it")
     against = [message for message in (_why_withdrawn(connection, wanted), _why_older(current, wanted)) if message]
     answer = newest_answer(connection, wanted.model, wanted.version)
     if answer and answer.verdict == "refused":
@@ -266,12 +271,13 @@ def _promote_by_hand(connection: sa.Connection, wanted: RegisteredVersion, *, ac
     if against and not force:
         return Promotion(False, serves, f"{'; '.join(against)}; it can be forced, with a reason")
     if wanted.approval_because:
-        request = f"{BY_HAND} {newest.id + 1 if newest else 1}"
-        keep_answer(connection, wanted.model, wanted.version, request=request, verdict="approved", actor=actor, reason=reason)
+        asked = f"{BY_HAND} {newest.id + 1 if newest else 1}"
+        keep_answer(connection, wanted.model, wanted.version, request=asked, verdict="approved", actor=actor, reason=reason)
     if against:
         body = {"version": wanted.version, "actor": actor, "reason": reason, "overridden": against}
         ledger.append(connection, kind="override", model=wanted.model, body=body)
-    return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence={"forced": bool(against)})
+    evidence = {"forced": bool(against)}
+    return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence=evidence, request=request)
 
 
 def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decision: int, actor: str, reason: str) -> Promotion:
@@ -318,12 +324,15 @@ def _roll_back(connection: sa.Connection, target: RegisteredVersion, *, actor: s
                   evidence={"withdrawn": left})  # fmt: skip
 
 
+def _is_done(connection: sa.Connection, model: str, request: str, *, kind: str) -> bool:
+    """Whether this request has been carried out; an empty one tells nothing apart."""
+    same = promotions.select().filter_by(model=model, request=request, kind=kind).limit(1)
+    return bool(request) and connection.execute(same).first() is not None
+
+
 def _rollback_target(connection: sa.Connection, model: str, to: int | None, request: str) -> int:
-    same = promotions.select().where(
-        promotions.c.model == model, promotions.c.request == request, promotions.c.request != "", promotions.c.kind == "rollback"
-    )
-    if request and connection.execute(same.limit(1)).first():
-        return champion_number(connection, model)  # it was done already
+    if _is_done(connection, model, request, kind="rollback"):
+        return champion_number(connection, model)
     places: list[int] = [row.version for row in line(connection, model)]
     earlier = places[1:]
     if to is None:

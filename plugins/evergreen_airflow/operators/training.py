@@ -216,7 +216,9 @@ class PromoteManuallyOperator(ModelOperator):
         elif params["version"] is None:
             raise ConfigError(f"{self.model}: set the version to promote. Only a rollback may leave it empty.")
         else:
-            outcome = champions.promote(self.model, params["version"], actor=actor, reason=params["reason"], force=params["force"])
+            outcome = champions.promote(
+                self.model, params["version"], actor=actor, reason=params["reason"], force=params["force"], request=context["run_id"]
+            )
         if not outcome.promoted:
             skip(self, outcome.message)
         return {"champion": outcome.version, "summary": outcome.message}

@@ -55,6 +55,7 @@ def test_a_sound_rewrite_is_taken_without_a_restart(catalog: Catalog, air_time: 
         (SOUND + ".iloc[::-1]", "with an index of its own"),
         (SOUND + ".assign(distance='far')", "a feature that is declared numeric is not: could not convert"),
         (SOUND + ".assign(distance=1 / 0)", r"features\(\) failed for partition 2013-01-10: ZeroDivisionError"),
+        ("import sys\n    sys.exit()", r"features\(\) failed for partition 2013-01-10: SystemExit"),
         (SOUND + ".assign(distance=rows['distance'] / 0.0)", "infinite values in distance"),
         ("return read.window('revenue', days=1)", "reads 'revenue', which model.yaml does not list"),
     ],
@@ -69,7 +70,10 @@ def test_features_that_are_not_as_declared_are_named_with_the_file(
     assert "features.py" in str(refused.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("def features(", "cannot be imported"), ("x = 1", "must define features")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("def features(", "cannot be imported"), ("raise SystemExit", "cannot be imported: SystemExit"), ("x = 1", "must define features")],
+)
 def test_a_file_that_is_no_features_file_is_named(catalog: Catalog, air_time: ModelConfig, text: str, message: str) -> None:
     path = catalog.features_path("air_time")
     path.write_text(text)

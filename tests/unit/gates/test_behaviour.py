@@ -111,6 +111,8 @@ def test_all_checks_must_pass_and_those_that_fail_are_named(flight_delay: ModelC
         ("import nothing_of_this_name", "cannot be imported: ModuleNotFoundError"),
         ("CHECKS = (", "cannot be imported: SyntaxError"),
         ("CHECKS = []", "must set CHECKS to a list of checks"),
+        ("exit()", "cannot be imported: SystemExit"),
+        (IMPORT + "CHECKS = [invariance('odd', lambda rows: exit(), at_most=1)]", "the check 'odd' cannot be tried: SystemExit"),
         ("CHECKS = [1]", "must set CHECKS to a list of checks"),
         (IMPORT + "CHECKS = [invariance('odd', lambda rows: rows['no'], at_most=1)]", "the check 'odd' cannot be tried: KeyError: 'no'"),
     ],

@@ -284,6 +284,16 @@ def test_a_repeated_request_is_one_rollback() -> None:
     assert champion() == 1
 
 
+def test_a_repeated_request_is_one_promotion_whoever_promoted_since() -> None:
+    three_champions()
+    assert champions.promote(MODEL, 1, **PERSON, force=True, request="run 1").promoted
+    assert champions.promote(MODEL, 1, **PERSON, force=True, request="run 1").promoted, "a retry finds it done"
+    assert champions.promote(MODEL, 3, **PERSON, force=True, request="run 2").promoted
+    again = champions.promote(MODEL, 1, **PERSON, force=True, request="run 1")
+    assert (again.promoted, again.version, champion()) == (False, 3, 3)
+    assert again.message == "version 1 was promoted by this request before, and version 3 replaced it"
+
+
 def test_a_version_whose_files_are_gone_is_not_rolled_back_to() -> None:
     three_champions()
     damage(champions.version_number(MODEL, 1))

@@ -27,7 +27,7 @@ from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.downloads import Downloader, Response, shown
 from include.evergreen.data.sources.formats import Piece
-from include.evergreen.data.sources.formats.jsonl import STRICT_DECODER
+from include.evergreen.data.sources.formats.jsonl import strict_decoder
 from include.evergreen.data.sources.unpacking import COMPRESSIONS, DeliveredFile, read_files
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -216,7 +216,8 @@ class HttpReader:
 
     def _json(self, page: _Page) -> Any:
         try:
-            return STRICT_DECODER.decode(page.file.read_bytes().decode("utf-8-sig"))
+            text = page.file.read_bytes().decode("utf-8-sig")
+            return strict_decoder(text).decode(text)
         except RecursionError:
             trouble = "it is nested too deeply"
         except UnicodeDecodeError as error:

@@ -22,6 +22,7 @@ from include.evergreen.data.validation.expectations import BATCH, Declared, regi
 from include.evergreen.data.validation.rows import CHUNK_ROWS, RawRows
 from include.evergreen.data.validation.uniqueness import possible_duplicates
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.team_code import TEAM_ERRORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,8 +187,8 @@ class _Rows:
             return self._resolved(group)
         except MemoryError:
             raise
-        except Exception as error:
-            problem: Exception = error
+        except TEAM_ERRORS as error:
+            problem: BaseException = error
         for declared in group:  # to find whose fault it is
             self._computed(declared, partial(self._resolved, [declared]))
         reason = PERSONAL if any(map(self._is_personal, group)) else problem
@@ -226,8 +227,8 @@ class _Rows:
                 return compute()
         except MemoryError:
             raise
-        except Exception as error:
-            cause: Exception = error
+        except TEAM_ERRORS as error:
+            cause: BaseException = error
         expectation, personal = declared.expectation, self._is_personal(declared)
         problem = ConfigError(
             f"{self._dataset.name}: {expectation.expect} with {expectation.arguments} cannot be computed: {PERSONAL if personal else cause}"
@@ -246,7 +247,7 @@ def _fit(group: Sequence[Declared], frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as these expectations can take it.
 
     A comparison with a missing integer is neither true nor false in pandas' nullable types, which Great Expectations
-    cannot count. In floats it is false. Integers that floats cannot hold stay as they are.
+    cannot count. In floats it is false. Integers that floats cannot hold are Python's, which compare exactly with NaN too.
     """
     import pandas as pd
 
@@ -254,9 +255,9 @@ def _fit(group: Sequence[Declared], frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     changed: dict[str, pd.Series] = {}
     for name, column in frame.items():
-        if isinstance(column.dtype, pd.BooleanDtype) or (
-            isinstance(column.dtype, pd.Int64Dtype) and not (column.abs() > EXACT_IN_FLOATS).any()
-        ):
+        if isinstance(column.dtype, pd.Int64Dtype) and (column.abs() > EXACT_IN_FLOATS).any():
+            changed[str(name)] = column.astype(object).where(column.notna(), float("nan"))
+        elif isinstance(column.dtype, pd.BooleanDtype | pd.Int64Dtype):
             changed[str(name)] = column.astype("float64")
     return frame.assign(**changed)
 

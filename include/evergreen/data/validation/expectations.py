@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.config.models import Expectation
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.silent_import import import_quietly
+from include.evergreen.foundation.team_code import TEAM_ERRORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +57,9 @@ class Declared:
             columns = [arguments["column_A"], arguments.get("column_B")]
         named = columns if isinstance(columns, str) else ", ".join(map(str, columns or ()))
         return f"{self.expectation.expect}({named})"
+
+
+COMPARED = {"min_value", "max_value", "value_set"}  # arguments that hold values of the column
 
 
 def implied_expectations(dataset: DatasetConfig) -> list[Expectation]:
@@ -112,7 +117,7 @@ def _declared(dataset: DatasetConfig, expectation: Expectation, frame: pd.DataFr
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # conditions in text are what a YAML can hold, whatever Great Expectations 2.0 will take
-            implementation = kind(batch_id=BATCH, **expectation.arguments)
+            implementation = kind(batch_id=BATCH, **_with_moments(dataset, expectation))
     except (GreatExpectationsError, TypeError, ValueError) as error:
         raise ConfigError(f"{dataset.name}: {expectation.expect} does not take {expectation.arguments}: {error}") from error
     columns, metrics = _columns(dataset, implementation, expectation), _metrics(dataset, implementation, expectation, frame)
@@ -123,6 +128,29 @@ def _declared(dataset: DatasetConfig, expectation: Expectation, frame: pd.DataFr
             f"allowed for it: error, warn."
         )
     return declared
+
+
+def _with_moments(dataset: DatasetConfig, expectation: Expectation) -> dict[str, Any]:
+    """The arguments, with each date of the YAML as the moment that columns of timestamps hold: its midnight, in UTC.
+
+    pandas compares dates with no moments, and finds none in a set of them. In bounds and sets of a column of timestamps, text
+    in ISO 8601 is a date too.
+    """
+    kinds = {column.name: column.type for column in dataset.columns}
+    of_timestamps = kinds.get(str(expectation.arguments.get("column"))) == "timestamp"
+
+    def moment(value: Any, *, is_compared: bool) -> Any:
+        if isinstance(value, list):
+            return [moment(member, is_compared=is_compared) for member in value]
+        if is_compared and isinstance(value, str):
+            with suppress(ValueError):
+                value = dt.datetime.fromisoformat(value)
+        if not isinstance(value, dt.date):
+            return value
+        whole = value if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time())
+        return whole if whole.tzinfo else whole.replace(tzinfo=dt.UTC)
+
+    return {name: moment(value, is_compared=of_timestamps and name in COMPARED) for name, value in expectation.arguments.items()}
 
 
 def _core_class(dataset: DatasetConfig, name: str) -> type[GxExpectation]:
@@ -152,7 +180,7 @@ def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
                 f"{dataset.name}: expect {path!r}: there is no module {error.name!r}. Write the import path of a class as seen "
                 f"from the project's root, such as include.expectations.mine.ExpectColumnValuesToBeFlightNumber."
             ) from error
-        except Exception as error:
+        except TEAM_ERRORS as error:
             raise ConfigError(
                 f"{dataset.name}: expect {path!r}: {module_name} fails when it is imported: {type(error).__name__}: {error}. Fix it first."
             ) from error
@@ -198,7 +226,7 @@ def _metrics(dataset: DatasetConfig, implementation: GxExpectation, expectation:
         with registered([implementation]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             needed = implementation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_runtime(implementation))
-    except Exception as error:
+    except TEAM_ERRORS as error:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} with {expectation.arguments} cannot be computed: {type(error).__name__}: {error}"
         ) from error

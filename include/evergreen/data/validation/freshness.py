@@ -15,7 +15,7 @@ COLUMNS_SHOWN = 10
 
 def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
     """Check whether the source gave a column that is not declared. Its name is shown, its values never were read."""
-    extra = [shown(name) for name in delivered.undeclared]
+    extra = [shown(name) if name else "a column without a name (does the header end in a delimiter?)" for name in delivered.undeclared]
     rest = f" and {len(extra) - COLUMNS_SHOWN} more" if len(extra) > COLUMNS_SHOWN else ""
     message = ", ".join(extra[:COLUMNS_SHOWN]) + rest if extra else "none"
     return CheckResult("undeclared_columns", {}, dataset.undeclared_columns, "failed" if extra else "passed", observed=message)

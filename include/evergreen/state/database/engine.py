@@ -107,10 +107,7 @@ def _explanation(error: sa.exc.DBAPIError, engine: sa.Engine, url: str) -> Everg
     if lacking := faults.schema_fault(error):
         return ConfigError(f"The database {url} {lacking}. Run `make setup`.")
     if faults.is_permanent(error):
-        return ConfigError(
-            f"The database {url} cannot be used: {error.orig} Look at EVERGREEN_DATABASE_URL, and at what its user may do; "
-            f"`make setup` makes the tables in a database that is there."
-        )
+        return ConfigError(_permanent(error, url))
     if faults.is_locked(error):
         return TransientError(
             f"The database {url} is locked by another writer, which was waited for {_lock_seconds():g} s ({LOCK_TIMEOUT}). "
@@ -125,6 +122,18 @@ def _explanation(error: sa.exc.DBAPIError, engine: sa.Engine, url: str) -> Everg
         hint = ". Is its folder there, and may this process write in it? `make setup` makes it" if "unable to open" in str(error) else ""
         return TransientError(f"The database {url} did not answer: {error.orig}{hint}")
     return None
+
+
+def _permanent(error: sa.exc.DBAPIError, url: str) -> str:
+    if "permission denied" in str(error.orig):
+        return (
+            f"The role of {url} may not do this: {str(error.orig).strip()}. Act where EVERGREEN_DATABASE_URL names a role "
+            f"that may; who may write what is in docs/guides/database-roles.md."
+        )
+    return (
+        f"The database {url} cannot be used: {str(error.orig).strip()}. Look at EVERGREEN_DATABASE_URL: is that the database, its user "
+        f"and its password? `make setup` makes the tables in a database that is there."
+    )
 
 
 def _lock_seconds() -> float:

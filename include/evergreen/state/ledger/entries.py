@@ -67,7 +67,7 @@ def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, 
     """
     if kind not in KINDS:
         raise KeyError(f"{kind!r} is not among the ledger's kinds; add it to KINDS, with what it says")
-    newest = newest_entry(connection, for_update=True)
+    newest = newest_entry(connection)
     sequence, previous = (newest.sequence + 1, newest.hash) if newest else (1, GENESIS)
     now = clock.now()
     text = canonical_json(json.loads(canonical_json(body)))  # as an export gives it back: keys that were numbers are sorted as text
@@ -76,10 +76,9 @@ def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, 
     return sequence
 
 
-def newest_entry(connection: sa.Connection, *, for_update: bool = False) -> Entry | None:
-    """Read the ledger's last entry, None when there is none; ``for_update`` keeps others from adding one before the transaction ends."""
-    query = ledger.select().order_by(ledger.c.sequence.desc()).limit(1)
-    row = connection.execute(query.with_for_update() if for_update else query).first()
+def newest_entry(connection: sa.Connection) -> Entry | None:
+    """Read the ledger's last entry; None when there is none."""
+    row = connection.execute(ledger.select().order_by(ledger.c.sequence.desc()).limit(1)).first()
     return _entry(row) if row else None
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -78,6 +79,25 @@ def test_missing_cells_stay_missing_and_other_words_stay_words(landing: Path) ->
     assert table.slice(0, 1).to_pylist() == [dict.fromkeys(table.column_names)]
     assert table["shop"].to_pylist()[1:] == ["null", " NaN "]
     assert table["count"].to_pylist() == [None, None, 1]
+
+
+@pytest.mark.parametrize("reader", ["arrow", "lexer"])
+def test_a_quoted_word_is_text_even_where_the_bare_one_means_no_value(landing: Path, reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if reader == "lexer":
+        monkeypatch.setattr(csv, "_by_arrow", lambda *_: None)
+    shops = ['"NA"', "NA", '"a ""NA"", b"', '"x\n""NA"",y"', '"NA, or not"', '""', "", '"NULL"', "NULL", '"NA"']
+    (landing / "2013-02-09.csv").write_text(HEADER + "".join(NORTH.replace("north", shop) for shop in shops))
+    expected = ["NA", None, 'a "NA", b', 'x\n"NA",y', "NA, or not", None, None, "NULL", None, "NA"]
+    assert _read(missing_values=["", "NA", "NULL"])["shop"].to_pylist() == expected
+    (landing / "2013-02-09.csv").write_text(HEADER + 'north,"NA","NULL","",NA\n')
+    row = dict(_read(missing_values=["", "NA", "NULL"]).to_pylist()[0])
+    assert row == {"shop": "north", "count": None, "amount": None, "opened": None, "open": None}, "no text of these types is lost"
+
+
+def test_a_header_that_ends_in_a_delimiter_is_told_in_words(landing: Path) -> None:
+    (landing / "2013-02-09.csv").write_text(HEADER.replace("\n", ",\n") + NORTH)
+    with pytest.raises(DataError, match=r"has 5 cells, and the header has 6 \(.*, a column without a name\). Does the header end in a ','"):
+        _read()
 
 
 @pytest.mark.parametrize(
@@ -259,6 +279,27 @@ def test_parquet_is_read_plain_and_packed(landing: Path, packing: str) -> None:
     delivery = _delivery(path=f"${{LANDING}}/{{partition}}.parquet{packing}", format="parquet")
     assert pa.Table.from_batches(delivery.batches).equals(table)
     assert delivery.undeclared == ["extra"]
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "read"),
+    [
+        ("amount", "9007199254740994.0", 2.0**53 + 2),
+        ("amount", "9.007199254740993e15", 2.0**53),
+        ("amount", "0.1234567890123456789", 0.12345678901234568),
+        ("amount", "9007199254740993.0", None),
+        ("count", "9007199254740993.0", 2**53 + 1),
+        ("count", "9.007199254740993e15", None),
+    ],
+)
+def test_a_number_of_json_is_not_rounded_in_silence(landing: Path, column: str, written: str, read: float | None) -> None:
+    record = {"shop": "x", "count": 1, "amount": 1.5, "opened": "2013-02-09T00:00Z", "open": True, column: "LARGE"}
+    (landing / "2013-02-09.jsonl").write_text(json.dumps(record).replace('"LARGE"', written) + "\n")
+    if read is not None:
+        assert _read(path="${LANDING}/{partition}.jsonl", format="jsonl")[column].to_pylist() == [read]
+        return
+    with pytest.raises(DataError, match=rf"line 1: {column} is '[0-9.]+', .*(does not fit a 64-bit float|past what a float holds) exactly"):
+        _read(path="${LANDING}/{partition}.jsonl", format="jsonl")
 
 
 def test_json_lines_are_read_with_keys_in_any_order_and_keys_left_out(landing: Path) -> None:

@@ -141,6 +141,11 @@ def test_a_column_that_is_not_declared_is_told_by_its_name(action: str, verdict:
     assert (found.verdict, found.reason) == (verdict, "undeclared_columns(): found colour, size")
 
 
+def test_a_column_without_a_name_is_told_in_words() -> None:
+    found = judged(dataset(undeclared_columns="warn"), sales(), delivered(undeclared=("colour", ""))).validation
+    assert found.reason == "undeclared_columns(): found colour, a column without a name (does the header end in a delimiter?)"
+
+
 def test_columns_that_are_not_declared_may_be_ignored() -> None:
     found = judged(dataset(undeclared_columns="ignore"), sales(), delivered(undeclared=("colour",))).validation
     assert found.verdict == "passed"

@@ -139,6 +139,7 @@ def test_a_class_about_the_partition_as_a_whole_gets_all_columns_and_cannot_quar
         ("", "broken.ExpectColumnValuesToBeShop", "broken has no expectation 'ExpectColumnValuesToBeShop'.* found there: none"),
         ("class ExpectThis: ...", "broken.ExpectThis", "It must be a subclass of one of Great Expectations' classes"),
         ("1 / 0", "broken.ExpectThis", "broken fails when it is imported: ZeroDivisionError: division by zero. Fix it first"),
+        ("raise SystemExit(0)", "broken.ExpectThis", "broken fails when it is imported: SystemExit"),
         ("import nothing_like_it", "broken.ExpectThis", "there is no module 'nothing_like_it'"),
         ("def f(:", "broken.ExpectThis", "broken fails when it is imported: SyntaxError"),
         (REGEX.replace("{largest}", "2"), "broken.ExpectColumnValuesToBe", "found there: .*, ExpectColumnValuesToBeShop"),

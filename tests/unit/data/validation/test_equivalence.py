@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -237,6 +238,40 @@ def test_what_a_check_of_types_says_does_not_depend_on_what_is_missing(
     raw = written(config, frame, tmp_path, 7)
     (check,), _ = evaluate(config, declared_expectations(config, raw.no_rows(config.column_names)), raw)
     assert check.failed is not success
+
+
+def failing(expect: str, arguments: str, frame: pd.DataFrame, folder: Path) -> list[int]:
+    """The positions that fail an expectation with these arguments of a YAML."""
+    config = declared(expect, yaml.safe_load(arguments))
+    return as_we_have_it(config, written(config, frame, folder))[1]
+
+
+@pytest.mark.parametrize(
+    "day",
+    ["2013-01-03", '"2013-01-03"', "2013-01-03 00:00:00", "2013-01-03T00:00:00Z", '"2013-01-02T19:00:00-05:00"', "2013-01-03 01:00:00 +1"],
+)
+def test_a_date_of_the_yaml_is_its_midnight_in_utc_for_a_column_of_timestamps(day: str, tmp_path: Path) -> None:
+    frame = frame_of([("a", "a", 1, 1, 0.0, moment, True) for moment in [*pd.date_range("2013-01-01", periods=5, tz="UTC"), None]])
+    assert failing("expect_column_values_to_be_between", f"{{column: at, min_value: {day}}}", frame, tmp_path) == [0, 1]
+    assert failing("expect_column_values_to_be_between", f"{{column: at, max_value: {day}, strict_max: true}}", frame, tmp_path) == [
+        2,
+        3,
+        4,
+    ]
+    assert failing("expect_column_values_to_be_in_set", f"{{column: at, value_set: [{day}]}}", frame, tmp_path) == [0, 1, 3, 4]
+    assert failing("expect_column_values_to_not_be_in_set", f"{{column: at, value_set: [{day}]}}", frame, tmp_path) == [2]
+    config = without_quarantine(declared("expect_column_max_to_be_between", yaml.safe_load(f"{{column: at, max_value: {day}}}")))
+    raw = written(config, frame, tmp_path)
+    (check,), _ = evaluate(config, declared_expectations(config, raw.no_rows(config.column_names)), raw)
+    assert (check.failed, check.observed) == (True, "2013-01-05 00:00:00+00:00")
+
+
+@pytest.mark.parametrize("large", [0, 2**53 + 1, 2**62])
+def test_integers_of_any_size_are_compared_exactly_where_some_are_missing(large: int, tmp_path: Path) -> None:
+    pairs = [(large + 1, large), (large, large), (large, large + 1), (None, large), (large, None), (None, None)]
+    frame = frame_of([("a", "a", count, least, 0.0, None, True) for count, least in pairs])
+    expect, columns = "expect_column_pair_values_a_to_be_greater_than_b", "{column_A: count, column_B: least}"
+    assert failing(expect, columns, frame, tmp_path) == [1, 2, 3, 4]
 
 
 def test_values_are_held_against_a_json_schema_one_by_one(tmp_path: Path) -> None:

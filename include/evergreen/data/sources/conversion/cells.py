@@ -115,7 +115,7 @@ def _numeric(value: float | decimal.Decimal, kind: str) -> object:
         return bool(value)
     if kind == "number":
         return _number(value)
-    if isinstance(value, float) and (value != math.floor(value) or abs(value) > EXACT_IN_A_FLOAT):
+    if isinstance(value, float) and (value != math.floor(value) or abs(value) >= EXACT_IN_A_FLOAT):
         raise _Refused("it has a fraction, or is past what a float holds exactly")
     if not -LARGEST_INTEGER - 1 <= value <= LARGEST_INTEGER:
         raise _Refused("it is past 64 bits")
@@ -136,8 +136,9 @@ def _number(value: float | decimal.Decimal) -> float:
 
 
 def is_exact(text: str) -> bool:
-    """Whether a number in text keeps its value as a float, as far as it claims to: with an exponent, it is a float's by its form."""
-    return "e" in text.lower() or decimal.Decimal(text) == float(text)
+    """Whether a number in text keeps its value as a float, as far as it claims to: an exponent, or a fraction below 2^53, is a float's."""
+    number = float(text)
+    return abs(number) < EXACT_IN_A_FLOAT or "e" in text.lower() or decimal.Decimal(text) == number
 
 
 def _string(text: str) -> str:
@@ -169,7 +170,7 @@ def _text_to_number(text: str, _: Column) -> float:
             raise _Refused("it is no finite number; if it means that there is no value, add it to the source's missing_values")
         raise _Refused("it is no number")
     number = _finite(float(text))
-    if abs(number) >= EXACT_IN_A_FLOAT and not is_exact(text):
+    if not is_exact(text):
         raise _Refused(INEXACT)
     return number
 

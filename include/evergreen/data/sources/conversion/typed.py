@@ -57,7 +57,8 @@ def _from_numbers(array: pa.Array, column: Column, where: Where) -> pa.Array:
     elif column.type == "boolean":
         bad, why = pc.invert(pc.or_(pc.equal(array, 0), pc.equal(array, 1))), "it is neither 0 nor 1"
     elif floating:
-        bad, why = pc.or_(_beyond(array), pc.not_equal(pc.floor(array), array)), "it has a fraction, or is past what a float holds exactly"
+        beyond = pc.greater_equal(pc.abs(array), EXACT_IN_A_FLOAT)  # 2^53 may be what 2^53 + 1 was rounded to
+        bad, why = pc.or_(beyond, pc.not_equal(pc.floor(array), array)), "it has a fraction, or is past what a float holds exactly"
     elif pa.types.is_uint64(array.type):
         bad, why = pc.greater(array, pa.scalar(LARGEST_INTEGER, array.type)), "it is past 64 bits"
     else:

@@ -10,7 +10,8 @@ import codecs
 import csv
 import functools
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 ARROW_BLOCK = 1024**2  # each thread's share of a block
 BYTES = "latin-1"  # in which each byte is a character, and none is refused
+MARK = "\ue000"  # none of those
 csv.field_size_limit(2 * LONGEST_ROW)  # of this process: what limits a row here is `read_blocks`
 OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|": "a vertical bar"}
 
@@ -38,7 +40,7 @@ def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     :yields: batches in the schema of `arrow_schema`.
     :raises DataError: when the file has no header, or content that does not fit.
     """
-    lexer = _Lexer(piece.csv.delimiter)
+    lexer = _Lexer(piece.csv.delimiter, piece.missing_values)
     header: list[str] | None = None
     for block in read_blocks(file, piece, lexer.end_of_rows):
         if header is None:
@@ -82,6 +84,8 @@ def _batch(block: Block, header: list[str], lexer: _Lexer, piece: Piece) -> pa.R
     columns = _by_arrow(block, len(header), wanted, lexer, piece)
     if columns is None:
         columns = _by_lexer(block, header, wanted, lexer, piece)
+    if "" in piece.missing_values and b'"' in block.data:
+        columns = [_without_empty_text(column) for column in columns]
     lines = functools.cache(lambda: [line for line, _, _ in lexer.records(block, piece)])
     return convert_batch(
         piece.dataset,
@@ -106,6 +110,7 @@ def _by_arrow(block: Block, width: int, wanted: list[int], lexer: _Lexer, piece:
         include_columns=list(dict.fromkeys(used)),
         null_values=list(piece.missing_values),
         strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
     )
     shares = [ARROW_BLOCK, len(block.data) + 1]  # a row that is longer than a share needs the second
     if _splits_a_line_end(block.data, ARROW_BLOCK):
@@ -120,6 +125,14 @@ def _by_arrow(block: Block, width: int, wanted: list[int], lexer: _Lexer, piece:
     return None
 
 
+def _without_empty_text(column: pa.Array) -> pa.Array:
+    """A quoted empty cell means what a bare one means: whoever quotes every cell has no other way to leave one out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
 def _splits_a_line_end(data: bytes, size: int) -> bool:
     """Whether one of these shares begins with the line feed of a carriage return: Arrow skips it, even within quotes."""
     return any(data[border - 1 : border + 1] == b"\r\n" for border in range(size, len(data), size))
@@ -132,18 +145,24 @@ def _by_lexer(block: Block, header: list[str], wanted: list[int], lexer: _Lexer,
     columns: list[list[bytes | None]] = [[] for _ in wanted]
     for line, cells, _ in lexer.records(block, piece):
         if len(cells) != len(header):
+            names = ", ".join(name or "a column without a name" for name in header)[:300]
+            hint = f"Is a cell with a {lexer.delimiter!r} in it not quoted, or is the file cut off? Ask the source for a whole file."
+            if not header[-1]:
+                hint = f"Does the header end in a {lexer.delimiter!r} that its rows have not? Have the source write it without."
             raise piece.error(
-                f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and the header has {len(header)} ({', '.join(header)[:300]}). "
-                f"Is a cell with a {lexer.delimiter!r} in it not quoted, or is the file cut off? Ask the source for a whole file.",
-                line=line,
+                f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and the header has {len(header)} ({names}). {hint}", line=line
             )
-        for column, number in zip(columns, wanted, strict=True):
-            column.append(None if cells[number] in missing else cells[number])
+        for column, cell in zip(columns, (cells[number] for number in wanted), strict=True):
+            column.append(None if cell in missing and not isinstance(cell, _QuotedWord) else cell)
     arrays = [pa.array(column, pa.binary()) for column in columns]
     try:
         return [array.cast(pa.string()) for array in arrays]
     except pa.ArrowInvalid:
         raise not_in_its_encoding(block, piece) from None
+
+
+class _QuotedWord(bytes):
+    """A cell in quotes whose text, without them, would mean that there is no value."""
 
 
 class _Lexer:
@@ -153,8 +172,11 @@ class _Lexer:
     quote, and quotes in cells that do not begin with one, stand for themselves.
     """
 
-    def __init__(self, delimiter: str) -> None:
+    def __init__(self, delimiter: str, missing_values: Collection[str]) -> None:
         self.delimiter = delimiter
+        words = "|".join(re.escape(word.encode().decode(BYTES)) for word in missing_values if word)
+        border = f"[^{re.escape(delimiter)}\r\n]"
+        self._quoted_word = re.compile(f'(?<!{border})"(?=(?:{words})"(?!{border}))') if words else None
         self._around = np.zeros(256, dtype=bool)
         self._around[list(delimiter.encode() + b"\r\n")] = True
 
@@ -179,7 +201,7 @@ class _Lexer:
         :raises DataError: when a quote opens that never closes.
         """
         for before, texts, end in self._rows(block.data):
-            line, cells = block.first_line + before, [text.encode(BYTES) for text in texts]
+            line, cells = block.first_line + before, list(map(self._cell, texts))
             if end is None:
                 line += sum(map(count_lines, cells[:-1]))
                 raise DataError(piece.message("opens a quote that never closes. Ask the source for a whole file.", line=line))
@@ -193,7 +215,7 @@ class _Lexer:
     def _rows(self, data: bytes) -> Iterator[tuple[int, list[str], int | None]]:
         """Of every row the number of lines before it, its cells (none when it is blank), and its end: None when a quote is open there."""
         lines = data.splitlines(keepends=True)
-        rows = csv.reader(itertools.chain((line.decode(BYTES) for line in lines), [""]), delimiter=self.delimiter)
+        rows = csv.reader(itertools.chain(map(self._marked, lines), [""]), delimiter=self.delimiter)
         before = end = 0
         for cells in rows:
             if rows.line_num > len(lines):
@@ -203,6 +225,18 @@ class _Lexer:
             end += sum(map(len, lines[before : rows.line_num]))
             yield before, cells, end
             before = rows.line_num
+
+    def _marked(self, line: bytes) -> str:
+        """The line as `csv` reads it, which drops quotes: with a mark where a word is quoted that would otherwise mean no value."""
+        text = line.decode(BYTES)
+        return self._quoted_word.sub(f'"{MARK}', text) if self._quoted_word else text
+
+    @staticmethod
+    def _cell(text: str) -> bytes:
+        if MARK not in text:
+            return text.encode(BYTES)
+        plain = text.replace(MARK, "").encode(BYTES)
+        return _QuotedWord(plain) if text == f"{MARK}{plain.decode(BYTES)}" else plain
 
     def _all_in_pairs(self, codes: np.ndarray, quotes: np.ndarray) -> bool:
         """Whether each quote opens at the beginning of a cell, closes at its end, or is one of two: so counting them is enough."""

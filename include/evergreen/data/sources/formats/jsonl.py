@@ -5,11 +5,14 @@ A key that a line leaves out has no value there; a declared column that no line 
 
 from __future__ import annotations
 
+import decimal
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from include.evergreen.data.sources.conversion import convert_batch
+from include.evergreen.data.sources.conversion.cells import is_exact
 from include.evergreen.data.sources.formats import Piece
 from include.evergreen.data.sources.formats.blocks import Block, end_of_lines, not_in_its_encoding, read_blocks
 
@@ -43,12 +46,13 @@ def _records(block: Block, piece: Piece) -> Iterator[tuple[list[int], list[dict[
     except UnicodeDecodeError:
         raise not_in_its_encoding(block, piece) from None
     most = max(1, MOST_CELLS // len(piece.dataset.column_names))
+    decoder = strict_decoder(text)
     lines, records = [], []
     for line, content in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=block.first_line):
         if not content.strip(BLANKS):
             continue
         lines.append(line)
-        records.append(_record(content, line, piece))
+        records.append(_record(content, line, decoder, piece))
         if len(records) == most:
             yield lines, records
             lines, records = [], []
@@ -56,9 +60,9 @@ def _records(block: Block, piece: Piece) -> Iterator[tuple[list[int], list[dict[
         yield lines, records
 
 
-def _record(content: str, line: int, piece: Piece) -> dict[str, Any]:
+def _record(content: str, line: int, decoder: json.JSONDecoder, piece: Piece) -> dict[str, Any]:
     try:
-        record = _scanned(content.strip(BLANKS))
+        record = _scanned(content.strip(BLANKS), decoder)
     except (ValueError, RecursionError) as error:
         trouble = "it is nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
         raise piece.error(f"is not a line of JSON: {trouble}. Have the source write one whole JSON object a line.", line=line) from None
@@ -67,13 +71,13 @@ def _record(content: str, line: int, piece: Piece) -> dict[str, Any]:
     return record
 
 
-def _scanned(content: str) -> Any:
+def _scanned(content: str, decoder: json.JSONDecoder) -> Any:
     """As the decoder reads it, by its shortest way; what that does not take, the long way has words for."""
     try:
-        record, end = STRICT_DECODER.scan_once(content, 0)  # type: ignore[attr-defined]
+        record, end = decoder.scan_once(content, 0)  # type: ignore[attr-defined]
     except StopIteration:
         end = -1
-    return record if end == len(content) else STRICT_DECODER.decode(content)
+    return record if end == len(content) else decoder.decode(content)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -89,4 +93,16 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number; allowed: finite numbers, and null where there is no value")
 
 
-STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+def _number(text: str) -> float | decimal.Decimal:
+    """A float, or a decimal where a float would round what is written out past 2^53, for the conversion to refuse."""
+    return float(text) if is_exact(text) else decimal.Decimal(text)
+
+
+def strict_decoder(text: str) -> json.JSONDecoder:
+    """The decoder for a text of JSON: it refuses keys that are there twice, NaN and infinities, and rounds no large number."""
+    return _LARGE_NUMBERS if _LARGE.search(text) else _STRICT
+
+
+_LARGE = re.compile(r"[0-9]{16}")  # without as many digits in a row, nothing is past 2^53 and has no exponent
+_STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_LARGE_NUMBERS = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_number)

@@ -1,0 +1,64 @@
+"""Which columns a role of PostgreSQL may write, so that who runs tasks or shows pages cannot edit what was recorded.
+
+(docs/guides/database-roles.md)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import erasures, ledger, metadata, recipes
+from include.evergreen.state.ledger.bindings import BINDINGS
+
+INSERTED_ONCE = (ledger, recipes, erasures)  # no work of ours changes a row of these
+
+
+def updated_columns(table: sa.Table) -> list[str] | None:
+    """The columns of a table that a worker may change in a row that stands; None if all, and then it may delete rows too.
+
+    Of a table whose rows are bound to the ledger these are the row's entry, and what may change without one.
+    """
+    if table.name in BINDINGS:
+        return ["entry", *BINDINGS[table.name].unbound]
+    return [] if table in INSERTED_ONCE else None
+
+
+def grant_access(*, worker: str | None = None, reader: str | None = None) -> None:
+    """Give roles of PostgreSQL what their work needs, and take what they had beyond it; safe to repeat, and needed after a migration.
+
+    :param worker: name of the role that runs tasks and the triggerer; it gets what `updated_columns` says
+    :param reader: name of the role that only reads: the API server and the DAG processor
+    :raises ConfigError: if the database is not PostgreSQL, or has no such role
+    """
+    with writing() as connection:
+        if connection.dialect.name != "postgresql":
+            raise ConfigError(f"Roles are PostgreSQL's, and EVERGREEN_DATABASE_URL is of {connection.dialect.name}. Omit them.")
+        known = set(connection.execute(sa.text("SELECT rolname FROM pg_roles")).scalars())
+        for role in filter(None, (worker, reader)):
+            if role not in known:
+                raise ConfigError(f"The database has no role {role!r}. Create it first: CREATE ROLE {role} LOGIN PASSWORD '...'.")
+            quoted = connection.dialect.identifier_preparer.quote_identifier(role)
+            for statement in _statements(quoted, writes=role == worker):
+                connection.exec_driver_sql(statement)
+
+
+def _statements(role: str, *, writes: bool) -> Iterator[str]:
+    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}"
+    yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}"
+    yield f"GRANT USAGE ON SCHEMA public TO {role}"
+    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    if not writes:
+        return
+    yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"
+    for table in metadata.sorted_tables:
+        columns = updated_columns(table)
+        if columns is None:
+            yield f"GRANT INSERT, UPDATE, DELETE ON {table.name} TO {role}"
+        else:
+            yield f"GRANT INSERT ON {table.name} TO {role}"
+            if columns:
+                yield f"GRANT UPDATE ({', '.join(columns)}) ON {table.name} TO {role}"

@@ -1,0 +1,85 @@
+"""Faults are planted where something is decided, one at a time, and only a test that fails by the fault notices it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from benchmarks import mutants
+from benchmarks.mutants import ROOT, TARGETS, Copy, drawn
+from benchmarks.mutations import files, mutations
+
+GUARD = '''"""Says 1 of 2."""
+import logging
+from typing import Final
+
+log = logging.getLogger(__name__)
+LIMIT: Final[int] = 3
+
+
+def blessed(row, key: str = "x", strict=True):
+    """Whether 1 row may."""
+    if row is None or row["key"] != key or row["share"] >= LIMIT:
+        raise ValueError(f"{row} is not at most {3 + 1}")
+    log.info("%s of %d", row, 7)
+    row.update(seen=not strict)
+    return -row["share"] + 0.5
+'''
+
+
+def test_each_thing_that_decides_is_changed_in_each_way_and_nothing_else() -> None:
+    assert sorted((found.line, found.kind, found.before, found.after) for found in mutations("guard.py", GUARD)) == sorted([
+        (6, "number", "3", "4"),
+        (9, "switch", "True", "False"),
+        (11, "guard removed", GUARD.split("\n")[10].strip() + "\n" + GUARD.split("\n")[11], GUARD_OFF),
+        (11, "comparison", "row is None", "(row is not None)"),
+        (11, "condition left out", CONDITION, '((row is None) or (row["key"] != key))'),
+        (11, "condition left out", CONDITION, '((row is None) or (row["share"] >= LIMIT))'),
+        (11, "condition left out", CONDITION, '((row["key"] != key) or (row["share"] >= LIMIT))'),
+        (11, "connective", CONDITION, '((row is None) and (row["key"] != key) and (row["share"] >= LIMIT))'),
+        (11, "comparison", 'row["key"] != key', '(row["key"] == key)'),
+        (11, "comparison", 'row["share"] >= LIMIT', '(row["share"] > LIMIT)'),
+        (14, "call removed", "row.update(seen=not strict)", "pass"),
+        (14, "negation", "not strict", "(strict)"),
+        (15, "nothing returned", 'return -row["share"] + 0.5', "return None"),
+        (15, "sign", '-row["share"]', '(+row["share"])'),
+        (15, "arithmetic", '-row["share"] + 0.5', '(-row["share"] - 0.5)'),
+        (15, "number", "0.5", "0.76"),
+    ])  # fmt: skip
+
+
+CONDITION = 'row is None or row["key"] != key or row["share"] >= LIMIT'
+GUARD_OFF = 'if False:\n        raise ValueError(f"{row} is not at most {3 + 1}")'
+
+
+def test_every_fault_of_our_own_code_is_still_python_and_a_draw_is_repeated_by_its_seed() -> None:
+    for file in files(ROOT, TARGETS):
+        text = (ROOT / file).read_text()
+        for mutation in mutations(file, text):
+            changed = mutation.applied(text)
+            assert changed != text
+            ast.parse(changed)
+    assert drawn(20, 1) == drawn(20, 1) != drawn(20, 2)
+    assert len(set(drawn(20, 1))) == 20
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
+    monkeypatch.setattr(mutants, "generation", lambda: tmp_path)
+    (tmp_path / "code.py").write_text("def larger(a, b):\n    return a > b\n")
+    (tmp_path / "test_code.py").write_text(
+        "from pathlib import Path\nfrom code_ import larger\n\n"
+        "def test_length():\n    assert len(Path('code_.py').read_text()) < 43\n\n"
+        "def test_it():\n    assert larger(2, 1)\n    assert not larger(1, 2)\n"
+    )
+    (tmp_path / "code.py").rename(tmp_path / "code_.py")  # `code` is a module of Python's
+    return Copy(tmp_path, lambda _: ["test_code.py"])
+
+
+def test_a_fault_is_noticed_by_a_test_that_fails_by_it_and_not_by_any_change(copy: Copy) -> None:
+    text = (copy.root / "code_.py").read_text()
+    found = {fault.kind: copy.outcome(fault).noticed_by for fault in mutations("code_.py", text)}
+    assert found == {"comparison": "", "nothing returned": "test_code.py::test_it"}, "nobody asks about equals"
+    assert (copy.root / "code_.py").read_text() == text
