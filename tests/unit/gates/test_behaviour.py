@@ -17,6 +17,8 @@ from include.evergreen.gates.evidence import Evidence
 from include.evergreen.testkit.behaviour import direction, invariance, must_pass
 from tests.unit.gates.synthetic_evidence import ROWS, evidence_of
 
+pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
+
 ROWS_OF_TWO = pd.DataFrame({"hour": np.arange(10.0), "carrier": pd.array(["AA", "B6"] * 5, dtype="string")})
 CRITERION = BehaviourCriterion(kind="behaviour")
 IMPORT = "from include.evergreen.testkit.behaviour import direction, invariance, must_pass\n"

@@ -12,6 +12,8 @@ from include.evergreen.gates.criteria import judge_size, judge_speed, judge_stab
 from include.evergreen.gates.evidence import gather
 from include.evergreen.training.candidate import Candidate
 
+pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
+
 STABLE = StabilityCriterion(kind="stability", metric="mae", max_spread=1e-9)
 FOREST = {"estimator": "sklearn.ensemble.RandomForestRegressor", "parameters": {"n_estimators": 3, "max_depth": 4}}
 

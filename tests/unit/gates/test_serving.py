@@ -15,7 +15,7 @@ from include.evergreen.serving.clean_processes import ADDRESS
 from include.evergreen.training.candidate import Candidate
 from tests.unit.flights import brief, january, lenient, run_python, trained_as_of
 
-pytestmark = pytest.mark.clean_process
+pytestmark = [pytest.mark.clean_process, pytest.mark.sqlite_only]
 
 HOMEMADE = "from sklearn.linear_model import Ridge\n\n\nclass Homemade(Ridge):\n    pass\n"
 

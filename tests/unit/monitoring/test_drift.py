@@ -10,6 +10,8 @@ from include.evergreen.monitoring.drawing import compare, draw
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from tests.unit.flights import run_python
 
+pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
+
 ROWS = 2000
 
 

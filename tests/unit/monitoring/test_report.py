@@ -22,7 +22,7 @@ from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
 from tests.unit.flights import january, republish, shifted
 
-pytestmark = pytest.mark.usefixtures("trained")
+pytestmark = [pytest.mark.usefixtures("trained"), pytest.mark.sqlite_only]
 MODEL = "air_time"
 DAY = january(20)
 

@@ -25,6 +25,8 @@ from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, predict
 from tests.unit.flights import january
 
+pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
+
 DAY = january(20)
 FORESTS = {
     "classification": Chosen("sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 40}),

@@ -25,6 +25,8 @@ from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import partition_versions, recipes, stage_records
 from tests.unit.flights import january, republish, rows_of, shifted, with_other_features
 
+pytestmark = pytest.mark.sqlite_only  # state/database/test_on_postgresql.py has what a server may tell otherwise
+
 MODEL = "air_time"
 DAY, YESTERDAY = january(20), january(19)
 NEXT = january(22)  # the first day of which nothing is there yet but its weather and outcomes

@@ -191,7 +191,10 @@ def test_a_user_who_may_not_write_is_told_so_and_not_retried(ours: PostgreSQL, m
     ours.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", "evergreen")
     monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"postgresql+psycopg2://reader:reader@127.0.0.1:{ours.port}/evergreen")
     assert rows_of(observations) == []
-    with pytest.raises(ConfigError, match="cannot be used: permission denied for table observations"), writing() as connection:
+    with (
+        pytest.raises(ConfigError, match="may not do this: permission denied for table observations"),
+        writing() as connection,
+    ):
         upsert(connection, observations, KEY, VALUES)
     close_database()
 
