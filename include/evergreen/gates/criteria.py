@@ -138,7 +138,7 @@ def _compared(
     """``margin``: the gain that the one-sided bound must exceed (superiority); negative: the loss that is allowed (non-inferiority)."""
     kind, metric, confidence = criterion.kind, criterion.metric, criterion.confidence
     sign = 1.0 if METRICS[candidate.model.task][metric] == "higher" else -1.0
-    value, theirs = candidate.metrics.get(metric), other.value(metric)
+    value, theirs = candidate.value(metric), other.value(metric)
     if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
         return unmeasured(kind, metric, sign * margin)
     if candidate.units.count == 1:

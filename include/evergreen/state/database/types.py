@@ -48,7 +48,7 @@ class Text(sa.TypeDecorator[str]):
 
     def __init__(self, column: str, length: int | None = None, kind: type[sa.String] = sa.String) -> None:
         super().__init__(length)
-        self.impl = kind(length)  # type: ignore[assignment]  # an instance, as the base class makes it
+        self.impl = kind(length)
         self.column, self.length, self.kind = column, length, kind
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
@@ -76,7 +76,7 @@ class Whole(sa.TypeDecorator[int]):
 
     def __init__(self, column: str, kind: type[sa.Integer] = sa.Integer) -> None:
         super().__init__()
-        self.impl = kind()  # type: ignore[assignment]
+        self.impl = kind()
         self.column, self.kind = column, kind
 
     def process_bind_param(self, value: int | None, dialect: sa.Dialect) -> int | None:

@@ -192,7 +192,7 @@ def test_a_user_who_may_not_write_is_told_so_and_not_retried(ours: PostgreSQL, m
     monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"postgresql+psycopg2://reader:reader@127.0.0.1:{ours.port}/evergreen")
     assert rows_of(observations) == []
     with (
-        pytest.raises(ConfigError, match="may not do this: permission denied for table observations"),
+        pytest.raises(ConfigError, match="cannot be used: permission denied for table observations"),
         writing() as connection,
     ):
         upsert(connection, observations, KEY, VALUES)
