@@ -338,8 +338,9 @@ def _roll_back(connection: sa.Connection, target: RegisteredVersion, *, actor: s
 
 def _is_done(connection: sa.Connection, model: str, request: str, *, kind: str) -> bool:
     """Whether this request has been carried out; an empty one tells nothing apart."""
-    same = promotions.select().filter_by(model=model, request=request, kind=kind).limit(1)
-    return bool(request) and connection.execute(same).first() is not None
+    own = promotions.c
+    same = (own.model == model, own.request == request, own.request != "", own.kind == kind)  # as the index on requests has it
+    return bool(request) and connection.execute(promotions.select().where(*same).limit(1)).first() is not None
 
 
 def _rollback_target(connection: sa.Connection, model: str, to: int | None, request: str) -> int:

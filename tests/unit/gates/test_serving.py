@@ -54,7 +54,7 @@ def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Ev
         )
         foreign, ours = run_python(code).splitlines()
     assert foreign == "[]"
-    assert len(ours.split(",")) < 11, ours
+    assert len(ours.split(",")) < 12, ours
 
 
 def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candidate(evidence: Evidence) -> None:
