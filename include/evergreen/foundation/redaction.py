@@ -25,7 +25,7 @@ def redact(text: str, *secrets: str | None) -> str:
     """Put ``***`` in the place of what nobody should read.
 
     :param text: such as an error's
-    :param secrets: what is also to be redacted, wherever it stands: servers repeat what they were told in what they complain of
+    :param *secrets: what is also to be redacted, wherever it stands: servers repeat what they were told in what they complain of
     :returns: the text without the passwords of its URLs, the values of its parameters with names such as ``token``, ``secrets``, and
         the secrets of this process's environment
     """
