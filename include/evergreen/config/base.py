@@ -27,7 +27,7 @@ OnFail = Literal["error", "quarantine", "warn"]
 class Strict(BaseModel):
     """Base of every config class: frozen; unknown keys, infinities and NaN are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 def problem_at(key: str, text: str) -> PydanticCustomError:

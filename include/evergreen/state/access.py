@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import writing
-from include.evergreen.state.database.tables import erasures, ledger, metadata, recipes
+from include.evergreen.state.database.tables import erasures, knowledge_corrections, ledger, metadata, recipes
 from include.evergreen.state.ledger.bindings import BINDINGS
 
-INSERTED_ONCE = (ledger, recipes, erasures)  # no work of ours changes a row of these
+INSERTED_ONCE = (ledger, recipes, erasures, knowledge_corrections)  # no work of ours changes a row of these
 
 
 def updated_columns(table: sa.Table) -> list[str] | None:
