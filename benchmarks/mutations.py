@@ -11,6 +11,7 @@ COMPARED = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
+UNDIVIDED = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript)  # need no parentheses beside an operator
 COMPUTED = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.BitAnd: "|", ast.BitOr: "&"}
 
 
@@ -58,9 +59,13 @@ def mutations(file: str, text: str) -> list[Mutation]:
 
 
 def _changes(node: ast.AST, source) -> Iterator[tuple[str, str]]:  # type: ignore[no-untyped-def]
+
+    def operand(node: ast.expr) -> str:
+        return source(node) if isinstance(node, UNDIVIDED) else f"({source(node)})"
+
     match node:
         case ast.Compare(left=left, ops=[operator], comparators=[right]) if type(operator) in COMPARED:
-            yield "comparison", f"({source(left)} {COMPARED[type(operator)]} {source(right)})"
+            yield "comparison", f"({operand(left)} {COMPARED[type(operator)]} {operand(right)})"
         case ast.BoolOp(op=operator, values=values):
             word = " or " if isinstance(operator, ast.And) else " and "
             yield "connective", f"({word.join(f'({source(value)})' for value in values)})"
@@ -72,7 +77,7 @@ def _changes(node: ast.AST, source) -> Iterator[tuple[str, str]]:  # type: ignor
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             yield "sign", f"(+{source(operand)})"
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in COMPUTED:
-            yield "arithmetic", f"({source(left)} {COMPUTED[type(operator)]} {source(right)})"
+            yield "arithmetic", f"({operand(left)} {COMPUTED[type(operator)]} {operand(right)})"
         case ast.Constant(value=bool(value)):
             yield "switch", str(not value)
         case ast.Constant(value=int(value)):

@@ -77,7 +77,7 @@ def _criteria(decision: Decision, candidate: Candidate, seed: int) -> list[dict[
     catalog = Catalog()
     champion = version_number(MODEL, decision.champion_version) if decision.champion_version else None
     evidence = gather(catalog, catalog.model(MODEL), candidate, champion)
-    rivals = [evidence.champion, *(anchor.rival for anchor in evidence.anchors.values())]
+    rivals = [evidence.champion, *(comparator.rival for comparator in evidence.comparators.values())]
     for scored in (evidence.candidate, *(rival.everywhere for rival in rivals if rival)):
         scored.seed = seed
     again = [JUDGES[each.kind](each, evidence) for each in catalog.model(MODEL).gate.criteria]

@@ -45,7 +45,7 @@ def test_each_thing_that_decides_is_changed_in_each_way_and_nothing_else() -> No
         (14, "negation", "not strict", "(strict)"),
         (15, "nothing returned", 'return -row["share"] + 0.5', "return None"),
         (15, "sign", '-row["share"]', '(+row["share"])'),
-        (15, "arithmetic", '-row["share"] + 0.5', '(-row["share"] - 0.5)'),
+        (15, "arithmetic", '-row["share"] + 0.5', '((-row["share"]) - 0.5)'),
         (15, "number", "0.5", "0.76"),
     ])  # fmt: skip
 

@@ -24,7 +24,7 @@ from include.evergreen.state.database.tables import metadata
 from include.evergreen.state.stage_status import find_stage
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
-TIMESTAMPS = {"recorded_at", "since", "promoted_at"}
+TIMESTAMPS = {"recorded_at", "delivered_at", "since", "promoted_at"}
 FIRST_AGAIN = str(HISTORY[-2])  # two days of the backfill, and all nights
 
 

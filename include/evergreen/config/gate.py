@@ -106,7 +106,7 @@ class SlicesCriterion(Strict):
             raise problem_at("metric", "is what worst and difference judge by, and nothing else does; give it with these alone")
         if (self.judge in ("difference", "equal_opportunity")) != (self.max_difference is not None):
             raise problem_at("max_difference", "is the bound of difference and equal_opportunity; give it with these alone")
-        if "smallest_group" in self.model_fields_set and not self.allow_personal:
+        if self.smallest_group != SMALLEST_GROUP and not self.allow_personal:
             raise problem_at("smallest_group", "is for personal columns; give it with allow_personal: true alone")
         if self.judge == "worst" and (self.at_least is None) == (self.at_most is None):
             raise ValueError("judge: worst needs exactly one of at_least and at_most")

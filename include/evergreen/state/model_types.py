@@ -35,10 +35,10 @@ NOT_SCIKIT_LEARNS_OWN: Final = {"conftest", "externals", "tests"}  # parts of mo
 
 
 class UntrustedTypesError(EvergreenError):
-    """A file holds ``names``, which may not be loaded."""
+    """A file holds types that may not be loaded: ``names``."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"it holds {', '.join(names)}")
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(message)
         self.names = list(names)
 
 
@@ -58,7 +58,7 @@ def types_to_trust(file: bytes, named: Sequence[str]) -> list[str]:
             for name, way in _nodes(json.loads(archive.read("schema.json"))):
                 ways.setdefault(name, set()).add(way)
         if refused := [name for name in judged if not _is_trusted(name, ways.get(name, set()))]:
-            raise UntrustedTypesError(refused)
+            raise UntrustedTypesError(f"it holds {', '.join(refused)}", refused)
     return list(unknown)
 
 

@@ -31,6 +31,7 @@ from include.evergreen.training.recipes import Recipe
 from tests.unit.flights import brief, january, lenient, republish, rows_of, strict, trained_as_of, with_other_features
 
 MODULE = importlib.import_module("include.evergreen.gates.decide")
+computing = pytest.mark.sqlite_only  # about what is computed, which no database changes
 EVIDENCE = importlib.import_module("include.evergreen.gates.evidence")
 AS_OF = january(20)
 
@@ -70,6 +71,7 @@ def test_a_no_is_recorded_as_well_as_a_yes(candidate: Candidate, air_time: Model
     assert latest_decision("air_time") == decision
 
 
+@computing
 def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(flights: Path, flight_delay: ModelConfig) -> None:
     for day in days(january(13), january(19)):  # on the whole holdout, nobody is late
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
@@ -80,6 +82,7 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
         champions.register("flight_delay", decision.run_key)
 
 
+@computing
 def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figures(trained: Path, air_time: ModelConfig) -> None:
     blunt = _with_train(air_time, parameters={"alpha": 1e6})
     decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
@@ -89,11 +92,13 @@ def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figur
     assert f"mae is {result['details']['candidate']:.4f}, the champion's on the same rows" in result["message"]
 
 
+@computing
 def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
     decision = decide(Catalog(), _against_champion(air_time, margin=2.0), trained_as_of(air_time, AS_OF))
     assert decision.verdict == "blessed", decision.message
 
 
+@computing
 def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, air_time: ModelConfig) -> None:
     champion = champions.champion("air_time")
     assert champion is not None
@@ -103,6 +108,7 @@ def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, a
     assert 5 < on_these_rows < 15
 
 
+@computing
 def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(
     trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,6 +121,7 @@ def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(
     assert [record.levelname for record in caplog.records if words in record.message] == ["WARNING"]
 
 
+@computing
 def test_a_champion_is_compared_on_the_days_that_neither_was_fitted_on(trained: Path, air_time: ModelConfig) -> None:
     """The candidate's holdout begins on the 8th; the champion was fitted on the 8th and the 9th too, and knows these by heart."""
     champion = champions.champion("air_time")
@@ -169,11 +176,13 @@ def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_whe
     assert find_comparators(model.gate, champion, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Comparator(2)}
 
 
+@computing
 def test_the_gate_measures_the_artifact_and_does_not_believe_what_training_said(candidate: Candidate, air_time: ModelConfig) -> None:
     boasting = dataclasses.replace(candidate, metrics={"mae": 0.0, "rmse": 0.0, "r2": 1.0})
     assert decide(Catalog(), air_time, boasting).criteria[0]["value"] == pytest.approx(candidate.metrics["mae"])
 
 
+@computing
 def test_an_artifact_that_was_tampered_with_is_not_evaluated_and_is_judged_again_when_it_is_restored(
     candidate: Candidate, air_time: ModelConfig
 ) -> None:
@@ -191,6 +200,7 @@ def test_an_artifact_that_was_tampered_with_is_not_evaluated_and_is_judged_again
     assert ledger.verify() == []
 
 
+@computing
 def test_a_store_that_does_not_answer_records_nothing(candidate: Candidate, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = dataclasses.replace(candidate, artifact_uri="mlflow-artifacts://127.0.0.1:9/model")
     with pytest.raises(TransientError):
@@ -205,6 +215,7 @@ def test_a_store_that_does_not_answer_records_nothing(candidate: Candidate, air_
         ({"kind": "behaviour"}, "there is no such file; the behaviour criterion of air_time needs it"),
     ],
 )
+@computing
 def test_a_criterion_that_cannot_be_evaluated_is_no_rejection(
     candidate: Candidate, air_time: ModelConfig, criterion: dict[str, Any], words: str
 ) -> None:
@@ -214,6 +225,7 @@ def test_a_criterion_that_cannot_be_evaluated_is_no_rejection(
     assert champions.champion("air_time") is None
 
 
+@computing
 def test_a_column_that_is_no_feature_makes_slices_as_the_days_knew_it(candidate: Candidate, air_time: ModelConfig) -> None:
     by_destination = {"kind": "slices", "by": "dest", "judge": "worst", "metric": "mae", "at_most": 100}
     decision = decide(Catalog(), _gated(air_time, by_destination), candidate)
@@ -222,6 +234,7 @@ def test_a_column_that_is_no_feature_makes_slices_as_the_days_knew_it(candidate:
     assert "dest=ATL" in [each["slice"] for each in slices]
 
 
+@computing
 def test_the_gates_report_lies_in_the_mlflow_run_and_is_logged_again_by_a_retry(flights: Path, air_time: ModelConfig) -> None:
     candidate = trained_as_of(brief(air_time), january(14))  # a run of its own: MLflow remembers where a run's artifacts lay
     decision = decide(Catalog(), lenient(air_time), candidate)
@@ -320,6 +333,7 @@ def test_other_criteria_are_another_question(candidate: Candidate, air_time: Mod
     assert [decide(Catalog(), each(air_time), candidate).verdict for each in (lenient, strict)] == ["blessed", "rejected"]
 
 
+@computing
 def test_a_champion_with_other_features_is_measured_on_the_same_rows_with_its_own(
     trained: Path, air_time: ModelConfig, tmp_path: Path
 ) -> None:
@@ -331,6 +345,7 @@ def test_a_champion_with_other_features_is_measured_on_the_same_rows_with_its_ow
     assert other.criteria[0]["details"]["candidate"] == pytest.approx(same.criteria[0]["details"]["candidate"], abs=0.5)
 
 
+@computing
 def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: ModelConfig) -> None:
     late = air_time.model_copy(update={"target": air_time.target.model_copy(update={"column": "arr_delay"})})
     decision = decide(Catalog(), _against_champion(late, margin=0.5), trained_as_of(late, AS_OF))
@@ -338,6 +353,7 @@ def test_a_champion_with_another_target_is_no_measure(trained: Path, air_time: M
     assert "no champion with this target (version 1 has another)" in decision.message
 
 
+@computing
 def test_a_champion_with_features_of_an_older_release_is_no_measure(
     trained: Path, air_time: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,7 +194,7 @@ def test_labels_that_are_corrected_while_a_day_is_observed_are_in_what_is_record
     measured = MODULE.measure_drift
 
     def corrected_meanwhile(*arguments: object) -> object:
-        monkeypatch.undo()
+        monkeypatch.setattr(MODULE, "measure_drift", measured)
         republish("outcomes", DAY, shifted("air_time", 50.0))
         _monitor(catalog, air_time)
         quicker.update(_figures("air_time"))

@@ -34,7 +34,7 @@ REFUSED = "permission denied"
 def roles(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The URLs of a worker and a reader of our database, on PostgreSQL, in which a cycle has run."""
     settle_cycled()
-    move_to(postgresql, monkeypatch)
+    move_to(postgresql, monkeypatch, "cycled")
     urls = {}
     for role in ("a-worker", "reader"):
         postgresql.execute(f'DROP ROLE IF EXISTS "{role}"')

@@ -30,7 +30,13 @@ class Moment(sa.TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
-        """Turn an aware time into the naive time in UTC that is stored; refuse one that does not say what it means."""
+        """Turn an aware time into the naive time in UTC that is stored; refuse one that does not say what it means.
+
+        :param value: what is bound; None stays None
+        :param dialect: the database's
+        :returns: the naive time in UTC that is stored
+        :raises UnstorableError: when the time has no zone
+        """
         if value is not None and value.tzinfo is None:
             raise UnstorableError(f"The time {value} has no time zone, so nobody knows when it is. Give it one, such as UTC.")
         return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
@@ -52,7 +58,13 @@ class Text(sa.TypeDecorator[str]):
         self.column, self.length, self.kind = column, length, kind
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        """Refuse text that is too long, or that is none."""
+        """Refuse text that is too long, or that is none.
+
+        :param value: what is bound; None stays None
+        :param dialect: the database's
+        :returns: the text
+        :raises UnstorableError: when it is no text, is too long, or has characters that not every database stores
+        """
         if value is None:
             return None
         if not isinstance(value, str):
@@ -80,7 +92,13 @@ class Whole(sa.TypeDecorator[int]):
         self.column, self.kind = column, kind
 
     def process_bind_param(self, value: int | None, dialect: sa.Dialect) -> int | None:
-        """Make a number of NumPy's one of Python's, and refuse one that is too large, or not whole."""
+        """Make a number of NumPy's one of Python's, and refuse one that is too large, or not whole.
+
+        :param value: what is bound; None stays None
+        :param dialect: the database's
+        :returns: the number
+        :raises UnstorableError: when it is not whole, or beyond the column's bits
+        """
         if value is None:
             return None
         try:
@@ -104,7 +122,13 @@ class Real(sa.TypeDecorator[float]):
         self.column = column
 
     def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:
-        """Make a number of NumPy's one of Python's, and refuse NaN."""
+        """Make a number of NumPy's one of Python's, and refuse NaN.
+
+        :param value: what is bound; None stays None
+        :param dialect: the database's
+        :returns: the number
+        :raises UnstorableError: when it is NaN
+        """
         if value is None:
             return None
         if math.isnan(number := float(value)):

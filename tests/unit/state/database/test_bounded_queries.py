@@ -59,7 +59,7 @@ def cycled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A cycle has run; our own state is in one of the two databases."""
     settle_cycled()
     if request.param == "postgresql":
-        move_to(request.getfixturevalue("postgresql"), monkeypatch)
+        move_to(request.getfixturevalue("postgresql"), monkeypatch, "cycled")
     yield
     close_database()
 
@@ -120,6 +120,7 @@ def test_no_page_and_no_answer_reads_a_table_that_grows_from_end_to_end(cycled: 
     assert not unbounded, "\n\n".join(unbounded)
 
 
+@pytest.mark.sqlite_only  # the next one is PostgreSQL's
 @pytest.mark.parametrize(
     "query",
     [
