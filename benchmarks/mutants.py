@@ -5,7 +5,7 @@
 Places are drawn from the gate, the registry, the ledger, scoring and ingestion, evenly over what can be changed there. For each, a
 copy of the working tree is changed in that one place, and the unit tests that import the changed file run, nearest first, until one
 fails: the fault is noticed. A test that fails where nothing but a comment is added does not count. With ``--keep`` each outcome is kept
-as it is known, and a run that was cut short goes on. (docs/decisions/mutants.md judges those that survive.)
+as it is known, and a run that was cut short goes on. What survives is either a test that is missing or no fault at all.
 """
 
 from __future__ import annotations
