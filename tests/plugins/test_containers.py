@@ -185,7 +185,8 @@ def test_it_fits_what_the_worker_declares_whatever_its_image_has(
 ) -> None:
     task, asked = declare(), context()
     code = PROJECT_ROOT / "include"
-    monkeypatch.setenv(container.MOUNTS, daemon.mounts.replace("own", f"{code}:{code}:ro"))
+    entries = [f"{code}:{code}:ro" if entry == container.OWN else entry for entry in daemon.mounts.split(",")]
+    monkeypatch.setenv(container.MOUNTS, ",".join(entries))
     declared = Catalog().model_path(MODEL)
     declared.write_text(declared.read_text().replace("C: 0.1}", "C: 0.125}"))
     assert find_candidate(task.execute(asked)["run_key"]).facts["parameters"]["C"] == 0.125
