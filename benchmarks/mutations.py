@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ COMPARED = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
+Node = ast.expr | ast.stmt
 UNDIVIDED = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript)  # need no parentheses beside an operator
 COMPUTED = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.BitAnd: "|", ast.BitOr: "&"}
 
@@ -43,10 +44,12 @@ def mutations(file: str, text: str) -> list[Mutation]:
     for line in text.encode().splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
 
-    def span(node: ast.AST) -> tuple[int, int]:
-        return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+    def span(node: Node) -> tuple[int, int]:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
 
-    def source(node: ast.AST) -> str:
+    def source(node: Node) -> str:
         first, last = span(node)
         return text.encode()[first:last].decode()
 
@@ -54,18 +57,18 @@ def mutations(file: str, text: str) -> list[Mutation]:
     for node in _judged(ast.parse(text)):
         first, last = span(node)
         for kind, after in _changes(node, source):
-            found.append(Mutation(file, node.lineno, first, last, source(node), after, kind))  # type: ignore[attr-defined]
+            found.append(Mutation(file, node.lineno, first, last, source(node), after, kind))
     return sorted(set(found))
 
 
-def _changes(node: ast.AST, source) -> Iterator[tuple[str, str]]:  # type: ignore[no-untyped-def]
+def _changes(node: Node, source: Callable[[Node], str]) -> Iterator[tuple[str, str]]:
 
-    def operand(node: ast.expr) -> str:
+    def beside(node: ast.expr) -> str:
         return source(node) if isinstance(node, UNDIVIDED) else f"({source(node)})"
 
     match node:
         case ast.Compare(left=left, ops=[operator], comparators=[right]) if type(operator) in COMPARED:
-            yield "comparison", f"({operand(left)} {COMPARED[type(operator)]} {operand(right)})"
+            yield "comparison", f"({beside(left)} {COMPARED[type(operator)]} {beside(right)})"
         case ast.BoolOp(op=operator, values=values):
             word = " or " if isinstance(operator, ast.And) else " and "
             yield "connective", f"({word.join(f'({source(value)})' for value in values)})"
@@ -77,7 +80,7 @@ def _changes(node: ast.AST, source) -> Iterator[tuple[str, str]]:  # type: ignor
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             yield "sign", f"(+{source(operand)})"
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in COMPUTED:
-            yield "arithmetic", f"({operand(left)} {COMPUTED[type(operator)]} {operand(right)})"
+            yield "arithmetic", f"({beside(left)} {COMPUTED[type(operator)]} {beside(right)})"
         case ast.Constant(value=bool(value)):
             yield "switch", str(not value)
         case ast.Constant(value=int(value)):
@@ -92,7 +95,7 @@ def _changes(node: ast.AST, source) -> Iterator[tuple[str, str]]:  # type: ignor
             yield "call removed", "pass"
 
 
-def _judged(tree: ast.Module) -> Iterator[ast.AST]:
+def _judged(tree: ast.Module) -> Iterator[Node]:
     """Nodes that decide something."""
     waiting: list[ast.AST] = list(tree.body)
     while waiting:

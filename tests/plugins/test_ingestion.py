@@ -13,7 +13,9 @@ from include.evergreen.data.partitions import OlderDeliveryError
 DAY = dt.date(2013, 1, 5)
 
 
-def test_publishing_an_older_run_again_skips_the_task_and_tells_nobody_downstream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publishing_an_older_run_again_skips_the_task_and_tells_nobody_downstream(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     from evergreen_airflow.operators.ingestion import PublishPartitionOperator
@@ -26,3 +28,4 @@ def test_publishing_an_older_run_again_skips_the_task_and_tells_nobody_downstrea
     context = {"ti": SimpleNamespace(xcom_pull=lambda task_ids: {"path": "a run of an earlier release"}), "dag_run": run, "params": {}}
     with pytest.raises(AirflowSkipException, match="Version 2 stays current"):  # and so without an asset event
         PublishPartitionOperator(task_id="publish", dataset="weather").execute(context)
+    assert "Skipped: Version 2 stays current" in capsys.readouterr().out, "as the DAG says, its log names what stays"

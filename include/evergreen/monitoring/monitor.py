@@ -13,12 +13,11 @@ from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
-from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.monitoring.drift import PREDICTION, measure_drift
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.window import load_window
-from include.evergreen.scoring.failures import recording_failure, stage_works
+from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.stage_status import Outcome, find_stage, record_stage
@@ -44,11 +43,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone
     :returns: ``done``, ``unchanged``, or that it waits for predictions, with the main figures of the day under ``facts``
     """
-    with recording_failure(catalog, model, "monitor", partition, origin):
-        outcome = until_not_overtaken(lambda: _monitor(catalog, model, partition, origin))
-    if outcome.is_done:
-        stage_works(model.name, "monitor", partition)
-    return outcome
+    return attempt(catalog, model, "monitor", partition, origin, lambda: _monitor(catalog, model, partition, origin))
 
 
 def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:

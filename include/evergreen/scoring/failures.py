@@ -3,46 +3,46 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
 from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.state.alerts import Alert, open_alerts, raise_alert, resolve_alert
 from include.evergreen.state.mlflow_store import ArtifactError
-from include.evergreen.state.stage_status import Stage, record_stage
+from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 
 LONGEST_CAUSE = 700  # of an alert's characters
 
 
-@contextmanager
-def recording_failure(catalog: Catalog, model: ModelConfig, stage: Stage, partition: dt.date, origin: str) -> Iterator[None]:
-    """Within it, what fails and will fail again is recorded with its cause; of live data, it raises the model's alert on the stage.
+def attempt(catalog: Catalog, model: ModelConfig, stage: Stage, partition: dt.date, origin: str, work: Callable[[], Outcome]) -> Outcome:
+    """Do a stage's work on a partition, again when it was overtaken, and say what becomes of it.
+
+    What fails and will fail again is recorded with its cause; of live data, it raises the model's alert on the stage. Work that is done
+    resolves the alert, unless that is of a later partition.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param stage: the stage
     :param partition: the partition that it works on
     :param origin: ``live`` or ``backfill``, which pages nobody
-    :yields: once
-    :raises Exception: what was raised within it
+    :param work: does it; raises `OvertakenError`, with nothing recorded, when what it read has changed
+    :returns: what ``work`` returned
+    :raises Exception: what ``work`` raised
     """
     try:
-        yield
+        outcome = until_not_overtaken(work)
     except Exception as error:  # of the features' code, of the estimator, or of ours
         if not isinstance(error, TransientError | MemoryError):
             has_own_alert = isinstance(error, ArtifactError | ChangedRecordError)
             _record(model.name, stage, partition, origin == "live" and not has_own_alert, error_text(catalog, model, error))
         raise
-
-
-def stage_works(model: str, stage: Stage, partition: dt.date) -> None:
-    """Resolve the model's alert on the stage, unless that is of a later partition: it may still fail."""
-    alert = _firing(model, stage)
-    if alert and alert.evidence["partition"] <= str(partition):
+    alert = _firing(model.name, stage)
+    if outcome.is_done and alert and alert.evidence["partition"] <= str(partition):
         resolve_alert(alert.key)
+    return outcome
 
 
 def _record(model: str, stage: Stage, partition: dt.date, pages: bool, message: str) -> None:

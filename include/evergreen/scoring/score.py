@@ -16,11 +16,10 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError
-from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.explain import explained
-from include.evergreen.scoring.failures import recording_failure, stage_works
+from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
@@ -52,11 +51,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     :param origin: ``live`` or ``backfill``, for the record of the predictions
     :returns: what was done (``done``, ``unchanged``, ``waiting`` or ``skipped``), with the facts for the people who ask
     """
-    with recording_failure(catalog, model, "score", partition, origin):
-        outcome = until_not_overtaken(lambda: _score(catalog, model, partition, origin))
-    if outcome.is_done:
-        stage_works(model.name, "score", partition)
-    return outcome
+    return attempt(catalog, model, "score", partition, origin, lambda: _score(catalog, model, partition, origin))
 
 
 def _score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:

@@ -183,7 +183,7 @@ def prepare_store() -> None:
 
 
 def mlflow_client() -> MlflowClient:
-    """Make a client of the configured store, which gives up within a minute when it is out of reach."""
+    """Make a client of the configured store. A server that is out of reach it gives up within a minute, a SQL store after about 100 s."""
     for name, value in HTTP_LIMITS.items():
         os.environ.setdefault(name, value)  # its own defaults keep a task waiting for many minutes
     from mlflow import MlflowClient

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen_airflow.links import ValidationLink
+from evergreen_airflow.operators.training import skip
 from evergreen_airflow.runs import ingestion_origin, resolve_known_at, resolve_partition, task_result
 from include.evergreen.config import Catalog
 
@@ -97,7 +97,6 @@ class PublishPartitionOperator(DatasetOperator):
         :param context: the running task's Airflow context
         :returns: ``partition``, its ``version``, ``is_new`` (false if the content is unchanged), ``rows``, ``quarantined`` (count) and
             ``origin`` (``live`` or ``backfill``)
-        :raises AirflowSkipException: if a newer delivery is current
         """
         from include.evergreen.data.ingestion import Validated, publish
         from include.evergreen.data.partitions import OlderDeliveryError
@@ -108,7 +107,7 @@ class PublishPartitionOperator(DatasetOperator):
         try:
             version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
         except OlderDeliveryError as error:
-            raise AirflowSkipException(str(error)) from error
+            skip(self, str(error))
         emit_asset_events(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
         return {
             "partition": str(partition),

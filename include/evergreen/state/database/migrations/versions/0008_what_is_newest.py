@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from include.evergreen.state.database.tables import Moment
+from include.evergreen.state.database.types import Moment
 
 revision = "0008"
 down_revision = "0007"
