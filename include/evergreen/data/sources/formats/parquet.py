@@ -56,20 +56,26 @@ def _batches(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
         piece.check_columns(list(parquet.schema_arrow.names))
         _check_types(parquet.schema_arrow, piece)
         groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
+        if sum(group.num_rows for group in groups) != parquet.metadata.num_rows:
+            raise ValueError(f"it tells {parquet.metadata.num_rows} rows, and its {len(groups)} row groups others")
         if piece.max_bytes is not None and (size := sum(group.total_byte_size for group in groups)) > piece.max_bytes:
             raise DataError(_too_large(piece, size))
         texts = [name for name in names if _is_text(parquet.schema_arrow.field(name).type)]
         with pq.ParquetFile(file, pre_buffer=False, read_dictionary=texts) as compact:
-            longest = [_longest_texts(compact, number, texts) for number in range(len(groups))]
+            longest = [_longest_texts(parquet, compact, number, texts) for number in range(len(groups))]
             if piece.max_bytes is not None:
                 _measure(compact, longest, piece)
         for number, group in enumerate(groups):
-            rows = max(group.num_rows, 1)
             fixed = sum(_width(parquet.schema_arrow.field(name).type) for name in names)
-            by_mean = BATCH_BYTES // max(group.total_byte_size // rows + fixed, 1)
+            by_mean = BATCH_BYTES // max(group.total_byte_size // max(group.num_rows, 1) + fixed, 1)
             by_longest = MOST_BATCH_BYTES // max(sum(longest[number].values()) + fixed, 1)
             at_once = max(1, min(BATCH_ROWS, by_mean, by_longest))
-            yield from parquet.iter_batches(at_once, row_groups=[number], columns=names, use_threads=True)
+            rows = 0
+            for batch in parquet.iter_batches(at_once, row_groups=[number], columns=names, use_threads=True):
+                rows += batch.num_rows
+                yield batch
+            if rows != group.num_rows:
+                raise ValueError(f"row group {number} tells {group.num_rows} rows and has {rows}")
 
 
 def _check_types(schema: pa.Schema, piece: Piece) -> None:
@@ -79,15 +85,22 @@ def _check_types(schema: pa.Schema, piece: Piece) -> None:
         convert(nothing[column.source_name], column, lambda _: piece.place)
 
 
-def _longest_texts(compact: pq.ParquetFile, number: int, names: list[str]) -> dict[str, int]:
-    """The most bytes that one text may have in a row group, by column, where one may stand for many rows."""
+def _longest_texts(parquet: pq.ParquetFile, compact: pq.ParquetFile, number: int, names: list[str]) -> dict[str, int]:
+    """The most bytes that one text may have in a row group, by column, where one may stand for many rows.
+
+    A chunk's metadata is looked at only once a row of it was read: of a damaged one the reader says so, where
+    `RowGroupMetaData.column` ends the process (pyarrow 25: a C++ exception that nothing catches).
+    """
     group = compact.metadata.row_group(number)
-    chunks = {chunk.path_in_schema: chunk for chunk in map(group.column, range(group.num_columns))}
+    positions = {compact.schema.column(position).path: position for position in range(group.num_columns)}
     longest = {}
-    for name in names:
-        if "DELTA_BYTE_ARRAY" in chunks[name].encodings:  # each is told as what differs from the one before: it may have all that there is
-            longest[name] = chunks[name].total_uncompressed_size
-        elif group.num_rows:  # the first value comes with the whole dictionary, if there is one
+    for name in names if group.num_rows else ():
+        if next(parquet.iter_batches(1, row_groups=[number], columns=[name], use_threads=False), None) is None:
+            raise ValueError(f"row group {number} tells {group.num_rows} rows and has none")
+        chunk = group.column(positions[name])
+        if "DELTA_BYTE_ARRAY" in chunk.encodings:  # each is told as what differs from the one before: it may have all that there is
+            longest[name] = chunk.total_uncompressed_size
+        else:  # the first value comes with the whole dictionary, if there is one
             first = next(compact.iter_batches(1, row_groups=[number], columns=[name], use_threads=False)).column(0)
             longest[name] = _longest(first.dictionary)
     return longest
