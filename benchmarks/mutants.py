@@ -1,11 +1,12 @@
-"""Does the suite notice when what decides is wrong? Plants one small fault at a time and runs the unit tests nearest to it.
+"""Does the suite notice when what decides is wrong? Plants one small fault at a time and runs the unit tests that pass through it.
 
-    python -m benchmarks.mutants [--places 200] [--seed 1] [--workers N] [--keep FILE] [--json]
+    python -m benchmarks.mutants [--places 200] [--seed 1] [--workers N] [--keep FOLDER] [--json]
 
-Places are drawn from the gate, the registry, the ledger, scoring and ingestion, evenly over what can be changed there. For each, a
-copy of the working tree is changed in that one place, and the unit tests that import the changed file run, nearest first, until one
-fails: the fault is noticed. A test that fails where nothing but a comment is added does not count. With ``--keep`` each outcome is kept
-as it is known, and a run that was cut short goes on. What survives is either a test that is missing or no fault at all.
+Places are drawn from the gate, the registry, the ledger, scoring and ingestion, evenly over what can be changed there. The unit tests
+run once, while coverage.py records which test runs which line. Then, for each place, a copy of the working tree is changed in that one
+place, and the tests that run its line run, the quickest files first, until one fails: the fault is noticed. A test that fails where
+nothing but a comment is added does not count. With ``--keep`` the recording and each outcome are kept as they are known, and a run that
+was cut short goes on. What survives is either a test that is missing or no fault at all.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,14 +41,17 @@ TARGETS = (
     "include/evergreen/data/ingestion.py",
     "include/evergreen/data/partitions",
 )
-BUDGET_SECONDS = 300.0  # of processor time, for the tests of one mutant
+RECORDED_SECONDS = 1200.0  # of processor time, for the tests whose lines are recorded, those nearest to the targets first
+BUDGET_SECONDS = 120.0  # for the tests of one mutant
+NEARBY_LINES = 30  # a statement's first line has its tests; an unconditional line before it has them where no test gets to it
 USE_TEMPLATES = (
     "tests/unit/registry/test_approvals.py",
     "tests/unit/gates/test_decide.py",
     "tests/unit/operations/erasure/test_what_models_keep.py",
 )
-LONGEST_SECONDS = 1800.0  # for a fault that never ends
+LONGEST_SECONDS = 600.0  # for a fault that never ends
 ENDED = ("it never ended", "no test could be collected")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 COMMENT = "\n# nothing is changed\n"
 LEFT_OUT = ("tests/unit/test_readme.py", "tests/test_project.py", "tests/test_command.py")  # they need an environment beside the copy
 
@@ -61,18 +67,18 @@ class Outcome:
 
 @dataclass
 class Copy:
-    """A copy of the working tree in which one file at a time is changed. ``tests_of`` names the test files of a changed one."""
+    """A copy of the working tree in which one place at a time is changed. ``tests_of`` names the tests to run, in their order."""
 
     root: Path
-    tests_of: Callable[[str], Sequence[str]]
+    tests_of: Callable[[Mutation], Sequence[str]]
     _fails_anyway: set[str] = field(default_factory=set)
     _sound: set[str] = field(default_factory=set)
 
     def outcome(self, mutation: Mutation) -> Outcome:
         """Plant the fault, and look for a test that fails by it, and not where nothing but a comment is added."""
         began = time.monotonic()
-        tests = self.tests_of(mutation.file)
-        while True:
+        tests = self.tests_of(mutation)
+        while tests:
             failed = self._first_failing(mutation.file, mutation.applied, tests)
             if not failed or failed in (*ENDED, *self._sound):
                 return Outcome(mutation, failed, time.monotonic() - began)
@@ -80,6 +86,7 @@ class Copy:
                 self._fails_anyway.add(failed)
             else:
                 self._sound.add(failed)
+        return Outcome(mutation, "", time.monotonic() - began)
 
     def _first_failing(self, file: str, change: Callable[[str], str], tests: Sequence[str]) -> str:
         path = self.root / file
@@ -91,17 +98,12 @@ class Copy:
             path.write_text(text)
 
     def _run(self, tests: Sequence[str]) -> str:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "--tb=no", "-rfE", *tests]
+        command = [*PYTEST, "-x", "-n0", "--tb=no", "-rfE", *tests]
         for name in sorted(self._fails_anyway):
             command += ["--deselect", name]
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "EVERGREEN", "MLFLOW"))},
-            "PYTHONPATH": f"{self.root}:{self.root / 'plugins'}",
-            TEMPLATES: str(generation()),  # homes that the code made before it was changed
-        }
         try:
             done = subprocess.run(
-                command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS
+                command, cwd=self.root, env=_environment(self.root), capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS
             )
         except subprocess.TimeoutExpired:
             return ENDED[0]
@@ -111,31 +113,93 @@ class Copy:
         return "" if done.returncode == 0 else ENDED[1]
 
 
-@cache
-def _tests_of(file: str) -> tuple[str, ...]:
-    chosen = affected([file], BUDGET_SECONDS).chosen
-    return tuple(test for test in chosen if test.startswith("tests/unit/") and test not in LEFT_OUT)
+@dataclass(frozen=True)
+class Recording:
+    """Which tests run which line of which file, and what each test takes."""
+
+    tests_by_line: dict[str, dict[int, list[str]]]
+    seconds: dict[str, float]
+
+    def tests_of(self, mutation: Mutation) -> list[str]:
+        """The tests that run the line, the files whose tests are quick first, as many as the budget has seconds for."""
+        lines = self.tests_by_line.get(mutation.file, {})
+        nearby = range(mutation.line, max(mutation.line - NEARBY_LINES, 0), -1)
+        tests = next((lines[line] for line in nearby if lines.get(line)), [])
+        by_file = defaultdict(list)
+        for test in tests:
+            by_file[test.partition("::")[0]].append(test)
+        chosen: list[str] = []
+        left = BUDGET_SECONDS
+        for _, file in sorted((sum(map(self._seconds_of, group)) / len(group), file) for file, group in by_file.items()):
+            for test in sorted(by_file[file], key=self._seconds_of):
+                left -= self._seconds_of(test)
+                if left > 0 or not chosen:
+                    chosen.append(test)
+        return chosen
+
+    def _seconds_of(self, test: str) -> float:
+        return self.seconds.get(test, 0.01)
+
+
+def recorded(folder: Path, kept: Path, workers: int) -> Recording:
+    """Run the tests once and record their lines, unless ``kept`` has that already."""
+    from coverage import CoverageData
+
+    data, log = kept / "coverage", kept / "durations.txt"
+    if not log.exists():
+        tests = [test for test in affected(files(ROOT, TARGETS), RECORDED_SECONDS).chosen if test.startswith("tests/unit/")]
+        command = [*PYTEST, "-n", str(workers), "--cov=include/evergreen", "--cov-context=test", "--cov-report=", "--durations=0"]
+        command += ["--durations-min=0.01", *(test for test in tests if test not in LEFT_OUT)]
+        environment = {**_environment(folder), "COVERAGE_FILE": str(data)}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode not in {0, 1}:  # 1: tests fail, which then notice nothing
+            raise MeasuredProcessError(f"The tests cannot be recorded: {(done.stdout + done.stderr)[-2000:]}")
+        log.write_text(done.stdout)
+    coverage = CoverageData(str(data))
+    coverage.read()
+    tests_by_line: dict[str, dict[int, list[str]]] = {}
+    for path in coverage.measured_files():
+        name = path[path.rindex("include/evergreen") :]
+        contexts = coverage.contexts_by_lineno(path)
+        tests_by_line[name] = {
+            line: sorted({context.rpartition("|")[0] for context in of_line if context}) for line, of_line in contexts.items()
+        }
+    seconds: dict[str, float] = defaultdict(float)
+    for line in log.read_text().splitlines():
+        if timed := re.match(r"([\d.]+)s (?:call|setup|teardown) +(\S.*)$", line):
+            seconds[timed[2]] += float(timed[1])
+    return Recording(tests_by_line, dict(seconds))
+
+
+def _environment(root: Path) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "EVERGREEN", "MLFLOW"))},
+        "PYTHONPATH": f"{root}:{root / 'plugins'}",
+        TEMPLATES: str(generation()),  # homes that the code made before it was changed
+    }
 
 
 def drawn(number: int, seed: int) -> list[Mutation]:
     """So many of all mutations of the targets, by a draw that a seed repeats."""
-    everything = [mutation for file in files(ROOT, TARGETS) for mutation in mutations(file, (ROOT / file).read_text())]
+    everything = _all_mutations()
     return random.Random(seed).sample(everything, min(number, len(everything)))
 
 
-def outcomes(places: Iterable[Mutation], workers: int, kept: Path | None) -> Iterator[Outcome]:
+@cache
+def _all_mutations() -> list[Mutation]:
+    return [mutation for file in files(ROOT, TARGETS) for mutation in mutations(file, (ROOT / file).read_text())]
+
+
+def outcomes(places: Sequence[Mutation], workers: int, kept: Path) -> Iterator[Outcome]:
     """The outcome of each place, as it comes; what is kept from before is not done again."""
-    known = {} if kept is None or not kept.exists() else dict(map(_read, kept.read_text().splitlines()))
-    waiting = []
-    for mutation in places:
-        if mutation.name in known:
-            yield Outcome(mutation, *known[mutation.name])
-        else:
-            waiting.append(mutation)
+    results = kept / "outcomes.jsonl"
+    known = dict(map(_read, results.read_text().splitlines())) if results.exists() else {}
+    yield from (Outcome(mutation, *known[mutation.name]) for mutation in places if mutation.name in known)
     with scratch_folder("mutants") as folder, ThreadPoolExecutor(workers) as pool:
+        recording = recorded(_copied(folder / "recorded"), kept, workers)
         free: SimpleQueue[Copy] = SimpleQueue()
         for number in range(workers):
-            free.put(Copy(_copied(folder / str(number)), _tests_of))
+            free.put(Copy(_copied(folder / str(number)), recording.tests_of))
 
         def one(mutation: Mutation) -> Outcome:
             copy = free.get()
@@ -144,10 +208,9 @@ def outcomes(places: Iterable[Mutation], workers: int, kept: Path | None) -> Ite
             finally:
                 free.put(copy)
 
-        for outcome in pool.map(one, waiting):
-            if kept is not None:
-                with kept.open("a") as file:
-                    file.write(json.dumps([outcome.mutation.name, outcome.noticed_by, round(outcome.seconds, 1)]) + "\n")
+        for outcome in pool.map(one, (mutation for mutation in places if mutation.name not in known)):
+            with results.open("a") as file:
+                file.write(json.dumps([outcome.mutation.name, outcome.noticed_by, round(outcome.seconds, 1)]) + "\n")
             yield outcome
 
 
@@ -190,9 +253,13 @@ def measure(options: argparse.Namespace) -> Report:
     make_templates()
     places = drawn(options.places, options.seed)
     done = []
-    for number, outcome in enumerate(outcomes(places, options.workers, options.keep), start=1):
-        done.append(outcome)
-        say(f"{number}/{len(places)} {outcome.mutation.name}: {outcome.noticed_by or 'SURVIVES'} ({outcome.seconds:.0f} s)")
+    with scratch_folder("mutants-kept") as folder:
+        kept = options.keep or folder
+        kept.mkdir(parents=True, exist_ok=True)
+        say("Recording which tests run which line, unless that is kept ...")
+        for number, outcome in enumerate(outcomes(places, options.workers, kept), start=1):
+            done.append(outcome)
+            say(f"{number}/{len(places)} {outcome.mutation.name}: {outcome.noticed_by or 'SURVIVES'} ({outcome.seconds:.0f} s)")
     survivors = {outcome.mutation.name: "" for outcome in done if not outcome.noticed_by}
     figures = {"places": len(done), "noticed": len(done) - len(survivors), "survivors": survivors}
     return Report("mutants", figures, {"noticed_over_places": 1 - len(survivors) / len(done)})
@@ -203,7 +270,9 @@ def main() -> int:
     parser.add_argument("--places", type=int, default=200, help="how many faults are planted (default: 200)")
     parser.add_argument("--seed", type=int, default=1, help="which are drawn")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="how many copies of the tree are tried at once")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="where outcomes are kept, to go on after an interruption")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where the recording and the outcomes are kept, to go on after an interruption"
+    )
     options = parser.parse_args()
     return run_benchmark("mutants", lambda _: measure(options), as_json=options.json)
 

@@ -40,8 +40,9 @@ class Mutation:
 
 def mutations(file: str, text: str) -> list[Mutation]:
     """Every place of a file that can be changed, in order. Annotations, messages, docstrings, assertions and logging are none."""
+    data = text.encode()
     starts = [0]
-    for line in text.encode().splitlines(keepends=True):
+    for line in data.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
 
     def span(node: Node) -> tuple[int, int]:
@@ -51,7 +52,7 @@ def mutations(file: str, text: str) -> list[Mutation]:
 
     def source(node: Node) -> str:
         first, last = span(node)
-        return text.encode()[first:last].decode()
+        return data[first:last].decode()
 
     found = []
     for node in _judged(ast.parse(text)):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import mutants
-from benchmarks.mutants import ROOT, TARGETS, Copy, drawn
-from benchmarks.mutations import files, mutations
+from benchmarks.mutants import BUDGET_SECONDS, ROOT, Copy, Recording, drawn, recorded
+from benchmarks.mutations import mutations
+from tools.affected_tests import Affected
 
 GUARD = '''"""Says 1 of 2."""
 import logging
@@ -55,12 +56,11 @@ GUARD_OFF = 'if False:\n        raise ValueError(f"{row} is not at most {3 + 1}"
 
 
 def test_every_fault_of_our_own_code_is_still_python_and_a_draw_is_repeated_by_its_seed() -> None:
-    for file in files(ROOT, TARGETS):
-        text = (ROOT / file).read_text()
-        for mutation in mutations(file, text):
-            changed = mutation.applied(text)
-            assert changed != text
-            ast.parse(changed)
+    for mutation in drawn(200, 1):
+        text = (ROOT / mutation.file).read_text()
+        changed = mutation.applied(text)
+        assert changed != text
+        ast.parse(changed)
     assert drawn(20, 1) == drawn(20, 1) != drawn(20, 2)
     assert len(set(drawn(20, 1))) == 20
 
@@ -83,3 +83,36 @@ def test_a_fault_is_noticed_by_a_test_that_fails_by_it_and_not_by_any_change(cop
     found = {fault.kind: copy.outcome(fault).noticed_by for fault in mutations("code_.py", text)}
     assert found == {"comparison": "", "nothing returned": "test_code.py::test_it"}, "nobody asks about equals"
     assert (copy.root / "code_.py").read_text() == text
+
+
+def test_the_tests_that_run_a_line_are_recorded_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, kept = tmp_path / "tree", tmp_path / "kept"
+    code, tests = tree / "include" / "evergreen" / "gates", tree / "tests" / "unit" / "gates"
+    for folder in (code, tests, kept):
+        folder.mkdir(parents=True)
+    (code / "code.py").write_text("def larger(a, b):\n    if a > b:\n        return True\n    return False\n")
+    (tests / "test_code.py").write_text(
+        "import importlib.util, time\n"
+        f"spec = importlib.util.spec_from_file_location('code_', {str(code / 'code.py')!r})\n"
+        "code = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(code)\n\n"
+        "def test_yes():\n    time.sleep(.02)\n    assert code.larger(2, 1)\n\ndef test_no():\n    assert not code.larger(1, 2)\n"
+    )
+    monkeypatch.setattr(mutants, "generation", lambda: tmp_path)
+    monkeypatch.setattr(mutants, "affected", lambda *_: Affected(("tests/unit/gates/test_code.py",), (), 0.0))
+    recording = recorded(tree, kept, workers=0)
+    yes, no = (f"tests/unit/gates/test_code.py::test_{word}" for word in ("yes", "no"))
+    file = "include/evergreen/gates/code.py"
+    by_line = {fault.line: recording.tests_of(fault) for fault in mutations(file, (code / "code.py").read_text())}
+    assert by_line == {2: [no, yes], 3: [yes], 4: [no]}, "the quicker one first"
+
+    monkeypatch.setattr(mutants.subprocess, "run", lambda *_, **__: pytest.fail("it was recorded already"))
+    assert recorded(tree, kept, workers=0) == recording
+
+
+def test_of_a_lines_tests_as_many_run_as_there_is_time_for_and_one_in_any_case() -> None:
+    fault = mutations("guard.py", GUARD)[-1]
+    slow, slower = "a.py::test_slow", "a.py::test_slower"
+    recording = Recording({"guard.py": {15: [slower, slow]}}, {slow: BUDGET_SECONDS / 2, slower: BUDGET_SECONDS})
+    assert recording.tests_of(fault) == [slow]
+    assert Recording({"guard.py": {14: [slower]}}, {slower: 2 * BUDGET_SECONDS}).tests_of(fault) == [slower], "the line before has tests"
+    assert Recording({}, {}).tests_of(fault) == [], "a fault that no test passes through survives"
