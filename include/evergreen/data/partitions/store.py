@@ -45,15 +45,15 @@ def publish_partition(
 ) -> tuple[PartitionVersion, bool]:
     """Make ``content`` the current version of a partition, unless the current version has it already.
 
-    :param dataset: the dataset's name.
-    :param partition: its date.
-    :param content: digests, paths and counts, by the names of the columns of ``partition_versions``.
-    :param known_at: asked for the knowledge time of a new version only.
-    :param origin: ``live`` or ``backfill``.
-    :param delivered_at: when the source began to be read for it; None: it is made of the delivery that is current.
-    :param also: what stands or falls with the publication; done too when the content is not new.
-    :returns: the current version, and whether it is new.
-    :raises OlderDeliveryError: when the current version has other content, of a delivery that is newer than this one.
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :param content: digests, paths and counts, by the names of the columns of ``partition_versions``
+    :param known_at: asked for the knowledge time of a new version only
+    :param origin: ``live`` or ``backfill``
+    :param delivered_at: when the source began to be read for it; None: it is made of the delivery that is current
+    :param also: what stands or falls with the publication; done too when the content is not new
+    :returns: the current version, and whether it is new
+    :raises OlderDeliveryError: when the current version has other content, of a delivery that is newer than this one
     """
     with writing() as connection:
         current = newest_version(connection, dataset, partition)
@@ -93,24 +93,35 @@ def publish_partition(
 
 
 def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | None:
-    """Return the current version of a partition, which is the newest; None when it was never published."""
+    """Look up the current version of a partition, which is the newest.
+
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: the version; None when the partition was never published
+    """
     with reading() as connection:
         return newest_version(connection, dataset, partition)
 
 
 def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PartitionVersion]:
-    """Return the current version of each partition from ``first`` to ``last``, oldest partition first."""
+    """Look up the current version of each of some partitions.
+
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :returns: one version for each partition that was published, oldest partition first
+    """
     return known_partitions(dataset, as_of=None, first=first, last=last)
 
 
 def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-    """Return what was known at a time: for each partition the newest version that was known by then, oldest partition first.
+    """Look up what was known at a time: of each partition the newest version that was known by then.
 
-    :param dataset: the dataset's name.
-    :param as_of: the time, inclusive; None for the newest versions, whenever they were known.
-    :param first: the first partition, inclusive.
-    :param last: the last partition, inclusive.
-    :returns: one version for each partition of which one was known.
+    :param dataset: name of the dataset
+    :param as_of: the time (UTC), inclusive; None for the newest versions, whenever they were known
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :returns: one version for each partition of which one was known, oldest partition first
     """
     table = partition_versions.c
     condition = [table.dataset == dataset, table.partition.between(first, last)]
@@ -125,14 +136,14 @@ def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date,
 def known_versions(
     dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date, said_at: dt.datetime | None = None
 ) -> list[PartitionVersion]:
-    """Return every version of some partitions that was known at a time, superseded ones included.
+    """Look up every version of some partitions that was known at a time, superseded ones included.
 
-    :param dataset: the dataset's name.
-    :param as_of: the time, inclusive.
-    :param first: the first partition, inclusive.
-    :param last: the last partition, inclusive.
-    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do.
-    :returns: the versions by partition, older ones first.
+    :param dataset: name of the dataset
+    :param as_of: the time (UTC), inclusive
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
+    :returns: the versions by partition, older ones first
     """
     table = partition_versions.c
     with reading() as connection:
@@ -147,9 +158,14 @@ def known_versions(
 def all_versions(
     connection: sa.Connection, dataset: str, first: dt.date, last: dt.date, *conditions: sa.ColumnElement[bool]
 ) -> list[PartitionVersion]:
-    """Return the versions of the partitions from ``first`` to ``last``, both inclusive, that meet all conditions.
+    """Look up the versions of some partitions that meet all conditions.
 
-    By partition, older versions first.
+    :param connection: any that reads
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param *conditions: on columns of ``partition_versions``; none: every version
+    :returns: the versions by partition, older ones first
     """
     table = partition_versions.c
     query = partition_versions.select().where(table.dataset == dataset, table.partition.between(first, last), *conditions)
@@ -159,10 +175,10 @@ def all_versions(
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read the accepted rows of one version.
 
-    :param version: of a partition.
-    :param columns: the names of those to read, and nothing else of the file; None for all.
-    :returns: the rows in the order of the dataset's keys.
-    :raises DataError: when retention has removed the version's files, or they are gone or damaged.
+    :param version: of a partition
+    :param columns: the names of those to read, and nothing else of the file; None for all
+    :returns: the rows in the order of the dataset's keys
+    :raises DataError: when retention has removed the version's files, or they are gone or damaged
     """
     if version.removed_at is not None:
         raise DataError(
@@ -173,7 +189,13 @@ def read_partition(version: PartitionVersion, columns: Sequence[str] | None = No
 
 
 def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
-    """Return what `current_partition` does, within the caller's transaction."""
+    """Look up the current version of a partition, within the caller's transaction.
+
+    :param connection: any that reads
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: the version; None when the partition was never published
+    """
     query = (
         partition_versions.select()
         .where(partition_versions.c.dataset == dataset, partition_versions.c.partition == partition)
