@@ -38,7 +38,7 @@ def resolve_known_at(context: Context) -> dt.datetime | None:
     """Return the knowledge time that somebody set for an ingestion. Passes on `ConfigError` if it is not a day.
 
     :param context: the running task's Airflow context, whose params may hold ``known_at``
-    :returns: midnight UTC of that day, or None if the parameter is empty: the dataset's own rule then says it
+    :returns: midnight UTC of that day, or None if the parameter is empty: what the dataset declares then holds
     """
     value = context["params"].get("known_at")
     return clock.day_start(clock.parse_partition(value, subject="The parameter known_at")) if value else None
