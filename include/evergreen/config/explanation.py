@@ -39,7 +39,7 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document) 
     :param error: what the validation of ``document.data`` raised
     :param model: the class that the data was to become
     :param document: the file as it was read, for the lines
-    :returns: one problem for each of pydantic's errors, at the key and line of the file, in pydantic's order
+    :returns: one problem for each of pydantic's errors but those that only repeat others, at the key and line of the file
     """
     return [_explain(detail, model, document) for detail in error.errors(include_url=False) if not _is_echo(detail)]
 

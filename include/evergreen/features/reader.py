@@ -27,8 +27,10 @@ class PartitionCache:
     """The partitions that one process has read, and which versions they were.
 
     ``as_of`` bounds everything: no version, and no row, with a later knowledge time is seen through it. It reads the
-    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to. With ``said_at``,
-    what became known when is taken as it was said then, whatever was corrected since.
+    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to.
+
+    :param as_of: the day at whose beginning (UTC) a version or a row must have been known
+    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
     """
 
     def __init__(self, as_of: dt.date, said_at: dt.datetime | None = None) -> None:
@@ -174,7 +176,12 @@ def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Call
 
 
 class PointInTimeReader:
-    """Reads for one partition of one model, and sees nothing that was not known when that partition began."""
+    """Reads for one partition of one model, and sees nothing that was not known when that partition began.
+
+    :param model: the model, which declares rows, inputs and their lags
+    :param partition: the day whose rows get features
+    :param cache: what the past is read through
+    """
 
     def __init__(self, model: ModelConfig, partition: dt.date, cache: PartitionCache) -> None:
         self._model = model
