@@ -49,7 +49,7 @@ class PartitionCache:
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         """The newest version of each partition that was known as of a day.
 
-        :param dataset: the name of the dataset
+        :param dataset: name of the dataset
         :param as_of: the day at whose beginning (UTC) a version must have been known; the cache's own ``as_of``, when that is earlier
         :param first: the first partition
         :param last: the last partition, included

@@ -97,7 +97,7 @@ class SyntheticRows:
     def other_values(self, dataset: str, column: str, day: dt.date, draw: int) -> pd.Series:
         """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another.
 
-        :param dataset: the name of the dataset
+        :param dataset: name of the dataset
         :param column: the column
         :param day: the partition
         :param draw: from 1; another one gives other values again

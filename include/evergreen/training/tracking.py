@@ -52,7 +52,11 @@ class SavedModel:
 
     @classmethod
     def at(cls, folder: Path) -> SavedModel:
-        """Describe the model that `save` wrote to a folder, by its files alone."""
+        """Describe the model that `save` wrote to a folder, by its files alone.
+
+        :param folder: on this machine
+        :returns: the model, with the digest and the signature of what lies there now
+        """
         from mlflow.models import Model
 
         return cls(folder, folder_digest(folder), Model.load(str(folder)).signature)
@@ -78,7 +82,7 @@ class Rows:
 def begin_run(model: str, run_key: str, run_name: str, began: dt.datetime) -> str:
     """Begin, or go on with, the one MLflow run of a training: the claimed one, one that a killed attempt left, or a new one.
 
-    :param model: the name of the model, and of its MLflow experiment
+    :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
     :param run_name: the name that a new run gets
     :param began: when the training began, which is the start of a new run
@@ -165,7 +169,7 @@ def log_candidate(
 def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) -> None:
     """Log each trial of tuning as a run nested in the candidate's; those that are there already stay.
 
-    :param model: the name of the model, and of its MLflow experiment
+    :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
     :param run_id: the candidate's MLflow run
     :param tuning: how the choice was made, as `tuning.TuningResult` has it
@@ -199,7 +203,12 @@ def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) ->
 
 
 def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """An estimator and its parameters as MLflow's params."""
+    """Write an estimator and its parameters as MLflow's params.
+
+    :param estimator: its import path
+    :param parameters: its keyword arguments, by name
+    :returns: the params by name, the estimator's path first, as ``estimator``
+    """
     return {"estimator": estimator, **parameters}
 
 
@@ -226,7 +235,7 @@ def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
 def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
     """Remove what attempts that were killed, or came second, left of this run key: other runs, trials logged twice, other model folders.
 
-    :param model: the name of the model, and of its MLflow experiment
+    :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
     :param run_id: the MLflow run that counts
     :param artifact_uri: the URI of the model that counts, a folder of that run
