@@ -91,7 +91,7 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read the YAML mapping in a file, with the line of each key.
 
-    :param path: the file
+    :param path: of the YAML file, of at most 1 MB
     :returns: the data, with what is wrong in single places under ``problems``
     :raises Unreadable: there is no such file, or it is not a YAML mapping in UTF-8
     """

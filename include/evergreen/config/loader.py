@@ -41,7 +41,7 @@ def load_model(path: Path) -> ModelConfig:
 def describe(path: Path, problems: list[tuple[Key, str]]) -> list[str]:
     """Name file and line of problems that were found in a file that had loaded: it is read again for the line numbers.
 
-    :param path: the file
+    :param path: of the YAML file, which must be there
     :param problems: the key of each, from the top of the file, and what is wrong there
     :returns: a line for each, as ``file:line: key: what is wrong``, by line and key
     """

@@ -58,7 +58,7 @@ def compute_features(
 
     :param model: the model, which declares the features
     :param reader: what the function reads through
-    :param function: the team's ``features``
+    :param function: the team's ``features``, as `load_code` gives it
     :param path: the file that errors name
     :param personal: whether the inputs are personal, so that what the function's own errors say is left out: it may quote a row
     :returns: the rows of ``reader``, and their features: the same index, in the declared order and kinds

@@ -206,7 +206,7 @@ class _Trial:
         """Give some columns other values, and see which features change.
 
         :param dataset: an input of the model
-        :param columns: columns of it
+        :param columns: which of its columns get other values
         :param days: its partitions that get other values; None: all
         :returns: the names of the features that change with any of `DRAWS`
         """
@@ -225,9 +225,9 @@ class _OtherValues(MadeUpCache):
     """Synthetic rows of which some columns have other values.
 
     :param model: the model; none of the rows that it scores is added or lost
-    :param source: the rows, around whose day it is read
+    :param source: what generates the rows; they are read as of its ``day``
     :param dataset: the dataset whose columns get other values
-    :param columns: columns of it; those that nothing reads make no difference
+    :param columns: which of its columns get other values, where they are read
     :param days: its partitions that get other values; None: all
     :param draw: from 1; another one gives other values again
     """

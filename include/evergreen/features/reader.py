@@ -51,7 +51,7 @@ class PartitionCache:
 
         :param dataset: name of the dataset
         :param as_of: the day at whose beginning (UTC) a version must have been known; the cache's own ``as_of``, when that is earlier
-        :param first: the first partition
+        :param first: the first partition, included
         :param last: the last partition, included
         :returns: one version for each partition that has one, oldest partition first
         """
@@ -65,7 +65,7 @@ class PartitionCache:
 
         Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
 
-        :param version: the version to read
+        :param version: one that `known` gave; the cache notes that it was read
         :param as_of: the day at whose beginning (UTC) a row must have been known, where rows have a knowledge time of their own
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change

@@ -77,7 +77,7 @@ class SyntheticRows:
     def content(self, version: PartitionVersion) -> pd.DataFrame:
         """Give the rows of a version.
 
-        :param version: one of `versions`
+        :param version: one that `versions` gave
         :returns: its rows, as `frame` gives them
         """
         return self.frame(version.dataset, version.partition)
@@ -86,7 +86,7 @@ class SyntheticRows:
         """Generate the rows of one partition; asked again, it gives the same.
 
         :param dataset: an input of the model, or its target
-        :param day: the partition
+        :param day: the day of the partition
         :param draw: another one gives other rows of the same kind
         :returns: the rows, typed and sorted as they come from the storage; the frame is kept, and not to be changed
         """
@@ -98,8 +98,8 @@ class SyntheticRows:
         """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another.
 
         :param dataset: name of the dataset
-        :param column: the column
-        :param day: the partition
+        :param column: the one that gets other values
+        :param day: the day of the partition
         :param draw: from 1; another one gives other values again
         :returns: one value for each row of ``frame(dataset, day)``, in their order
         """
@@ -233,7 +233,7 @@ class MadeUpCache(PartitionCache):
     """A `PartitionCache` over synthetic rows: everything is as with stored ones, but where they lie.
 
     :param as_of: the day at whose beginning (UTC) a version or a row must have been known
-    :param source: the rows
+    :param source: what generates the rows
     """
 
     def __init__(self, as_of: dt.date, source: SyntheticRows) -> None:
@@ -253,9 +253,9 @@ def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: 
     """The record of a synthetic partition.
 
     :param dataset: the dataset as it is declared
-    :param day: the partition
+    :param day: the day of the partition
     :param number: the number of the version, from 1
-    :param known: when it became known
+    :param known: its knowledge time, with its zone
     :returns: the record, as a publication would make it
     """
     return PartitionVersion(
@@ -282,7 +282,7 @@ def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: 
 def publish(source: SyntheticRows, versions: Sequence[PartitionVersion]) -> None:
     """Put synthetic partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own.
 
-    :param source: the rows
+    :param source: what generates the rows
     :param versions: those of ``source`` to publish, none of which is there yet; there may be none
     """
     for version in versions:

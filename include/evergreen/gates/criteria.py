@@ -258,7 +258,7 @@ def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
     """Judge the artifact's size as it is stored. Raises what `mlflow_store.artifact_bytes` does.
 
     :param criterion: the criterion as model.yaml declares it
-    :param evidence: the candidate
+    :param evidence: the candidate, whose stored artifact is measured
     :returns: megabytes (10^6 bytes), against the most that is allowed
     """
     value = mlflow_store.artifact_bytes(evidence.judged.artifact_uri, evidence.judged.artifact_digest) / MEGABYTE
@@ -342,7 +342,7 @@ def verdict(passed: bool) -> Verdict:
 def unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
     """Make the result of a criterion whose metric the holdout's rows do not define.
 
-    :param kind: the criterion's
+    :param kind: the criterion's, as model.yaml names it
     :param metric: its name, one of `METRICS`
     :param threshold: what it would have been judged by, as `CriterionResult` has it
     :returns: a result without value, not evaluated

@@ -39,7 +39,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     :param catalog: what is declared now
     :param model: the model as it is declared now, whose gate asks the question
     :param candidate: the candidate to judge
-    :returns: the decision that stands
+    :returns: the decision that stands, new or as it was recorded before
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:

@@ -93,7 +93,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
 
     :param catalog: what is declared now
     :param model: the model as it is declared now, whose gate says what is resampled
-    :param judged: the candidate
+    :param judged: the candidate to judge
     :param champion: the version to compare it with, if there is one
     :returns: the evidence, without the champion's predictions where they could not be compared
     :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers

@@ -55,7 +55,7 @@ def why_ask(model: ModelConfig, semver: str, is_first: bool, criteria: Sequence[
     """Why the version ``semver`` needs a person's approval before it may serve; empty when it needs none.
 
     :param model: the model as it is declared, whose ``approval`` section decides
-    :param semver: the version's semantic version
+    :param semver: the version's semantic version, such as ``2.0.0``
     :param is_first: whether there was no champion to judge it against
     :param criteria: those of its decision, as recorded
     :returns: the occasions that apply, with semicolons between them, at most `LONGEST_REASON` characters

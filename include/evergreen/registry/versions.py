@@ -158,7 +158,7 @@ def version_number(model: str, version: int) -> RegisteredVersion:
 
     :param model: name of the model
     :param version: the number of the version
-    :returns: the version
+    :returns: the version, whatever became of it since
     :raises ConfigError: there is none; names the newest `VERSIONS_SHOWN` that there are
     """
     own = model_versions.c

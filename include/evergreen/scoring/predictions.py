@@ -64,7 +64,7 @@ def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = d
     """List the current prediction sets of a model.
 
     :param model: name of the model
-    :param first: the first partition
+    :param first: the first partition, included
     :param last: the last partition, included
     :returns: one for each partition that was scored, oldest partition first
     """

@@ -133,7 +133,7 @@ def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: l
     """Record that a stage waits, and say so.
 
     :param model: the model as it is declared
-    :param stage: the stage
+    :param stage: ``score`` or ``monitor``
     :param partition: the partition that it works on
     :param missing: what it waits for, as ``dataset/day``
     :returns: ``waiting``, with what is missing

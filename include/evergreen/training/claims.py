@@ -27,7 +27,7 @@ def claim_run(run_key: str, model: str, mlflow_run_id: str, *, instead_of: str |
 
     :param run_key: the key of the training
     :param model: name of the model
-    :param mlflow_run_id: the run to claim
+    :param mlflow_run_id: the id of the run to claim
     :param instead_of: a claimed run that MLflow has lost, which this one may replace
     :returns: the run that counts from now on, for every attempt
     """

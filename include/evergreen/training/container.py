@@ -66,7 +66,7 @@ def pack_inputs(archive: IO[bytes], model: ModelConfig, snapshot: Snapshot, kept
 
     :param archive: an open file, which becomes a tar archive
     :param model: the model, as it is declared
-    :param snapshot: the rows
+    :param snapshot: the rows to train on
     :param kept: the choice of an earlier attempt that counts; None: it chooses
     """
     with TemporaryDirectory() as scratch, storage.local_file(snapshot.frame_path) as frame:
@@ -85,7 +85,7 @@ def unpack_results(archive: IO[bytes], folder: Path) -> Outcome:
 
     :param archive: Docker's tar archive of `RESULTS`
     :param folder: an empty folder of this machine, which gets the files
-    :returns: what was fitted
+    :returns: what was fitted, and how well; its files lie in ``folder``
     :raises EvergreenError: when it is not what `fit_job.fit_in_folder` writes
     """
     top = Path(RESULTS).name

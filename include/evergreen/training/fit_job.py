@@ -61,7 +61,7 @@ Fitter = Callable[[ModelConfig, Snapshot], Attempt]  # refuses what it can befor
 def fit_here(model: ModelConfig, snapshot: Snapshot) -> Attempt:
     """Fit in this process: the `Fitter` of the worker and the command line. Raises what `train` does for rows and estimators.
 
-    :param model: the model to train
+    :param model: the model as it is declared now
     :param snapshot: the rows to train on, which are read at once
     :returns: the attempt, which fits when it is called
     """
@@ -72,7 +72,7 @@ def fit_here(model: ModelConfig, snapshot: Snapshot) -> Attempt:
 def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None) -> None:
     """Write what `fit_in_folder` reads besides the training frame.
 
-    :param folder: gets `JOB`
+    :param folder: which must be there; gets `JOB`
     :param model: the model, as it is declared
     :param snapshot: whose frame is beside it
     :param kept: the choice that counts already; None: it chooses

@@ -78,7 +78,7 @@ def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
     """Restore the model that a recipe declares, even one that is retired or broken now.
 
     :param catalog: what is declared now
-    :param recipe: any that was kept
+    :param recipe: one that was kept, of any age
     :returns: as `Recipe.config`; of a model that cannot be loaded now, with nothing besides what the recipe declares, and a gate that
         nobody declared
     """
@@ -119,7 +119,7 @@ def recipe_of_version(catalog: Catalog, model: ModelConfig, trained: Candidate |
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
-    :param trained: the candidate or version
+    :param trained: the candidate, or the registered version
     :returns: the recipe by which its features are computed
     :raises ConfigError: when no recipe is kept, and other features or another target are declared now
     """

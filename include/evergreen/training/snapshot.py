@@ -66,7 +66,7 @@ def parts_path(model: str, digest: str) -> str:
 def compute_spans(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
     """The rows of `snapshot_spans` for a snapshot: what it read of each dataset, from the first partition to the last.
 
-    :param digest: the snapshot's digest
+    :param digest: the snapshot's whole digest, in hex
     :param members: the names of what it read, as ``dataset/day/vN``
     :returns: one row for each dataset, in the order of their names
     """

@@ -54,7 +54,7 @@ class SavedModel:
     def at(cls, folder: Path) -> SavedModel:
         """Describe the model that `save` wrote to a folder, by its files alone.
 
-        :param folder: on this machine
+        :param folder: the one on this machine that was given to `save`
         :returns: the model, with the digest and the signature of what lies there now
         """
         from mlflow.models import Model
@@ -133,7 +133,7 @@ def log_candidate(
 ) -> str:
     """Log the model and its facts in the run, and end it. Done again, it gives the same.
 
-    :param run_id: the claimed MLflow run
+    :param run_id: the id of the claimed MLflow run
     :param model: the pipeline's files
     :param params: MLflow's params, by name
     :param metrics: the metrics on the holdout, by name
@@ -171,7 +171,7 @@ def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) ->
 
     :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
-    :param run_id: the candidate's MLflow run
+    :param run_id: the id of the candidate's MLflow run
     :param tuning: how the choice was made, as `tuning.TuningResult` has it
     """
     from mlflow.entities import Metric, Param, RunTag
@@ -216,7 +216,7 @@ def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
     """Within it, what fails ends the run as FAILED (or KILLED), with the reason; unless another attempt recorded the candidate.
 
-    :param run_id: the MLflow run of the training
+    :param run_id: the id of the training's MLflow run
     :param is_recorded: tells whether the candidate is recorded by now
     :raises BaseException: what was raised within, once the run is marked
     """
@@ -237,7 +237,7 @@ def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
 
     :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
-    :param run_id: the MLflow run that counts
+    :param run_id: the id of the MLflow run that counts
     :param artifact_uri: the URI of the model that counts, a folder of that run
     """
     client = mlflow_client()
@@ -264,7 +264,7 @@ def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
 def log_file(run_id: str, path_in_run: str, content: bytes | str) -> None:
     """Put a file into a run, in place of one of that path; the caller names the side effect.
 
-    :param run_id: the MLflow run
+    :param run_id: the id of the MLflow run
     :param path_in_run: its path, such as ``gate/decision.json``
     :param content: its bytes, or its text, which is stored as UTF-8
     """

@@ -49,7 +49,7 @@ def train(
     estimator that is refused, and `TransientError` when MLflow, the database or the storage does not answer.
 
     :param catalog: what is declared now
-    :param model: the model to train
+    :param model: the model as it is declared now
     :param snapshot: the rows to train on
     :param reason: why it is trained, for the record
     :param tags: names and values of more tags for the MLflow run
