@@ -47,7 +47,7 @@ def column_of_rows(catalog: Catalog, model: ModelConfig, as_of: dt.date, holdout
     :param model: the model, as the holdout's recipe declares it
     :param as_of: the day after which nothing that became known is read
     :param holdout: the rows, of a training frame
-    :param name: the column
+    :param name: the column's, which is not that of a feature
     :returns: its values, with the index of ``holdout``
     :raises DataError: when the dataset has no such column on some day
     """

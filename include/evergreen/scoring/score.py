@@ -119,13 +119,25 @@ def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredV
 
 
 def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
-    """The input partitions that ``partition`` needs and that are not there, as ``dataset/day``."""
+    """List the input partitions that a scoring needs and that are not there.
+
+    :param model: the model, as the version's recipe declares it, or as it is declared now
+    :param partition: the day whose rows are scored
+    :returns: the newest partition of each input that was never published, as ``dataset/day``; none when all are there
+    """
     wanted = [(model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs]
     return [f"{dataset}/{day}" for dataset, day in wanted if current_partition(dataset, day) is None]
 
 
 def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
-    """Record that a stage waits for what is ``missing``, named as ``dataset/day``, and say so."""
+    """Record that a stage waits, and say so.
+
+    :param model: the model as it is declared
+    :param stage: ``score`` or ``monitor``
+    :param partition: the partition that it works on
+    :param missing: what it waits for, as ``dataset/day``
+    :returns: ``waiting``, with what is missing
+    """
     message = f"waiting for {', '.join(missing)}"
     record_stage(model.name, stage, partition, "waiting", {"message": message, "waiting_for": missing})
     return Outcome("waiting", message, {"waiting_for": missing})
