@@ -31,23 +31,23 @@ def test_a_pause_for_ever_is_refused_with_what_is_allowed(ask: Ask) -> None:
 
 
 def test_alerts_are_listed_and_resolved_by_a_named_person_with_a_reason(ask: Ask) -> None:
-    raise_alert("tampered/air_time/1", model="air_time", severity="critical", message="the artifact of air_time 1 was changed")
-    raise_alert("tampered/air_time/1", model="air_time", severity="critical", message="the artifact of air_time 1 was changed")
+    raise_alert("artifact/air_time/1", model="air_time", severity="critical", message="the artifact of air_time 1 was changed")
+    raise_alert("artifact/air_time/1", model="air_time", severity="critical", message="the artifact of air_time 1 was changed")
     listed = ask("alerts", "list").out
-    assert listed.startswith("CRITICAL tampered/air_time/1 (")
+    assert listed.startswith("1 CRITICAL artifact/air_time/1 (")
     assert "2 times since" in listed
     assert json.loads(ask("alerts", "list", "air_time", "--json").out)[0]["times"] == 2
     assert ask("alerts", "list", "flight_delay").out == "No alert is open for flight_delay.\n"
-    assert ask("alerts", "resolve", "tampered/air_time/1", "--reason", "no").code == 2
+    assert ask("alerts", "resolve", "artifact/air_time/1", "--reason", "no").code == 2
     assert len(open_alerts()) == 1
-    assert ask("alerts", "resolve", "tampered/air_time/1", "--reason", "restored from the backup").code == 0
+    assert ask("alerts", "resolve", "artifact/air_time/1", "--reason", "restored from the backup").code == 0
     assert open_alerts() == []
     entry = rows_of(entries)[-1]
     assert (entry.kind, entry.model, json.loads(str(entry.body))["reason"]) == ("acknowledgement", "air_time", "restored from the backup")
 
 
 def test_resolving_what_is_not_open_names_what_is(ask: Ask) -> None:
-    raise_alert("one/cause", model="air_time", severity="warning", message="something")
-    answer = ask("alerts", "resolve", "another/cause", "--reason", "a slip of the pen")
+    raise_alert("bypass/one", model="air_time", severity="warning", message="something")
+    answer = ask("alerts", "resolve", "bypass/another", "--reason", "a slip of the pen")
     assert answer.code == 2
-    assert "open: one/cause" in answer.err
+    assert "open: bypass/one" in answer.err

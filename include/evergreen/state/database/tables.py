@@ -333,22 +333,142 @@ pauses = sa.Table(
     sa.Column("lifted_by", sa.String(120)),
 )
 
-# Something that a person must see. One row for one cause, however often it is seen.
+# One cause that a person must see, from when it was first seen until it is gone. One that comes back soon is the same row again.
 alerts = sa.Table(
     "alerts",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String(250), nullable=False, unique=True),
-    _key("model"),
+    _key("key", 250),  # names the cause
+    _key("kind", 40),  # one of the alert kinds
+    _key("model"),  # whose it is; empty: of several, or of none
+    _key("dataset"),
     _key("severity", 10),
-    _key("state", 12),  # firing, resolved
+    _key("state", 12),  # firing, acknowledged, snoozed, resolved
     _key("message", 1000),
+    sa.Column("error", sa.Text, nullable=False, server_default=sa.text("''")),  # the error's own words
     _json("evidence"),
     sa.Column("times", sa.Integer, nullable=False),
     _moment("first_at"),
     _moment("last_at"),
+    sa.Column("revision", sa.Integer, nullable=False, server_default=sa.text("1")),  # counts its changes of state and assignee
+    sa.Column("assignee", sa.String(120)),
+    sa.Column("snoozed_until", Moment),
+    sa.Column("remind_at", Moment),  # when an acknowledged one that is still open fires again
+    sa.Column("reopened", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("cleared_at", Moment),  # when the cause of a flapping alert was last seen to be gone
     sa.Column("resolved_at", Moment),
-    _index("ix_alerts_firing", "model", where="state = 'firing'"),
+    sa.Column("resolved_by", sa.String(120)),  # none: its cause went away
+    sa.Index(
+        "uq_alerts_open", "key", unique=True, sqlite_where=sa.text("resolved_at IS NULL"), postgresql_where=sa.text("resolved_at IS NULL")
+    ),
+    _index("ix_alerts_open", "severity", "last_at", where="resolved_at IS NULL"),
+    _index("ix_alerts_open_model", "model", where="resolved_at IS NULL"),
+    _index("ix_alerts_key", "key", "id"),
+    _index("ix_alerts_last", "last_at"),
+)
+
+# Where the cause of an alert was seen: in Airflow, by DAG and task, with the newest run; without a DAG, the model or dataset alone.
+alert_places = sa.Table(
+    "alert_places",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("alert_id", sa.ForeignKey("alerts.id"), nullable=False),
+    _key("dag_id", 250),
+    _key("task_id", 250),
+    _key("model"),
+    _key("dataset"),
+    _key("run_id", 250),
+    sa.Column("map_index", sa.Integer, nullable=False),
+    sa.Column("try_number", sa.Integer, nullable=False),
+    _key("partition", 40),
+    sa.Column("times", sa.Integer, nullable=False),
+    _moment("last_at"),
+    sa.Column("cleared_at", Moment),  # when the cause was seen to be gone here
+    sa.UniqueConstraint("alert_id", "dag_id", "task_id", "model", "dataset"),
+    _index("ix_alert_places_dag", "dag_id", "alert_id"),
+)
+
+# What happened to an alert, and who did what about it. Counting it again is no event.
+alert_events = sa.Table(
+    "alert_events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("alert_id", sa.ForeignKey("alerts.id"), nullable=False),
+    _moment("recorded_at"),
+    _key("kind", 20),
+    _key("actor", 120),  # empty: nobody, it came about by itself
+    _key("message", 2000),
+    _index("ix_alert_events_alert", "alert_id", "id"),
+    _index("ix_alert_events_recorded", "recorded_at"),
+)
+
+# One failed attempt of a task: the task writes the error down, the watcher counts it in an alert, and sees whether it was made good.
+task_failures = sa.Table(
+    "task_failures",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("dag_id", 250),
+    _key("task_id", 250),
+    _key("run_id", 250),
+    sa.Column("map_index", sa.Integer, nullable=False),
+    sa.Column("try_number", sa.Integer, nullable=False),
+    _key("partition", 40),
+    _key("error_class", 120),  # empty: the task died without a word
+    sa.Column("error", sa.Text, nullable=False),
+    _moment("recorded_at"),
+    sa.Column("alert_id", sa.ForeignKey("alerts.id")),  # none: the task may try again, or the watcher has not seen it yet
+    sa.Column("cleared_at", Moment),  # when that task instance was seen to be well
+    sa.UniqueConstraint("dag_id", "task_id", "run_id", "map_index", "try_number"),
+    _index("ix_task_failures_open", "alert_id", where="alert_id IS NOT NULL AND cleared_at IS NULL"),
+    _index("ix_task_failures_recorded", "recorded_at"),
+)
+
+# Who alone may do a work that several processes could do, and until when.
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(60), primary_key=True),
+    _key("holder", 200),
+    sa.Column("term", sa.Integer, nullable=False),  # grows with each new holder
+    _moment("acquired_at"),
+    _moment("renewed_at"),
+    _moment("expires_at"),
+)
+
+# One message to one channel about one or several alerts. The key makes it the only one of its step.
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String(250), nullable=False, unique=True),
+    sa.Column("alert_id", sa.ForeignKey("alerts.id"), nullable=False),
+    _key("channel", 60),
+    _key("recipient", 120),  # who is on call, or an address of the channel; empty: all of it
+    _key("action", 12),  # trigger, acknowledge, resolve
+    _key("state", 10),  # pending, sending, sent, failed, dropped
+    sa.Column("attempts", sa.Integer, nullable=False),
+    _moment("due_at"),
+    sa.Column("sent_at", Moment),
+    _key("error", 500),
+    _json("content"),
+    _index("ix_notifications_due", "due_at", where="state IN ('pending', 'sending')"),
+    _index("ix_notifications_alert", "alert_id", "id"),
+)
+
+# A planned outage of a dataset or model: what fires meanwhile is snoozed until it ends.
+maintenance_windows = sa.Table(
+    "maintenance_windows",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("name"),  # of the dataset or model
+    _moment("starts_at"),
+    _moment("ends_at"),
+    _key("actor", 120),
+    _key("reason", 500),
+    _moment("recorded_at"),
+    sa.Column("lifted_at", Moment),
+    sa.Column("lifted_by", sa.String(120)),
+    _index("ix_maintenance_windows_end", "name", "ends_at"),
 )
 
 # What was decided or done, for ever. Each row's hash covers the row before it.

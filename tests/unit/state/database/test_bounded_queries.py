@@ -113,7 +113,7 @@ def test_no_page_and_no_answer_reads_a_table_that_grows_from_end_to_end(cycled: 
         find_monitored(MODEL, AS_OF)
         find_logged(catalog, MODEL, ["flight=100"])
         open_alerts(MODEL)
-        resolve_alert("bypass/1", actor="a test", reason="seen to")
+        resolve_alert("bypass/1")
         latest_validation("weather", AS_OF)
         recent_validations("weather", AS_OF)
         next_validated("weather", day(1))
