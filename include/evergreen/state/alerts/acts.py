@@ -40,7 +40,7 @@ def acknowledge(alert_id: int, *, actor: str, revision: int | None = None, remin
     with _act(
         alert_id, actor, revision, "acknowledged", idle=lambda alert: alert.state == "acknowledged" and alert.assignee == actor
     ) as act:
-        if act.alert.state == "acknowledged":
+        if act.alert.state == "acknowledged" and not act.is_idle:
             raise StaleActError(_faster(act, f"{act.alert.assignee} has it. To take it over, assign it to yourself"))
         act.change(f"{actor} acknowledged it.", state="acknowledged", assignee=actor, remind_at=act.now + remind_after, snoozed_until=None)
     return act.alert
