@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import importlib
 import json
 from collections.abc import Callable
@@ -12,13 +13,15 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
+from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.features import reader
+from include.evergreen.foundation import clock
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, latest_decision
-from include.evergreen.gates.evidence import first_unfitted_day
+from include.evergreen.gates.evidence import first_unfitted_day, gather
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import version_number
 from include.evergreen.state import ledger
@@ -395,6 +398,26 @@ def test_a_champion_that_cannot_be_computed_is_no_measure_and_an_alert_says_so_u
         again = decide(Catalog(), _against_champion(air_time, margin=0.5), candidate)
         assert again.criteria[0]["verdict"] in ("passed", "failed")
         assert open_alerts("air_time") == []
+
+
+@computing
+def test_a_later_correction_of_what_was_known_does_not_change_what_a_candidate_is_compared_with(
+    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, champion = trained_as_of(air_time, AS_OF), champions.champion("air_time")
+    assert champion is not None
+    monkeypatch.setattr(EVIDENCE, "recipe_of_version", _with_other_text(EVIDENCE.recipe_of_version, champion))
+    catalog = Catalog()
+    before = gather(catalog, air_time, candidate, champion)
+    day = dt.date.fromisoformat(before.holdout["partition"].iloc[-1])
+    rows = catalog.dataset(air_time.rows)
+    correct_knowledge(rows, day, day, known_at=clock.now(), actor="ann", reason="it came late")
+    republish(air_time.rows, january(17), lambda frame: frame.iloc[1:])  # by the rule, this too was known then
+    after = gather(catalog, air_time, candidate, champion)
+    assert before.champion is not None
+    assert after.champion is not None, after.why_no_champion
+    assert after.champion.everywhere.predicted.tolist() == before.champion.everywhere.predicted.tolist()
+    assert after.column("flight").equals(before.column("flight"))
 
 
 def _raise(*_: object) -> None:
