@@ -55,7 +55,7 @@ from include.evergreen.state.alerts import Severity, open_alerts, raise_alert, r
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, promotions
 from include.evergreen.state.effects import side_effect
-from include.evergreen.state.pauses import active_pause_within
+from include.evergreen.state.pauses import active_pause_within, refuse_changed_pauses
 
 __all__ = [
     "NO_VERSION",
@@ -324,6 +324,7 @@ def _why_not_promoted(connection: sa.Connection, wanted: RegisteredVersion) -> P
     message = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
     if message:
         return Promotion(False, serves, f"{message}; it can be forced, with a reason")
+    refuse_changed_pauses(connection)
     if pause := active_pause_within(connection):
         return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.message}")
     return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -24,7 +25,7 @@ from include.evergreen.scoring.predictions import PredictionSet, find_prediction
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.alerts import raise_alert, resolve_alert
-from include.evergreen.state.database import writing
+from include.evergreen.state.database import reading, writing
 from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
@@ -95,6 +96,8 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
             reads = alone
         else:
             predictions.insert(list(predictions.columns).index("prediction") + 1, "challenger_prediction", beside)
+    with reading() as connection:
+        refuse_changed_versions(connection, cache.read.values())
     written = _keep(reads, predictions, origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
     if reads.shadow:
