@@ -102,8 +102,9 @@ def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, resul
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)
         attempt = last.attempt + 1 if last else 1
-        values = {"model": model.name, "as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged,
-                  "recorded_at": clock.now()}  # fmt: skip
+        values: dict[str, Any] = {
+            "model": model.name, "as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged, "recorded_at": clock.now()
+        }  # fmt: skip
         new = Decision(id=0, attempt=attempt, **key, **values)
         is_news = last is None or (last.is_open and (new.verdict, new.broken) != (last.verdict, last.broken))
         if is_news and insert_once(connection, decisions, {**key, "attempt": attempt}, values):

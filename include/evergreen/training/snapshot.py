@@ -62,7 +62,7 @@ class SnapshotCache(PartitionCache):
         with reading() as connection:
             taken_at = connection.execute(sa.select(snapshots.c.recorded_at).where(snapshots.c.digest == snapshot.digest)).scalar_one()
         super().__init__(snapshot.as_of, said_at=taken_at)
-        self._taken_at = taken_at
+        self._taken_at: dt.datetime = taken_at
         places = [name.split("/") for name in snapshot.members]
         self._days = {(dataset, day) for dataset, day, _ in places}
         self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}

@@ -185,13 +185,13 @@ def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) 
     return _version(row) if row else None
 
 
-def change_version(connection: sa.Connection, version: PartitionVersion, *, because: str, **values: Any) -> None:
+def change_version(connection: sa.Connection, version: PartitionVersion | sa.Row[Any], *, because: str, **values: Any) -> None:
     """Change what is recorded of a version, with a new entry in the ledger, in the caller's writing transaction.
 
     :param connection: of that transaction.
     :param version: which.
     :param because: why, for the ledger.
-    :param values: by the names of the columns of ``partition_versions``.
+    :param **values: by the names of the columns of ``partition_versions``.
     """
     connection.execute(partition_versions.update().filter_by(**_key(version)).values(**values))
     ledger.bind(connection, partition_versions, _key(version), kind=LEDGER_KIND, evidence={"because": because})
@@ -224,7 +224,7 @@ def differing_versions(connection: sa.Connection) -> Iterator[str]:
         yield f"partition_versions (dataset {row.dataset}, partition {row.partition}, version {row.version}): it was {said}"
 
 
-def _key(version: PartitionVersion) -> dict[str, Any]:
+def _key(version: PartitionVersion | sa.Row[Any]) -> dict[str, Any]:
     return {name: getattr(version, name) for name in ("dataset", "partition", "version")}
 
 

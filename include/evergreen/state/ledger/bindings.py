@@ -21,7 +21,7 @@ from include.evergreen.state.database import tables
 from include.evergreen.state.database.tables import ledger
 from include.evergreen.state.ledger.entries import BATCH, append
 
-Row = Mapping[str, Any]  # the values of a row, by column
+Row = Mapping[Any, Any]  # the values of a row, by column
 TABLE, REPLACES = "table", "replaces"  # what the body of an entry has besides the row's columns
 
 
