@@ -75,7 +75,7 @@ def fill(years: Years, path: str, digest: str) -> dict[str, int]:
         for statement in _statements(connection.dialect.name, path, digest):
             connection.execute(sa.text(statement))
         _temporary.drop_all(connection)
-        _bind(connection, years.own)
+        _bind(connection, years)
         counts = {
             table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in metadata.sorted_tables
         }
@@ -85,11 +85,19 @@ def fill(years: Years, path: str, digest: str) -> dict[str, int]:
     return counts
 
 
-def _bind(connection: sa.Connection, model: str) -> None:
-    """The entries that the ledger has of the measured model's rows: what is promoted and served is compared with them."""
+def _bind(connection: sa.Connection, years: Years) -> None:
+    """The entries of the measured model's rows, and its datasets': what is read, promoted and served is compared with them."""
     for binding in BINDINGS.values():
+        columns = binding.table.c
         key = binding.table.primary_key.columns.values()[0]
-        for row in connection.execute(binding.table.select().where(binding.table.c.model == model).order_by(key)).all():
+        is_own = (
+            columns.model == years.own
+            if "model" in columns
+            else columns.dataset.in_(years.own_datasets)
+            if "dataset" in columns
+            else sa.true()
+        )
+        for row in connection.execute(binding.table.select().where(is_own).order_by(key)).all():
             kind = row.kind if binding.table.name == "promotions" else min(binding.kinds)  # of the answers, all are approvals
             bind(connection, binding.table, {key.name: row._mapping[key.name]}, kind=kind)
 

@@ -18,7 +18,7 @@ from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.knowledge import GIVEN, DeliveredVersion, as_recorded, knowledge_time
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.data.partitions.files import read_batches
-from include.evergreen.data.partitions.store import all_versions
+from include.evergreen.data.partitions.store import all_versions, change_version
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError, OvertakenError
@@ -26,7 +26,7 @@ from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import knowledge_corrections, partition_versions
+from include.evergreen.state.database.tables import knowledge_corrections
 
 log = logging.getLogger(__name__)
 LEDGER_KIND = "knowledge-correction"
@@ -97,10 +97,11 @@ def _correct(
         refuse_stale_reads(connection, [dataset.name], began, is_derived=True)
         if all_versions(connection, dataset.name, first, last) != versions:
             raise OvertakenError(f"{dataset.name}: partitions from {first} to {last} were published or corrected in the meantime")
-        for correction in planned:
-            _write(connection, correction)
         if seen:
             _record(connection, dataset, seen, known_at, actor, reason)
+        for correction in planned:
+            values = {name: getattr(correction, name) for name in ("knowledge_time", "knowledge_column", "knowledge")}
+            change_version(connection, correction.version, because=f"when it was known was corrected by {actor}", **values)
     log.info("%s: %d versions from %s to %s corrected by %s: %s", dataset.name, len(seen), first, last, actor, reason)
     return seen
 
@@ -162,12 +163,6 @@ def _extremes(version: PartitionVersion, column: str) -> tuple[dt.datetime | Non
     return (min(moments), max(moments)) if moments else (None, None)
 
 
-def _write(connection: sa.Connection, correction: Correction) -> None:
-    key = [partition_versions.c[name] == getattr(correction.version, name) for name in ("dataset", "partition", "version")]
-    values = {name: getattr(correction, name) for name in ("knowledge_time", "knowledge_column", "knowledge")}
-    connection.execute(partition_versions.update().where(*key).values(**values))
-
-
 def _record(
     connection: sa.Connection, dataset: DatasetConfig, corrections: list[Correction], known_at: dt.datetime | None, actor: str, reason: str
 ) -> None:
@@ -175,23 +170,15 @@ def _record(
     before = [_said(version, version) for version in versions]
     after = [_said(correction.version, correction) for correction in corrections]
     first, last = versions[0].partition, versions[-1].partition
-    connection.execute(
-        knowledge_corrections.insert().values(
-            dataset=dataset.name, first=first, last=last, before=before, actor=actor, reason=reason, recorded_at=clock.now()
-        )
-    )
-    body = {
-        "dataset": dataset.name,
-        "first": first,
-        "last": last,
+    values = {"dataset": dataset.name, "first": first, "last": last, "actor": actor, "reason": reason}
+    row = knowledge_corrections.insert().values(**values, before=before, recorded_at=clock.now()).returning(knowledge_corrections.c.id)
+    evidence = {
         "versions": len(corrections),
         "declared": as_recorded(dataset.knowledge, known_at),
-        "before": document_digest(before),
         "after": document_digest(after),
-        "actor": actor,
-        "reason": reason,
     }
-    ledger.append(connection, kind=LEDGER_KIND, model="", body=body)
+    number = connection.execute(row).scalar_one()
+    ledger.bind(connection, knowledge_corrections, {"id": number}, kind=LEDGER_KIND, evidence=evidence)
 
 
 def _said(version: PartitionVersion, of: PartitionVersion | Correction) -> list[Any]:

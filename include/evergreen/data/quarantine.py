@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from include.evergreen.data.validation import Validation
 from include.evergreen.data.validation.checks import PERSONAL, judge
 from include.evergreen.foundation.digest import canonical_json
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions, quarantine_releases
 
@@ -79,10 +80,21 @@ def released_digests(connection: sa.Connection, dataset: str, partition: dt.date
     :param dataset: name of the dataset
     :param partition: the partition's date
     :returns: the rows' digests, as `row_digests` gives them; empty when none was released
+    :raises DataError: when the ledger says otherwise of a release, or of none
     """
-    table = quarantine_releases.c
-    query = sa.select(table.row_digest).where(table.dataset == dataset, table.partition == partition)
-    return set(connection.execute(query).scalars())
+    releases = connection.execute(quarantine_releases.select().filter_by(dataset=dataset, partition=partition)).mappings().all()
+    if problem := next(ledger.differences(connection, quarantine_releases, releases), ""):
+        raise DataError(f"{problem}, so no row is let through by it. `evergreen verify-ledger` says what else was changed.")
+    return {digest for row in releases for digest in row["rows"]["digests"]}
+
+
+def released_rows(digests: Iterable[str]) -> dict[str, Any]:
+    """What ``quarantine_releases.rows`` records of released rows, with a new salt: without it, a row is not told from the ledger's digest.
+
+    :param digests: as `row_digests` gives them
+    :returns: ``digests``, in order, and ``salt``
+    """
+    return {"digests": sorted(set(digests)), "salt": secrets.token_hex(16)}
 
 
 def row_digests(rows: pa.Table) -> list[str]:

@@ -18,13 +18,12 @@ from include.evergreen.data.conditions import Conditions
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.data.partitions.files import arrow_schema, read_batches
-from include.evergreen.data.quarantine import counted_reasons, lacking_a_unique_key, quarantined_rows, row_digests
+from include.evergreen.data.quarantine import counted_reasons, lacking_a_unique_key, quarantined_rows, released_rows, row_digests
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.reasons import LONGEST_REASON
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database.tables import quarantine_releases
-from include.evergreen.state.database.upsert import insert_once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,20 +81,16 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
             raise TransientError(
                 f"{dataset.name} {partition} was published anew in the meantime. Look at its quarantine, and release again."
             )
-        values = {"actor": actor, "reason": reason, "recorded_at": clock.now()}
-        for digest in sorted(set(row_digests(released))):
-            insert_once(connection, quarantine_releases, {"dataset": dataset.name, "partition": partition, "row_digest": digest}, values)
-        body = {
-            "dataset": dataset.name,
-            "partition": partition,
+        values = {"actor": actor, "reason": reason, "recorded_at": clock.now(), "rows": released_rows(row_digests(released))}
+        row = quarantine_releases.insert().values(dataset=dataset.name, partition=partition, **values).returning(quarantine_releases.c.id)
+        evidence = {
             "version": current.version + 1,
             "released": released.num_rows,
             "remaining": remaining.num_rows,
             "reasons": counted_reasons(released),
-            "actor": actor,
-            "reason": reason,
         }
-        ledger.append(connection, kind=LEDGER_KIND, model="", body=body)
+        number = connection.execute(row).scalar_one()
+        ledger.bind(connection, quarantine_releases, {"id": number}, kind=LEDGER_KIND, evidence=evidence)
 
     version, _ = ingestion.publish(dataset, partition, validated, "live", also=record)
     log.info("%s %s: %d quarantined rows released by %s: %s", dataset.name, partition, released.num_rows, actor, reason)

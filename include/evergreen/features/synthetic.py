@@ -22,7 +22,7 @@ from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.patterns import matching
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions
 
@@ -291,6 +291,9 @@ def publish(source: SyntheticRows, versions: Sequence[PartitionVersion]) -> None
         return
     with writing() as connection:  # one transaction: `publish_partition` would take one for each
         connection.execute(partition_versions.insert(), [asdict(version) for version in versions])
+        for version in versions:
+            key = {name: getattr(version, name) for name in ("dataset", "partition", "version")}
+            ledger.bind(connection, partition_versions, key, kind="publication")
 
 
 def _typed(dataset: DatasetConfig, frame: pd.DataFrame) -> pd.DataFrame:

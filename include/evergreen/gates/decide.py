@@ -13,8 +13,8 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.gates.behaviour import checks_source
 from include.evergreen.gates.criteria import CriterionResult
-from include.evergreen.gates.decision import Decision, combine_verdicts, find_blessing
-from include.evergreen.gates.evaluate import COMPARISON, evaluate
+from include.evergreen.gates.decision import COMPARISON, Decision, combine_verdicts, find_blessing
+from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
 from include.evergreen.registry import champions
@@ -33,8 +33,9 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     """Judge ``candidate`` against its holdout and the champion of now; the same question returns the recorded decision.
 
     Of a candidate that is champion, that is the decision that let it become so: it is not judged against itself. What is
-    broken (an artifact, the holdout, checks.py) is recorded as not evaluated. Raises `TransientError`, and records nothing, when
-    MLflow, the database or the storage does not answer.
+    broken (an artifact, the holdout, checks.py) is recorded as not evaluated. That, and a blessing for which the champion could not be
+    computed, is tried again each time that it is asked for: nobody is promoted uncompared over a champion that was mended. Raises
+    `TransientError`, and records nothing, when MLflow, the database or the storage does not answer.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now, whose gate asks the question
@@ -52,7 +53,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
         "gate_digest": gate_digest(catalog, model),
     }
     decision = _find(key)
-    if decision is None or decision.verdict == "not_evaluated":
+    if decision is None or decision.is_open:
         results = evaluate(catalog, model, candidate, champion)
         decision = _record(key, model, candidate, results)
         for criterion in decision.criteria:
@@ -98,27 +99,23 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
 
 
 def _record(key: dict[str, Any], model: ModelConfig, candidate: Candidate, results: list[CriterionResult]) -> Decision:
-    """The decision that stands: this one, unless another was quicker, or it says again what the last attempt said."""
+    """The decision that stands: this one, unless another was quicker, or nothing that was broken at the last attempt is otherwise now."""
     mode = model.gate.mode
     verdict = combine_verdicts([result.verdict for result in results]) if mode == "enabled" else "blessed"
     judged = [result.as_record() for result in results]
     with side_effect("gate.record"), writing() as connection:
         last = _newest(connection, key)
-        if last is None or (
-            last.verdict == "not_evaluated" and (verdict != last.verdict or _not_evaluated(judged) != _not_evaluated(last.criteria))
-        ):
-            attempt = last.attempt + 1 if last else 1
-            values = {"model": model.name, "as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged,
-                      "recorded_at": clock.now()}  # fmt: skip
-            if insert_once(connection, decisions, {**key, "attempt": attempt}, values):
-                ledger.bind(connection, decisions, {**key, "attempt": attempt}, kind="decision")
+        attempt = last.attempt + 1 if last else 1
+        values: dict[str, Any] = {
+            "model": model.name, "as_of": candidate.as_of, "mode": mode, "verdict": verdict, "criteria": judged, "recorded_at": clock.now()
+        }  # fmt: skip
+        new = Decision(id=0, attempt=attempt, **key, **values)
+        is_news = last is None or (last.is_open and (new.verdict, new.broken) != (last.verdict, last.broken))
+        if is_news and insert_once(connection, decisions, {**key, "attempt": attempt}, values):
+            ledger.bind(connection, decisions, {**key, "attempt": attempt}, kind="decision")
     decision = _find(key)
     assert decision is not None
     return decision
-
-
-def _not_evaluated(criteria: list[dict[str, Any]]) -> list[str]:
-    return [criterion["message"] for criterion in criteria if criterion["verdict"] == "not_evaluated"]
 
 
 @mlflow_store.reaching_mlflow

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import decisions
+
+COMPARISON: Final = "comparison"
+"""Kind of the result that says that the champion could not be computed."""
 
 
 @dataclass(frozen=True)
 class Decision:
     """One decision: ``blessed``, ``rejected`` or ``not_evaluated``. ``champion_version`` 0 means that there was none.
 
-    A broken evaluation is tried again when the question is asked again: ``attempt`` counts the answers that differed.
+    A broken evaluation, and one of a champion that could not be computed, is tried again when the question is asked again: ``attempt``
+    counts the answers that differed.
     """
 
     id: int
@@ -29,6 +33,17 @@ class Decision:
     verdict: str
     criteria: list[dict[str, Any]]
     recorded_at: dt.datetime
+
+    @property
+    def broken(self) -> list[str]:
+        """What could not be evaluated, the champion among it, a message each."""
+        return [said["message"] for said in self.criteria if said["verdict"] == "not_evaluated" or said["kind"] == COMPARISON]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether asking again may give another answer: nothing was decided, or a blessing lacks the comparison with the champion."""
+        is_uncompared = any(criterion["kind"] == COMPARISON for criterion in self.criteria)
+        return self.verdict == "not_evaluated" or (self.verdict == "blessed" and is_uncompared)
 
     @property
     def would_be(self) -> str:

@@ -13,6 +13,7 @@ from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.gates import criteria as judges
 from include.evergreen.gates.behaviour import judge_behaviour
 from include.evergreen.gates.criteria import CriterionResult
+from include.evergreen.gates.decision import COMPARISON
 from include.evergreen.gates.evidence import Evidence, gather
 from include.evergreen.gates.serving import ServingCheck
 from include.evergreen.gates.slices import judge_slices
@@ -32,8 +33,6 @@ JUDGES: Final[dict[str, Callable[..., CriterionResult]]] = {
     "behaviour": judge_behaviour,
 }
 """Kind of criterion -> what judges it, from the criterion and the evidence."""
-COMPARISON: Final = "comparison"
-"""Kind of the result that says that the champion could not be computed."""
 
 
 def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champion: RegisteredVersion | None) -> list[CriterionResult]:

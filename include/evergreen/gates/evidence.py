@@ -85,7 +85,7 @@ class Evidence:
             )
         if feature:
             return self.holdout[name]
-        return column_of_rows(self.catalog, self.model, self.snapshot.as_of, self.holdout, name)
+        return column_of_rows(self.catalog, self.model, self.snapshot, self.holdout, name)
 
 
 def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: RegisteredVersion | None) -> Evidence:
@@ -166,7 +166,7 @@ def _rival(
             f"{whole} days; {needed} are needed)"
         )
     same = theirs.features_digest == recipe.features_digest
-    own = holdout if same else own_features(catalog, model, theirs, snapshot.as_of, holdout)
+    own = holdout if same else own_features(catalog, model, theirs, snapshot, holdout)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
     predicted = _predictions(config, pipeline, own, f"version {version.version}")
     return Rival(version.version, scored.predicting(predicted), rows, None if rows.all() else first)

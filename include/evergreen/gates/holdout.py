@@ -8,29 +8,31 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import KEY_PREFIX, feature_frame
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.features.reader import PARTITION_COLUMN, PointInTimeReader
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.training.recipes import Recipe
+from include.evergreen.training.snapshot import Snapshot, SnapshotCache
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, as_of: dt.date, holdout: pd.DataFrame) -> pd.DataFrame:
+def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, snapshot: Snapshot, holdout: pd.DataFrame) -> pd.DataFrame:
     """The features that a version's own recipe gives for rows that another recipe chose.
 
-    Each day as it was known then. Raises `DataError` when a row is not there for the recipe.
+    Each day as it was known then, by what the snapshot's training was told of that. Raises
+    `DataError` when a row is not there for the recipe.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param recipe: the version's recipe
-    :param as_of: the day after which nothing that became known is read
-    :param holdout: the rows, of the training frame of another recipe
+    :param snapshot: of the other recipe's training, which says what was known
+    :param holdout: the rows, of that training's frame
     :returns: the recipe's features, with the rows and the index of ``holdout``
     """
     config = recipe.config(model)
     keys = catalog.dataset(config.rows).keys
-    cache = PartitionCache(as_of)
+    cache = SnapshotCache(snapshot)
     frames = []
     for day in holdout[PARTITION_COLUMN].unique():
         rows, features = feature_frame(catalog, config, dt.date.fromisoformat(day), cache, recipe.code)
@@ -38,21 +40,22 @@ def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, as_of: dt
     return _matched(model, holdout, frames, keys, f"are not there for {recipe.code.place}")[config.feature_names]
 
 
-def column_of_rows(catalog: Catalog, model: ModelConfig, as_of: dt.date, holdout: pd.DataFrame, name: str) -> pd.Series:
+def column_of_rows(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, holdout: pd.DataFrame, name: str) -> pd.Series:
     """A column of the rows' dataset that is no feature, for the rows of the holdout.
 
-    Each day as it was known then. Raises `DataError`, too, when a row is no longer in the dataset.
+    Each day as it was known then, by what the snapshot's training was told of that. Raises
+    `DataError`, too, when a row is no longer in the dataset.
 
     :param catalog: what is declared now
     :param model: the model, as the holdout's recipe declares it
-    :param as_of: the day after which nothing that became known is read
-    :param holdout: the rows, of a training frame
+    :param snapshot: of a training, which says what was known
+    :param holdout: the rows, of that training's frame
     :param name: the column's, which is not that of a feature
     :returns: its values, with the index of ``holdout``
     :raises DataError: when the dataset has no such column on some day
     """
     keys = catalog.dataset(model.rows).keys
-    cache = PartitionCache(as_of)
+    cache = SnapshotCache(snapshot)
     frames = []
     for day in holdout[PARTITION_COLUMN].unique():
         rows = PointInTimeReader(model, dt.date.fromisoformat(day), cache).rows()

@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 import sqlalchemy as sa
 
+from include.evergreen.data.partitions.store import differing_versions
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.registry import champions
 from include.evergreen.registry.history import differing_places
@@ -42,7 +43,9 @@ def verify_records() -> ledger.LedgerVerification:
     """
     verification = ledger.verified()
     with reading() as connection:
-        differing = chain(ledger.compare(connection), differing_places(connection), differing_scorings(connection))
+        differing = chain(
+            ledger.compare(connection), differing_places(connection), differing_scorings(connection), differing_versions(connection)
+        )
         return replace(verification, problems=[*verification.problems, *islice(differing, ledger.MOST_PROBLEMS)])
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.build import labelled_frame
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -32,7 +31,7 @@ from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
 from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config
-from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.snapshot import SnapshotCache, parts_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,29 +152,6 @@ class _Ingredients:
             self.changed += differences(recorded, environment())
 
 
-class _Members(PartitionCache):
-    """Sees what the snapshot's training saw: its members, and of days of which it read nothing, the versions of that time.
-
-    :param snapshot: the recorded snapshot
-    """
-
-    def __init__(self, snapshot: SnapshotRecord) -> None:
-        super().__init__(snapshot.as_of, said_at=snapshot.recorded_at)
-        self._recorded_at = snapshot.recorded_at
-        places = [name.split("/") for name in snapshot.members]
-        self._days = {(dataset, day) for dataset, day, _ in places}
-        self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}
-
-    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        return [version for version in super()._recorded(dataset, first, last) if self._was_seen(version)]
-
-    def _was_seen(self, version: PartitionVersion) -> bool:
-        day = str(version.partition)
-        if (version.dataset, day) in self._days:
-            return (version.dataset, day, version.version) in self._members
-        return version.recorded_at <= self._recorded_at
-
-
 def _recipe(catalog: Catalog, candidate: Candidate, ingredients: _Ingredients) -> Recipe:
     """As it was kept; of an older release, which kept none, as it is declared now, if that is the same."""
     if kept := find_recipe(candidate.recipe_digest):
@@ -212,7 +188,7 @@ def _rebuilt(
     """The training frame, computed anew from the snapshot's members by the version's own features.py."""
     import pandas as pd
 
-    cache = _Members(snapshot)
+    cache = SnapshotCache(snapshot)
     days = clock.days(snapshot.as_of - dt.timedelta(days=snapshot.window_days), snapshot.as_of - dt.timedelta(days=1))
     frames = []
     try:

@@ -55,7 +55,7 @@ from include.evergreen.state.alerts import Severity, open_alerts, raise_alert, r
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, promotions
 from include.evergreen.state.effects import side_effect
-from include.evergreen.state.pauses import active_pause_within
+from include.evergreen.state.pauses import active_pause_within, refuse_changed_pauses
 
 __all__ = [
     "NO_VERSION",
@@ -101,7 +101,7 @@ class Promotion:
 
 
 class ChampionChangedError(TransientError):
-    """Another champion serves than the one that the decision judged against: it must be judged again."""
+    """The decision is not the newest one against the champion that serves: its version must be judged again."""
 
 
 def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
@@ -204,8 +204,9 @@ def promote(model: str, version: int, *, actor: str, reason: str, force: bool = 
 def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reason: str) -> Promotion:
     """The automatic promotion, by a decision that blessed the version against the champion of now.
 
-    Raises `ChampionChangedError` when another one serves by now, `UnearnedError`, and the alert, without the blessing or the approval
-    that is required, `DataError` for a damaged artifact. Other reasons (see `why_not_promoted`) are in the outcome.
+    Raises `ChampionChangedError` when another one serves by now, or there is a newer decision, `UnearnedError`, and the alert, without
+    the blessing or the approval that is required, `DataError` for a damaged artifact. Other reasons (see `why_not_promoted`) are in the
+    outcome.
 
     :param wanted: the registered version
     :param decision: the id of the decision in our database
@@ -324,6 +325,9 @@ def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decisi
         raise ChampionChangedError(
             f"{wanted.model} version {wanted.version} was judged against version {row.champion_version}, and {serves} serves now."
         )
+    same = [decisions.c[name] == row._mapping[name] for name in ("run_key", "champion_version", "gate_digest")]
+    if connection.execute(sa.select(sa.func.max(decisions.c.id)).where(*same)).scalar() != decision:
+        raise ChampionChangedError(f"{wanted.model} version {wanted.version} was judged again since decision {decision}.")
     evidence = {"forced": False, "decision": decision}
     return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence=evidence)
 
@@ -338,6 +342,7 @@ def _why_not_promoted(connection: sa.Connection, wanted: RegisteredVersion) -> P
     message = _why_withdrawn(connection, wanted) or _why_older(current, wanted)
     if message:
         return Promotion(False, serves, f"{message}; it can be forced, with a reason")
+    refuse_changed_pauses(connection)
     if pause := active_pause_within(connection):
         return Promotion(False, serves, f"version {wanted.version} is not promoted: {pause.message}")
     return None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_frame
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -24,7 +25,7 @@ from include.evergreen.scoring.predictions import PredictionSet, find_prediction
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.alerts import raise_alert, resolve_alert
-from include.evergreen.state.database import writing
+from include.evergreen.state.database import reading, writing
 from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
@@ -78,9 +79,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     if missing := missing_inputs(model, partition):
         return stage_waits(model, "score", partition, missing)
     began = clock.now()
-    alone = _Reads.now(partition, serving, None)
-    shadow = _shadow(catalog, model, partition, serving)
-    reads = _Reads.now(partition, serving, shadow) if shadow else alone
+    reads = _Reads.now(partition, serving, _shadow(catalog, model, partition, serving))
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == reads.digest and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
@@ -89,12 +88,14 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
     pipeline = _loaded(serving)
     cache = PartitionCache(partition)
     predictions, features = _predict(catalog, partition, serving, pipeline, cache)
-    if shadow:
-        beside = _predict_beside(catalog, partition, shadow, serving, features, cache)
+    if reads.shadow:
+        beside = _predict_beside(catalog, partition, reads.shadow, serving, features, cache)
         if beside is None:
-            reads = alone
+            reads = reads.alone()
         else:
             predictions.insert(list(predictions.columns).index("prediction") + 1, "challenger_prediction", beside)
+    with reading() as connection:
+        refuse_changed_versions(connection, cache.read.values())
     written = _keep(reads, predictions, origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
     if reads.shadow:
@@ -237,25 +238,42 @@ def _keep(reads: _Reads, predictions: pd.DataFrame, origin: str, began: dt.datet
 
 @dataclass(frozen=True)
 class _Reads:
-    """What a scoring reads: its versions, who was champion, and of each partition that features may read, by name, the digest.
+    """What a scoring reads: its versions, who was champion, and each partition that features may read, by ``dataset/day``.
 
-    ``columns`` are those by which rows were known, of the partitions that have one.
+    ``of_champion`` are those that its own features may read, ``of_shadow`` those of the challenger's.
     """
 
     partition: dt.date
     serving: Scorer
     shadow: Scorer | None
     champion: int
-    known: dict[str, str]
-    columns: dict[str, str]
+    of_champion: dict[str, PartitionVersion]
+    of_shadow: dict[str, PartitionVersion]
 
     @classmethod
     def now(cls, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> _Reads:
         champion = champions.champion_for(serving.config.name, partition)
-        inputs = _known_inputs(partition, serving, shadow)
-        known = {name: version.digest for name, version in inputs.items()}
-        columns = {name: version.knowledge_column for name, version in inputs.items() if version.knowledge_column}
-        return cls(partition, serving, shadow, champion.version if champion else 0, known, columns)
+        cache = PartitionCache(partition)
+        of_shadow = _known_inputs(partition, shadow, cache) if shadow else {}
+        return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, cache), of_shadow)
+
+    def alone(self) -> _Reads:
+        """Leave out the challenger.
+
+        :returns: what the champion reads of this
+        """
+        return replace(self, shadow=None, of_shadow={})
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The digest of each partition, by its name."""
+        return {name: version.digest for name, version in (self.of_champion | self.of_shadow).items()}
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns by which rows were known, of the partitions that have one."""
+        versions = (self.of_champion | self.of_shadow).items()
+        return {name: version.knowledge_column for name, version in versions if version.knowledge_column}
 
     @property
     def digest(self) -> str:
@@ -293,13 +311,10 @@ class _Reads:
             raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
 
-def _known_inputs(partition: dt.date, serving: Scorer, shadow: Scorer | None) -> dict[str, PartitionVersion]:
-    """Every partition that the versions' features may read, by ``dataset/day``."""
-    cache = PartitionCache(partition)
+def _known_inputs(partition: dt.date, scorer: Scorer, cache: PartitionCache) -> dict[str, PartitionVersion]:
+    """Every partition that a version's features may read, by ``dataset/day``."""
     return {
         f"{model_input.dataset}/{version.partition}": version
-        for scorer in (serving, shadow)
-        if scorer
         for model_input in scorer.config.inputs
         for version in cache.known(
             model_input.dataset,

@@ -11,22 +11,23 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import writing
-from include.evergreen.state.database.tables import erasures, knowledge_corrections, ledger, metadata, recipes
+from include.evergreen.state.database.tables import ledger, metadata, recipes
 from include.evergreen.state.ledger.bindings import BINDINGS
 
-INSERTED_ONCE = (ledger, recipes, erasures, knowledge_corrections)  # no work of ours changes a row of these
+INSERTED_ONCE = (ledger, recipes)  # no work of ours changes a row of these
 
 
 def updated_columns(table: sa.Table) -> list[str] | None:
     """Tell which columns of a table a worker may change in a row that stands.
 
-    Of a table whose rows are bound to the ledger these are the row's entry, and what may change without one.
+    Of a table whose rows are bound to the ledger these are the row's entry, what may change without one, and what daily work
+    renews.
 
     :param table: one of ours
     :returns: the columns' names, none for a table of which no row ever changes; None: all of them, and then it may delete rows too
     """
-    if table.name in BINDINGS:
-        return ["entry", *BINDINGS[table.name].unbound]
+    if binding := BINDINGS.get(table.name):
+        return ["entry", *binding.unbound, *sorted(binding.renewed)]
     return [] if table in INSERTED_ONCE else None
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import pauses
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
         active = active_pause_within(connection)
         if active and (active.actor, active.reason, active.until) == (actor, reason, until):
             return active
-        connection.execute(pauses.insert().values(actor=actor, reason=reason, recorded_at=clock.now(), until=until))
-        ledger.append(connection, kind="pause", model="", body={"actor": actor, "reason": reason, "until": until.isoformat()})
+        row = pauses.insert().values(actor=actor, reason=reason, recorded_at=clock.now(), until=until).returning(pauses.c.id)
+        ledger.bind(connection, pauses, {"id": connection.execute(row).scalar_one()}, kind="pause")
         active = active_pause_within(connection)
     assert active is not None
     log.warning("%s", active.message)
@@ -83,7 +84,7 @@ def lift(*, actor: str, reason: str) -> Pause | None:
         if active is None:
             return None
         connection.execute(pauses.update().where(pauses.c.id == active.id).values(lifted_at=clock.now(), lifted_by=actor))
-        ledger.append(connection, kind="resume", model="", body={"actor": actor, "reason": reason, "paused_by": active.actor})
+        ledger.bind(connection, pauses, {"id": active.id}, kind="resume", evidence={"lifted_because": reason})
     log.warning("%s resumed automatic promotion and retraining: %s", actor, reason)
     return active
 
@@ -97,6 +98,24 @@ def active_pause() -> Pause | None:
         return active_pause_within(connection)
 
 
+def refuse_changed_pauses(connection: sa.Connection) -> None:
+    """Refuse to do by itself what a pause would stop, when the ledger says otherwise of the newest pause than the database.
+
+    :param connection: any that reads
+    :raises DataError: when it was changed, removed or put in
+    """
+    row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
+    entry = ledger.newest_bound_entry(connection, pauses, "")
+    problem = ledger.why_unbound(connection, pauses, id=row.id) if row else ""
+    if not problem and (entry.sequence if entry else None) != (row.entry if row else None):
+        problem = f"the newest pause is entry {entry.sequence} in the ledger, and another one in the database" if entry else ""
+    if problem:
+        raise DataError(
+            f"{problem}, so nothing is promoted or retrained by itself. Find out who changed the database; pause, or pause and resume, to "
+            f"say anew what is to be."
+        )
+
+
 def active_pause_within(connection: sa.Connection) -> Pause | None:
     """Read the pause that is active now, within the caller's transaction.
 
@@ -106,4 +125,4 @@ def active_pause_within(connection: sa.Connection) -> Pause | None:
     row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
     if row is None or row.lifted_at is not None or row.until <= clock.now():
         return None
-    return Pause(**row._mapping)
+    return as_record(Pause, row)

@@ -11,7 +11,8 @@ from include.evergreen.config.loader import describe
 from include.evergreen.config.training import Choice
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.silent_import import import_quietly
-from include.evergreen.serving.inference import one_thread
+from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.training.kept_rows import holds_rows
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, build_pipeline, fit, predict, refuse_lacking
 from include.evergreen.training.storable import stored
 
@@ -63,7 +64,7 @@ def rehearse(model: ModelConfig, chosen: Chosen) -> None:
     :param model: the model to train
     :param chosen: the estimator and its parameters
     :raises SyntheticRowsError: when the fit fails, unless an estimator of a team's own is part of it
-    :raises ConfigError: when what is fitted predicts otherwise once it was stored
+    :raises ConfigError: when what is fitted predicts otherwise once it was stored, or its file holds rows although features are personal
     """
     import numpy as np
 
@@ -87,9 +88,22 @@ def rehearse(model: ModelConfig, chosen: Chosen) -> None:
         refuse_lacking(model, chosen.estimator, estimator)
         predicted = predict(pipeline, model, features)
         file, trusted = stored(model, pipeline)
+        _refuse_kept_persons(model, chosen, file, pipeline[:-1].transform(as_fitted(features)))
         again = predict(import_quietly("skops.io").loads(file, trusted=trusted), model, features)
     if not np.array_equal(predicted, again, equal_nan=True):
         raise ConfigError(f"{model.name}: {chosen} predicts otherwise once it was stored and read back. Choose another estimator.")
+
+
+def _refuse_kept_persons(model: ModelConfig, chosen: Chosen, file: bytes, rows: np.ndarray) -> None:
+    """A file that holds the rows that were fitted on would hold those of a person who was erased."""
+    personal = [feature.name for feature in model.features if feature.personal]
+    if personal and holds_rows(file, rows):
+        best = f"sklearn.ensemble.HistGradientBoosting{'Classifier' if model.task == 'classification' else 'Regressor'}"
+        raise ConfigError(
+            f"{model.name}: {chosen} keeps rows that it was fitted on, and {', '.join(personal)} {'is' if len(personal) == 1 else 'are'} "
+            f"personal: an erasure would not reach a person's rows in the model's file. Choose an estimator that keeps none, such as "
+            f"{best}, or leave the personal features out (docs/guides/estimators.md)."
+        )
 
 
 def first_setting(choice: Choice) -> Chosen:

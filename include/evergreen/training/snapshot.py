@@ -8,6 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
+from include.evergreen.data.partitions import PartitionVersion
+from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
@@ -49,6 +53,33 @@ def find_snapshot(digest: str) -> Snapshot:
     if row is None:
         raise DataError(f"No snapshot {digest!r} is recorded. Run the training from its first task.")
     return Snapshot(row.digest, row.model, row.as_of, row.window_days, row.rows, row.members, row.frame_path)
+
+
+class SnapshotCache(PartitionCache):
+    """Sees what a snapshot's training saw: its members, and of days of which it read nothing, the versions of that time.
+
+    What was known when, too, is taken as it was said then, whatever was corrected since.
+
+    :param snapshot: the recorded snapshot
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        with reading() as connection:
+            taken_at = connection.execute(sa.select(snapshots.c.recorded_at).where(snapshots.c.digest == snapshot.digest)).scalar_one()
+        super().__init__(snapshot.as_of, said_at=taken_at)
+        self._taken_at: dt.datetime = taken_at
+        places = [name.split("/") for name in snapshot.members]
+        self._days = {(dataset, day) for dataset, day, _ in places}
+        self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}
+
+    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+        return [version for version in super()._recorded(dataset, first, last) if self._was_seen(version)]
+
+    def _was_seen(self, version: PartitionVersion) -> bool:
+        day = str(version.partition)
+        if (version.dataset, day) in self._days:
+            return (version.dataset, day, version.version) in self._members
+        return version.recorded_at <= self._taken_at
 
 
 def parts_path(model: str, digest: str) -> str:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions.corrections import refuse_corrected
+from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import features_source, labelled_frame
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
@@ -17,7 +18,7 @@ from include.evergreen.foundation.digest import canonical_json, document_digest,
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.state import ledger, storage
-from include.evergreen.state.database import writing
+from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.training.snapshot import Snapshot, compute_spans, parts_path
@@ -70,6 +71,8 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int
     storage.write_frame(path, frame)
     storage.write_bytes(parts_path(model.name, digest), canonical_json(parts).encode())
     snapshot = Snapshot(digest, model.name, as_of, window, len(frame), members, path)
+    with reading() as connection:
+        refuse_changed_versions(connection, cache.read.values())
     _record(snapshot, began, {model.target.dataset, *(model_input.dataset for model_input in model.inputs)})
     log.info(
         "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],

@@ -113,7 +113,7 @@ def test_rows_that_were_released_since_a_delivery_was_validated_stay_released(we
     rows = read_partition(with_both)
     assert rows["wind_speed"].max() == 1048
     assert (rows["temp"] == 33).any()
-    assert [row.kind for row in rows_of(ledger)] == ["quarantine-release"]
+    assert [row.kind for row in rows_of(ledger)] == ["publication", "quarantine-release", "publication", "publication"]
 
 
 def test_a_delivery_that_is_older_than_the_released_one_does_not_replace_it(weather: DatasetConfig) -> None:

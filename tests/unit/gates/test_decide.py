@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import importlib
 import json
 from collections.abc import Callable
@@ -12,13 +13,16 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
+from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.features import reader
+from include.evergreen.foundation import clock
 from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, latest_decision
-from include.evergreen.gates.evidence import first_unfitted_day
+from include.evergreen.gates.evidence import first_unfitted_day, gather
+from include.evergreen.promotion.promote import promote_blessed
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import version_number
 from include.evergreen.state import ledger
@@ -395,6 +399,48 @@ def test_a_champion_that_cannot_be_computed_is_no_measure_and_an_alert_says_so_u
         again = decide(Catalog(), _against_champion(air_time, margin=0.5), candidate)
         assert again.criteria[0]["verdict"] in ("passed", "failed")
         assert open_alerts("air_time") == []
+
+
+@computing
+def test_a_later_correction_of_what_was_known_does_not_change_what_a_candidate_is_compared_with(
+    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, champion = trained_as_of(air_time, AS_OF), champions.champion("air_time")
+    assert champion is not None
+    monkeypatch.setattr(EVIDENCE, "recipe_of_version", _with_other_text(EVIDENCE.recipe_of_version, champion))
+    catalog = Catalog()
+    before = gather(catalog, air_time, candidate, champion)
+    day = dt.date.fromisoformat(before.holdout["partition"].iloc[-1])
+    rows = catalog.dataset(air_time.rows)
+    correct_knowledge(rows, day, day, known_at=clock.now(), actor="ann", reason="it came late")
+    republish(air_time.rows, january(17), lambda frame: frame.iloc[1:])  # by the rule, this too was known then
+    after = gather(catalog, air_time, candidate, champion)
+    assert before.champion is not None
+    assert after.champion is not None, after.why_no_champion
+    assert after.champion.everywhere.predicted.tolist() == before.champion.everywhere.predicted.tolist()
+    assert after.column("flight").equals(before.column("flight"))
+
+
+def test_a_blessing_without_comparison_is_judged_again_once_the_champion_is_mended(
+    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _against_champion(air_time, margin=0.5)
+    candidate = trained_as_of(_with_train(air_time, parameters={"alpha": 1e6}), AS_OF)
+    predictions = EVIDENCE._predictions
+    with monkeypatch.context() as patch:
+        patch.setattr(EVIDENCE, "_predictions", lambda *given: _raise() if given[-1] == "version 1" else predictions(*given))
+        uncompared = decide(Catalog(), model, candidate)
+        assert (uncompared.verdict, decide(Catalog(), model, candidate)) == ("blessed", uncompared)
+    version = champions.register("air_time", candidate.run_key)
+
+    outcome = promote_blessed(Catalog(), model, version.version, actor="the night", reason="it is blessed")
+    assert (outcome.promoted, outcome.version) == (False, 1)
+    assert "was blessed, but not against the current champion 1: 1 of 2 criteria passed; failed: mae is" in outcome.message
+    assert [(each.attempt, each.verdict) for each in all_decisions("air_time")[:2]] == [(2, "rejected"), (1, "blessed")]
+    assert open_alerts("air_time") == []
+    with pytest.raises(champions.ChampionChangedError, match=f"was judged again since decision {uncompared.id}"):
+        champions.promote_judged(version, uncompared.id, actor="the night", reason="it is blessed")
+    assert champions.promote("air_time", version.version, actor="ann", reason="I answer for it", force=True).promoted
 
 
 def _raise(*_: object) -> None:

@@ -4,55 +4,63 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
+import json
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog
+from include.evergreen.data import ingestion
+from include.evergreen.data.correct_knowledge import correct_knowledge
+from include.evergreen.data.quarantine import released_rows
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.monitoring.triggers import ask_training
 from include.evergreen.operations.audit import audit_ledger, verify_records
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import record_answer
 from include.evergreen.registry.versions import ChangedRecordError, UnearnedError
 from include.evergreen.scoring.predictions import all_scorings, record_scoring
 from include.evergreen.scoring.score import score
-from include.evergreen.state import ledger, mlflow_store
+from include.evergreen.state import ledger, mlflow_store, pauses
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import (
     approvals,
     candidates,
     decisions,
+    erasures,
+    firings,
     metadata,
     model_versions,
+    partition_versions,
     prediction_sets,
     promotions,
+    quarantine_releases,
     recipes,
     snapshots,
 )
+from include.evergreen.state.database.tables import ledger as ledger_table
 from include.evergreen.state.ledger import bindings
+from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.copies import copied_candidate, copied_version, decided
-from tests.unit.flights import rows_of
-from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
+from tests.unit.flights import lenient, rows_of
+from tests.unit.lifecycle import AS_OF, MODEL, day, settle_cycled
 
+INGESTED = AS_OF - dt.timedelta(days=1)  # the last day that the cycle ingested
 BOUND = [(table, column) for table, binding in ledger.BINDINGS.items() for column in binding.columns]
 # What answers an auditor, or has no part in it; nothing else may be unbound.
 NOT_BOUND = {
-    "partition_versions": "their digests stand in the snapshots that read them",
     "recipes": "the digest is the document's own, and bound candidates name it",
     "dataset_totals": "a count of partition_versions",
     "validations": "what the newest validation said, replaced by the next",
-    "quarantine_releases": "each has an entry of its own",
-    "erasures": "each has an entry of its own",
-    "knowledge_corrections": "each has an entry of its own, with the digest of what it says",
     "stage_records": "how far a stage came, replaced by the next run",
     "snapshot_spans": "computed from snapshots",
     "run_claims": "which MLflow run is tried, before anything is recorded",
-    "pauses": "each has an entry of its own",
     "alerts": "what a person must see; each act on one has an entry of its own",
     "alert_places": "where an alert's cause was seen, counted again and again",
     "alert_events": "an alert's timeline; each line by a person has an entry of its own",
@@ -62,7 +70,6 @@ NOT_BOUND = {
     "maintenance_windows": "each has an entry of its own",
     "observations": "figures that can be computed again",
     "reports": "pictures that can be drawn again",
-    "firings": "each has an entry of its own",
     "ledger": "the entries themselves",
 }
 
@@ -88,6 +95,8 @@ def changed(value: Any) -> Any:
         return {**value, "forged": 1}
     if isinstance(value, list):
         return [*value, {"forged": 1}]
+    if value is None:
+        return "forged"
     return f"{value[:-1]}{'0' if value[-1:] != '0' else '1'}"
 
 
@@ -100,8 +109,27 @@ def forge(table: sa.Table, row: sa.Row[Any], **values: Any) -> None:
 
 
 def newest(table: sa.Table) -> sa.Row[Any]:
-    rows = [row for row in rows_of(table) if row.model == MODEL]
+    rows = [row for row in rows_of(table) if "model" not in table.c or row.model == MODEL]
     return max(rows, key=lambda row: int(row.entry))
+
+
+def record(table: sa.Table, kind: str, **values: Any) -> None:
+    """Insert a row as the verb does that records it, without what that needs."""
+    with writing() as connection:
+        number = connection.execute(table.insert().values(**values, recorded_at=clock.now()).returning(table.c.id)).scalar_one()
+        ledger.bind(connection, table, {"id": number}, kind=kind)
+
+
+def record_one_of_each() -> None:
+    """A row in each of the tables in which a cycle leaves none."""
+    who: dict[str, Any] = {"actor": "ann", "reason": "it was said wrongly"}
+    correct_knowledge(Catalog().dataset("weather"), INGESTED, INGESTED, known_at=clock.now(), **who)
+    pauses.pause(hours=1, **who)
+    pauses.lift(**who)
+    weather = {"dataset": "weather", "partition": INGESTED}
+    record(quarantine_releases, "quarantine-release", **weather, **who, rows=released_rows(["a" * 64]))
+    record(erasures, "erasure", dataset="weather", columns="tail", subject_hash="b" * 64, status="done", detail=who, progress={})
+    record(firings, "firing", model=MODEL, rule="mae>1", as_of=AS_OF, version=2, evidence={"message": "mae is 3"})
 
 
 def test_where_nobody_changed_anything_all_agree() -> None:
@@ -114,6 +142,7 @@ def test_every_table_is_bound_or_has_a_reason_not_to_be() -> None:
 
 
 def test_each_bound_column_that_is_changed_is_found_raises_the_alert_and_is_named() -> None:
+    record_one_of_each()
     for name, column in BOUND:
         table = metadata.tables[name]
         row = newest(table)
@@ -261,3 +290,68 @@ def test_a_snapshot_whose_members_were_changed_trains_and_serves_nothing() -> No
     forge(snapshots, row, members=changed(row.members))
     with pytest.raises(DataError, match="none of its champions may serve"):
         list(champions.serving(MODEL, AS_OF))
+
+
+def test_a_partition_that_was_changed_in_the_database_is_neither_scored_nor_trained_on() -> None:
+    catalog = Catalog()
+    for name, today in itertools.product(("schedules", "outcomes", "weather"), (AS_OF, day(21))):
+        ingestion.ingest(catalog.dataset(name), today, "live")
+    row = next(row for row in rows_of(partition_versions) if (row.dataset, row.partition) == ("schedules", day(21)))
+    forge(partition_versions, row, rows=row.rows + 1)
+    words = r"partition_versions \(dataset schedules, partition 2013-01-21, .*in: rows. Nothing is made of it"
+    with pytest.raises(DataError, match=words):
+        score(catalog, catalog.model(MODEL), day(21), "live")
+    with pytest.raises(DataError, match=words):
+        take_snapshot(catalog, lenient(catalog.model(MODEL)), day(24))
+
+
+def test_an_older_version_of_a_partition_is_not_made_current_again() -> None:
+    newest_row = next(row for row in rows_of(partition_versions) if (row.dataset, row.partition) == ("weather", INGESTED))
+    forge(partition_versions, newest_row, superseded_at=clock.now())
+    with pytest.raises(DataError, match="partition_versions .*partition 2013-01-19, version 1.: it was superseded by no other"):
+        audit_ledger()
+
+
+def test_a_pause_that_was_changed_or_removed_in_the_database_lets_nothing_be_promoted_by_itself() -> None:
+    version = champions.version_number(MODEL, 1)
+    pauses.pause(hours=1, actor="ann", reason="a bad feed")
+    row = newest(metadata.tables["pauses"])
+    forge(metadata.tables["pauses"], row, lifted_at=clock.now(), lifted_by="ann")
+    with pytest.raises(DataError, match=r"pauses .*in: lifted_at, lifted_by, so nothing is promoted or retrained by itself"):
+        champions.why_not_promoted(version)
+    with writing() as connection:
+        connection.execute(metadata.tables["pauses"].delete())
+    with pytest.raises(DataError, match=r"the newest pause is entry \d+ in the ledger.* so nothing is promoted or retrained by itself"):
+        champions.why_not_promoted(version)
+
+
+def test_an_invented_firing_trains_nothing_and_an_invented_release_lets_no_row_through() -> None:
+    values = {"model": MODEL, "rule": "mae>1", "as_of": AS_OF, "version": 2, "evidence": {"message": "mae is 3"}}
+    released = {"dataset": "weather", "partition": INGESTED, "rows": released_rows(["a" * 64]), "actor": "x", "reason": "y"}
+    with writing() as connection:
+        number = connection.execute(firings.insert().values(**values, recorded_at=clock.now()).returning(firings.c.id)).scalar_one()
+        connection.execute(quarantine_releases.insert().values(**released, recorded_at=clock.now()))
+    with pytest.raises(DataError, match="firings .* has no entry in the ledger, so no training is asked for"):
+        ask_training(number)
+    with pytest.raises(DataError, match="quarantine_releases .* has no entry in the ledger, so no row is let through"):
+        ingestion.ingest(Catalog().dataset("weather"), INGESTED, "live")
+
+
+def test_an_erasure_that_was_changed_lets_no_row_of_the_person_come_back() -> None:
+    record_one_of_each()
+    forge(erasures, newest(erasures), subject_hash="c" * 64)
+    with pytest.raises(DataError, match="erasures .*in: subject_hash, so what the source still delivers of erased people cannot be told"):
+        ingestion.ingest(Catalog().dataset("weather"), INGESTED, "live")
+
+
+def test_a_delivery_of_the_same_content_and_a_correction_are_recorded_as_what_a_version_is_now() -> None:
+    weather = Catalog().dataset("weather")
+    before = next(row for row in rows_of(partition_versions) if (row.dataset, row.partition) == ("weather", INGESTED))
+    _, is_new = ingestion.ingest(weather, INGESTED, "live")
+    correct_knowledge(weather, INGESTED, INGESTED, known_at=clock.now(), actor="ann", reason="it was said wrongly")
+    entries = [json.loads(str(row.body)) for row in rows_of(ledger_table) if row.kind == "publication"]
+    assert not is_new
+    assert [(body["because"], body["partition"]) for body in entries if "because" in body and body.get("replaces", 0) >= before.entry] == [
+        ("it was delivered again", str(INGESTED)), ("when it was known was corrected by ann", str(INGESTED)),
+    ]  # fmt: skip
+    assert verify_records().problems == []

@@ -46,7 +46,10 @@ def test_lifting_ends_it_and_says_who_did_and_why() -> None:
     assert lifted is not None
     assert pauses.active_pause() is None
     assert [entry.kind for entry in rows_of(entries)] == ["pause", "resume"]
-    assert json.loads(str(rows_of(entries)[-1].body)) == {"actor": "grace", "reason": "the feed is mended", "paused_by": "ada"}
+    body = json.loads(str(rows_of(entries)[-1].body))
+    assert {name: body[name] for name in ("actor", "reason", "lifted_by", "lifted_because")} == {
+        "actor": "ada", "reason": WHY, "lifted_by": "grace", "lifted_because": "the feed is mended",
+    }  # fmt: skip
     assert rows_of(pause_rows)[0].lifted_by == "grace"
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import io
 import json
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
 from include.evergreen.serving.inference import as_fitted
 from include.evergreen.state.mlflow_store import MODEL_FILE, folder_digest
 from include.evergreen.training.fitting import learn
+from include.evergreen.training.kept_rows import holds_rows
 from include.evergreen.training.pipeline import CALIBRATED, Chosen, predict
 from include.evergreen.training.rehearsal import rehearse
 from include.evergreen.training.storable import stored
@@ -142,16 +141,7 @@ def _trained(line: Line, base: ModelConfig, folder: Path) -> tuple[np.ndarray, b
     question = {"task": model.task, "trusted_types": [], "artifact_uri": artifact.as_uri(), "artifact_digest": folder_digest(artifact)}
     (folder / QUESTION).write_text(json.dumps(question))
     newer.to_parquet(folder / ROWS)
-    return predict(pipeline, model, newer), _holds_a_row(file, pipeline[:-1].transform(as_fitted(older[model.feature_names])))
-
-
-def _holds_a_row(file: bytes, given: np.ndarray) -> bool:
-    rows = set(map(tuple, given))
-    with ZipFile(io.BytesIO(file)) as archive:
-        arrays = [np.load(io.BytesIO(archive.read(name))) for name in archive.namelist() if name.endswith(".npy")]
-    return given.shape[1] > 1 and any(
-        array.ndim == 2 and array.shape[1] == given.shape[1] and not rows.isdisjoint(map(tuple, array)) for array in arrays
-    )
+    return predict(pipeline, model, newer), holds_rows(file, pipeline[:-1].transform(as_fitted(older[model.feature_names])))
 
 
 def _few_rounds(path: str) -> dict[str, int]:

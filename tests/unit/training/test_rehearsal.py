@@ -108,6 +108,55 @@ def test_what_predicts_otherwise_once_it_was_stored_is_refused(air_time: ModelCo
         rehearse(model, Chosen(f"{__name__}.Forgetful"))
 
 
+@pytest.mark.parametrize(
+    ("estimator", "parameters"),
+    [
+        ("sklearn.neighbors.KNeighborsClassifier", {}),
+        ("sklearn.neighbors.RadiusNeighborsClassifier", {"radius": 9.0}),
+        ("sklearn.gaussian_process.GaussianProcessClassifier", {}),
+        ("sklearn.semi_supervised.LabelSpreading", {}),
+        ("sklearn.svm.SVC", {"probability": True}),
+        ("sklearn.ensemble.BaggingClassifier", {"estimator": {"estimator": "sklearn.neighbors.KNeighborsClassifier"}}),
+        ("sklearn.calibration.CalibratedClassifierCV", {"estimator": {"estimator": "sklearn.svm.SVC"}}),
+    ],
+)
+def test_what_keeps_rows_is_refused_where_features_are_personal_since_no_erasure_reaches_them(
+    flight_delay: ModelConfig, estimator: str, parameters: dict[str, Any]
+) -> None:
+    model = synthetic_model(flight_delay, estimator=estimator, parameters=parameters)
+    words = r"keeps rows that it was fitted on, and hour is personal: an erasure would not reach .*\.HistGradientBoostingClassifier, or"
+    with pytest.raises(ConfigError, match=words):
+        rehearse(_with_personal(model, "hour"), Chosen(estimator, parameters))
+    rehearse(model, Chosen(estimator, parameters))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_what_keeps_no_row_takes_personal_features(flight_delay: ModelConfig, air_time: ModelConfig, kind: str) -> None:
+    base = _with_personal(synthetic_model(flight_delay if kind == "classifier" else air_time, estimator=RIDGE), "hour", "noise", "carrier")
+    one = base.model_copy(update={"features": base.features[1:2]})
+    names = {
+        "classifier": ("linear_model.LogisticRegression", "ensemble.HistGradientBoostingClassifier", "ensemble.RandomForestClassifier",
+                       "neighbors.NearestCentroid", "naive_bayes.GaussianNB", "neural_network.MLPClassifier"),
+        "regressor": ("linear_model.Ridge", "ensemble.GradientBoostingRegressor", "tree.DecisionTreeRegressor", "svm.LinearSVR",
+                      "linear_model.RANSACRegressor", "cross_decomposition.PLSRegression"),
+    }[kind]  # fmt: skip
+    for name in names:
+        rehearse(base, Chosen(f"sklearn.{name}", {"n_components": 1} if name.endswith("PLSRegression") else {}))
+        rehearse(one, Chosen(f"sklearn.{name}", {"n_components": 1} if name.endswith("PLSRegression") else {}))
+
+
+@pytest.mark.parametrize("estimator", ["sklearn.isotonic.IsotonicRegression", "sklearn.kernel_ridge.KernelRidge", "sklearn.svm.NuSVR"])
+def test_the_values_of_a_single_feature_are_rows_too(air_time: ModelConfig, estimator: str) -> None:
+    model = _with_personal(synthetic_model(air_time, estimator=RIDGE), "hour")
+    with pytest.raises(ConfigError, match="keeps rows that it was fitted on"):
+        rehearse(model.model_copy(update={"features": model.features[1:2]}), Chosen(estimator))
+
+
+def _with_personal(model: ModelConfig, *names: str) -> ModelConfig:
+    features = tuple(feature.model_copy(update={"personal": feature.name in names}) for feature in model.features)
+    return model.model_copy(update={"features": features})
+
+
 def test_what_runs_in_a_container_is_left_to_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     include = include_with(tmp_path, monkeypatch)
     path = _declare(include, "not_here.Estimator")

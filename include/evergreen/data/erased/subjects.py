@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data.conditions import as_texts, canonical_text
 from include.evergreen.data.erased.secret import VARIABLE, fingerprint, secret
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.state import ledger
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import erasures
 
@@ -58,9 +59,16 @@ def erased_subjects(dataset: DatasetConfig) -> list[Erased]:
     :returns: ordered by their columns; empty when nobody was erased
     :raises ConfigError: when they were hashed with another secret than this process has, or by a column that ``dataset`` no
         longer declares: their rows would come back
+    :raises DataError: when the ledger says otherwise of one of them
     """
     with reading() as connection:
         rows = connection.execute(erasures.select().where(erasures.c.dataset == dataset.name)).all()
+        problem = next(ledger.differences(connection, erasures, [row._mapping for row in rows]), "")
+    if problem:
+        raise DataError(
+            f"{problem}, so what the source still delivers of erased people cannot be told. Find out who changed the database, and restore "
+            f"its erasures from a backup."
+        )
     if any(row.detail["secret"] != fingerprint() for row in rows):
         raise ConfigError(
             f"{dataset.name}: rows of people were erased under another secret than this process has, so what the source still "

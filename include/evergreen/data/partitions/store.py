@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError, EvergreenError
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import partition_versions
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LEDGER_KIND = "publication"
 KnownAt = Callable[[PartitionVersion | None], dt.datetime]
 """Gives a new version's knowledge time from the version that it supersedes, if there is one."""
 Also = Callable[[sa.Connection, PartitionVersion | None], None]
@@ -62,8 +63,8 @@ def publish_partition(
         of_current = (current.delivered_at or current.recorded_at) if current else None
         is_older = of_current is not None and delivered_at is not None and delivered_at < of_current
         if current and (current.digest, current.quarantine_digest) == (content["digest"], content["quarantine_digest"]):
-            if delivered_at is not None and not is_older:
-                connection.execute(_record_of(current).values(delivered_at=delivered_at))
+            if delivered_at is not None and not is_older and delivered_at != current.delivered_at:
+                change_version(connection, current, because="it was delivered again", delivered_at=delivered_at)
             return current, False
         if current and is_older:
             raise OlderDeliveryError(
@@ -72,11 +73,10 @@ def publish_partition(
                 f"published. To publish what the source has now, ingest the partition again."
             )
         timestamp = clock.now()
+        key = {"dataset": dataset, "partition": partition, "version": current.version + 1 if current else 1}
         connection.execute(
             partition_versions.insert().values(
-                dataset=dataset,
-                partition=partition,
-                version=current.version + 1 if current else 1,
+                **key,
                 knowledge_time=known_at(current),
                 origin=origin,
                 recorded_at=timestamp,
@@ -84,10 +84,11 @@ def publish_partition(
                 **content,
             )
         )
+        ledger.bind(connection, partition_versions, key, kind=LEDGER_KIND)
         published = newest_version(connection, dataset, partition)
         assert published is not None
         if current:
-            connection.execute(_record_of(current).values(superseded_at=timestamp))
+            connection.execute(partition_versions.update().filter_by(**_key(current)).values(superseded_at=timestamp))
         count_change(connection, current, published)
         return published, True
 
@@ -206,9 +207,51 @@ def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) 
     return _version(row) if row else None
 
 
-def _record_of(version: PartitionVersion) -> sa.Update:
-    key = [partition_versions.c[name] == getattr(version, name) for name in ("dataset", "partition", "version")]
-    return partition_versions.update().where(*key)
+def change_version(connection: sa.Connection, version: PartitionVersion | sa.Row[Any], *, because: str, **values: Any) -> None:
+    """Change what is recorded of a version, with a new entry in the ledger, in the caller's writing transaction.
+
+    :param connection: of that transaction
+    :param version: which
+    :param because: why, for the ledger
+    :param **values: by the names of the columns of ``partition_versions``
+    """
+    connection.execute(partition_versions.update().filter_by(**_key(version)).values(**values))
+    ledger.bind(connection, partition_versions, _key(version), kind=LEDGER_KIND, evidence={"because": because})
+
+
+def refuse_changed_versions(connection: sa.Connection, versions: Iterable[PartitionVersion]) -> None:
+    """Refuse versions, as they were read, of which the ledger says otherwise.
+
+    :param connection: any that reads
+    :param versions: those that something is made of
+    :raises DataError: when one differs from its entry, or has none
+    """
+    rows = [version.__dict__ for version in versions]
+    if problem := next(ledger.differences(connection, partition_versions, rows), ""):
+        raise DataError(
+            f"{problem}. Nothing is made of it. `evergreen verify-ledger` says what else was changed: find out by whom, and ingest the "
+            f"partition again, or restore the database from a backup."
+        )
+
+
+def differing_versions(connection: sa.Connection) -> Iterator[str]:
+    """Look for versions that count as current although there is a later one, or as superseded although there is none.
+
+    :param connection: any that reads
+    :yields: one sentence for each
+    """
+    own, later = partition_versions.c, partition_versions.alias("later")
+    has_later = sa.select(later.c.id).where(
+        later.c.dataset == own.dataset, later.c.partition == own.partition, later.c.version > own.version
+    ).exists()  # fmt: skip
+    query = sa.select(own.dataset, own.partition, own.version, own.superseded_at)
+    for row in connection.execute(query.where(own.superseded_at.is_(None) == has_later)):
+        said = "superseded by no other" if row.superseded_at else "made current again"
+        yield f"partition_versions (dataset {row.dataset}, partition {row.partition}, version {row.version}): it was {said}"
+
+
+def _key(version: PartitionVersion | sa.Row[Any]) -> dict[str, Any]:
+    return {name: getattr(version, name) for name in ("dataset", "partition", "version")}
 
 
 def _version(row: sa.Row[Any]) -> PartitionVersion:

@@ -31,3 +31,4 @@ class PartitionVersion:
     arrived_at: dt.datetime | None = None
     knowledge: dict[str, Any] | None = field(default=None, compare=False)
     delivered_at: dt.datetime | None = field(default=None, compare=False)  # moves on with each delivery of the same content
+    entry: int | None = field(default=None, compare=False)

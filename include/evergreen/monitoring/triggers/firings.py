@@ -15,12 +15,14 @@ import sqlalchemy as sa
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring.observations import newest_live
 from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
+from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import firings
-from include.evergreen.state.pauses import active_pause
+from include.evergreen.state.pauses import active_pause, refuse_changed_pauses
 
 log = logging.getLogger(__name__)
 FIRST_WAIT = dt.timedelta(hours=1)  # after a training that failed, until it is asked for again; doubled with each attempt
@@ -101,12 +103,13 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
     if evidence is None:
         return None
     with writing() as connection:
+        refuse_changed_pauses(connection)
         if _cooling_down(connection, model, evidence.as_of):
             return None
         body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "message": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
-        connection.execute(firings.insert().values(**values, evidence=body, recorded_at=clock.now()))
-        ledger.append(connection, kind="firing", model=model.name, body=body)
+        row = firings.insert().values(**values, evidence=body, recorded_at=clock.now()).returning(firings.c.id)
+        ledger.bind(connection, firings, {"id": connection.execute(row).scalar_one()}, kind="firing")
     fired = newest_firing(model.name)
     assert fired is not None
     log.warning("%s fires: %s", model.name, fired.message)
@@ -138,10 +141,13 @@ def ask_training(firing_id: int) -> str | None:
 
     :param firing_id: its id, which must be recorded
     :returns: the run id of the training to trigger, which is the same until it has failed; None if the firing is answered
+    :raises DataError: the ledger says otherwise of the firing
     """
     with writing() as connection:
+        if problem := ledger.why_unbound(connection, firings, id=firing_id):
+            raise DataError(f"{problem}, so no training is asked for by it. `evergreen verify-ledger` says what else was changed.")
         row = connection.execute(firings.select().where(firings.c.id == firing_id)).one()
-        firing = Firing(**row._mapping)
+        firing = as_record(Firing, row)
         if firing.answered_at:
             return None
         if firing.is_awaited:
@@ -191,7 +197,7 @@ def newest_firing(model: str) -> Firing | None:
     query = firings.select().where(firings.c.model == model).order_by(firings.c.id.desc()).limit(1)
     with reading() as connection:
         row = connection.execute(query).first()
-    return Firing(**row._mapping) if row else None
+    return as_record(Firing, row) if row else None
 
 
 def list_firings(model: str) -> list[Firing]:
@@ -202,7 +208,7 @@ def list_firings(model: str) -> list[Firing]:
     """
     with reading() as connection:
         rows = connection.execute(firings.select().where(firings.c.model == model).order_by(firings.c.id)).all()
-    return [Firing(**row._mapping) for row in rows]
+    return [as_record(Firing, row) for row in rows]
 
 
 def quiet_until(connection: sa.Connection, model: ModelConfig) -> dt.date | None:

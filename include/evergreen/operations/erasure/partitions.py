@@ -11,12 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.data.conditions import Conditions
-from include.evergreen.data.partitions.store import newest_version
+from include.evergreen.data.partitions.store import change_version, newest_version
 from include.evergreen.data.partitions.totals import count_change
+from include.evergreen.data.quarantine import released_rows
+from include.evergreen.data.release import LEDGER_KIND as RELEASE
 from include.evergreen.foundation import clock
 from include.evergreen.operations.erasure.record import add_counts
 from include.evergreen.operations.erasure.stored import FileWithRows, Rewritten, rewrite
-from include.evergreen.state import storage
+from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import (
     candidates,
@@ -79,7 +81,7 @@ def erase_partition(
         before = newest_version(connection, dataset, partition)
         for version in versions:
             if values := _without(version, rewritten, removed):
-                connection.execute(sa.update(partition_versions).where(partition_versions.c.id == version.id).values(**values))
+                change_version(connection, version, because="rows were erased", **values)
                 counts["versions"] += 1
                 if version.path in rewritten:
                     changed.append(version.version)
@@ -124,9 +126,16 @@ def _without(version: Any, rewritten: dict[str, Rewritten], removed: dict[str, i
 
 
 def _forget_releases(connection: sa.Connection, dataset: str, partition: dt.date, digests: set[str]) -> None:
-    """A release names its row by an unkeyed digest, from which a short row could be guessed."""
-    for digest in digests:
-        connection.execute(quarantine_releases.delete().filter_by(dataset=dataset, partition=partition, row_digest=digest))
+    """A release names its rows by unkeyed digests, from which a short row could be guessed."""
+    for row in connection.execute(quarantine_releases.select().filter_by(dataset=dataset, partition=partition)).all():
+        known = row.rows["digests"]
+        left = [digest for digest in known if digest not in digests]
+        if left and len(left) < len(known):
+            this = quarantine_releases.update().where(quarantine_releases.c.id == row.id)
+            connection.execute(this.values(rows=released_rows(left)))
+            ledger.bind(connection, quarantine_releases, {"id": row.id}, kind=RELEASE, evidence={"because": "rows were erased"})
+        elif not left:
+            ledger.unbind(connection, quarantine_releases, {"id": row.id}, reason="its rows were erased")
 
 
 def _forget_examples(connection: sa.Connection, dataset: str, partition: dt.date) -> None:

@@ -32,8 +32,8 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
     :raises TransientError: while another erasure is unfinished
     :raises ConfigError: when the same person was recorded under another secret
     """
-    detail = {"secret": fingerprint(), "actor": actor, "reason": reason, "counts": {}}
-    started = {"status": "running", "detail": detail, "recorded_at": clock.now()}
+    detail = {"secret": fingerprint(), "actor": actor, "reason": reason}
+    started = {"status": "running", "detail": detail, "progress": {"counts": {}}, "recorded_at": clock.now()}
     is_this = [erasures.c[name] == value for name, value in key.items()]
     with writing() as connection:
         other = connection.execute(erasures.select().where(erasures.c.status == "running", sa.not_(sa.and_(*is_this)))).first()
@@ -42,12 +42,15 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
                 f"An erasure from {other.dataset} by {other.columns}, begun {other.recorded_at:%Y-%m-%d %H:%M} UTC by "
                 f"{other.detail['actor']}, is not finished. Wait for it, or give its command again if it was killed."
             )
-        if not insert_once(connection, erasures, key, started):
+        is_new = insert_once(connection, erasures, key, started)
+        if not is_new:
             existing = connection.execute(erasures.select().filter_by(**key)).one()
             if existing.detail["secret"] != detail["secret"]:  # cannot be: another secret gives another hash
                 raise ConfigError("An erasure of the same person stands under another secret.")
-            if existing.status == "done":
+            if is_new := existing.status == "done":
                 connection.execute(erasures.update().filter_by(**key).values(started))
+        if is_new:
+            ledger.bind(connection, erasures, key, kind=LEDGER_KIND)
 
 
 def count(key: dict[str, str], counts: dict[str, int], **facts: Any) -> None:
@@ -67,11 +70,11 @@ def add_counts(connection: sa.Connection, key: dict[str, str], counts: dict[str,
     :param connection: inside a transaction; nothing is committed here
     :param key: of the erasure, as `begin` takes it
     :param counts: what went now, by kind; empty: only ``facts`` are set
-    :param **facts: further entries of the record's ``detail``; each replaces the one of its name
+    :param **facts: further entries of the record's ``progress``; each replaces the one of its name
     """
-    detail = connection.execute(erasures.select().filter_by(**key)).one().detail
-    total = Counter(detail["counts"]) + Counter(counts)
-    connection.execute(erasures.update().filter_by(**key).values(detail={**detail, **facts, "counts": dict(total)}))
+    progress = connection.execute(erasures.select().filter_by(**key)).one().progress
+    total = Counter(progress["counts"]) + Counter(counts)
+    connection.execute(erasures.update().filter_by(**key).values(progress={**progress, **facts, "counts": dict(total)}))
 
 
 def finish(key: dict[str, str], *, actor: str, reason: str) -> None:
@@ -86,14 +89,7 @@ def finish(key: dict[str, str], *, actor: str, reason: str) -> None:
         if existing.status == "done":
             return  # the same command, given twice at once
         connection.execute(erasures.update().filter_by(**key).values(status="done"))
-        body = {
-            "dataset": key["dataset"],
-            "columns": key["columns"].split(","),
-            "subject": key["subject_hash"],
-            "counts": existing.detail["counts"],
-            "unsearched_files": existing.detail.get("unsearched", 0),
-            "actor": actor,
-            "reason": reason,
-        }
-        ledger.append(connection, kind=LEDGER_KIND, model="", body=body)
-    log.info("%s: erasure done: %s", key["dataset"], body["counts"])
+        counts = existing.progress["counts"]
+        evidence = {"counts": counts, "unsearched_files": existing.progress.get("unsearched", 0), "actor": actor, "reason": reason}
+        ledger.bind(connection, erasures, key, kind=LEDGER_KIND, evidence=evidence)
+    log.info("%s: erasure done: %s", key["dataset"], counts)

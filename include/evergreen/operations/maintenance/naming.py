@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.foundation.batches import in_batches
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, snapshot_spans, snapshots
 
-Item = TypeVar("Item")
 Member = tuple[str, dt.date, int]  # dataset, partition, version
 AT_ONCE = 200  # snapshots whose members are read at a time: each may name hundreds
 CLOCKS_APART = dt.timedelta(hours=1)  # those of two machines, at most
@@ -72,16 +72,6 @@ def named_since(connection: sa.Connection, versions: Collection[Member], seen: S
     )
     digests = {digest for query in later for digest in connection.execute(query).scalars()}
     return set(_naming(connection, digests, set(versions)))
-
-
-def in_batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Divide items: a statement takes so many values, and a lock is held so long.
-
-    :param items: sorted, where the order matters
-    :param size: how many at a time, 1 or more
-    :returns: slices of that size in the order of the items, the last one shorter; none when there are no items
-    """
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def kept_snapshots(connection: sa.Connection, digests: Collection[str]) -> set[str]:

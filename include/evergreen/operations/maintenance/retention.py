@@ -19,9 +19,10 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog
 from include.evergreen.config.models import Retention
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.batches import in_batches
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.operations.maintenance.limits import Limits
-from include.evergreen.operations.maintenance.naming import Member, Seen, in_batches, kept_snapshots, look, named_since, snapshots_naming
+from include.evergreen.operations.maintenance.naming import Member, Seen, kept_snapshots, look, named_since, snapshots_naming
 from include.evergreen.operations.maintenance.records import evidence_among, raw_files_of_validations, unregistered_among
 from include.evergreen.operations.maintenance.removal import Removal, remove_files
 from include.evergreen.state import storage

@@ -71,6 +71,7 @@ partition_versions = sa.Table(
     sa.Column("removed_at", Moment),  # when retention took its files away; the record stays
     sa.Column("superseded_at", Moment),  # when the next version was recorded; none: it is current
     sa.Column("kept_at", Moment),  # when retention saw that it stays for ever, since a snapshot that we keep names it
+    _entry(),
     sa.UniqueConstraint("dataset", "partition", "version"),
     _index(
         "ix_partition_versions_superseded",
@@ -95,6 +96,7 @@ knowledge_corrections = sa.Table(
     _key("actor", 120),
     _key("reason", 500),
     _moment("recorded_at"),
+    _entry(),
     _index("ix_knowledge_corrections_dataset", "dataset", "recorded_at"),
 )
 
@@ -125,18 +127,20 @@ validations = sa.Table(
     _index("ix_validations_recorded", "dataset", "recorded_at"),
 )
 
-# A quarantined row that a person released, for this and every later ingestion of the partition.
+# Quarantined rows that a person released at once, for this and every later ingestion of the partition. `rows` has their digests, and a
+# salt of its own, so that what the ledger holds of them tells nobody which rows they were.
 quarantine_releases = sa.Table(
     "quarantine_releases",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("dataset"),
     sa.Column("partition", sa.Date, nullable=False),
-    _key("row_digest", 64),
+    _json("rows"),
     _key("actor", 120),
     _key("reason", 500),
     _moment("recorded_at"),
-    sa.UniqueConstraint("dataset", "partition", "row_digest"),
+    _entry(),
+    _index("ix_quarantine_releases_partition", "dataset", "partition"),
 )
 
 # A person whose rows were deleted, known by a keyed hash alone; rows that the source still delivers are dropped.
@@ -148,8 +152,10 @@ erasures = sa.Table(
     _key("columns", 500),  # whose values were hashed, in this order, separated by commas
     _key("subject_hash", 64),
     _key("status", 12),  # running, done
-    _json("detail"),
+    _json("detail"),  # who asked for it, why, and a fingerprint of the secret
+    _json("progress"),  # what was counted so far
     _moment("recorded_at"),
+    _entry(),
     sa.UniqueConstraint("dataset", "columns", "subject_hash"),
 )
 
@@ -331,6 +337,7 @@ pauses = sa.Table(
     _moment("until"),
     sa.Column("lifted_at", Moment),  # none: it stands until its time is over
     sa.Column("lifted_by", sa.String(120)),
+    _entry(),
 )
 
 # One cause that a person must see, from when it was first seen until it is gone. One that comes back soon is the same row again.
@@ -555,6 +562,7 @@ firings = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("answered_at", Moment),  # when the gate had decided on its training's candidate
     sa.Column("failed_at", Moment),  # when the newest attempt was seen to have ended without an answer
+    _entry(),
     sa.UniqueConstraint("model", "rule", "as_of"),
     _index("ix_firings_model", "model", "id"),
     _index("ix_firings_as_of", "model", "as_of"),

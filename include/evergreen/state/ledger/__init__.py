@@ -5,7 +5,7 @@ anchor outside the database holds the newest hash of a day, so a cut tail, or a 
 """
 
 from include.evergreen.state.ledger.anchors import anchor, anchors
-from include.evergreen.state.ledger.bindings import BINDINGS, bind, compare, newest_bound_entry, unbind, why_unbound
+from include.evergreen.state.ledger.bindings import BINDINGS, bind, compare, differences, newest_bound_entry, unbind, why_unbound
 from include.evergreen.state.ledger.entries import GENESIS, KINDS, append
 from include.evergreen.state.ledger.export import export
 from include.evergreen.state.ledger.verification import MOST_PROBLEMS, LedgerVerification, verified, verified_file, verify
@@ -21,6 +21,7 @@ __all__ = [
     "append",
     "bind",
     "compare",
+    "differences",
     "export",
     "newest_bound_entry",
     "unbind",

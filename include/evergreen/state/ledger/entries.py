@@ -17,6 +17,7 @@ GENESIS = "0" * 64
 BATCH = 5_000  # entries in memory at once, however many there are
 
 KINDS: dict[str, str] = {
+    "publication": "a version of a partition was published, delivered again, corrected, or rid of a person's rows",
     "snapshot": "the partitions that a training reads were recorded",
     "training": "a candidate was trained",
     "decision": "the gate's decision on a candidate, with every criterion",
@@ -35,7 +36,7 @@ KINDS: dict[str, str] = {
     "quarantine-release": "a person let quarantined rows through",
     "knowledge-correction": "a person corrected when partitions were known",
     "removal": "a record was removed, since what it told of was erased",
-    "erasure": "a person's rows were erased",
+    "erasure": "the erasure of a person's rows began, or was done",
     "damage": "stored rows do not match what was recorded",
 }
 

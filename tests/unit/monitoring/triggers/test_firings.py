@@ -55,7 +55,7 @@ def test_a_firing_is_recorded_with_its_evidence_and_in_the_ledger(model: ModelCo
     assert fired.message == "performance.mae>20 (2 of 3): 2013-01-01: 25.000, 2013-01-02: 30.000"
     assert [each["value"] for each in fired.evidence["observations"]] == [25, 30]
     entry = rows_of(entries)[-1]
-    assert (entry.kind, entry.model, json.loads(str(entry.body))) == ("firing", "air_time", fired.evidence)
+    assert (entry.kind, entry.model, json.loads(str(entry.body))["evidence"]) == ("firing", "air_time", fired.evidence)
     assert ledger.verify() == []
 
 
@@ -126,7 +126,7 @@ def test_models_cool_down_apart(model: ModelConfig, flight_delay: ModelConfig) -
 def test_a_firing_that_was_killed_before_its_ledger_entry_did_not_happen(model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     _observe(1, 30, drift=0.9)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ledger, "append", _killed)
+        patch.setattr(ledger, "bind", _killed)
         fire_if_tripped(model)
     assert rows_of(firings) == []
     assert fire_if_tripped(model) is not None

@@ -30,8 +30,8 @@ def days_pass(days: float) -> None:
             key = table.primary_key.columns.values()[0]
             for row in connection.execute(sa.select(key, table.c.recorded_at)).all():
                 connection.execute(table.update().where(key == row[0]).values(recorded_at=row.recorded_at - earlier))
-                if table.name in ledger.BINDINGS:
-                    ledger.bind(connection, table, {key.name: row[0]}, kind="snapshot")
+                if binding := ledger.BINDINGS.get(table.name):
+                    ledger.bind(connection, table, {key.name: row[0]}, kind=min(binding.kinds))
         superseded = partition_versions.c.superseded_at
         for number, moment in connection.execute(sa.select(partition_versions.c.id, superseded).where(superseded.is_not(None))).all():
             this = partition_versions.c.id == number

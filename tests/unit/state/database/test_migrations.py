@@ -12,10 +12,11 @@ from alembic.runtime.migration import MigrationContext
 
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.monitoring.triggers import list_firings
+from include.evergreen.operations.audit import verify_records
 from include.evergreen.state.database import migrate, reading, writing
 from include.evergreen.state.database.engine import MIGRATIONS
-from include.evergreen.state.database.tables import metadata
-from tests.unit.flights import start_python
+from include.evergreen.state.database.tables import erasures, metadata, quarantine_releases
+from tests.unit.flights import rows_of, start_python
 
 
 def test_migrating_makes_the_folder_and_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +83,36 @@ def test_a_firing_from_before_answers_were_recorded_counts_as_answered_if_its_tr
     asked, due = list_firings("m")
     assert (asked.attempts, asked.answered_at, asked.due_at) == (1, asked.recorded_at, None)
     assert (due.attempts, due.answered_at, due.due_at) == (0, None, due.recorded_at)
+
+
+def test_rows_of_an_earlier_release_are_bound_at_their_word_and_what_was_released_at_once_is_one_row(home: Path) -> None:
+    _run(command.downgrade, "0009-1")
+    time, who = "'2013-01-03 00:00:00'", "'ann', 'it was a storm'"
+    versions = (
+        "dataset, partition, version, digest, path, rows, quarantine_digest, quarantine_path, quarantined, source_rows, knowledge_time, "
+        "origin"
+    )
+    with writing() as connection:
+        for table, columns, values in (
+            ("partition_versions", versions, f"'weather', '2013-01-01', 1, 'd', 'p', 9, 'q', 'p', 2, 11, {time}, 'live'"),
+            ("knowledge_corrections", "dataset, first, last, before, actor, reason", f"'weather', '2013-01-01', '2013-01-01', '[]', {who}"),
+            ("quarantine_releases", "dataset, partition, row_digest, actor, reason", f"'weather', '2013-01-01', 'a', {who}"),
+            ("quarantine_releases", "dataset, partition, row_digest, actor, reason", f"'weather', '2013-01-01', 'b', {who}"),
+            ("erasures", "dataset, columns, subject_hash, status, detail",
+             """'weather', 'email', 'h', 'done', '{"secret": "s", "actor": "ann", "counts": {"accepted rows": 2}}'"""),
+            ("pauses", "actor, reason, until, lifted_at, lifted_by", f"{who}, {time}, {time}, 'bob'"),
+            ("firings", "model, rule, as_of, version, evidence, attempts", "'m', 'r', '2013-01-01', 1, '{}', 0"),
+        ):  # fmt: skip
+            connection.exec_driver_sql(f"INSERT INTO {table} ({columns}, recorded_at) VALUES ({values}, {time})")
+    _run(command.upgrade, "head")
+    assert verify_records().problems == []
+    [release], [erasure] = rows_of(quarantine_releases), rows_of(erasures)
+    assert release.rows["digests"] == ["a", "b"]
+    assert (erasure.detail, erasure.progress) == ({"secret": "s", "actor": "ann"}, {"counts": {"accepted rows": 2}})
+    _run(command.downgrade, "0009-1")
+    with reading() as connection:
+        assert connection.exec_driver_sql("SELECT row_digest FROM quarantine_releases ORDER BY 1").scalars().all() == ["a", "b"]
+    _run(command.upgrade, "head")
 
 
 def _run(verb: Callable[[Config, str], object], revision: str) -> None:
