@@ -317,6 +317,21 @@ def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(
     assert "Where they come from could not be tried: features() failed on synthetic rows" in html
 
 
+def test_origins_that_are_kept_in_a_damaged_file_are_tried_again(version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.evergreen.promotion.cards import origins
+
+    kept, tried = f"{card_path(MODEL, version.version)}.origins.json", facts_of(version).origins
+    again: list[object] = []
+    monkeypatch.setattr(origins, "lineage", lambda *_: again.append(1) or tried.of)
+    whole = storage.read_bytes(kept)
+    damages = [b"", whole[:-9], b"{}", b"[]", b"\xff", whole.replace(b"newest_day", b"newest")]
+    for damaged in damages:
+        storage.write_bytes(kept, damaged)
+        assert facts_of(version).origins == tried
+    assert len(again) == len(damages)
+    storage.write_bytes(kept, whole)
+
+
 def test_what_is_kept_of_the_origins_is_plain_json_beside_the_card(version: RegisteredVersion) -> None:
     document = json.loads(storage.read_bytes(f"{card_path(MODEL, version.version)}.origins.json"))
     assert document["origins"]["carrier"] == [{"dataset": "schedules", "columns": ["carrier"], "newest_day": 0, "oldest_day": 0}]
