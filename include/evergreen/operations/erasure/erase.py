@@ -124,12 +124,13 @@ def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, p
     for done, (partition, kind, path) in enumerate(files):
         progress("search", done, len(files))
         try:
+            day = clock.parse_partition(partition)
             file = search(path, kind, subject, list(dataset.keys))
-        except (KeyError, ArrowInvalid):  # without the columns, or damaged
+        except (ConfigError, KeyError, ArrowInvalid):  # of no partition, without the columns, or damaged
             outcome.unsearched.append(path)
             continue
         if file:
-            files_by_day.setdefault(clock.parse_partition(partition), []).append(file)
+            files_by_day.setdefault(day, []).append(file)
     progress("search", len(files), len(files))
     return files_by_day
 
