@@ -386,6 +386,11 @@ class ModelConfig(Strict):
         """The declared features, in the order in which the estimator gets them."""
         return [feature.name for feature in self.features]
 
+    @property
+    def has_personal_features(self) -> bool:
+        """Whether what a library says of the rows may quote a person's."""
+        return any(feature.personal for feature in self.features)
+
     def lag_days(self, dataset: str) -> int:
         """Say how far behind a scored partition an input is read.
 
