@@ -89,8 +89,10 @@ def test_of_an_error_that_may_quote_a_row_only_its_type_is_told(
     assert error_text(Catalog(), model, ConfigError("ours speaks for itself")) == "ours speaks for itself"
 
 
-def test_where_a_declaration_cannot_be_read_a_row_is_taken_for_personal(include: Path, air_time: ModelConfig) -> None:
-    (include / "datasets" / "outcomes" / "dataset.yaml").write_text("name: [")
+def test_where_a_declaration_cannot_be_read_a_row_is_taken_for_personal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, air_time: ModelConfig
+) -> None:
+    (include_with(tmp_path, monkeypatch) / "datasets" / "outcomes" / "dataset.yaml").write_text("name: [")
     assert error_text(Catalog(), air_time, ValueError("bad Ada")) == "ValueError"
 
 
