@@ -21,6 +21,7 @@ from include.evergreen.monitoring.drift import measure_drift
 from include.evergreen.training import tuning
 from include.evergreen.training.fit_job import typical_row
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, build_pipeline, fit
+from include.evergreen.training.rehearsal import SyntheticRowsError, rehearse
 from tests.unit.flights import january
 from tests.unit.lifecycle import include_with
 from tests.unit.training.synthetic_rows import synthetic_model, synthetic_rows
@@ -115,6 +116,12 @@ def test_what_a_library_says_of_rows_that_it_cannot_be_fitted_on_is_left_out(
             fit(build_pipeline(model, chosen), model, rows, np.array([1.0, 2.0]))
         assert str(caught.value).endswith(told)
         assert ("Ada" in "".join(traceback.format_exception(caught.value))) is not personal
+
+
+def test_what_a_library_says_of_synthetic_rows_is_told_as_they_are_nobodys(air_time: ModelConfig) -> None:
+    features = tuple(each.model_copy(update={"personal": True}) for each in air_time.features)
+    with pytest.raises(SyntheticRowsError, match="cannot be fitted on .* synthetic rows .* 'alpha' parameter"):
+        rehearse(air_time.model_copy(update={"features": features}), Chosen("sklearn.linear_model.Ridge", {"alpha": -1.0}))
 
 
 def test_what_a_trial_of_tuning_records_quotes_nobody(air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:

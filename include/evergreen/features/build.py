@@ -63,7 +63,8 @@ def compute_features(
     :param personal: whether the rows are personal, so that what the function's own errors say is left out: it may quote a row
     :returns: the rows of ``reader``, and their features: the same index, in the declared order and kinds
     :raises ConfigError: when the function fails, or gives other columns, rows or kinds than it should
-    :raises DataError: when a partition that it reads is not there
+    :raises EvergreenError: what reading raises, such as `DataError` for a partition that is not there
+    :raises MemoryError: when there is not enough memory
     """
     rows = reader.rows()
     try:

@@ -35,6 +35,7 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
     :raises ConfigError: when checks.py cannot be used, or a check fails of itself; what that says is left out where features are
         personal, as it may quote a row
     :raises EvergreenError: what predicting raises
+    :raises MemoryError: when there is not enough memory
     """
     catalog, model = evidence.catalog, evidence.model
     place = shown_path(catalog.model_path(model.name).with_name(FILE))

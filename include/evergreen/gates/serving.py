@@ -67,9 +67,10 @@ class ServingCheck:
     def result(self) -> CriterionResult:
         """Wait for the clean process, and judge its answer.
 
+        Raises `TransientError` when the machine is at fault: MLflow did not answer, or memory or disk were not enough.
+
         :returns: failed when it predicts differently, or the artifact cannot be loaded or cannot predict; not evaluated when it was ended,
             took too long or gave no answer, or the artifact is not what was logged
-        :raises TransientError: when the machine is at fault: MLflow did not answer, or memory or disk were not enough
         """
         try:
             code = self._process.wait(max(0.0, self._timeout - (time.monotonic() - self._began)))
