@@ -277,7 +277,10 @@ class _Reads:
         return {name: self.known.get(name, "") for name in names}
 
     def refuse_overtaken(self) -> None:
-        """`OvertakenError` when an input was corrected, or another champion promoted, since this was read."""
+        """Compare what was read with what stands now.
+
+        :raises OvertakenError: when an input was corrected, or another champion promoted, since this was read
+        """
         now = _Reads.now(self.partition, self.serving, self.shadow)
         subject = f"{self.serving.config.name} {self.partition}"
         if now.champion != self.champion:
