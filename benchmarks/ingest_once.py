@@ -62,7 +62,7 @@ def _name(check: dict[str, object]) -> str:
 
 def _peak_mb() -> float:
     """The most that this process ever held, by the kernel's count. (`getrusage` would count what its parent held before it.)"""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / KILOBYTES_PER_MB
 
 

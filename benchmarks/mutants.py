@@ -90,12 +90,12 @@ class Copy:
 
     def _first_failing(self, file: str, change: Callable[[str], str], tests: Sequence[str]) -> str:
         path = self.root / file
-        text = path.read_text()
-        path.write_text(change(text))
+        text = path.read_text(encoding="utf-8")
+        path.write_text(change(text), encoding="utf-8")
         try:
             return self._run(tests)
         finally:
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
 
     def _run(self, tests: Sequence[str]) -> str:
         command = [*PYTEST, "-x", "-n0", "--tb=no", "-rfE", *tests]
@@ -103,7 +103,13 @@ class Copy:
             command += ["--deselect", name]
         try:
             done = subprocess.run(
-                command, cwd=self.root, env=_environment(self.root), capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS
+                command,
+                cwd=self.root,
+                env=_environment(self.root),
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
+                timeout=LONGEST_SECONDS,
             )
         except subprocess.TimeoutExpired:
             return ENDED[0]
@@ -151,10 +157,10 @@ def recorded(folder: Path, kept: Path, workers: int) -> Recording:
         command = [*PYTEST, "-n", str(workers), "--cov=include/evergreen", "--cov-context=test", "--cov-report=", "--durations=0"]
         command += ["--durations-min=0.01", *(test for test in tests if test not in LEFT_OUT)]
         environment = {**_environment(folder), "COVERAGE_FILE": str(data)}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
         if done.returncode not in {0, 1}:  # 1: tests fail, which then notice nothing
             raise MeasuredProcessError(f"The tests cannot be recorded: {(done.stdout + done.stderr)[-2000:]}")
-        log.write_text(done.stdout)
+        log.write_text(done.stdout, encoding="utf-8")
     coverage = CoverageData(str(data))
     coverage.read()
     tests_by_line: dict[str, dict[int, list[str]]] = {}
@@ -165,7 +171,7 @@ def recorded(folder: Path, kept: Path, workers: int) -> Recording:
             line: sorted({context.rpartition("|")[0] for context in of_line if context}) for line, of_line in contexts.items()
         }
     seconds: dict[str, float] = defaultdict(float)
-    for line in log.read_text().splitlines():
+    for line in log.read_text(encoding="utf-8").splitlines():
         if timed := re.match(r"([\d.]+)s (?:call|setup|teardown) +(\S.*)$", line):
             seconds[timed[2]] += float(timed[1])
     return Recording(tests_by_line, dict(seconds))
@@ -187,13 +193,13 @@ def drawn(number: int, seed: int) -> list[Mutation]:
 
 @cache
 def _all_mutations() -> list[Mutation]:
-    return [mutation for file in files(ROOT, TARGETS) for mutation in mutations(file, (ROOT / file).read_text())]
+    return [mutation for file in files(ROOT, TARGETS) for mutation in mutations(file, (ROOT / file).read_text(encoding="utf-8"))]
 
 
 def outcomes(places: Sequence[Mutation], workers: int, kept: Path) -> Iterator[Outcome]:
     """The outcome of each place, as it comes; what is kept from before is not done again."""
     results = kept / "outcomes.jsonl"
-    known = dict(map(_read, results.read_text().splitlines())) if results.exists() else {}
+    known = dict(map(_read, results.read_text(encoding="utf-8").splitlines())) if results.exists() else {}
     yield from (Outcome(mutation, *known[mutation.name]) for mutation in places if mutation.name in known)
     with scratch_folder("mutants") as folder, ThreadPoolExecutor(workers) as pool:
         recording = recorded(_copied(folder / "recorded"), kept, workers)
@@ -209,7 +215,7 @@ def outcomes(places: Sequence[Mutation], workers: int, kept: Path) -> Iterator[O
                 free.put(copy)
 
         for outcome in pool.map(one, (mutation for mutation in places if mutation.name not in known)):
-            with results.open("a") as file:
+            with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([outcome.mutation.name, outcome.noticed_by, round(outcome.seconds, 1)]) + "\n")
             yield outcome
 
@@ -221,11 +227,11 @@ def _read(line: str) -> tuple[str, tuple[str, float]]:
 
 def _copied(folder: Path) -> Path:
     """The working tree as it stands, committed or not."""
-    done = subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, folder], capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, folder], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise MeasuredProcessError(f"git clone: {done.stderr.strip()}")
     changed = subprocess.run(
-        ["git", "ls-files", "-m", "-o", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-m", "-o", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
     )
     for name in filter(None, changed.stdout.split("\0")):
         target, source = folder / name, ROOT / name
@@ -243,7 +249,7 @@ def make_templates() -> None:
         environment = {**os.environ, "EVERGREEN_HOME": str(home), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
         settle = "from tests.unit.lifecycle import settle_cycled, settle_ingested; settle_ingested(); settle_cycled()"
         for command in ([sys.executable, "-c", settle], [sys.executable, "-m", "pytest", "-q", "-n0", "--setup-only", *USE_TEMPLATES]):
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
             if done.returncode:
                 raise MeasuredProcessError(f"The homes that tests copy cannot be made: {(done.stdout + done.stderr)[-2000:]}")
 

@@ -50,8 +50,8 @@ def lay_out_fleet(include: Path, models: int) -> None:
         template = TEMPLATES[number % len(TEMPLATES)]
         source, target = ROOT / "include" / "models" / template, include / "models" / f"{template}_{number:04}"
         target.mkdir(parents=True)
-        declared = (source / "model.yaml").read_text().replace(f"name: {template}\n", f"name: {target.name}\n", 1)
-        (target / "model.yaml").write_text(declared)
+        declared = (source / "model.yaml").read_text(encoding="utf-8").replace(f"name: {template}\n", f"name: {target.name}\n", 1)
+        (target / "model.yaml").write_text(declared, encoding="utf-8")
         shutil.copy(source / "features.py", target)
 
 

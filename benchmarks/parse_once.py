@@ -74,7 +74,7 @@ def _digest(dag: dict[str, Any]) -> str:
 
 def _peak_mb() -> float:
     """Of this process since it began. (``ru_maxrss`` would begin with what the parent held when it forked.)"""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return int(fields["VmHWM"].split()[0]) / 1024
 
 

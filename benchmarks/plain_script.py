@@ -36,7 +36,7 @@ class PlainScript:
         """What came of the night."""
         import pandas as pd
 
-        found: dict[str, Any] = json.loads((self.state / "nights" / f"{night}.json").read_text())
+        found: dict[str, Any] = json.loads((self.state / "nights" / f"{night}.json").read_text(encoding="utf-8"))
         return {**found, "predictions": pd.read_parquet(self.state / "predictions" / f"{night}.parquet")["prediction"].tolist()}
 
     def _timed(self, state: Path, night: dt.date) -> float:

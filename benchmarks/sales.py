@@ -52,7 +52,7 @@ def declare(include: Path, *, suffix: str) -> None:
     """An include folder with the dataset ``sales``, whose source is a file with this suffix."""
     folder = include / "datasets" / "sales"
     folder.mkdir(parents=True)
-    (folder / "dataset.yaml").write_text(DATASET.replace("SUFFIX", suffix).replace("FORMAT", suffix))
+    (folder / "dataset.yaml").write_text(DATASET.replace("SUFFIX", suffix).replace("FORMAT", suffix), encoding="utf-8")
 
 
 def write_csv(path: Path, rows: int) -> None:

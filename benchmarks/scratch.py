@@ -71,7 +71,7 @@ def run_python(module: str, *arguments: str | Path, environment: Mapping[str, st
         env={**inherited, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     if done.returncode != 0:
         raise MeasuredProcessError(f"python -m {module} failed with {done.returncode}:\n{done.stderr[-3000:]}")

@@ -89,12 +89,12 @@ def declare(include: Path) -> None:
     """An include folder with the shop's datasets and its model."""
     for name, text in (("visits", _VISITS), ("receipts", _RECEIPTS)):
         (include / "datasets" / name).mkdir(parents=True)
-        (include / "datasets" / name / "dataset.yaml").write_text(text)
+        (include / "datasets" / name / "dataset.yaml").write_text(text, encoding="utf-8")
     folder = include / "models" / MODEL
     folder.mkdir(parents=True)
-    (folder / "model.yaml").write_text(_MODEL)
-    (folder / "features.py").write_text(_FEATURES)
-    (folder / "runbook.md").write_text("# spending\n\nIt is measured and not served.\n")
+    (folder / "model.yaml").write_text(_MODEL, encoding="utf-8")
+    (folder / "features.py").write_text(_FEATURES, encoding="utf-8")
+    (folder / "runbook.md").write_text("# spending\n\nIt is measured and not served.\n", encoding="utf-8")
 
 
 def deliver(landing: Path, day: dt.date) -> None:

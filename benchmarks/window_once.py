@@ -84,7 +84,7 @@ def _publish(folder: Path, count: int, days: list[dt.date]) -> None:
 
 
 def _bytes_read() -> int:
-    lines = Path("/proc/self/io").read_text().splitlines()
+    lines = Path("/proc/self/io").read_text(encoding="utf-8").splitlines()
     return int(next(line.partition(":")[2] for line in lines if line.startswith("rchar")))
 
 

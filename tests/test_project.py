@@ -1,5 +1,6 @@
 """What the repository as a whole promises: its lock, its containers, its silence."""
 
+import ast
 import contextlib
 import functools
 import os
@@ -184,3 +185,23 @@ def test_the_libraries_themselves_find_their_telemetry_off():
 
 def with_plugins() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{PROJECT_ROOT}:{PROJECT_ROOT / 'plugins'}"}
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_machine_s_locale():
+    """Python's own warning of it (PEP 597) speaks only where a line runs, and ruff's rule only where it can tell a path."""
+    folders = ("include", "plugins", "dags", "tools", "benchmarks")
+    code = [file for folder in folders for file in (PROJECT_ROOT / folder).rglob("*.py")]
+    calls = [(file, node) for file in code for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    assert [f"{file}:{node.lineno}" for file, node in calls if _is_text(node) and not _names_encoding(node)] == []
+
+
+def _is_text(call):
+    """Whether it reads or writes text: by its name, by a mode without b, or by what a process is started with."""
+    method, name = getattr(call.func, "attr", ""), ast.unparse(call.func).rpartition(".")[2]
+    modes = [argument.value for argument in call.args if isinstance(argument, ast.Constant) and isinstance(argument.value, str)]
+    is_opened = name in {"open", "fdopen"} and any(set(mode) <= set("rwax+t") for mode in modes)
+    return method in {"read_text", "write_text"} or is_opened or any(keyword.arg == "text" for keyword in call.keywords)
+
+
+def _names_encoding(call):
+    return any(keyword.arg == "encoding" for keyword in call.keywords)

@@ -51,7 +51,7 @@ class Affected:
 
 def affected(changed: Iterable[str], budget_seconds: float, root: Path = ROOT) -> Affected:
     """Return the test files for the changed paths that fit into ``budget_seconds`` of processor time."""
-    measured: dict[str, float] = json.loads(SECONDS.read_text())
+    measured: dict[str, float] = json.loads(SECONDS.read_text(encoding="utf-8"))
     chosen: list[str] = []
     left: list[str] = []
     total = 0.0

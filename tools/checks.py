@@ -94,7 +94,7 @@ def _affected_tests(since: str) -> tuple[str, ...] | None:
 
 
 def _lines(*git: str) -> list[str]:
-    done = subprocess.run(["git", *git], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", *git], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise SystemExit(f"git {' '.join(git)}: {done.stderr.strip()}. Use an existing commit: make check SINCE=HEAD")
     return done.stdout.splitlines()

@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def write_env(folder: Path) -> bool:
     """Write .env, readable by its owner alone. Returns whether it was: one that is there stays, since databases know its secrets."""
-    lines = (folder / ".env.example").read_text().splitlines()
+    lines = (folder / ".env.example").read_text(encoding="utf-8").splitlines()
     text = "\n".join(f"{line}{_secret(line[:-1])}" if line.endswith("=") and not line.startswith("#") else line for line in lines)
     unfinished = folder / f".env.{os.getpid()}"
     unfinished.touch(0o600)
-    unfinished.write_text(f"{text}\n")
+    unfinished.write_text(f"{text}\n", encoding="utf-8")
     try:
         os.link(unfinished, folder / ".env")
     except FileExistsError:

@@ -229,9 +229,9 @@ def _secret(path: Path) -> str:
     """Return the secret shared by all processes of one home. It is created once and readable by its owner only."""
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(48))
-    return path.read_text()
+    return path.read_text(encoding="utf-8")
 
 
 def _airflow() -> str:

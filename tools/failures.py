@@ -53,7 +53,7 @@ def _last_error(log: Path) -> str:
     if not log.exists():
         return "no log was written: the process was killed or never started"
     last = "no error was logged: the process was killed"
-    for line in log.read_text(errors="replace").splitlines():
+    for line in log.read_text(errors="replace", encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:

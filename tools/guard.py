@@ -28,7 +28,7 @@ class Guard:
             [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,  # Ctrl-C is handled by the parent
         )
 

@@ -43,7 +43,7 @@ class PostgreSQL:
         try:
             self.port = self._undo.enter_context(reserved_port())
             secret = self._folder / "password"
-            secret.write_text(PASSWORD)
+            secret.write_text(PASSWORD, encoding="utf-8")
             if user := self._user():
                 for path in (self._folder, secret):
                     shutil.chown(path, user=user)
@@ -90,7 +90,7 @@ class PostgreSQL:
             else:
                 ready = True
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()[-2000:]}")
+                raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text(encoding='utf-8')[-2000:]}")
             if ready:
                 return
             time.sleep(0.05)
@@ -130,7 +130,7 @@ class PostgreSQL:
         return f"postgresql://evergreen:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def _run(self, command: list[str]) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, check=False, **self._as_user())
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=self._folder, check=False, **self._as_user())
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed: {done.stderr or done.stdout}")
 

@@ -58,7 +58,7 @@ def run_command(command: str, body: Callable[[Console], None]) -> int:
 def only_one(home: Path, command: str) -> Iterator[None]:
     """Lock the home: two Airflows on one home would run each other's tasks. Raises `AlreadyRunningError`."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "run.lock").open("a+") as lock:
+    with (home / "run.lock").open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -20,7 +20,7 @@ def read_variables(file: Path) -> dict[str, str]:
     :param file: each line that is neither empty nor begins with ``#`` has a ``=``
     :returns: the values by name, as they are written: quotes stay, and nothing is expanded
     """
-    return dict(line.split("=", 1) for line in file.read_text().splitlines() if line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
 
 
 for _name, _value in telemetry_off().items():

@@ -93,8 +93,16 @@ def test_the_evidence_says_why_what_changes_and_what_the_gate_found() -> None:
     registered(1, because="it is the first model")
     asked = build_approval_request("air_time", 1, hours=72, links={"Model card": "evergreen/card"})
     for words in ("**Why approval is needed:** it is the first model.", "**first** champion", "72 hours", "[Model card](evergreen/card)",
-                  "### Criteria", "mae of 1 is &lt;small&gt; enough"):  # fmt: skip
+                  "### Criteria", "mae of 1 is \\<small\\> enough"):  # fmt: skip
         assert words in asked.body
+
+
+def test_the_reason_why_it_is_asked_is_text_and_no_markup() -> None:
+    from include.evergreen.promotion.approval_request import build_approval_request
+
+    registered(1, because="the [champion](http://x) is **better**")
+    asked = build_approval_request("air_time", 1, hours=72, links={})
+    assert r"the \[champion\](http://x) is \*\*better\*\*." in asked.body
 
 
 def test_a_rejected_version_is_skipped_and_the_log_names_who_rejected_it() -> None:

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from evergreen_airflow.dags import dataset_dags, model_dags, platform_dags
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.errors import ConfigError
 from tools.embedded import ROOT
 
 HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow")
@@ -103,3 +105,44 @@ def test_one_bad_yaml_fails_its_own_dags_alone_and_is_seen(tmp_path):
     path.write_text(path.read_text().replace("holdout_days:", "holdout_dayz:"))
     names, _ = parse_for(None, include=tmp_path)
     assert names == ["air_time.config_error", *sorted(f"flight_delay.{stage}" for stage in STAGES)]
+
+
+@pytest.fixture
+def partly_broken(tmp_path, monkeypatch):
+    """The shipped declarations, of which one dataset's and one model's are wrong."""
+    for kind in ("datasets", "models"):
+        shutil.copytree(ROOT / "include" / kind, tmp_path / kind)
+    for path in (tmp_path / "models/air_time/model.yaml", tmp_path / "datasets/weather/dataset.yaml"):
+        path.write_text(f"ownr: nobody\n{path.read_text()}")
+    monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path))
+
+
+@pytest.mark.parametrize("built", [dataset_dags, model_dags, platform_dags])
+def test_a_task_finds_each_dag_that_the_full_parse_makes(built, partly_broken, monkeypatch):
+    whole = {dag.dag_id: dag for dag in built()}
+    for dag_id, dag in whole.items():
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+        (again,) = built()
+        assert (again.dag_id, again.task_ids, again.doc_md) == (dag_id, dag.task_ids, dag.doc_md)
+
+
+@pytest.mark.parametrize("dag_id", ["flight_delay.config_error", "schedules.config_error", "evergreen.config_error", "evergreen.x"])
+def test_a_task_s_parse_makes_no_dag_that_the_full_parse_does_not(dag_id, partly_broken, monkeypatch):
+    whole = {dag.dag_id for built in (dataset_dags, model_dags, platform_dags) for dag in built()}
+    assert dag_id not in whole
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+    assert [dag.dag_id for built in (dataset_dags, model_dags, platform_dags) for dag in built()] == []
+
+
+@pytest.mark.parametrize(("built", "dag_id"), [(model_dags, "air_time.train"), (dataset_dags, "weather.ingest")])
+def test_a_task_that_began_before_its_yaml_broke_finds_in_its_log_what_is_wrong(built, dag_id, partly_broken, monkeypatch):
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+    with pytest.raises(ConfigError, match="ownr"):  # which Airflow writes beside "DAG not found"
+        list(built())
+
+
+def test_the_task_of_a_broken_declaration_tells_what_is_wrong_with_it(partly_broken, monkeypatch):
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "air_time.config_error")
+    (dag,) = model_dags()
+    with pytest.raises(ConfigError, match="ownr"):
+        dag.get_task("show_config_error").execute({})

@@ -13,14 +13,18 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.models import Feature
 from include.evergreen.features import feature_frame
+from include.evergreen.features.build import error_text
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
 from include.evergreen.monitoring.drift import measure_drift
+from include.evergreen.training import tuning
 from include.evergreen.training.fit_job import typical_row
-from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
+from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, build_pipeline, fit
+from include.evergreen.training.rehearsal import SyntheticRowsError, rehearse
 from tests.unit.flights import january
 from tests.unit.lifecycle import include_with
+from tests.unit.training.synthetic_rows import synthetic_model, synthetic_rows
 
 
 @pytest.fixture
@@ -64,6 +68,75 @@ def test_a_value_that_is_no_number_is_left_out_of_the_error(flights: Path, inclu
         _features()
     assert "a feature that is declared numeric is not: its value is left out" in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("marked", ["an input's column", "a column of the target's dataset", "a feature", "nothing"])
+def test_of_an_error_that_may_quote_a_row_only_its_type_is_told(
+    marked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, air_time: ModelConfig
+) -> None:
+    include, error = include_with(tmp_path, monkeypatch), ValueError('Unable to parse string "Ada" at position 3')
+    if marked.startswith("a"):
+        dataset = "schedules" if marked == "an input's column" else "outcomes"
+        file = include / "datasets" / dataset / "dataset.yaml"
+        column = "tailnum" if dataset == "schedules" else "arr_delay"
+        if marked != "a feature":
+            text = file.read_text()
+            file.write_text(text.replace(f"{{name: {column}, ", f"{{name: {column}, personal: true, "))
+            assert file.read_text() != text
+    inputs = tuple(each for each in air_time.inputs if each.dataset != air_time.target.dataset)
+    features = tuple(each.model_copy(update={"personal": marked == "a feature"}) for each in air_time.features)
+    model = air_time.model_copy(update={"inputs": inputs, "features": features})
+    assert error_text(Catalog(), model, error) == (f"ValueError: {error}" if marked == "nothing" else "ValueError")
+    assert error_text(Catalog(), model, ConfigError("ours speaks for itself")) == "ours speaks for itself"
+
+
+def test_where_a_declaration_cannot_be_read_a_row_is_taken_for_personal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, air_time: ModelConfig
+) -> None:
+    (include_with(tmp_path, monkeypatch) / "datasets" / "outcomes" / "dataset.yaml").write_text("name: [")
+    assert error_text(Catalog(), air_time, ValueError("bad Ada")) == "ValueError"
+
+
+def test_what_a_library_says_of_rows_that_it_cannot_be_fitted_on_is_left_out(
+    air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("could not convert string to float: 'Ada'")
+
+    monkeypatch.setattr("sklearn.compose.ColumnTransformer.fit_transform", fail)
+    rows = pd.DataFrame({feature.name: [1.0, 2.0] for feature in air_time.features})
+    chosen = Chosen("sklearn.linear_model.Ridge")
+    for personal, told in (
+        (False, "cannot be fitted: ValueError: could not convert string to float: 'Ada'"),
+        (True, "cannot be fitted: ValueError"),
+    ):
+        features = tuple(each.model_copy(update={"personal": personal}) for each in air_time.features)
+        model = air_time.model_copy(update={"features": features})
+        with pytest.raises(ConfigError) as caught:
+            fit(build_pipeline(model, chosen), model, rows, np.array([1.0, 2.0]))
+        assert str(caught.value).endswith(told)
+        assert ("Ada" in "".join(traceback.format_exception(caught.value))) is not personal
+
+
+def test_what_a_library_says_of_synthetic_rows_is_told_as_they_are_nobodys(air_time: ModelConfig) -> None:
+    features = tuple(each.model_copy(update={"personal": True}) for each in air_time.features)
+    with pytest.raises(SyntheticRowsError, match="cannot be fitted on .* synthetic rows .* 'alpha' parameter"):
+        rehearse(air_time.model_copy(update={"features": features}), Chosen("sklearn.linear_model.Ridge", {"alpha": -1.0}))
+
+
+def test_what_a_trial_of_tuning_records_quotes_nobody(air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = synthetic_model(
+        air_time, estimator="sklearn.linear_model.Ridge", search={"alpha": {"choice": [1.0, 2.0]}}, tune={"candidates": 2}
+    )
+    features = tuple(each.model_copy(update={"personal": True}) for each in model.features)
+
+    def fail(*_: object) -> None:
+        raise ValueError("bad Ada")
+
+    monkeypatch.setattr(tuning, "predict", fail)
+    with pytest.raises(ConfigError, match="fold 1 of .: ValueError") as caught:
+        tuning.choose(model.model_copy(update={"features": features}), synthetic_rows(is_classified=False))
+    assert "Ada" not in str(caught.value)
 
 
 def test_no_report_shows_a_personal_feature(air_time: ModelConfig) -> None:

@@ -57,7 +57,8 @@ def erase(arguments: argparse.Namespace) -> int:
     counts = ", ".join(f"{number:,} {name}" for name, number in outcome.counts.items()) or "nothing"
     print(f"{dataset.name}: {'would erase' if outcome.dry else 'erased'} {counts}, in {len(outcome.partitions)} partitions.")
     if outcome.unsearched:
-        print(f"Not searched, as they lack the key columns or their model is no longer declared: {len(outcome.unsearched)}. By hand:")
+        why = "lack the key columns, are damaged or not ours, or are of a model that is no longer declared"
+        print(f"Not searched, as they {why}: {len(outcome.unsearched)}. By hand:")
         print("\n".join(f"  {path}" for path in outcome.unsearched[:UNSEARCHED_SHOWN]))
         return NOT_EVERYTHING
     if not outcome.dry:

@@ -68,8 +68,9 @@ VERB_GROUPS = (
     erase,
 )
 _EPILOG = """\
-exit codes: 0 done; 1 problems were found (check, maintain, snapshot verify, verify-ledger, reproduce); 2 a file, setting or argument
-is wrong; 3 the data is at fault; 4 something did not answer, try again; 130 Ctrl-C"""
+exit codes: 0 done; 1 problems were found, or not all of it could be done (check, erase, features, maintain, promote, reproduce, rollback,
+snapshot verify, verify-ledger); 2 a file, setting or argument is wrong; 3 the data is at fault; 4 something did not answer, try again;
+130 Ctrl-C"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
+from include.evergreen.foundation.errors import ConfigError
 
 ERROR_OR_WARN = "error: stop the partition; or warn."
 
@@ -386,8 +387,13 @@ class ModelConfig(Strict):
         """The declared features, in the order in which the estimator gets them."""
         return [feature.name for feature in self.features]
 
+    @property
+    def has_personal_features(self) -> bool:
+        """Whether what a library says of the rows may quote a person's."""
+        return any(feature.personal for feature in self.features)
+
     def lag_days(self, dataset: str) -> int:
-        """Say how far behind a scored partition an input is read.
+        """Say how far behind a scored partition an input is read. Raises `ConfigError` as `input` does.
 
         :param dataset: name of an input of the model
         :returns: the days from the newest partition of it that may be read to the scored one; 0: the same day
@@ -397,7 +403,12 @@ class ModelConfig(Strict):
     def input(self, dataset: str) -> Input:
         """Find how the model reads a dataset.
 
-        :param dataset: name of an input of the model; another one raises StopIteration
+        :param dataset: name of an input of the model
         :returns: the input as model.yaml declares it
+        :raises ConfigError: when the model has no such input
         """
-        return next(model_input for model_input in self.inputs if model_input.dataset == dataset)
+        for model_input in self.inputs:
+            if model_input.dataset == dataset:
+                return model_input
+        declared = ", ".join(model_input.dataset for model_input in self.inputs)
+        raise ConfigError(f"{self.name}: {dataset!r} is not among the inputs of model.yaml; allowed: {declared}. Add it there.")

@@ -128,9 +128,9 @@ def main(arguments: Sequence[str] | None = None, path: Path = PATH) -> int:
     parser = argparse.ArgumentParser(prog="python -m include.evergreen.config.reference", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is out of date")
     if not parser.parse_args(arguments).check:
-        path.write_text(reference_text())
+        path.write_text(reference_text(), encoding="utf-8")
         return 0
-    if path.is_file() and path.read_text() == reference_text():
+    if path.is_file() and path.read_text(encoding="utf-8") == reference_text():
         return 0
     sys.stderr.write(f"{path.name} is out of date; run python -m include.evergreen.config.reference\n")
     return 1

@@ -36,7 +36,7 @@ def stale_schemas(folder: Path) -> list[Path]:
     :returns: their paths, in the order of `SCHEMAS`; none when all are up to date
     """
     paths = {folder / name: schema_text(model) for name, model in SCHEMAS.items()}
-    return [path for path, text in paths.items() if not path.is_file() or path.read_text() != text]
+    return [path for path, text in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 
 def write_schemas(folder: Path) -> None:
@@ -45,7 +45,7 @@ def write_schemas(folder: Path) -> None:
     :param folder: where they go, which must be there
     """
     for name, model in SCHEMAS.items():
-        (folder / name).write_text(schema_text(model))
+        (folder / name).write_text(schema_text(model), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = Path(__file__).parent) -> int:

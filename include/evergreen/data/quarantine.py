@@ -18,7 +18,7 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions
 from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.data.validation import Validation
-from include.evergreen.data.validation.checks import PERSONAL, judge
+from include.evergreen.data.validation.checks import PERSONAL, judge, split_reasons
 from include.evergreen.foundation.digest import canonical_json
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state import ledger, storage
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REASON_COLUMN = "quarantine_reason"
-REASONS_JOINED_BY = "; "
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def counted_reasons(rows: pa.Table) -> dict[str, int]:
     """
     counted: Counter[str] = Counter()
     for reasons in rows.column(REASON_COLUMN).value_counts().to_pylist():
-        counted.update(dict.fromkeys(reasons["values"].split(REASONS_JOINED_BY), reasons["counts"]))
+        counted.update(dict.fromkeys(split_reasons(reasons["values"]), reasons["counts"]))
     return dict(counted.most_common())
 
 

@@ -20,8 +20,8 @@ from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.data.partitions.files import arrow_schema, read_batches
 from include.evergreen.data.quarantine import counted_reasons, lacking_a_unique_key, quarantined_rows, released_rows, row_digests
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
-from include.evergreen.foundation.reasons import LONGEST_REASON
+from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database.tables import quarantine_releases
 
@@ -44,20 +44,19 @@ class Released:
 def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | None, *, actor: str, reason: str) -> Released:
     """Publish the partition with the chosen quarantined rows among its accepted ones, as a person decided.
 
-    The version is the one that ingesting the same rows again makes, so that makes no other. Raises `DataError` when no row is
-    chosen, when one lacks its key or shares it (accepted rows have unique keys), and when the rows can no longer be put together
-    as ingestion would; `TransientError` when the partition was published anew, or an erasure was running, in the meantime.
+    The version is the one that ingesting the same rows again makes, so that makes no other. Raises `ConfigError` for a reason that
+    `checked_reason` refuses; `DataError` when no row is chosen, when one lacks its key or shares it (accepted rows have unique keys), and
+    when the rows can no longer be put together as ingestion would; `TransientError` when the partition was published anew, or an erasure
+    was running, in the meantime.
 
     :param dataset: as it is declared now; its columns must be those of the partition's current version
     :param partition: the partition's date
     :param chosen: which of the quarantined rows; None for all of them
     :param actor: who releases them, for the ledger
-    :param reason: why, in 1 to `LONGEST_REASON` characters
+    :param reason: why, for the ledger; see `checked_reason`
     :returns: the new version, and how many rows were released and are left
-    :raises ConfigError: when the reason is empty or too long
     """
-    if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise ConfigError(f"A release needs a reason of 1 to {LONGEST_REASON} characters, for the ledger; got {len(reason)}.")
+    reason = checked_reason(f"{dataset.name} {partition}", reason)
     began = clock.now()
     current, rows = quarantined_rows(dataset.name, partition)
     _refuse_other_columns(dataset, current, rows)

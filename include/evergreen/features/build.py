@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
-from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError
+from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def feature_frame(
     """
     code = code or code_now(catalog, model)
     reader = PointInTimeReader(model, partition, cache_)
-    personal = any(catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs)
+    personal = reads_personal_data(catalog, model)
     return compute_features(model, reader, _kept_function(code), code.place, personal=personal)
 
 
@@ -60,15 +60,16 @@ def compute_features(
     :param reader: what the function reads through
     :param function: the team's ``features``, as `load_code` gives it
     :param path: the file that errors name
-    :param personal: whether the inputs are personal, so that what the function's own errors say is left out: it may quote a row
+    :param personal: whether the rows are personal, so that what the function's own errors say is left out: it may quote a row
     :returns: the rows of ``reader``, and their features: the same index, in the declared order and kinds
     :raises ConfigError: when the function fails, or gives other columns, rows or kinds than it should
-    :raises DataError: when a partition that it reads is not there
+    :raises EvergreenError: what reading raises, such as `DataError` for a partition that is not there
+    :raises MemoryError: when there is not enough memory
     """
     rows = reader.rows()
     try:
         features = function(reader)
-    except (DataError, ConfigError):
+    except (EvergreenError, MemoryError):
         raise
     except TEAM_ERRORS as error:
         told = f"{type(error).__name__} {_place(error, path)}" if personal else f"{type(error).__name__}: {error}"
@@ -200,20 +201,41 @@ def load_code(code: FeatureCode) -> Features:
 _kept_function = cache(load_code)  # for the life of the process: its days share a module
 
 
-def error_text(catalog: Catalog, model: ModelConfig, error: Exception) -> str:
+def error_text(catalog: Catalog, model: ModelConfig, error: BaseException) -> str:
     """Say what records, alerts and pages may show of an error: of one that may quote personal data, only its type.
 
     :param catalog: what is declared now, which says what is personal
     :param model: the model at whose work it was raised
     :param error: an `EvergreenError`, which speaks for itself, or any other
-    :returns: its message, after its type if it is not ours; the type alone when a feature or an input is personal and it is not ours
+    :returns: `quotable`, of a model that `reads_personal_data` or does not
+    """
+    return quotable(error, personal=reads_personal_data(catalog, model))
+
+
+def quotable(error: BaseException, *, personal: bool) -> str:
+    """Say what may be shown of an error.
+
+    :param error: an `EvergreenError`, which speaks for itself, or any other
+    :param personal: whether the rows at hand are personal
+    :returns: its message, after its type if it is not ours; the type alone of one that is not ours and may quote a person's row
     """
     if isinstance(error, EvergreenError):
         return str(error)
-    personal = any(feature.personal for feature in model.features) or any(
-        catalog.dataset(model_input.dataset).personal_columns for model_input in model.inputs
-    )
     return type(error).__name__ if personal else f"{type(error).__name__}: {error}"
+
+
+def reads_personal_data(catalog: Catalog, model: ModelConfig) -> bool:
+    """Tell whether any row that is read for a model may be personal.
+
+    :param catalog: what is declared now, which says what is personal
+    :param model: the model
+    :returns: whether a feature, or a column of an input or of the target's dataset is; also when a declaration cannot be read
+    """
+    names = {model.target.dataset, *(model_input.dataset for model_input in model.inputs)}
+    try:
+        return model.has_personal_features or any(catalog.dataset(name).personal_columns for name in names)
+    except ConfigError:
+        return True
 
 
 def _place(error: BaseException, path: Path | str) -> str:

@@ -20,11 +20,14 @@ def executed(text: str, place: str) -> ModuleType:
     :param place: the file's name in tracebacks and errors
     :returns: the module, with all names that the text defines
     :raises ConfigError: the text raises anything, or does not compile; names ``place``
+    :raises MemoryError: there is not enough memory for it
     """
     module = ModuleType("evergreen_team_code")
     module.__file__ = place
     try:
         exec(compile(text, place, "exec"), module.__dict__)  # noqa: S102
+    except MemoryError:  # the machine's
+        raise
     except TEAM_ERRORS as error:
         raise ConfigError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
     return module

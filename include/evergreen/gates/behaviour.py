@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import BehaviourCriterion
 from include.evergreen.config.loader import shown_path
+from include.evergreen.features.build import quotable
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 from include.evergreen.gates.criteria import CriterionResult, verdict
@@ -34,19 +35,21 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
     :raises ConfigError: when checks.py cannot be used, or a check fails of itself; what that says is left out where features are
         personal, as it may quote a row
     :raises EvergreenError: what predicting raises
+    :raises MemoryError: when there is not enough memory
     """
     catalog, model = evidence.catalog, evidence.model
     place = shown_path(catalog.model_path(model.name).with_name(FILE))
-    personal = any(feature.personal for feature in model.features)
+    personal = model.has_personal_features
     outcomes, failures = [], []
     for check in _checks(catalog, model, place):
         try:
             outcome = check.examine(evidence.predict, evidence.features)
-        except EvergreenError:
+        except (EvergreenError, MemoryError):
             raise
         except TEAM_ERRORS as error:
-            told = type(error).__name__ if personal else f"{type(error).__name__}: {error}"
-            raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {told}") from (None if personal else error)
+            raise ConfigError(f"{place}: the check {check.name!r} cannot be tried: {quotable(error, personal=personal)}") from (
+                None if personal else error
+            )
         outcomes.append({"check": check.name, "passed": outcome.passed, "value": outcome.value, "message": outcome.message})
         if not outcome.passed:
             failures.append(f"{check.name!r} failed: {outcome.message}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -32,6 +34,7 @@ from include.evergreen.training.train import read_chosen
 Verdict = Literal["passed", "failed", "not_applicable", "not_evaluated"]
 SHOWN_CONFIDENCE = 0.975  # of each end of an interval that nothing is judged by: 95% in all
 MILLISECONDS, MEGABYTE = 1e3, 1e6
+SEED = "random_state"  # the parameter of every estimator that has a seed
 NO_COMPARATOR = Comparator(0)
 
 
@@ -269,15 +272,20 @@ def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
 def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> CriterionResult:
     """Judge the spread of a metric over fits that differ in the seed alone; the estimator and parameters are those that were chosen.
 
+    A ``random_state`` among these, at any depth, is left open in the other fits.
+
     :param criterion: the criterion as model.yaml declares it
     :param evidence: the candidate, its holdout and the rows that it was fitted on, which are fitted on again for each other seed
     :returns: the largest value minus the smallest, in the metric's unit, against the most that is allowed; not evaluated where a fit gives
         no metric; the details have the metric by seed
     """
     model, chosen = evidence.model, read_chosen(evidence.judged, evidence.model)
-    open_to_seeds = Chosen(chosen.estimator, {name: value for name, value in chosen.parameters.items() if name != "random_state"})
-    values = {model.train.seed: evidence.candidate.metrics.get(criterion.metric)}
-    for seed in range(model.train.seed + 1, model.train.seed + criterion.seeds):
+    open_to_seeds = Chosen(chosen.estimator, _without_seeds(chosen.parameters))
+    own = chosen.parameters.get(SEED)
+    values = {model.train.seed if own is None else own: evidence.candidate.metrics.get(criterion.metric)}
+    used = {model.train.seed, *_seeds(chosen.parameters)}
+    others = (seed for seed in itertools.count(model.train.seed + 1) if seed not in used)
+    for seed in itertools.islice(others, criterion.seeds - 1):
         other = model.model_copy(update={"train": model.train.model_copy(update={"seed": seed})})
         fitted = fit_chosen(other, evidence.fit_rows, evidence.holdout, open_to_seeds)
         values[seed] = fitted.metrics.get(criterion.metric)
@@ -293,6 +301,21 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
     details = {"seeds": {str(seed): value for seed, value in values.items()}}
     passed = verdict(high - low <= criterion.max_spread)
     return CriterionResult(criterion.kind, criterion.metric, high - low, criterion.max_spread, passed, message, None, details)
+
+
+def _seeds(parameters: Any) -> Iterator[Any]:
+    """Every ``random_state`` in parameters, those of estimators within included."""
+    if isinstance(parameters, dict):
+        yield from (value for name, value in parameters.items() if name == SEED)
+        yield from itertools.chain.from_iterable(map(_seeds, parameters.values()))
+    elif isinstance(parameters, list | tuple):
+        yield from itertools.chain.from_iterable(map(_seeds, parameters))
+
+
+def _without_seeds(parameters: Any) -> Any:
+    if isinstance(parameters, dict):
+        return {name: _without_seeds(value) for name, value in parameters.items() if name != SEED}
+    return [_without_seeds(value) for value in parameters] if isinstance(parameters, list | tuple) else parameters
 
 
 def share_interval(labels: np.ndarray) -> tuple[float, float]:

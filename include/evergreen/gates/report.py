@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from include.evergreen.foundation.markdown import escape_markdown
 
 if TYPE_CHECKING:
     from include.evergreen.gates.decision import Decision
@@ -50,12 +51,12 @@ def markdown(decision: Decision) -> str:
     """Write the report as Markdown, for the approver's page.
 
     :param decision: the decision as it was recorded
-    :returns: a paragraph, and tables under headings of the third level, whose cells are escaped
+    :returns: a paragraph, and tables under headings of the third level; what the decision quotes is escaped
     """
-    parts = [f"**{_title(decision)}.** {_lead(decision)}"]
+    parts = [f"**{escape_markdown(_title(decision))}.** {escape_markdown(_lead(decision))}"]
     for title, heads, rows in _tables(decision):
         lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
-        parts.append(f"### {title}\n\n" + "\n".join(lines))
+        parts.append(f"### {escape_markdown(title)}\n\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
@@ -98,7 +99,7 @@ def _criterion(result: dict[str, Any]) -> list[str]:
 
 
 def _slice(row: dict[str, Any]) -> list[str]:
-    note = "" if row["judged"] else "too few rows: not judged"
+    note = "" if row["judged"] else "not judged: too few rows" + (", or no value" if row["value"] is None else "")
     return [row["slice"], str(row["rows"]), _figure(row["value"]), _range(row["interval"]), _figure(row["champion"]), note]
 
 
@@ -111,6 +112,4 @@ def _range(between: Sequence[float] | None) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    """A row of a table; what a cell holds is text, and neither markup nor another cell."""
-    texts = (escape(cell, quote=False).replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+    return f"| {' | '.join(map(escape_markdown, cells))} |"

@@ -20,6 +20,7 @@ import numpy as np
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.gates.criteria import CriterionResult, Verdict
 from include.evergreen.gates.evidence import Evidence
+from include.evergreen.serving import check
 from include.evergreen.serving.check import ERROR, PREDICTIONS, QUESTION, ROWS
 from include.evergreen.serving.clean_processes import CleanProcess, clean_environment, fork_clean_process, start_interpreter
 from include.evergreen.state.mlflow_store import UnloadableError
@@ -66,9 +67,10 @@ class ServingCheck:
     def result(self) -> CriterionResult:
         """Wait for the clean process, and judge its answer.
 
-        :returns: failed when it predicts differently, or cannot load the artifact; not evaluated when it was ended, took too long, or
-            the artifact is not what was logged
-        :raises TransientError: when the process could not reach MLflow
+        Raises `TransientError` when the machine is at fault: MLflow did not answer, or memory or disk were not enough.
+
+        :returns: failed when it predicts differently, or the artifact cannot be loaded or cannot predict; not evaluated when it was ended,
+            took too long or gave no answer, or the artifact is not what was logged
         """
         try:
             code = self._process.wait(max(0.0, self._timeout - (time.monotonic() - self._began)))
@@ -77,16 +79,30 @@ class ServingCheck:
         seconds = time.monotonic() - self._began
         if code < 0:
             return _result("not_evaluated", f"the clean process was ended by {signal.Signals(-code).name}; is there enough memory?")
-        if (self._folder / ERROR).exists():
-            told = json.loads((self._folder / ERROR).read_text(encoding="utf-8"))
-            if told["kind"] == TransientError.__name__:
+        if code == 0:
+            return self._compared(np.load(self._folder / PREDICTIONS), seconds)
+        return self._without_predictions(code)
+
+    def _without_predictions(self, code: int) -> CriterionResult:
+        """Only what the artifact did itself rejects it."""
+        match told := self._told():
+            case {"kind": TransientError.__name__}:
                 raise TransientError(f"In the clean process: {told['message']}")
-            if told["kind"] == UnloadableError.__name__:
+            case {"kind": UnloadableError.__name__}:
                 return _result("failed", f"{CANNOT_SERVE}: {told['message']}")
-            return _result("not_evaluated", f"a clean process could not verify the artifact: {told['message']}")
-        if code != 0:
-            return _result("failed", f"{CANNOT_SERVE}: {self._last_output()}")
-        return self._compared(np.load(self._folder / PREDICTIONS), seconds)
+            case {"kind": check.CANNOT_PREDICT, "raised": raised}:
+                return _result("failed", f"{CANNOT_SERVE}: {raised}{self._quotable(': ' + told['message'])}")
+            case {"message": message}:
+                return _result("not_evaluated", f"a clean process could not verify the artifact: {message}")
+        return _result("not_evaluated", f"the clean process ended with exit code {code} and without an answer: {self._last_output()}")
+
+    def _told(self) -> dict[str, str]:
+        """The error that the clean process told; empty when it could not tell any."""
+        try:
+            told: dict[str, str] = json.loads((self._folder / ERROR).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return told
 
     def _compared(self, there: np.ndarray, seconds: float) -> CriterionResult:
         here = self._evidence.candidate.predicted
@@ -104,12 +120,15 @@ class ServingCheck:
         return _result("failed", message, same / len(here))
 
     def _last_output(self) -> str:
-        """The error's own line; left out where features are personal, as it may quote a row."""
+        """The last line that it wrote to stderr, which is an error's own."""
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines() or [f"exit code {self._process.returncode}"]
-        if any(feature.personal for feature in self._evidence.model.features):
-            return lines[-1].partition(":")[0][:LONGEST_LAST_WORDS]
-        return lines[-1][:LONGEST_LAST_WORDS]
+        lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
+        name, colon, message = lines[-1].partition(":")
+        return name[:LONGEST_LAST_WORDS] + self._quotable(colon + message)
+
+    def _quotable(self, message: str) -> str:
+        """The message of an error that is not ours; left out where features are personal, as it may quote a row."""
+        return "" if self._evidence.model.has_personal_features else message[:LONGEST_LAST_WORDS]
 
     def _end(self) -> None:
         if self._process.poll() is None:

@@ -10,6 +10,7 @@ import datetime as dt
 import fcntl
 import gzip
 import logging
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,10 +42,17 @@ def find_report(model: str, partition: dt.date) -> str | None:
 
     :param model: its name, as in ``include/models``
     :param partition: the day that was monitored
-    :returns: its path in the storage; None when it is not drawn, or not kept any more
+    :returns: its path in the storage; None when it is not drawn, not kept any more, or damaged
     """
     record = find_monitored(model, partition)
-    return str(record.path) if record and record.path and storage.exists(record.path) else None
+    if record is None or not record.path or not storage.exists(record.path):
+        return None
+    try:
+        read_report(record.path)
+    except DataError as error:
+        log.warning("%s", error)
+        return None
+    return str(record.path)
 
 
 def find_monitored(model: str, partition: dt.date) -> sa.Row[Any] | None:
@@ -77,9 +85,19 @@ def read_report(path: str) -> bytes:
 
     :param path: where it lies in the storage, as `ensure_report` or `find_report` says
     :returns: the page itself, in HTML
+    :raises DataError: when the file is damaged
     """
     content = storage.read_bytes(path)
-    return gzip.decompress(content) if path.endswith(REPORT_SUFFIX) else content  # earlier releases kept it as it is
+    if not path.endswith(REPORT_SUFFIX):
+        return content  # earlier releases kept it as it is
+    try:
+        if page := gzip.decompress(content):
+            return page
+        told = "it is empty"
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        told = str(error)
+    _, model, day, *_ = path.split("/")
+    raise DataError(f"The drift report {path} is damaged: {told}. `evergreen report {model} {day}` draws it again.")
 
 
 def ensure_report(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition
+from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
@@ -81,6 +83,21 @@ class Window:
             "monitor": self.model.monitor.model_dump(),
         }
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"
+
+
+def parse_report_path(path: str) -> tuple[str, dt.date] | None:
+    """Read a path as `Window.report_path` writes it.
+
+    :param path: of any file in the storage
+    :returns: the model, and the day that ends the report's window; None when it is no report's
+    """
+    match path.split("/"):
+        case ["reports", model, day, _]:
+            try:
+                return model, clock.parse_partition(day)
+            except ConfigError:
+                return None
+    return None
 
 
 def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Window:

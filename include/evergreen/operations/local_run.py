@@ -18,7 +18,7 @@ from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import OlderDeliveryError, current_partitions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.foundation.reasons import LONGEST_REASON
+from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import Decision
 from include.evergreen.monitoring import monitor
@@ -81,13 +81,14 @@ def run_cycle(
     :param model: the model as it is declared now
     :param as_of: the day that it is trained for, and that is scored and monitored; after the first rows, and today at the latest
     :param window_days: how many days before ``as_of`` are trained on; None: ``train.window_days``
-    :param reason: why, for the ledger; 1 to `LONGEST_REASON` characters
+    :param reason: why, for the ledger; see `checked_reason`
     :param actor: who is recorded as promoting the version
     :param progress: is told the step, how much of it is done, and of how much
     :returns: what came of each step, and the partitions that the source does not have or that validation stops
     """
     window = model.train.window_days if window_days is None else window_days
-    _refuse_bad_arguments(catalog, model, as_of, window, reason)
+    _refuse_bad_arguments(catalog, model, as_of, window)
+    reason = checked_reason(model.name, reason)
     ingested, unavailable = _ingest_missing(partitions_needed(catalog, model, as_of, window), progress)
     with _step(progress, "snapshot"):
         snapshot = _snapshot(catalog, model, as_of, window, unavailable)
@@ -142,7 +143,7 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, wind
     return sorted(needed, key=lambda partition: (partition[1], partition[0].name))
 
 
-def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, window: int, reason: str) -> None:
+def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, window: int) -> None:
     if not model.train.min_days <= window <= LONGEST_WINDOW_DAYS:
         raise ConfigError(
             f"{model.name}: a window of {window} days cannot train it; give {model.train.min_days} (its train.min_days) "
@@ -154,8 +155,6 @@ def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, 
             f"{model.name}: as_of {as_of} is {'in the future' if as_of > today else 'not after the first rows'}; "
             f"{model.rows} begins on {first}, so give a date after that, and today ({today}) at the latest."
         )
-    if not 0 < len(reason.strip()) <= LONGEST_REASON:
-        raise ConfigError(f"{model.name}: the reason has {len(reason)} characters; give 1 to {LONGEST_REASON}.")
 
 
 def _promote(catalog: Catalog, model: ModelConfig, version: RegisteredVersion, actor: str, reason: str) -> Promotion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from include.evergreen.foundation.markdown import escape_markdown
 from include.evergreen.gates.decision import find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import approval_status
@@ -33,7 +34,7 @@ def build_approval_request(model: str, version: int, *, hours: float, links: Map
     asked, because = champions.version_number(model, version), approval_status(model, version).because
     serving, decision = champions.champion(model), find_blessing(asked.run_key)
     parts = [
-        f"**Why approval is needed:** {because or 'somebody started this run by hand; no rule requires it'}.",
+        f"**Why approval is needed:** {escape_markdown(because) or 'somebody started this run by hand; no rule requires it'}.",
         _what_changes(asked, serving),
         f"**Approve**: it becomes champion at once. **Reject**, or no answer within {hours:g} hours: nothing changes. "
         "Your name and your reason are recorded in the ledger.",

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.foundation.errors import DataError
 from include.evergreen.registry.versions import RegisteredVersion, select_versions
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import approvals, decisions, model_versions, promotions, snapshots
@@ -38,6 +39,7 @@ def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
     :param model: name of the model
     :param when: the time (wall clock, with its zone)
     :returns: the champion's period, with its evidence; None when there was no champion yet
+    :raises DataError: when the record of the version was removed
     """
     of_model = promotions.select().where(promotions.c.model == model)
     with reading() as connection:
@@ -45,7 +47,12 @@ def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
         if row is None:
             return None
         replaced = connection.execute(of_model.where(promotions.c.id > row.id).order_by(promotions.c.id).limit(1)).first()
-        version = next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == row.version))
+        version = next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == row.version), None)
+        if version is None:
+            raise DataError(
+                f"{model}: version {row.version} was promoted on {row.promoted_at:%Y-%m-%d} and its record is gone, and so is its "
+                f"evidence. Nothing of ours removes it: `evergreen verify-ledger` says what was changed; restore the database."
+            )
         snapshot = connection.execute(snapshots.select().where(snapshots.c.digest == version.snapshot_digest)).one()
         return ChampionPeriod(
             version=version,

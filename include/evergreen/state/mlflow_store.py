@@ -83,6 +83,8 @@ def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[
     :returns: the pipeline
     :raises ArtifactError: when the files are not those that were recorded, or are gone, or hold another type
     :raises UnloadableError: when the files are those that were recorded, and skops can make no model of them
+    :raises TransientError: when there is not enough memory
+    :raises OSError: when the machine lacks a library; `reaching_mlflow` makes `TransientError` of it
     """
     skops_io = import_quietly("skops.io")
     with _artifact(artifact_uri, artifact_digest) as path:
@@ -98,6 +100,10 @@ def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[
                 f"The model at {artifact_uri} is not loaded: {error}, untrusted types. Allow them by name in train.trusted_types of its "
                 f"model.yaml if you trust who wrote it, or train with another estimator."
             ) from error
+        except MemoryError as error:
+            raise TransientError(f"The model at {artifact_uri} could not be loaded: there is not enough memory. Try again.") from error
+        except OSError:  # of the machine: a library that is not there, a disk; `reaching_mlflow` tells it
+            raise
         except Exception as error:  # whatever a file that is no such model makes skops raise
             raise UnloadableError(
                 f"The model at {artifact_uri} cannot be loaded: {type(error).__name__}: {str(error)[:300]}. It was recorded so; its "

@@ -47,7 +47,7 @@ def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFram
             env={**os.environ, ROOT_VARIABLE: str(catalog.root), "PYTHONPATH": paths, "PYTHONHASHSEED": seed, "TZ": ZONE},
             cwd=PROJECT_ROOT,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=LIMIT_SECONDS,
             check=False,
         )

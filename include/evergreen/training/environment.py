@@ -82,7 +82,7 @@ def _observed() -> dict[str, Any]:
 def _commit() -> str | None:
     command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+        answer = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=GIT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None

@@ -82,7 +82,7 @@ def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, kept: Tuning
         "subject": f"{model.name} as of {snapshot.as_of}",
         "kept": asdict(kept) if kept else None,
     }
-    (folder / JOB).write_text(json.dumps(job))
+    (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
 def fit_in_folder(folder: Path, results: Path) -> None:
@@ -93,11 +93,11 @@ def fit_in_folder(folder: Path, results: Path) -> None:
     """
     import pandas as pd
 
-    job = json.loads((folder / JOB).read_text())
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     model = ModelConfig.model_validate(job["model"])
     rows = _usable_rows(model, job["subject"], pd.read_parquet(folder / FRAME))
     outcome = _fit(model, job["subject"], *rows, _tuning_result(job["kept"]) if job["kept"] else None, lambda result: result, results)
-    (results / OUTCOME).write_text(json.dumps(asdict(outcome)))
+    (results / OUTCOME).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
 
 
 def read_outcome(results: Path) -> Outcome:
@@ -106,7 +106,7 @@ def read_outcome(results: Path) -> Outcome:
     :param results: the folder that was given to it
     :returns: what was fitted, and how well; its files stay where they are
     """
-    written = json.loads((results / OUTCOME).read_text())
+    written = json.loads((results / OUTCOME).read_text(encoding="utf-8"))
     for rows in ("training", "holdout"):
         number, first, last = written[rows]
         written[rows] = (int(number), str(first), str(last))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.training import CAN_STOP_EARLY
 from include.evergreen.config.wording import did_you_mean, listed
+from include.evergreen.features.build import quotable
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.serving.inference import as_fitted, predicted
 
@@ -113,10 +114,12 @@ def fit(
         estimator.fit(given, target, **keywords)
     except (ConfigError, DataError, MemoryError):
         raise
-    except Exception as error:  # each library has errors of its own
-        raise ConfigError(
-            f"{model.name}: {_path(estimator)} with train.parameters {_given(estimator)} cannot be fitted: {error}"
-        ) from error
+    except Exception as error:  # each library has errors of its own, which may quote a row
+        personal = model.has_personal_features
+        told = quotable(error, personal=personal)
+        raise ConfigError(f"{model.name}: {_path(estimator)} with train.parameters {_given(estimator)} cannot be fitted: {told}") from (
+            None if personal else error
+        )
 
 
 def predict(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame) -> np.ndarray:

@@ -73,10 +73,12 @@ def rehearse(model: ModelConfig, chosen: Chosen) -> None:
     _ease(estimator)
     features, target = _synthetic(model, _rows_for(estimator))
     weights = None if model.train.weights is None else np.ones(len(target))
+    impersonal = tuple(feature.model_copy(update={"personal": False}) for feature in model.features)
+    of_nobody = model.model_copy(update={"features": impersonal})  # so that what the library says of synthetic rows is told
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")  # that it has not converged, of rows that mean nothing
         try:
-            fit(pipeline, model, features, target, weights=weights)
+            fit(pipeline, of_nobody, features, target, weights=weights)
         except ConfigError as error:
             if not _takes_any_numbers(estimator):
                 return

@@ -213,11 +213,12 @@ def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
+def failing(run_id: str, is_recorded: Callable[[], bool], tell: Callable[[BaseException], str]) -> Iterator[None]:
     """Within it, what fails ends the run as FAILED (or KILLED), with the reason; unless another attempt recorded the candidate.
 
     :param run_id: the id of the training's MLflow run
     :param is_recorded: tells whether the candidate is recorded by now
+    :param tell: says of what was raised what may be shown
     :raises BaseException: what was raised within, once the run is marked
     """
     try:
@@ -225,7 +226,7 @@ def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
     except BaseException as error:
         try:
             if not is_recorded():
-                _end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED", f"{type(error).__name__}: {error}")
+                _end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED", tell(error))
         except TransientError as unreachable:  # what failed first is what matters
             log.warning("MLflow run %s is not marked as failed: %s", run_id, unreachable)
         raise

@@ -13,6 +13,7 @@ from typing import Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
+from include.evergreen.features.build import error_text
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import TransientError
@@ -66,7 +67,8 @@ def train(
         return existing, False
     attempt = fitter(model, snapshot)
     run_id = tracking.begin_run(model.name, run_key, f"{model.name} as of {snapshot.as_of}", began)
-    with tracking.failing(run_id, is_recorded=lambda: recorded_candidate(run_key) is not None), TemporaryDirectory() as folder:
+    tell = partial(error_text, catalog, model)
+    with tracking.failing(run_id, lambda: recorded_candidate(run_key) is not None, tell), TemporaryDirectory() as folder:
         kept = _kept_choice(run_key) if model.train.leaves_open else None
         settle = partial(_settle_choice, run_key) if model.train.leaves_open else _keep
         outcome = attempt(kept, settle, Path(folder))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import METRICS, ModelConfig
 from include.evergreen.config.training import Choice, Search, Tune
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.build import TARGET, quotable
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.serving.inference import one_thread
@@ -217,7 +217,8 @@ class _Running:
         except MemoryError:
             raise
         except Exception as failed:  # an estimator's own: one bad setting ends no search
-            error = where + (str(failed).splitlines()[0][:500] if str(failed) else type(failed).__name__)
+            lines = quotable(failed, personal=self.model.has_personal_features).splitlines()
+            error = where + (lines[0][:500] if lines else type(failed).__name__)
         defined = [score for score in scores if score is not None]
         if not error and not defined:
             error = f"the rows of no fold define {self.metric}"

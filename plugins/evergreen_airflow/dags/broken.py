@@ -11,6 +11,8 @@ from include.evergreen.foundation.errors import ConfigError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+CONFIG_ERROR = "config_error"  # in place of a stage, in the DAG's id
+
 
 class ShowConfigErrorOperator(BaseOperator):
     """Fail with the error that prevented the real DAGs from being built.
@@ -42,7 +44,7 @@ def broken_dag(name: str, kind: str, error: ConfigError) -> DAG:
     """
     indented = "\n".join(f"    {line}" for line in str(error).splitlines())
     with DAG(
-        f"{name}.config_error",
+        f"{name}.{CONFIG_ERROR}",
         dag_display_name=f"{name}: invalid {kind}.yaml",
         description=str(error).splitlines()[0][:200],
         schedule=None,

@@ -8,7 +8,7 @@ from functools import partial
 from airflow.sdk import DAG, get_parsing_context
 
 from evergreen_airflow.dags.audit import audit_dag
-from evergreen_airflow.dags.broken import broken_dag
+from evergreen_airflow.dags.broken import CONFIG_ERROR, broken_dag
 from evergreen_airflow.dags.dataset import ingest_dag
 from evergreen_airflow.dags.maintenance import maintenance_dag
 from evergreen_airflow.dags.model import MODEL_DAGS
@@ -57,18 +57,25 @@ def _build_model_dag(catalog: Catalog, build: Callable[[ModelConfig], DAG], name
 
 
 def _build_all(names: Callable[[], list[str]], builders: Mapping[str, Callable[[str], DAG]], kind: str) -> Iterator[DAG]:
-    """Yield every DAG, or the one that the parsing task needs. In that case no other YAML is read or listed."""
+    """Yield every DAG, or the one that the parsing task needs; then no other YAML is read, and none is listed for a sound one."""
     requested = _requested_dag()
-    if requested is not None:
-        name, _, stage = requested.rpartition(".")
-        if stage in builders:
-            yield builders[stage](name)
+    if requested is None:
+        for name in names():
+            yield from _build_dags(name, builders, kind)
         return
-    for name in names():
-        try:
-            yield from [build(name) for build in builders.values()]
-        except ConfigError as error:  # an invalid file fails only its own DAGs, and the UI shows why
-            yield broken_dag(name, kind, error)
+    name, _, stage = requested.rpartition(".")
+    if stage in builders:
+        yield builders[stage](name)
+    elif stage == CONFIG_ERROR and name in names():
+        yield from (dag for dag in _build_dags(name, builders, kind) if dag.dag_id == requested)
+
+
+def _build_dags(name: str, builders: Mapping[str, Callable[[str], DAG]], kind: str) -> list[DAG]:
+    """All DAGs of one dataset or model: an invalid file fails only these, and the UI shows why."""
+    try:
+        return [build(name) for build in builders.values()]
+    except ConfigError as error:
+        return [broken_dag(name, kind, error)]
 
 
 def _requested_dag() -> str | None:

@@ -76,7 +76,7 @@ class ReportRenderer:
                 cwd=PROJECT_ROOT,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=TIMEOUT_SECONDS,
                 check=False,

@@ -5,10 +5,11 @@ import contextlib
 import importlib
 import os
 import pkgutil
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -36,6 +37,24 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(verbs.choices) > 20
     assert [verb for verb in verbs.choices if f"\n    {verb} " not in shown and f"\n    {verb}\n" not in shown] == []
     assert "exit codes" in shown
+
+
+def test_help_names_each_verb_that_can_end_with_exit_code_1() -> None:
+    """A verb's docstring says so, and a reader of the code beside it."""
+    whole = importlib.import_module(f"{cli.__name__}.main").parser()
+    told = re.search(r"; 1 [^(;]*\(([^)]*)\)", whole.epilog)
+    assert told is not None
+    ending_so = {name for name, run in _verbs(whole) if re.search(r":returns: the exit code[^.:]*\b1\b", run.__doc__ or "")}
+    assert set(told[1].replace("\n", " ").split(", ")) == ending_so
+
+
+def _verbs(parser: argparse.ArgumentParser, before: str = "") -> Iterator[tuple[str, Callable[..., int]]]:
+    if run := parser.get_default("verb"):
+        yield before.strip(), run
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, verb in action.choices.items():
+                yield from _verbs(verb, f"{before} {name}")
 
 
 def test_help_loads_nothing_heavy() -> None:

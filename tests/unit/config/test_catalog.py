@@ -37,6 +37,16 @@ def test_a_root_that_is_not_there_is_refused_and_never_an_empty_catalog(tmp_path
         Catalog()
 
 
+def test_a_dataset_that_is_no_input_is_named_with_those_that_are() -> None:
+    model = Catalog().model("air_time")
+    assert model.lag_days("weather") == 1
+    for asked in (model.input, model.lag_days):
+        with pytest.raises(
+            ConfigError, match="air_time: 'revenue' is not among the inputs of model.yaml; allowed: schedules, weather, outcomes"
+        ):
+            asked("revenue")
+
+
 def test_names_are_sorted_and_listed_without_parsing(include: Path) -> None:
     for name in ("b", "a"):
         (include / "models" / name).mkdir()

@@ -165,9 +165,11 @@ def test_a_release_of_nothing_says_so(weather: DatasetConfig) -> None:
     _ingest(weather)
     with pytest.raises(DataError, match="none of the 1 quarantined rows of version 1 meets all conditions"):
         _release(weather, Conditions({"wind_speed": 3.0}))
-    with pytest.raises(ConfigError, match="needs a reason"):
-        release(weather, DAY, None, actor="a person", reason=" ")
-    _release(weather, None)
+    for reason, length in ((" ok ", 2), ("x" * 501, 501)):
+        with pytest.raises(ConfigError, match=f"weather 2013-01-05: the reason has {length} characters; give 5 to 500"):
+            release(weather, DAY, None, actor="a person", reason=reason)
+    release(weather, DAY, None, actor="a person", reason="  it was a storm\n")
+    assert {row.reason for row in rows_of(quarantine_releases)} == {"it was a storm"}
     with pytest.raises(DataError, match="no row of version 2, the current one, is quarantined"):
         _release(weather, None)
 

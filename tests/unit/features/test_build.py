@@ -11,8 +11,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import feature_frame, labelled_frame
 from include.evergreen.features.build import TARGET, join_labels, partition_labels
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from tests.unit.flights import january, republish
 
 pytestmark = pytest.mark.usefixtures("flights")
@@ -84,6 +84,19 @@ def test_a_file_that_is_no_features_file_is_named(catalog: Catalog, air_time: Mo
 def test_a_day_that_is_not_there_is_the_datas_fault_and_not_the_codes(catalog: Catalog, air_time: ModelConfig) -> None:
     with pytest.raises(DataError, match="schedules 2013-01-25 was not known"):
         feature_frame(catalog, air_time, january(25), PartitionCache(january(25)))
+
+
+@pytest.mark.parametrize("error", [TransientError("the storage does not answer"), MemoryError("too little")])
+def test_what_the_storage_or_the_machine_lacks_while_features_py_reads_is_not_its_fault(
+    error: Exception, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    _write(catalog, air_time, "read.window('weather', days=1); " + SOUND)
+    monkeypatch.setattr(PointInTimeReader, "window", fail)
+    with pytest.raises(type(error), match=str(error)):
+        _features(catalog, air_time)
 
 
 def test_a_training_frame_has_the_rows_whose_truth_is_known_and_no_others(catalog: Catalog, flight_delay: ModelConfig) -> None:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import Any
+
+from markdown_it import MarkdownIt
 
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import Decision
 from include.evergreen.gates.report import markdown, render
 
-SLICES = {
+SLICES: dict[str, Any] = {
     "by": "origin",
     "worse_than_champion": [],
     "slices": [{"slice": "origin=<b>LGA|x", "rows": 12, "value": 0.61, "interval": [0.5, 0.7], "champion": None, "judged": False}],
@@ -39,7 +42,7 @@ def test_the_page_shows_every_criterion_with_value_interval_threshold_and_verdic
         "Slices by origin: auc",
         "Calibration",
         "Behaviour",
-        "too few rows: not judged",
+        "not judged: too few rows",
     ):
         assert cell in page
 
@@ -49,6 +52,31 @@ def test_a_value_of_the_data_is_never_markup() -> None:
     assert "&lt;b&gt;LGA|x" in render(DECISION)
     assert "origin=<b>LGA" not in markdown(DECISION)
     assert "LGA\\|x" in markdown(DECISION)
+
+
+MARKUP = (
+    "**bold** *i* __init__ _i_ `code` [a](http://x) ![i](x) [r]: y <b>x</b> <!-- &amp; a|b \\ \\* "
+    "~~gone~~ #1 # ends # a_b\n# new\n\n- list\n\n---"
+)
+
+
+def shown(text: str) -> tuple[str, set[str]]:
+    """What a reader of the Markdown sees, and the kinds of markup in it."""
+    inline = [token for block in MarkdownIt("commonmark").enable("table").parse(text) for token in block.children or []]
+    return "".join(token.content for token in inline), {token.type for token in inline}
+
+
+def test_nothing_that_a_decision_quotes_is_markup_for_the_approver() -> None:
+    """What an error said, a value of the data, a check's name: wherever it stands."""
+    [part], check = SLICES["slices"], {"check": MARKUP, "passed": False, "message": MARKUP}
+    details = {"by": MARKUP, "slices": [{**part, "slice": MARKUP}], "checks": [check]}
+    quoting = [
+        CriterionResult("champion", "auc", None, None, "not_applicable", MARKUP),
+        CriterionResult("slices", MARKUP, 0.6, 0.5, "passed", MARKUP, None, details),
+    ]
+    seen, kinds = shown(markdown(dataclasses.replace(DECISION, criteria=[result.as_record() for result in quoting])))
+    assert kinds == {"text", "strong_open", "strong_close"}, "its own title alone is bold"
+    assert seen.count(" ".join(MARKUP.splitlines())) == 9
 
 
 def test_the_markdown_is_the_same_as_tables() -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -8,9 +12,11 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import TransientError
+from include.evergreen.gates import serving
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.evidence import Evidence, gather
 from include.evergreen.gates.serving import ServingCheck
+from include.evergreen.serving import check
 from include.evergreen.serving.clean_processes import ADDRESS
 from include.evergreen.training.candidate import Candidate
 from tests.unit.flights import brief, january, lenient, run_python, trained_as_of
@@ -70,6 +76,82 @@ def test_a_process_that_cannot_reach_the_store_is_worth_a_retry(evidence: Eviden
     object.__setattr__(evidence.judged, "artifact_uri", "mlflow-artifacts://127.0.0.1:9/model")
     with ServingCheck(evidence, 100) as serving, pytest.raises(TransientError, match="In the clean process"):
         serving.result()
+
+
+class InThisProcess:
+    """Answers as a clean process would, in this one, where a test can make the machine fail."""
+
+    def __init__(self, folder: Path, _environment: object, errors: IO[bytes]) -> None:
+        try:
+            self.returncode = check.main(folder)
+        except BaseException:
+            errors.write(traceback.format_exc().encode())
+            self.returncode = 1
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self.returncode
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "start_clean_process", InThisProcess)
+
+
+def raising(error: BaseException) -> Callable[..., object]:
+    def fail(*_: object, **__: object) -> object:
+        raise error
+
+    return fail
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_the_machine_lacks_is_worth_a_retry_and_rejects_no_candidate(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("numpy.save", "skops.io.loads", "pandas.read_parquet", "include.evergreen.serving.inference.predicted"):
+        for error in (MemoryError("Unable to allocate 3.7 TiB"), FULL):
+            with monkeypatch.context() as failing, pytest.raises(TransientError, match="In the clean process: .*(memory|Memory|No space)"):
+                failing.setattr(place, raising(error))
+                with ServingCheck(evidence, 100) as served:
+                    served.result()
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(("place", "error"), [("pathlib.Path.write_text", FULL), ("pandas.read_parquet", ImportError("No module 'x'"))])
+def test_a_process_that_gives_no_answer_rejects_no_candidate(
+    place: str, error: Exception, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = InThisProcess.__init__
+
+    def fail(process: InThisProcess, *arguments: Any) -> None:
+        with monkeypatch.context() as failing:
+            failing.setattr("include.evergreen.serving.inference.predicted", raising(FULL))
+            failing.setattr(place, raising(error))
+            start(process, *arguments)
+
+    monkeypatch.setattr(InThisProcess, "__init__", fail)
+    with ServingCheck(evidence, 100) as served:
+        result = served.result()
+    assert result.verdict == "not_evaluated"
+    assert result.message == f"the clean process ended with exit code 1 and without an answer: {type(error).__name__}: {error}"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_an_artifact_that_cannot_predict_is_rejected_and_quotes_nobody(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.evergreen.serving.inference.predicted", raising(ValueError("could not convert 'Ada' to float")))
+    with ServingCheck(evidence, 100) as served:
+        told = served.result()
+        first, *others = evidence.model.features
+        features = (first.model_copy(update={"personal": True}), *others)
+        object.__setattr__(evidence, "model", evidence.model.model_copy(update={"features": features}))
+        quiet = served.result()
+    assert (told.verdict, quiet.verdict) == ("failed", "failed")
+    assert told.message == "a clean process cannot load the artifact and score with it: ValueError: could not convert 'Ada' to float"
+    assert quiet.message == "a clean process cannot load the artifact and score with it: ValueError"
 
 
 @pytest.mark.usefixtures("both_kinds")

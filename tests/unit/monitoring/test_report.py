@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -102,6 +103,29 @@ def test_a_lost_file_is_drawn_again_and_nothing_is_monitored_again_for_it(
     assert monitor(catalog, air_time, DAY, "live").status == "unchanged"
     assert ensure_report(catalog, air_time, DAY) == path
     assert len(painter.headings) == 2
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda whole: whole[: len(whole) // 2],
+    "empty": lambda whole: b"",
+    "never compressed": lambda whole: b"<html>",
+    "a bit that tipped": lambda whole: whole[:12] + bytes([whole[12] ^ 0xFF]) + whole[13:],
+    "another checksum": lambda whole: whole[:-8] + b"\0" * 8,
+    "more than a page": lambda whole: whole + b"more",
+}
+
+
+def test_a_damaged_file_is_told_and_drawn_again(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
+    _score_and_monitor(catalog, air_time)
+    path = ensure_report(catalog, air_time, DAY)
+    whole = storage.read_bytes(path)
+    for damage, damaged in DAMAGES.items():
+        storage.write_bytes(path, damaged(whole))
+        with pytest.raises(DataError, match=rf"{path} is damaged: .*`evergreen report air_time 2013-01-20` draws it again"):
+            read_report(path)
+        assert find_report(MODEL, DAY) is None, damage
+        assert ensure_report(catalog, air_time, DAY) == path
+        assert storage.read_bytes(path) == whole, damage
 
 
 def test_what_was_not_monitored_has_none(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -124,7 +124,7 @@ def test_a_window_of_ones_own_is_what_is_trained_on(cycled: CycleResult, flight_
         ({"as_of": now().date() + dt.timedelta(days=1)}, "is in the future"),
         ({"as_of": day(1)}, "schedules begins on 2013-01-01"),
         ({"as_of": dt.date.min}, "schedules begins on 2013-01-01"),
-        ({"reason": " "}, "give 1 to 500"),
+        ({"reason": " why "}, "has 3 characters; give 5 to 500"),
         ({"reason": "x" * 501}, "has 501 characters"),
     ],
 )

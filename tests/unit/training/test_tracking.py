@@ -179,7 +179,7 @@ def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succe
         with pytest.raises(DataError, match="for this test"):
             train(catalog, model, snapshot, "a test")
     assert _claimed().info.status == "FAILED"
-    assert _claimed().data.tags["evergreen.failed_because"] == "DataError: for this test"
+    assert _claimed().data.tags["evergreen.failed_because"] == "for this test"
     candidate, _ = train(catalog, model, snapshot, "a test")
     run = _run(candidate)
     assert run.info.run_id == _claimed().info.run_id

@@ -7,6 +7,7 @@ plugin puts Airflow's in their place: connections of the UI, of a secrets backen
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from fsspec import AbstractFileSystem
 
+log = logging.getLogger(__name__)
 SQL_DRIVERS = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql", "mssql": "mssql+pymssql"}
 CONNECT_SECONDS = 15
 S3_PROTOCOLS = ("s3", "s3a")
@@ -94,7 +96,9 @@ class EnvironmentConnections:
 
         known = _of_environment(connection)
         driver = SQL_DRIVERS.get(known.type, known.type)
-        options = {name: str(value) for name, value in known.extra.items() if isinstance(value, str | int)}
+        options = {name: str(value) for name, value in known.extra.items() if isinstance(value, str | int) and not isinstance(value, bool)}
+        if other := sorted(known.extra.keys() - options.keys()):
+            log.warning("connection %r: of its extra only text and whole numbers are options of the driver, not: %s", connection, other)
         host, database = (None, known.schema or known.host) if driver.startswith("sqlite") else (known.host, known.schema or None)
         url = sa.URL.create(driver, known.login, known.password, host, known.port, database, options)
         connect = {"connect_timeout": CONNECT_SECONDS} if driver.startswith("postgresql") else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,6 +37,7 @@ from include.evergreen.state import storage
 if TYPE_CHECKING:
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 65_536
 ETAG_ENDING = ".etag.json"  # maintenance keeps what bears the name of a file that it keeps
 
@@ -282,9 +284,18 @@ def _filled(text: str, values: dict[str, str]) -> str:
 def _remembered(folder: str, request: str) -> _Remembered | None:
     """What stands of the newest answer to the same request, while its raw rows are still there."""
     paths = {file.path for file in storage.files(folder)}
-    answers = [_Remembered(**json.loads(storage.read_bytes(path))) for path in paths if path.endswith(ETAG_ENDING)]
-    standing = [answer for answer in answers if answer.request == request and answer.raw_path in paths]
+    answers = [_answer_at(path) for path in sorted(paths) if path.endswith(ETAG_ENDING)]
+    standing = [answer for answer in answers if answer is not None and answer.request == request and answer.raw_path in paths]
     return max(standing, key=lambda answer: answer.answered, default=None)
+
+
+def _answer_at(path: str) -> _Remembered | None:
+    """None when the file is damaged: then the server is asked for all of it."""
+    try:
+        return _Remembered(**json.loads(storage.read_bytes(path)))
+    except (ValueError, TypeError) as error:
+        log.warning("%s is damaged, and passed over: %s", path, error)
+        return None
 
 
 def _remember(request: str, etag: str, undeclared: list[str], raw_path: str) -> None:

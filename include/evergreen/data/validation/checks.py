@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from include.evergreen.config import DatasetConfig
 EXAMPLES_SHOWN = 3
 LONGEST_EXAMPLE = 80  # characters
 PERSONAL = "(personal: not shown)"
+BETWEEN_REASONS, WITHIN_A_REASON = "; ", ";\N{NO-BREAK SPACE}"
 
 Status = Literal["passed", "failed", "not_evaluated"]
 
@@ -109,7 +111,7 @@ class Validation:
         for failure in self.failures:
             for index in np.searchsorted(self.failing, failure.positions):
                 reasons[index].append(failure.reason)
-        return ["; ".join(of_row) for of_row in reasons]
+        return [join_reasons(of_row) for of_row in reasons]
 
     def summary(self) -> dict[str, Any]:
         """Write the facts down without rows, as `record_validation` keeps them.
@@ -147,6 +149,24 @@ class Validation:
                 lines.append(f"failed{share}, on_fail {check.on_fail}: {check.message}")
         lines += [check.message for check in self.checks if check.status == "not_evaluated"]
         return lines
+
+
+def join_reasons(reasons: Iterable[str]) -> str:
+    """Write the reasons of one row as its quarantine keeps them.
+
+    :param reasons: of its failures; one that holds `BETWEEN_REASONS` itself, as an argument may, stays one: its blank does not break
+    :returns: one text, for `split_reasons`
+    """
+    return BETWEEN_REASONS.join(reason.replace(BETWEEN_REASONS, WITHIN_A_REASON) for reason in reasons)
+
+
+def split_reasons(text: str) -> list[str]:
+    """Read what `join_reasons` wrote.
+
+    :param text: of one row
+    :returns: its reasons, as the checks gave them
+    """
+    return [reason.replace(WITHIN_A_REASON, BETWEEN_REASONS) for reason in text.split(BETWEEN_REASONS)]
 
 
 def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures: list[Failure], usual: Usual | None = None) -> Validation:

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.features.build import KEY_PREFIX
 from include.evergreen.features.reader import PARTITION_COLUMN
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
+from include.evergreen.operations.maintenance.records import owner
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, model_versions, prediction_sets
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Keys = dict[dt.date, frozenset[Key] | None]  # by day: whose rows go; None: all of that day's, since no key tells them apart
+FOLDERS = ("predictions", "reports", "training", "references")
 LONGEST_REPORT_WINDOW = 31  # days: monitor.window_days may have been other than it is now
 
 
@@ -61,19 +64,33 @@ class Derived:
 
         :returns: the files with their numbers of rows; empty when nothing was made of the rows
         """
-        if not self._keys:
-            return []
-        return [file for model in self._models for file in (*self._predictions(model), *self._training(model))]
+        return self._search[0]
+
+    @cached_property
+    def _search(self) -> tuple[list[Affected], set[str]]:
+        """What is affected, and the files that could not be read."""
+        unreadable: set[str] = set()
+        models = self._models if self._keys else ()
+        return [
+            file for model in models for file in (*self._predictions(model, unreadable), *self._training(model, unreadable))
+        ], unreadable
 
     def unsearched(self) -> list[str]:
-        """List the folders of models that are no longer declared: whose rows they hold nothing says.
+        """List what may hold rows that go and cannot be searched: a person must look into it.
 
-        :returns: their paths in the storage, such as ``predictions/MODEL``, sorted
+        :returns: paths in the storage, sorted: folders such as ``predictions/MODEL`` of models that are no longer declared; damaged files,
+            and files that we did not write, among those of models that read the dataset, or in no model's folder
         """
-        folders = {
-            "/".join(file.path.split("/")[:2]) for folder in ("predictions", "training", "references") for file in storage.files(folder)
-        }
-        return sorted(folder for folder in folders if folder.split("/")[1] not in self._declared)
+        concerned, unreadable = {model.name for model in self._models}, self._search[1]
+        told = set()
+        for folder in FOLDERS:
+            for path in (file.path for file in storage.files(folder)):
+                model = owner(path)
+                if model and model not in self._declared:
+                    told.add(f"{folder}/{model}")
+                elif not model or (model in concerned and (path in unreadable or not _is_named_as_ours(path))):
+                    told.add(path)
+        return sorted(told)
 
     @cached_property
     def reports(self) -> list[tuple[str, dt.date]]:
@@ -86,10 +103,8 @@ class Derived:
             scored = {file.day for file in self.affected if file.model == model and file.day}
             near = {day + dt.timedelta(days=offset) for day in scored for offset in range(LONGEST_REPORT_WINDOW)}
             against = self._scored_against(model)
-            for report in storage.files(f"reports/{model}"):
-                day = clock.parse_partition(report.path.split("/")[2])
-                if day in near or day in against:
-                    showing.add((model, day))
+            windows = {window for report in storage.files(f"reports/{model}") if (window := parse_report_path(report.path))}
+            showing |= {(model, day) for _, day in windows if day in near or day in against}
         return sorted(showing)
 
     def counts(self) -> dict[str, int]:
@@ -129,20 +144,23 @@ class Derived:
                 days[shifted] = None if keys is None or existing is None else existing | keys
         return days
 
-    def _predictions(self, model: ModelConfig) -> Iterator[Affected]:
+    def _predictions(self, model: ModelConfig, unreadable: set[str]) -> Iterator[Affected]:
         if model.rows != self.dataset.name:
             return
         for day, keys in self._days(model.name).items():
             for file in list(storage.files(f"predictions/{model.name}/{day}")):
-                frame = storage.read_frame(file.path)
+                frame = _read(file.path, unreadable)
+                if frame is None:
+                    continue
                 mask = self._mask_of_predictions(frame, keys)
                 if mask is None or mask.any():
                     yield Affected(model.name, file.path, len(frame) if mask is None else int(mask.sum()), day)
 
-    def _training(self, model: ModelConfig) -> Iterator[Affected]:
+    def _training(self, model: ModelConfig, unreadable: set[str]) -> Iterator[Affected]:
         for folder in ("training", "references"):
             for path in [file.path for file in storage.files(f"{folder}/{model.name}") if file.path.endswith(".parquet")]:
-                if rows := int(self._mask_of_training(storage.read_frame(path), model.name).sum()):
+                frame = _read(path, unreadable, PARTITION_COLUMN)
+                if frame is not None and (rows := int(self._mask_of_training(frame, model.name).sum())):
                     yield Affected(model.name, path, rows, None)
 
     def _mask_of_predictions(self, frame: pd.DataFrame, keys: frozenset[Key] | None) -> pd.Series | None:
@@ -181,6 +199,25 @@ class Derived:
         )
         with reading() as connection:
             return set(connection.execute(query).scalars())
+
+
+def _read(path: str, unreadable: set[str], *columns: str) -> pd.DataFrame | None:
+    """The file's rows; one that is damaged, or lacks a column that ours have, is added to ``unreadable``."""
+    try:
+        frame = storage.read_frame(path)
+        if set(columns) <= set(frame.columns):
+            return frame
+    except DataError:
+        pass
+    unreadable.add(path)
+    return None
+
+
+def _is_named_as_ours(path: str) -> bool:
+    match path.split("/"):
+        case ["training" | "references", _, _] | ["predictions", _, _, _]:
+            return True
+    return parse_report_path(path) is not None
 
 
 def erase_derived(derived: Derived) -> dict[str, int]:

@@ -20,6 +20,7 @@ from include.evergreen.data.erased.secret import secret
 from include.evergreen.data.erased.subjects import subject_hash
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.operations.erasure.derived import Derived, erase_derived
 from include.evergreen.operations.erasure.partitions import erase_partition, members_by_version
 from include.evergreen.operations.erasure.record import begin, count, finish
@@ -60,12 +61,14 @@ def erase(
     :param dataset: the dataset as it is declared now
     :param subject: the columns (keys or personal) and values that name the person; rows that have all of them go
     :param actor: who asks for it, for the ledger
-    :param reason: why, for the ledger, where it stays; 1 to `LONGEST_ERASURE_REASON` characters, no value of ``subject`` among them
+    :param reason: why, for the ledger, where it stays; see `checked_reason`; at most `LONGEST_ERASURE_REASON` characters, and no value of
+        ``subject`` among them
     :param dry_run: remove and record nothing; only tell what would go
     :param progress: is told the step, how much of it is done, and of how much
     :returns: what went, or would go, and the files that could not be searched
     """
     _refuse_subject(dataset, subject)
+    reason = checked_reason(f"an erasure from {dataset.name}", reason, most=LONGEST_ERASURE_REASON)
     _refuse_reason(subject, reason)
     columns = ",".join(sorted(subject.values))
     key = {"dataset": dataset.name, "columns": columns, "subject_hash": subject_hash(dict(sorted(subject.values.items())), secret())}
@@ -107,8 +110,6 @@ def _refuse_subject(dataset: DatasetConfig, subject: Conditions) -> None:
 
 
 def _refuse_reason(subject: Conditions, reason: str) -> None:
-    if not reason.strip() or len(reason) > LONGEST_ERASURE_REASON:
-        raise ConfigError(f"An erasure needs a reason of 1 to {LONGEST_ERASURE_REASON} characters, for the ledger; got {len(reason)}.")
     for name, value in subject.values.items():
         if re.search(rf"(?<!\w){re.escape(canonical_text(value) or '')}(?!\w)", reason):
             raise ConfigError(
@@ -124,12 +125,13 @@ def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, p
     for done, (partition, kind, path) in enumerate(files):
         progress("search", done, len(files))
         try:
+            day = clock.parse_partition(partition)
             file = search(path, kind, subject, list(dataset.keys))
-        except (KeyError, ArrowInvalid):  # without the columns, or damaged
+        except (ConfigError, KeyError, ArrowInvalid):  # of no partition, without the columns, or damaged
             outcome.unsearched.append(path)
             continue
         if file:
-            files_by_day.setdefault(clock.parse_partition(partition), []).append(file)
+            files_by_day.setdefault(day, []).append(file)
     progress("search", len(files), len(files))
     return files_by_day
 

@@ -18,6 +18,7 @@ from include.evergreen.operations.maintenance.records import (
     OF_MODELS,
     files_of_datasets,
     files_of_models,
+    owner,
     parts_of_snapshots,
     unregistered_files,
 )
@@ -43,20 +44,14 @@ def remove_orphans(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -
     before = clock.now() - limits.grace
     removed: list[Removal] = []
     for folder in (*OF_DATASETS, *OF_MODELS):
-        for owner, files in groupby(storage.files(folder), key=_owner):
+        for whose, files in groupby(storage.files(folder), key=lambda file: owner(file.path)):
             old = [file.path for file in files if file.modified <= before]
             if old:  # the names are read after the files were listed: what was recorded in between has one
-                named = _named_of_dataset(catalog, owner) if folder in OF_DATASETS else _named_of_model(owner)
+                named = _named_of_dataset(catalog, whose) if folder in OF_DATASETS else _named_of_model(whose)
                 wanted = [(path, NO_RECORD) for path in old if path not in named and not _lies_beside(path, named)]
                 removed.extend(remove_files(wanted, written_before=before, dry_run=dry_run))
     removed.extend(_remove_unfinished(before, dry_run=dry_run))
     return removed
-
-
-def _owner(file: storage.StoredFile) -> str:
-    """The dataset or model in whose folder the file lies."""
-    parts = file.path.split("/")
-    return parts[1] if len(parts) > 2 else ""
 
 
 def _lies_beside(path: str, named: set[str]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.maintenance.naming import is_kept, kept_snapshots
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import (
@@ -161,18 +162,28 @@ def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, parti
         return {f"raw/{dataset}/{row.partition}/{row.raw_digest[:16]}.parquet" for row in connection.execute(query)}
 
 
-def evidence_among(paths: Iterable[str]) -> set[str]:
-    """Tell which drift reports are of windows that made a rule trip.
+def owner(path: str) -> str:
+    """Tell in whose folder a file lies.
 
-    :param paths: of reports, as ``reports/MODEL/DAY/...``
-    :returns: those of the day that a firing is as of
+    :param path: in the storage, below one of `OF_DATASETS` and `OF_MODELS`
+    :returns: the name of the dataset or model; empty when the file lies in no such folder
+    """
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def reports_without_evidence(paths: Iterable[str]) -> list[str]:
+    """Tell which files are drift reports of windows that made no rule trip.
+
+    :param paths: of files below ``reports``; what is no report's is left out
+    :returns: those of days that no firing is as of, in their order
     """
     with reading() as connection:
-        return {path for path in paths if _is_evidence(connection, *path.split("/")[1:3])}
+        return [path for path in paths if (window := parse_report_path(path)) and not _has_fired(connection, *window)]
 
 
-def _is_evidence(connection: sa.Connection, model: str, day: str) -> bool:
-    fired = sa.select(firings.c.id).where(firings.c.model == model, firings.c.as_of == dt.date.fromisoformat(day)).limit(1)
+def _has_fired(connection: sa.Connection, model: str, day: dt.date) -> bool:
+    fired = sa.select(firings.c.id).where(firings.c.model == model, firings.c.as_of == day).limit(1)
     return connection.execute(fired).first() is not None
 
 

@@ -23,7 +23,12 @@ from include.evergreen.foundation.batches import in_batches
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.operations.maintenance.limits import Limits
 from include.evergreen.operations.maintenance.naming import Member, Seen, kept_snapshots, look, named_since, snapshots_naming
-from include.evergreen.operations.maintenance.records import evidence_among, raw_files_of_validations, unregistered_among
+from include.evergreen.operations.maintenance.records import (
+    owner,
+    raw_files_of_validations,
+    reports_without_evidence,
+    unregistered_among,
+)
 from include.evergreen.operations.maintenance.removal import Removal, remove_files
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
@@ -211,13 +216,15 @@ def _expired_raw(connection: sa.Connection, dataset: str, retention: Retention, 
 
 
 def _remove_old_reports(limits: Limits, done: Retained, *, dry_run: bool) -> None:
-    """Files alone: their records stay, and who opens one again has it drawn again. The evidence of a firing is kept."""
+    """Files alone: their records stay, and who opens one again has it drawn again. The evidence of a firing is kept.
+
+    What else lies there is none of ours, and goes with the orphans.
+    """
     timestamp = clock.now()
     why = f"a drift report that was drawn more than {limits.report_days:g} days ago"
     before = timestamp - max(limits.grace, dt.timedelta(days=limits.report_days))
     old = [file.path for file in storage.files("reports") if file.modified <= before]
-    evidence = evidence_among(old)
-    wanted = [(path, why) for path in old if path not in evidence]
+    wanted = [(path, why) for path in reports_without_evidence(old)]
     done.removals.extend(remove_files(wanted, written_before=before, dry_run=dry_run))
 
 
@@ -227,7 +234,7 @@ def _remove_unregistered(limits: Limits, done: Retained, *, dry_run: bool) -> No
     models: defaultdict[str, list[str]] = defaultdict(list)
     for folder in ("training", "references"):
         for file in storage.files(folder):
-            models[file.path.split("/")[1]].append(file.path)
+            models[owner(file.path)].append(file.path)
     why = f"of a candidate that was neither blessed nor registered in {limits.unregistered_days:g} days"
     before = timestamp - max(limits.grace, dt.timedelta(days=limits.unregistered_days))
     for model, paths in sorted(models.items()):

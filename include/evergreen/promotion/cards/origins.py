@@ -7,8 +7,10 @@ card takes it from there as long as nothing that it depends on has changed.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,6 +23,7 @@ from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import model_versions
 from include.evergreen.training.recipes import Recipe
 
+log = logging.getLogger(__name__)
 ENDING = ".origins.json"
 
 
@@ -75,13 +78,13 @@ def _kept(model: str, key: str) -> Origins | None:
         path = connection.execute(newest).scalar_one_or_none()
     if path is None or not storage.exists(f"{path}{ENDING}"):
         return None
-    document = json.loads(storage.read_bytes(f"{path}{ENDING}"))
-    if document["key"] != key:
+    try:
+        document = json.loads(storage.read_bytes(f"{path}{ENDING}"))
+        return Origins(key, {name: _parse_origins(of) for name, of in document["origins"].items()}) if document["key"] == key else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # they are tried again
+        log.warning("%s%s is damaged, and passed over: %s", path, ENDING, error)
         return None
-    return Origins(
-        key,
-        {
-            feature: tuple(FeatureOrigin(**{**origin, "columns": tuple(origin["columns"])}) for origin in origins)
-            for feature, origins in document["origins"].items()
-        },
-    )
+
+
+def _parse_origins(documents: list[dict[str, Any]]) -> tuple[FeatureOrigin, ...]:
+    return tuple(FeatureOrigin(**{**document, "columns": tuple(document["columns"])}) for document in documents)

@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Slices:
-    """The result of one criterion for groups of rows. ``pooled`` says of how many groups too few rows came to show them."""
+    """The result of one criterion for groups of rows. ``pooled`` says how many groups are not shown, and why."""
 
     title: str
     metric: str
@@ -183,7 +183,7 @@ class View:
                     metric=criterion["metric"] or "value",
                     rows=rows,
                     has_champion=any(champion is not None for champion in champions),
-                    pooled=_pooled([group for group in listed if group not in shown]),
+                    pooled=_pooled([group for group in listed if group not in shown], details["by"] if hidden else ""),
                 )
             )
         return tables
@@ -391,12 +391,15 @@ class View:
             yield "No gate criterion evaluates groups of rows, so nothing here shows that groups are treated alike."
 
 
-def _pooled(left_out: list[dict[str, Any]]) -> str:
-    """Describes the groups that are not shown: those that were not judged, of few rows, or of a personal feature."""
+def _pooled(left_out: list[dict[str, Any]], personal: str) -> str:
+    """Describes the groups that are not shown: all of the feature ``personal``, or those that were not judged or have few rows."""
     if not left_out:
         return ""
-    rows = sum(group["rows"] for group in left_out)
-    return f"{plural(len(left_out), 'group')} with too few rows to be judged ({plural(rows, 'row')} together)."
+    groups, rows = plural(len(left_out), "group"), plural(sum(group["rows"] for group in left_out), "row")
+    if personal:
+        return f"{groups} not shown, as {personal} is personal ({rows} together)."
+    lacking = ", or without a value," if any(group["value"] is None for group in left_out) else ""
+    return f"{groups} with too few rows{lacking} to be judged ({rows} together)."
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -77,10 +77,10 @@ def _describe(row: sa.Row[Any]) -> str:
 def _on_sqlite(path: str) -> str:
     """The kernel knows which process has locked the writer's byte."""
     file = os.stat(f"{path}-shm")
-    for line in Path("/proc/locks").read_text().splitlines():
+    for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
         _, kind, _, mode, pid, inode, start, end = [part for part in line.split() if part != "->"][:8]
         if (kind, mode, start, end) == ("POSIX", "WRITE", *_SQLITE_WRITER) and inode.endswith(f":{file.st_ino}"):
-            interpreter, *arguments = Path("/proc", pid, "cmdline").read_text(errors="replace").split("\0")
+            interpreter, *arguments = Path("/proc", pid, "cmdline").read_text(errors="replace", encoding="utf-8").split("\0")
             is_python = Path(interpreter).name.startswith("python")
             arguments = [argument for argument in arguments if argument != "-m"] if is_python else [interpreter, *arguments]
             return f"It is held by process {pid} ({_command(arguments)}). If that is stuck, end it: kill {pid}"

@@ -60,6 +60,25 @@ def test_a_connection_that_cannot_be_read_is_named_and_not_shown(
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
+def test_only_text_and_whole_numbers_of_an_extra_reach_the_driver_and_the_log_names_the_others(
+    keeper: EnvironmentConnections, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    extra = {
+        "sslmode": "require",
+        "keepalives_idle": 30,
+        "keepalives": True,
+        "iam": False,
+        "options": {"a": SECRET},
+        "wait": 1.5,
+        "x": None,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SALES", json.dumps({"conn_type": "postgres", "host": "db.example.org", "extra": extra}))
+    assert dict(keeper.engine("sales").url.query) == {"sslmode": "require", "keepalives_idle": "30"}
+    assert "connection 'sales': of its extra only text and whole numbers are options of the driver, not: " in caplog.text
+    assert "['iam', 'keepalives', 'options', 'wait', 'x']" in caplog.text
+    assert SECRET not in caplog.text
+
+
 def test_a_kind_of_database_without_a_driver_here_is_named(keeper: EnvironmentConnections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f"teapot://x:{QUOTED}@h/d")
     with pytest.raises(ConfigError, match="connection 'warehouse' is of type 'teapot', for which no SQL driver is installed") as refused:

@@ -502,6 +502,18 @@ def test_what_is_remembered_goes_for_its_own_partition_request_and_columns_alone
     assert [request.headers["if-none-match"] for request in http_server.requests] == [None] * 4
 
 
+@pytest.mark.parametrize("damaged", [b"", b'{"request": "', b'{"request": "of another release"}', b"[]", b"\xff"])
+def test_where_what_is_remembered_is_damaged_the_server_is_asked_for_all_of_it(
+    damaged: bytes, http_server: HttpServer, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tag_and_answer(http_server, '"v1"', CSV)
+    first = ingestion.fetch(dataset(http_server, format="csv"), DAY)
+    storage.write_bytes(f"{first['path']}.etag.json", damaged)
+    assert ingestion.fetch(dataset(http_server, format="csv"), DAY)["digest"] == first["digest"]
+    assert [request.headers["if-none-match"] for request in http_server.requests] == [None, None]
+    assert f"{first['path']}.etag.json is damaged" in caplog.text
+
+
 def test_without_the_raw_rows_the_server_is_asked_for_all_of_it(http_server: HttpServer, home: Path) -> None:
     tag_and_answer(http_server, '"v1"', CSV)
     first = ingestion.fetch(dataset(http_server, format="csv"), DAY)

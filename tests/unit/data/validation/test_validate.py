@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from include.evergreen.data.validation import stop_message
+from include.evergreen.data.validation.checks import join_reasons, split_reasons
 from include.evergreen.foundation.errors import ConfigError
 from tests.unit.data.validation.judged import DATASET, Judged, dataset, judged
 
@@ -192,3 +193,9 @@ def test_a_key_column_cannot_be_nullable_as_rows_without_a_key_pass_as_unique_an
     columns = [{**column, "nullable": True} if column["name"] == "hour" else column for column in DATASET["columns"]]
     with pytest.raises(ValidationError, match="hour is nullable, and a row without its key can be found and joined by nothing"):
         dataset(columns=columns)
+
+
+def test_a_reason_that_holds_the_mark_between_reasons_stays_one() -> None:
+    reasons = ["expect_column_values_to_be_in_set(value_set=['a; b', 'c'])", "expect_column_values_to_not_be_null(column=temp)", ";", "; "]
+    assert split_reasons(join_reasons(reasons)) == reasons
+    assert join_reasons(reasons[1:3]) == "expect_column_values_to_not_be_null(column=temp); ;"

@@ -170,7 +170,8 @@ def test_files_without_the_key_column_are_named_as_not_searched(visits: DatasetC
     [
         (Conditions({"pulse": 60.0}), REASON, "pulse is neither a key nor marked personal.*Identify a person by: visit, email"),
         (Conditions({"email": None}), REASON, "email has no value"),
-        (SUBJECT, "", "needs a reason of 1 to 400"),
+        (SUBJECT, "why ", "an erasure from visits: the reason has 3 characters; give 5 to 400"),
+        (SUBJECT, "x" * 401, "the reason has 401 characters; give 5 to 400"),
         (SUBJECT, f"{PERSON} asked for it", "The reason holds the value of email itself"),
     ],
 )

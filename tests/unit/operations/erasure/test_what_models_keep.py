@@ -95,6 +95,29 @@ def test_reports_that_may_show_a_row_go_and_none_is_drawn_again_but_of_what_is_l
     assert places_with(tail) == []
 
 
+def test_what_others_laid_among_our_files_stops_no_erasure_and_is_listed_as_not_searched(tail: str) -> None:
+    strays = [
+        *(f"{folder}/{MODEL}/notes.txt" for folder in ("predictions", "reports")),
+        *(f"{folder}/{MODEL}/notes.parquet" for folder in ("training", "references")),
+        f"predictions/{MODEL}/{DAY}/notes.txt",
+        f"reports/{MODEL}/last week/a.html.gz",
+        "reports/README",
+        "raw/schedules/last week/a.parquet",
+    ]
+    for path in strays:
+        storage.write_bytes(path, b"")
+    other = f"training/{MODEL}/of_another_kind.parquet"
+    storage.write_frame(other, pd.DataFrame({"name": ["value"]}))
+    person = f"raw/schedules/last month/{DAY}.parquet"
+    storage.write_frame(person, storage.read_frame(_current(DAY).path))
+    erased = _erase(tail)
+    assert set(erased.unsearched) == {*strays, other, person}
+    assert {file.path for file in storage.files(f"reports/{MODEL}")} <= set(strays)
+    for path in {*strays, other, person}:
+        storage.remove(path)  # by hand, as it says
+    assert places_with(tail) == []
+
+
 def test_snapshots_have_a_tombstone_for_each_member_that_changed_and_their_models_say_so(tail: str) -> None:
     _erase(tail)
     for row in _of_model(snapshots):

@@ -12,7 +12,7 @@ from include.evergreen.foundation.clock import day_start
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import ensure_report
-from include.evergreen.operations.maintenance import Limits, Removal, Retained, apply_retention
+from include.evergreen.operations.maintenance import Limits, Removal, Retained, apply_retention, remove_orphans
 from include.evergreen.operations.maintenance.naming import parse_member
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
@@ -229,6 +229,28 @@ def test_the_drift_report_of_a_firing_is_kept_as_its_evidence(cycled: None, stor
     days_pass(1000)
     assert other in {each.path for each in retain(report_days=7).removals}
     assert fired in stored()
+
+
+STRAYS = [
+    "reports/README",
+    f"reports/{MODEL}/notes.html",
+    f"reports/{MODEL}/last week/a.html.gz",
+    f"reports/{MODEL}/2013-01-20/old/a.html.gz",
+    "training/README",
+    f"training/{MODEL}/notes.parquet",
+    "references/README",
+    f"references/{MODEL}/old/a.parquet",
+]
+
+
+@pytest.mark.usefixtures("home", "storage_root")
+def test_a_file_that_is_none_of_ours_stops_nothing_and_goes_with_what_no_record_names() -> None:
+    old = f"reports/{MODEL}/2013-01-20/a.html.gz"
+    for path in (*STRAYS, old):
+        storage.write_bytes(path, b"")
+    days_pass(1000)
+    assert [each.path for each in retain(report_days=7).removals] == [old]
+    assert {each.path for each in remove_orphans(Catalog(), Limits())} == set(STRAYS)
 
 
 def test_a_dry_run_says_the_same_and_touches_nothing(cycled: None, include: Path) -> None:

@@ -11,6 +11,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.config.card import Card
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import all_decisions
+from include.evergreen.gates.report import markdown
 from include.evergreen.operations.maintenance import Limits, records_without_files, remove_orphans
 from include.evergreen.promotion.cards import ensure_card, read_card
 from include.evergreen.promotion.cards.facts import Facts, gather
@@ -267,10 +268,21 @@ def test_groups_of_few_rows_are_pooled_and_those_of_a_personal_feature_not_shown
     assert "3 groups with too few rows to be judged (80 rows together)." in html
     for hidden in ("carrier=B6", "carrier=ZZ", "carrier=YY", "Lovelace", "origin=EWR"):
         assert hidden not in html
+    assert "2 groups not shown, as origin is personal (700 rows together)." in html
+    assert html.count("too few rows to be judged") == 2, "in the table of carriers, and among the limits"
     assert "Features that carry personal data: origin." in html
     criteria[1]["details"]["smallest_group"] = 20  # type: ignore[index]  # declared so: the decision holds no group of fewer
     allowed = replace(facts, decision=replace(facts.decision, criteria=criteria))
     assert "origin=EWR" in render(allowed).decode()
+
+
+def test_a_group_that_has_rows_enough_and_no_value_is_not_said_to_have_too_few(facts: Facts) -> None:
+    one_class = {"slice": "carrier=AA", "rows": 400, "value": None, "interval": None, "champion": None, "judged": False}
+    criterion = {"kind": "slices", "metric": "auc", "value": 0.7, "threshold": 0.5, "verdict": "passed", "message": "by carrier",
+                 "interval": None, "details": {"by": "carrier", "slices": [one_class]}}  # fmt: skip
+    html = render(replace(facts, decision=replace(facts.decision, criteria=[criterion]))).decode()
+    assert "1 group with too few rows, or without a value, to be judged (400 rows together)." in html
+    assert "not judged: too few rows, or no value" in markdown(replace(facts.decision, criteria=[criterion]))
 
 
 def test_the_card_of_a_version_describes_its_own_features_and_not_those_declared_now(
@@ -315,6 +327,21 @@ def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(
     monkeypatch.setattr(origins, "lineage", fail)
     html = render(facts_of(version)).decode()
     assert "Where they come from could not be tried: features() failed on synthetic rows" in html
+
+
+def test_origins_that_are_kept_in_a_damaged_file_are_tried_again(version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.evergreen.promotion.cards import origins
+
+    kept, tried = f"{card_path(MODEL, version.version)}.origins.json", facts_of(version).origins
+    again: list[object] = []
+    monkeypatch.setattr(origins, "lineage", lambda *_: again.append(1) or tried.of)
+    whole = storage.read_bytes(kept)
+    damages = [b"", whole[:-9], b"{}", b"[]", b"\xff", whole.replace(b"newest_day", b"newest")]
+    for damaged in damages:
+        storage.write_bytes(kept, damaged)
+        assert facts_of(version).origins == tried
+    assert len(again) == len(damages)
+    storage.write_bytes(kept, whole)
 
 
 def test_what_is_kept_of_the_origins_is_plain_json_beside_the_card(version: RegisteredVersion) -> None:

@@ -95,15 +95,19 @@ def _longest_texts(parquet: pq.ParquetFile, compact: pq.ParquetFile, number: int
     positions = {compact.schema.column(position).path: position for position in range(group.num_columns)}
     longest = {}
     for name in names if group.num_rows else ():
-        if next(parquet.iter_batches(1, row_groups=[number], columns=[name], use_threads=False), None) is None:
-            raise ValueError(f"row group {number} tells {group.num_rows} rows and has none")
+        _first_row(parquet, number, name)
         chunk = group.column(positions[name])
         if "DELTA_BYTE_ARRAY" in chunk.encodings:  # each is told as what differs from the one before: it may have all that there is
             longest[name] = chunk.total_uncompressed_size
         else:  # the first value comes with the whole dictionary, if there is one
-            first = next(compact.iter_batches(1, row_groups=[number], columns=[name], use_threads=False)).column(0)
-            longest[name] = _longest(first.dictionary)
+            longest[name] = _longest(_first_row(compact, number, name).dictionary)
     return longest
+
+
+def _first_row(parquet: pq.ParquetFile, number: int, name: str) -> pa.Array:
+    for batch in parquet.iter_batches(1, row_groups=[number], columns=[name], use_threads=False):
+        return batch.column(0)
+    raise ValueError(f"row group {number} tells {parquet.metadata.row_group(number).num_rows} rows and has none")
 
 
 def _measure(compact: pq.ParquetFile, longest: list[dict[str, int]], piece: Piece) -> None:
