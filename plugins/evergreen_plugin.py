@@ -25,7 +25,11 @@ class EvergreenPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Have Airflow mask our secrets in what its processes log, whoever logs it: our own errors are redacted by themselves."""
+        """Have Airflow mask our secrets in what its processes log, whoever logs it: our own errors are redacted by themselves.
+
+        :param *args: not used
+        :param **kwargs: not used
+        """
         for secret in environment_secrets():
             mask_secret(secret)
 

@@ -113,22 +113,41 @@ class ModelCardLink(BaseOperatorLink):
 
 
 def card_page(model: str, version: int) -> str:
-    """Return the URL of a version's model card, relative like `versions_page`."""
+    """Return the URL of a version's model card.
+
+    :param model: its name, as in ``include/models``
+    :param version: its number
+    :returns: the URL, relative like that of `versions_page`, whether there is a card or not
+    """
     return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.train/cards/{version}"
 
 
 def report_page(model: str, partition: str) -> str:
-    """Return the URL of the drift report of the window that ends with ``partition``, relative like `versions_page`."""
+    """Return the URL of a drift report.
+
+    :param model: its name, as in ``include/models``
+    :param partition: the last day of the report's window, such as ``2013-02-09``
+    :returns: the URL, relative like that of `versions_page`; the report is rendered when it is opened
+    """
     return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.monitor/reports/{partition}"
 
 
 def versions_page(model: str) -> str:
-    """Return the URL of a model's versions. It is relative to the UI's ``<base>``, so it works under any base path of the API server."""
+    """Return the URL of the page of a model's versions.
+
+    :param model: its name, as in ``include/models``
+    :returns: the URL, relative to the UI's ``<base>``, so that it works under any base path of the API server
+    """
     return f"{URL_PREFIX[1:]}/dags/{quote(model, safe='')}.train/versions"
 
 
 def evidence_links(model: str, version: RegisteredVersion) -> dict[str, str]:
-    """Return the links to the evidence on a version: label to URL."""
+    """Return the links to the evidence on a version.
+
+    :param model: its name, as in ``include/models``
+    :param version: a registered version of it
+    :returns: label to URL; the MLflow run is among them if MLflow has a UI
+    """
     links = {"Model card": card_page(model, version.version), "All versions": versions_page(model)}
     if ui := mlflow_ui():
         links["MLflow run"] = f"{ui}/#/runs/{quote(version.mlflow_run_id, safe='')}"
@@ -155,7 +174,10 @@ def _partition_page(page: str, ti: RuntimeTaskInstance) -> str:
 
 
 def mlflow_ui() -> str | None:
-    """Return the URL of MLflow's UI, without any password in the tracking URI, or None if MLflow has no UI."""
+    """Return the URL of MLflow's UI, from the settings.
+
+    :returns: the URL, without a slash at its end or a password of the tracking URI; None if MLflow has no UI
+    """
     settings = Settings.from_environment()
     parts = urlsplit(settings.mlflow_ui_url or settings.mlflow_tracking_uri)
     if parts.scheme not in {"http", "https"}:

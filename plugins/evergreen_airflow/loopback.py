@@ -24,13 +24,20 @@ class LoopbackOnly:
     """ASGI middleware that rejects requests whose ``Host``, or ``Origin`` if there is one, is not this machine's own name.
 
     Starlette's ``TrustedHostMiddleware`` does not look at ``Origin``.
+
+    :param app: gets the requests that are not rejected
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with 403."""
+        """Pass the request on, or answer it with 403.
+
+        :param scope: of the connection; ``http`` and ``websocket`` are checked, ``lifespan`` is passed on
+        :param receive: passed on
+        :param send: passed on, or takes the rejection
+        """
         if scope["type"] in {"http", "websocket"} and (reason := _rejection(Headers(scope=scope))):
             await PlainTextResponse(reason, status_code=403)(scope, receive, send)
         else:
@@ -38,7 +45,10 @@ class LoopbackOnly:
 
 
 def root_middlewares() -> list[dict[str, Any]]:
-    """Return the middlewares of the whole API server: `LoopbackOnly` where everyone is an administrator, else none."""
+    """Return the middlewares of the whole API server.
+
+    :returns: `LoopbackOnly`, as a plugin declares it, where everyone is an administrator; else none
+    """
     is_open = conf.get("core", "auth_manager") == SIMPLE_AUTH_MANAGER and conf.getboolean("core", "simple_auth_manager_all_admins")
     return [{"name": "evergreen loopback only", "middleware": LoopbackOnly}] if is_open else []
 

@@ -73,7 +73,7 @@ class _WorkMapper(DayShiftMapper):
 
     If the database does not respond the day is mapped, and the task checks again.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param dataset: name of the dataset whose partitions are mapped
     :param days: number of days from the dataset's partition to the model's
     :param **kwargs: passed to ``PartitionMapper``
@@ -113,7 +113,7 @@ class _WorkMapper(DayShiftMapper):
 class ScoringMapper(_WorkMapper):
     """Map a day if it can be scored and was not, or if an input of its scoring was corrected.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param dataset: name of the dataset whose partitions are mapped
     :param days: number of days from the dataset's partition to the model's
     """
@@ -133,7 +133,7 @@ class ScoringMapper(_WorkMapper):
 class MonitoringMapper(_WorkMapper):
     """Map a scored day if its predictions or its labels were not monitored yet.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param dataset: name of the dataset that contains the labels
     :param days: number of days from the dataset's partition to the model's
     """
@@ -156,7 +156,12 @@ class _Database:
 
     @classmethod
     def has_work(cls, mapper: _WorkMapper, day: dt.date) -> bool:
-        """Return whether there is work, or True if that is unknown, so that the task checks."""
+        """Return whether there is work, according to the mapper.
+
+        :param mapper: the mapper that asks the database
+        :param day: the dataset's partition
+        :returns: whether there is; True if that is unknown, so that the task checks
+        """
         if time.monotonic() < cls.retry_at:
             return True
         try:

@@ -52,7 +52,10 @@ MODULES = (
 
 
 def is_enabled() -> bool:
-    """Return whether preloading is enabled: unless ``EVERGREEN_PRELOAD=0``."""
+    """Return whether preloading is enabled.
+
+    :returns: False with ``EVERGREEN_PRELOAD=0``, else True
+    """
     return os.environ.get(SWITCH, "1") != "0"
 
 

@@ -17,36 +17,49 @@ LIVE: Origin = "live"
 
 
 def resolve_partition(context: Context) -> dt.date:
-    """Return the run's partition: its partition key, or the parameter ``partition`` of a run that has none, as DAGs start it.
+    """Return the run's partition. Passes on `ConfigError` if the run names no day, or two.
 
-    Raises `ConfigError` if neither is a date, or if they disagree.
+    :param context: the running task's Airflow context
+    :returns: the run's partition key, or the parameter ``partition`` of a run that has none, as DAGs start it
     """
     return _resolve_day(context, "partition")
 
 
 def resolve_as_of(context: Context) -> dt.date:
-    """Return the run's as_of: its partition key, or the parameter ``as_of`` of a run that has none.
+    """Return the run's as_of. Passes on `ConfigError` if the run names no day, or two.
 
-    Raises `ConfigError` if neither is a date, or if they disagree.
+    :param context: the running task's Airflow context
+    :returns: the run's partition key, or the parameter ``as_of`` of a run that has none
     """
     return _resolve_day(context, "as_of")
 
 
 def resolve_known_at(context: Context) -> dt.datetime | None:
-    """Return the knowledge time that the parameter ``known_at`` sets for an ingestion: midnight UTC of that day, or None if it is empty."""
+    """Return the knowledge time that somebody set for an ingestion. Passes on `ConfigError` if it is not a day.
+
+    :param context: the running task's Airflow context, whose params may hold ``known_at``
+    :returns: midnight UTC of that day, or None if the parameter is empty: what the dataset declares then holds
+    """
     value = context["params"].get("known_at")
     return clock.day_start(clock.parse_partition(value, subject="The parameter known_at")) if value else None
 
 
 def ingestion_origin(context: Context) -> Origin:
-    """Return the origin of an ingestion run, from its own run type. Downstream stages read the origin from the record instead."""
+    """Return the origin of an ingestion run, from its own run type. Downstream stages read the origin from the record instead.
+
+    :param context: the running task's Airflow context
+    :returns: ``backfill`` for a run of a backfill, else ``live``
+    """
     return BACKFILL if _run_type(context) == BACKFILL else LIVE
 
 
 def acting_user(context: Context) -> str:
-    """Return who acts now, by Airflow's own word: the user who triggered the run, or ``airflow (<run type>)`` if no user did.
+    """Return who acts now, by Airflow's own word.
 
-    Clearing a run keeps the name of who triggered it, and a task cannot learn who cleared it: ``airflow (cleared <run type> run)``.
+    Clearing a run keeps the name of who triggered it, and a task cannot learn who cleared it.
+
+    :param context: the running task's Airflow context
+    :returns: who triggered the run; ``airflow (<run type>)`` if no user did, ``airflow (cleared <run type> run)`` if it was cleared
     """
     if context["dag_run"].clear_number:
         return f"airflow (cleared {_run_type(context)} run)"

@@ -18,7 +18,10 @@ RECHECK_SECONDS = 0.01
 
 
 def shorten_wait_for_exit() -> bool:
-    """Wrap the supervisor's wait in this process and its forks. Returns whether this version of Airflow supports it; if not, says so."""
+    """Wrap the supervisor's wait in this process and its forks. Safe to repeat.
+
+    :returns: whether it is wrapped; False, and a warning, if this version of Airflow is not built as the wrapper expects
+    """
     supervised = _supervised_process()
     if supervised is None:
         log.warning("supervisor_wait.py does not support the supervisor of this Airflow version; finished tasks may occupy workers for 5 s")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``alerts list`` and ``alerts resolve``."""
+    """Add ``alerts list`` and ``alerts resolve``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     deeds = common_arguments.add_group(verbs, common, "alerts", "list the open alerts, and resolve those that were dealt with")
 
     verb = common_arguments.add_verb(deeds, common, "list", "list the open alerts, the newest first", list_open)
@@ -28,7 +32,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def list_open(arguments: argparse.Namespace) -> int:
-    """Print every open alert, or those of one model, the newest first, with how often it fired and since when."""
+    """Print every open alert, or those of one model, the newest first, with how often it fired and since when.
+
+    :param arguments: ``model`` (None: all) and ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.state.alerts import open_alerts
 
     alerts = open_alerts(arguments.model)

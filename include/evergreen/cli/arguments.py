@@ -41,9 +41,14 @@ def add_verb(
 
 
 def add_group(verbs: Verbs, common: argparse.ArgumentParser, name: str, text: str, noun: str = "verb") -> Verbs:
-    """Add a word that is followed by verbs of its own, such as ``alerts``; returns where those are added.
+    """Add a word that is followed by verbs of its own, such as ``alerts``.
 
-    ``noun`` is what the help calls them.
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    :param name: what people type
+    :param text: its line in the list of verbs, in lower case; its own ``--help`` begins with it as a sentence
+    :param noun: what the help calls its verbs, in the singular
+    :returns: where those are added, with `add_verb`
     """
     group = verbs.add_parser(name, parents=[common], help=text, description=_sentence(text) + ".")
     return group.add_subparsers(title=f"{noun}s", metavar=noun.upper(), required=True)
@@ -55,35 +60,54 @@ def _sentence(text: str) -> str:
 
 
 def add_model(verb: argparse.ArgumentParser) -> None:
-    """Add the model's name as the verb's next positional argument."""
+    """Add the model's name as the verb's next positional argument.
+
+    :param verb: gets ``model``, a text that nothing has checked yet
+    """
     verb.add_argument("model", metavar="MODEL", help="the name of a declared model")
 
 
 def add_json(verb: argparse.ArgumentParser) -> None:
-    """Add ``--json``, for scripts that read what the verb prints."""
+    """Add ``--json``, for scripts that read what the verb prints.
+
+    :param verb: gets ``json``, false unless it is given
+    """
     verb.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def partition(text: str) -> dt.date:
-    """The partition that is named by a date on the command line; raises `ConfigError` when it is none."""
+    """The partition that is named by a date on the command line. Passes on `ConfigError` when it is none.
+
+    :param text: such as ``2013-02-09``
+    :returns: the day
+    """
     return clock.parse_partition(text, subject="the date")
 
 
 def parse_end(text: str) -> dt.datetime:
-    """The timestamp in ``text`` (ISO 8601; UTC unless it says otherwise); of a bare date, its last instant.
+    """The timestamp that a text names; of a bare date, its last instant. Passes on `ConfigError` for any other text.
 
-    Raises `ConfigError` for any other text.
+    :param text: ISO 8601: a date, or a date and a time, in UTC unless it says otherwise
+    :returns: in UTC
     """
     return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC) if is_date(text) else _moment(text)
 
 
 def parse_start(text: str) -> dt.datetime:
-    """As `parse_end`; of a bare date, its first instant."""
+    """As `parse_end`; of a bare date, its first instant.
+
+    :param text: ISO 8601: a date, or a date and a time, in UTC unless it says otherwise
+    :returns: in UTC
+    """
     return clock.day_start(partition(text)) if is_date(text) else _moment(text)
 
 
 def is_date(text: str) -> bool:
-    """Whether ``text`` is a bare date, with no time of day."""
+    """Whether a text is a bare date, with no time of day.
+
+    :param text: as it was typed
+    :returns: true for a real date, such as ``2013-02-09``
+    """
     try:
         partition(text)
     except ConfigError:
@@ -108,7 +132,7 @@ def known_model(catalog: Catalog, name: str) -> str:
 
     Its YAML is not parsed, so that a broken one hides no history.
 
-    :param catalog: the declarations
+    :param catalog: what is declared now
     :param name: as it was typed
     :returns: ``name`` itself
     :raises ConfigError: when no model of this name is declared or was ever decided on

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``card``."""
+    """Add ``card``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "say where the model card of a registered version lies, writing it unless it is there"
     verb = common_arguments.add_verb(verbs, common, "card", text, card)
     common_arguments.add_model(verb)
@@ -22,7 +26,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def card(arguments: argparse.Namespace) -> int:
-    """Print where the model card of a registered version lies in the storage, writing it unless it is there; ``--output`` copies it."""
+    """Print where the model card of a registered version lies in the storage, writing it unless it is there.
+
+    :param arguments: ``model``, ``version`` (its number) and ``output`` (a file that gets a copy; None: no copy)
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.promotion.cards import ensure_card, read_card
     from include.evergreen.registry import champions

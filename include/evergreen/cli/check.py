@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``check``."""
+    """Add ``check``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     add_verb(
         verbs,
         common,
@@ -25,7 +29,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print every problem of every declaration, one a line; exit code 1 when there is any. Warnings go to stderr."""
+    """Print every problem of every declaration, one a line. Warnings go to stderr.
+
+    :param arguments: not used
+    :returns: the exit code; 1 when there is any problem, whatever the warnings
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.config.check import catalog_warnings, check_catalog
     from include.evergreen.features.check import check_features

@@ -15,7 +15,11 @@ NOT_EVERYTHING = 1
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``erase``."""
+    """Add ``erase``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "delete a person's rows, by key, from a dataset and from what was made of it"
     details = (
         ": all versions, raw and quarantined rows, predictions, training frames, reports. "
@@ -32,7 +36,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def erase(arguments: argparse.Namespace) -> int:
-    """Delete a person's rows and what was made of them, and print what went; exit code 1 when files are left to be searched by hand."""
+    """Delete a person's rows and what was made of them, and print what went.
+
+    :param arguments: ``dataset``, ``key`` (texts ``COLUMN=VALUE``), ``reason`` and ``dry_run``
+    :returns: the exit code; 1 when files are left to be searched by hand
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog

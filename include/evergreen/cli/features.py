@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``features``."""
+    """Add ``features``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "list each feature with its description, the columns and days that it comes from, and the models that have it too"
     verb = common_arguments.add_verb(verbs, common, "features", text, show_features)
     verb.add_argument("model", metavar="MODEL", nargs="?", help="the name of a declared model (default: all)")
@@ -23,7 +27,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def show_features(arguments: argparse.Namespace) -> int:
-    """Print the features of every model, or of one, as tables; a model whose features cannot be told goes to stderr, with exit code 1."""
+    """Print the features of every model, or of one, as tables; a model whose features cannot be told goes to stderr.
+
+    :param arguments: ``model`` (None: all) and ``json``
+    :returns: the exit code; 1 when there is a model whose features cannot be told
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.features.lineage import feature_list

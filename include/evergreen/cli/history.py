@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``decisions`` and ``champion-at``."""
+    """Add ``decisions`` and ``champion-at``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     text = "list the gate's decisions on a model, newest first, the rejections included"
     verb = common_arguments.add_verb(verbs, common, "decisions", text, decisions)
     common_arguments.add_model(verb)
@@ -33,7 +37,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def decisions(arguments: argparse.Namespace) -> int:
-    """Print the gate's decisions on one model, newest first, each with the verdict of every criterion."""
+    """Print the gate's decisions on one model, newest first, each with the verdict of every criterion.
+
+    :param arguments: ``model`` and ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.gates.decision import all_decisions
 
@@ -54,7 +62,11 @@ def decisions(arguments: argparse.Namespace) -> int:
 
 
 def champion_at(arguments: argparse.Namespace) -> int:
-    """Print the champion of a model at a given time, with the evidence and the approval; of a bare date also who scored that partition."""
+    """Print the champion of a model at a given time, with the evidence and the approval; of a bare date also who scored that partition.
+
+    :param arguments: ``model``, ``json`` and ``when`` (a text, as `parse_end` takes it; what lies in the future stands for now)
+    :returns: the exit code 0, whether there was a champion or not
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.foundation import clock
     from include.evergreen.registry.champion_periods import champion_period_at

@@ -18,7 +18,11 @@ DATA_AT_FAULT = 3
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``ingest`` and ``correct-knowledge``."""
+    """Add ``ingest`` and ``correct-knowledge``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     verb = common_arguments.add_verb(verbs, common, "ingest", "fetch, validate and publish partitions of a dataset", ingest)
     verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
     verb.add_argument("first", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-01-05")
@@ -52,7 +56,7 @@ def ingest(arguments: argparse.Namespace) -> int:
 
     A partition whose data is at fault does not stop the others.
 
-    :param arguments: ``dataset``, ``first``, ``last``, ``known_at`` and ``backfill``
+    :param arguments: ``dataset``, ``first``, ``last`` (None: the first alone), ``known_at`` (None: as dataset.yaml says) and ``backfill``
     :returns: the exit code; 3 when the data of any partition was at fault
     :raises ConfigError: when the range has no day, or more than `LONGEST_RANGE_DAYS`
     """
@@ -94,7 +98,11 @@ def ingest(arguments: argparse.Namespace) -> int:
 
 
 def correct_knowledge(arguments: argparse.Namespace) -> int:
-    """Give stored partitions the knowledge that dataset.yaml declares now, or one of them a time, and print what changed."""
+    """Give stored partitions the knowledge that dataset.yaml declares now, or one of them a time, and print what changed.
+
+    :param arguments: ``dataset``, ``first`` and ``last`` (None: of all), ``known_at`` (None: as dataset.yaml says), ``reason``, ``dry_run``
+    :returns: the exit code 0, whether there was anything to correct or not
+    """
     import datetime as dt
 
     from include.evergreen.cli.terminal import counted

@@ -19,7 +19,11 @@ PROBLEMS_FOUND = 1
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``verify-ledger`` and ``export-ledger``."""
+    """Add ``verify-ledger`` and ``export-ledger``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     text = "check that no entry of the ledger was changed, removed or reordered, and that its tail is there"
     verb = common_arguments.add_verb(verbs, common, "verify-ledger", text, verify_ledger)
     verb.add_argument("--file", type=Path, metavar="FILE", help="verify an export instead; no database is needed")
@@ -34,7 +38,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 def verify_ledger(arguments: argparse.Namespace) -> int:
     """Verify the ledger in the database or an exported file, and print what is wrong with it.
 
-    :param arguments: ``file``; with it, ``model`` and ``anchors``
+    :param arguments: ``file`` (None: the database's); with it, ``model`` and ``anchors`` (None: the whole, and compared with no anchors)
     :returns: the exit code; 1 when an entry was changed, removed or reordered
     :raises ConfigError: when ``--model`` or ``--anchors`` is given without ``--file``
     """
@@ -50,7 +54,11 @@ def verify_ledger(arguments: argparse.Namespace) -> int:
 
 
 def export_ledger(arguments: argparse.Namespace) -> int:
-    """Write the ledger, or the entries of one model, to a file or to stdout, as `verify-ledger --file` reads it."""
+    """Write the ledger, or the entries of one model, as ``verify-ledger --file`` reads it; into a file whole, or not at all.
+
+    :param arguments: ``model`` (None: all) and ``out`` (the file; None: stdout)
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.state import ledger, storage
 

@@ -73,7 +73,11 @@ is wrong; 3 the data is at fault; 4 something did not answer, try again; 130 Ctr
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the verb that ``arguments`` (by default the command line's) name; returns the exit code, which ``--help`` explains."""
+    """Run one verb. An error of ours becomes a message on stderr; any other is raised, and its traceback printed without secrets.
+
+    :param arguments: without the program's name; None: the command line's
+    :returns: the exit code, which ``--help`` explains
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.unraisablehook = _press_ctrl_c_again
     sys.excepthook = _report_bug
@@ -110,7 +114,10 @@ def _print_redacted(error: BaseException) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of the whole command line, every verb and its arguments included."""
+    """Build the parser of the whole command line.
+
+    :returns: every verb and its arguments included; what it parses has the verb's function as ``verb``
+    """
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log what is done, to stderr")
     common.add_argument(

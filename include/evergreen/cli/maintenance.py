@@ -18,7 +18,11 @@ SHOWN = 20  # removals; all of them are in the log
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``maintain``."""
+    """Add ``maintain``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "remove what is kept no longer and what no record names, and verify what is kept"
     details = ". Exit code 1 when records lack their files, or files do not hold what was recorded."
     verb = add_verb(verbs, common, "maintain", text, maintain, details)
@@ -30,7 +34,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def maintain(arguments: argparse.Namespace) -> int:
-    """Run the four steps of the nightly maintenance, and print what went and what is damaged or lost; exit code 1 when anything is."""
+    """Run the four steps of the nightly maintenance, and print what went and what is damaged or lost.
+
+    :param arguments: ``dry_run``, ``grace_hours`` and ``sample`` (None: the environment's, or the default)
+    :returns: the exit code; 1 when anything is damaged or lost, or retention was not applied to a dataset
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.foundation import clock
     from include.evergreen.operations.maintenance import Limits, apply_retention, records_without_files, remove_orphans, verify_sample

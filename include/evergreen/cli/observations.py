@@ -20,7 +20,11 @@ DEFAULT_PARTITIONS = 7
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``observations``."""
+    """Add ``observations``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "list what was observed of a model (drift, quality, performance), newest first"
     details = f": the newest {DEFAULT_PARTITIONS} partitions, or all from --from to --to."
     verb = common_arguments.add_verb(verbs, common, "observations", text, show_observations, details)

@@ -18,7 +18,11 @@ DATA_AT_FAULT = 3
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``why``, ``missed`` and ``rescore``."""
+    """Add ``why``, ``missed`` and ``rescore``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     text = "say why a model's partition was scored and monitored or was not, and what to do"
     verb = common_arguments.add_verb(verbs, common, "why", text, why)
     common_arguments.add_model(verb)
@@ -39,7 +43,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def why(arguments: argparse.Namespace) -> int:
-    """Print a line on each input, the labels and each stage of a model's partition, and last what to do next."""
+    """Print a line on each input, the labels and each stage of a model's partition, and last what to do next.
+
+    :param arguments: ``model`` and ``partition``
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.operations.diagnose import why as explain
 
@@ -49,7 +57,11 @@ def why(arguments: argparse.Namespace) -> int:
 
 
 def missed(arguments: argparse.Namespace) -> int:
-    """Print the scorings and monitorings that are due and that nothing has started; with ``--make-up``, do them in this process."""
+    """Print the scorings and monitorings that are due and that nothing has started, or do them, too, in this process.
+
+    :param arguments: ``since`` (UTC; None: a week ago) and ``make_up``
+    :returns: the exit code; 3 when any failed that was to be made up for
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.operations import rescoring
     from include.evergreen.operations.missed import make_up_for, missed_work
@@ -67,7 +79,11 @@ def missed(arguments: argparse.Namespace) -> int:
 
 
 def rescore(arguments: argparse.Namespace) -> int:
-    """Score and monitor each partition of a range again, and print what came of each, last what failed; exit code 3 when any did."""
+    """Score and monitor each partition of a range again, and print what came of each, last what failed.
+
+    :param arguments: ``model``, ``first``, ``last`` and ``stage`` (one of `STAGES`)
+    :returns: the exit code; 3 when any failed
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.operations import rescoring

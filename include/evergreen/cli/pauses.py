@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``pause`` and ``resume``."""
+    """Add ``pause`` and ``resume``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     details = ". An active pause is replaced. People can still promote and roll back by hand."
     verb = add_verb(verbs, common, "pause", "hold all automatic promotion and retraining, for some hours", pause, details)
     verb.add_argument("--hours", required=True, type=float, metavar="H", help="how long, from now on; it ends by itself")
@@ -23,7 +27,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def pause(arguments: argparse.Namespace) -> int:
-    """Hold all automatic promotion and retraining for some hours, and print until when."""
+    """Hold all automatic promotion and retraining for some hours, and print until when.
+
+    :param arguments: ``hours`` (from now) and ``reason``
+    :returns: the exit code 0
+    """
     from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 
@@ -32,7 +40,11 @@ def pause(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """End the pause before its time, and print which it was, or that nothing is paused."""
+    """End the pause before its time, and print which it was, or that nothing is paused.
+
+    :param arguments: ``reason``
+    :returns: the exit code 0, whether there was a pause or not
+    """
     from include.evergreen.cli.user import actor
     from include.evergreen.state import pauses
 

@@ -18,7 +18,11 @@ BAR = 20  # characters of the longest contribution's
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``prediction``."""
+    """Add ``prediction``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "show a logged prediction: its version, approver, snapshot, features and, where stored, what each contributed"
     verb = common_arguments.add_verb(verbs, common, "prediction", text, show)
     common_arguments.add_model(verb)

@@ -12,14 +12,22 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``prepare``."""
+    """Add ``prepare``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     verb = add_verb(verbs, common, "prepare", "make the databases, or bring them to the newest schema; safe to repeat", prepare)
     verb.add_argument("--worker-role", metavar="ROLE", help="PostgreSQL: the role that runs tasks; it gets what its work needs")
     verb.add_argument("--reader-role", metavar="ROLE", help="PostgreSQL: the role that only reads, for the API server")
 
 
 def prepare(arguments: argparse.Namespace) -> int:
-    """Make the databases of Evergreen and MLflow, or bring them to the newest schema, and print where they are."""
+    """Make the databases of Evergreen and MLflow, or bring them to the newest schema, and print where they are.
+
+    :param arguments: ``worker_role`` and ``reader_role``, of PostgreSQL (None: no role is granted anything)
+    :returns: the exit code 0
+    """
     from include.evergreen.foundation.settings import Settings
     from include.evergreen.state.access import grant_access
     from include.evergreen.state.database import migrate

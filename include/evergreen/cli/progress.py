@@ -14,7 +14,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Yield a callback (step, done, total) that shows the step's progress while the block lasts."""
+    """Show how a long verb gets on while the block lasts.
+
+    :yields: a callback, which is told the step, how much of it is done, and of how much
+    """
     if not sys.stderr.isatty():
         yield PlainLines()
         return
@@ -30,7 +33,12 @@ class PlainLines:
         self._began = self._shown = 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        """Print a line, if it is time for one, on ``done`` of ``total`` things of a step."""
+        """Print a line, if it is time for one.
+
+        :param step: its name; another one than the last time begins a new step
+        :param done: how much of it is done
+        :param total: of how much; 0: there is nothing to do
+        """
         moment = time.monotonic()
         if step != self._step:
             self._step, self._began, self._shown = step, moment, moment

@@ -17,7 +17,11 @@ SHOWN = 20
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``quarantine list``, ``quarantine show`` and ``quarantine release``."""
+    """Add ``quarantine list``, ``quarantine show`` and ``quarantine release``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     deeds = common_arguments.add_group(verbs, common, "quarantine", "list, show and release rows that were set aside")
 
     text = "list the partitions with quarantined rows, with counts and reasons"
@@ -44,7 +48,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def list_waiting(arguments: argparse.Namespace) -> int:
-    """Print the partitions of one dataset or of all that have quarantined rows, with how many rows each reason holds back."""
+    """Print the partitions of one dataset or of all that have quarantined rows, with how many rows each reason holds back.
+
+    :param arguments: ``dataset`` (None: all) and ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.data.quarantine import waiting
 
@@ -95,7 +103,11 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def release(arguments: argparse.Namespace) -> int:
-    """Publish quarantined rows of a partition in a new version, and print how many, and which models scored without them."""
+    """Publish quarantined rows of a partition in a new version, and print how many, and which models scored without them.
+
+    :param arguments: ``dataset``, ``partition``, ``reason``, and ``all`` or ``where`` (texts ``COLUMN=VALUE``; rows must meet all)
+    :returns: the exit code 0
+    """
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.data.conditions import parse_conditions

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``versions``, ``promote`` and ``rollback``."""
+    """Add ``versions``, ``promote`` and ``rollback``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     text = "list a model's registered versions, newest first, with what became of each"
     verb = common_arguments.add_verb(verbs, common, "versions", text, versions)
     common_arguments.add_model(verb)
@@ -43,7 +47,11 @@ def _add_reason(verb: argparse.ArgumentParser) -> None:
 
 
 def versions(arguments: argparse.Namespace) -> int:
-    """Print a model's registered versions, newest first, each with its role (champion, challenger) and what approval it needs."""
+    """Print a model's registered versions, newest first, each with its role (champion, challenger) and what approval it needs.
+
+    :param arguments: ``model`` and ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions
 
@@ -62,7 +70,11 @@ def versions(arguments: argparse.Namespace) -> int:
 
 
 def promote(arguments: argparse.Namespace) -> int:
-    """Make a version champion by hand, and print what came of it; exit code 1 when it was not promoted."""
+    """Make a version champion by hand, and print what came of it.
+
+    :param arguments: ``model``, ``version`` (its number), ``reason`` and ``force``
+    :returns: the exit code; 1 when it was not promoted
+    """
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions
@@ -73,7 +85,11 @@ def promote(arguments: argparse.Namespace) -> int:
 
 
 def rollback(arguments: argparse.Namespace) -> int:
-    """Make an earlier champion serve again, and print what came of it; exit code 1 when nothing was rolled back."""
+    """Make an earlier champion serve again, and print what came of it.
+
+    :param arguments: ``model``, ``to`` (the number of a version; None: the champion before) and ``reason``
+    :returns: the exit code; 1 when nothing was rolled back
+    """
     from include.evergreen.cli.user import actor
     from include.evergreen.config import Catalog
     from include.evergreen.registry import champions

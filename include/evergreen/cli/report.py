@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``report``."""
+    """Add ``report``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "say where the drift report of a monitored partition lies, drawing it unless it is there"
     verb = common_arguments.add_verb(verbs, common, "report", text, report)
     common_arguments.add_model(verb)
@@ -22,7 +26,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Print where the drift report of a monitored partition lies in the storage, drawing it unless it is there; ``--output`` copies it."""
+    """Print where the drift report of a monitored partition lies in the storage, drawing it unless it is there.
+
+    :param arguments: ``model``, ``partition`` and ``output`` (a file that gets the page, too; None: no copy)
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.monitoring import ensure_report, read_report
 

@@ -17,7 +17,11 @@ DIFFERS = 1
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``reproduce``."""
+    """Add ``reproduce``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "train a version again from its record, and compare what it predicts, bit for bit"
     details = ". Nothing is written. Exit code 1 when it differs."
     verb = common_arguments.add_verb(verbs, common, "reproduce", text, run, details)
@@ -27,7 +31,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train a version again, and print whether it predicts the same, bit for bit, and what changed since; exit code 1 when it differs."""
+    """Train a version again, and print whether it predicts the same, bit for bit, and what changed since.
+
+    :param arguments: ``model``, ``version`` (its number) and ``json``
+    :returns: the exit code; 1 when anything differs
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.operations.reproduce import reproduce

@@ -19,7 +19,11 @@ UNAVAILABLE_SHOWN = 5
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``run``."""
+    """Add ``run``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "ingest what is missing, train, gate, promote, score, monitor and say which rule would fire, without Airflow"
     verb = common_arguments.add_verb(verbs, common, "run", text, run)
     common_arguments.add_model(verb)
@@ -32,7 +36,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a whole cycle of one model in this process, as its DAGs would, and print what came of each step."""
+    """Run a whole cycle of one model in this process, as its DAGs would, and print what came of each step.
+
+    :param arguments: ``model``, ``as_of``, ``window`` (days; None: ``train.window_days``) and ``reason``
+    :returns: the exit code 0, whatever the gate decided
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
     from include.evergreen.operations.local_run import run_cycle
@@ -48,7 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def summary(result: CycleResult) -> Iterator[str]:
-    """Tell what a cycle did, in lines of text; the outcome first."""
+    """Tell what a cycle did.
+
+    :param result: what `run_cycle` returned
+    :yields: the lines to print, the outcome first
+    """
     yield f"{result.model} as of {result.as_of}: {_outcome(result)}"
     yield f"Ingested: {counted(len(result.ingested), 'partition') if result.ingested else 'nothing, as no partition was missing'}."
     if result.unavailable:

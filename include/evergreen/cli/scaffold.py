@@ -15,7 +15,11 @@ KNOWN_WHEN_THE_DAY_IS_OVER = 24
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``new-dataset`` and ``new-model``."""
+    """Add ``new-dataset`` and ``new-model``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     verb = add_verb(verbs, common, "new-dataset", "write a dataset.yaml to begin with, after a CSV file where there is one", new_dataset)
     verb.add_argument("name", metavar="NAME", help="the dataset's name")
     verb.add_argument(
@@ -35,7 +39,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def new_dataset(arguments: argparse.Namespace) -> int:
-    """Write a dataset.yaml to begin with, and print where it is and what to do next."""
+    """Write a dataset.yaml to begin with, and print where it is and what to do next.
+
+    :param arguments: ``name``, ``like`` (a CSV file; None: no example) and ``known_after`` (hours after a row's day begins, UTC)
+    :returns: the exit code 0
+    """
     from include.evergreen.cli.user import user_name
     from include.evergreen.config import Catalog
     from include.evergreen.operations import scaffold
@@ -46,7 +54,11 @@ def new_dataset(arguments: argparse.Namespace) -> int:
 
 
 def new_model(arguments: argparse.Namespace) -> int:
-    """Write a model.yaml and a features.py to begin with, and print where they are and what to do next."""
+    """Write a model.yaml and a features.py to begin with, and print where they are and what to do next.
+
+    :param arguments: ``name``, ``rows``, ``target`` (``DATASET.COLUMN``) and ``positive_above`` (None: a regression, unless it is boolean)
+    :returns: the exit code 0
+    """
     from include.evergreen.cli.user import user_name
     from include.evergreen.config import Catalog
     from include.evergreen.operations import scaffold

@@ -17,7 +17,11 @@ PREFIX_HELP = "the snapshot's digest, or its first eight characters or more"
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``snapshot list``, ``snapshot show`` and ``snapshot verify``."""
+    """Add ``snapshot list``, ``snapshot show`` and ``snapshot verify``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     text = "list, show and verify the snapshots that training runs read"
     actions = common_arguments.add_group(verbs, common, "snapshot", text, noun="action")
 
@@ -43,7 +47,11 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def list_snapshots(arguments: argparse.Namespace) -> int:
-    """Print the snapshots of a model, newest as_of first, each with its size and the versions that were trained on it."""
+    """Print the snapshots of a model, newest as_of first, each with its size and the versions that were trained on it.
+
+    :param arguments: ``model`` and ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.operations.verification import list_model_snapshots
 
     snapshots = list_model_snapshots(_known(arguments.model))
@@ -58,7 +66,11 @@ def list_snapshots(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the partition versions that one snapshot names, with their digests, and what erasures took from it."""
+    """Print the partition versions that one snapshot names, with their digests, and what erasures took from it.
+
+    :param arguments: ``digest`` (its beginning is enough) and ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.operations.verification import find_by_prefix
 
     snapshot = find_by_prefix(arguments.digest)
@@ -76,7 +88,11 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Read everything again that the chosen snapshots name, and print what differs from its digest; exit code 1 for damage."""
+    """Read everything again that the chosen snapshots name, and print what differs from its digest.
+
+    :param arguments: one of ``digest`` (its beginning is enough), ``model`` and ``all``; and ``json``
+    :returns: the exit code; 1 for damage, and of a single snapshot also for what a record accounts for
+    """
     from include.evergreen.cli.progress import progress
     from include.evergreen.operations.verification import Verifier, find_by_prefix, list_model_snapshots, recorded_snapshots
 

@@ -18,14 +18,22 @@ METRICS_SHOWN = 2
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``status``."""
+    """Add ``status``.
+
+    :param verbs: where it is added
+    :param common: the options that every verb has
+    """
     text = "show every model's champion, challenger, last decision and firing, and every dataset's partitions"
     verb = common_arguments.add_verb(verbs, common, "status", text, show_status)
     common_arguments.add_json(verb)
 
 
 def show_status(arguments: argparse.Namespace) -> int:
-    """Print every model and dataset at a glance, as two tables or one JSON document, and first the pause, if one stands."""
+    """Print every model and dataset at a glance, as two tables or one JSON document, and first the pause, if one stands.
+
+    :param arguments: ``json``
+    :returns: the exit code 0
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.operations.status import status
 

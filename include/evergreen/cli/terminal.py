@@ -22,7 +22,10 @@ MLFLOW_QUIET = {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PR
 
 
 def console() -> Console:
-    """Where tables are printed: as wide as the terminal, or `PIPED_WIDTH` where stdout is none."""
+    """Open the place where tables are printed.
+
+    :returns: stdout, as wide as the terminal, or `PIPED_WIDTH` where it is none
+    """
     from rich.console import Console
 
     terminal = Console()
@@ -30,7 +33,12 @@ def console() -> Console:
 
 
 def new_table(title: str, *columns: str) -> Table:
-    """Begin a table of columns whose cells break into lines rather than lose their ends."""
+    """Begin a table of columns whose cells break into lines rather than lose their ends.
+
+    :param title: shown above it, on the left
+    :param *columns: their headings, from left to right
+    :returns: the table, without rows
+    """
     from rich import box
     from rich.table import Table
 
@@ -41,13 +49,23 @@ def new_table(title: str, *columns: str) -> Table:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 partition``, ``2 partitions``."""
+    """A number with its noun.
+
+    :param number: how many there are
+    :param noun: in the singular; the plural takes an s
+    :returns: such as ``1 partition`` or ``2 partitions``
+    """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager
 def quiet(*, verbose: bool, debug: bool) -> Iterator[None]:
-    """Log to stderr for the length of the block: our warnings, with ``verbose`` our steps, with ``debug`` everyone's."""
+    """Log to stderr for the length of the block: warnings of ours at least; afterwards the loggers are as they were.
+
+    :param verbose: log our own steps, too
+    :param debug: log everyone's, with the loggers' names
+    :yields: nothing
+    """
     for name, value in MLFLOW_QUIET.items():
         os.environ.setdefault(name, value)
     handler = _StderrHandler()
@@ -85,4 +103,7 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     @stream.setter
     def stream(self, value: object) -> None:
-        """Set by the base class at its start."""
+        """Set by the base class at its start.
+
+        :param value: not used
+        """

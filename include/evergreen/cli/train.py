@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``train``."""
+    """Add ``train`` and ``fit``.
+
+    :param verbs: where they are added
+    :param common: the options that every verb has
+    """
     text = "train a candidate on a snapshot, without the gate and what follows it"
     details = ". Training again what was trained finds it, and changes nothing. Progress is logged with -v."
     verb = common_arguments.add_verb(verbs, common, "train", text, train, details)
@@ -46,7 +50,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train one candidate on a snapshot that is taken or found, and print its metrics on the holdout, its run key and MLflow run."""
+    """Train one candidate on a snapshot that is taken or found, and print its metrics on the holdout, its run key and MLflow run.
+
+    :param arguments: ``model``, ``as_of`` or ``snapshot`` (a digest's beginning), ``window`` (days; only with ``as_of``; None:
+        ``train.window_days``), ``reason``, ``tag`` (texts ``NAME=VALUE``) and ``json``
+    :returns: the exit code 0, whether it was trained now or before
+    """
     from include.evergreen.config import Catalog
     from include.evergreen.training.train import train
 
@@ -65,7 +74,11 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def fit(arguments: argparse.Namespace) -> int:
-    """Fit what a worker wrote into one folder, and write what it reads into another."""
+    """Fit what a worker wrote into one folder, and write what it reads into another.
+
+    :param arguments: ``folder``, ``results`` (empty) and ``end_after`` (minutes after which this process ends; None: it does not)
+    :returns: the exit code 0
+    """
     from include.evergreen.training.fit_job import fit_in_folder
 
     _end_after(arguments.end_after)
@@ -74,7 +87,12 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
-    """Tell what was trained, as ``--json`` prints it."""
+    """Tell what was trained, as ``--json`` prints it.
+
+    :param candidate: what `train` returned
+    :param is_new: whether it was trained now, rather than found
+    :returns: a JSON document
+    """
     return {
         "model": candidate.model,
         "as_of": candidate.as_of.isoformat(),

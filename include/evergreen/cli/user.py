@@ -11,13 +11,18 @@ def actor() -> str:
     """Who acts, for the ledger: name and number by the operating system, and that no login was asked for.
 
     Environment variables such as LOGNAME are not read: anybody may set them.
+
+    :returns: such as ``maria (uid 1000, unverified)``, cut to `LONGEST_ACTOR` characters; without a name where the user has none
     """
     name, number = _login(), f"uid {os.getuid()}, unverified"
     return f"{name[: LONGEST_ACTOR - len(number) - 3]} ({number})" if name else number
 
 
 def user_name() -> str:
-    """The user's name alone, or else their number: for a first draft of what they may change themselves, such as an owner."""
+    """The user's name alone: for a first draft of what they may change themselves, such as an owner.
+
+    :returns: such as ``maria``; ``uid 1000`` where the user has no name
+    """
     return _login() or f"uid {os.getuid()}"
 
 

@@ -31,10 +31,19 @@ class Strict(BaseModel):
 
 
 def problem_at(key: str, text: str) -> PydanticCustomError:
-    """A problem that a check of several keys lays at one of them, so that the loader can name its line."""
+    """Lay a problem that a check of several keys found at one of them, so that the loader can name its line.
+
+    :param key: below the checked class, with dots between the parts of a longer one: ``early_stop.days``
+    :param text: what is wrong and what to do, to be read after the key; no full stop
+    :returns: the error, for the validator to raise
+    """
     return PydanticCustomError("at_key", "{text}", {"text": text, "key": key})
 
 
 def repeated_names(names: list[str]) -> str:
-    """The names that are given more than once, sorted, with commas between them; empty when all differ."""
+    """List the names that are given more than once.
+
+    :param names: in any order
+    :returns: each of them once, sorted, with commas between them; empty when all differ
+    """
     return ", ".join(sorted({name for name in names if names.count(name) > 1}))

@@ -34,43 +34,70 @@ class Catalog:
             raise ConfigError(f"{self.root}: no such folder; {source} the folder that holds datasets/ and models/")
 
     def dataset_names(self) -> list[str]:
-        """The names of all declared datasets, sorted. Parses nothing."""
+        """List the declared datasets. Parses nothing.
+
+        :returns: the names of the folders below ``datasets`` that have a ``dataset.yaml``, sorted; sound or not
+        """
         return self._names("dataset")
 
     def model_names(self) -> list[str]:
-        """The names of all declared models, sorted. Parses nothing."""
+        """List the declared models. Parses nothing.
+
+        :returns: the names of the folders below ``models`` that have a ``model.yaml``, sorted; sound or not
+        """
         return self._names("model")
 
     def dataset(self, name: str) -> DatasetConfig:
-        """The dataset of this name, parsed again only when its file has changed.
+        """Load a dataset; its file is parsed again only when it has changed.
 
         Raises `ConfigError` when it is not declared, or its file is wrong: with a line for each problem, as `load_dataset`.
+
+        :param name: that of its folder, and so of the dataset
+        :returns: the dataset as it is declared now
         """
         return _parsed_dataset(*self._file("dataset", name))
 
     def model(self, name: str) -> ModelConfig:
-        """The model of this name, parsed again only when its file has changed.
+        """Load a model; its file is parsed again only when it has changed.
 
         Raises `ConfigError` when it is not declared, or its file is wrong: with a line for each problem, as `load_model`.
+
+        :param name: that of its folder, and so of the model
+        :returns: the model as it is declared now
         """
         return _parsed_model(*self._file("model", name))
 
     def dataset_path(self, name: str) -> Path:
-        """The ``dataset.yaml`` of the dataset of this name; raises `ConfigError` when none is declared."""
+        """Find the ``dataset.yaml`` of a dataset. Raises `ConfigError` when none is declared by this name.
+
+        :param name: that of its folder
+        :returns: the absolute path of a file that exists; whether it is sound is not looked at
+        """
         return self._file("dataset", name)[0]
 
     def model_path(self, name: str) -> Path:
-        """The ``model.yaml`` of the model of this name; raises `ConfigError` when none is declared."""
+        """Find the ``model.yaml`` of a model. Raises `ConfigError` when none is declared by this name.
+
+        :param name: that of its folder
+        :returns: the absolute path of a file that exists; whether it is sound is not looked at
+        """
         return self._file("model", name)[0]
 
     def features_path(self, model: str) -> Path:
-        """The ``features.py`` of the model of this name, whether or not it exists."""
+        """Say where the ``features.py`` of a model belongs. Raises `ConfigError` when no such model is declared.
+
+        :param model: name of the model
+        :returns: the absolute path, beside ``model.yaml``, whether or not there is such a file
+        """
         return self.model_path(model).with_name("features.py")
 
     def models_reading(self, dataset: str) -> list[ModelConfig]:
-        """The models with this dataset among their inputs or as their target, by name.
+        """Find the models with a dataset among their inputs or as their target.
 
         A model whose file is wrong is left out: it fails by itself, and must not fail what asks here.
+
+        :param dataset: name of the dataset, declared or not
+        :returns: the models, by name; none when nothing reads it
         """
         readers = []
         for name in self.model_names():

@@ -28,7 +28,11 @@ OWN_COLUMNS = ("partition", "target", "prediction")  # of training frames and pr
 
 
 def check_catalog(catalog: Catalog) -> list[str]:
-    """Every problem of all declarations as ``file:line: key: what is wrong``, datasets first, then models, each by name."""
+    """Check every declaration by itself, and then what they say of each other.
+
+    :param catalog: what is declared now
+    :returns: ``file:line: key: what is wrong`` for each problem, datasets first, then models, each by name; empty when all is sound
+    """
     problems = _undeclared_folders(catalog)
     known = catalog.dataset_names()
     datasets: dict[str, DatasetConfig] = {}
@@ -51,7 +55,11 @@ def check_catalog(catalog: Catalog) -> list[str]:
 
 
 def catalog_warnings(catalog: Catalog) -> list[str]:
-    """What is sound and yet worth a thought, in the same form as the problems; of declarations without problems."""
+    """Say what is sound and yet worth a thought. Raises `ConfigError` for a model whose file is wrong: see `check_catalog` first.
+
+    :param catalog: what is declared now, without problems
+    :returns: a line for each warning, in the form of the problems, by model
+    """
     warnings = []
     for name in catalog.model_names():
         model = catalog.model(name)

@@ -78,7 +78,11 @@ class Document:
     """Keys whose value could not be read; None stands in its place, and nothing else should be said of it."""
 
     def line(self, key: Key) -> int:
-        """The line (from 1) of ``key``, or of the nearest thing around it that the file has."""
+        """Find the line to blame for a key.
+
+        :param key: a key of the file, or one that it should have
+        :returns: its line, or that of the nearest thing around it that the file has, from 1
+        """
         while key not in self.lines and key:
             key = key[:-1]
         return self.lines.get(key, 1)
@@ -87,7 +91,7 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read the YAML mapping in a file, with the line of each key.
 
-    :param path: the file
+    :param path: of the YAML file, of at most 1 MB
     :returns: the data, with what is wrong in single places under ``problems``
     :raises Unreadable: there is no such file, or it is not a YAML mapping in UTF-8
     """
@@ -149,7 +153,10 @@ class _Loader(_BaseLoader):
 
 
 class _Builder:
-    """Nodes to plain data. Every alias is written out as a copy of its own, up to _MAX_VALUES."""
+    """Nodes to plain data. Every alias is written out as a copy of its own, up to _MAX_VALUES.
+
+    :param loader: that of the same text, which makes values of its scalars
+    """
 
     def __init__(self, loader: _Loader) -> None:
         self._loader = loader

@@ -34,12 +34,22 @@ _MUST_BE = {
 
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
-    """One problem for each of pydantic's errors, at the key and line of the file."""
+    """Say what pydantic refused in the words of the file's author.
+
+    :param error: what the validation of ``document.data`` raised
+    :param model: the class that the data was to become
+    :param document: the file as it was read, for the lines
+    :returns: one problem for each of pydantic's errors but those that only repeat others, at the key and line of the file
+    """
     return [_explain(detail, model, document) for detail in error.errors(include_url=False) if not _is_echo(detail)]
 
 
 def dotted(key: Key) -> str:
-    """A key as messages write it, such as ``gate.criteria[0].metric``; empty for the top of the file."""
+    """Write a key as messages do.
+
+    :param key: where a value lies, from the top of the file
+    :returns: such as ``gate.criteria[0].metric``; empty for the top of the file
+    """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
 

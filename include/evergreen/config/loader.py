@@ -17,23 +17,34 @@ _Config = TypeVar("_Config", bound=BaseModel)
 
 
 def load_dataset(path: Path) -> DatasetConfig:
-    """The dataset that ``path`` (a ``<name>/dataset.yaml``) declares.
+    """Load a dataset's declaration; each call parses the file.
 
     Raises one `ConfigError` with a line for each problem: ``file:line: key: what is wrong; what is allowed``.
+
+    :param path: the ``dataset.yaml``, in a folder of the dataset's name
+    :returns: the dataset that it declares
     """
     return _load(path, DatasetConfig)
 
 
 def load_model(path: Path) -> ModelConfig:
-    """The model that ``path`` (a ``<name>/model.yaml``) declares.
+    """Load a model's declaration; each call parses the file.
 
     Raises one `ConfigError` with a line for each problem: ``file:line: key: what is wrong; what is allowed``.
+
+    :param path: the ``model.yaml``, in a folder of the model's name
+    :returns: the model that it declares
     """
     return _load(path, ModelConfig)
 
 
 def describe(path: Path, problems: list[tuple[Key, str]]) -> list[str]:
-    """A line for each problem that was found in a file that had loaded: the file is read again for the line numbers."""
+    """Name file and line of problems that were found in a file that had loaded: it is read again for the line numbers.
+
+    :param path: of the YAML file, which must be there
+    :param problems: the key of each, from the top of the file, and what is wrong there
+    :returns: a line for each, as ``file:line: key: what is wrong``, by line and key
+    """
     if not problems:
         return []
     document = _read(path)
@@ -41,7 +52,11 @@ def describe(path: Path, problems: list[tuple[Key, str]]) -> list[str]:
 
 
 def shown_path(path: Path) -> str:
-    """``path`` as messages name it: relative to the project's root, where it lies below it."""
+    """Write a path as messages name it.
+
+    :param path: of any file or folder, there or not; a relative one is of the working directory
+    :returns: relative to the project's root where it lies below it, else absolute
+    """
     absolute = Path(os.path.abspath(path))
     return str(absolute.relative_to(PROJECT_ROOT) if absolute.is_relative_to(PROJECT_ROOT) else absolute)
 

@@ -30,7 +30,12 @@ JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarit
 
 
 def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
-    """The lowest and the highest value that an observation of this model can have, which is one of `observation_names`."""
+    """Say between which values an observation can lie, so that a rule that can never be met is refused.
+
+    :param model: the model as it is declared, whose features' kinds decide
+    :param name: one of `observation_names`
+    :returns: the lowest and the highest value; infinite where there is no bound
+    """
     group, _, rest = name.partition(".")
     if group == "performance":
         return RANGES[rest]
@@ -41,7 +46,11 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
 
 
 def observation_names(model: ModelConfig) -> list[str]:
-    """What a rule of this model may watch; the general ones first."""
+    """List what a rule of a model may watch.
+
+    :param model: the model as it is declared, whose task and features decide
+    :returns: the names, those that every model of its task has first, then the drift of each feature
+    """
     return [
         "drift.share",
         *(f"performance.{metric}" for metric in METRICS[model.task]),

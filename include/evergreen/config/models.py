@@ -387,9 +387,17 @@ class ModelConfig(Strict):
         return [feature.name for feature in self.features]
 
     def lag_days(self, dataset: str) -> int:
-        """Days between a scored partition and the newest partition of ``dataset`` that it may read."""
+        """Say how far behind a scored partition an input is read.
+
+        :param dataset: name of an input of the model
+        :returns: the days from the newest partition of it that may be read to the scored one; 0: the same day
+        """
         return self.input(dataset).lag_days
 
     def input(self, dataset: str) -> Input:
-        """How the model reads ``dataset``, which is one of its inputs."""
+        """Find how the model reads a dataset.
+
+        :param dataset: name of an input of the model; another one raises StopIteration
+        :returns: the input as model.yaml declares it
+        """
         return next(model_input for model_input in self.inputs if model_input.dataset == dataset)

@@ -45,7 +45,10 @@ _TYPES = {
 
 
 def reference_text() -> str:
-    """The guide that lists every key of both files, as Markdown."""
+    """Write the guide that lists every key of both files.
+
+    :returns: the whole page, as Markdown
+    """
     parts = [_HEAD]
     for file, model in (("dataset.yaml", DatasetConfig), ("model.yaml", ModelConfig)):
         schema = model.model_json_schema()

@@ -20,19 +20,30 @@ SCHEMAS: dict[str, type[BaseModel]] = {"dataset.schema.json": DatasetConfig, "mo
 
 
 def schema_text(model: type[BaseModel]) -> str:
-    """The JSON schema of a config class, as its file has it."""
+    """Write the JSON schema of a config class.
+
+    :param model: one of `SCHEMAS`
+    :returns: the text as its file has it, with a newline at the end
+    """
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
     return json.dumps(schema, indent=2) + "\n"
 
 
 def stale_schemas(folder: Path) -> list[Path]:
-    """The schema files in ``folder`` that are missing or do not say what the config classes say."""
+    """Find the schema files that are missing or do not say what the config classes say.
+
+    :param folder: where the files of `SCHEMAS` lie
+    :returns: their paths, in the order of `SCHEMAS`; none when all are up to date
+    """
     paths = {folder / name: schema_text(model) for name, model in SCHEMAS.items()}
     return [path for path, text in paths.items() if not path.is_file() or path.read_text() != text]
 
 
 def write_schemas(folder: Path) -> None:
-    """Write every schema file into ``folder``."""
+    """Write every schema file anew.
+
+    :param folder: where they go, which must be there
+    """
     for name, model in SCHEMAS.items():
         (folder / name).write_text(schema_text(model))
 

@@ -10,7 +10,12 @@ _SHOWN_CHARACTERS = 80
 
 
 def did_you_mean(value: object, allowed: Iterable[str]) -> str:
-    """``did you mean 'x'? `` (with the space) for the nearest allowed value; empty when none is near."""
+    """Suggest what an author may have meant.
+
+    :param value: what stands in the file; compared as text, whatever the case of its letters
+    :param allowed: what could stand there
+    :returns: ``did you mean 'x'? `` (with the space) for the nearest allowed value; empty when none is near
+    """
     from difflib import get_close_matches  # only a failure pays for it
 
     by_lower_case = {name.lower(): name for name in allowed}
@@ -19,14 +24,22 @@ def did_you_mean(value: object, allowed: Iterable[str]) -> str:
 
 
 def listed(values: Iterable[object]) -> str:
-    """The values, comma-separated; from the eleventh on only their number."""
+    """List values in a message.
+
+    :param values: shown in this order
+    :returns: the first ten, with commas between them, and how many more there are; ``none`` when there are none
+    """
     texts = [str(value) for value in values]
     more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
     return (", ".join(texts[:_LISTED]) or "none") + more
 
 
 def shown(value: Any) -> str:
-    """A value as its author would recognise it, capped to one line."""
+    """Show a value as its author would recognise it.
+
+    :param value: as it was read from YAML; None is ``nothing``
+    :returns: one line, cut to 80 characters
+    """
     if value is None:
         return "nothing"
     if isinstance(value, bool):

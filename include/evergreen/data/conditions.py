@@ -22,7 +22,11 @@ class Conditions:
     values: dict[str, Any]
 
     def matches(self, rows: pa.Table | pa.RecordBatch) -> pa.BooleanArray:
-        """Say which of ``rows`` meet all conditions, one boolean a row; rows need the named columns, in whatever type they were stored."""
+        """Say which rows meet all conditions.
+
+        :param rows: they have the named columns, in whatever type they were stored
+        :returns: one boolean for each row, never missing
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -35,12 +39,12 @@ class Conditions:
 def parse_conditions(dataset: DatasetConfig, texts: Sequence[str], *, extra: Sequence[str] = ()) -> Conditions:
     """Parse the row filters that a person gave on the command line, typed as ``dataset`` declares its columns.
 
-    :param dataset: whose rows are filtered.
-    :param texts: one ``column=value`` for each condition; nothing after the sign stands for a missing value.
-    :param extra: names of text columns that the rows have and ``dataset`` does not declare.
-    :returns: the conditions, all of which a row must meet.
+    :param dataset: whose rows are filtered
+    :param texts: one ``column=value`` for each condition; nothing after the sign stands for a missing value
+    :param extra: names of text columns that the rows have and ``dataset`` does not declare
+    :returns: the conditions, all of which a row must meet
     :raises ConfigError: when a text has no ``=``, names an unknown column or one twice, or has a value that is not of the
-        column's type. The value of a personal column is not shown.
+        column's type; the value of a personal column is not shown
     """
     columns = {**{column.name: column for column in dataset.columns}, **{name: None for name in extra}}
     values: dict[str, Any] = {}
@@ -58,7 +62,11 @@ def parse_conditions(dataset: DatasetConfig, texts: Sequence[str], *, extra: Seq
 
 
 def canonical_text(value: Any) -> str | None:
-    """Write a value as text that does not depend on the type in which it was stored: 5, 5.0 and '5' are the same; None stays None."""
+    """Write a value as text that does not depend on the type in which it was stored: 5, 5.0 and '5' are the same.
+
+    :param value: a cell, as Arrow gives it to Python; times are aware
+    :returns: its text, of times ISO 8601 in UTC; None for None
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
@@ -69,7 +77,11 @@ def canonical_text(value: Any) -> str | None:
 
 
 def as_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Write each value of a column as `canonical_text` does."""
+    """Write each value of a column as `canonical_text` does.
+
+    :param column: of any type
+    :returns: as many texts, in the same order; missing values stay missing
+    """
     import pyarrow as pa
 
     return pa.array([canonical_text(value) for value in column.to_pylist()], pa.string())

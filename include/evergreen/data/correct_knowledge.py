@@ -49,7 +49,17 @@ class Correction:
 
 
 def plan_corrections(dataset: DatasetConfig, first: dt.date, last: dt.date, *, known_at: dt.datetime | None = None) -> list[Correction]:
-    """Work out what `correct_knowledge` would correct, and write nothing; raises what that raises, but for the reason."""
+    """Work out what `correct_knowledge` would correct, and write nothing.
+
+    Raises `ConfigError` when the range is none, and `DataError` when no partition of it is published, or when rows lack the knowledge
+    column or are gone.
+
+    :param dataset: as it is declared now
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param known_at: since when (UTC) the current version of the one partition was known; None: as dataset.yaml declares, of all versions
+    :returns: what would be corrected, oldest partition first; empty when all of it is as declared
+    """
     return [correction for correction in _plan(dataset, _versions(dataset, first, last), first, last, known_at) if correction.is_seen]
 
 
@@ -59,16 +69,16 @@ def correct_knowledge(
     """Give the stored versions of some partitions the knowledge that dataset.yaml declares now, or one of them a time.
 
     Times that a person gave stay, unless ``known_at`` gives another. Done again, it finds nothing to correct. Raises `ConfigError`
-    when the range is none, or the reason too short or too long; `DataError` when rows lack the knowledge column or are gone; and
-    `TransientError` while an erasure runs.
+    when the range is none, or the reason too short or too long; `DataError` when no partition of it is published, or when rows lack the
+    knowledge column or are gone; and `TransientError` while an erasure runs.
 
-    :param dataset: as it is declared now.
-    :param first: the first partition, inclusive.
-    :param last: the last partition, inclusive.
-    :param actor: who corrects it, for the ledger.
-    :param reason: why, for the ledger; see `checked_reason`.
-    :param known_at: since when the current version of the one partition was known; None: as dataset.yaml declares, of all versions.
-    :returns: what was corrected, oldest partition first.
+    :param dataset: as it is declared now
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param actor: who corrects it, for the ledger
+    :param reason: why, for the ledger; see `checked_reason`
+    :param known_at: since when (UTC) the current version of the one partition was known; None: as dataset.yaml declares, of all versions
+    :returns: what was corrected, oldest partition first; empty when all of it was as declared
     """
     reason = checked_reason(dataset.name, reason)
     return until_not_overtaken(lambda: _correct(dataset, first, last, known_at, actor, reason))

@@ -81,9 +81,13 @@ class Validated(TypedDict):
 
 
 def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
-    """Read the partition at its source and keep its rows, typed but unjudged.
+    """Read a partition at its source and keep its rows, typed but unjudged.
 
     Raises `DataError`, `TransientError` or `ConfigError` as the source does, and as `refuse_stale_reads` does.
+
+    :param dataset: whose source is read
+    :param partition: the partition's date
+    :returns: what `validate_partition` needs; the rows themselves lie in the storage
     """
     began = clock.now()
     delivery = make_source(dataset).open(partition)
@@ -110,13 +114,13 @@ def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
 def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetched, origin: Origin) -> Validated:
     """Judge the fetched rows, record the result, and keep accepted and quarantined rows apart.
 
-    :param dataset: by whose contract the rows are judged.
-    :param partition: the partition's date.
-    :param fetched: what `fetch` returned.
-    :param origin: ``live`` or ``backfill``, which has no deadline.
-    :returns: what `publish` needs.
+    :param dataset: by whose contract the rows are judged
+    :param partition: the partition's date
+    :param fetched: what `fetch` returned
+    :param origin: ``live`` or ``backfill``, which has no deadline
+    :returns: what `publish` needs
     :raises DataError: when the partition is stopped (what was published before stays current), or when people were erased
-        from the dataset since its rows were fetched.
+        from the dataset since its rows were fetched
     """
     delivered = Delivered(
         partition=partition,
@@ -163,13 +167,13 @@ def publish(
     ``validated`` is gone, when people were erased from the dataset since the rows arrived, and as `validate_partition` does; and
     `OlderDeliveryError` when the current version has other content, of a delivery that is newer than this one.
 
-    :param dataset: whose partition it is.
-    :param partition: the partition's date.
-    :param validated: what `validate_partition` returned.
-    :param origin: ``live`` or ``backfill``.
-    :param known_at: when a new version's content was known; by default ``dataset.knowledge`` says so.
-    :param also: what is done in the same transaction, as `publish_partition` has it.
-    :returns: the current version, and whether it is new.
+    :param dataset: whose partition it is
+    :param partition: the partition's date
+    :param validated: what `validate_partition` returned
+    :param origin: ``live`` or ``backfill``
+    :param known_at: when a new version's content was known (UTC); None: as ``dataset.knowledge`` says
+    :param also: what is done in the same transaction, as `publish_partition` has it
+    :returns: the current version, and whether it is new
     """
     given = [validated]
 
@@ -242,7 +246,14 @@ def _warn_of_knowledge(dataset: DatasetConfig, version: PartitionVersion, known_
 def ingest(
     dataset: DatasetConfig, partition: dt.date, origin: Origin, *, known_at: dt.datetime | None = None
 ) -> tuple[PartitionVersion, bool]:
-    """Fetch, validate and publish in this process; returns and raises what `publish` does, and raises what the other two do."""
+    """Fetch, validate and publish in this process; raises what the three do.
+
+    :param dataset: as it is declared now
+    :param partition: the partition's date
+    :param origin: ``live`` or ``backfill``
+    :param known_at: when a new version's content was known (UTC); None: as ``dataset.knowledge`` says
+    :returns: the current version, and whether it is new
+    """
     validated = validate_partition(dataset, partition, fetch(dataset, partition), origin)
     return publish(dataset, partition, validated, origin, known_at=known_at)
 
@@ -272,10 +283,10 @@ def _delivered(partition: dt.date, validated: Validated, origin: Origin, superse
 def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:
     """Write the accepted rows in the order of their keys.
 
-    :param dataset: whose rows they are.
-    :param partition: the partition's date.
-    :param rows: gives the accepted rows as often as it is asked.
-    :returns: the part of `Validated` that is about them.
+    :param dataset: whose rows they are
+    :param partition: the partition's date
+    :param rows: gives the accepted rows as often as it is asked
+    :returns: the part of `Validated` that is about them
     """
     known: list[pa.Scalar] = []
     with RowWriter(arrow_schema(dataset)) as accepted:
@@ -328,10 +339,10 @@ def _quarantined(raw: Path, validation: Validation) -> pa.Table:
 def keep_quarantined(dataset: DatasetConfig, partition: dt.date, table: pa.Table) -> dict[str, Any]:
     """Write quarantined rows in an order that depends on nothing but the rows.
 
-    :param dataset: whose rows they are.
-    :param partition: the partition's date.
-    :param table: the rows with their reasons, in `REASON_COLUMN`.
-    :returns: the part of `Validated` that is about them.
+    :param dataset: whose rows they are
+    :param partition: the partition's date
+    :param table: the rows with their reasons, in `REASON_COLUMN`
+    :returns: the part of `Validated` that is about them
     """
     with RowWriter(table.schema) as quarantined:
         write_in_order(quarantined, lambda _: iter(table.to_batches()), table.column_names)

@@ -35,9 +35,9 @@ def knowledge_time(declared: Knowledge, version: DeliveredVersion) -> dt.datetim
     With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
     with its last: before that, what it corrects is what was known.
 
-    :param declared: ``knowledge`` of its dataset.yaml.
-    :param version: what is known of it.
-    :returns: the time in UTC.
+    :param declared: ``knowledge`` of its dataset.yaml
+    :param version: what is known of it
+    :returns: the time in UTC
     """
     rule = clock.day_start(version.partition) + dt.timedelta(hours=declared.hours_after_partition)
     if declared.column is not None:
@@ -49,12 +49,22 @@ def knowledge_time(declared: Knowledge, version: DeliveredVersion) -> dt.datetim
 
 
 def as_recorded(declared: Knowledge, known_at: dt.datetime | None) -> dict[str, Any]:
-    """By what a version's knowledge time is computed, as the version keeps it."""
+    """Say by what a version's knowledge time is computed, as the version keeps it.
+
+    :param declared: ``knowledge`` of its dataset.yaml
+    :param known_at: the time (UTC) that a person gave; None when none was given
+    :returns: a JSON document: the declaration, and with `GIVEN` that time, if there is one
+    """
     return {**declared.model_dump(mode="json"), **({GIVEN: known_at.isoformat()} if known_at else {})}
 
 
 def why_other_than_declared(dataset: DatasetConfig, version: PartitionVersion) -> str:
-    """How a version's knowledge is recorded otherwise than dataset.yaml declares it now, for a message; empty when it is not."""
+    """Say how a version's knowledge is recorded otherwise than dataset.yaml declares it now.
+
+    :param dataset: as it is declared now
+    :param version: one of its partitions'
+    :returns: the difference, for a message; empty when there is none, or when a person gave the time of all its rows
+    """
     declared = dataset.knowledge
     if version.knowledge_column != declared.column:
         return f"by the column {version.knowledge_column}, and dataset.yaml declares {declared.column or 'no column'}"
@@ -71,7 +81,14 @@ def why_other_than_declared(dataset: DatasetConfig, version: PartitionVersion) -
 
 
 def correction_command(dataset: str, first: dt.date, last: dt.date, known_at: dt.datetime | None = None) -> str:
-    """The command that corrects when partitions were known."""
+    """Write the command that corrects when partitions were known, for a message.
+
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param known_at: since when (UTC) the current version of the one partition was known; None: as dataset.yaml declares
+    :returns: the command, to be given a reason
+    """
     given = ""
     if known_at:
         is_midnight = known_at == clock.day_start(known_at.date())

@@ -51,11 +51,11 @@ def without_released(dataset: DatasetConfig, released: set[str], raw: Path, vali
     Rows that share their key with another, or lack it, stay: accepted rows have unique keys. ``quarantine.max_share``
     counts the rows that are left.
 
-    :param dataset: whose partition was validated.
-    :param released: the digests of the rows that were released, as `released_digests` gives them.
-    :param raw: the local Parquet file with the raw rows.
-    :param validation: of these rows.
-    :returns: the validation without the released rows, and with a verdict of its own.
+    :param dataset: whose partition was validated
+    :param released: the digests of the rows that were released, as `released_digests` gives them
+    :param raw: the local Parquet file with the raw rows
+    :param validation: of these rows
+    :returns: the validation without the released rows, and with a verdict of its own
     """
     if not released or not len(validation.failing):
         return validation
@@ -74,13 +74,13 @@ def without_released(dataset: DatasetConfig, released: set[str], raw: Path, vali
 
 
 def released_digests(connection: sa.Connection, dataset: str, partition: dt.date) -> set[str]:
-    """The digests of the rows of a partition that were released, as `row_digests` gives them.
+    """Look up which rows of a partition a person has released.
 
-    :param connection: any that reads.
-    :param dataset: the dataset's name.
-    :param partition: the partition's date.
-    :returns: the digests, in hex.
-    :raises DataError: when the ledger says otherwise of a release, or of none.
+    :param connection: any that reads
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: the rows' digests, as `row_digests` gives them; empty when none was released
+    :raises DataError: when the ledger says otherwise of a release
     """
     releases = connection.execute(quarantine_releases.select().filter_by(dataset=dataset, partition=partition)).mappings().all()
     if problem := next(ledger.differences(connection, quarantine_releases, releases), ""):
@@ -89,16 +89,20 @@ def released_digests(connection: sa.Connection, dataset: str, partition: dt.date
 
 
 def released_rows(digests: Iterable[str]) -> dict[str, Any]:
-    """What ``quarantine_releases.rows`` records of released rows, with a new salt: without it, a row is not told from the ledger's digest.
+    """Say what is recorded of released rows, with a new salt: without it, a row is not told from the digest in the ledger.
 
-    :param digests: as `row_digests` gives them.
-    :returns: ``digests``, in order, and ``salt``.
+    :param digests: as `row_digests` gives them
+    :returns: for ``quarantine_releases.rows``: ``digests``, in order, and ``salt``
     """
     return {"digests": sorted(set(digests)), "salt": secrets.token_hex(16)}
 
 
 def row_digests(rows: pa.Table) -> list[str]:
-    """Return SHA-256, in hex, of each row's names and values; a quarantined row has that of the same row as it was delivered."""
+    """Digest each row by itself: a quarantined row has the digest of the same row as it was delivered.
+
+    :param rows: whose names and values count, all but `REASON_COLUMN`
+    :returns: SHA-256 for each row, as 64 hex digits, in the rows' order; equal rows have equal ones
+    """
     names = [name for name in rows.column_names if name != REASON_COLUMN]
     return [hashlib.sha256(canonical_json(row).encode()).hexdigest() for row in rows.select(names).to_pylist()]
 
@@ -106,10 +110,10 @@ def row_digests(rows: pa.Table) -> list[str]:
 def lacking_a_unique_key(rows: pa.Table, batches: Iterable[pa.RecordBatch], keys: Sequence[str]) -> np.ndarray:
     """Say which rows may not be accepted, because they lack their key or share it.
 
-    :param rows: those that are asked about.
-    :param batches: all rows of the partition, ``rows`` among them.
-    :param keys: the names of the key columns.
-    :returns: one boolean for each of ``rows``.
+    :param rows: those that are asked about
+    :param batches: all rows of the partition, ``rows`` among them
+    :param keys: the names of the key columns
+    :returns: one boolean for each of ``rows``
     """
     import pyarrow as pa
 
@@ -123,7 +127,12 @@ def lacking_a_unique_key(rows: pa.Table, batches: Iterable[pa.RecordBatch], keys
 
 
 def rows_at(file: Path, positions: np.ndarray) -> pa.Table:
-    """Read the rows of a local Parquet file at ``positions``, which are sorted and count from 0."""
+    """Read some rows of a local Parquet file.
+
+    :param file: where it lies
+    :param positions: of the rows, sorted and counted from 0
+    :returns: these rows in their order, with all columns of the file
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -137,7 +146,11 @@ def rows_at(file: Path, positions: np.ndarray) -> pa.Table:
 
 
 def counted_reasons(rows: pa.Table) -> dict[str, int]:
-    """Count how many quarantined rows each reason holds back, the most frequent first; a row counts for each of its reasons."""
+    """Count how many quarantined rows each reason holds back.
+
+    :param rows: with their reasons in `REASON_COLUMN`
+    :returns: the number of rows by reason, the most frequent first; a row counts for each of its reasons
+    """
     counted: Counter[str] = Counter()
     for reasons in rows.column(REASON_COLUMN).value_counts().to_pylist():
         counted.update(dict.fromkeys(reasons["values"].split(REASONS_JOINED_BY), reasons["counts"]))
@@ -145,7 +158,11 @@ def counted_reasons(rows: pa.Table) -> dict[str, int]:
 
 
 def waiting(dataset: str) -> list[WaitingRows]:
-    """List the partitions of ``dataset`` with quarantined rows in their current version, oldest first."""
+    """List the partitions with quarantined rows in their current version.
+
+    :param dataset: name of the dataset
+    :returns: one for each such partition, oldest first
+    """
     return [
         WaitingRows(
             dataset=dataset,
@@ -164,10 +181,10 @@ def waiting(dataset: str) -> list[WaitingRows]:
 def quarantined_rows(dataset: str, partition: dt.date) -> tuple[PartitionVersion, pa.Table]:
     """Read the quarantined rows of a partition's current version.
 
-    :param dataset: the dataset's name.
-    :param partition: the partition's date.
-    :returns: the version, and its quarantined rows with `REASON_COLUMN` as their last column.
-    :raises DataError: when the partition was never published, or when no row of its current version is quarantined.
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: the version, and its quarantined rows with `REASON_COLUMN` as their last column
+    :raises DataError: when the partition was never published, or when no row of its current version is quarantined
     """
     version = current_partition(dataset, partition)
     if version is None:
@@ -178,7 +195,12 @@ def quarantined_rows(dataset: str, partition: dt.date) -> tuple[PartitionVersion
 
 
 def masked(dataset: DatasetConfig, rows: pa.Table) -> list[dict[str, Any]]:
-    """Turn rows into dictionaries for people to see: without the values of personal columns, but with whether one is missing."""
+    """Turn rows into dictionaries for people to see, without the values of personal columns.
+
+    :param dataset: which declares what is personal
+    :param rows: its rows; they may have more columns, which are shown
+    :returns: one dictionary a row, by column; `PERSONAL` stands for a personal value that is there, None for one that is missing
+    """
     personal = dataset.personal_columns
     return [
         {name: PERSONAL if name in personal and value is not None else value for name, value in row.items()} for row in rows.to_pylist()

@@ -48,13 +48,13 @@ def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | Non
     chosen, when one lacks its key or shares it (accepted rows have unique keys), and when the rows can no longer be put together
     as ingestion would; `TransientError` when the partition was published anew, or an erasure was running, in the meantime.
 
-    :param dataset: as it is declared now; its columns must be those of the partition's current version.
-    :param partition: the partition's date.
-    :param chosen: which of the quarantined rows; None for all of them.
-    :param actor: who releases them, for the ledger.
-    :param reason: why, in 1 to `LONGEST_REASON` characters.
-    :returns: the new version, and how many rows were released and are left.
-    :raises ConfigError: when the reason is empty or too long.
+    :param dataset: as it is declared now; its columns must be those of the partition's current version
+    :param partition: the partition's date
+    :param chosen: which of the quarantined rows; None for all of them
+    :param actor: who releases them, for the ledger
+    :param reason: why, in 1 to `LONGEST_REASON` characters
+    :returns: the new version, and how many rows were released and are left
+    :raises ConfigError: when the reason is empty or too long
     """
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise ConfigError(f"A release needs a reason of 1 to {LONGEST_REASON} characters, for the ledger; got {len(reason)}.")

@@ -58,7 +58,7 @@ def compute_features(
 
     :param model: the model, which declares the features
     :param reader: what the function reads through
-    :param function: the team's ``features``
+    :param function: the team's ``features``, as `load_code` gives it
     :param path: the file that errors name
     :param personal: whether the inputs are personal, so that what the function's own errors say is left out: it may quote a row
     :returns: the rows of ``reader``, and their features: the same index, in the declared order and kinds
@@ -105,7 +105,13 @@ def labelled_frame(
 
 
 def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> bool:
-    """Whether each input's newest partition that ``partition`` reads was known when it began."""
+    """Tell whether a partition's features can be computed.
+
+    :param model: the model, which declares the inputs and their lags
+    :param partition: the day whose rows get features
+    :param cache_: what the past is read through, which bounds what is known
+    :returns: whether each input's newest partition that is read for the day was known when the day began (UTC)
+    """
     newest = ((model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs)
     return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
 
@@ -132,12 +138,24 @@ def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCa
 
 
 def features_source(catalog: Catalog, model: ModelConfig) -> str:
-    """The text of the model's `features.py`: part of what makes a training run what it is."""
+    """Read the text of the model's `features.py`: part of what makes a training run what it is.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :returns: the file as it stands now; FileNotFoundError when there is none
+    """
     return catalog.features_path(model.name).read_text(encoding="utf-8")
 
 
 def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels: pd.DataFrame) -> pd.Series:
-    """The label of each of ``rows``, in their order, matched by the keys; missing where there is none."""
+    """Match labels to rows by the keys of their datasets. Raises `ConfigError` when the two have different keys.
+
+    :param catalog: what is declared now, for the keys
+    :param model: the model, which declares rows and target
+    :param rows: rows of one partition, or predictions of them: anything with the key columns
+    :param labels: the labels of the same partition, as `partition_labels` gives them
+    :returns: the label of each of ``rows``, with their index; missing where there is none
+    """
     keys = _shared_keys(catalog, model)
     return rows[keys].merge(labels[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
 
@@ -154,7 +172,12 @@ def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
 
 
 def code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
-    """The model's `features.py` as it stands now."""
+    """Read the model's `features.py` as it stands now.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :returns: its text, under its absolute path; FileNotFoundError when there is none
+    """
     return FeatureCode(features_source(catalog, model), str(catalog.features_path(model.name)))
 
 
@@ -178,7 +201,13 @@ _kept_function = cache(load_code)  # for the life of the process: its days share
 
 
 def error_text(catalog: Catalog, model: ModelConfig, error: Exception) -> str:
-    """What records, alerts and pages say of an error: ours speaks for itself; of any other that may quote personal data, only its type."""
+    """Say what records, alerts and pages may show of an error: of one that may quote personal data, only its type.
+
+    :param catalog: what is declared now, which says what is personal
+    :param model: the model at whose work it was raised
+    :param error: an `EvergreenError`, which speaks for itself, or any other
+    :returns: its message, after its type if it is not ours; the type alone when a feature or an input is personal and it is not ours
+    """
     if isinstance(error, EvergreenError):
         return str(error)
     personal = any(feature.personal for feature in model.features) or any(

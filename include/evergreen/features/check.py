@@ -10,9 +10,12 @@ from include.evergreen.foundation.errors import EvergreenError
 
 
 def check_features(catalog: Catalog) -> list[str]:
-    """Every problem that running the models' `features.py` shows, by model; the declarations must be sound.
+    """Find what is wrong with the models' `features.py` by running them.
 
     Synthetic rows are computed only for a model that may read its target's dataset of the scored day itself.
+
+    :param catalog: what is declared now, which must be sound
+    :returns: a sentence for each problem, which names the file, by model; none when all is well
     """
     problems = []
     for name in catalog.model_names():

@@ -175,7 +175,12 @@ def _described(feature: Feature, model: str, known: dict[tuple[str, str], tuple[
 
 
 class _Trial:
-    """One model's features of one synthetic day, with and without other values in some columns."""
+    """One model's features of one synthetic day, with and without other values in some columns.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares features and inputs
+    :param code: what computes the features; None: the model's `features.py` as it stands now
+    """
 
     def __init__(self, catalog: Catalog, model: ModelConfig, code: FeatureCode | None) -> None:
         self.source = SyntheticRows(catalog, model)
@@ -185,7 +190,10 @@ class _Trial:
         self._before = self._features(self._cache)
 
     def columns_read(self) -> dict[str, list[str]]:
-        """The columns of each dataset that were asked for."""
+        """List what the features were computed from.
+
+        :returns: by dataset, the columns that were asked for, in their declared order
+        """
         return {
             dataset: [name for name in self.source.datasets[dataset].column_names if asked is None or name in asked]
             for dataset, asked in self._cache.asked.items()
@@ -195,7 +203,13 @@ class _Trial:
         return [(dataset, day) for dataset, day, _ in self._cache.read]
 
     def changed_by(self, dataset: str, columns: set[str], days: set[dt.date] | None) -> set[str]:
-        """The features that change when these columns of these days (None: of all) get other values."""
+        """Give some columns other values, and see which features change.
+
+        :param dataset: an input of the model
+        :param columns: which of its columns get other values
+        :param days: its partitions that get other values; None: all
+        :returns: the names of the features that change with any of `DRAWS`
+        """
         features: set[str] = set()
         for draw in DRAWS:
             cache = _OtherValues(self._model, self.source, dataset, columns, days, draw)
@@ -208,7 +222,15 @@ class _Trial:
 
 
 class _OtherValues(MadeUpCache):
-    """Synthetic rows of which some columns have other values."""
+    """Synthetic rows of which some columns have other values.
+
+    :param model: the model; none of the rows that it scores is added or lost
+    :param source: what generates the rows; they are read as of its ``day``
+    :param dataset: the dataset whose columns get other values
+    :param columns: which of its columns get other values, where they are read
+    :param days: its partitions that get other values; None: all
+    :param draw: from 1; another one gives other values again
+    """
 
     def __init__(
         self, model: ModelConfig, source: SyntheticRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int

@@ -27,8 +27,10 @@ class PartitionCache:
     """The partitions that one process has read, and which versions they were.
 
     ``as_of`` bounds everything: no version, and no row, with a later knowledge time is seen through it. It reads the
-    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to. With ``said_at``,
-    what became known when is taken as it was said then, whatever was corrected since.
+    columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to.
+
+    :param as_of: the day at whose beginning (UTC) a version or a row must have been known
+    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
     """
 
     def __init__(self, as_of: dt.date, said_at: dt.datetime | None = None) -> None:
@@ -47,9 +49,9 @@ class PartitionCache:
     def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
         """The newest version of each partition that was known as of a day.
 
-        :param dataset: the name of the dataset
+        :param dataset: name of the dataset
         :param as_of: the day at whose beginning (UTC) a version must have been known; the cache's own ``as_of``, when that is earlier
-        :param first: the first partition
+        :param first: the first partition, included
         :param last: the last partition, included
         :returns: one version for each partition that has one, oldest partition first
         """
@@ -63,7 +65,7 @@ class PartitionCache:
 
         Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
 
-        :param version: the version to read
+        :param version: one that `known` gave; the cache notes that it was read
         :param as_of: the day at whose beginning (UTC) a row must have been known, where rows have a knowledge time of their own
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change
@@ -174,7 +176,12 @@ def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Call
 
 
 class PointInTimeReader:
-    """Reads for one partition of one model, and sees nothing that was not known when that partition began."""
+    """Reads for one partition of one model, and sees nothing that was not known when that partition began.
+
+    :param model: the model, which declares rows, inputs and their lags
+    :param partition: the day whose rows get features
+    :param cache: what the past is read through
+    """
 
     def __init__(self, model: ModelConfig, partition: dt.date, cache: PartitionCache) -> None:
         self._model = model

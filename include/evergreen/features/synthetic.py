@@ -41,7 +41,12 @@ Row = tuple[Any, ...]
 
 
 class SyntheticRows:
-    """The partitions of every dataset that ``model`` reads, around a ``day`` that has all of its past."""
+    """The partitions of every dataset that ``model`` reads, around a ``day`` that has all of its past.
+
+    :param catalog: what is declared now
+    :param model: the model, whose inputs and target are generated
+    :param seed: another one gives other rows
+    """
 
     def __init__(self, catalog: Catalog, model: ModelConfig, seed: int = 0) -> None:
         names = dict.fromkeys([*(model_input.dataset for model_input in model.inputs), model.target.dataset])
@@ -55,7 +60,11 @@ class SyntheticRows:
         self._frames: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
 
     def versions(self, dataset: str) -> list[PartitionVersion]:
-        """One version of each partition, known when the dataset's rule (or its knowledge column) says."""
+        """Make the records of a dataset's partitions, each known when the dataset's rule (or its knowledge column) says.
+
+        :param dataset: an input of the model, or its target
+        :returns: one version for each partition up to `DAYS_AFTER` days after ``day``, oldest partition first
+        """
         declared = self.datasets[dataset]
         versions = []
         for day in clock.days(self._first, self.day + dt.timedelta(days=DAYS_AFTER)):
@@ -66,11 +75,21 @@ class SyntheticRows:
         return versions
 
     def content(self, version: PartitionVersion) -> pd.DataFrame:
-        """The rows of a version, as they come from the storage."""
+        """Give the rows of a version.
+
+        :param version: one that `versions` gave
+        :returns: its rows, as `frame` gives them
+        """
         return self.frame(version.dataset, version.partition)
 
     def frame(self, dataset: str, day: dt.date, draw: int = 0) -> pd.DataFrame:
-        """The rows of one partition, as they come from the storage; another ``draw`` gives other rows of the same kind."""
+        """Generate the rows of one partition; asked again, it gives the same.
+
+        :param dataset: an input of the model, or its target
+        :param day: the day of the partition
+        :param draw: another one gives other rows of the same kind
+        :returns: the rows, typed and sorted as they come from the storage; the frame is kept, and not to be changed
+        """
         if (dataset, day, draw) not in self._frames:
             self._frames[dataset, day, draw] = self._generate(self.datasets[dataset], day, draw)
         return self._frames[dataset, day, draw]
@@ -78,9 +97,9 @@ class SyntheticRows:
     def other_values(self, dataset: str, column: str, day: dt.date, draw: int) -> pd.Series:
         """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another.
 
-        :param dataset: the name of the dataset
-        :param column: the column
-        :param day: the partition
+        :param dataset: name of the dataset
+        :param column: the one that gets other values
+        :param day: the day of the partition
         :param draw: from 1; another one gives other values again
         :returns: one value for each row of ``frame(dataset, day)``, in their order
         """
@@ -211,7 +230,11 @@ class SyntheticRows:
 
 
 class MadeUpCache(PartitionCache):
-    """A `PartitionCache` over synthetic rows: everything is as with stored ones, but where they lie."""
+    """A `PartitionCache` over synthetic rows: everything is as with stored ones, but where they lie.
+
+    :param as_of: the day at whose beginning (UTC) a version or a row must have been known
+    :param source: what generates the rows
+    """
 
     def __init__(self, as_of: dt.date, source: SyntheticRows) -> None:
         super().__init__(as_of)
@@ -230,9 +253,9 @@ def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: 
     """The record of a synthetic partition.
 
     :param dataset: the dataset as it is declared
-    :param day: the partition
+    :param day: the day of the partition
     :param number: the number of the version, from 1
-    :param known: when it became known
+    :param known: its knowledge time, with its zone
     :returns: the record, as a publication would make it
     """
     return PartitionVersion(
@@ -257,7 +280,11 @@ def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: 
 
 
 def publish(source: SyntheticRows, versions: Sequence[PartitionVersion]) -> None:
-    """Put synthetic partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own."""
+    """Put synthetic partitions into the storage and the database of EVERGREEN_HOME, which must be one of their own.
+
+    :param source: what generates the rows
+    :param versions: those of ``source`` to publish, none of which is there yet; there may be none
+    """
     for version in versions:
         storage.write_frame(version.path, source.content(version))
     if not versions:

@@ -13,12 +13,19 @@ _PARTITION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # strptime alone would t
 
 
 def now() -> dt.datetime:
-    """The wall clock, in UTC."""
+    """Read the wall clock, which people follow; the data follows partition time.
+
+    :returns: the time, aware and in UTC
+    """
     return dt.datetime.now(dt.UTC)
 
 
 def day_start(partition: dt.date) -> dt.datetime:
-    """When a partition's day begins, in UTC: the knowledge time of a run with that as_of."""
+    """Tell when a partition's day begins: a run with that as_of reads what was known by then.
+
+    :param partition: the partition's date
+    :returns: its midnight, aware and in UTC
+    """
     return dt.datetime.combine(partition, dt.time(), tzinfo=dt.UTC)
 
 
@@ -41,7 +48,12 @@ def parse_partition(text: object, *, subject: str = "partition key") -> dt.date:
 
 
 def days(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Every day from ``first`` to ``last``, both included; empty when ``last`` is before ``first``."""
+    """List the days of a range.
+
+    :param first: the first day, inclusive
+    :param last: the last day, inclusive
+    :returns: every day, oldest first; empty when ``last`` is before ``first``
+    """
     return [first + dt.timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 

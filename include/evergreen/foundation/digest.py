@@ -28,14 +28,20 @@ class ContentDigest:
         self._columns = [_ColumnDigest(field.name, field.type) for field in schema]
 
     def update(self, batch: pa.RecordBatch | pa.Table) -> None:
-        """Add the batch's rows; its columns are in the schema's order."""
+        """Add rows behind those that were added before.
+
+        :param batch: its columns are in the schema's order, and have the schema's types
+        """
         for column, digest in zip(batch.columns, self._columns, strict=True):
             for chunk in getattr(column, "chunks", [column]):
                 digest.update(chunk)
         self.rows += batch.num_rows
 
     def hexdigest(self) -> str:
-        """The digest of all rows so far, in hex; more may be added afterwards."""
+        """Compute the digest of all rows so far; more may be added afterwards.
+
+        :returns: SHA-256, as 64 hex digits
+        """
         whole = hashlib.sha256(f"{self.rows}x{len(self._columns)}".encode())
         for column in self._columns:
             whole.update(column.digest())
@@ -43,21 +49,36 @@ class ContentDigest:
 
 
 def table_digest(table: pa.Table, keys: Sequence[str] = ()) -> str:
-    """SHA-256, in hex, of a table's content; rows are put in the order of ``keys`` first."""
+    """Digest a table's content.
+
+    :param table: whose rows, columns and types count; how it is cut into chunks does not
+    :param keys: names of the columns by which rows are put in order first; none: the order of the rows counts
+    :returns: SHA-256, as 64 hex digits
+    """
     digest = ContentDigest(table.schema)
     digest.update(in_order(table, keys))
     return digest.hexdigest()
 
 
 def frame_digest(frame: pd.DataFrame, keys: Sequence[str] = ()) -> str:
-    """`table_digest` of a data frame; its index does not count, and NaN is a missing value."""
+    """Digest a data frame's content as `table_digest` does a table's.
+
+    :param frame: its index does not count, and NaN is a missing value
+    :param keys: names of the columns by which rows are put in order first; none: the order of the rows counts
+    :returns: SHA-256, as 64 hex digits
+    """
     import pyarrow as pa
 
     return table_digest(pa.Table.from_pandas(frame, preserve_index=False), keys)
 
 
 def in_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """The rows in the order of ``keys``: the one that digests are blind to, so that it must not reach anyone's sums."""
+    """Put rows in the order of their keys: the one that digests are blind to, so that it must not reach anyone's sums.
+
+    :param table: the rows
+    :param keys: names of the columns to sort by, ascending, missing values last; none: the rows stay as they are
+    :returns: the sorted rows; ``table`` itself when it is in order already
+    """
     if not keys or not table.num_rows:
         return table
     import pyarrow.compute as pc
@@ -68,17 +89,29 @@ def in_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
 
 
 def document_digest(document: Any) -> str:
-    """SHA-256, in hex, of a JSON document in canonical form (sorted keys, no blanks)."""
+    """Digest a JSON document in its canonical form.
+
+    :param document: as `canonical_json` takes it
+    :returns: SHA-256, as 64 hex digits
+    """
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
 def canonical_json(document: Any) -> str:
-    """The one text of a JSON document, of which digests are made: sorted keys, no blanks, ASCII; dates and the like by ``str``."""
+    """Write a JSON document as the one text of which digests are made.
+
+    :param document: of Python's own types; dates and the like are written by ``str``
+    :returns: the text in ASCII, with sorted keys and without blanks
+    """
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
 
 
 class _ColumnDigest:
-    """One column: where it has no value, the values, and of text the lengths, each hashed apart so that no cut shows."""
+    """One column: where it has no value, the values, and of text the lengths, each hashed apart so that no cut shows.
+
+    :param name: the column's name, which is part of the digest
+    :param kind: the column's type, likewise; a dictionary counts as its values' type, large text as text
+    """
 
     def __init__(self, name: str, kind: pa.DataType) -> None:
         self._head = f"|{name}|{_type_name(kind)}|".encode()

@@ -7,7 +7,10 @@ from include.evergreen.foundation.redaction import redact
 
 
 class EvergreenError(Exception):
-    """Anything that Evergreen raises on purpose. Its message is redacted as it is made."""
+    """Anything that Evergreen raises on purpose. Its message is redacted as it is made.
+
+    :param *arguments: the message, as a rule alone; every text among them is redacted
+    """
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*(redact(argument) if isinstance(argument, str) else argument for argument in arguments))

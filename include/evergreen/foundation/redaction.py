@@ -36,7 +36,10 @@ def redact(text: str, *secrets: str | None) -> str:
 
 
 def environment_secrets() -> Iterator[str]:
-    """Find the secrets in this process's environment variables: the passwords of URLs, and values of names such as ``..._TOKEN``."""
+    """Find the secrets in this process's environment variables.
+
+    :yields: the values of names such as ``..._TOKEN``, and the passwords of URLs, as written and unquoted
+    """
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name):
             yield value

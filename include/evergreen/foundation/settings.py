@@ -25,7 +25,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """The places that this process's environment variables name now; what is not set lies below ``home``."""
+        """Read the places that this process's environment variables name now.
+
+        :returns: places that need not exist yet; what is not set lies below ``home``, which is absolute
+        """
         home = Path(os.environ.get("EVERGREEN_HOME") or PROJECT_ROOT / "var").absolute()
         tracking = os.environ.get("MLFLOW_TRACKING_URI")
         storage = os.environ.get("EVERGREEN_STORAGE") or str(home / "storage")

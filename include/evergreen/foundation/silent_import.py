@@ -13,7 +13,11 @@ from types import ModuleType
 
 
 def import_quietly(name: str) -> ModuleType:
-    """Import a module; what it says below an error while it is imported is dropped."""
+    """Import a module; what it says below an error while it is imported is dropped.
+
+    :param name: the module's full name
+    :returns: the module; the one imported before, if it was
+    """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

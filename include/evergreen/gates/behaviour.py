@@ -15,7 +15,12 @@ FILE = "checks.py"
 
 
 def checks_source(catalog: Catalog, model: ModelConfig) -> str | None:
-    """The text of the model's checks.py; None when there is none."""
+    """Read the model's checks.py.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :returns: the text of the file as it stands now; None when there is none
+    """
     path = catalog.model_path(model.name).with_name(FILE)
     return path.read_text(encoding="utf-8") if path.is_file() else None
 

@@ -34,21 +34,37 @@ class Units:
 
     @classmethod
     def rows(cls, count: int) -> Units:
-        """Each of ``count`` rows as a unit by itself."""
+        """Make each row a unit by itself.
+
+        :param count: how many rows there are
+        :returns: as many units
+        """
         return cls(count, None)
 
     @classmethod
     def days(cls, days: np.ndarray) -> Units:
-        """One unit for each distinct day, however few they are."""
+        """Make one unit of each day.
+
+        :param days: the day of each row, in any form that sorts
+        :returns: one unit for each distinct day, however few they are, in their order
+        """
         distinct, of_row = np.unique(days, return_inverse=True)
         return cls(len(distinct), of_row)
 
     def among(self, chosen: np.ndarray) -> Units:
-        """The units of the ``chosen`` rows alone (a mask)."""
+        """Make units of some rows alone.
+
+        :param chosen: a mask of the rows
+        :returns: the chosen rows, or the days that have any of them
+        """
         return Units.rows(int(chosen.sum())) if self.of_row is None else Units.days(self.of_row[chosen])
 
     def within(self, chosen: np.ndarray) -> Units:
-        """The ``chosen`` rows (a mask) among all the days, which are so drawn together with other rows; of rows, these alone."""
+        """Keep some rows among all the days, which are so drawn together with other rows.
+
+        :param chosen: a mask of the rows
+        :returns: all the days, even those without a chosen row; where rows are units, the chosen ones alone
+        """
         return Units.rows(int(chosen.sum())) if self.of_row is None else Units(self.count, self.of_row[chosen])
 
     @property
@@ -57,7 +73,11 @@ class Units:
         return "rows" if self.of_row is None else "days"
 
     def sums(self, columns: np.ndarray) -> np.ndarray:
-        """``columns`` (rows x k) added up by unit (units x k)."""
+        """Add up columns by unit.
+
+        :param columns: rows x k
+        :returns: units x k; where rows are units, ``columns`` itself
+        """
         if self.of_row is None:
             return columns
         return np.stack([np.bincount(self.of_row, weights=column, minlength=self.count) for column in columns.T], axis=1)
@@ -81,7 +101,11 @@ def draw(units: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def left_out(units: int) -> np.ndarray:
-    """The weights of the jackknife: the whole, then each unit left out once; units + 1 x units."""
+    """Give the weights of the jackknife.
+
+    :param units: how many units there are, from 1
+    :returns: how often each unit counts, 0 or 1: first the whole, then each unit left out once; units + 1 x units
+    """
     return np.concatenate([np.ones((1, units), dtype=np.int64), 1 - np.eye(units, dtype=np.int64)])
 
 
@@ -97,14 +121,23 @@ class Statistic(Protocol):
 
 
 class OfSums:
-    """A metric that depends on the rows by sums alone: ``finish`` makes it of these (resamples x k)."""
+    """A metric that depends on the rows by sums alone.
+
+    :param units: what is resampled
+    :param columns: what is added up, one number for each row in each of them; a column of ones is put after the last
+    :param finish: makes the metric of each resample (NaN where it is undefined) of the sums, which are resamples x columns
+    """
 
     def __init__(self, units: Units, columns: Sequence[np.ndarray], finish: Finish) -> None:
         self._columns = units.sums(np.stack([*columns, np.ones(len(columns[0]))], axis=1).astype("float64"))
         self._finish = finish
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """As `Statistic`."""
+        """As `Statistic`.
+
+        :param weights: how often each unit was drawn: resamples x units
+        :returns: the metric of each resample; NaN, or infinity, where a resample does not define it
+        """
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._finish(weights.astype("float64") @ self._columns)
 
@@ -114,6 +147,10 @@ class Auc:
 
     That is the Mann-Whitney statistic (1947), exactly: of rows, by a running sum of the negatives' weights in the order of their
     scores; of days, by the count of such pairs between each two days, made once.
+
+    :param units: what is resampled
+    :param labels: one float a row, as `training.metrics.measure` takes them
+    :param predicted: one float a row, as `training.metrics.measure` takes them
     """
 
     def __init__(self, units: Units, labels: np.ndarray, predicted: np.ndarray) -> None:
@@ -129,7 +166,11 @@ class Auc:
             self._negatives = np.bincount(units.of_row[negative], minlength=units.count).astype("float64")
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """As `Statistic`."""
+        """As `Statistic`.
+
+        :param weights: how often each unit was drawn: resamples x units
+        :returns: the metric of each resample; NaN where it has rows of one class only
+        """
         if self._between is None:
             return np.array([self._of_rows(drawn) for drawn in weights])
         drawn = weights.astype("float64")
@@ -178,7 +219,11 @@ def statistic(metric: str, units: Units, labels: np.ndarray, predicted: np.ndarr
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
-    """The first sum over the second: of one column, its mean."""
+    """Divide the first sum by the second: of one column, that is its mean.
+
+    :param sums: as `OfSums` gives them to ``finish``: resamples x columns, of which there are two at least
+    :returns: one quotient for each resample; NaN or infinity where it divides by 0
+    """
     result: np.ndarray = sums[:, 0] / sums[:, 1]
     return result
 

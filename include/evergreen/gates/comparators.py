@@ -43,7 +43,7 @@ def find_comparators(gate: Gate, champion: RegisteredVersion, compare: Callable[
 
     Raises `ChangedRecordError` when a record was changed in the database, and `TransientError` when a comparator cannot be reached.
 
-    :param gate: the criteria
+    :param gate: the gate as model.yaml declares it, with its criteria
     :param champion: the champion, whose own decision names the comparators
     :param compare: makes a rival of a version
     :returns: by metric; the champion itself where no decision names another, or a person forced it

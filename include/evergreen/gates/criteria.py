@@ -52,12 +52,20 @@ class CriterionResult:
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
-        """As a decision keeps it."""
+        """Write the result as a decision keeps it.
+
+        :returns: a JSON document with the fields by name
+        """
         return asdict(self)
 
 
 def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> CriterionResult:
-    """Absolute threshold on the metric; the interval shows its uncertainty."""
+    """Judge a metric by a fixed threshold; the interval shows its uncertainty, and decides nothing.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate and its holdout
+    :returns: the metric against the threshold; not evaluated where the holdout does not define the metric
+    """
     bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
     assert bound is not None
     value = evidence.candidate.metrics.get(criterion.metric)
@@ -74,7 +82,15 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
 
 
 def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> CriterionResult:
-    """Non-inferiority (or superiority) to the champion: the one-sided bound of the paired difference against the margin."""
+    """Judge non-inferiority (or superiority) to the champion: the one-sided bound of the paired difference against the margin.
+
+    Where an earlier champion is surely better than this one, it is compared with that (see `comparators`).
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate and its holdout, and the predictions of the champion and of its comparators where they can be compared
+    :returns: candidate minus champion, against the margin with its sign, in the metric's unit; not applicable where there is nothing to
+        compare with, not evaluated on a single day or where the rows do not define the metric; the details name the next comparator
+    """
     metric = criterion.metric
     comparator = evidence.comparators.get(metric, NO_COMPARATOR) if criterion.must == "not_worse" else NO_COMPARATOR
     carried = {"comparator": comparator.version, "passed_over": list(comparator.passed_over)} if comparator.version else {}
@@ -117,10 +133,15 @@ def _standing(criterion: ChampionCriterion, champion: Rival, comparator: Rival) 
 
 
 def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:
-    """Superiority to the constant that is best for every row.
+    """Judge superiority to the constant that is best for every row.
 
     That is, of the rows that were fitted on, the share of positive ones for a classification; for a regression the median of the
     target for mae, and its mean for rmse and r2.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate, its holdout and the rows that it was fitted on
+    :returns: candidate minus constant, against the margin with its sign, in the metric's unit; not evaluated on a single day or where
+        the rows do not define the metric
     """
     target = evidence.fit_rows[TARGET].to_numpy(dtype="float64")
     answer = float(np.median(target)) if criterion.metric == "mae" else float(target.mean())
@@ -164,10 +185,15 @@ def _compared(
 
 
 def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> CriterionResult:
-    """The expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean label|.
+    """Judge the expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean label|.
 
     It is that of Naeini, Cooper & Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015, for the
-    positive class; of a regression, the same difference in the target's unit.
+    positive class; of a regression, the same difference.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate and its holdout
+    :returns: the error against the most that is allowed, as a probability, or in the target's unit; the details have each bin that has
+        rows: mean prediction and label, interval and rows
     """
     from scipy import stats
 
@@ -206,7 +232,12 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
 
 
 def judge_speed(criterion: SpeedCriterion, evidence: Evidence) -> CriterionResult:
-    """The median of some runs over the holdout, after one that does not count; in one thread, on this machine."""
+    """Judge how long predictions take: the median of some runs over the holdout, after one that does not count; in one thread, here.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate and its holdout
+    :returns: milliseconds for 1,000 rows, against the most that is allowed; the interval is the quickest and the slowest run
+    """
     features, taken = evidence.features, []
     evidence.predict(features)
     for _ in range(criterion.repeats):
@@ -224,14 +255,25 @@ def judge_speed(criterion: SpeedCriterion, evidence: Evidence) -> CriterionResul
 
 
 def judge_size(criterion: SizeCriterion, evidence: Evidence) -> CriterionResult:
-    """The artifact's size as it is stored, in megabytes (10^6 bytes)."""
+    """Judge the artifact's size as it is stored. Raises what `mlflow_store.artifact_bytes` does.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate, whose stored artifact is measured
+    :returns: megabytes (10^6 bytes), against the most that is allowed
+    """
     value = mlflow_store.artifact_bytes(evidence.judged.artifact_uri, evidence.judged.artifact_digest) / MEGABYTE
     message = f"the artifact has {value:.3f} MB; at most {criterion.at_most:g} MB is allowed"
     return CriterionResult(criterion.kind, "megabytes", value, criterion.at_most, verdict(value <= criterion.at_most), message)
 
 
 def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> CriterionResult:
-    """The spread of a metric over fits that differ in the seed alone; the estimator and parameters are those that were chosen."""
+    """Judge the spread of a metric over fits that differ in the seed alone; the estimator and parameters are those that were chosen.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate, its holdout and the rows that it was fitted on, which are fitted on again for each other seed
+    :returns: the largest value minus the smallest, in the metric's unit, against the most that is allowed; not evaluated where a fit gives
+        no metric; the details have the metric by seed
+    """
     model, chosen = evidence.model, read_chosen(evidence.judged, evidence.model)
     open_to_seeds = Chosen(chosen.estimator, {name: value for name, value in chosen.parameters.items() if name != "random_state"})
     values = {model.train.seed: evidence.candidate.metrics.get(criterion.metric)}
@@ -268,21 +310,42 @@ def share_interval(labels: np.ndarray) -> tuple[float, float]:
 
 
 def metric_interval(scored: Scored, metric: str, confidence: float = SHOWN_CONFIDENCE) -> tuple[float, float] | None:
-    """The `interval` of a version's metric, each of whose ends is passed with a chance of 1 - ``confidence``."""
+    """Give the `interval` of a version's metric.
+
+    :param scored: the version's predictions
+    :param metric: its name, one of `METRICS`
+    :param confidence: of each end by itself, as a share; by default 95% in all
+    :returns: the lower and the upper end; None as `interval`
+    """
     return interval(scored.replicates(metric), scored.units.count, confidence=confidence)
 
 
 def interval_text(between: tuple[float, float] | None, name: str) -> str:
-    """An interval as it follows a figure in a message, under a name; nothing when there is none."""
+    """Write an interval as it follows a figure in a message.
+
+    :param between: the lower and the upper end; None: there is no interval
+    :param name: what it is called, such as ``interval 95%``
+    :returns: the ends in brackets, after a space; empty when there is no interval
+    """
     return f" ({name}: {between[0]:.4f} to {between[1]:.4f})" if between else ""
 
 
 def verdict(passed: bool) -> Verdict:
-    """The verdict on a criterion that could be evaluated."""
+    """Give the verdict on a criterion that could be evaluated.
+
+    :param passed: whether the candidate meets it
+    :returns: ``passed`` or ``failed``
+    """
     return "passed" if passed else "failed"
 
 
 def unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
-    """The result of a criterion whose metric the holdout's rows do not define."""
+    """Make the result of a criterion whose metric the holdout's rows do not define.
+
+    :param kind: the criterion's, as model.yaml names it
+    :param metric: its name, one of `METRICS`
+    :param threshold: what it would have been judged by, as `CriterionResult` has it
+    :returns: a result without value, not evaluated
+    """
     message = f"{metric} could not be measured on the holdout (one class only, or no rows)"
     return CriterionResult(kind, metric, None, threshold, "not_evaluated", message)

@@ -40,7 +40,7 @@ def decide(catalog: Catalog, model: ModelConfig, candidate: Candidate) -> Decisi
     :param catalog: what is declared now
     :param model: the model as it is declared now, whose gate asks the question
     :param candidate: the candidate to judge
-    :returns: the decision that stands
+    :returns: the decision that stands, new or as it was recorded before
     """
     champion = champions.champion(model.name)
     if champion and champion.run_key == candidate.run_key:
@@ -84,9 +84,13 @@ def _alert_of_comparison(model: ModelConfig, champion: champions.RegisteredVersi
 
 
 def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
-    """The digest of the question that a gate asks: the criteria, how they are judged and, where they ask for it, the text of checks.py.
+    """Digest the question that a gate asks: the criteria, how they are judged and, where they ask for it, the text of checks.py.
 
     A default counts as not said, so a new key with a default makes no new question.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now, whose gate asks the question
+    :returns: SHA-256, in hex
     """
     asked = model.gate.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
     if any(isinstance(criterion, BehaviourCriterion) for criterion in model.gate.criteria):

@@ -81,9 +81,10 @@ class Decision:
 
 
 def combine_verdicts(verdicts: list[str]) -> str:
-    """The decision that the criteria's verdicts make.
+    """Make a decision of the criteria's verdicts.
 
-    One failed criterion rejects; one that could not be evaluated leaves the candidate undecided; else it is blessed.
+    :param verdicts: one for each criterion, in any order
+    :returns: ``rejected`` when one failed, else ``not_evaluated`` when one could not be evaluated, else ``blessed``, even of no verdicts
     """
     if "failed" in verdicts:
         return "rejected"
@@ -91,12 +92,21 @@ def combine_verdicts(verdicts: list[str]) -> str:
 
 
 def latest_decision(model: str) -> Decision | None:
-    """The newest decision on any candidate of the model."""
+    """Find the newest decision on any candidate of a model.
+
+    :param model: name of the model
+    :returns: the decision that was recorded last; None when there is none
+    """
     return next(iter(all_decisions(model, limit=1)), None)
 
 
 def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | None:
-    """The newest blessed decision on a candidate, or the newest of those recorded by ``until``."""
+    """Find the newest blessed decision on a candidate.
+
+    :param run_key: the key of the candidate's training
+    :param until: the time up to which decisions count, inclusive; None: all do
+    :returns: the decision, even when a newer one says otherwise; None when none blessed it
+    """
     query = decisions.select().filter_by(run_key=run_key, verdict="blessed").order_by(decisions.c.id.desc()).limit(1)
     with reading() as connection:
         row = connection.execute(query if until is None else query.where(decisions.c.recorded_at <= until)).first()
@@ -104,7 +114,12 @@ def find_blessing(run_key: str, until: dt.datetime | None = None) -> Decision | 
 
 
 def all_decisions(model: str, limit: int = 1000) -> list[Decision]:
-    """The model's newest ``limit`` decisions, the newest first."""
+    """List the decisions on the candidates of a model.
+
+    :param model: name of the model
+    :param limit: how many at most
+    :returns: the newest of them, the newest first; none when nothing was decided
+    """
     query = decisions.select().where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(limit)
     with reading() as connection:
         return [as_record(Decision, row) for row in connection.execute(query)]

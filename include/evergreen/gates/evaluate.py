@@ -45,7 +45,7 @@ def evaluate(catalog: Catalog, model: ModelConfig, candidate: Candidate, champio
     :param candidate: the candidate to judge
     :param champion: the version to compare it with, if there is one
     :returns: each criterion's result, in the order of model.yaml; then, if the champion could not be computed, one that says so; and
-        last that of the serving check
+        last that of the serving check; a single result when the gate is disabled, or the evidence cannot be gathered
     """
     if model.gate.mode == "disabled":
         message = "the gate is disabled in model.yaml: the candidate is approved without evaluation"

@@ -59,7 +59,11 @@ class Evidence:
         return self.holdout[self.model.feature_names]
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
-        """What the candidate predicts for some rows, one float each. Raises `DataError` when one is no number."""
+        """Let the candidate predict for some rows. Raises `DataError` when one of the predictions is no number.
+
+        :param features: rows with the declared features; other columns are left aside
+        :returns: one float a row: the probability of the positive class, or the predicted value in the target's unit
+        """
         return _predictions(self.model, self.pipeline, features, f"the candidate {self.judged.run_key[:12]}")
 
     def column(self, name: str, *, allow_personal: bool = False) -> pd.Series:
@@ -89,7 +93,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
 
     :param catalog: what is declared now
     :param model: the model as it is declared now, whose gate says what is resampled
-    :param judged: the candidate
+    :param judged: the candidate to judge
     :param champion: the version to compare it with, if there is one
     :returns: the evidence, without the champion's predictions where they could not be compared
     :raises DataError: when the holdout has no rows; and also when an artifact was changed, or predictions are no numbers
@@ -126,7 +130,11 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
 
 
 def first_unfitted_day(version: RegisteredVersion) -> dt.date:
-    """The first day that a version was not fitted on, nor on any after it; of one that does not say, its as_of."""
+    """Find the day from which on a version was fitted on nothing, so that it can be judged from there.
+
+    :param version: the registered version, whose candidate must be recorded
+    :returns: the first day of its holdout; its as_of where its training, by an older release, did not record that
+    """
     first = find_candidate(version.run_key).facts.get("holdout_first")
     return dt.date.fromisoformat(first) if first else version.as_of
 

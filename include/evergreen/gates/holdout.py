@@ -50,7 +50,7 @@ def column_of_rows(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, hol
     :param model: the model, as the holdout's recipe declares it
     :param snapshot: of a training, which says what was known
     :param holdout: the rows, of that training's frame
-    :param name: the column
+    :param name: the column's, which is not that of a feature
     :returns: its values, with the index of ``holdout``
     :raises DataError: when the dataset has no such column on some day
     """

@@ -20,6 +20,9 @@ def alert_of_rejections(model: ModelConfig, decision: Decision) -> None:
     """Raise one alert when the newest ``gate.alert_after_rejections`` candidates were all rejected; resolve it with a blessing.
 
     Candidates trained on older data than the champion (backfills) do not count. Done again for the same decision, it changes nothing.
+
+    :param model: the model as it is declared now, whose gate says how many rejections are too many
+    :param decision: the newest one, which is recorded
     """
     key = f"rejections/{model.name}"
     champion = champions.champion(model.name)

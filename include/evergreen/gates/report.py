@@ -34,7 +34,11 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 
 
 def render(decision: Decision) -> str:
-    """The report as a whole page of HTML, which needs no other file."""
+    """Write the report as HTML.
+
+    :param decision: the decision as it was recorded
+    :returns: a whole page, which needs no other file; what the decision quotes is escaped
+    """
     from jinja2 import Environment, StrictUndefined
 
     tables = [{"title": title, "heads": heads, "rows": rows} for title, heads, rows in _tables(decision)]
@@ -43,7 +47,11 @@ def render(decision: Decision) -> str:
 
 
 def markdown(decision: Decision) -> str:
-    """The report as Markdown, under headings of the third level, for the approver's page."""
+    """Write the report as Markdown, for the approver's page.
+
+    :param decision: the decision as it was recorded
+    :returns: a paragraph, and tables under headings of the third level, whose cells are escaped
+    """
     parts = [f"**{_title(decision)}.** {_lead(decision)}"]
     for title, heads, rows in _tables(decision):
         lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]

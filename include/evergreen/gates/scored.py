@@ -26,33 +26,57 @@ class Scored:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Every metric of the model's task that the rows define."""
+        """Measure every metric of the model's task that the rows define.
+
+        :returns: by name, as `training.metrics.measure` gives them; measured once
+        """
         return measure(self.model, self.labels, self.predicted)
 
     def value(self, metric: str) -> float | None:
-        """One metric alone: of many slices, all of them would take longer than everything else."""
+        """Measure one metric alone: of many slices, all of them would take longer than everything else.
+
+        :param metric: its name, one of `METRICS`
+        :returns: the metric; None where the rows do not define it
+        """
         return measure_one(metric, self.labels, self.predicted)
 
     def replicates(self, metric: str) -> np.ndarray:
-        """The metric on each resample."""
+        """Measure a metric on each resample; drawn once for each metric.
+
+        :param metric: its name, one of `METRICS`
+        :returns: one float for each resample, or for each that `bootstrap.left_out` makes of few units; NaN where one does not define it
+        """
         if metric not in self._drawn:
             measured = statistic(metric, self.units, self.labels, self.predicted)
             self._drawn[metric] = replicates([measured], self.units, resamples=self.resamples, seed=self.seed)[0]
         return self._drawn[metric]
 
     def among(self, chosen: np.ndarray) -> Scored:
-        """The same on the ``chosen`` rows alone (a mask)."""
+        """Keep some rows alone.
+
+        :param chosen: a mask of the rows
+        :returns: the predictions on these, resampled by the units that have any of them; itself, when all are chosen
+        """
         if chosen.all():
             return self
         return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
     def within(self, chosen: np.ndarray, number: int) -> Scored:
-        """The ``chosen`` rows (a mask) as group ``number`` of some, drawn together: by the same days, or each by its own rows."""
+        """Keep some rows as one group of several that are drawn together: by the same days, or each by its own rows.
+
+        :param chosen: a mask of the rows
+        :param number: the group's, from 0; where rows are units, each draws by a seed of its own
+        :returns: the predictions on these, resampled by all the days
+        """
         seed = self.seed if self.units.of_row is not None else self.seed + 1 + number
         return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.within(chosen), self.resamples, seed)
 
     def predicting(self, predicted: np.ndarray) -> Scored:
-        """Other predictions, one float a row, on the same rows: resampled as these, and so in pairs."""
+        """Put other predictions on the same rows.
+
+        :param predicted: one float a row, in the order of the rows
+        :returns: the other predictions, resampled as these, and so in pairs
+        """
         return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
 
 
@@ -70,7 +94,11 @@ class Rival:
     since: str | None = None
 
     def among(self, chosen: np.ndarray) -> Scored:
-        """Its predictions on those of the ``chosen`` rows (a mask) that it was not fitted on."""
+        """Keep some rows alone, of those that it was not fitted on.
+
+        :param chosen: a mask of the rows of the holdout
+        :returns: its predictions on these; there may be none
+        """
         return self.everywhere.among(chosen & self.rows)
 
 

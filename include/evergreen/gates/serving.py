@@ -30,7 +30,11 @@ CANNOT_SERVE = "a clean process cannot load the artifact and score with it"
 
 
 class ServingCheck:
-    """Within it, the process runs beside whatever else is judged; `result` waits for it. However it ends, nothing of it is left."""
+    """Within it, the process runs beside whatever else is judged; `result` waits for it. However it ends, nothing of it is left.
+
+    :param evidence: the candidate and its holdout
+    :param timeout_seconds: how long the process may take, from its start
+    """
 
     def __init__(self, evidence: Evidence, timeout_seconds: float) -> None:
         self._evidence = evidence

@@ -41,7 +41,10 @@ class Slice:
     chosen: np.ndarray
 
     def details(self) -> dict[str, Any]:
-        """The slice as a decision keeps it, as JSON."""
+        """Write the slice as a decision keeps it.
+
+        :returns: a JSON document; which rows are in it is left out
+        """
         return {
             "slice": self.name,
             "rows": self.rows,
@@ -53,7 +56,13 @@ class Slice:
 
 
 def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionResult:
-    """Judge the slices of at least ``min_rows`` rows; smaller ones are shown. Not evaluated when there are too few to judge."""
+    """Judge the slices of at least ``min_rows`` rows; smaller ones are shown. Raises what `Evidence.column` does.
+
+    :param criterion: the criterion as model.yaml declares it
+    :param evidence: the candidate and its holdout, and the champion's predictions where it can be compared
+    :returns: the worst slice, or the two that are farthest apart, against what is allowed; not evaluated when there are too few to judge;
+        the details have the largest `SHOWN_SLICES` slices, and the names of those that are worse than the champion's
+    """
     column = evidence.column(criterion.by, allow_personal=criterion.allow_personal)
     groups = _disclosable(criterion, list(_slices(criterion, evidence, column)))
     slices = [_measured(criterion, evidence, name, chosen) for name, chosen in groups]

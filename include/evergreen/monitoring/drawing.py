@@ -21,7 +21,7 @@ def draw(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame, hea
     """A page of its own, in HTML. Its scores are those of `measure_drift`.
 
     :param model: whose declared features are compared, and whose thresholds apply
-    :param reference: the sample of what the version was trained on
+    :param reference: the sample of what the version was trained on, with its predictions
     :param current: the predictions of the window, with their features
     :param heading: whose page it is and of when, which Evidently does not say
     :returns: the page, some 4 MB
@@ -33,7 +33,13 @@ def draw(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame, hea
 
 
 def compare(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> Snapshot:
-    """Evidently's own measurement of what `measure_drift` measures."""
+    """Evidently's own measurement of what `measure_drift` measures.
+
+    :param model: whose declared features are compared, and whose thresholds apply
+    :param reference: the sample of what the version was trained on, with its predictions
+    :param current: the predictions of the window, with their features
+    :returns: Evidently's result, one value for each compared column
+    """
     from evidently import DataDefinition, Dataset, Report
 
     columns = compared_columns(model, reference, current)

@@ -43,9 +43,14 @@ class MonitoredColumns:
 
 
 def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> DriftResult:
-    """Compare ``current`` with ``reference``: the declared features, without personal ones, and ``prediction``.
+    """Compare the window with what the version was trained on: the declared features, without personal ones, and ``prediction``.
 
     Wasserstein's distance (Vaserstein 1969) and Jensen and Shannon's (Lin 1991; Endres and Schindelin 2003), as the module says.
+
+    :param model: whose declared features are compared, and whose thresholds apply
+    :param reference: the sample of what the version was trained on, with its predictions
+    :param current: the predictions of the window, with their features
+    :returns: the scores; a column of which one of the two frames has no value gets none, and ``share`` is 0 when no feature gets one
     """
     columns = compared_columns(model, reference, current)
     scores = {name: _wasserstein(_known(reference[name]), _known(current[name])) for name in columns.numeric}
@@ -58,7 +63,13 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
 
 
 def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> MonitoredColumns:
-    """The columns to compare: those of which both frames have a value."""
+    """Choose the columns to compare: ``prediction`` and the features that are not personal, as far as both frames have a value of them.
+
+    :param model: whose declared features they are, and of what kinds
+    :param reference: the sample of what the version was trained on, with its predictions
+    :param current: the predictions of the window, with their features
+    :returns: their names, each kind in the order of the declaration
+    """
     columns = [PREDICTION, *(feature.name for feature in model.features if not feature.personal)]  # what people look for first stands first
     usable = [name for name in columns if len(_known(reference[name])) and len(_known(current[name]))]
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and feature.name in usable]
@@ -66,7 +77,11 @@ def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.Da
 
 
 def plain(column: pd.Series) -> pd.Series:
-    """With numpy's types alone, as Evidently wants it; of text, a missing value is a category too."""
+    """Give a column numpy's types alone, as Evidently wants it; of text, a missing value is a category too.
+
+    :param column: a feature, in whatever type it is stored; it is not changed
+    :returns: text as objects, with ``''`` for missing; any other column as it is
+    """
     return column.fillna("").astype(object) if column.dtype == "string" else column
 
 

@@ -37,7 +37,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
     failed, and raises an alert until that partition or a later one is observed.
 
-    :param catalog: where the model and its datasets are declared
+    :param catalog: what is declared now
     :param model: the model as it is declared now; its features and target are those of the version that scored
     :param partition: the day that was scored
     :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone

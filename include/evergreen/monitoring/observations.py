@@ -33,9 +33,9 @@ def record_observations(
 ) -> None:
     """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction.
 
-    :param model: the name of the model
-    :param partition: the partition that was observed
-    :param figures: what was observed
+    :param model: its name, as in ``include/models``
+    :param partition: the day that was monitored
+    :param figures: what was observed of it, at most one for each metric; empty: only the earlier ones go
     :param also: what stands or falls with them, or refuses them; done first, in the same transaction
     """
     with writing() as connection:
@@ -48,7 +48,12 @@ def record_observations(
 
 
 def newest_observed(model: str, count: int) -> list[dt.date]:
-    """The newest ``count`` partitions that have observations, newest first."""
+    """The partitions of a model that were observed last.
+
+    :param model: its name, as in ``include/models``
+    :param count: how many at most
+    :returns: the days that have observations, live or of a backfill, newest first
+    """
     column = observations.c.partition
     query = sa.select(column).where(observations.c.model == model).distinct().order_by(column.desc()).limit(count)
     with reading() as connection:
@@ -58,7 +63,14 @@ def newest_observed(model: str, count: int) -> list[dt.date]:
 def list_observations(
     model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max
 ) -> list[Observation]:
-    """Observations of a model, of one ``metric`` or all, from ``first`` to ``last`` (both included), oldest first."""
+    """The observations of a model, of any version and origin.
+
+    :param model: its name, as in ``include/models``
+    :param metric: its whole name, such as ``drift.share``; None: all
+    :param first: the first day
+    :param last: the last day, itself included
+    :returns: by day, oldest first, and by metric; empty when there is none
+    """
     query = observations.select().where(observations.c.model == model, observations.c.partition.between(first, last))
     if metric is not None:
         query = query.where(observations.c.metric == metric)
@@ -68,9 +80,14 @@ def list_observations(
 
 
 def newest_live(model: str, metric: str, n: int) -> list[Observation]:
-    """The newest ``n`` live observations of the version that was observed last, oldest first: what a rule is judged on.
+    """What a rule is judged on: the newest live observations of the version that was observed last.
 
     A version scores no partition before its as_of, so nothing older is looked at, however many years were observed.
+
+    :param model: its name, as in ``include/models``
+    :param metric: its whole name, such as ``drift.share``
+    :param n: how many at most
+    :returns: the observations, oldest first; empty when none is live
     """
     table = observations.c
     live = observations.select().where(table.model == model, table.metric == metric, table.origin == "live")

@@ -37,34 +37,61 @@ class NotAsMonitoredError(DataError):
 
 
 def find_report(model: str, partition: dt.date) -> str | None:
-    """Where the report of the window that ``partition`` ends lies in the storage; None when none is drawn, or none is kept."""
+    """Where the report of the window that ``partition`` ends lies in the storage.
+
+    :param model: its name, as in ``include/models``
+    :param partition: the day that was monitored
+    :returns: its path in the storage; None when it is not drawn, or not kept any more
+    """
     record = find_monitored(model, partition)
     return str(record.path) if record and record.path and storage.exists(record.path) else None
 
 
 def find_monitored(model: str, partition: dt.date) -> sa.Row[Any] | None:
-    """The record that ``partition`` was monitored, with the ``input_digest`` of what was read; None when it was not."""
+    """The record that a partition was monitored.
+
+    :param model: its name, as in ``include/models``
+    :param partition: the day that was monitored
+    :returns: the row of `reports`, with the ``input_digest`` of what was read and the ``path`` that its report has or will have; None when
+        the partition was not monitored
+    """
     with reading() as connection:
         return connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
 
 
 def record_monitored(connection: sa.Connection, model: str, partition: dt.date, *, path: str, input_digest: str) -> None:
-    """Record that ``partition`` was monitored, on what, and where its report will lie, in the caller's writing transaction."""
+    """Record that a partition was monitored, on what, and where its report will lie; an earlier record of it is replaced.
+
+    :param connection: inside a transaction; nothing is committed here
+    :param model: its name, as in ``include/models``
+    :param partition: the day that was monitored
+    :param path: the report's path in the storage, by `Window.report_path`; nothing need be there yet
+    :param input_digest: of all that was read, by `Window.input_digest`
+    """
     key = {"model": model, "partition": partition}
     upsert(connection, reports, key, {"path": path, "input_digest": input_digest, "recorded_at": clock.now()})
 
 
 def read_report(path: str) -> bytes:
-    """The page itself, in HTML. Raises `DataError` when it is gone."""
+    """Read a report. Passes on `DataError` when it is gone.
+
+    :param path: where it lies in the storage, as `ensure_report` or `find_report` says
+    :returns: the page itself, in HTML
+    """
     content = storage.read_bytes(path)
     return gzip.decompress(content) if path.endswith(REPORT_SUFFIX) else content  # earlier releases kept it as it is
 
 
 def ensure_report(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
-    """The path in the storage of the window's report, which is drawn now unless it is there; on one machine, one at a time.
+    """Find the report of a window, or draw it now; on one machine, one at a time.
 
-    Raises `DataError` when the partition was not monitored, `NotAsMonitoredError` when what was monitored is there no more, and
+    Passes on `DataError` when the partition was not monitored, `NotAsMonitoredError` when what was monitored is there no more, and
     `TransientError` while an erasure is unfinished.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now; its features and target are those of the version that scored
+    :param partition: the day that was monitored, which ends the window
+    :returns: the report's path in the storage, for `read_report`
     """
     if path := find_report(model.name, partition):
         return path

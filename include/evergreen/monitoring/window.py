@@ -36,17 +36,26 @@ class Window:
         return sum(day.rows for day in self.days)
 
     def reference(self) -> pd.DataFrame:
-        """The sample of what the version was trained on."""
+        """The sample of what the version was trained on.
+
+        :returns: the drawn rows of its training frame, with the column ``prediction``
+        """
         return storage.read_frame(self.version.reference_path)
 
     def current(self) -> pd.DataFrame:
-        """The predictions of all days, with the features that they were made from."""
+        """The predictions of all days, with the features that they were made from.
+
+        :returns: the rows as `PredictionSet.frame` has them, oldest day first
+        """
         import pandas as pd
 
         return pd.concat([day.frame() for day in self.days], ignore_index=True)
 
     def input_digest(self) -> str:
-        """The digest of all that monitoring reads: when it changes, the partition is monitored again."""
+        """The digest of all that monitoring reads: when it changes, the partition is monitored again.
+
+        :returns: a SHA-256 in hex, of predictions, labels and quarantine as they are now, and of ``monitor`` in model.yaml
+        """
         labels = current_partition(self.model.target.dataset, self.scored.partition)
         rows = current_partition(self.model.rows, self.scored.partition)
         return document_digest(
@@ -60,7 +69,11 @@ class Window:
         )
 
     def report_path(self, reference: pd.DataFrame) -> str:
-        """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else."""
+        """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.
+
+        :param reference: as `reference` returns it
+        :returns: the path in the storage, whether a file is there or not
+        """
         shown = {
             "version": self.scored.version,
             "scored": [day.digest for day in self.days],
@@ -71,7 +84,13 @@ class Window:
 
 
 def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> Window:
-    """The window that ``scored`` ends. Raises `ConfigError` and `DataError` where the version's recipe cannot be had."""
+    """The window that ends with what was scored. Passes on `ConfigError` and `DataError` where the version's recipe cannot be had.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now; ``monitor.window_days`` says how long the window is
+    :param scored: the current predictions of its last day
+    :returns: the window, without the days that another version scored
+    """
     version = champions.version_number(model.name, scored.version)
     recipe = recipe_of_version(catalog, model, version)
     first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)

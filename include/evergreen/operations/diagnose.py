@@ -20,7 +20,13 @@ COMMAND = "evergreen"
 
 
 def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
-    """Explain in a line each what became of the inputs, labels, scoring and monitoring of ``partition``; last, what to do next."""
+    """Explain what became of the inputs, labels, scoring and monitoring of a partition. Reads alone.
+
+    :param catalog: what is declared now; a dataset whose YAML is broken is named as the reason
+    :param model: the model as it is declared now
+    :param partition: the day, past or future, whether anything is recorded of it or not
+    :returns: a sentence or more each: on every input, the labels, the two stages, and last what to do next
+    """
     findings = _gather(catalog, model, partition)
     return [
         *(_delivery_text(delivery) for delivery in findings.inputs),

@@ -72,10 +72,19 @@ def run_cycle(
     actor: str,
     progress: Progress = no_progress,
 ) -> CycleResult:
-    """Run every step of a model's DAGs as of ``as_of``; run again, it finds everything done and changes nothing.
+    """Run every step of a model's DAGs as of one day; run again, it finds everything done and changes nothing.
 
-    Partitions that the source does not have, or that validation stops, are listed in the result. `DataError`
-    names them when training then lacks days; `ConfigError` refuses bad arguments before any side effect.
+    `DataError` names the partitions that could not be ingested when training then lacks days; `ConfigError` refuses bad arguments before
+    any side effect.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param as_of: the day that it is trained for, and that is scored and monitored; after the first rows, and today at the latest
+    :param window_days: how many days before ``as_of`` are trained on; None: ``train.window_days``
+    :param reason: why, for the ledger; 1 to `LONGEST_REASON` characters
+    :param actor: who is recorded as promoting the version
+    :param progress: is told the step, how much of it is done, and of how much
+    :returns: what came of each step, and the partitions that the source does not have or that validation stops
     """
     window = model.train.window_days if window_days is None else window_days
     _refuse_bad_arguments(catalog, model, as_of, window, reason)
@@ -105,11 +114,17 @@ def run_cycle(
 
 
 def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int) -> list[tuple[DatasetConfig, dt.date]]:
-    """List every partition that training and scoring as of ``as_of`` may read, oldest first, with its dataset.
+    """List every partition that training and scoring as of one day may read.
 
     Only those that the dataset's schedule makes and that were known by then. Inputs reach their ``window_days`` further
     back than the window, because the features of its first day may: else a laptop would train another model than the
     night does.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param as_of: the day that it is trained for, and that is scored
+    :param window_days: how many days before ``as_of`` are trained on
+    :returns: each with its dataset, oldest first, and of one day by the dataset's name; whether it was ingested or not
     """
     oldest_row = as_of - dt.timedelta(days=window_days)
     spans = {model.target.dataset: (oldest_row, as_of - dt.timedelta(days=1))}

@@ -46,10 +46,14 @@ class Missed:
 
 
 def missed_work(catalog: Catalog, *, since: dt.datetime | None = None) -> list[Missed]:
-    """Find all that is due because of what was published since a moment (by default `LOOK_BACK` ago) and `GRACE` ago at the latest.
+    """Find the scorings and monitorings that are due because of what was published lately, and `GRACE` ago at the latest.
 
-    Scorings come first, and older partitions. What waits for an input for longer than `GRACE` is recorded as waiting on the way.
-    A model whose declaration is broken is left out: its DAGs fail by themselves.
+    What waits for an input for longer than `GRACE` is recorded as waiting on the way. A model whose declaration is broken is left out: its
+    DAGs fail by themselves.
+
+    :param catalog: what is declared now
+    :param since: what was published before is not looked at; None: `LOOK_BACK` ago
+    :returns: scorings first, then older partitions; empty when nothing was missed
     """
     recent = _published_since(since or clock.now() - LOOK_BACK)
     missed = [work for model in _sound(catalog) for work in _missed_by(model, recent, clock.now() - GRACE)]
@@ -57,7 +61,12 @@ def missed_work(catalog: Catalog, *, since: dt.datetime | None = None) -> list[M
 
 
 def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
-    """Do missed work in this process, as the task of its DAG would. What fails has the status ``failed``, with the error's message."""
+    """Do missed work in this process, as the task of its DAG would. Passes on `TransientError`.
+
+    :param catalog: what is declared now
+    :param missed: what `missed_work` found; it may have been done since
+    :returns: what the stage says, or ``failed`` with the error's message
+    """
     model = catalog.model(missed.model)
     if missed.stage == "score":
         return attempt(score, catalog, model, missed.partition, scoring(model.name, missed.partition).origin)

@@ -8,4 +8,9 @@ Progress = Callable[[str, int, int], None]  # the step's name, how much of it is
 
 
 def no_progress(step: str, done: int, total: int) -> None:
-    """Show nothing: for callers that have nowhere to show it."""
+    """Show nothing: for callers that have nowhere to show it.
+
+    :param step: not used
+    :param done: not used
+    :param total: not used
+    """

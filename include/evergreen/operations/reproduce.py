@@ -82,9 +82,9 @@ class Reproduction:
 def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = no_progress) -> Reproduction:
     """Train a registered version again from its record, and compare its predictions with the artifact's.
 
-    :param catalog: the declarations; the recipe of the version goes before them, where it was kept
-    :param model: the model's name
-    :param version: the registered version's number; `ConfigError` for an unknown one
+    :param catalog: what is declared now; the recipe of the version goes before it, where it was kept
+    :param model: its name, as in ``include/models``
+    :param version: the number of the registered version; `ConfigError` for an unknown one
     :param progress: is told the step, how much of it is done, and of how much
     :returns: the differences of the predictions, and of the ingredients that explain them
     :raises DataError: when rows of its snapshot were erased, its kept recipe was changed, or its artifact or its frame and all that

@@ -41,11 +41,18 @@ def rescore(
     stages: Sequence[Stage] = ("score", "monitor"),
     progress: Progress = no_progress,
 ) -> list[StageOutcome]:
-    """Take every partition from ``first`` to ``last`` through ``stages``, oldest first; what is up to date stays.
+    """Take every partition of a range through stages again; what is up to date stays.
 
-    New predictions inherit the origin of those that they replace, and are a ``backfill`` where there were none. A
-    partition that cannot be scored or monitored has the status ``failed``, and the others still get their turn. `ConfigError`
-    refuses a bad range or stage before any side effect; `TransientError` ends it at once.
+    New predictions inherit the origin of those that they replace, and are a ``backfill`` where there were none. `ConfigError`
+    refuses a bad range or stage before any side effect; `TransientError` ends it at once, and what was done stays.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param first: the first day
+    :param last: the last day, itself included; at most `LONGEST_RANGE_DAYS` days in all
+    :param stages: one or both; a partition passes them in their own order, whatever the order here
+    :param progress: is told the step, how much of it is done, and of how much
+    :returns: one for each day and stage, oldest day first; of what could not be done, ``failed`` with the error's message
     """
     _refuse_bad_arguments(model, first, last, stages)
     days = clock.days(first, last)
@@ -87,7 +94,7 @@ def attempt(work: Work, catalog: Catalog, model: ModelConfig, partition: dt.date
     :param work: `score` or `monitor`
     :param catalog: what is declared now
     :param model: the model as it is declared now
-    :param partition: the partition
+    :param partition: the day that it works on
     :param origin: ``live`` or ``backfill``
     :returns: what the stage says, or ``failed`` with the error's message
     :raises Exception: a transient one, or when memory does not suffice

@@ -17,10 +17,10 @@ from include.evergreen.state.pauses import active_pause
 
 
 def status(catalog: Catalog) -> dict[str, Any]:
-    """Gather what ``evergreen status`` shows, as a JSON document.
+    """Gather what ``evergreen status`` shows. It goes by folder names and the database alone, so broken YAML hides nothing.
 
-    It has ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, if any. It goes by folder
-    names and the database alone, so a model or dataset whose YAML is broken hides nothing.
+    :param catalog: what is declared now; it says which names there are
+    :returns: a JSON document: ``models`` and ``datasets`` by name, all that are declared, and the ``pause`` that stands, or None
     """
     figures = _dataset_figures()
     return {

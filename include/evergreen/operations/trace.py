@@ -95,10 +95,16 @@ class PredictionOrigin:
 
 
 def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
-    """Find the predictions for the rows whose keys are as ``texts`` say (``column=value``), in ``partition`` or the newest that has any.
+    """Find the predictions for rows by the values of their keys.
 
     They are those that were served first; a partition may have been scored again since, after a correction or by another champion.
-    Reads the named key columns alone until a partition matches. Raises `ConfigError` for what is no key of the scored rows.
+    Reads the named key columns alone until a partition matches. Passes on `ConfigError` for what is no key of the scored rows.
+
+    :param catalog: what is declared now; the model may be retired, but not the dataset of its rows
+    :param model: its name, as in ``include/models``
+    :param texts: conditions ``column=value`` on keys, at least one; rows must meet all
+    :param partition: the day to search; None: all, newest first, until one matches
+    :returns: the matches, at most `MOST_FOUND`, and what was searched; files that could not be read are named, and raise nothing
     """
     searched: list[dt.date] = []
     unreadable: list[str] = []
@@ -164,7 +170,11 @@ def _contributions(row: dict[Any, Any]) -> dict[str, float]:
 
 
 def trace_origin(logged: Logged) -> PredictionOrigin:
-    """Read the records about the version that made one prediction, and verify that the prediction's file is as it was written."""
+    """Read the records about the version that made one prediction, and verify that the prediction's file is as it was written.
+
+    :param logged: what `find_logged` found
+    :returns: the version, and the candidate, promotion, approval and decision behind it; the same for all matches of one scoring
+    """
     scored = logged.scored
     version = champions.version_number(scored.model, scored.version)
     with reading() as connection:

@@ -74,7 +74,12 @@ class Verifier:
         self._seen: dict[tuple[str, str], StoredRows] = {}
 
     def verify(self, snapshot: SnapshotRecord, progress: Progress = no_progress) -> Verification:
-        """Read everything that ``snapshot`` names again. Raises `TransientError` when the storage does not answer."""
+        """Read everything that a snapshot names again. Passes on `TransientError` when the storage does not answer.
+
+        :param snapshot: as `recorded_snapshots` returns it
+        :param progress: is told the step, how much of it is done, and of how much
+        :returns: the parts that differ, each with its reason; damage raises nothing
+        """
         step = f"{snapshot.model} as of {snapshot.as_of}, snapshot {snapshot.digest[:12]}"
         recorded = _find_versions(snapshot)
         parts: list[Part] = []
@@ -158,12 +163,20 @@ def find_by_prefix(prefix: str) -> SnapshotRecord:
 
 
 def list_model_snapshots(model: str) -> list[SnapshotRecord]:
-    """Read the record of every snapshot of one model, newest as_of first."""
+    """Read the record of every snapshot of one model.
+
+    :param model: its name, as in ``include/models``
+    :returns: newest as_of first; empty when none is recorded
+    """
     return recorded_snapshots(snapshots.c.model == model)
 
 
 def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotRecord]:
-    """Read the record of every snapshot that meets all ``conditions`` on its table, by model, and newest as_of first."""
+    """Read the records of snapshots.
+
+    :param *conditions: on the table `snapshots`, all of which must be met; none: every snapshot
+    :returns: by model, and newest as_of first
+    """
     order = (snapshots.c.model, snapshots.c.as_of.desc(), snapshots.c.recorded_at.desc())
     numbers = sa.select(candidates.c.snapshot_digest, model_versions.c.version).select_from(candidates.join(model_versions))
     blessed = sa.select(candidates.c.snapshot_digest).join(decisions).where(decisions.c.verdict == "blessed")

@@ -22,7 +22,7 @@ class Question:
 def build_approval_request(model: str, version: int, *, hours: float, links: Mapping[str, str]) -> Question:
     """The approval request for a version, with the gate's evidence. Raises `ConfigError` when there is no such version.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param version: the number of the registered version
     :param hours: after how many hours without an answer it counts as rejected
     :param links: label to URL, of what does not fit into the form

@@ -25,7 +25,12 @@ MOST_DECISIONS = 5  # against champions that change while the gate decides
 def register_candidate(catalog: Catalog, model: ModelConfig, run_key: str) -> RegisteredVersion:
     """Register a blessed candidate, with its model card and whether it needs approval; a repetition finds it and completes the card.
 
-    Raises `champions.UnearnedError`, and the alert, when the gate did not bless it.
+    Passes on `champions.UnearnedError`, and raises the alert, when the gate did not bless it.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now; ``approval`` says whether a person must agree
+    :param run_key: the key of the candidate's training
+    :returns: the version, registered now or before; it is shown as challenger
     """
     version = champions.register(model.name, run_key, why_ask=partial(why_ask, model))
     ensure_card(catalog, model, version)
@@ -34,7 +39,11 @@ def register_candidate(catalog: Catalog, model: ModelConfig, run_key: str) -> Re
 
 
 def awaits_approval(version: RegisteredVersion) -> str:
-    """Why a version still waits for approval; empty when it needs none, or has it."""
+    """Why a version still waits for approval.
+
+    :param version: a registered version
+    :returns: the reason, without a full stop; empty when it needs none, or has it
+    """
     with reading() as connection:
         return why_not_approved(connection, version)
 
@@ -43,11 +52,11 @@ def promote_blessed(catalog: Catalog, model: ModelConfig, version: int, *, actor
     """The automatic promotion of a registered version: by a decision against the champion of now, which is made if there is none yet.
 
     The outcome says what keeps it from serving: a pause, a rollback that withdrew it, a champion trained on newer data, the gate's word
-    against a champion that came since, or that it was champion before and a person replaced it. Raises `champions.UnearnedError`, and
-    the alert, when our database has no blessing or not the approval that is required, whatever Airflow's states say. Safe to repeat, and
-    to be killed at any point.
+    against a champion that came since, or that it was champion before and a person replaced it. Passes on `champions.UnearnedError`, and
+    raises the alert, when our database has no blessing or not the approval that is required, whatever Airflow's states say. Safe to repeat,
+    and to be killed at any point.
 
-    :param catalog: where the model is declared, for the gate
+    :param catalog: what is declared now, for the gate
     :param model: the model as it is declared now
     :param version: the number of the registered version
     :param actor: who is recorded as promoting it

@@ -21,7 +21,10 @@ MOST_UNSHOWN = 100  # promotions in a row that crashes may have cut short before
 
 
 def show_challenger(model: str) -> None:
-    """Make MLflow's alias name our challenger, or nothing."""
+    """Make MLflow's alias name our challenger, or nothing.
+
+    :param model: name of the model
+    """
     rival = challenger(model)
     wanted = rival.version if rival else None
     if mlflow_store.alias(model, "challenger") != wanted:
@@ -30,11 +33,14 @@ def show_challenger(model: str) -> None:
 
 
 def reconcile(model: str) -> list[str]:
-    """Set MLflow's aliases to what our record names; returns one sentence for each that differed.
+    """Set MLflow's aliases to what our record names.
 
     A champion's alias that somebody moved by hand raises one critical alert, open until a person resolves it; one that a killed promotion
     left behind raises none. Repeated while somebody else changes our record. Raises `ChangedRecordError`, and moves nothing, when the
     ledger names another champion.
+
+    :param model: name of the model
+    :returns: one sentence for each time that the champion's alias differed; none when it did not; the challenger's is set without a word
     """
     refuse_changed_champion(model)
     told: list[str] = []

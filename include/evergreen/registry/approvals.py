@@ -55,7 +55,7 @@ def why_ask(model: ModelConfig, semver: str, is_first: bool, criteria: Sequence[
     """Why the version ``semver`` needs a person's approval before it may serve; empty when it needs none.
 
     :param model: the model as it is declared, whose ``approval`` section decides
-    :param semver: the version's semantic version
+    :param semver: the version's semantic version, such as ``2.0.0``
     :param is_first: whether there was no champion to judge it against
     :param criteria: those of its decision, as recorded
     :returns: the occasions that apply, with semicolons between them, at most `LONGEST_REASON` characters
@@ -98,9 +98,9 @@ def record_answer(model: str, version: int, *, request: str, verdict: Verdict, a
 
 
 def keep_answer(connection: sa.Connection, model: str, version: int, *, request: str, verdict: Verdict, actor: str, reason: str) -> Answer:
-    """As `record_answer`, within the caller's transaction.
+    """Record an answer beside what else the caller writes; a request that was already answered keeps its first answer.
 
-    :param connection: of that transaction
+    :param connection: of the caller's writing transaction; nothing is committed here
     :param model: name of the model
     :param version: the number of the version
     :param request: what identifies the approval request
@@ -158,14 +158,26 @@ def approval_status(model: str, version: int) -> ApprovalStatus:
 
 
 def find_answer(model: str, version: int, request: str) -> Answer | None:
-    """The answer to one approval request; None while nobody has answered it."""
+    """Find the answer to one approval request.
+
+    :param model: name of the model
+    :param version: the number of the version
+    :param request: what identifies the approval request
+    :returns: the answer, which is the only one; None while nobody has answered it
+    """
     with reading() as connection:
         row = connection.execute(approvals.select().filter_by(model=model, version=version, request=request)).first()
     return as_record(Answer, row) if row else None
 
 
 def newest_answer(connection: sa.Connection, model: str, version: int) -> Answer | None:
-    """The answer that counts: the newest one on this version."""
+    """Find the answer that counts: the newest one on a version, whatever request it answered.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :param version: the number of the version
+    :returns: the answer; None while there is none
+    """
     query = approvals.select().filter_by(model=model, version=version).order_by(approvals.c.id.desc()).limit(1)
     row = connection.execute(query).first()
     return as_record(Answer, row) if row else None
@@ -183,7 +195,11 @@ class WaitingVersion:
 
 
 def waiting_versions(model: str) -> list[WaitingVersion]:
-    """The versions waiting for approval, newest first; without those trained on older data than the champion."""
+    """List the versions that wait for approval, without those trained on older data than the champion.
+
+    :param model: name of the model
+    :returns: the newest version first; none when nobody is asked
+    """
     own = model_versions.c
     serving = sa.select(promotions.c.as_of).where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
     answered = sa.select(approvals.c.id).where(approvals.c.model == model, approvals.c.version == own.version).exists()

@@ -33,7 +33,12 @@ class ChampionPeriod:
 
 
 def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
-    """The champion of a model at a time (wall clock, with its zone), with its evidence; None when there was none."""
+    """Find who was champion of a model at a time, and on what evidence.
+
+    :param model: name of the model
+    :param when: the time (wall clock, with its zone)
+    :returns: the champion's period, with its evidence; None when there was no champion yet
+    """
     of_model = promotions.select().where(promotions.c.model == model)
     with reading() as connection:
         row = connection.execute(of_model.where(promotions.c.promoted_at <= when).order_by(promotions.c.id.desc()).limit(1)).first()

@@ -111,7 +111,7 @@ def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
     `verified` and `damaged` keep the alerts on those.
 
     :param model: name of the model
-    :param partition: the day to be scored, on which none of them was trained
+    :param partition: the day whose rows are scored, on which none of them was trained
     :yields: the champions that may serve, who was promoted last first
     :raises DataError: there are champions, and none may serve
     """
@@ -130,7 +130,12 @@ def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
 
 
 def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool = True) -> None:
-    """Raise the one alert on a champion whose artifact was changed or lost; for a challenger it is no more than a warning."""
+    """Raise the one alert on a version whose artifact was changed or lost; for a challenger it is no more than a warning.
+
+    :param version: the registered version
+    :param error: what was found, which the alert quotes
+    :param is_champion: whether it is champion, or was; else it is the challenger
+    """
     role, then, severity = DAMAGED_CHAMPION if is_champion else DAMAGED_CHALLENGER
     message = f"{version.model} version {version.version} is {role} and cannot score: {error} {then}"
     evidence = {"version": version.version, "artifact": version.artifact_uri, "digest": version.artifact_digest}
@@ -138,19 +143,29 @@ def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool =
 
 
 def verified(version: RegisteredVersion) -> None:
-    """Its artifact is as it was recorded: an alert that said otherwise is over."""
+    """Its artifact is as it was recorded: an alert that said otherwise is over.
+
+    :param version: the registered version
+    """
     resolve_alert(_artifact_key(version))
 
 
 def cannot_be_compared(version: RegisteredVersion, message: str) -> None:
-    """Raise the one alert on a champion that the gate could not compute, so that candidates are judged without it."""
+    """Raise the one alert on a champion that the gate could not compute, so that candidates are judged without it.
+
+    :param version: the champion
+    :param message: the alert's sentences, which say what follows of it
+    """
     raise_alert(
         _comparison_key(version.model), model=version.model, severity="critical", message=message, evidence={"version": version.version}
     )  # fmt: skip
 
 
 def can_be_compared(model: str) -> None:
-    """The champion was computed, or there is none that should be: an alert that said otherwise is over."""
+    """The champion was computed, or there is none that should be: an alert that said otherwise is over.
+
+    :param model: name of the model
+    """
     resolve_alert(_comparison_key(model))
 
 
@@ -193,7 +208,7 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     the blessing or the approval that is required, `DataError` for a damaged artifact. Other reasons (see `why_not_promoted`) are in the
     outcome.
 
-    :param wanted: the version
+    :param wanted: the registered version
     :param decision: the id of the decision in our database
     :param actor: who is recorded in the ledger
     :param reason: why, for the ledger, which keeps the first `LONGEST_REASON` characters
@@ -247,9 +262,12 @@ def rollback(model: str, *, to: int | None = None, actor: str, reason: str, requ
 
 
 def why_not_promoted(wanted: RegisteredVersion) -> Promotion | None:
-    """Why a version is not promoted automatically now, if it is not; also when it already is champion.
+    """Tell whether a version would be promoted automatically now; changes nothing.
 
     Raises `UnearnedError`, and the alert, when it was never blessed, or lacks the approval that is required.
+
+    :param wanted: the registered version
+    :returns: what its promotion would come to: that it already is champion, or why it is not promoted; None when it would be
     """
     with alarming(wanted.model, wanted.run_key), reading() as connection:
         return _why_not_promoted(connection, wanted)

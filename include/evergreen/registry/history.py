@@ -29,20 +29,33 @@ Row = sa.Row[Any]
 
 
 def champion(model: str) -> RegisteredVersion | None:
-    """The version of a model that serves now; None when there is none."""
+    """Find the version that serves now.
+
+    :param model: name of the model
+    :returns: the version; None when there is none
+    """
     with reading() as connection:
         return version_within(connection, model, champion_number(connection, model))
 
 
 def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
-    """The version that may score ``partition``: the first of `champions_for`."""
+    """Find the version that may score a partition, by the history alone.
+
+    :param model: name of the model
+    :param partition: the day whose rows are scored
+    :returns: the first of `champions_for`; None when there is none
+    """
     return next(champions_for(model, partition), None)
 
 
 def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
-    """The champions, of now and before, that were not trained on ``partition`` and not rolled back; who was promoted last comes first.
+    """List the champions, of now and before, that may score a partition.
 
     Each is read when it is asked for, since mostly the first is enough; `CHAMPIONS_TRIED` of them at most.
+
+    :param model: name of the model
+    :param partition: the day whose rows are scored
+    :yields: those with an as_of up to it, which were not trained on it, and were not rolled back; who was promoted last comes first
     """
     with reading() as connection:
         places = connection.execute(_line(model).where(promotions.c.as_of <= partition).limit(CHAMPIONS_TRIED)).all()
@@ -54,15 +67,23 @@ def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]
 
 
 def champion_at(model: str, when: dt.datetime) -> RegisteredVersion | None:
-    """The version that was champion at a time (wall clock, with its zone); None when there was none."""
+    """Find the version that was champion at a time.
+
+    :param model: name of the model
+    :param when: the time (wall clock, with its zone)
+    :returns: the version; None when there was none
+    """
     with reading() as connection:
         return version_within(connection, model, champion_number(connection, model, until=when))
 
 
 def challenger(model: str) -> RegisteredVersion | None:
-    """The newest version registered after the champion, with no earlier as_of, that was not rolled back.
+    """Find the newest version registered after the champion that was not rolled back.
 
     A version trained on older data is no challenger.
+
+    :param model: name of the model
+    :returns: the version, whose as_of is no earlier than the champion's; without a champion the newest of all; None when there is none
     """
     own = model_versions.c
     with reading() as connection:
@@ -75,25 +96,47 @@ def challenger(model: str) -> RegisteredVersion | None:
 
 
 def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
-    """The challenger, to score ``partition`` as the champion's shadow; none when it was trained on that day."""
+    """Find the version that may score a partition as the champion's shadow.
+
+    :param model: name of the model
+    :param partition: the day whose rows are scored
+    :returns: the challenger; None when there is none, or it was trained on that day
+    """
     rival = challenger(model)
     return rival if rival and rival.as_of <= partition else None
 
 
 def champion_number(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> int:
-    """The version that is champion, or was at a given time; `NO_VERSION` when there is none."""
+    """Find the number of the version that is champion, or was at a time.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :param until: the time (wall clock, with its zone); None: now
+    :returns: the number; `NO_VERSION` when there is none
+    """
     newest = newest_promotion(connection, model, until)
     return newest.version if newest else NO_VERSION
 
 
 def newest_promotion(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> Row | None:
-    """The last promotion or rollback of a model, by then."""
+    """Find the last promotion or rollback of a model.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :param until: the time (wall clock, with its zone) up to which they count, inclusive; None: all do
+    :returns: its row of `promotions`; None when there is none
+    """
     query = promotions.select().where(promotions.c.model == model).order_by(promotions.c.id.desc()).limit(1)
     return connection.execute(query if until is None else query.where(promotions.c.promoted_at <= until)).first()
 
 
 def why_champion_differs(connection: sa.Connection, model: str) -> str:
-    """What the database says otherwise than the ledger of who is champion; empty when they agree."""
+    """Compare the database with the ledger on who is champion.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :returns: what the database says otherwise, for a message; empty when they agree
+    """
     newest = newest_promotion(connection, model)
     entry = ledger.newest_bound_entry(connection, promotions, model)
     if newest is None:
@@ -120,17 +163,34 @@ def refuse_changed_champion(model: str) -> None:
 
 
 def line(connection: sa.Connection, model: str) -> list[Row]:
-    """The line of a model's champions, the one that serves first: for each of them the promotion by which it stands there."""
+    """List the line of a model's champions.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :returns: for each of them the promotion by which it stands there, the one that serves first; none when there was no champion
+    """
     return list(connection.execute(_line(model)).all())
 
 
 def find_place(connection: sa.Connection, model: str, version: int) -> Row | None:
-    """The promotion by which a version stands in the line, if it does."""
+    """Find the promotion by which a version stands in the line.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :param version: the number of the version
+    :returns: its row of `promotions`; None when it never was champion, or was rolled back
+    """
     return connection.execute(_line(model).where(promotions.c.version == version)).first()
 
 
 def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | None:
-    """The rollback that withdrew a version, unless it was promoted again: nothing but a person's force brings it back."""
+    """Find the rollback that withdrew a version: nothing but a person's force brings it back.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :param version: the number of the version
+    :returns: its row of `promotions`; None when it was not rolled back, or was promoted again since
+    """
     places = promotions.select().where(promotions.c.model == model, promotions.c.version == version).order_by(promotions.c.id.desc())
     place = next((row for row in connection.execute(places) if row.ended_by != TAKES_NO_PLACE), None)
     if place is None or place.ended_by is None:
@@ -140,14 +200,14 @@ def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | Non
 
 
 def take_place(connection: sa.Connection, promotion: int, *, model: str, version: int, after: int | None) -> None:
-    """End, for a promotion or rollback that was just recorded, the places that it takes away, within the caller's transaction.
+    """End, for a promotion or rollback that was just recorded, the places that it takes away.
 
     A promotion moves the version to the end of the line; a rollback goes back to the place of its version.
 
-    :param connection: of the transaction in which it was recorded
+    :param connection: of the caller's writing transaction; nothing is committed here
     :param promotion: the id of its row
     :param model: name of the model
-    :param version: the version that it made champion
+    :param version: the number of the version that it made champion
     :param after: None for a promotion; for a rollback the id of the promotion by which its version stands, after which all places end
     """
     open_places = (promotions.c.model == model, promotions.c.ended_by.is_(None), promotions.c.id < promotion)
@@ -158,7 +218,11 @@ def take_place(connection: sa.Connection, promotion: int, *, model: str, version
 
 
 def differing_places(connection: sa.Connection) -> Iterator[str]:
-    """One sentence for each promotion whose place among the champions is not what the promotions and rollbacks since make of it."""
+    """Compare each promotion's place among the champions with what the promotions and rollbacks since make of it.
+
+    :param connection: any that reads
+    :yields: one sentence for each that differs, by model, the oldest first
+    """
     models = connection.execute(sa.select(promotions.c.model).distinct().order_by(promotions.c.model)).scalars().all()
     for model in models:
         rows = connection.execute(promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)).all()
@@ -197,7 +261,12 @@ class History:
 
 
 def history(connection: sa.Connection, model: str) -> History:
-    """The whole history of a model, for what shows the whole: it reads every promotion there was."""
+    """Read the whole history of a model, for what shows the whole: it reads every promotion there was.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :returns: the line and what was withdrawn; both empty when there was no champion
+    """
     rows = connection.execute(promotions.select().where(promotions.c.model == model).order_by(promotions.c.id)).all()
     kinds = {row.id: row for row in rows}
     newest = {row.version: row for row in rows if row.ended_by != TAKES_NO_PLACE}
@@ -209,7 +278,11 @@ def history(connection: sa.Connection, model: str) -> History:
 
 
 def roles(model: str) -> dict[int, str]:
-    """What each version that is or was more than registered is: champion, challenger, an earlier champion, or rolled back."""
+    """Say what each version is that is or was more than registered.
+
+    :param model: name of the model
+    :returns: by number: ``champion``, ``challenger``, ``was champion``, or that it was rolled back, by whom and why
+    """
     with reading() as connection:
         past = history(connection, model)
     rival = challenger(model)
@@ -222,7 +295,13 @@ def roles(model: str) -> dict[int, str]:
 
 
 def version_within(connection: sa.Connection, model: str, number: int) -> RegisteredVersion | None:
-    """The version of this number, within the caller's transaction; None for `NO_VERSION`."""
+    """Find the version of a number.
+
+    :param connection: any that reads
+    :param model: name of the model
+    :param number: the number of the version, or `NO_VERSION`
+    :returns: the version; None when there is none of this number
+    """
     if number == NO_VERSION:
         return None
     return next(select_versions(connection, model_versions.c.model == model, model_versions.c.version == number), None)

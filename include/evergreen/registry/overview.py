@@ -42,7 +42,13 @@ class VersionHistory:
 
 
 def version_history(model: str, limit: int = 100, *, version: int | None = None) -> list[VersionHistory]:
-    """The newest versions first, at most ``limit`` of them; or just the one of number ``version``, if there is one."""
+    """List the versions of a model with all that is recorded of each.
+
+    :param model: name of the model
+    :param limit: how many at most
+    :param version: the number of the only one to list; None: all
+    :returns: the newest version first; none when there is none of this number
+    """
     champion, challenger = champions.champion(model), champions.challenger(model)
     own = model_versions.c
     query = (

@@ -62,7 +62,7 @@ def alarming(model: str, run_key: str) -> Iterator[None]:
     """Raise the alert when an `UnearnedError` is raised within. Not for use within `writing`, which holds the lock.
 
     :param model: name of the model
-    :param run_key: the key of the candidate's training run
+    :param run_key: the key of the candidate's training
     :yields: nothing
     :raises UnearnedError: the one that was raised within
     """
@@ -74,17 +74,33 @@ def alarming(model: str, run_key: str) -> Iterator[None]:
 
 
 def raise_bypass(model: str, run_key: str, message: str) -> None:
-    """Raise the one critical alert of a run key that went past the gate or the approval."""
+    """Raise the one critical alert of a run key that went past the gate or the approval.
+
+    :param model: name of the model
+    :param run_key: the key of the candidate's training, or `history.CHAMPION` for who is champion
+    :param message: the alert's sentences
+    """
     raise_alert(bypass_key(model, run_key), model=model, severity="critical", message=message, evidence={"run_key": run_key})
 
 
 def bypass_key(model: str, run_key: str) -> str:
-    """The key of the alert that `raise_bypass` raises, by which a registration resolves it."""
+    """Name the alert that `raise_bypass` raises, by which a registration resolves it.
+
+    :param model: name of the model
+    :param run_key: the key of the candidate's training, or `history.CHAMPION` for who is champion
+    :returns: the alert's key
+    """
     return f"bypass/{model}/{run_key[:12]}"
 
 
 def nobody_is_asked(semver: str, is_first: bool, criteria: list[dict[str, Any]]) -> str:
-    """Why approval is needed, for models whose blessed versions need none: always empty."""
+    """Ask for no approval: the `WhyAsk` of models whose blessed versions need none.
+
+    :param semver: not used
+    :param is_first: not used
+    :param criteria: not used
+    :returns: always empty
+    """
     return ""
 
 
@@ -94,7 +110,7 @@ def register(model: str, run_key: str, *, why_ask: WhyAsk = nobody_is_asked) -> 
     Raises `UnearnedError`, and the alert, when the newest decision in our own database does not bless the candidate.
 
     :param model: name of the model
-    :param run_key: the key of the candidate's training run
+    :param run_key: the key of the candidate's training
     :param why_ask: given semver, whether it is the first model, and the decision's criteria, says why a person must approve it (empty: no
         one need); recorded with the version, so that a later edit of model.yaml takes no question back
     :returns: the version, new or as it was registered before
@@ -141,8 +157,8 @@ def version_number(model: str, version: int) -> RegisteredVersion:
     """The registered version of a number.
 
     :param model: name of the model
-    :param version: its number
-    :returns: the version
+    :param version: the number of the version
+    :returns: the version, whatever became of it since
     :raises ConfigError: there is none; names the newest `VERSIONS_SHOWN` that there are
     """
     own = model_versions.c
@@ -155,19 +171,32 @@ def version_number(model: str, version: int) -> RegisteredVersion:
 
 
 def find_version(run_key: str) -> RegisteredVersion | None:
-    """The version that was registered of this run key, if one was."""
+    """Find the version that was registered of a candidate.
+
+    :param run_key: the key of the candidate's training
+    :returns: the version; None when the candidate is not registered, or there is no such candidate
+    """
     with reading() as connection:
         return next(select_versions(connection, model_versions.c.run_key == run_key), None)
 
 
 def list_versions(model: str) -> list[RegisteredVersion]:
-    """All versions of a model, the oldest first."""
+    """List all versions of a model.
+
+    :param model: name of the model
+    :returns: the oldest version first; none when nothing is registered
+    """
     with reading() as connection:
         return list(select_versions(connection, model_versions.c.model == model))
 
 
 def select_versions(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Iterator[RegisteredVersion]:
-    """The versions that meet ``conditions``, by their number."""
+    """Select registered versions, each with its candidate.
+
+    :param connection: any that reads
+    :param *conditions: what they must meet, all of them, on `model_versions` and `candidates`; none: all versions of all models
+    :yields: the versions, by their number
+    """
     query = sa.select(
         model_versions,
         *(candidates.c[name] for name in ("artifact_uri", "artifact_digest", "signature_digest", "recipe_digest", "snapshot_digest",
@@ -178,7 +207,13 @@ def select_versions(connection: sa.Connection, *conditions: sa.ColumnElement[boo
 
 
 def why_not_blessed(connection: sa.Connection, version: RegisteredVersion) -> str:
-    """Why a version may never be champion; empty when the gate blessed it."""
+    """Say why a version may never be champion.
+
+    :param connection: any that reads
+    :param version: the registered version
+    :returns: a sentence without its full stop, when no decision blesses it or a record differs from the ledger; empty when the gate
+        blessed it
+    """
     blessed = sa.select(decisions.c.id).where(decisions.c.run_key == version.run_key, decisions.c.verdict == "blessed")
     number = connection.execute(blessed.order_by(decisions.c.id.desc()).limit(1)).scalar()
     if number is None:
@@ -187,7 +222,12 @@ def why_not_blessed(connection: sa.Connection, version: RegisteredVersion) -> st
 
 
 def why_changed(connection: sa.Connection, run_key: str) -> str:
-    """What the records of a candidate, of its snapshot and of its version say otherwise than the ledger; empty when all agree."""
+    """Compare the records of a candidate, of its snapshot and of its version with the ledger.
+
+    :param connection: any that reads
+    :param run_key: the key of the candidate's training; the candidate must be recorded
+    :returns: what the first that differs says otherwise, for a message; empty when all agree
+    """
     candidate = connection.execute(candidates.select().filter_by(run_key=run_key)).one()
     registered = connection.execute(sa.select(model_versions.c.id).filter_by(run_key=run_key)).scalar()
     return (
@@ -200,7 +240,7 @@ def why_changed(connection: sa.Connection, run_key: str) -> str:
 def refuse_changed(run_key: str) -> None:
     """Refuse to run what the records of a candidate, its snapshot or its version name, unless the ledger says the same.
 
-    :param run_key: the candidate's
+    :param run_key: the key of the candidate's training
     :raises ChangedRecordError: when a record differs from its entry
     """
     with reading() as connection:
@@ -213,7 +253,12 @@ def refuse_changed(run_key: str) -> None:
 
 
 def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> str:
-    """Why a version may not become champion by itself; empty when no approval is required, or the newest answer gives it."""
+    """Say why a version may not become champion by itself.
+
+    :param connection: any that reads
+    :param version: the registered version
+    :returns: a sentence without its full stop; empty when no approval is required, or the newest answer gives it
+    """
     if not version.approval_because:
         return ""
     answer = newest_answer(connection, version.model, version.version)
@@ -226,9 +271,13 @@ def why_not_approved(connection: sa.Connection, version: RegisteredVersion) -> s
 
 
 def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> str:
-    """Why a champion may not serve, though the record calls it so; empty when it may.
+    """Say why a champion may not serve, though the record calls it so.
 
     An approval that let it become champion is not undone by a later answer: a rollback does that.
+
+    :param connection: any that reads
+    :param version: the version, which is champion or was
+    :returns: a sentence without its full stop; empty when it may serve
     """
     if message := why_not_blessed(connection, version):
         return message
@@ -242,7 +291,12 @@ def why_not_servable(connection: sa.Connection, version: RegisteredVersion) -> s
 
 
 def newest_verdict(connection: sa.Connection, run_key: str) -> str:
-    """The gate's newest verdict on a candidate; empty when there is none."""
+    """Find the gate's newest verdict on a candidate.
+
+    :param connection: any that reads
+    :param run_key: the key of the candidate's training
+    :returns: ``blessed``, ``rejected`` or ``not_evaluated``; empty when nothing was decided
+    """
     newest = sa.select(decisions.c.verdict).where(decisions.c.run_key == run_key).order_by(decisions.c.id.desc()).limit(1)
     return connection.execute(newest).scalar() or ""
 

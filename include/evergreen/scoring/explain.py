@@ -72,6 +72,12 @@ def sampled_contributions(model: ModelConfig, pipeline: Pipeline, features: pd.D
 
     A reverse makes up for much of its order's error, since a feature that came early comes late (antithetic sampling: Mitchell,
     Cooper, Frank & Holmes, "Sampling Permutations for Shapley Value Estimation", 2022).
+
+    :param model: the model, as the version's recipe declares it
+    :param pipeline: the version's fitted pipeline
+    :param features: the features that were scored, one row each
+    :param typical: a frame of one row, which is what a feature's value is set against
+    :returns: as `contributions`; the same for the same row each time
     """
     count = len(model.features)
     random = np.random.default_rng(SEED)
@@ -91,6 +97,12 @@ def exact_contributions(model: ModelConfig, pipeline: Pipeline, features: pd.Dat
 
     By the sum over coalitions of the others, each with the share of the orders in which just these come first (Shapley, "A Value
     for n-Person Games", 1953).
+
+    :param model: the model, as the version's recipe declares it
+    :param pipeline: the version's fitted pipeline
+    :param features: the features that were scored, one row each
+    :param typical: a frame of one row, which is what a feature's value is set against
+    :returns: as `contributions`
     """
     count = len(model.features)
     values = _values(model, pipeline, features, typical, range(2**count))
@@ -104,7 +116,11 @@ def exact_contributions(model: ModelConfig, pipeline: Pipeline, features: pd.Dat
 
 
 def contribution_columns(model: ModelConfig) -> list[str]:
-    """The columns of the predictions that hold the contributions, in the order of the declared features."""
+    """Name the columns of the predictions that hold the contributions.
+
+    :param model: the model, as the version's recipe declares it
+    :returns: the names, in the order of the declared features
+    """
     return [f"{CONTRIBUTION}{feature.name}" for feature in model.features]
 
 

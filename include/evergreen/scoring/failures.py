@@ -25,7 +25,7 @@ def attempt(catalog: Catalog, model: ModelConfig, stage: Stage, partition: dt.da
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
-    :param stage: the stage
+    :param stage: ``score`` or ``monitor``
     :param partition: the partition that it works on
     :param origin: ``live`` or ``backfill``, which pages nobody
     :param work: does it; raises `OvertakenError`, with nothing recorded, when what it read has changed

@@ -42,35 +42,62 @@ class PredictionSet:
     superseded_at: dt.datetime | None
 
     def frame(self) -> pd.DataFrame:
-        """The keys of the scored rows, their features, ``prediction`` and, with a challenger, ``challenger_prediction``.
+        """Read the predictions. Raises `DataError` when they are not in the storage, or damaged.
 
-        With ``explain: true`` also what each feature contributed, as ``contribution:FEATURE``.
+        :returns: one row for each scored one: its keys, its features, ``prediction``, with a challenger ``challenger_prediction``, and with
+            ``explain: true`` what each feature contributed, as ``contribution:FEATURE``
         """
         return storage.read_frame(self.path)
 
 
 def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
-    """The current predictions of one partition, if it was scored."""
+    """Find the current predictions of one partition.
+
+    :param model: name of the model
+    :param partition: the day whose rows were scored
+    :returns: the prediction set; None when it was not scored
+    """
     return next(iter(list_predictions(model, partition, partition)), None)
 
 
 def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
-    """The current prediction sets from ``first`` to ``last``, oldest first."""
+    """List the current prediction sets of a model.
+
+    :param model: name of the model
+    :param first: the first partition, included
+    :param last: the last partition, included
+    :returns: one for each partition that was scored, oldest partition first
+    """
     return _sets(prediction_sets.c.partition.between(first, last), CURRENT, model=model, order=prediction_sets.c.partition)
 
 
 def all_scorings(model: str, partition: dt.date) -> list[PredictionSet]:
-    """Every scoring of one partition that is kept, the one that was served first at the head."""
+    """List every scoring of one partition that is kept.
+
+    :param model: name of the model
+    :param partition: the day whose rows were scored
+    :returns: the one that was served first at the head, the current one at the end; none when it was not scored
+    """
     return _sets(prediction_sets.c.partition == partition, model=model, order=prediction_sets.c.scoring)
 
 
 def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[PredictionSet]:
-    """The newest ``limit`` current prediction sets up to a partition, the newest first."""
+    """List the newest current prediction sets of a model.
+
+    :param model: name of the model
+    :param until: the last partition, included
+    :param limit: how many at most
+    :returns: one for each partition that was scored, newest partition first
+    """
     return _sets(prediction_sets.c.partition <= until, CURRENT, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
 
 
 def differing_scorings(connection: sa.Connection) -> Iterator[str]:
-    """One sentence for each scoring that stands as current although its partition has a later one."""
+    """Find the scorings that stand as current although their partition has a later one.
+
+    :param connection: any that reads
+    :yields: one sentence for each
+    """
     own, later = prediction_sets.c, prediction_sets.alias("later")
     same = (later.c.model == own.model, later.c.partition == own.partition, later.c.scoring > own.scoring)
     query = sa.select(own.model, own.partition, own.scoring).where(CURRENT, sa.select(later.c.id).where(*same).exists())
@@ -79,9 +106,14 @@ def differing_scorings(connection: sa.Connection) -> Iterator[str]:
 
 
 def record_scoring(connection: sa.Connection, model: str, partition: dt.date, **values: Any) -> None:
-    """Record a scoring as the partition's current one, in the caller's writing transaction; the one before stays, as superseded.
+    """Record a scoring as the partition's current one; the one before stays, as superseded.
 
-    One that says what the current one says is not recorded again. ``values`` are the other columns of `prediction_sets`.
+    One that says what the current one says is not recorded again.
+
+    :param connection: of the caller's writing transaction; nothing is committed here
+    :param model: name of the model
+    :param partition: the day whose rows were scored
+    :param **values: the other columns of `prediction_sets`, but for ``scoring`` and the times
     """
     own = prediction_sets.c
     this = (own.model == model, own.partition == partition)

@@ -82,15 +82,19 @@ class Readiness:
 
 
 def partition_name(key: Key) -> str:
-    """A partition of a dataset as records and people name it: ``weather/2013-02-08``."""
+    """Name a partition of a dataset as records and people do.
+
+    :param key: the dataset's name, and the day
+    :returns: such as ``weather/2013-02-08``
+    """
     return f"{key[0]}/{key[1]}"
 
 
 def scoring(model: str, partition: dt.date, published: Key | None = None) -> Readiness:
     """What scoring has not read: all inputs, of a partition that was never scored, and later what was corrected since.
 
-    :param model: the name of the model
-    :param partition: the partition to score
+    :param model: name of the model
+    :param partition: the day whose rows are scored
     :param published: the input whose event asks, if one does: a challenger may read what the champion does not
     :returns: what there is to do for the partition
     """
@@ -110,8 +114,8 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
 def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness:
     """What monitoring has not read: the predictions, and the labels.
 
-    :param model: the name of the model
-    :param partition: the scored partition
+    :param model: name of the model
+    :param partition: the day whose rows were scored
     :param target_dataset: the name of the dataset that holds the labels, in a partition of the same day
     :returns: what there is to do for the partition
     """
@@ -131,7 +135,14 @@ def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness
 
 
 def list_inputs(version: RegisteredVersion, partition: dt.date) -> list[Key]:
-    """The newest partition of each input that a version reads to score ``partition``, by its own recipe."""
+    """List what a version reads to score a partition, by its own recipe.
+
+    Raises `DataError` when that was changed in the database; `ConfigError` when none was kept and the model is not declared now.
+
+    :param version: the registered version
+    :param partition: the day whose rows are scored
+    :returns: the newest partition of each input, whether or not it is there, in the order of the recipe
+    """
     try:
         inputs = _kept_inputs(version.recipe_digest)
     except LookupError:  # an older release trained it, and kept no recipe

@@ -120,13 +120,25 @@ def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredV
 
 
 def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
-    """The input partitions that ``partition`` needs and that are not there, as ``dataset/day``."""
+    """List the input partitions that a scoring needs and that are not there.
+
+    :param model: the model, as the version's recipe declares it, or as it is declared now
+    :param partition: the day whose rows are scored
+    :returns: the newest partition of each input that was never published, as ``dataset/day``; none when all are there
+    """
     wanted = [(model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs]
     return [f"{dataset}/{day}" for dataset, day in wanted if current_partition(dataset, day) is None]
 
 
 def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
-    """Record that a stage waits for what is ``missing``, named as ``dataset/day``, and say so."""
+    """Record that a stage waits, and say so.
+
+    :param model: the model as it is declared
+    :param stage: ``score`` or ``monitor``
+    :param partition: the partition that it works on
+    :param missing: what it waits for, as ``dataset/day``
+    :returns: ``waiting``, with what is missing
+    """
     message = f"waiting for {', '.join(missing)}"
     record_stage(model.name, stage, partition, "waiting", {"message": message, "waiting_for": missing})
     return Outcome("waiting", message, {"waiting_for": missing})
@@ -246,7 +258,10 @@ class _Reads:
         return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, cache), of_shadow)
 
     def alone(self) -> _Reads:
-        """What the champion reads of this, without the challenger."""
+        """Leave the challenger out.
+
+        :returns: what the champion alone reads of this
+        """
         return replace(self, shadow=None, of_shadow={})
 
     @property
@@ -280,7 +295,10 @@ class _Reads:
         return {name: self.known.get(name, "") for name in names}
 
     def refuse_overtaken(self) -> None:
-        """`OvertakenError` when an input was corrected, or another champion promoted, since this was read."""
+        """Compare what was read with what stands now.
+
+        :raises OvertakenError: when an input was corrected, or another champion promoted, since this was read
+        """
         now = _Reads.now(self.partition, self.serving, self.shadow)
         subject = f"{self.serving.config.name} {self.partition}"
         if now.champion != self.champion:

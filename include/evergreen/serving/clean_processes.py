@@ -40,24 +40,37 @@ class CleanProcess(Protocol):
         """The exit code, or minus the signal that ended it; None while it is not known to have ended."""
 
     def poll(self) -> int | None:
-        """The ``returncode`` as of now."""
+        """Look whether it has ended; does not wait.
+
+        :returns: the ``returncode`` as of now
+        """
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, at most ``timeout`` seconds (`subprocess.TimeoutExpired`), and give the ``returncode``."""
+        """Wait for its end; `subprocess.TimeoutExpired` when it still runs after ``timeout`` seconds.
+
+        :param timeout: seconds; None: as long as it takes
+        :returns: the ``returncode``
+        """
 
     def kill(self) -> None:
         """End it at once; nothing happens when it has ended."""
 
 
 class ForkedProcess:
-    """A `CleanProcess` at the other end of a connection to the server. When the connection closes, the process is ended."""
+    """A `CleanProcess` at the other end of a connection to the server. When the connection closes, the process is ended.
+
+    :param connection: on which the server has accepted; closed once the process has ended
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """The exit code as of now; None while it runs."""
+        """Look whether it has ended; does not wait.
+
+        :returns: its exit code, or minus the signal that ended it; None while it runs
+        """
         try:
             return self.wait(0.0)
         except subprocess.TimeoutExpired:
@@ -184,13 +197,20 @@ def start_interpreter(module: str, *arguments: str, environment: dict[str, str],
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what belongs to Airflow or to debugging."""
+    """Copy this process's environment without what belongs to Airflow or to debugging.
+
+    :returns: the variables by name; the project comes first in ``PYTHONPATH``
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(INHERITED_NOT)}
     paths = kept["PYTHONPATH"].split(os.pathsep) if kept.get("PYTHONPATH") else []
     return {**kept, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(PROJECT_ROOT), *paths]))}
 
 
 def is_of_this_user(connection: socket.socket) -> bool:
-    """Whether the process at the other end of a Unix socket runs as the same user."""
+    """Tell whether the process at the other end of a Unix socket runs as the same user. Linux only.
+
+    :param connection: a connected socket
+    :returns: whether it does; one of another user is not to be trusted
+    """
     _, user, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
     return bool(user == os.getuid())

@@ -42,7 +42,11 @@ def predicted(pipeline: Pipeline, task: str, features: pd.DataFrame) -> np.ndarr
 
 
 def as_fitted(features: pd.DataFrame) -> pd.DataFrame:
-    """The features as scikit-learn and MLflow's signature know them: text as plain objects, missing text as ''."""
+    """Convert features to what scikit-learn and MLflow's signature know: text as plain objects, missing text as ''.
+
+    :param features: rows of features, text as pandas' ``string``; not changed
+    :returns: a frame of the same columns and index; numbers stay as they are
+    """
     text = [name for name in features.columns if features[name].dtype == "string"]
     return features.assign(**{name: features[name].fillna("").astype(object) for name in text})
 

@@ -42,12 +42,12 @@ def raise_alert(key: str, *, model: str, severity: Severity, message: str, evide
 
     One that was resolved fires anew, and counts from one.
 
-    :param key: names the cause, the same each time that it is seen.
-    :param model: whose alert it is; empty for one of all models.
-    :param severity: ``critical`` or ``warning``, which is also the level of the log.
-    :param message: for people; cut to `LONGEST_MESSAGE` characters.
-    :param evidence: facts, as a JSON document.
-    :returns: whether it is new, and did not fire already.
+    :param key: names the cause, the same each time that it is seen
+    :param model: name of the model whose alert it is; empty for one of all models
+    :param severity: ``critical`` or ``warning``, which is also the level of the log
+    :param message: for people; cut to `LONGEST_MESSAGE` characters
+    :param evidence: facts, as a JSON document
+    :returns: whether it is new, and did not fire already
     """
     now = clock.now()
     with side_effect("alert"), writing() as connection:
@@ -68,10 +68,10 @@ def raise_alert(key: str, *, model: str, severity: Severity, message: str, evide
 def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
     """Resolve the alert of a cause.
 
-    :param key: names the cause.
-    :param actor: the person who resolved it, which goes into the ledger; empty when the cause was seen to be gone.
-    :param reason: the person's.
-    :returns: whether it was firing.
+    :param key: names the cause
+    :param actor: the person who resolved it, which goes into the ledger; empty when the cause was seen to be gone
+    :param reason: why, for the ledger; not kept without an ``actor``
+    :returns: whether it was firing
     """
     query = alerts.select().where(alerts.c.key == key, alerts.c.state == "firing")
     with reading() as connection:
@@ -89,7 +89,11 @@ def resolve_alert(key: str, *, actor: str = "", reason: str = "") -> bool:
 
 
 def open_alerts(model: str | None = None) -> list[Alert]:
-    """List the firing alerts, of one model or of all, the one that was seen last first."""
+    """List the firing alerts.
+
+    :param model: name of the model; None: all alerts, those of no model included
+    :returns: the alerts, the one that was seen last first; empty when none is firing
+    """
     query = alerts.select().where(alerts.c.state == "firing").order_by(alerts.c.last_at.desc(), alerts.c.id.desc())
     if model is not None:
         query = query.where(alerts.c.model == model)

@@ -43,9 +43,9 @@ _watchers: list[Callable[[str, Moment], object]] = []
 def side_effect(name: str) -> Iterator[None]:
     """Wrap one side effect, which is idempotent: repeated after a crash before, within or after it, it gives the same.
 
-    :param name: one of `EFFECTS`.
-    :yields: once, for the effect.
-    :raises KeyError: when the name is not among them.
+    :param name: one of `EFFECTS`
+    :yields: once, for the effect
+    :raises KeyError: when the name is not among them
     """
     if name not in EFFECTS:
         raise KeyError(f"{name!r} is not among the effects; add it to EFFECTS, with what it does")
@@ -61,13 +61,20 @@ def side_effect(name: str) -> Iterator[None]:
 
 
 def current_effect() -> str | None:
-    """Name the side effect that is being done; None when none is."""
+    """Tell which side effect is being done.
+
+    :returns: its name, one of `EFFECTS`; None outside of them
+    """
     return _current.get()
 
 
 @contextmanager
 def watched(watcher: Callable[[str, Moment], object]) -> Iterator[None]:
-    """Have, in a test, ``watcher`` called before and after each side effect; it may end the process there."""
+    """Have, in a test, each side effect watched within the context.
+
+    :param watcher: called with the effect's name and the moment, ``before`` or ``after``; it may end the process there
+    :yields: once, while it is called
+    """
     _watchers.append(watcher)
     try:
         yield

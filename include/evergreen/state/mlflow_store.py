@@ -45,7 +45,11 @@ class UnloadableError(ArtifactError):
 
 
 def reaching_mlflow(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn what MLflow raises in ``function`` into `TransientError`: its own errors name no server; ours do, and say what may help."""
+    """Turn what MLflow raises in a function into `TransientError`: its own errors name no server; ours do, and say what may help.
+
+    :param function: uses MLflow's store; what it raises that is neither MLflow's, nor of a database or the disk, passes
+    :returns: the function with the same signature
+    """
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,12 +77,12 @@ def _refusals() -> tuple[type[Exception], ...]:
 def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[str] = ()) -> Pipeline:
     """Load a fitted pipeline without running any code from its files.
 
-    :param artifact_uri: the folder of the model's files, local or in MLflow's store.
-    :param artifact_digest: their `folder_digest`, as it was recorded.
-    :param trusted_types: full names of classes that it may hold besides scikit-learn's (the model's ``train.trusted_types``).
-    :returns: the pipeline.
-    :raises ArtifactError: when the files are not those that were recorded, or are gone, or hold another type.
-    :raises UnloadableError: when the files are those that were recorded, and skops can make no model of them.
+    :param artifact_uri: the folder of the model's files, local or in MLflow's store
+    :param artifact_digest: their `folder_digest`, as it was recorded
+    :param trusted_types: full names of classes that it may hold besides scikit-learn's (the model's ``train.trusted_types``)
+    :returns: the pipeline
+    :raises ArtifactError: when the files are not those that were recorded, or are gone, or hold another type
+    :raises UnloadableError: when the files are those that were recorded, and skops can make no model of them
     """
     skops_io = import_quietly("skops.io")
     with _artifact(artifact_uri, artifact_digest) as path:
@@ -103,23 +107,38 @@ def load_model(artifact_uri: str, artifact_digest: str, trusted_types: Sequence[
 
 @reaching_mlflow
 def verify_artifact(artifact_uri: str, artifact_digest: str) -> None:
-    """Make sure that a model's files are those that were recorded; raises `ArtifactError` unless they are."""
+    """Make sure that a model's files are those that were recorded; raises `ArtifactError` unless they are.
+
+    :param artifact_uri: the folder of the model's files, local or in MLflow's store
+    :param artifact_digest: their `folder_digest`, as it was recorded
+    """
     with _artifact(artifact_uri, artifact_digest):
         pass
 
 
 @reaching_mlflow
 def artifact_bytes(artifact_uri: str, artifact_digest: str) -> int:
-    """Measure all of a model's files, in bytes; raises `ArtifactError` unless they are those that were recorded."""
+    """Measure a model's files; raises `ArtifactError` unless they are those that were recorded.
+
+    :param artifact_uri: the folder of the model's files, local or in MLflow's store
+    :param artifact_digest: their `folder_digest`, as it was recorded
+    :returns: the bytes of all files below the folder, together
+    """
     with _artifact(artifact_uri, artifact_digest) as path:
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 @reaching_mlflow
 def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags: dict[str, str]) -> int:
-    """Make MLflow's version of a run, and the registered model, unless they are there; returns its number, the run's lowest.
+    """Make MLflow's version of a run, and the registered model, unless they are there.
 
-    Raises `TransientError` when the store cannot be used.
+    :param model: name of the model, which is also that of MLflow's registered model
+    :param run_key: the key of the training, for the tag `RUN_KEY_TAG`
+    :param run_id: MLflow's id of the run that logged the model
+    :param artifact_uri: the folder of the model's files, local or in MLflow's store
+    :param tags: more tags of a new version; one that is there keeps its own
+    :returns: the version's number; the lowest, should the run have several
+    :raises MlflowException: when the store cannot be used; `reaching_mlflow` makes `TransientError` of it
     """
     from mlflow.exceptions import MlflowException
 
@@ -136,7 +155,12 @@ def make_version(model: str, run_key: str, run_id: str, artifact_uri: str, tags:
 
 @reaching_mlflow
 def remove_other_versions(model: str, run_id: str, *, keep: int) -> None:
-    """Remove the versions that registrations which were killed, or came second, made of a run beside the one to keep."""
+    """Remove the versions that registrations which were killed, or came second, made of a run beside the one to keep.
+
+    :param model: name of the model
+    :param run_id: MLflow's id of the run; versions of other runs stay
+    :param keep: the number of the version that stays
+    """
     client = mlflow_client()
     for number in _versions_of_run(client, model, run_id):
         if number != keep:
@@ -145,7 +169,13 @@ def remove_other_versions(model: str, run_id: str, *, keep: int) -> None:
 
 @reaching_mlflow
 def alias(model: str, name: Alias) -> int | None:
-    """Read which version an alias names in MLflow, for comparison with our record; None when it names none."""
+    """Read which version an alias names in MLflow, for comparison with our record.
+
+    :param model: name of the model
+    :param name: ``champion`` or ``challenger``
+    :returns: the version's number; None when the alias names none, or MLflow has no such model
+    :raises MlflowException: when the store cannot be used; `reaching_mlflow` makes `TransientError` of it
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -158,9 +188,13 @@ def alias(model: str, name: Alias) -> int | None:
 
 @reaching_mlflow
 def set_alias(model: str, name: Alias, version: int | None) -> bool:
-    """Make an alias name ``version``, or nothing for None; says whether MLflow has that version (True for None).
+    """Make an alias name a version in MLflow, or nothing.
 
-    Raises `TransientError` when the store cannot be used.
+    :param model: name of the model
+    :param name: ``champion`` or ``challenger``
+    :param version: the version's number; None: the alias is removed, if it is there
+    :returns: whether MLflow has that version; True for None
+    :raises MlflowException: when the store cannot be used; `reaching_mlflow` makes `TransientError` of it
     """
     from mlflow.exceptions import MlflowException
 
@@ -183,7 +217,10 @@ def prepare_store() -> None:
 
 
 def mlflow_client() -> MlflowClient:
-    """Make a client of the configured store. A server that is out of reach it gives up within a minute, a SQL store after about 100 s."""
+    """Make a client of the configured store. A server that is out of reach it gives up within a minute, a SQL store after about 100 s.
+
+    :returns: a client of its own, for tracking and registry; `HTTP_LIMITS` hold in this process from now on, unless they were set
+    """
     for name, value in HTTP_LIMITS.items():
         os.environ.setdefault(name, value)  # its own defaults keep a task waiting for many minutes
     from mlflow import MlflowClient
@@ -227,7 +264,11 @@ def _downloaded(artifact_uri: str, folder: str) -> Path:
 
 
 def folder_digest(folder: Path) -> str:
-    """Compute SHA-256, in hex, over the names and bytes of all files below ``folder``, in the order of their paths."""
+    """Digest the names and bytes of all files below a folder, in the order of their paths.
+
+    :param folder: on a local disk; empty folders below it do not count
+    :returns: SHA-256, as 64 hex digits
+    """
     hasher = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         hasher.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())

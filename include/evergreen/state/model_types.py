@@ -35,7 +35,11 @@ NOT_SCIKIT_LEARNS_OWN: Final = {"conftest", "externals", "tests"}  # parts of mo
 
 
 class UntrustedTypesError(EvergreenError):
-    """A file holds types that may not be loaded: ``names``."""
+    """A file holds types that may not be loaded.
+
+    :param message: for people
+    :param names: the types' full names
+    """
 
     def __init__(self, message: str, names: Sequence[str] = ()) -> None:
         super().__init__(message)

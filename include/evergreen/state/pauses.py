@@ -44,12 +44,12 @@ class Pause:
 def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = None) -> Pause:
     """Pause automatic promotion and retraining of every model, from now on; replaces an active pause.
 
-    :param hours: how long the pause lasts, counted from ``since``; more than 0, and at most `LONGEST_HOURS`.
-    :param actor: who pauses, for the ledger.
-    :param reason: why, for the ledger.
-    :param since: a time (UTC); by default now.
-    :returns: the pause; the active one, when it has the same actor, reason and end.
-    :raises ConfigError: when the reason or the duration is not allowed, or the pause would be over already.
+    :param hours: how long the pause lasts, counted from ``since``; more than 0, and at most `LONGEST_HOURS`
+    :param actor: who pauses, for the ledger
+    :param reason: why, for the ledger
+    :param since: a time (UTC); by default now
+    :returns: the pause; the active one, when it has the same actor, reason and end
+    :raises ConfigError: when the reason or the duration is not allowed, or the pause would be over already
     """
     reason = checked_reason("pause", reason)
     if not 0 < hours <= LONGEST_HOURS:
@@ -72,7 +72,12 @@ def pause(*, hours: float, actor: str, reason: str, since: dt.datetime | None = 
 
 
 def lift(*, actor: str, reason: str) -> Pause | None:
-    """Lift the active pause before its time, and return it; None when there is none. Raises `ConfigError` for an invalid reason."""
+    """Lift the active pause before its time. Raises `ConfigError` for an invalid reason.
+
+    :param actor: who lifts it, for the ledger
+    :param reason: why, for the ledger; see `checked_reason`
+    :returns: the pause that was lifted, as it was before; None when none was active, and then nothing is recorded
+    """
     reason = checked_reason("resume", reason)
     with writing() as connection:
         active = active_pause_within(connection)
@@ -85,7 +90,10 @@ def lift(*, actor: str, reason: str) -> Pause | None:
 
 
 def active_pause() -> Pause | None:
-    """Return the pause that is active now; None when there is none."""
+    """Read the pause that is active now.
+
+    :returns: the pause; None when there is none
+    """
     with reading() as connection:
         return active_pause_within(connection)
 
@@ -93,8 +101,8 @@ def active_pause() -> Pause | None:
 def refuse_changed_pauses(connection: sa.Connection) -> None:
     """Refuse to do by itself what a pause would stop, when the ledger says otherwise of the newest pause than the database.
 
-    :param connection: any that reads.
-    :raises DataError: when it was changed, removed or put in.
+    :param connection: any that reads
+    :raises DataError: when it was changed, removed or put in
     """
     row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
     entry = ledger.newest_bound_entry(connection, pauses, "")
@@ -109,7 +117,11 @@ def refuse_changed_pauses(connection: sa.Connection) -> None:
 
 
 def active_pause_within(connection: sa.Connection) -> Pause | None:
-    """Return what `active_pause` does, within the caller's transaction."""
+    """Read the pause that is active now, within the caller's transaction.
+
+    :param connection: any that reads
+    :returns: the pause; None when there is none
+    """
     row = connection.execute(pauses.select().order_by(pauses.c.id.desc()).limit(1)).first()
     if row is None or row.lifted_at is not None or row.until <= clock.now():
         return None

@@ -41,7 +41,15 @@ class StageRecord:
 def record_stage(
     model: str, stage: Stage, partition: dt.date, status: Status, detail: dict[str, Any], *, since: dt.datetime | None = None
 ) -> None:
-    """Record the status of a stage; ``since`` (by default now) moves only when the status changes."""
+    """Record the status of a stage in place of its earlier one.
+
+    :param model: name of the model
+    :param stage: ``score`` or ``monitor``
+    :param partition: the partition's date
+    :param status: what became of the stage
+    :param detail: facts, as a JSON document; ``message`` in it says why, for people
+    :param since: when the status began (UTC), by default now; a status that is unchanged keeps its own
+    """
     key = {"model": model, "stage": stage, "partition": partition}
     timestamp = clock.now()
     values = {"status": status, "detail": detail, "since": since or timestamp, "recorded_at": timestamp}
@@ -52,14 +60,27 @@ def record_stage(
 
 
 def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
-    """Return the record of one stage of one partition; None when it was never begun."""
+    """Look up the status of one stage of one partition.
+
+    :param model: name of the model
+    :param stage: ``score`` or ``monitor``
+    :param partition: the partition's date
+    :returns: the record; None when the stage was never begun
+    """
     return next(iter(list_stages(model, first=partition, last=partition, stages=(stage,))), None)
 
 
 def list_stages(
     model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES
 ) -> list[StageRecord]:
-    """List a model's records of the partitions from ``first`` to ``last``, both inclusive, oldest partition first."""
+    """List the status of a model's stages over some partitions.
+
+    :param model: name of the model
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param stages: which stages; by default all
+    :returns: the records, oldest partition first, and of one partition by the stage's name; none for a stage that was never begun
+    """
     table = stage_records.c
     query = (
         stage_records.select()

@@ -39,7 +39,11 @@ class StoredFile:
 
 
 def write_frame(path: str, frame: pd.DataFrame) -> None:
-    """Write ``frame`` as Parquet, without its index."""
+    """Write a data frame as Parquet, whole or not at all. Raises `TransientError` when the disk or the server refuses.
+
+    :param path: of the file, below the storage's root
+    :param frame: the rows; its index is left out
+    """
     with scratch_file() as scratch:
         with refusals(str(scratch)):
             frame.to_parquet(scratch, index=False)
@@ -47,17 +51,22 @@ def write_frame(path: str, frame: pd.DataFrame) -> None:
 
 
 def read_frame(path: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file: all of it, or some columns and nothing else of it. Raises what `read_table` does."""
+    """Read a Parquet file into pandas. Raises what `read_table` does.
+
+    :param path: of the file, below the storage's root
+    :param columns: the names of those to read, and nothing else of the file; None for all
+    :returns: the rows in the file's order, numbered from 0
+    """
     return cast("pd.DataFrame", read_table(path, columns).to_pandas())
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file as `read_frame` does, into Arrow; raises `TransientError` when the storage does not answer.
 
-    :param path: of the file, below the storage's root.
-    :param columns: the names of those to read, and nothing else of the file; None for all.
-    :returns: the rows in the file's order.
-    :raises DataError: when the file is not there or is no Parquet file.
+    :param path: of the file, below the storage's root
+    :param columns: the names of those to read, and nothing else of the file; None for all
+    :returns: the rows in the file's order
+    :raises DataError: when the file is not there or is no Parquet file
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -71,7 +80,11 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Write a file atomically. Raises `TransientError` when the disk or the server refuses."""
+    """Write a file, whole or not at all. Raises `TransientError` when the disk or the server refuses.
+
+    :param path: of the file, below the storage's root; one that is there is replaced
+    :param content: all of it
+    """
     with scratch_file() as scratch:
         with refusals(str(scratch)):
             scratch.write_bytes(content)
@@ -79,14 +92,22 @@ def write_bytes(path: str, content: bytes) -> None:
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a file. Raises `DataError` when it is not there, `TransientError` when the storage does not answer."""
+    """Read a file into memory. Raises `DataError` when it is not there, `TransientError` when the storage does not answer.
+
+    :param path: of the file, below the storage's root
+    :returns: all of its content
+    """
     filesystem, whole = _locate(path)
     with _absence(whole):
         return cast(bytes, filesystem.cat_file(whole))
 
 
 def exists(path: str) -> bool:
-    """Say whether a file is there. Raises `TransientError` when the storage does not answer."""
+    """Say whether something lies at a path. Raises `TransientError` when the storage does not answer.
+
+    :param path: of a file or a folder, below the storage's root
+    :returns: whether it is there
+    """
     filesystem, whole = _locate(path)
     with _absence(whole):
         return bool(filesystem.exists(whole))
@@ -94,7 +115,10 @@ def exists(path: str) -> bool:
 
 @contextmanager
 def scratch_file() -> Iterator[Path]:
-    """Give a path on a local disk to write a file of any size to, for `keep_file`; what is not kept is gone afterwards."""
+    """Have a place on a local disk to write a file of any size to, for `keep_file`. Raises `TransientError` when the disk refuses.
+
+    :yields: a path at which nothing lies yet, and nothing afterwards: what is not kept is removed
+    """
     filesystem, root = _locate("")
     folder = Path(root, UNFINISHED) if _is_local(filesystem) else Path(tempfile.gettempdir())
     scratch = folder / f"evergreen-{os.getpid()}-{secrets.token_hex(6)}"
@@ -107,7 +131,12 @@ def scratch_file() -> Iterator[Path]:
 
 
 def keep_file(scratch: Path, path: str) -> None:
-    """Make a `scratch_file` the content of ``path``, whole or not at all; raises `TransientError` when the disk or the server refuses."""
+    """Make a `scratch_file` the content of a path, whole or not at all; raises `TransientError` when the disk or the server refuses.
+
+    :param scratch: a file that `scratch_file` named, and that is written; it is moved where the storage is a local folder
+    :param path: of the file, below the storage's root; one that is there is replaced
+    :raises FileNotFoundError: when its folder is removed each time that it is made; `refusals` makes `TransientError` of it
+    """
     filesystem, whole = _locate(path)
     with refusals(whole):
         if not _is_local(filesystem):
@@ -130,9 +159,9 @@ def keep_file(scratch: Path, path: str) -> None:
 def local_file(path: str) -> Iterator[Path]:
     """Have a file on a local disk, itself or a copy for as long as it is needed; raises `TransientError` when the storage does not answer.
 
-    :param path: of the file, below the storage's root.
-    :yields: where it lies; only to be read.
-    :raises DataError: when the file is not there.
+    :param path: of the file, below the storage's root
+    :yields: where it lies; only to be read
+    :raises DataError: when the file is not there
     """
     filesystem, whole = _locate(path)
     if _is_local(filesystem):
@@ -149,8 +178,8 @@ def local_file(path: str) -> Iterator[Path]:
 def remove(path: str) -> None:
     """Remove a file, and the folders that it leaves empty; one that is not there counts as removed.
 
-    :param path: of the file, below the storage's root.
-    :raises TransientError: when the storage refuses, or does not answer.
+    :param path: of the file, below the storage's root
+    :raises TransientError: when the storage refuses, or does not answer
     """
     filesystem, whole = _locate(path)
     try:
@@ -166,9 +195,9 @@ def remove(path: str) -> None:
 def find(path: str) -> StoredFile | None:
     """Look one file up.
 
-    :param path: of the file, below the storage's root.
-    :returns: what is known of it; None when it is not there, or is a folder.
-    :raises TransientError: when the storage does not answer.
+    :param path: of the file, below the storage's root
+    :returns: what is known of it; None when it is not there, or is a folder
+    :raises TransientError: when the storage does not answer
     """
     filesystem, whole = _locate(path)
     try:
@@ -184,9 +213,9 @@ def find(path: str) -> StoredFile | None:
 def files(folder: str) -> Iterator[StoredFile]:
     """List every file below a folder of the storage, unfinished ones too.
 
-    :param folder: below the storage's root; empty for all of the storage.
-    :yields: the files, sorted by their paths; none when the folder is not there.
-    :raises TransientError: when the storage does not answer.
+    :param folder: below the storage's root; empty for all of the storage
+    :yields: the files, sorted by their paths; none when the folder is not there
+    :raises TransientError: when the storage does not answer
     """
     filesystem, root = _locate("")
     whole = posixpath.join(root, folder) if folder else root
@@ -203,7 +232,10 @@ def files(folder: str) -> Iterator[StoredFile]:
 
 
 def unfinished_files() -> list[Path]:
-    """List the scratch files on this machine's disk, those of processes that are still at work included."""
+    """List the scratch files on this machine's disk.
+
+    :returns: their paths, sorted; those of processes that are still at work are among them
+    """
     filesystem, root = _locate("")
     folder = Path(root, UNFINISHED) if _is_local(filesystem) else Path(tempfile.gettempdir())
     return sorted(path for path in folder.glob("evergreen-*-*") if path.is_file())
@@ -213,10 +245,10 @@ def unfinished_files() -> list[Path]:
 def refusals(subject: str, *, doing: str = "written") -> Iterator[None]:
     """Turn what a disk or a server says to a write, or to what else is being done, into an error that is worth a retry.
 
-    :param subject: what is written, for people.
-    :param doing: the participle of what is done to it: ``written``, ``read``, ``listed``.
-    :yields: once.
-    :raises TransientError: when the disk or the server refuses.
+    :param subject: what is written, for people
+    :param doing: the participle of what is done to it: ``written``, ``read``, ``listed``
+    :yields: once
+    :raises TransientError: when the disk or the server refuses
     """
     try:
         yield

@@ -36,8 +36,8 @@ Check = Callable[["Subject"], list[Finding]]
 def examine(catalog: Catalog, name: str, check: str) -> list[Finding]:
     """Run a check on a model's `features.py`, in a home of its own.
 
-    :param catalog: the declarations, the model's among them
-    :param name: the name of the model
+    :param catalog: what is declared now
+    :param name: the model's, as in ``include/models``
     :param check: the name of the check, one of `CHECKS`
     :returns: one finding for each feature and day that break the promise; none when it is kept
     :raises EvergreenError: when a declaration is wrong, or `features.py` fails on rows that its datasets declare as possible

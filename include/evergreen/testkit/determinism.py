@@ -32,8 +32,8 @@ LIMIT_SECONDS = 120
 def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFrame]:
     """Compute the features of each examined day in another process.
 
-    :param catalog: the declarations, the model's among them
-    :param name: the name of the model
+    :param catalog: what is declared now
+    :param name: the model's, as in ``include/models``
     :returns: the features by day, with a plain index
     :raises ConfigError: when the process fails, or takes more than `LIMIT_SECONDS`
     """

@@ -19,12 +19,17 @@ AFTERWARDS = dt.timedelta(microseconds=1)
 
 
 class LaterFacts(SyntheticRows):
-    """New versions of the ``concerned`` partitions (by dataset and day) of ``source``, of which a reader as of ``day`` must notice nothing:
+    """New versions of the ``concerned`` partitions, of which a reader as of ``day`` must notice nothing:
 
     - of a partition that is known later: other rows
     - of one that was known: a correction that became known a microsecond after the day began
     - of one whose rows were known one by one: the later ones other, some of them gone
     - of the labels of the day itself, should they be known already: other values of the target
+
+    :param source: the rows that the versions replace
+    :param model: the model as it is declared now, whose target is altered
+    :param day: the as_of of the reader, which knows what was known at its beginning (UTC)
+    :param concerned: partitions, by dataset and day; the others have no versions here
     """
 
     def __init__(self, source: SyntheticRows, model: ModelConfig, day: dt.date, concerned: set[tuple[str, dt.date]]) -> None:
@@ -34,7 +39,7 @@ class LaterFacts(SyntheticRows):
     def versions(self, dataset: str) -> list[PartitionVersion]:
         """The new versions of a dataset's concerned partitions.
 
-        :param dataset: the name of the dataset
+        :param dataset: its name, as in ``include/datasets``
         :returns: the records, of each partition in the order in which they supersede one another
         """
         versions = []

@@ -31,8 +31,8 @@ class Subject:
     def of(cls, catalog: Catalog, name: str) -> Subject:
         """The subject for a declared model, with rows made for it.
 
-        :param catalog: the declarations, the model's among them
-        :param name: the name of the model
+        :param catalog: what is declared now
+        :param name: the model's, as in ``include/models``
         :returns: the subject
         """
         model = catalog.model(name)
@@ -74,7 +74,7 @@ class Subject:
 
         Raises `ConfigError` when `features.py` fails, or gives other columns or rows than it should.
 
-        :param day: the day
+        :param day: which one, as `days` lists them
         :param cache: what the past is read through; None: a new one as of the day
         :param function: the team's function; None: that of a module that remembers nothing
         :param reader: makes the reader that the function gets
@@ -86,7 +86,7 @@ class Subject:
     def compared(self, day: dt.date, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
         """Say what a comparison of this model's features is about.
 
-        :param day: the day
+        :param day: which one, as `days` lists them
         :param rows: the rows of the two computations, by which findings name the first that differs
         :param promise: how a feature that differs breaks the promise, after "feature 'x' on 2013-01-08: "
         :param advice: a sentence that says what to do about it

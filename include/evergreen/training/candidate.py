@@ -43,7 +43,11 @@ def find_candidate(run_key: str) -> Candidate:
 
 
 def recorded_candidate(run_key: str) -> Candidate | None:
-    """The candidate with this run key; None when there is none."""
+    """Look up a candidate that may not be there.
+
+    :param run_key: the key of its training, as `train.make_run_key` gives it
+    :returns: the candidate as it was recorded; None when there is none
+    """
     with reading() as connection:
         row = connection.execute(candidates.select().where(candidates.c.run_key == run_key)).first()
     if row is None:

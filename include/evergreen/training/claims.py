@@ -13,7 +13,11 @@ from include.evergreen.state.database.upsert import insert_once
 
 
 def claimed_run(run_key: str) -> str | None:
-    """The MLflow run of this run key, if one is claimed."""
+    """Look up the MLflow run that counts for a training.
+
+    :param run_key: the key of the training
+    :returns: the id of the claimed run, which MLflow may have lost; None when none is claimed
+    """
     with reading() as connection:
         return connection.scalar(sa.select(run_claims.c.mlflow_run_id).where(run_claims.c.run_key == run_key))
 
@@ -22,8 +26,8 @@ def claim_run(run_key: str, model: str, mlflow_run_id: str, *, instead_of: str |
     """Claim an MLflow run for a run key, unless an attempt that came first has claimed another.
 
     :param run_key: the key of the training
-    :param model: the name of the model that is trained
-    :param mlflow_run_id: the run to claim
+    :param model: name of the model
+    :param mlflow_run_id: the id of the run to claim
     :param instead_of: a claimed run that MLflow has lost, which this one may replace
     :returns: the run that counts from now on, for every attempt
     """
@@ -39,7 +43,11 @@ def claim_run(run_key: str, model: str, mlflow_run_id: str, *, instead_of: str |
 
 
 def settled_choice(run_key: str) -> dict[str, Any] | None:
-    """What an earlier attempt, or one at the same time, chose by tuning; None when none has chosen."""
+    """Look up what an earlier attempt, or one at the same time, chose by tuning.
+
+    :param run_key: the key of the training
+    :returns: the choice as a JSON document, as `settle_choice` kept it; None when none has chosen
+    """
     with reading() as connection:
         chosen: dict[str, Any] | None = connection.scalar(sa.select(run_claims.c.chosen).where(run_claims.c.run_key == run_key))
         return chosen

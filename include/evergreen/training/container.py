@@ -66,7 +66,7 @@ def pack_inputs(archive: IO[bytes], model: ModelConfig, snapshot: Snapshot, kept
 
     :param archive: an open file, which becomes a tar archive
     :param model: the model, as it is declared
-    :param snapshot: the rows
+    :param snapshot: the rows to train on
     :param kept: the choice of an earlier attempt that counts; None: it chooses
     """
     with TemporaryDirectory() as scratch, storage.local_file(snapshot.frame_path) as frame:
@@ -85,7 +85,7 @@ def unpack_results(archive: IO[bytes], folder: Path) -> Outcome:
 
     :param archive: Docker's tar archive of `RESULTS`
     :param folder: an empty folder of this machine, which gets the files
-    :returns: what was fitted
+    :returns: what was fitted, and how well; its files lie in ``folder``
     :raises EvergreenError: when it is not what `fit_job.fit_in_folder` writes
     """
     top = Path(RESULTS).name
@@ -131,13 +131,19 @@ def mounts() -> list[Mount]:
 
 
 def working_dir() -> str | None:
-    """Where the command runs: the project, when its code is mounted; else where the image says."""
+    """Say where the command runs. Raises `ConfigError` as `mounts`.
+
+    :returns: the project's folder, when its code is mounted; None: where the image says
+    """
     target = str(PROJECT_ROOT / "include")
     return str(PROJECT_ROOT) if any(mount.target == target for mount in mounts()) else None
 
 
 def variables() -> dict[str, str]:
-    """What the container gets of this process's environment: what decides the last bits of a sum, and no secret."""
+    """Choose what the container gets of this process's environment: what decides the last bits of a sum, and no secret.
+
+    :returns: all the environment variables that are set for it, by name
+    """
     handed_on = {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC)}
     return handed_on | {
         **telemetry_off(),
@@ -154,7 +160,7 @@ def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: 
 
     :param exit_code: what the container's process returned, not 0
     :param message: the end of what it wrote to stderr; empty when it wrote nothing
-    :param model: the name of the model that it trained
+    :param model: name of the model
     :param image: the image that it was made of
     :param memory_mb: the limit of its memory, in MB
     :param is_out_of_memory: whether Docker says that it was killed at this limit

@@ -23,16 +23,22 @@ GIT_SECONDS = 5
 
 
 def environment() -> dict[str, Any]:
-    """As JSON: ``code`` (commit, digest), ``lock``, ``python``, ``platform``, ``libraries``, ``numeric``, ``threads``, ``hash_seed``.
+    """Describe what this process trains in. Found once for each process.
 
-    What is not there (no git, no lock file, a library that is not installed) is left out. ``numeric`` are the libraries for
-    linear algebra and parallel loops, ``threads`` what a fit lets each of them use. Found once for each process.
+    :returns: as JSON: ``code`` (commit, digest), ``lock`` (digest), ``python``, ``platform``, ``libraries`` (versions by name), ``numeric``
+        (the libraries for linear algebra and parallel loops), ``threads`` (what a fit lets each of them use) and ``hash_seed``; what is
+        not there (no git, no lock file, a library that is not installed) is left out; a copy, which the caller may change
     """
     return copy.deepcopy(_observed())
 
 
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line for each part of an `environment` that is not as it was recorded: ``scikit-learn: 1.9.0 -> 1.9.1``."""
+    """Compare two environments.
+
+    :param recorded: an `environment`, as a candidate's facts keep it
+    :param now: the `environment` to compare it with
+    :returns: one line for each part that differs: ``scikit-learn: 1.9.0 -> 1.9.1``, with ``none`` for what is not there
+    """
     then, current = _flat(recorded), _flat(now)
     return [
         f"{name}: {then.get(name, 'none')} -> {current.get(name, 'none')}"
@@ -42,7 +48,11 @@ def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
 
 
 def code_digest(folder: Path) -> str:
-    """SHA-256, in hex, over the names and texts of all Python files below ``folder``: a container has no git, but has these."""
+    """Digest the code of a folder: a container has no git, but has these files.
+
+    :param folder: read with all folders below it
+    :returns: SHA-256, in hex, over the names and texts of all its Python files
+    """
     whole = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         text = file.read_bytes()

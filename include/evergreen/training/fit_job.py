@@ -59,7 +59,12 @@ Fitter = Callable[[ModelConfig, Snapshot], Attempt]  # refuses what it can befor
 
 
 def fit_here(model: ModelConfig, snapshot: Snapshot) -> Attempt:
-    """Fit in this process: the `Fitter` of the worker and the command line; raises what `train` does for rows and estimators."""
+    """Fit in this process: the `Fitter` of the worker and the command line. Raises what `train` does for rows and estimators.
+
+    :param model: the model as it is declared now
+    :param snapshot: the rows to train on, which are read at once
+    :returns: the attempt, which fits when it is called
+    """
     fit_rows, holdout = _usable_rows(model, f"{model.name} as of {snapshot.as_of}", snapshot.frame())
     return partial(_fit, model, f"{model.name} as of {snapshot.as_of}", fit_rows, holdout)
 
@@ -67,7 +72,7 @@ def fit_here(model: ModelConfig, snapshot: Snapshot) -> Attempt:
 def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None) -> None:
     """Write what `fit_in_folder` reads besides the training frame.
 
-    :param folder: gets `JOB`
+    :param folder: which must be there; gets `JOB`
     :param model: the model, as it is declared
     :param snapshot: whose frame is beside it
     :param kept: the choice that counts already; None: it chooses
@@ -96,7 +101,11 @@ def fit_in_folder(folder: Path, results: Path) -> None:
 
 
 def read_outcome(results: Path) -> Outcome:
-    """Read what `fit_in_folder` wrote; raises OSError and ValueError when it is not there or not whole."""
+    """Read what `fit_in_folder` wrote; raises OSError, KeyError, TypeError or ValueError when it is not there or not whole.
+
+    :param results: the folder that was given to it
+    :returns: what was fitted, and how well; its files stay where they are
+    """
     written = json.loads((results / OUTCOME).read_text())
     for rows in ("training", "holdout"):
         number, first, last = written[rows]
@@ -105,7 +114,12 @@ def read_outcome(results: Path) -> Outcome:
 
 
 def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split a training frame into the rows to fit on and the holdout: the newest ``train.holdout_days`` days that the frame has."""
+    """Split a training frame into the rows to fit on and the holdout.
+
+    :param model: the model, whose ``train.holdout_days`` says how many days are kept
+    :param frame: the rows that the training read, in any order
+    :returns: the rows to fit on, and the holdout: the newest days that the frame has; either may have no rows, both keep index and order
+    """
     return newest_apart(frame, model.train.holdout_days)
 
 

@@ -55,9 +55,13 @@ def declared(model: ModelConfig) -> Chosen:
 
 
 def build_pipeline(model: ModelConfig, chosen: Chosen | None = None) -> Pipeline:
-    """An unfitted pipeline that takes the model's declared features as a frame; without ``chosen``, of what is `declared`.
+    """Build the pipeline of a model, to be fitted.
 
     Raises `ConfigError` for an estimator that cannot be imported, does not take its parameters, or cannot do the model's task.
+
+    :param model: the model, as its recipe declares it
+    :param chosen: the estimator and its parameters; None: what model.yaml settles
+    :returns: an unfitted pipeline that takes the declared features as a frame
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -116,7 +120,13 @@ def fit(
 
 
 def predict(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame) -> np.ndarray:
-    """One float a row: the probability of the positive class, or the predicted value."""
+    """Predict for some rows, as `serving.inference.predicted`, and raising what it raises.
+
+    :param pipeline: the fitted pipeline
+    :param model: the model, whose task says what is predicted
+    :param features: the declared features, one row each; there may be none
+    :returns: one float a row: the probability of the positive class, or the predicted value in the target's unit
+    """
     return predicted(pipeline, model.task, features)
 
 

@@ -48,7 +48,11 @@ class Recipe:
         return document_digest({"declared": declared, FEATURES: self.document[FEATURES]})
 
     def config(self, now: ModelConfig) -> ModelConfig:
-        """``now``, the model as model.yaml declares it, with all that the recipe declares as it was then."""
+        """Restore the model that the recipe declares.
+
+        :param now: the model as it is declared now
+        :returns: a model with the recipe's `DECLARED` keys, and with the others, and those of ``train`` that change nothing learnt, of now
+        """
         declared = dict(self.document["declared"])
         current = now.model_dump(mode="json", exclude_defaults=True)
         kept_out = {name: value for name, value in current["train"].items() if name in WITHOUT_EFFECT}
@@ -58,7 +62,12 @@ class Recipe:
 
 
 def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
-    """The recipe as it is declared now. A default counts as not said, so a new key with a default changes no digest."""
+    """Make the recipe of what is declared now. A default counts as not said, so a new key with a default changes no digest.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :returns: the recipe, which is not kept yet
+    """
     declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True)
     declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
     document = {"declared": declared, FEATURES: features_source(catalog, model)}
@@ -66,7 +75,13 @@ def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
 
 
 def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
-    """The model as ``recipe`` declares it; of one that is retired or broken now, with nothing besides."""
+    """Restore the model that a recipe declares, even one that is retired or broken now.
+
+    :param catalog: what is declared now
+    :param recipe: one that was kept, of any age
+    :returns: as `Recipe.config`; of a model that cannot be loaded now, with nothing besides what the recipe declares, and a gate that
+        nobody declared
+    """
     try:
         return recipe.config(catalog.model(recipe.model))
     except ConfigError:
@@ -77,13 +92,21 @@ def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
 
 
 def keep_recipe(connection: sa.Connection, recipe: Recipe) -> None:
-    """Within the caller's transaction; a recipe that is kept already stays as it is."""
+    """Keep a recipe for the candidates that name it; one that is kept already stays as it is.
+
+    :param connection: of the caller's writing transaction; nothing is committed here
+    :param recipe: the recipe that was trained by
+    """
     values = {"model": recipe.model, "document": canonical_json(recipe.document), "recorded_at": clock.now()}
     insert_once(connection, recipes, {"digest": recipe.digest}, values)
 
 
 def signature_digest(model: ModelConfig) -> str:
-    """What a fitted model takes and gives: the features' names and kinds, and the target."""
+    """Digest what a fitted model takes and gives: the features' names and kinds, and the target.
+
+    :param model: the model, as it is declared
+    :returns: SHA-256, in hex; another one means a new major version
+    """
     features = [(feature.name, feature.kind) for feature in model.features]
     return document_digest({"features": features, "target": model.target.model_dump()})
 
@@ -96,7 +119,7 @@ def recipe_of_version(catalog: Catalog, model: ModelConfig, trained: Candidate |
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
-    :param trained: the candidate or version
+    :param trained: the candidate, or the registered version
     :returns: the recipe by which its features are computed
     :raises ConfigError: when no recipe is kept, and other features or another target are declared now
     """

@@ -34,9 +34,12 @@ class SyntheticRowsError(ConfigError):
 
 
 def check_estimators(catalog: Catalog) -> list[str]:
-    """Every estimator of the models' `train` that cannot be trained, stored or served, as ``file:line: key: why``.
+    """Find the estimators of the models' ``train`` that cannot be trained, stored or served.
 
-    The declarations must be sound. Estimators for a container are left out, as it has libraries of its own.
+    Estimators for a container are left out, as it has libraries of its own.
+
+    :param catalog: what is declared now, which must be sound
+    :returns: ``file:line: key: why`` for each, by model; none when all is well
     """
     problems = []
     for model in map(catalog.model, catalog.model_names()):
@@ -104,7 +107,11 @@ def _refuse_kept_persons(model: ModelConfig, chosen: Chosen, file: bytes, rows: 
 
 
 def first_setting(choice: Choice) -> Chosen:
-    """A setting by which to see whether the estimator takes its parameters: of what is searched the first values."""
+    """Choose a setting by which to see whether the estimator takes its parameters.
+
+    :param choice: an estimator, with what tuning may choose
+    :returns: the estimator with its parameters, and of what is searched the first value of each
+    """
     values = {name: next(bounds[0] for _, bounds in search if bounds is not None) for name, search in choice.search.items()}
     return Chosen(choice.estimator, {**choice.parameters, **values})
 

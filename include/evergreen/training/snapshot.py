@@ -34,7 +34,10 @@ class Snapshot:
     frame_path: str
 
     def frame(self) -> pd.DataFrame:
-        """The training frame: ``partition`` (text), the declared features, ``target``, the rows' keys; oldest day first."""
+        """Read the training frame. Raises `DataError` when it is not in the storage, or damaged.
+
+        :returns: ``partition`` (text), the declared features, ``target``, the rows' keys (``key:NAME``); oldest day first
+        """
         return storage.read_frame(self.frame_path)
 
 
@@ -56,6 +59,8 @@ class SnapshotCache(PartitionCache):
     """Sees what a snapshot's training saw: its members, and of days of which it read nothing, the versions of that time.
 
     What was known when, too, is taken as it was said then, whatever was corrected since.
+
+    :param snapshot: a recorded one
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -78,14 +83,21 @@ class SnapshotCache(PartitionCache):
 
 
 def parts_path(model: str, digest: str) -> str:
-    """Where the JSON document lies whose SHA-256 a snapshot's digest is: what was asked, the members' digests, the frame's, features.py."""
+    """Say where the JSON document lies whose SHA-256 a snapshot's digest is.
+
+    It holds what was asked, the members' digests, the frame's, and features.py.
+
+    :param model: name of the model
+    :param digest: the snapshot's whole digest, in hex
+    :returns: the path in the storage
+    """
     return f"training/{model}/{digest[:16]}.json"
 
 
 def compute_spans(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
     """The rows of `snapshot_spans` for a snapshot: what it read of each dataset, from the first partition to the last.
 
-    :param digest: the snapshot's digest
+    :param digest: the snapshot's whole digest, in hex
     :param members: the names of what it read, as ``dataset/day/vN``
     :returns: one row for each dataset, in the order of their names
     """

@@ -34,7 +34,7 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     ``train.min_days`` days have rows, inputs and labels, and `OvertakenError` when knowledge times are corrected all the time.
 
     :param catalog: what is declared now
-    :param model: the model to train
+    :param model: the model as it is declared now
     :param as_of: the day on which the training knows what it knows; no row of this day or later is read
     :param window_days: how many days before ``as_of`` are read; None: ``train.window_days``
     :returns: the snapshot, which is recorded and stored

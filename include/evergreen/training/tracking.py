@@ -52,7 +52,11 @@ class SavedModel:
 
     @classmethod
     def at(cls, folder: Path) -> SavedModel:
-        """Describe the model that `save` wrote to a folder, by its files alone."""
+        """Describe the model that `save` wrote to a folder, by its files alone.
+
+        :param folder: the one on this machine that was given to `save`
+        :returns: the model, with the digest and the signature of what lies there now
+        """
         from mlflow.models import Model
 
         return cls(folder, folder_digest(folder), Model.load(str(folder)).signature)
@@ -78,7 +82,7 @@ class Rows:
 def begin_run(model: str, run_key: str, run_name: str, began: dt.datetime) -> str:
     """Begin, or go on with, the one MLflow run of a training: the claimed one, one that a killed attempt left, or a new one.
 
-    :param model: the name of the model, and of its MLflow experiment
+    :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
     :param run_name: the name that a new run gets
     :param began: when the training began, which is the start of a new run
@@ -129,7 +133,7 @@ def log_candidate(
 ) -> str:
     """Log the model and its facts in the run, and end it. Done again, it gives the same.
 
-    :param run_id: the claimed MLflow run
+    :param run_id: the id of the claimed MLflow run
     :param model: the pipeline's files
     :param params: MLflow's params, by name
     :param metrics: the metrics on the holdout, by name
@@ -165,9 +169,9 @@ def log_candidate(
 def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) -> None:
     """Log each trial of tuning as a run nested in the candidate's; those that are there already stay.
 
-    :param model: the name of the model, and of its MLflow experiment
+    :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
-    :param run_id: the candidate's MLflow run
+    :param run_id: the id of the candidate's MLflow run
     :param tuning: how the choice was made, as `tuning.TuningResult` has it
     """
     from mlflow.entities import Metric, Param, RunTag
@@ -199,7 +203,12 @@ def log_trials(model: str, run_key: str, run_id: str, tuning: dict[str, Any]) ->
 
 
 def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """An estimator and its parameters as MLflow's params."""
+    """Write an estimator and its parameters as MLflow's params.
+
+    :param estimator: its import path
+    :param parameters: its keyword arguments, by name
+    :returns: the params by name, the estimator's path first, as ``estimator``
+    """
     return {"estimator": estimator, **parameters}
 
 
@@ -207,7 +216,7 @@ def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
     """Within it, what fails ends the run as FAILED (or KILLED), with the reason; unless another attempt recorded the candidate.
 
-    :param run_id: the MLflow run of the training
+    :param run_id: the id of the training's MLflow run
     :param is_recorded: tells whether the candidate is recorded by now
     :raises BaseException: what was raised within, once the run is marked
     """
@@ -226,9 +235,9 @@ def failing(run_id: str, is_recorded: Callable[[], bool]) -> Iterator[None]:
 def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
     """Remove what attempts that were killed, or came second, left of this run key: other runs, trials logged twice, other model folders.
 
-    :param model: the name of the model, and of its MLflow experiment
+    :param model: name of the model, and of its MLflow experiment
     :param run_key: the key of the training
-    :param run_id: the MLflow run that counts
+    :param run_id: the id of the MLflow run that counts
     :param artifact_uri: the URI of the model that counts, a folder of that run
     """
     client = mlflow_client()
@@ -255,7 +264,7 @@ def tidy(model: str, run_key: str, run_id: str, artifact_uri: str) -> None:
 def log_file(run_id: str, path_in_run: str, content: bytes | str) -> None:
     """Put a file into a run, in place of one of that path; the caller names the side effect.
 
-    :param run_id: the MLflow run
+    :param run_id: the id of the MLflow run
     :param path_in_run: its path, such as ``gate/decision.json``
     :param content: its bytes, or its text, which is stored as UTF-8
     """

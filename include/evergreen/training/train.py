@@ -49,7 +49,7 @@ def train(
     estimator that is refused, and `TransientError` when MLflow, the database or the storage does not answer.
 
     :param catalog: what is declared now
-    :param model: the model to train
+    :param model: the model as it is declared now
     :param snapshot: the rows to train on
     :param reason: why it is trained, for the record
     :param tags: names and values of more tags for the MLflow run
@@ -84,7 +84,13 @@ def train(
 
 
 def make_run_key(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
-    """The run key by which `train` knows a training of this model, as it is declared now, on a snapshot."""
+    """Make the run key by which `train` knows a training.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param snapshot: the rows to train on
+    :returns: SHA-256, in hex, over model, as_of, snapshot and recipe
+    """
     return _run_key(build_recipe(catalog, model), snapshot)
 
 
@@ -200,7 +206,12 @@ def _run_key(recipe: Recipe, snapshot: Snapshot) -> str:
 
 
 def read_chosen(candidate: Candidate, model: ModelConfig) -> Chosen:
-    """What was fitted; ``model`` is what the candidate was trained as, and says it of those of older releases."""
+    """Say what was fitted.
+
+    :param candidate: the candidate, whose facts say it, unless an older release trained it
+    :param model: the model, as the candidate's recipe declares it, which says it then; `ConfigError` when that leaves it to tuning
+    :returns: the estimator and its parameters
+    """
     if "parameters" in candidate.facts:
         return Chosen(candidate.facts["estimator"], candidate.facts["parameters"])
     return declared(model)

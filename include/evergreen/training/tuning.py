@@ -91,6 +91,8 @@ def check_choices(model: ModelConfig) -> None:
     """Refuse, by a `ConfigError`, a declared estimator that cannot be imported, made with its parameters, do the task, or be stored.
 
     That it cannot be fitted on synthetic rows refuses nothing: soon the real ones will say it.
+
+    :param model: the model to train
     """
     for choice in model.train.choices:
         with contextlib.suppress(SyntheticRowsError):
@@ -116,7 +118,11 @@ def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str
 
 
 def settings(model: ModelConfig) -> Iterator[Chosen]:
-    """The settings to try, at most ``tune.candidates``: the estimators take turns, each draws from its search, none twice."""
+    """List the settings to try: the estimators take turns, each draws from its search, none twice.
+
+    :param model: the model to train, which must declare ``train.tune``; its ``train.seed`` decides what is drawn
+    :returns: at most ``tune.candidates`` of them, or `UNBOUNDED` when seconds alone bound the search
+    """
     assert model.train.tune is not None
     count = model.train.tune.candidates or UNBOUNDED
     drawn = [_drawn(choice, count, model.train.seed + index) for index, choice in enumerate(model.train.choices)]
@@ -125,7 +131,13 @@ def settings(model: ModelConfig) -> Iterator[Chosen]:
 
 
 class _Running:
-    """A search that goes on until its budget is spent."""
+    """A search that goes on until its budget is spent.
+
+    :param model: the model to train
+    :param rows: the rows of the training frame to fit on; the holdout is not among them
+    :param tune: the budget, the folds and the metric
+    :param now: a clock in seconds, for ``tune.seconds`` and the log
+    """
 
     def __init__(self, model: ModelConfig, rows: pd.DataFrame, tune: Tune, now: Callable[[], float]) -> None:
         self.model, self.rows, self.tune, self.now = model, rows, tune, now
@@ -139,7 +151,10 @@ class _Running:
         self.began = now()
 
     def halve(self, chosen: list[Chosen]) -> None:
-        """Each round tries what the one before left, on three times its days, until all days were tried."""
+        """Each round tries what the one before left, on three times its days, until all days were tried.
+
+        :param chosen: the settings of the first round, in the order in which they are tried
+        """
         rounds = min(_times_divisible(len(chosen)), _times_divisible(self.all_days // FEWEST_DAYS))
         left = chosen
         sizes = [math.ceil(len(chosen) / SHARE_KEPT**number) for number in range(rounds + 1)]
@@ -152,7 +167,12 @@ class _Running:
                 return
 
     def try_all(self, chosen: Iterator[Chosen], *, days: int | None) -> list[Trial]:
-        """Try each, unless the time is over; with ``days``, fitted on so many days before each block of judges."""
+        """Try each setting, unless the time is over.
+
+        :param chosen: the settings, in the order in which they are tried
+        :param days: how many days before each block of judges are fitted on; None: all there are
+        :returns: the trials that were made, in their order; those that failed are among them
+        """
         done: list[Trial] = []
         for setting in chosen:
             if self.tune.seconds is not None and self.trials and self.now() - self.began >= self.tune.seconds:

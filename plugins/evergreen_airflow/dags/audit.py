@@ -39,7 +39,10 @@ The same without Airflow: `evergreen verify-ledger`, `evergreen missed --make-up
 
 
 def audit_dag() -> DAG:
-    """Build evergreen.audit. Only a verified ledger is anchored; the champions are audited in parallel."""
+    """Build evergreen.audit. Only a verified ledger is anchored; the champions are audited in parallel.
+
+    :returns: the DAG, which runs every night and is not paused when it is created
+    """
     with DAG(
         "evergreen.audit",
         description="Verify and anchor the ledger, audit every champion, and start missed runs, every night.",

@@ -35,7 +35,7 @@ class ShowConfigErrorOperator(BaseOperator):
 def broken_dag(name: str, kind: str, error: ConfigError) -> DAG:
     """Build a DAG that shows what is wrong with a YAML file.
 
-    :param name: name of the dataset or model
+    :param name: the dataset's or model's, as its folder is called
     :param kind: ``dataset`` or ``model``
     :param error: what reading the YAML raised
     :returns: the DAG ``<name>.config_error``

@@ -19,21 +19,30 @@ from include.evergreen.foundation.errors import ConfigError
 
 
 def dataset_dags() -> Iterator[DAG]:
-    """Yield one DAG for each declared dataset, or only the one that the parsing task needs."""
+    """Build the DAGs of the declared datasets.
+
+    :yields: one DAG for each dataset, or only the one that the parsing task needs; of a broken YAML, the DAG that shows its error
+    """
     catalog = Catalog()
     builders = {"ingest": lambda name: ingest_dag(catalog.dataset(name))}
     yield from _build_all(catalog.dataset_names, builders, "dataset")
 
 
 def model_dags() -> Iterator[DAG]:
-    """Yield six DAGs for each declared model, or only the one that the parsing task needs."""
+    """Build the DAGs of the declared models.
+
+    :yields: six DAGs for each model, or only the one that the parsing task needs; of a broken YAML, the DAG that shows its error
+    """
     catalog = Catalog()
     builders = {stage: partial(_build_model_dag, catalog, build) for stage, build in MODEL_DAGS.items()}
     yield from _build_all(catalog.model_names, builders, "model")
 
 
 def platform_dags() -> Iterator[DAG]:
-    """Yield the DAGs that belong to no single dataset or model, or only the one that the parsing task needs."""
+    """Build the DAGs that belong to no single dataset or model.
+
+    :yields: the DAGs, or only the one that the parsing task needs
+    """
     builders = {
         "evergreen.rescore": lambda: rescore_dag(Catalog().model_names()),
         "evergreen.maintenance": maintenance_dag,

@@ -15,12 +15,20 @@ DAY_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 
 
 def dataset_asset(name: str) -> Asset:
-    """Return the asset that stands for the published partitions of a dataset."""
+    """Return the asset that stands for the published partitions of a dataset.
+
+    :param name: the dataset's, as in ``include/datasets``
+    :returns: the asset; equal for the same name, so that whoever publishes and whoever waits need not share it
+    """
     return Asset(name=name, uri=f"evergreen://datasets/{name}")
 
 
 def predictions_asset(model: str) -> Asset:
-    """Return the asset that stands for the predictions of a model."""
+    """Return the asset that stands for the predictions of a model.
+
+    :param model: its name, as in ``include/models``
+    :returns: the asset; equal for the same name, so that whoever publishes and whoever waits need not share it
+    """
     return Asset(name=f"{model}.predictions", uri=f"evergreen://models/{model}/predictions")
 
 

@@ -15,7 +15,7 @@ MAX_ACTIVE_RUNS = 8
 def ingest_dag(dataset: DatasetConfig) -> DAG:
     """Build <dataset>.ingest: each run fetches, validates and publishes one partition.
 
-    :param dataset: the dataset's configuration
+    :param dataset: the dataset as it is declared now
     :returns: the DAG
     """
     with DAG(

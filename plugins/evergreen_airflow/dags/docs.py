@@ -18,7 +18,11 @@ from include.evergreen.config.gate import (
 
 
 def train(model: ModelConfig) -> str:
-    """Return the documentation of <model>.train, in Markdown."""
+    """Return the documentation of <model>.train.
+
+    :param model: the model as it is declared now
+    :returns: Markdown, for ``doc_md``
+    """
     schedule = (
         f"on schedule (`{model.train.schedule.cron}`, UTC), when triggered manually," if model.train.schedule else "when triggered manually"
     )
@@ -61,7 +65,11 @@ def _container(model: ModelConfig) -> str:
 
 
 def score(model: ModelConfig) -> str:
-    """Return the documentation of <model>.score, in Markdown."""
+    """Return the documentation of <model>.score.
+
+    :param model: the model as it is declared now
+    :returns: Markdown, for ``doc_md``
+    """
     inputs = "\n".join(f"- `{entry.dataset}`{_lag(entry.lag_days)}" for entry in model.inputs)
     return f"""# {model.name}.score
 
@@ -87,7 +95,11 @@ To score a range of days again, use the form of `evergreen.rescore`.
 
 
 def monitor(model: ModelConfig) -> str:
-    """Return the documentation of <model>.monitor, in Markdown."""
+    """Return the documentation of <model>.monitor.
+
+    :param model: the model as it is declared now
+    :returns: Markdown, for ``doc_md``
+    """
     return f"""# {model.name}.monitor
 
 Monitors one scored partition (day): data quality, drift of features and predictions against the champion's training data, and realised
@@ -107,7 +119,11 @@ A numeric feature counts as drifted from a Wasserstein distance of {model.monito
 
 
 def retrain(model: ModelConfig) -> str:
-    """Return the documentation of <model>.retrain, in Markdown."""
+    """Return the documentation of <model>.retrain.
+
+    :param model: the model as it is declared now
+    :returns: Markdown, for ``doc_md``
+    """
     rules = "\n".join(f"- `{rule.name}`" for rule in model.retrain.rules) or "- none: this model is never retrained automatically"
     return f"""# {model.name}.retrain
 
@@ -140,7 +156,11 @@ paused and why, and evaluates the rules again when the pause ends.
 
 
 def approve(model: ModelConfig) -> str:
-    """Return the documentation of <model>.approve, in Markdown."""
+    """Return the documentation of <model>.approve.
+
+    :param model: the model as it is declared now
+    :returns: Markdown, for ``doc_md``
+    """
     return f"""# {model.name}.approve
 
 Each run requests approval of one version of {model.name} for production. Owner: **{model.owner}**. {_approval(model)}
@@ -160,7 +180,11 @@ Marking *ask* as success approves nothing. *Versions*, on the task's Details tab
 
 
 def promote(model: ModelConfig) -> str:
-    """Return the documentation of <model>.promote, in Markdown."""
+    """Return the documentation of <model>.promote.
+
+    :param model: the model as it is declared now
+    :returns: Markdown, for ``doc_md``
+    """
     return f"""# {model.name}.promote
 
 A form to promote a registered version of {model.name} to champion, or to roll back to an earlier champion. Owner: **{model.owner}**.

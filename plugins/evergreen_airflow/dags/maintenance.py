@@ -42,7 +42,10 @@ Settings, and the same without Airflow: `docs/guides/maintenance.md`, `evergreen
 
 
 def maintenance_dag() -> DAG:
-    """Build evergreen.maintenance. Checks do not wait for removals, so that a failed removal does not hide what they find."""
+    """Build evergreen.maintenance. Checks do not wait for removals, so that a failed removal does not hide what they find.
+
+    :returns: the DAG, which is paused until somebody switches it on
+    """
     params = {
         "grace_hours": Param(
             None,

@@ -39,7 +39,7 @@ NO_TIMEOUT = dt.timedelta(days=3650)  # a sensor that keeps waiting has not fail
 def train_dag(model: ModelConfig) -> DAG:
     """Build <model>.train: snapshot, train, gate, register, then promote or request approval. One run at a time.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the DAG
     """
     schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
@@ -72,7 +72,7 @@ def train_dag(model: ModelConfig) -> DAG:
 def score_dag(model: ModelConfig) -> DAG:
     """Build <model>.score: scores a partition once its last input is published, and again for each correction of an input.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the DAG
     """
     inputs = {
@@ -86,7 +86,7 @@ def score_dag(model: ModelConfig) -> DAG:
 def monitor_dag(model: ModelConfig) -> DAG:
     """Build <model>.monitor: monitors a partition once it is scored, and again when its labels arrive.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the DAG
     """
     mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
@@ -99,7 +99,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
 def retrain_dag(model: ModelConfig) -> DAG:
     """Build <model>.retrain: one run waits for a trigger at all times. When a rule trips it triggers the training and the next run waits.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the DAG
     """
     extra = {"schedule": "@continuous", "start_date": dt.datetime(2013, 1, 1, tzinfo=dt.UTC), "catchup": False}
@@ -116,7 +116,7 @@ def retrain_dag(model: ModelConfig) -> DAG:
 def approve_dag(model: ModelConfig) -> DAG:
     """Build <model>.approve: each run requests approval of one version. Several runs may wait at the same time.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the DAG
     """
     params = {"version": Param(type="integer", minimum=1, title="Version", description="The registered version to approve or reject.")}
@@ -132,7 +132,7 @@ def approve_dag(model: ModelConfig) -> DAG:
 def promote_dag(model: ModelConfig) -> DAG:
     """Build <model>.promote: a form to promote a version or to roll back.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the DAG
     """
     params = {

@@ -31,7 +31,10 @@ pause holds back, and by `evergreen status`. A new pause replaces the active one
 
 
 def pause_dag() -> DAG:
-    """Build evergreen.pause: one form for the whole platform."""
+    """Build evergreen.pause: one form for the whole platform.
+
+    :returns: the DAG, which has no schedule and is not paused when it is created
+    """
     min_length, max_length = LENGTHS
     params = {
         "action": Param(PAUSE, type="string", enum=[PAUSE, RESUME], title="Action", description="Resume ends the active pause."),

@@ -15,7 +15,7 @@ WORKER_TIMEOUT = dt.timedelta(hours=4)
 def training_task(model: ModelConfig) -> BaseOperator:
     """Return the task ``train``. Its result is the same wherever it runs, so downstream tasks do not depend on the choice.
 
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :returns: the task, within the current DAG
     """
     docker = model.train.docker

@@ -27,7 +27,7 @@ REASON = Param("", type="string", maxLength=500, title="Reason", description="Re
 class RequestApprovalOperator(TriggerDagRunOperator):
     """Trigger ``<model>.approve`` once for each version that needs approval, without waiting for the answer.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param **kwargs: passed to ``TriggerDagRunOperator``
     """
 
@@ -58,7 +58,7 @@ class WaitForApprovalOperator(HITLOperator):
     The form shows the gate's evidence. The answer is recorded with the person's name before the task ends. A retry reuses an answer
     that an earlier try recorded; clearing the task requests a new answer.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param hours: hours after which a missing answer counts as a rejection
     :param params: ignored: Airflow passes the DAG's params to every task, and the form shows only the reason
     :param **kwargs: passed to ``HITLOperator``
@@ -126,7 +126,7 @@ def _answer_as_dict(answer: Answer, context: Context) -> dict[str, Any]:
 class PromoteApprovedOperator(ModelOperator):
     """Promote an approved version to champion. The answer in our database decides, not the state of the upstream task.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (VersionsLink(),)

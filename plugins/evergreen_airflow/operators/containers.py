@@ -56,7 +56,7 @@ class TrainInContainerOperator(DockerOperator):
     provider (4.6.1) ``cpus`` is a weight rather than a limit, a container that fails to start is not removed, the reason why a
     container was killed is lost, and stdout and stderr are one stream.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     :param docker: image (templated) and limits, as declared in model.yaml
     :param **kwargs: passed to ``DockerOperator``
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DatasetOperator(BaseOperator):
     """Base class of the operators that work on one dataset.
 
-    :param dataset: name of the dataset (templated)
+    :param dataset: its name, as in ``include/datasets`` (templated)
     :param **kwargs: passed to ``BaseOperator``
     """
 
@@ -32,7 +32,7 @@ class DatasetOperator(BaseOperator):
 class FetchPartitionOperator(DatasetOperator):
     """Read a partition from its source and store the raw rows.
 
-    :param dataset: name of the dataset (templated)
+    :param dataset: its name, as in ``include/datasets`` (templated)
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class FetchPartitionOperator(DatasetOperator):
 class ValidatePartitionOperator(DatasetOperator):
     """Validate the fetched rows with Great Expectations and quarantine the failing ones.
 
-    :param dataset: name of the dataset (templated)
+    :param dataset: its name, as in ``include/datasets`` (templated)
     :param fetch_task_id: id of the task that fetched the rows
     :param **kwargs: passed to ``BaseOperator``
     """
@@ -82,7 +82,7 @@ class ValidatePartitionOperator(DatasetOperator):
 class PublishPartitionOperator(DatasetOperator):
     """Make the validated rows the partition's current version and emit an asset event that carries their origin.
 
-    :param dataset: name of the dataset (templated)
+    :param dataset: its name, as in ``include/datasets`` (templated)
     :param validate_task_id: id of the task that validated the rows
     :param **kwargs: passed to ``BaseOperator``
     """

@@ -29,7 +29,7 @@ class ScorePartitionOperator(ModelOperator):
 
     Asset events that bring no work start no run (see `evergreen_airflow.mappers`), but a person may.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class ScorePartitionOperator(ModelOperator):
 class MonitorPartitionOperator(ModelOperator):
     """Monitor a scored partition: drift at once, performance once the labels are available.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (DriftReportLink(),)
@@ -80,7 +80,7 @@ class MonitorPartitionOperator(ModelOperator):
 class RenderDriftReportOperator(ModelOperator):
     """Render the drift report of the window in which a rule tripped, before a correction can change that window's data.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     :param sensor_task_id: id of the task that recorded the trigger event
     :param **kwargs: passed to ``BaseOperator``
     """

@@ -34,7 +34,7 @@ def skip(operator: BaseOperator, reason: str) -> NoReturn:
 class ModelOperator(BaseOperator):
     """Base class of the operators that work on one model.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     :param **kwargs: passed to ``BaseOperator``
     """
 
@@ -48,7 +48,7 @@ class ModelOperator(BaseOperator):
 class TakeSnapshotOperator(ModelOperator):
     """Read the training window before as_of, with what was known then, and store it as a snapshot.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class TakeSnapshotOperator(ModelOperator):
 class TrainCandidateOperator(ModelOperator):
     """Fit a candidate on the snapshot and log it in one MLflow run.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (MlflowRunLink(),)
@@ -111,7 +111,7 @@ class EvaluateGateOperator(ModelOperator):
     A rejection is a valid result, and answers the trigger event that started the run, if one did. If a criterion cannot be evaluated
     the task fails; clear it to evaluate again.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (MlflowRunLink(),)
@@ -145,7 +145,7 @@ class EvaluateGateOperator(ModelOperator):
 class RegisterChallengerOperator(ModelOperator):
     """Register a blessed candidate as challenger. Rejection is an expected outcome: this task and those downstream are skipped.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (MlflowRunLink(), ModelCardLink(), VersionsLink())
@@ -170,7 +170,7 @@ class RegisterChallengerOperator(ModelOperator):
 class PromoteChampionOperator(ModelOperator):
     """Promote the challenger to champion, unless a pause is active, approval is missing, or the champion was trained on newer data.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (VersionsLink(),)
@@ -196,7 +196,7 @@ class PromoteManuallyOperator(ModelOperator):
 
     A cleared run does nothing: it would act again under the name of who triggered it.
 
-    :param model: name of the model (templated)
+    :param model: its name, as in ``include/models`` (templated)
     """
 
     operator_extra_links = (VersionsLink(),)
@@ -227,7 +227,7 @@ class PromoteManuallyOperator(ModelOperator):
 def registered_version(model: str, context: Context) -> int:
     """Return the version that this run registered.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param context: the running task's Airflow context
     :returns: its number
     :raises UnearnedError: if the candidate is not registered, as when the task ``register`` was marked as success; raises an alert
@@ -259,7 +259,7 @@ def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *,
     """Promote a blessed version automatically, or skip the task if something such as a pause prevents it for now.
 
     :param operator: the running operator
-    :param model: the model's configuration
+    :param model: the model as it is declared now
     :param version: the registered version
     :param actor: who is recorded in the ledger
     :param reason: what is recorded in the ledger
@@ -274,7 +274,11 @@ def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *,
 
 
 def mlflow_tags(context: Context) -> dict[str, str]:
-    """Return the tags that link an MLflow run back to the DAG run that made it."""
+    """Return the tags that link an MLflow run back to the DAG run that made it.
+
+    :param context: the running task's Airflow context
+    :returns: names that begin with ``airflow.``, and their values
+    """
     from airflow.utils.helpers import build_airflow_dagrun_url
 
     run = context["dag_run"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RetrainingSensor(BaseSensorOperator):
     """Deferrable sensor: evaluate the rules once, then wait in the triggerer. Succeeds with the recorded trigger event.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param poll_seconds: seconds between two evaluations
     :param **kwargs: passed to ``BaseSensorOperator``
     """
@@ -64,7 +64,7 @@ class TriggerTrainingOperator(TriggerDagRunOperator):
     During a pause the task is skipped. The event stays due, and the sensor picks it up when the pause ends. If no event was recorded,
     because the sensor's task was marked as success, there is nothing to trigger, and the task is skipped.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param sensor_task_id: id of the task that recorded the trigger event
     :param **kwargs: passed to ``TriggerDagRunOperator``
     """

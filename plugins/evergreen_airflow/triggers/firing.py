@@ -17,7 +17,7 @@ class FiringTrigger(BaseTrigger):
     While a pause is active no rule is evaluated; this is logged once. The trigger never raises, because under a continuous schedule
     that would cause a hot loop of failed runs. An error is logged once, and polling backs off (up to five minutes) until it is over.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param poll_seconds: seconds between two evaluations
     """
 
@@ -64,7 +64,7 @@ def note_failed_training(model: str) -> None:
 
     Airflow is only asked while an answer is missing. Callbacks of the training would be quicker, but a killed worker calls none.
 
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     from airflow.utils.state import DagRunState

@@ -27,7 +27,10 @@ dag_pages = APIRouter(prefix="/dags/{dag_id}", dependencies=[Depends(requires_ac
 
 @cache
 def create_app() -> FastAPI:
-    """Return the app, one for each process. Every route requires a login in addition to its own checks."""
+    """Build the app, once in each process.
+
+    :returns: the app; every route requires a login in addition to its own checks
+    """
     app = FastAPI(
         title="Evergreen",
         dependencies=[Depends(get_user)],
@@ -46,7 +49,7 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
     """Show the newest validation of one partition of the dataset that ``dag_id`` ingests.
 
     :param request: the request
-    :param dag_id: the DAG in the page's path
+    :param dag_id: the DAG in the page's path, which the user may read
     :param partition: the day in the page's path
     :returns: the page
     :raises Problem: if the path names no such dataset or no day, or there is no validation of that day
@@ -69,13 +72,24 @@ def validation_page(request: Request, dag_id: str, partition: str) -> Response:
 
 @dag_pages.get("/reports/{partition}")
 def report_page(request: Request, dag_id: str, partition: str) -> Response:
-    """Show the drift report of the window that ends with one partition, of the model that ``dag_id`` monitors. Renders it if missing."""
+    """Show the drift report of a window of the model that ``dag_id`` monitors. It is rendered if it is missing.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path, which the user may read
+    :param partition: the day in the page's path, which ends the window
+    :returns: the report, or a page that refreshes itself while it is being rendered
+    """
     return report_response(request, dag_id, _declared_name(dag_id, "monitor", "model"), _day(partition))
 
 
 @dag_pages.get("/versions")
 def versions_page(request: Request, dag_id: str) -> Response:
-    """Show all versions of the model that ``dag_id`` trains, and its open alerts."""
+    """Show all versions of the model that ``dag_id`` trains, and the open alerts, also those of no single model.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path, which the user may read
+    :returns: the page
+    """
     from include.evergreen.registry.overview import version_history
     from include.evergreen.state.alerts import open_alerts
 
@@ -93,7 +107,13 @@ def versions_page(request: Request, dag_id: str) -> Response:
 
 @dag_pages.get("/cards/{version}")
 def card_page(request: Request, dag_id: str, version: str) -> Response:
-    """Show the model card of one version of the model that ``dag_id`` trains."""
+    """Show the model card of one version of the model that ``dag_id`` trains.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path, which the user may read
+    :param version: the number in the page's path, as text
+    :returns: the page
+    """
     return card_response(request, dag_id, _declared_name(dag_id, "train", "model"), version)
 
 

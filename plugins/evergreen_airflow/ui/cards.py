@@ -52,7 +52,7 @@ def card_response(request: Request, dag_id: str, model: str, version: str) -> Re
 
     :param request: the request
     :param dag_id: the DAG in the page's path, to link back to
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param version: number of the version, as it stands in the path
     :returns: the page
     :raises Problem: if the version or its card does not exist

@@ -52,7 +52,7 @@ class ReportRenderer:
     def render(self, model: str, partition: dt.date) -> Rendering:
         """Start to render a report unless it has been started, and return its state immediately.
 
-        :param model: name of the model
+        :param model: its name, as in ``include/models``
         :param partition: last day of the report's window
         :returns: its state now
         """

@@ -24,7 +24,7 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
 
     :param request: the request
     :param dag_id: the DAG in the page's path, to link back to
-    :param model: name of the model
+    :param model: its name, as in ``include/models``
     :param day: last day of the window
     :returns: the report, or a page that asks again after `REFRESH_SECONDS`
     :raises Problem: if the day was not monitored or the report cannot be rendered

@@ -30,7 +30,7 @@ class ValidationView:
 
     Records of earlier releases, which lack the status of each check, are supported.
 
-    :param dataset: name of the dataset
+    :param dataset: its name, as in ``include/datasets``
     :param record: the validation, as `latest_validation` returns it
     :param before: the validations of the previous partitions, oldest first
     :param next_day: the next validated partition, if there is one

@@ -105,5 +105,9 @@ class AlertView:
 
 
 def format_timestamp(timestamp: dt.datetime) -> str:
-    """Return a UTC timestamp to the minute, such as ``2013-02-09 04:15 UTC``."""
+    """Return a timestamp to the minute.
+
+    :param timestamp: in UTC
+    :returns: such as ``2013-02-09 04:15 UTC``
+    """
     return f"{timestamp:%Y-%m-%d %H:%M} UTC"

@@ -21,9 +21,9 @@ def secret() -> bytes:
 
     The file is made at first need, with mode 0600.
 
-    :returns: the variable's text in UTF-8, or the content of the file (64 hex digits where it was made here).
-    :raises ConfigError: when the variable has fewer than `SHORTEST` characters, so that it could be guessed.
-    :raises TransientError: when the file cannot be written or read.
+    :returns: the variable's text in UTF-8, or the content of the file (64 hex digits where it was made here)
+    :raises ConfigError: when the variable has fewer than `SHORTEST` characters, so that it could be guessed
+    :raises TransientError: when the file cannot be written or read
     """
     given = os.environ.get(VARIABLE)
     if given:
@@ -40,12 +40,19 @@ def secret() -> bytes:
 
 
 def keyed_hash(text: str) -> str:
-    """Return HMAC-SHA256 (RFC 2104) of ``text`` in UTF-8 with the secret, as 64 hex digits."""
+    """Hash a text with the secret. Raises what `secret` does.
+
+    :param text: is hashed in UTF-8
+    :returns: HMAC-SHA256 (RFC 2104), as 64 hex digits
+    """
     return hmac.new(secret(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def fingerprint() -> str:
-    """Return 16 hex digits that tell one secret from another, and say nothing else of it."""
+    """Tell one secret from another, and nothing else of it. Raises what `secret` does.
+
+    :returns: 16 hex digits, the same wherever the secret is the same
+    """
     return keyed_hash("the fingerprint of this secret")[:16]
 
 

@@ -14,13 +14,13 @@ from include.evergreen.state.database.tables import erasures
 def refuse_stale_reads(connection: sa.Connection, datasets: Collection[str], read_at: dt.datetime, *, is_derived: bool = False) -> None:
     """Refuse, within the transaction that records what was made of ``datasets``, what people were erased from since it was read.
 
-    :param connection: of the writing transaction, so that an erasure either shows here or comes after the record.
-    :param datasets: the names of all datasets that were read.
-    :param read_at: the time (UTC) before which nothing of them was read.
+    :param connection: inside the writing transaction, so that an erasure either shows here or comes after the record
+    :param datasets: the names of all datasets that were read
+    :param read_at: the time (UTC) before which nothing of them was read
     :param is_derived: whether stored rows were read, rather than a source: these wait for the end of a running erasure,
-        since until then the erased rows may still be there.
-    :raises DataError: when people were erased from one of ``datasets`` since ``read_at``: what was read may hold their rows.
-    :raises TransientError: when ``is_derived``, and an erasure from one of ``datasets`` is not finished.
+        since until then the erased rows may still be there
+    :raises DataError: when people were erased from one of ``datasets`` since ``read_at``: what was read may hold their rows
+    :raises TransientError: when ``is_derived``, and an erasure from one of ``datasets`` is not finished
     """
     unfinished = sa.select(erasures).where(erasures.c.dataset.in_(datasets), erasures.c.status == "running").limit(1)
     if is_derived and (running := connection.execute(unfinished).first()) is not None:

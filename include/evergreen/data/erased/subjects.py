@@ -30,17 +30,19 @@ class Erased:
 def subject_hash(values: dict[str, Any], key: bytes) -> str:
     """Return HMAC-SHA256 (RFC 2104) of a person's key columns as 64 hex digits, the same whatever types the values were stored in.
 
-    :param values: the person's value in each key column, by the column's name; None is a missing value.
-    :param key: the secret, as `secret` returns it.
-    :returns: what ``erasures.subject_hash`` records of the person.
+    :param values: the person's value in each key column, by the column's name; None is a missing value
+    :param key: the secret, as `secret` returns it
+    :returns: what ``erasures.subject_hash`` records of the person
     """
     return _hash("".join(_framed(name, canonical_text(values[name])) for name in sorted(values)), key)
 
 
 def without_erased(dataset: DatasetConfig, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Drop the rows of people who were erased from what a source delivers.
+    """Drop the rows of people who were erased from what a source delivers. Raises what `erased_subjects` does, before the first batch.
 
-    Raises `ConfigError` when they were hashed with another secret than this process has, so that they cannot be told.
+    :param dataset: as it is declared now
+    :param batches: the source's rows, in the schema of `arrow_schema`
+    :yields: for each batch what is left of it, in the same order; it may have no rows
     """
     known = erased_subjects(dataset)
     key = secret() if known else b""
@@ -53,11 +55,11 @@ def without_erased(dataset: DatasetConfig, batches: Iterable[pa.RecordBatch]) ->
 def erased_subjects(dataset: DatasetConfig) -> list[Erased]:
     """Return the people who were erased from a dataset, one `Erased` for all who were named by the same columns.
 
-    :param dataset: as it is declared now.
-    :returns: ordered by their columns; empty when nobody was erased.
+    :param dataset: as it is declared now
+    :returns: ordered by their columns; empty when nobody was erased
     :raises ConfigError: when they were hashed with another secret than this process has, or by a column that ``dataset`` no
-        longer declares: their rows would come back.
-    :raises DataError: when the ledger says otherwise of one of them.
+        longer declares: their rows would come back
+    :raises DataError: when the ledger says otherwise of one of them
     """
     with reading() as connection:
         rows = connection.execute(erasures.select().where(erasures.c.dataset == dataset.name)).all()

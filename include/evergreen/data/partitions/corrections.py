@@ -17,12 +17,12 @@ def known_before_corrections(
 ) -> dict[tuple[dt.date, int], dict[str, Any]]:
     """The knowledge of the versions of some partitions as it was said at a time, of those for which it was corrected since.
 
-    :param connection: any that reads.
-    :param dataset: the dataset's name.
-    :param first: the first partition, inclusive.
-    :param last: the last partition, inclusive.
-    :param said_at: the time.
-    :returns: ``knowledge_time`` and ``knowledge_column``, by partition and version.
+    :param connection: any that reads
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param said_at: the time (UTC)
+    :returns: ``knowledge_time`` and ``knowledge_column``, by partition and version
     """
     table = knowledge_corrections.c
     query = knowledge_corrections.select().where(table.dataset == dataset, table.recorded_at > said_at)
@@ -38,10 +38,10 @@ def known_before_corrections(
 def refuse_corrected(connection: sa.Connection, datasets: Collection[str], read_at: dt.datetime) -> None:
     """Refuse, within the transaction that records what was made of ``datasets``, what was read before a correction of them.
 
-    :param connection: of the writing transaction.
-    :param datasets: the names of all datasets that were read.
-    :param read_at: the time (UTC) before which nothing of them was read.
-    :raises OvertakenError: when knowledge times of one of them were corrected since.
+    :param connection: inside the writing transaction
+    :param datasets: the names of all datasets that were read
+    :param read_at: the time (UTC) before which nothing of them was read
+    :raises OvertakenError: when knowledge times of one of them were corrected since
     """
     table = knowledge_corrections.c
     query = sa.select(table.dataset).where(table.dataset.in_(datasets), table.recorded_at >= read_at).limit(1)

@@ -37,7 +37,11 @@ PANDAS_TYPES = {
 
 
 def arrow_schema(dataset: DatasetConfig) -> pa.Schema:
-    """Return the declared columns in Arrow's types (int64, double, string, bool, timestamp[us, UTC]), and how pandas reads them."""
+    """Say in which Arrow types the rows of a dataset are kept, and how pandas reads them.
+
+    :param dataset: which declares the columns
+    :returns: its columns in their order, as int64, double, string, bool or timestamp[us, UTC]; with the metadata that pandas reads
+    """
     import pandas as pd
     import pyarrow as pa
 
@@ -49,6 +53,8 @@ class RowWriter:
     """Writes batches of one schema to a scratch file; `keep` gives it its place in the storage.
 
     Leaving it without `keep` leaves nothing behind. Raises `TransientError` when the disk refuses.
+
+    :param schema: of all rows that are written
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -78,11 +84,17 @@ class RowWriter:
         return self._digest.rows
 
     def digest(self) -> str:
-        """Return the content digest of all rows so far, in hex."""
+        """Compute the content digest of all rows so far; more may be written afterwards.
+
+        :returns: SHA-256, as 64 hex digits
+        """
         return self._digest.hexdigest()
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Append rows of the writer's schema; they reach the disk about `GROUP_ROWS` at a time."""
+        """Append rows; they reach the disk about `GROUP_ROWS` at a time.
+
+        :param rows: in the writer's schema
+        """
         self._digest.update(rows)
         for batch in rows.to_batches() if hasattr(rows, "to_batches") else [rows]:
             self._waiting.append(batch)
@@ -92,7 +104,10 @@ class RowWriter:
             self._flush()
 
     def finish(self) -> Path:
-        """Close the file, which is then whole, and lies where this says until it is kept or left."""
+        """Close the file, which is then whole; nothing may be written afterwards.
+
+        :returns: where it lies until it is kept or left
+        """
         self._flush()
         self._await_encoded()
         with storage.refusals(str(self._scratch)):
@@ -100,7 +115,10 @@ class RowWriter:
         return self._scratch
 
     def keep(self, path: str) -> None:
-        """Finish, and make the file the content of ``path`` in the storage."""
+        """Finish, and give the file its place in the storage.
+
+        :param path: of the file, below the storage's root; one that is there is replaced
+        """
         storage.keep_file(self.finish(), path)
 
     def _flush(self) -> None:
@@ -135,7 +153,12 @@ def _repeating(schema: pa.Schema) -> list[str]:
 
 
 def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a local Parquet file (all columns, or those that are named), a row group or `GROUP_ROWS` at most at a time."""
+    """Read the rows of a local Parquet file, a row group or `GROUP_ROWS` at most at a time.
+
+    :param file: where it lies
+    :param columns: the names of those to read, and nothing else of the file; None for all
+    :yields: the rows in the file's order, with the columns in the order in which they are named
+    """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file, pre_buffer=False) as parquet:  # which would hold the whole file, as it was read
@@ -145,7 +168,12 @@ def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[p
 
 
 def write_in_order(writer: RowWriter, rows: Rows, keys: Sequence[str]) -> None:
-    """Write the rows in the order of ``keys``; as they come, when there are none."""
+    """Write rows in the order of their keys.
+
+    :param writer: open; it is not finished here
+    :param rows: the rows; asked for more than once where they do not fit into `SORTED_IN_MEMORY`
+    :param keys: names of the columns to sort by, ascending, missing values last; none: the rows are written as they come
+    """
     if not keys:
         for batch in rows(None):
             writer.write(batch)

@@ -46,15 +46,15 @@ def publish_partition(
 ) -> tuple[PartitionVersion, bool]:
     """Make ``content`` the current version of a partition, unless the current version has it already.
 
-    :param dataset: the dataset's name.
-    :param partition: its date.
-    :param content: digests, paths and counts, by the names of the columns of ``partition_versions``.
-    :param known_at: asked for the knowledge time of a new version only.
-    :param origin: ``live`` or ``backfill``.
-    :param delivered_at: when the source began to be read for it; None: it is made of the delivery that is current.
-    :param also: what stands or falls with the publication; done too when the content is not new.
-    :returns: the current version, and whether it is new.
-    :raises OlderDeliveryError: when the current version has other content, of a delivery that is newer than this one.
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :param content: digests, paths and counts, by the names of the columns of ``partition_versions``
+    :param known_at: asked for the knowledge time of a new version only
+    :param origin: ``live`` or ``backfill``
+    :param delivered_at: when the source began to be read for it; None: it is made of the delivery that is current
+    :param also: what stands or falls with the publication; done too when the content is not new
+    :returns: the current version, and whether it is new
+    :raises OlderDeliveryError: when the current version has other content, of a delivery that is newer than this one
     """
     with writing() as connection:
         current = newest_version(connection, dataset, partition)
@@ -94,24 +94,35 @@ def publish_partition(
 
 
 def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | None:
-    """Return the current version of a partition, which is the newest; None when it was never published."""
+    """Look up the current version of a partition, which is the newest.
+
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: the version; None when the partition was never published
+    """
     with reading() as connection:
         return newest_version(connection, dataset, partition)
 
 
 def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PartitionVersion]:
-    """Return the current version of each partition from ``first`` to ``last``, oldest partition first."""
+    """Look up the current version of each of some partitions.
+
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :returns: one version for each partition that was published, oldest partition first
+    """
     return known_partitions(dataset, as_of=None, first=first, last=last)
 
 
 def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-    """Return what was known at a time: for each partition the newest version that was known by then, oldest partition first.
+    """Look up what was known at a time: of each partition the newest version that was known by then.
 
-    :param dataset: the dataset's name.
-    :param as_of: the time, inclusive; None for the newest versions, whenever they were known.
-    :param first: the first partition, inclusive.
-    :param last: the last partition, inclusive.
-    :returns: one version for each partition of which one was known.
+    :param dataset: name of the dataset
+    :param as_of: the time (UTC), inclusive; None for the newest versions, whenever they were known
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :returns: one version for each partition of which one was known, oldest partition first
     """
     table = partition_versions.c
     condition = [table.dataset == dataset, table.partition.between(first, last)]
@@ -126,14 +137,14 @@ def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date,
 def known_versions(
     dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date, said_at: dt.datetime | None = None
 ) -> list[PartitionVersion]:
-    """Return every version of some partitions that was known at a time, superseded ones included.
+    """Look up every version of some partitions that was known at a time, superseded ones included.
 
-    :param dataset: the dataset's name.
-    :param as_of: the time, inclusive.
-    :param first: the first partition, inclusive.
-    :param last: the last partition, inclusive.
-    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do.
-    :returns: the versions by partition, older ones first.
+    :param dataset: name of the dataset
+    :param as_of: the time (UTC), inclusive
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
+    :returns: the versions by partition, older ones first
     """
     table = partition_versions.c
     with reading() as connection:
@@ -148,9 +159,14 @@ def known_versions(
 def all_versions(
     connection: sa.Connection, dataset: str, first: dt.date, last: dt.date, *conditions: sa.ColumnElement[bool]
 ) -> list[PartitionVersion]:
-    """Return the versions of the partitions from ``first`` to ``last``, both inclusive, that meet all conditions.
+    """Look up the versions of some partitions that meet all conditions.
 
-    By partition, older versions first.
+    :param connection: any that reads
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :param *conditions: on columns of ``partition_versions``; none: every version
+    :returns: the versions by partition, older ones first
     """
     table = partition_versions.c
     query = partition_versions.select().where(table.dataset == dataset, table.partition.between(first, last), *conditions)
@@ -160,10 +176,10 @@ def all_versions(
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read the accepted rows of one version.
 
-    :param version: of a partition.
-    :param columns: the names of those to read, and nothing else of the file; None for all.
-    :returns: the rows in the order of the dataset's keys.
-    :raises DataError: when retention has removed the version's files, or they are gone or damaged.
+    :param version: of a partition
+    :param columns: the names of those to read, and nothing else of the file; None for all
+    :returns: the rows in the order of the dataset's keys
+    :raises DataError: when retention has removed the version's files, or they are gone or damaged
     """
     if version.removed_at is not None:
         raise DataError(
@@ -174,7 +190,13 @@ def read_partition(version: PartitionVersion, columns: Sequence[str] | None = No
 
 
 def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
-    """Return what `current_partition` does, within the caller's transaction."""
+    """Look up the current version of a partition, within the caller's transaction.
+
+    :param connection: any that reads
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: the version; None when the partition was never published
+    """
     query = (
         partition_versions.select()
         .where(partition_versions.c.dataset == dataset, partition_versions.c.partition == partition)
@@ -188,10 +210,10 @@ def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) 
 def change_version(connection: sa.Connection, version: PartitionVersion | sa.Row[Any], *, because: str, **values: Any) -> None:
     """Change what is recorded of a version, with a new entry in the ledger, in the caller's writing transaction.
 
-    :param connection: of that transaction.
-    :param version: which.
-    :param because: why, for the ledger.
-    :param **values: by the names of the columns of ``partition_versions``.
+    :param connection: of that transaction
+    :param version: which
+    :param because: why, for the ledger
+    :param **values: by the names of the columns of ``partition_versions``
     """
     connection.execute(partition_versions.update().filter_by(**_key(version)).values(**values))
     ledger.bind(connection, partition_versions, _key(version), kind=LEDGER_KIND, evidence={"because": because})
@@ -200,9 +222,9 @@ def change_version(connection: sa.Connection, version: PartitionVersion | sa.Row
 def refuse_changed_versions(connection: sa.Connection, versions: Iterable[PartitionVersion]) -> None:
     """Refuse versions, as they were read, of which the ledger says otherwise.
 
-    :param connection: any that reads.
-    :param versions: those that something is made of.
-    :raises DataError: when one differs from its entry, or has none.
+    :param connection: any that reads
+    :param versions: those that something is made of
+    :raises DataError: when one differs from its entry, or has none
     """
     rows = [version.__dict__ for version in versions]
     if problem := next(ledger.differences(connection, partition_versions, rows), ""):
@@ -213,7 +235,11 @@ def refuse_changed_versions(connection: sa.Connection, versions: Iterable[Partit
 
 
 def differing_versions(connection: sa.Connection) -> Iterator[str]:
-    """One sentence for each version that counts as current although there is a later one, or as superseded although there is none."""
+    """Compare which versions count as current with the order in which they were published.
+
+    :param connection: any that reads
+    :yields: one sentence for each that counts as current although there is a later one, or as superseded although there is none
+    """
     own, later = partition_versions.c, partition_versions.alias("later")
     has_later = sa.select(later.c.id).where(
         later.c.dataset == own.dataset, later.c.partition == own.partition, later.c.version > own.version

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def count_change(connection: sa.Connection, before: PartitionVersion | None, after: PartitionVersion) -> None:
-    """Count ``after`` as the current version of its partition, replacing ``before``, within the transaction that makes it so."""
+    """Count a version as the current one of its partition, within the transaction that makes it so.
+
+    :param connection: inside a writing transaction; nothing is committed here
+    :param before: the version that it replaces, in the same partition; None when it is the first
+    :param after: the version that is current from now on
+    """
     totals = dataset_totals.c
     first = {"partitions": 0, "latest": after.partition, "rows": 0, "quarantined": 0}
     insert_once(connection, dataset_totals, {"dataset": after.dataset}, first)
@@ -31,8 +36,8 @@ def count_change(connection: sa.Connection, before: PartitionVersion | None, aft
 def all_totals(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     """Return the counters of every dataset that ever had a partition, by its name.
 
-    :param connection: any that reads.
-    :returns: for each dataset ``partitions`` (how many), ``latest`` (the newest one's date), ``rows`` (accepted) and ``quarantined``.
+    :param connection: any that reads
+    :returns: for each dataset ``partitions`` (how many), ``latest`` (the newest one's date), ``rows`` (accepted) and ``quarantined``
     """
     return {row.dataset: {name: row._mapping[name] for name in ("partitions", "latest", "rows", "quarantined")}
             for row in connection.execute(dataset_totals.select())}  # fmt: skip

@@ -28,10 +28,10 @@ def file_digest(path: str) -> tuple[str, int]:
 
     Memory is that of a few batches.
 
-    :param path: of the file, below the storage's root.
-    :returns: the digest in hex, and the number of rows.
-    :raises DataError: when the file is missing or damaged.
-    :raises TransientError: when the storage does not answer, or when memory does not suffice.
+    :param path: of the file, below the storage's root
+    :returns: the digest in hex, and the number of rows
+    :raises DataError: when the file is missing or damaged
+    :raises TransientError: when the storage does not answer, or when memory does not suffice
     """
     import pyarrow.parquet as pq
 
@@ -55,9 +55,13 @@ def file_digest(path: str) -> tuple[str, int]:
 
 
 def stored_rows(path: str, digest: str) -> StoredRows:
-    """Say whether the file at ``path`` still holds the rows whose content digest is ``digest``.
+    """Say whether a stored Parquet file still holds the rows that were recorded.
 
     Raises `TransientError` when the storage does not answer, which says nothing about the rows.
+
+    :param path: of the file, below the storage's root
+    :param digest: the content digest that was recorded, in hex
+    :returns: what it holds now; a file that is missing or damaged is said to be so, and raises nothing
     """
     if not storage.exists(path):
         return StoredRows("missing", "", 0, f"{path} is not in the storage")

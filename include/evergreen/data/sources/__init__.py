@@ -39,10 +39,17 @@ class Source(Protocol):
 
         Raises `DataError` when there are none to find, `TransientError` when the source does not answer, `ConfigError` when
         what is declared cannot be asked for. What it delivers may raise these too, as it is read.
+
+        :param partition: the partition's date
+        :returns: its rows, which are read as ``batches`` is
         """
 
 
 def make_source(dataset: DatasetConfig) -> Source:
-    """Make the source that ``dataset`` declares, of the class that its kind of source names."""
+    """Make the source that a dataset declares.
+
+    :param dataset: whose kind of source names the class
+    :returns: a source of that class; nothing is asked of it yet
+    """
     module, _, name = dataset.source.reader.rpartition(".")
     return cast(Source, getattr(importlib.import_module(module), name)(dataset))

@@ -58,24 +58,37 @@ class Connections(Protocol):
     """Whoever keeps connections. Each method raises `ConfigError` for one that is not there or that is of no use."""
 
     def engine(self, connection: str) -> sa.Engine:
-        """Make an engine for a SQL database; the caller disposes of it."""
+        """Make an engine for a SQL database.
+
+        :param connection: id of the connection
+        :returns: an engine that has not connected yet; the caller disposes of it
+        """
 
     def filesystem(self, protocol: str, connection: str | None) -> AbstractFileSystem:
-        """Open the file system of an object store, without caches of listings; ``connection`` None: with the machine's own identity."""
+        """Open the file system of an object store, without caches of listings.
+
+        :param protocol: that of its URLs, such as ``s3`` or ``gs``
+        :param connection: id of the connection; None: the machine's own identity
+        :returns: a file system of this call's own
+        """
 
     def http(self, connection: str) -> HttpAccess:
-        """Look up the base URL and the credentials of an HTTP server."""
+        """Look up the base URL and the credentials of an HTTP server.
+
+        :param connection: id of the connection
+        :returns: the server, and what it wants to see from us
+        """
 
 
 class EnvironmentConnections:
     """Connections from this process's environment: `Connections` where there is no Airflow."""
 
     def engine(self, connection: str) -> sa.Engine:
-        """Make an engine for a SQL database; the caller disposes of it.
+        """Make an engine for a SQL database.
 
-        :param connection: its id, as in ``AIRFLOW_CONN_<ID>``. Text and whole numbers of its extra are options of the driver.
-        :returns: an engine that has not connected yet, and keeps no connection open.
-        :raises ConfigError: when the connection is not set or cannot be read, or no driver for its type is installed.
+        :param connection: id of the connection, as in ``AIRFLOW_CONN_<ID>``; text and whole numbers of its extra are options of the driver
+        :returns: an engine that has not connected yet, and keeps no connection open; the caller disposes of it
+        :raises ConfigError: when the connection is not set or cannot be read, or no driver for its type is installed
         """
         import sqlalchemy as sa
 
@@ -96,11 +109,11 @@ class EnvironmentConnections:
     def filesystem(self, protocol: str, connection: str | None) -> AbstractFileSystem:
         """Open the file system of an object store, without caches of listings.
 
-        :param protocol: that of its URLs, such as ``s3`` or ``gs``.
-        :param connection: its id; its extra is given to fsspec (for S3, Airflow's names are translated). None: the machine's
-            own identity.
-        :returns: a file system of this call's own.
-        :raises ConfigError: when the connection is not set or cannot be read, or fsspec has no package for the protocol.
+        :param protocol: that of its URLs, such as ``s3`` or ``gs``
+        :param connection: id of the connection, whose extra is given to fsspec (for S3, Airflow's names are translated); None: the
+            machine's own identity
+        :returns: a file system of this call's own
+        :raises ConfigError: when the connection is not set or cannot be read, or fsspec has no package for the protocol
         """
         import fsspec
 
@@ -114,17 +127,29 @@ class EnvironmentConnections:
             raise ConfigError(f"no file system for {protocol}:// is installed here: {error}. Install its fsspec package.") from error
 
     def http(self, connection: str) -> HttpAccess:
-        """Look up the base URL and the credentials of an HTTP server; raises `ConfigError` as `http_access` does."""
+        """Look up the base URL and the credentials of an HTTP server.
+
+        Raises `ConfigError` when the connection is not set or cannot be read, and as `http_access` does.
+
+        :param connection: id of the connection, as in ``AIRFLOW_CONN_<ID>``
+        :returns: the server, and what it wants to see from us
+        """
         return http_access(_of_environment(connection))
 
 
 def connections() -> Connections:
-    """Return whoever keeps connections in this process: Airflow where the plugin is loaded, else the environment."""
+    """Tell who keeps connections in this process.
+
+    :returns: Airflow's where the plugin is loaded, else those of the environment
+    """
     return _keeper[0]
 
 
 def use_connections(keeper: Connections) -> None:
-    """Have ``keeper`` asked for connections from now on, in this process."""
+    """Choose who keeps connections in this process from now on; the plugin does so when it is loaded.
+
+    :param keeper: is asked for every connection
+    """
     _keeper[0] = keeper
 
 
@@ -134,9 +159,9 @@ _keeper: list[Connections] = [EnvironmentConnections()]
 def http_access(connection: Connection) -> HttpAccess:
     """Read an Airflow connection of type HTTP as Airflow's own hook does.
 
-    :param connection: its extras are headers, all but `HTTP_OPTIONS`; its login and password are basic authentication.
-    :returns: the server, and what it wants to see from us.
-    :raises ConfigError: when it names no HTTP server, or has credentials in its host.
+    :param connection: its extras are headers, all but `HTTP_OPTIONS`; its login and password are basic authentication
+    :returns: the server, and what it wants to see from us
+    :raises ConfigError: when it names no HTTP server, or has credentials in its host
     """
     host = connection.host or ""
     scheme = connection.schema if connection.schema in ("http", "https") else "https" if connection.type == "https" else "http"

@@ -51,7 +51,11 @@ class Response:
 
 
 class _Again(Exception):
-    """It may go better in a while; ``wait`` has the seconds that the server asked for, if it did."""
+    """It may go better in a while.
+
+    :param trouble: what the server did, for people
+    :param wait: the seconds that the server asked for; None when it asked for none
+    """
 
     def __init__(self, trouble: str, wait: float | None = None) -> None:
         super().__init__(trouble)
@@ -59,7 +63,12 @@ class _Again(Exception):
 
 
 class Downloader:
-    """Gets the pages of one partition. ``subject`` begins its errors, which name no query and no secret."""
+    """Gets the pages of one partition, within a context. Its errors name no query and no secret.
+
+    :param subject: begins its errors: the dataset
+    :param source: its limits of size and time; both count from here on, over all pages
+    :param access: the server's credentials; None for a server that needs none
+    """
 
     def __init__(self, subject: str, source: HttpSource, access: HttpAccess | None) -> None:
         self._subject, self._source, self._access = subject, source, access or HttpAccess("")
@@ -85,13 +94,13 @@ class Downloader:
         Raises `ConfigError` when the request itself is wrong (its address, its credentials, or a redirect to another server), and
         `DataError` when the answer is not what was asked for: gone, too large, or a web page.
 
-        :param url: whose redirects are followed on the same server.
-        :param file: which is written anew.
-        :param etag: that of an answer which is kept: download the page only if it has changed since.
-        :param max_bytes: the most that the body may have, unpacked; None for as much as the source's max_bytes leaves.
-        :returns: what the server said.
+        :param url: whose redirects are followed on the same server
+        :param file: which is written anew
+        :param etag: that of an answer which is kept: download the page only if it has changed since
+        :param max_bytes: the most that the body may have, unpacked; None for as much as the source's max_bytes leaves
+        :returns: what the server said
         :raises TransientError: when the server does not answer well, after all tries or at the source's deadline, or the disk
-            refuses.
+            refuses
         """
         attempt = 0
         while True:
@@ -108,7 +117,12 @@ class Downloader:
                 time.sleep(wait)
 
     def same_host(self, url: httpx.URL, origin: httpx.URL) -> bool:
-        """Say whether ``url`` is of the server that was asked: the same host and port, or its change from http to https."""
+        """Say whether an address is of the server that was asked: the same host and port, or its change from http to https.
+
+        :param url: an address that the server names
+        :param origin: the address that was asked
+        :returns: whether it may be asked too, with the same credentials
+        """
         if url.host != origin.host:
             return False
         ports = [address.port or DEFAULT_PORTS.get(address.scheme) for address in (url, origin)]
@@ -239,7 +253,11 @@ class Downloader:
 
 
 def shown(url: httpx.URL) -> str:
-    """Write an address without its query, which may hold what is nobody's business."""
+    """Write an address for people, without its query, which may hold what is nobody's business.
+
+    :param url: an absolute address
+    :returns: its text, without query, fragment and credentials
+    """
     return str(url.copy_with(query=None, fragment=None, userinfo=b""))
 
 

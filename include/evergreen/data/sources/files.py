@@ -22,14 +22,21 @@ MOST_FILES = 100_000
 
 
 class FilesReader:
-    """Reads a dataset whose source is ``files``."""
+    """Reads a dataset whose source is ``files``.
+
+    :param dataset: as it is declared now
+    """
 
     def __init__(self, dataset: DatasetConfig) -> None:
         self.dataset = dataset
         self.source = cast(FilesSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
-        """Find the partition's files; raises what `located` and `matching_files` do, as `Source` has it."""
+        """Find the partition's files; raises what `located` and `matching_files` do, as `Source` has it.
+
+        :param partition: the partition's date
+        :returns: the rows of all files, none of which is opened yet
+        """
         where = f"{self.dataset.name}: source.path"
         filesystem, path = located(expand(self.source.path, where=where), where=where)
         paths = matching_files(filesystem, path, partition, self.dataset)
@@ -41,10 +48,10 @@ class FilesReader:
 def located(url: str, *, where: str) -> tuple[AbstractFileSystem, str]:
     """Find the filesystem of a path or URL.
 
-    :param url: a local path, or a URL; it may have placeholders.
-    :param where: what begins the error, such as the dataset and its setting.
-    :returns: the filesystem, and the path in it.
-    :raises ConfigError: when fsspec does not know the URL.
+    :param url: a local path, or a URL; it may have placeholders
+    :param where: what begins the error, such as the dataset and its setting
+    :returns: the filesystem, and the path in it
+    :raises ConfigError: when fsspec does not know the URL
     """
     import fsspec
 
@@ -62,12 +69,12 @@ def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.d
     Raises `ConfigError` for a pattern that climbs out of the folder before its first placeholder, `TransientError` when the
     filesystem does not answer.
 
-    :param filesystem: where they lie.
-    :param pattern: their path, in which ``{partition}`` stands for the partition's key and ``*`` for anything within a name.
-    :param partition: the partition's date.
-    :param dataset: whose source is read, for errors.
-    :returns: their paths, sorted; at least one.
-    :raises DataError: when there are none, when one is a folder or a device, or when a folder has more than `MOST_FILES` entries.
+    :param filesystem: where they lie
+    :param pattern: their path, in which ``{partition}`` stands for the partition's key and ``*`` for anything within a name
+    :param partition: the partition's date
+    :param dataset: whose source is read, for errors
+    :returns: their paths, sorted; at least one
+    :raises DataError: when there are none, when one is a folder or a device, or when a folder has more than `MOST_FILES` entries
     """
     _refuse_climbing(pattern, dataset)
     path = pattern.replace("{partition}", partition.isoformat())
@@ -80,7 +87,13 @@ def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.d
 
 
 def delivered_files(filesystem: AbstractFileSystem, paths: list[str], dataset: DatasetConfig) -> list[DeliveredFile]:
-    """Describe the files at ``paths`` for `read_files`, which opens them one after the other."""
+    """Describe files for `read_files`, which opens them one after the other.
+
+    :param filesystem: where they lie
+    :param paths: the files' paths in it
+    :param dataset: whose source is read, for errors
+    :returns: one for each path, in their order
+    """
     return [DeliveredFile(path, partial(filesystem.open, path, "rb"), partial(_state, filesystem, path, dataset)) for path in paths]
 
 

@@ -66,14 +66,21 @@ class _Remembered:
 
 
 class HttpReader:
-    """Reads a dataset whose source is ``http``."""
+    """Reads a dataset whose source is ``http``.
+
+    :param dataset: as it is declared now
+    """
 
     def __init__(self, dataset: DatasetConfig) -> None:
         self.dataset = dataset
         self.source = cast(HttpSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
-        """Prepare the partition's first request, which is sent when the first row is read; raises `ConfigError` for a wrong URL."""
+        """Prepare the partition's first request; raises `ConfigError` for a wrong URL or connection.
+
+        :param partition: the partition's date
+        :returns: the rows of all pages, each of which is asked for when its first row is read
+        """
         access = connections().http(self.source.connection) if self.source.connection else None
         url = self._first_url(partition, access.base if access else None)
         delivery = Delivery(iter(()), [shown(url)], [])

@@ -24,14 +24,21 @@ NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "Pr
 
 
 class ObjectStorageReader:
-    """Reads a dataset whose source is ``object_storage``."""
+    """Reads a dataset whose source is ``object_storage``.
+
+    :param dataset: as it is declared now
+    """
 
     def __init__(self, dataset: DatasetConfig) -> None:
         self.dataset = dataset
         self.source = cast(ObjectStorageSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
-        """Find the partition's objects; raises what `matching_files` does, and `ConfigError` for a bucket or a credential that fails."""
+        """Find the partition's objects; raises what `matching_files` does, and `ConfigError` for a bucket or a credential that fails.
+
+        :param partition: the partition's date
+        :returns: the rows of all objects, none of which is opened yet
+        """
         url = expand(self.source.url, where=f"{self.dataset.name}: source.url")
         store = _Store(connections().filesystem(url.partition("://")[0], self.source.connection), self)
         urls = matching_files(cast("AbstractFileSystem", store), url, partition, self.dataset)
@@ -41,7 +48,11 @@ class ObjectStorageReader:
 
 
 class _Store:
-    """What is needed of a file system, by whole URLs. What it complains of is explained; what is not there is `FileNotFoundError`."""
+    """What is needed of a file system, by whole URLs. What it complains of is explained; what is not there is `FileNotFoundError`.
+
+    :param filesystem: of the store
+    :param reader: whose dataset and connection errors name
+    """
 
     def __init__(self, filesystem: AbstractFileSystem, reader: ObjectStorageReader) -> None:
         self._filesystem = filesystem

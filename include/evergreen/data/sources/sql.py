@@ -48,14 +48,21 @@ _AUTHORS_FAULT = re.compile(  # for databases, and for attempts to connect, that
 
 
 class SqlReader:
-    """Reads a dataset whose source is ``sql``."""
+    """Reads a dataset whose source is ``sql``.
+
+    :param dataset: as it is declared now
+    """
 
     def __init__(self, dataset: DatasetConfig) -> None:
         self.dataset = dataset
         self.source = cast(SqlSource, dataset.source)
 
     def open(self, partition: dt.date) -> Delivery:
-        """Prepare the partition's query, which is sent when the first row is read, and raises then."""
+        """Prepare the partition's query, and raise nothing yet: the connection is asked for, too, when the first row is read.
+
+        :param partition: the partition's date
+        :returns: the query's rows, which raise what `Source` says
+        """
         delivery = Delivery(iter(()), [f"the query of {self.dataset.name} on connection {self.source.connection}"], [])
         delivery.batches = self._batches(partition, delivery)
         return delivery
@@ -172,7 +179,10 @@ def _set_timeout(connection: sa.Connection, seconds: int, ends: float) -> None:
 
 
 class _Size:
-    """How many rows are asked for at a time: few at first, and no more than a batch has room for, as large as those before were."""
+    """How many rows are asked for at a time: few at first, and no more than a batch has room for, as large as those before were.
+
+    :param most: the most rows, the source's ``fetch_rows``
+    """
 
     def __init__(self, most: int) -> None:
         self.most, self.rows = most, min(FIRST_ROWS, most)

@@ -46,12 +46,12 @@ def read_files(dataset: DatasetConfig, form: FileFormat, files: list[DeliveredFi
 
     Raises `DataError` when a file is not there, or its content does not fit.
 
-    :param dataset: which declares the columns.
-    :param form: the format and the compression of the files, and the most bytes that they may have together, unpacked.
-    :param files: each is opened when the one before it was read.
-    :param undeclared: gets the names of columns that files have and ``dataset`` does not declare.
-    :yields: batches in the schema of `arrow_schema`.
-    :raises TransientError: when a file cannot be read, or was written to meanwhile.
+    :param dataset: which declares the columns
+    :param form: the format and the compression of the files, and the most bytes that they may have together, unpacked
+    :param files: each is opened when the one before it was read
+    :param undeclared: gets the names of columns that files have and ``dataset`` does not declare
+    :yields: batches in the schema of `arrow_schema`
+    :raises TransientError: when a file cannot be read, or was written to meanwhile
     """
     budget = _Budget(dataset, form.max_bytes)
     for delivered in files:
@@ -66,7 +66,12 @@ def read_files(dataset: DatasetConfig, form: FileFormat, files: list[DeliveredFi
 
 
 def no_file(dataset: DatasetConfig, place: str) -> str:
-    """Write the error about a file that is not there."""
+    """Write the error about a file that is not there.
+
+    :param dataset: whose source is read
+    :param place: the file, for people
+    :returns: the message, for the caller to raise
+    """
     return (
         f"{dataset.name}: the source has no file {place}. Has the system that delivers it done so? "
         f"Ingest the partition again once the file is there."
@@ -77,11 +82,11 @@ def no_file(dataset: DatasetConfig, place: str) -> str:
 def answering(dataset: DatasetConfig, place: str) -> Iterator[None]:
     """Turn whatever a filesystem raises into an error that is worth a retry; our own errors pass.
 
-    :param dataset: whose source is read.
-    :param place: what is read, for people.
-    :yields: once.
-    :raises TransientError: for any error that is not ours.
-    :raises EvergreenError: as it was raised within the context.
+    :param dataset: whose source is read
+    :param place: what is read, for people
+    :yields: once
+    :raises TransientError: for any error that is not ours
+    :raises EvergreenError: as it was raised within the context
     """
     try:
         yield
@@ -184,7 +189,11 @@ def _refuse_climbing(name: str, piece: Piece) -> None:
 
 
 class _Budget:
-    """How many bytes a partition may still have."""
+    """How many bytes a partition may still have.
+
+    :param dataset: whose partition it is
+    :param max_bytes: what it may have in all, unpacked
+    """
 
     def __init__(self, dataset: DatasetConfig, max_bytes: int) -> None:
         self.dataset, self.max_bytes, self.spent = dataset, max_bytes, 0
@@ -199,7 +208,12 @@ class _Budget:
 
 
 class _Metered(io.RawIOBase):
-    """What is read of a stream, counted; what unpacking says about damage, as `DataError`."""
+    """What is read of a stream, counted; what unpacking says about damage, as `DataError`.
+
+    :param stream: unpacked bytes
+    :param piece: what is read, for errors
+    :param budget: of the partition; each byte that is read is spent
+    """
 
     def __init__(self, stream: BinaryIO, piece: Piece, budget: _Budget) -> None:
         self._stream, self._piece, self._budget = stream, piece, budget
@@ -219,7 +233,12 @@ class _Metered(io.RawIOBase):
 
 
 class _Steady(io.RawIOBase):
-    """A file whose every failure to be read is worth a retry; so that what else raises is about content."""
+    """A file whose every failure to be read is worth a retry; so that what else raises is about content.
+
+    :param file: as it was delivered, perhaps packed
+    :param dataset: whose source is read, for errors
+    :param place: the file, for people
+    """
 
     def __init__(self, file: BinaryIO, dataset: DatasetConfig, place: str) -> None:
         self._file, self._dataset, self._place = file, dataset, place
@@ -231,7 +250,11 @@ class _Steady(io.RawIOBase):
         return bool(self._file.seekable())
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes as are asked for, unless the file ends: Parquet's reader does not ask again for what is left."""
+        """Read as many bytes as are asked for, unless the file ends: Parquet's reader does not ask again for what is left.
+
+        :param size: how many bytes; -1 for all
+        :returns: that many, or what is left; empty at the end
+        """
         chunks = [cast(bytes, self._tried(self._file.read, size))]
         missing = size - len(chunks[0])
         while missing > 0 and chunks[-1]:

@@ -94,11 +94,17 @@ class Validation:
 
     @cached_property
     def failing(self) -> np.ndarray:
-        """The positions of the rows that fail, in order, each once."""
+        """The positions of the rows that fail.
+
+        :returns: int64, sorted, each once, however many checks refuse the row
+        """
         return np.unique(np.concatenate([failure.positions for failure in self.failures])) if self.failures else np.empty(0, np.int64)
 
     def reasons(self) -> list[str]:
-        """Join every reason for which a row fails into one text, for each failing row in the order of `failing`."""
+        """Join every reason for which a row fails into one text.
+
+        :returns: one text for each failing row, in the order of `failing`
+        """
         reasons: list[list[str]] = [[] for _ in self.failing]
         for failure in self.failures:
             for index in np.searchsorted(self.failing, failure.positions):
@@ -106,7 +112,10 @@ class Validation:
         return ["; ".join(of_row) for of_row in reasons]
 
     def summary(self) -> dict[str, Any]:
-        """Return the facts as a JSON document, without rows, as `record_validation` keeps it."""
+        """Write the facts down without rows, as `record_validation` keeps them.
+
+        :returns: a JSON document: ``verdict``, ``reason``, how many ``rows`` were accepted and ``quarantined``, and all ``checks``
+        """
         return {
             "verdict": self.verdict,
             "reason": self.reason,
@@ -116,7 +125,10 @@ class Validation:
         }
 
     def log_lines(self) -> list[str]:
-        """Write the few lines that a person reads in a task's log: the verdict, how it compares, and what did not pass."""
+        """Write what a person reads in a task's log: the verdict, how it compares, and what did not pass.
+
+        :returns: a few lines, in that order
+        """
         accepted, failed = self.rows - len(self.failing), sum(check.failed for check in self.checks)
         fate = "without a failure" if self.verdict == "stopped" else "accepted"
         lines = [
@@ -140,12 +152,12 @@ class Validation:
 def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures: list[Failure], usual: Usual | None = None) -> Validation:
     """Draw a partition's verdict, and the reason for it, from what its checks found.
 
-    :param dataset: which declares the largest share of rows that may be quarantined.
-    :param rows: how many were delivered.
-    :param checks: the result of every check.
-    :param failures: the rows that are to be quarantined, check by check.
-    :param usual: what earlier partitions were like, for people to compare.
-    :returns: all of it, with ``verdict`` and ``reason``.
+    :param dataset: which declares the largest share of rows that may be quarantined
+    :param rows: how many were delivered
+    :param checks: the result of every check
+    :param failures: the rows that are to be quarantined, check by check
+    :param usual: what earlier partitions were like, for people to compare
+    :returns: all of it, with ``verdict`` and ``reason``
     """
     failing = len(Validation(rows, failures, checks, "", "").failing)
     failed = [check for check in checks if check.failed]
@@ -168,7 +180,13 @@ def judge(dataset: DatasetConfig, rows: int, checks: list[CheckResult], failures
 
 
 def stop_message(dataset: DatasetConfig, partition: object, validation: Validation) -> str:
-    """Write the error about a partition that its checks stop."""
+    """Write the error about a partition that its checks stop.
+
+    :param dataset: whose partition it is
+    :param partition: the partition's date
+    :param validation: whose verdict is ``stopped``
+    :returns: the message, for the caller to raise
+    """
     return (
         f"{dataset.name} {partition} is stopped: {validation.reason}. What was published before stays as it is. "
         f"Fix the source and ingest the partition again, or change the check in dataset.yaml."
@@ -176,7 +194,11 @@ def stop_message(dataset: DatasetConfig, partition: object, validation: Validati
 
 
 def shown(value: object) -> str:
-    """Write a value of the data as an example of a failure shows it: cut to `LONGEST_EXAMPLE` characters."""
+    """Write a value of the data as an example of a failure shows it.
+
+    :param value: of a column that is not personal
+    :returns: its text, cut to `LONGEST_EXAMPLE` characters
+    """
     text = str(value)
     return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 1]}\N{HORIZONTAL ELLIPSIS}"
 

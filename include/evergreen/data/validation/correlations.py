@@ -39,7 +39,12 @@ class Moments:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray) -> Moments:
-        """Compute the moments of the pairs of two arrays, without those of which one is missing or not finite."""
+        """Compute the moments of pairs of numbers, without those pairs of which one is missing or not finite.
+
+        :param x: the first number of each pair; NaN is a missing one
+        :param y: the second ones, in the same order
+        :returns: the moments of what is left; all of them 0 when nothing is
+        """
         both = np.isfinite(x) & np.isfinite(y)
         x, y = x[both], y[both]
         if not len(x):
@@ -49,7 +54,11 @@ class Moments:
         return cls(len(x), mean_x, mean_y, float(dx @ dx), float(dy @ dy), float(dx @ dy))
 
     def __add__(self, other: Moments) -> Moments:
-        """The moments of both together, without the loss of digits that plain sums of squares have."""
+        """Add up moments without the loss of digits that plain sums of squares have.
+
+        :param other: of other pairs
+        :returns: the moments of the pairs of both
+        """
         if not self.rows or not other.rows:
             return self if self.rows else other
         rows = self.rows + other.rows
@@ -78,13 +87,13 @@ def correlation_check(
 ) -> CheckResult:
     """Compare the correlation of two columns with the one that they had in the declared reference period.
 
-    :param dataset: whose partition it is; figures about its personal columns are not shown.
-    :param correlation: the columns, the reference period, and how far the correlation may be from the one in it.
-    :param raw: the partition's rows.
-    :param delivered: what else is known of the partition.
-    :param failing: the sorted positions of the rows that other checks refuse, which do not count.
+    :param dataset: whose partition it is; figures about its personal columns are not shown
+    :param correlation: the columns, the reference period, and how far the correlation may be from the one in it
+    :param raw: the partition's rows
+    :param delivered: what else is known of the partition
+    :param failing: the sorted positions of the rows that other checks refuse, which do not count
     :returns: the result; not evaluated for a partition of the reference period itself, when none of it is ingested, or when
-        either correlation does not exist.
+        either correlation does not exist
     """
     arguments = correlation.model_dump(mode="json", exclude={"on_fail"})
 

@@ -71,10 +71,10 @@ class _Outcome:
 def evaluate(dataset: DatasetConfig, expectations: Sequence[Declared], raw: RawRows) -> tuple[list[CheckResult], list[Failure]]:
     """Evaluate expectations; raises `ConfigError` for one that cannot be computed on these columns.
 
-    :param dataset: whose rows they are; values of its personal columns are not shown.
-    :param expectations: as `declared_expectations` gives them.
-    :param raw: the partition's rows.
-    :returns: a result for each expectation, in their order, and for each that quarantines and fails the rows that it refuses.
+    :param dataset: whose rows they are; values of its personal columns are not shown
+    :param expectations: as `declared_expectations` gives them
+    :param raw: the partition's rows
+    :returns: a result for each expectation, in their order, and for each that quarantines and fails the rows that it refuses
     """
     checks: dict[int, CheckResult] = {}
     failures: dict[int, Failure] = {}
@@ -158,7 +158,11 @@ def _evaluate_by_chunks(dataset: DatasetConfig, group: list[Declared], raw: RawR
 
 
 class _Rows:
-    """Rows in memory, as one batch of Great Expectations: without a context, which would take a second to set up."""
+    """Rows in memory, as one batch of Great Expectations: without a context, which would take a second to set up.
+
+    :param dataset: whose rows they are, for errors
+    :param frame: the rows; `failing` names them by its index
+    """
 
     def __init__(self, dataset: DatasetConfig, frame: pd.DataFrame) -> None:
         from great_expectations.execution_engine import PandasExecutionEngine
@@ -168,7 +172,11 @@ class _Rows:
         self._engine.load_batch_data(BATCH, frame)
 
     def outcomes(self, group: Sequence[Declared]) -> list[_Outcome]:
-        """Evaluate expectations on all of the rows at once, in their order."""
+        """Evaluate expectations on all of the rows at once.
+
+        :param group: the expectations; they may share metrics
+        :returns: what each found, in their order
+        """
         metrics = self.metrics(group)
         return [
             _Outcome(*self.verdict(declared, metrics), self.failing(declared, metrics) if declared.map_metric else None)
@@ -178,10 +186,10 @@ class _Rows:
     def metrics(self, group: Sequence[Declared]) -> dict[Any, Any]:
         """Compute all metrics that these expectations need, each once.
 
-        :param group: the expectations; they may share metrics.
-        :returns: the metrics' values, by Great Expectations' ids of them.
-        :raises ConfigError: when they cannot be computed; names the expectation whose fault it is, if it is one's.
-        :raises MemoryError: when memory does not suffice.
+        :param group: the expectations; they may share metrics
+        :returns: the metrics' values, by Great Expectations' ids of them
+        :raises ConfigError: when they cannot be computed; names the expectation whose fault it is, if it is one's
+        :raises MemoryError: when memory does not suffice
         """
         try:
             return self._resolved(group)
@@ -195,13 +203,23 @@ class _Rows:
         raise ConfigError(f"{self._dataset.name}: the expectations cannot be computed together: {reason}")
 
     def verdict(self, declared: Declared, metrics: dict[Any, Any]) -> tuple[bool, str]:
-        """Have Great Expectations judge these metrics: says whether it is content, and what it says that it observed."""
+        """Have Great Expectations judge metrics.
+
+        :param declared: the expectation whose metrics they are
+        :param metrics: by Great Expectations' ids of them; of these rows, or summed over chunks
+        :returns: whether it is content, and what it says that it observed
+        """
         arguments: dict[str, Any] = {"metrics": metrics, "execution_engine": self._engine, "runtime_configuration": declared.runtime}
         outcome = self._computed(declared, partial(declared.implementation.metrics_validate, **arguments))
         return bool(outcome.success), str(outcome.result.get("observed_value", ""))
 
     def failing(self, declared: Declared, metrics: dict[Any, Any]) -> np.ndarray:
-        """Find the positions of all rows that fail: where the condition holds that Great Expectations counted."""
+        """Find all rows that fail: those where the condition holds that Great Expectations counted.
+
+        :param declared: a row-level expectation
+        :param metrics: of these rows, by Great Expectations' ids of them
+        :returns: the rows' positions, int64, as the frame's index has them
+        """
         counted = declared.metrics[f"{declared.map_metric}.unexpected_count"].id
         condition = metrics[counted._replace(metric_name=f"{declared.map_metric}.condition")][0]
         positions: np.ndarray = condition.index.to_numpy()[np.asarray(condition, dtype=bool)]

@@ -63,7 +63,11 @@ COMPARED = {"min_value", "max_value", "value_set"}  # arguments that hold values
 
 
 def implied_expectations(dataset: DatasetConfig) -> list[Expectation]:
-    """Derive the expectations that columns and keys declare by themselves: no missing value unless nullable, no key twice."""
+    """Derive the expectations that columns and keys declare by themselves: no missing value unless nullable, no key twice.
+
+    :param dataset: which declares them
+    :returns: all with ``on_fail: quarantine``; first those of columns, in their order
+    """
     implied = [
         Expectation(expect="expect_column_values_to_not_be_null", arguments={"column": column.name}, on_fail="quarantine")
         for column in dataset.columns
@@ -85,9 +89,9 @@ def declared_expectations(dataset: DatasetConfig, columns: pd.DataFrame) -> list
     Raises `ConfigError` for a name or a path that is no expectation, for arguments that it does not take, and for
     ``on_fail: quarantine`` where it judges the partition as a whole.
 
-    :param dataset: which declares them.
-    :param columns: its columns in their declared types, and no rows.
-    :returns: each ready to be evaluated.
+    :param dataset: which declares them
+    :param columns: its columns in their declared types, and no rows
+    :returns: each ready to be evaluated
     """
     import_quietly("great_expectations.expectations.core")
     return [_declared(dataset, expectation, columns) for expectation in (*implied_expectations(dataset), *dataset.expectations)]
@@ -98,6 +102,9 @@ def registered(implementations: Sequence[GxExpectation]) -> Iterator[None]:
     """Have Great Expectations find the classes of these expectations by their names, within the context; afterwards all is as before.
 
     Two datasets may thus each have a class of the same name, or one of a name that Great Expectations has too.
+
+    :param implementations: the expectations; of two of the same name the last is found
+    :yields: once, while they are found
     """
     expectations, _ = _registries()
     before = dict(expectations)

@@ -14,7 +14,12 @@ COLUMNS_SHOWN = 10
 
 
 def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResult:
-    """Check whether the source gave a column that is not declared. Its name is shown, its values never were read."""
+    """Check whether the source gave a column that is not declared. Its name is shown, its values never were read.
+
+    :param dataset: its ``undeclared_columns`` says what follows: ``warn`` or ``error``
+    :param delivered: what else is known of the partition
+    :returns: the result; always evaluated
+    """
     extra = [shown(name) if name else "a column without a name (does the header end in a delimiter?)" for name in delivered.undeclared]
     rest = f" and {len(extra) - COLUMNS_SHOWN} more" if len(extra) > COLUMNS_SHOWN else ""
     message = ", ".join(extra[:COLUMNS_SHOWN]) + rest if extra else "none"
@@ -22,7 +27,12 @@ def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResul
 
 
 def freshness_check(freshness: Freshness, delivered: Delivered) -> CheckResult:
-    """Check whether a live delivery arrived by its deadline; a backfill comes late by its nature."""
+    """Check whether a live delivery arrived by its deadline; a backfill comes late by its nature.
+
+    :param freshness: the deadline, in hours from the partition's midnight (UTC)
+    :param delivered: what else is known of the partition
+    :returns: the result; not evaluated in a backfill
+    """
     arguments = {"hours_after_partition": freshness.hours_after_partition}
     if not delivered.live:
         message = "this is a backfill, and only what is ingested live has a deadline"

@@ -18,11 +18,11 @@ def record_validation(
 ) -> None:
     """Keep the result of a partition's validation in place of its earlier one, unless that is of a newer delivery.
 
-    :param dataset: the dataset's name.
-    :param partition: the partition's date.
-    :param raw_digest: the digest of the raw rows.
-    :param result: as `Validation.summary` gives it.
-    :param delivered_at: when the source began to be read for the rows; None: now.
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :param raw_digest: the digest of the raw rows
+    :param result: as `Validation.summary` gives it
+    :param delivered_at: when the source began to be read for the rows; None: now
     """
     now = clock.now()
     delivered = delivered_at or now
@@ -34,7 +34,12 @@ def record_validation(
 
 
 def latest_validation(dataset: str, partition: dt.date) -> dict[str, Any] | None:
-    """Return the newest validation of a partition with ``partition``, ``raw_digest`` and ``recorded_at``, or None."""
+    """Look up the newest validation of a partition.
+
+    :param dataset: name of the dataset
+    :param partition: the partition's date
+    :returns: what `Validation.summary` gave, with ``partition``, ``raw_digest`` and ``recorded_at``; None when it was never validated
+    """
     query = validations.select().where(validations.c.dataset == dataset, validations.c.partition == partition)
     with reading() as connection:
         row = connection.execute(query).first()
@@ -42,7 +47,13 @@ def latest_validation(dataset: str, partition: dt.date) -> dict[str, Any] | None
 
 
 def recent_validations(dataset: str, before: dt.date, limit: int = 30) -> list[dict[str, Any]]:
-    """Return the newest validations of the ``limit`` newest partitions before a day, as `latest_validation` gives them, oldest first."""
+    """Look up the newest validation of each of the newest partitions before a day.
+
+    :param dataset: name of the dataset
+    :param before: the day, exclusive
+    :param limit: the most partitions
+    :returns: one for each partition, as `latest_validation` gives it, oldest partition first
+    """
     query = (
         validations.select()
         .where(validations.c.dataset == dataset, validations.c.partition < before)
@@ -54,7 +65,12 @@ def recent_validations(dataset: str, before: dt.date, limit: int = 30) -> list[d
 
 
 def next_validated(dataset: str, after: dt.date) -> dt.date | None:
-    """Return the first partition after a day (exclusive) that was validated; None when none was."""
+    """Find the first partition after a day that was validated.
+
+    :param dataset: name of the dataset
+    :param after: the day, exclusive
+    :returns: the partition's date; None when there is none
+    """
     query = sa.select(sa.func.min(validations.c.partition)).where(validations.c.dataset == dataset, validations.c.partition > after)
     with reading() as connection:
         partition: dt.date | None = connection.execute(query).scalar()

@@ -26,12 +26,12 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
 
     Raises `ConfigError` for columns that the other dataset has not, or has in another type.
 
-    :param dataset: whose rows refer to others; values of its personal columns are not shown.
-    :param reference: the columns, the other dataset, and which of its partitions are looked into.
-    :param raw: the partition's rows; one with a missing value in these columns refers to nothing.
-    :param delivered: what else is known of the partition.
+    :param dataset: whose rows refer to others; values of its personal columns are not shown
+    :param reference: the columns, the other dataset, and which of its partitions are looked into
+    :param raw: the partition's rows; one with a missing value in these columns refers to nothing
+    :param delivered: what else is known of the partition
     :returns: the result, not evaluated when no partition to look into is there; and the rows that fail, if the reference
-        quarantines and any do.
+        quarantines and any do
     """
     last = delivered.partition - dt.timedelta(days=reference.lag_days)
     first = last - dt.timedelta(days=reference.days - 1)

@@ -31,7 +31,10 @@ class Delivered:
 
 
 class RawRows:
-    """The rows of one local Parquet file, numbered from 0 in its order."""
+    """The rows of one local Parquet file, numbered from 0 in its order.
+
+    :param file: where it lies, for as long as rows are read
+    """
 
     def __init__(self, file: Path) -> None:
         import pyarrow.parquet as pq
@@ -41,24 +44,40 @@ class RawRows:
         self.rows = int(self._metadata.num_rows)
 
     def frame(self, columns: Sequence[str], *, declared_types: bool = False) -> pd.DataFrame:
-        """Read some columns of all rows; see `chunks`. ``declared_types``: nullable types even where no value is missing."""
+        """Read some columns of all rows, in the types of `chunks`.
+
+        :param columns: the names of those to read
+        :param declared_types: nullable types even where no value is missing
+        :returns: one row for each of the file's; the index has their positions
+        """
         return self._pandas(self._groups(range(self._metadata.num_row_groups), columns), declared_types)
 
     def no_rows(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Make a frame of the columns alone, in their declared types, for expectations to be declared on."""
+        """Make a frame of columns alone, for expectations to be declared on.
+
+        :param columns: their names
+        :returns: a frame without rows, in the declared types
+        """
         return self._pandas(self._groups([], columns), declared_types=True)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Read some columns, about `CHUNK_ROWS` rows at a time, each chunk with the position of its first row.
+        """Read some columns, about `CHUNK_ROWS` rows at a time.
 
         A column without a missing value in the whole file has NumPy's type, so that checks are quick; any other integers
         and booleans have pandas' nullable types, so that they stay exact. Texts are Arrow's, a few bytes each.
+
+        :param columns: the names of those to read
+        :yields: the position of a chunk's first row, and the chunk, whose own index begins with 0
         """
         for first, table in self.tables(columns):
             yield first, self._pandas(table, declared_types=False)
 
     def tables(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
-        """Read what `chunks` does, in Arrow's types."""
+        """Read some columns as `chunks` does, in Arrow's types.
+
+        :param columns: the names of those to read
+        :yields: the position of a chunk's first row, and the chunk
+        """
         first, rows, groups = 0, 0, list[int]()
         for group in range(self._metadata.num_row_groups):
             groups.append(group)
@@ -68,7 +87,13 @@ class RawRows:
                 first, rows, groups = first + rows, 0, []
 
     def take(self, columns: Sequence[str], positions: Any, *, declared_types: bool = False) -> pd.DataFrame:
-        """Read some columns of the rows at these sorted positions, which are the frame's index; ``declared_types`` as in `frame`."""
+        """Read some columns of some rows.
+
+        :param columns: the names of those to read
+        :param positions: of the rows, sorted
+        :param declared_types: nullable types even where no value is missing
+        :returns: one row for each position; the index has the positions
+        """
         import numpy as np
         import pandas as pd
         import pyarrow as pa
@@ -81,7 +106,11 @@ class RawRows:
         return frame.set_axis(pd.Index(positions), axis=0)
 
     def narrowest(self, columns: Sequence[str]) -> str:
-        """Name the one of these columns that takes the fewest bytes."""
+        """Name the column that takes the fewest bytes.
+
+        :param columns: the names to choose from, at least one
+        :returns: one of them
+        """
         return min(columns, key=lambda column: self._bytes[column])
 
     @cached_property

@@ -16,9 +16,11 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def possible_duplicates(raw: RawRows, columns: Sequence[str]) -> np.ndarray:
-    """Find the sorted positions of all rows whose ``columns`` equal another row's, and of a few that only share a hash with one.
+    """Find all rows that equal another row in some columns, and a few that only share a hash with one. Holds two 64-bit integers a row.
 
-    Holds two 64-bit integers a row.
+    :param raw: the partition's rows
+    :param columns: the names of those that are compared; missing values equal each other
+    :returns: the rows' positions, int64, sorted
     """
     hashes = np.empty(raw.rows, dtype=np.uint64)
     for first, table in raw.tables(columns):

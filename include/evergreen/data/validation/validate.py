@@ -18,10 +18,10 @@ def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Vali
 
     The same rows beside the same partitions give the same result. Raises `ConfigError` for a check that cannot be computed.
 
-    :param dataset: which declares the checks.
-    :param raw: the rows, in the declared columns and types.
-    :param delivered: what else is known of the partition.
-    :returns: the result of every check, the rows that fail, and the verdict.
+    :param dataset: which declares the checks
+    :param raw: the rows, in the declared columns and types
+    :param delivered: what else is known of the partition
+    :returns: the result of every check, the rows that fail, and the verdict
     """
     window = dataset.volume.window_partitions if dataset.volume else 0
     earlier = earlier_partitions(dataset.name, delivered.partition, max(COMPARED_PARTITIONS, window))

@@ -26,7 +26,13 @@ class Neighbour:
 
 
 def earlier_partitions(dataset: str, before: dt.date, limit: int) -> list[Neighbour]:
-    """Count the rows of the newest ``limit`` partitions before a day (exclusive), the newest first."""
+    """Count the rows of the newest partitions before a day.
+
+    :param dataset: name of the dataset
+    :param before: the day, exclusive
+    :param limit: the most partitions
+    :returns: the numbers of each partition's current version, newest partition first
+    """
     table = partition_versions
     newest = (
         sa.select(table.c.partition, sa.func.max(table.c.version).label("version"))
@@ -47,7 +53,11 @@ def earlier_partitions(dataset: str, before: dt.date, limit: int) -> list[Neighb
 
 
 def usual_rows(earlier: list[Neighbour]) -> Usual | None:
-    """Take the medians of the newest `COMPARED_PARTITIONS`; None when there is nothing to compare with."""
+    """Take the medians of the newest `COMPARED_PARTITIONS`.
+
+    :param earlier: newest partition first
+    :returns: the medians; None when there is nothing to compare with
+    """
     compared = earlier[:COMPARED_PARTITIONS]
     if not compared:
         return None
@@ -55,7 +65,13 @@ def usual_rows(earlier: list[Neighbour]) -> Usual | None:
 
 
 def volume_check(volume: Volume, rows: int, earlier: list[Neighbour]) -> CheckResult:
-    """Check the number of delivered rows against the median of the partitions before, which begin with the newest."""
+    """Check the number of delivered rows against the median of the partitions before.
+
+    :param volume: how many partitions it is compared with, and how far the number may be from their median
+    :param rows: how many were delivered, those that fail other checks included
+    :param earlier: newest partition first
+    :returns: the result; not evaluated with fewer than ``min_partitions``
+    """
     window = earlier[: volume.window_partitions]
     arguments = {"at_least": volume.at_least, "at_most": volume.at_most, "window_partitions": volume.window_partitions}
     if len(window) < volume.min_partitions:

@@ -78,7 +78,11 @@ class Firing:
 
 
 def tripped(model: ModelConfig) -> RuleEvidence | None:
-    """The first rule of ``model`` that trips now and is not cooling down; reads alone, and cheaply."""
+    """The first rule of a model that trips now and is not cooling down; reads alone, and cheaply.
+
+    :param model: the model as it is declared now
+    :returns: the rule, in the order of the declaration, with the observations that met it; None when none trips
+    """
     for rule in model.retrain.rules:
         if evidence := evaluate(rule, newest_live(model.name, rule.metric, rule.n)):
             with reading() as connection:
@@ -88,9 +92,12 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
 
 
 def fire_if_tripped(model: ModelConfig) -> Firing | None:
-    """Record the firing of the rule that trips now, in one transaction with its ledger entry; None when none trips or a pause is active.
+    """Record the firing of the rule that trips now, in one transaction with its ledger entry.
 
     Two processes that ask at once record one firing: the cool-down is checked again under the write lock.
+
+    :param model: the model as it is declared now
+    :returns: the firing, whose training is not asked for yet; None when no rule trips, or a pause is active
     """
     evidence = None if active_pause() else tripped(model)
     if evidence is None:
@@ -110,13 +117,21 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
 
 
 def due_firing(model: str) -> Firing | None:
-    """The newest firing, if its training is to be asked for now: for the first time, or again after it failed."""
+    """The newest firing, if its training is to be asked for now: for the first time, or again after it failed.
+
+    :param model: its name, as in ``include/models``
+    :returns: the firing; None when there is none, or it is awaited or answered, or its wait is not over
+    """
     newest = newest_firing(model)
     return newest if newest and newest.due_at and newest.due_at <= clock.now() else None
 
 
 def awaited_firing(model: str) -> Firing | None:
-    """The newest firing, if its training was asked for and has neither answered nor failed, as far as is recorded."""
+    """The newest firing, if its training was asked for and has neither answered nor failed, as far as is recorded.
+
+    :param model: its name, as in ``include/models``
+    :returns: the firing; None when there is none, or nothing is awaited of it
+    """
     newest = newest_firing(model)
     return newest if newest and newest.is_awaited else None
 
@@ -124,7 +139,7 @@ def awaited_firing(model: str) -> Firing | None:
 def ask_training(firing_id: int) -> str | None:
     """Record that the firing's training is asked for, before it is triggered; safe to repeat.
 
-    :param firing_id: the firing's id
+    :param firing_id: its id, which must be recorded
     :returns: the run id of the training to trigger, which is the same until it has failed; None if the firing is answered
     :raises DataError: the ledger says otherwise of the firing
     """
@@ -147,8 +162,8 @@ def ask_training(firing_id: int) -> str | None:
 def answer_firing(model: str, training_run_id: str) -> None:
     """Record that the gate decided on the candidate of a training; nothing changes unless it is the newest attempt of a firing.
 
-    :param model: name of the model
-    :param training_run_id: the run id of the training
+    :param model: its name, as in ``include/models``
+    :param training_run_id: the run id of the training, as `ask_training` gave it or of any other run
     """
     newest = newest_firing(model)
     if newest is None or newest.training_run_id != training_run_id or newest.answered_at:
@@ -161,8 +176,8 @@ def answer_firing(model: str, training_run_id: str) -> None:
 def fail_firing(firing_id: int, training_run_id: str) -> None:
     """Record that an awaited training has ended without an answer; nothing changes if it is answered, or another attempt is awaited.
 
-    :param firing_id: the firing's id
-    :param training_run_id: the run id of the training that has ended
+    :param firing_id: its id
+    :param training_run_id: the run id of the training that has ended, as `ask_training` gave it
     """
     attempt = (firings.c.id == firing_id, firings.c.training_run_id == training_run_id)
     with writing() as connection:
@@ -174,7 +189,11 @@ def fail_firing(firing_id: int, training_run_id: str) -> None:
 
 
 def newest_firing(model: str) -> Firing | None:
-    """The firing of a model that was recorded last; None when there is none."""
+    """The firing of a model that was recorded last.
+
+    :param model: its name, as in ``include/models``
+    :returns: the firing, whatever became of its training; None when there is none
+    """
     query = firings.select().where(firings.c.model == model).order_by(firings.c.id.desc()).limit(1)
     with reading() as connection:
         row = connection.execute(query).first()
@@ -182,16 +201,24 @@ def newest_firing(model: str) -> Firing | None:
 
 
 def list_firings(model: str) -> list[Firing]:
-    """All firings of a model, in the order in which they were recorded."""
+    """All firings of a model.
+
+    :param model: its name, as in ``include/models``
+    :returns: in the order in which they were recorded
+    """
     with reading() as connection:
         rows = connection.execute(firings.select().where(firings.c.model == model).order_by(firings.c.id)).all()
     return [as_record(Firing, row) for row in rows]
 
 
 def quiet_until(connection: sa.Connection, model: ModelConfig) -> dt.date | None:
-    """The last as_of for which no rule of the model fires anew, because of earlier firings; None when there is none.
+    """The last as_of for which no rule of the model fires anew, because of earlier firings.
 
     A firing cools down, in partition time, unless its training failed; then it only keeps the same evidence from firing twice.
+
+    :param connection: to read with; the write transaction where a firing depends on it
+    :param model: the model as it is declared now; ``retrain.cooldown_days`` counts
+    :returns: the day, itself included; None when the model never fired
     """
     last = sa.select(sa.func.max(firings.c.as_of)).where(firings.c.model == model.name)
     newest = connection.execute(last).scalar()

@@ -24,7 +24,11 @@ class RuleOutlook:
 
 
 def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
-    """Every rule of ``model``, as it is declared. Reads alone. The first that would fire is the one that the sensor would fire."""
+    """What each rule would do now. Reads alone.
+
+    :param model: the model as it is declared now
+    :returns: one for each rule, in the order of the declaration; of those that would fire, the sensor would fire the first
+    """
     return [_outlook(model, rule, _observed(model.name, rule)) for rule in model.retrain.rules]
 
 

@@ -29,10 +29,14 @@ class RuleEvidence:
 
 
 def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
-    """The evidence when ``rule`` trips on ``observed`` (one metric, oldest first), else None.
+    """Tell whether a rule trips.
 
     Only live observations of the version that is observed now count: backfills fire nothing, and a new champion is not
     judged by its predecessor's figures.
+
+    :param rule: as model.yaml declares it
+    :param observed: observations of the rule's metric, oldest first, of any version and origin
+    :returns: the evidence when it trips, else None
     """
     newest = counted(rule, observed)
     breaches = [breaches_bound(rule, observation.value) for observation in newest]
@@ -48,13 +52,23 @@ def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
 
 
 def counted(rule: Rule, observed: list[Observation]) -> list[Observation]:
-    """The observations that ``rule`` is judged on, at most its n, oldest first."""
+    """Choose the observations that a rule is judged on: live ones, of the version that was observed last.
+
+    :param rule: as model.yaml declares it
+    :param observed: observations of the rule's metric, oldest first, of any version and origin
+    :returns: at most the rule's n, oldest first; empty when none is live
+    """
     live = [observation for observation in observed if observation.origin == "live"]
     return [observation for observation in live if observation.version == live[-1].version][-rule.n :]
 
 
 def breaches_bound(rule: Rule, value: float) -> bool:
-    """Whether ``value`` is beyond the bound of ``rule``; a value on the bound is not."""
+    """Whether a value is beyond the bound of a rule.
+
+    :param rule: as model.yaml declares it: with ``above`` or ``below``
+    :param value: in the unit of the rule's metric; on the bound it is not beyond it
+    :returns: whether it is
+    """
     if rule.above is not None:
         return value > rule.above
     assert rule.below is not None

@@ -38,10 +38,14 @@ class Affected:
 
 
 class Derived:
-    """What was made of the rows of ``dataset`` that had ``keys`` in their partitions.
+    """What was made of the rows that go: of those with the given keys in their partitions.
 
     Reports show extremes and categories as they stand in single rows (tried), so those whose window or reference holds a
     row that goes are removed whole. None is drawn again of what was there: their names hold the digests of what they show.
+
+    :param catalog: what is declared now; `ConfigError` when any model is declared wrongly, since what it made cannot be told
+    :param dataset: the dataset as it is declared now
+    :param keys: whose rows go, by the dataset's own day
     """
 
     def __init__(self, catalog: Catalog, dataset: DatasetConfig, keys: Keys) -> None:
@@ -53,13 +57,19 @@ class Derived:
 
     @cached_property
     def affected(self) -> list[Affected]:
-        """Every file of predictions, training rows or reference rows that holds a row that goes; searched once."""
+        """Every file of predictions, training rows or reference rows that holds a row that goes; searched once.
+
+        :returns: the files with their numbers of rows; empty when nothing was made of the rows
+        """
         if not self._keys:
             return []
         return [file for model in self._models for file in (*self._predictions(model), *self._training(model))]
 
     def unsearched(self) -> list[str]:
-        """List the folders of models that are no longer declared: whose rows they hold nothing says."""
+        """List the folders of models that are no longer declared: whose rows they hold nothing says.
+
+        :returns: their paths in the storage, such as ``predictions/MODEL``, sorted
+        """
         folders = {
             "/".join(file.path.split("/")[:2]) for folder in ("predictions", "training", "references") for file in storage.files(folder)
         }
@@ -67,7 +77,10 @@ class Derived:
 
     @cached_property
     def reports(self) -> list[tuple[str, dt.date]]:
-        """The (model, partition) of each report that is kept and may show a row that goes, recorded or not."""
+        """Every report that is kept and may show a row that goes, recorded or not; searched once.
+
+        :returns: model and last day of the report's window, sorted
+        """
         showing = set()
         for model in {file.model for file in self.affected}:
             scored = {file.day for file in self.affected if file.model == model and file.day}
@@ -80,7 +93,10 @@ class Derived:
         return sorted(showing)
 
     def counts(self) -> dict[str, int]:
-        """Count the rows and reports that go, by kind; kinds of which none goes are left out."""
+        """Count what goes; nothing is erased yet.
+
+        :returns: rows and reports by kind, in words for people; kinds of which none goes are left out
+        """
         counts = {
             "prediction rows": sum(file.rows for file in self.affected if file.day),
             "training and reference rows": sum(file.rows for file in self.affected if not file.day),
@@ -89,7 +105,12 @@ class Derived:
         return {kind: count for kind, count in counts.items() if count}
 
     def without(self, frame: pd.DataFrame, affected: Affected) -> pd.DataFrame | None:
-        """Take the rows that go out of ``frame``, which is what ``affected`` holds; None when nothing of it can be kept."""
+        """Take the rows that go out of a frame.
+
+        :param frame: the whole content of the file of ``affected``; it is not changed
+        :param affected: one of `affected`
+        :returns: the other rows, numbered anew; None when nothing of the file can be kept, as no key tells whose its rows are
+        """
         if affected.day:
             mask = self._mask_of_predictions(frame, self._days(affected.model)[affected.day])
             return None if mask is None else frame[~mask].reset_index(drop=True)
@@ -163,9 +184,12 @@ class Derived:
 
 
 def erase_derived(derived: Derived) -> dict[str, int]:
-    """Erase all that was made of the rows; returns counts by kind.
+    """Erase all that was made of the rows. Safe to repeat, and to kill at any point.
 
     Reports go first: the files that they were found by still hold the rows then.
+
+    :param derived: what was found
+    :returns: what went, as `Derived.counts` says
     """
     counts = derived.counts()
     for model, day in derived.reports:

@@ -52,9 +52,18 @@ def erase(
     dry_run: bool = False,
     progress: Progress = no_progress,
 ) -> Erasure:
-    """Delete every stored row that has the values of ``subject``, and what was made of it; later deliveries drop them.
+    """Delete every stored row of a person, and what was made of it; later deliveries drop them.
 
-    Raises `ConfigError` for an invalid subject or reason, `TransientError` while another erasure is unfinished.
+    Passes on `ConfigError` for an invalid subject or reason, and `TransientError` while another erasure is unfinished.
+
+    :param catalog: what is declared now
+    :param dataset: the dataset as it is declared now
+    :param subject: the columns (keys or personal) and values that name the person; rows that have all of them go
+    :param actor: who asks for it, for the ledger
+    :param reason: why, for the ledger, where it stays; 1 to `LONGEST_ERASURE_REASON` characters, no value of ``subject`` among them
+    :param dry_run: remove and record nothing; only tell what would go
+    :param progress: is told the step, how much of it is done, and of how much
+    :returns: what went, or would go, and the files that could not be searched
     """
     _refuse_subject(dataset, subject)
     _refuse_reason(subject, reason)

@@ -34,7 +34,11 @@ LEFT_OUT = "left out: rows of this partition were erased"
 
 
 def members_by_version(dataset: str) -> dict[tuple[str, int], list[tuple[str, str]]]:
-    """Map each version of the dataset, by partition and number, to the snapshots that name it: (digest, the member's name)."""
+    """Find the snapshots that name versions of a dataset.
+
+    :param dataset: its name, as in ``include/datasets``
+    :returns: by partition (``2013-02-09``) and number of the version: digest of each snapshot, and the member's name in it
+    """
     named: dict[tuple[str, int], list[tuple[str, str]]] = {}
     reading_it = sa.select(snapshot_spans.c.snapshot_digest).where(snapshot_spans.c.dataset == dataset)
     query = sa.select(snapshots.c.digest, snapshots.c.members).where(snapshots.c.digest.in_(reading_it))
@@ -56,7 +60,16 @@ def erase_partition(
     reason: str,
     members: dict[tuple[str, int], list[tuple[str, str]]],
 ) -> None:
-    """Rewrite the files that versions name, in one transaction with all records that are about it; then remove the old files."""
+    """Rewrite the files that versions name, in one transaction with all records that are about it; then remove the old files.
+
+    :param dataset: its name, as in ``include/datasets``
+    :param partition: the day whose files are rewritten
+    :param files: all files of the partition that hold rows of the person; what no version names is removed whole
+    :param subject: the columns and values that name the person
+    :param key: of the erasure, as `record.begin` takes it
+    :param reason: why, for the snapshots and candidates that read the rows
+    :param members: of the whole dataset, as `members_by_version` returns them
+    """
     with reading() as connection:
         _, named = _recorded(connection, dataset, partition)
     rewritten = {file.path: rewrite(file, subject) for file in files if file.path in named}

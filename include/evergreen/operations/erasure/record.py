@@ -27,7 +27,7 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
     """Record the person: from now on nothing that was read before can become current.
 
     :param key: ``dataset``, ``columns`` (names, comma-separated) and ``subject_hash``
-    :param actor: who asked for it, for the ledger
+    :param actor: who asks for it, for the ledger
     :param reason: why, for the ledger
     :raises TransientError: while another erasure is unfinished
     :raises ConfigError: when the same person was recorded under another secret
@@ -54,20 +54,36 @@ def begin(key: dict[str, str], *, actor: str, reason: str) -> None:
 
 
 def count(key: dict[str, str], counts: dict[str, int], **facts: Any) -> None:
-    """Add to what was counted, like `add_counts`, in a transaction of its own."""
+    """Add to what was counted, like `add_counts`, in a transaction of its own.
+
+    :param key: of the erasure, as `begin` takes it
+    :param counts: as `add_counts` takes them
+    :param **facts: as `add_counts` takes them
+    """
     with writing() as connection:
         add_counts(connection, key, counts, **facts)
 
 
 def add_counts(connection: sa.Connection, key: dict[str, str], counts: dict[str, int], **facts: Any) -> None:
-    """Add ``counts`` (by kind) to what was counted, across restarts, so that the ledger has the sum; ``facts`` are set as they are."""
+    """Add to what was counted, across restarts, so that the ledger has the sum.
+
+    :param connection: inside a transaction; nothing is committed here
+    :param key: of the erasure, as `begin` takes it
+    :param counts: what went now, by kind; empty: only ``facts`` are set
+    :param **facts: further entries of the record's ``progress``; each replaces the one of its name
+    """
     progress = connection.execute(erasures.select().filter_by(**key)).one().progress
     total = Counter(progress["counts"]) + Counter(counts)
     connection.execute(erasures.update().filter_by(**key).values(progress={**progress, **facts, "counts": dict(total)}))
 
 
 def finish(key: dict[str, str], *, actor: str, reason: str) -> None:
-    """Record that the erasure of ``key`` is done, and write its entry in the ledger; a second time does nothing."""
+    """Record that an erasure is done, and write its entry in the ledger; a second time does nothing.
+
+    :param key: of the erasure, as `begin` takes it
+    :param actor: who asks for it, for the ledger
+    :param reason: why, for the ledger
+    """
     with writing() as connection:
         existing = connection.execute(erasures.select().filter_by(**key)).one()
         if existing.status == "done":

@@ -46,7 +46,7 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fi
     :param path: of a Parquet file, in the storage
     :param kind: what its rows are: accepted, quarantined or raw
     :param subject: the columns and values that name the person
-    :param keys: the dataset's key columns
+    :param keys: the dataset's key columns; empty: it declares none
     :returns: the rows' number, keys and digests; None when there is none
     :raises KeyError: when the file lacks a column of ``subject``
     """
@@ -73,7 +73,12 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fi
 
 
 def rewrite(original: FileWithRows, subject: Conditions) -> Rewritten:
-    """Write the file's other rows, in their order, beside it; the file itself stays."""
+    """Write the file's other rows beside it; the file itself stays.
+
+    :param original: what `search` found
+    :param subject: the columns and values that name the person
+    :returns: the new file, with the other rows in their order; it may have none
+    """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -87,7 +92,13 @@ def rewrite(original: FileWithRows, subject: Conditions) -> Rewritten:
 
 
 def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[Key]) -> pd.Series:
-    """Tell which rows of ``frame`` have one of ``keys`` in ``columns``: one boolean a row, in its index."""
+    """Tell which rows have one of some keys.
+
+    :param frame: any rows that have the columns
+    :param columns: of the key, in the order of the dataset's ``keys``, whatever they are called in this frame
+    :param keys: canonical texts of the values in that order, as `canonical_text` writes them; None is a missing value
+    :returns: one boolean a row, in the frame's index
+    """
     import pandas as pd
 
     values = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
@@ -95,7 +106,11 @@ def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[
 
 
 def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:
-    """Yield every file of a dataset's rows, recorded or not, as (partition, kind, path)."""
+    """Find every file of a dataset's rows, recorded or not.
+
+    :param dataset: its name, as in ``include/datasets``
+    :yields: partition (as its folder is called), kind (accepted, quarantined or raw) and path in the storage; kind by kind, sorted by path
+    """
     for folder, kind in KINDS.items():
         for file in storage.files(f"{folder}/{dataset}"):
             parts = file.path.split("/")

@@ -31,7 +31,12 @@ class Limits:
 
     @classmethod
     def from_environment(cls, *, grace_hours: float | None = None, sample: int | None = None) -> Limits:
-        """Read the limits from the environment; what is given goes before. Raises `ConfigError` for what is no number or out of range."""
+        """Read the limits from the environment. Passes on `ConfigError` for what is no number or out of range.
+
+        :param grace_hours: hours, which go before the variable and are checked likewise; None: the environment's, or the default
+        :param sample: how many are verified, likewise; 0: none
+        :returns: the limits
+        """
         default = cls()
         return cls(
             grace_hours=_number("EVERGREEN_ORPHAN_GRACE_HOURS", default.grace_hours, "hours", given=grace_hours),

@@ -12,9 +12,11 @@ log = logging.getLogger(__name__)
 
 
 def records_without_files() -> list[Named]:
-    """List the files that our records name and the storage does not hold, each with its fix.
+    """List the files that our records name and the storage does not hold; each is logged as an error.
 
     What retention or an erasure took away is not among them, for its record says so.
+
+    :returns: each with its fix; empty when all is there
     """
     lost = [*_lost(files_of_datasets, OF_DATASETS), *_lost(files_of_models, OF_MODELS)]
     for file in lost:

@@ -28,13 +28,23 @@ class Seen:
 
 
 def look(connection: sa.Connection, timestamp: dt.datetime) -> Seen:
-    """Remember what is recorded now, for `named_since`; ``timestamp`` is when the caller began, by its own clock."""
+    """Remember what is recorded now, for `named_since`.
+
+    :param connection: to read with
+    :param timestamp: when the caller began, by its own clock
+    :returns: the newest ids and the time, `CLOCKS_APART` earlier, since snapshots may be recorded by another machine
+    """
     newest = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0 for table in (decisions, model_versions)]
     return Seen(newest[0], newest[1], timestamp - CLOCKS_APART)
 
 
 def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) -> dict[Member, set[str]]:
-    """Map each of ``versions`` to the digests of the snapshots that name it; those that none names are left out."""
+    """Find the snapshots that name partition versions.
+
+    :param connection: to read with
+    :param versions: which ones
+    :returns: for each, the digests of the snapshots that name it; those that none names are left out
+    """
     days: dict[str, list[dt.date]] = defaultdict(list)
     for dataset, partition, _ in versions:
         days[dataset].append(partition)
@@ -47,7 +57,13 @@ def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) ->
 
 
 def named_since(connection: sa.Connection, versions: Collection[Member], seen: Seen) -> set[Member]:
-    """Tell which of ``versions`` a snapshot names that was recorded, blessed or registered after `look`; within the lock, and quick."""
+    """Tell which versions a snapshot names that was recorded, blessed or registered after `look`. Quick: it is called under the write lock.
+
+    :param connection: inside a transaction; nothing is committed here
+    :param versions: which ones
+    :param seen: what `look` returned
+    :returns: those of ``versions`` that are named by now
+    """
     of_candidate = sa.select(candidates.c.snapshot_digest)
     later = (
         of_candidate.join(decisions).where(decisions.c.id > seen.decision, decisions.c.verdict == "blessed"),
@@ -59,7 +75,12 @@ def named_since(connection: sa.Connection, versions: Collection[Member], seen: S
 
 
 def kept_snapshots(connection: sa.Connection, digests: Collection[str]) -> set[str]:
-    """Tell which of these snapshots have a candidate that was blessed or registered."""
+    """Tell which snapshots have a candidate that was blessed or registered: retention keeps what these name.
+
+    :param connection: to read with
+    :param digests: of snapshots, in any number
+    :returns: those that are kept
+    """
     kept: set[str] = set()
     for batch in in_batches(sorted(digests), AT_ONCE):
         query = sa.select(candidates.c.snapshot_digest).where(candidates.c.snapshot_digest.in_(batch), is_kept())
@@ -68,14 +89,22 @@ def kept_snapshots(connection: sa.Connection, digests: Collection[str]) -> set[s
 
 
 def is_kept() -> sa.ColumnElement[bool]:
-    """Build the condition on `candidates` that one was blessed or registered."""
+    """Build the condition that a candidate was blessed or registered.
+
+    :returns: for a query on the table `candidates`
+    """
     registered = sa.select(model_versions.c.id).where(model_versions.c.run_key == candidates.c.run_key).exists()
     blessed = sa.select(decisions.c.id).where(decisions.c.run_key == candidates.c.run_key, decisions.c.verdict == "blessed").exists()
     return registered | blessed
 
 
 def parse_member(key: str, member: Mapping[str, Any]) -> Member:
-    """Read the dataset, partition and version from one entry of a snapshot's members."""
+    """Read one entry of a snapshot's members.
+
+    :param key: its name, such as ``weather/2013-02-09/v1``
+    :param member: what it says of the partition version, of which ``version`` is read
+    :returns: dataset, partition and number of the version
+    """
     dataset, partition, *_ = key.split("/")
     return dataset, dt.date.fromisoformat(partition), int(member["version"])
 

@@ -34,6 +34,11 @@ def remove_orphans(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -
 
     Folders of the storage that are not ours are left alone. Safe beside running tasks, as long as none of them takes longer
     than ``grace_hours`` from writing a file to recording it; safe to repeat, and to kill at any point.
+
+    :param catalog: what is declared now; of a dataset that is declared wrongly or no more, raw rows of any age stay
+    :param limits: of which ``grace_hours`` counts
+    :param dry_run: remove nothing; only tell what would go
+    :returns: what went, or would go, unfinished files of killed processes included
     """
     before = clock.now() - limits.grace
     removed: list[Removal] = []

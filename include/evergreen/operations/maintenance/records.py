@@ -41,7 +41,11 @@ class Named:
 
 
 def files_of_datasets(dataset: str | None = None) -> list[Named]:
-    """List the files that the versions of one dataset, or of all, name; what retention removed is not among them."""
+    """List the files that the versions of one dataset, or of all, name; what retention removed is not among them.
+
+    :param dataset: its name, as in ``include/datasets``; None: all
+    :returns: by dataset, partition and version; a file that several versions share comes several times
+    """
     table = partition_versions
     newest = sa.func.max(table.c.version).over(partition_by=(table.c.dataset, table.c.partition)).label("newest")
     query = sa.select(table, newest).order_by(table.c.dataset, table.c.partition, table.c.version)
@@ -62,7 +66,11 @@ def files_of_datasets(dataset: str | None = None) -> list[Named]:
 
 
 def files_of_models(model: str | None = None) -> list[Named]:
-    """List what is needed of one model, or of all: predictions, reports, cards, and the files of blessed or registered candidates."""
+    """List what is needed of one model, or of all: predictions, reports, cards, and the files of blessed or registered candidates.
+
+    :param model: its name, as in ``include/models``; None: all
+    :returns: kind by kind; a file that several records share comes several times
+    """
     named = []
     with reading() as connection:
         for row in connection.execute(_of(prediction_sets, model)):
@@ -84,13 +92,21 @@ def files_of_models(model: str | None = None) -> list[Named]:
 
 
 def parts_of_snapshots(model: str) -> set[str]:
-    """List where the parts of each snapshot lie that a blessed or registered candidate was trained on."""
+    """Tell where the parts of each snapshot lie that a blessed or registered candidate was trained on.
+
+    :param model: its name, as in ``include/models``
+    :returns: their paths in the storage
+    """
     with reading() as connection:
         return {parts_path(row.model, row.snapshot_digest) for row in connection.execute(_kept_candidates(model))}
 
 
 def unregistered_files(model: str) -> set[str]:
-    """List the recorded training frames, parts of snapshots and reference samples of one model that no candidate of worth needs."""
+    """Tell which recorded training frames, parts of snapshots and reference samples no candidate of worth needs.
+
+    :param model: its name, as in ``include/models``
+    :returns: their paths in the storage, whether the files are there or not
+    """
     taken = sa.select(snapshots.c.model, snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.model == model)
     with reading() as connection:
         frames = {path for row in connection.execute(taken) for path in (row.frame_path, parts_path(model, row.digest))}
@@ -101,7 +117,12 @@ def unregistered_files(model: str) -> set[str]:
 
 
 def unregistered_among(model: str, paths: Iterable[str]) -> list[str]:
-    """Tell which of these files of one model `unregistered_files` names; looked up one by one, as most records' files are gone by now."""
+    """Tell which files `unregistered_files` names; looked up one by one, as most records' files are gone by now.
+
+    :param model: its name, as in ``include/models``
+    :param paths: of files of this model under ``training`` and ``references``
+    :returns: those that no candidate of worth needs, in their order; what no record names at all is not among them
+    """
     with reading() as connection:
         return [path for path in paths if _is_unregistered(connection, model, path)]
 
@@ -123,7 +144,13 @@ def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
 
 
 def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, partitions: Collection[dt.date] | None = None) -> set[str]:
-    """List the raw files of each partition's newest validation, or of some partitions'; of a stopped one there is nothing else."""
+    """Tell where the raw rows of each partition's newest validation lie; of a stopped one there is nothing else.
+
+    :param dataset: its name, as in ``include/datasets``
+    :param newer_than: validations that were recorded before are left out; None: none are
+    :param partitions: of these days alone; None: of all
+    :returns: the paths in the storage
+    """
     table = validations.c
     query = sa.select(table.partition, table.raw_digest).where(table.dataset == dataset)
     if newer_than is not None:
@@ -135,7 +162,11 @@ def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, parti
 
 
 def evidence_among(paths: Iterable[str]) -> set[str]:
-    """Tell which of these drift reports (``reports/MODEL/DAY/...``) are of windows that made a rule trip."""
+    """Tell which drift reports are of windows that made a rule trip.
+
+    :param paths: of reports, as ``reports/MODEL/DAY/...``
+    :returns: those of the day that a firing is as of
+    """
     with reading() as connection:
         return {path for path in paths if _is_evidence(connection, *path.split("/")[1:3])}
 

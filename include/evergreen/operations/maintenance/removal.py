@@ -23,10 +23,15 @@ class Removal:
 
 
 def remove_files(wanted: Iterable[tuple[str, str]], *, written_before: dt.datetime, dry_run: bool) -> list[Removal]:
-    """Remove each (path, why) that was not written since ``written_before``; a file that is gone already is passed over.
+    """Remove files, each with its reason in the log.
 
     Files are named by their content: a run that is under way may just have written the same file again. That is why
     each is looked at once more, immediately before it goes.
+
+    :param wanted: path in the storage, and why it goes
+    :param written_before: what was written since then stays
+    :param dry_run: remove nothing; only tell what would go
+    :returns: what went, or would go; a file that is gone already is not among them
     """
     removed: list[Removal] = []
     for path, why in wanted:

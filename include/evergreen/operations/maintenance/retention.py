@@ -44,10 +44,15 @@ class Retained:
 
 
 def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -> Retained:
-    """Remove what each dataset's ``retention`` and ``limits`` no longer keep. Safe to repeat, and to kill at any point.
+    """Remove what each dataset's ``retention`` and the limits no longer keep. Safe to repeat, and to kill at any point.
 
     Never the content of a current version, nor of one that the snapshot of a blessed or registered candidate names. A
     dataset whose YAML is wrong, or that is declared no more, keeps everything.
+
+    :param catalog: what is declared now
+    :param limits: all but ``sample`` count
+    :param dry_run: remove and mark nothing; only tell what would go
+    :returns: what went, or would go, and under ``problems`` a message for each dataset whose YAML is wrong
     """
     done = Retained()
     for name in catalog.dataset_names():
@@ -185,7 +190,14 @@ def _member(row: Version) -> Member:
 
 
 def validated_raw(dataset: str, retention: Retention, timestamp: dt.datetime, partitions: Collection[dt.date] | None = None) -> set[str]:
-    """List the raw files of each partition's newest validation, for as long as raw rows are kept; of some partitions, or of all."""
+    """Tell where the raw rows of each partition's newest validation lie, for as long as raw rows are kept.
+
+    :param dataset: its name, as in ``include/datasets``
+    :param retention: the dataset's, of which ``raw_days`` counts
+    :param timestamp: now, from which those days are counted back
+    :param partitions: of these days alone; None: of all
+    :returns: the paths in the storage, which are not to be removed
+    """
     days = retention.raw_days
     return raw_files_of_validations(dataset, None if days is None else timestamp - dt.timedelta(days=days), partitions)
 

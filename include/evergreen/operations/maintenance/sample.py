@@ -37,7 +37,10 @@ class Damage:
     model: str
 
     def as_record(self) -> dict[str, str]:
-        """Write the damage as the ledger keeps it, under the names that its entries have always had."""
+        """Write the damage as the ledger keeps it.
+
+        :returns: the body of an entry, under the names that its entries have always had
+        """
         names = {"message": "words", "fix": "mend"}
         return {names.get(name, name): value for name, value in asdict(self).items()}
 
@@ -52,10 +55,14 @@ class SampleVerification:
 
 
 def verify_sample(size: int, *, night: str) -> SampleVerification:
-    """Verify ``size`` partition versions and prediction sets: those that ``night`` (any text) chooses, the same each time.
+    """Verify some partition versions and prediction sets against their digests.
 
     Chosen among the current versions, those that the snapshot of a blessed or registered candidate names, and all
-    prediction sets. Damage is recorded in the ledger, once. Raises `TransientError` when the storage does not answer.
+    prediction sets. Damage is recorded in the ledger, once. Passes on `TransientError` when the storage does not answer.
+
+    :param size: how many, if there are so many; 0: none
+    :param night: any text, such as the date; the same one chooses the same, as long as nothing new is recorded
+    :returns: what was verified and what is damaged; `refuse_damage` fails the task for it
     """
     chosen, population = _choose(size, night)
     damage: list[Damage] = []

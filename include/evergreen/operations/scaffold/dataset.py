@@ -30,10 +30,16 @@ _NO_FILE = "  - {name: id, type: integer, description: To be said}"
 
 
 def new_dataset(catalog: Catalog, name: str, *, like: Path | None, known_after_hours: float, owner: str) -> Path:
-    """Declare a dataset, with the columns of the file ``like`` where there is one; returns the path of its dataset.yaml.
+    """Declare a dataset to begin with.
 
-    ``known_after_hours`` is counted from the beginning of a row's day, UTC. Raises `ConfigError` for a name that is none or is
-    taken, and a file that is no CSV.
+    Passes on `ConfigError` for a name that is none or is taken, and a file that is no CSV.
+
+    :param catalog: whose root gets the dataset's folder
+    :param name: of the dataset, which must be free
+    :param like: a CSV file of one day with a header, which tells columns, types and key; None: one column ``id``, and a path to edit
+    :param known_after_hours: when a day's rows are known, in hours from its beginning (UTC); negative: before
+    :param owner: as dataset.yaml shows it
+    :returns: the path of its dataset.yaml
     """
     folder = free_folder(catalog, "dataset", name)
     sample = None if like is None else _sample(like)

@@ -19,11 +19,17 @@ _OF_TASK = {
 
 
 def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_above: float | None, owner: str) -> Path:
-    """Declare a model with the columns of ``rows`` as features; ``target`` is ``DATASET.COLUMN``. Returns the path of its model.yaml.
+    """Declare a model to begin with: the columns of its rows, without the keys, are its features.
 
-    A classification where ``positive_above`` is given (a row whose target is above it is of the positive class), or the
-    column is a boolean. Raises `ConfigError` for a name that is none or is taken, an unknown dataset or column, and rows that have
-    nothing but keys.
+    Passes on `ConfigError` for a name that is none or is taken, an unknown dataset or column, and rows that have nothing but keys.
+
+    :param catalog: what is declared now; its root gets the model's folder
+    :param name: of the model, which must be free
+    :param rows: the dataset whose rows are scored
+    :param target: what is predicted, as ``DATASET.COLUMN``
+    :param positive_above: a row whose target is above it is of the positive class; None: a regression, unless the column is a boolean
+    :param owner: as model.yaml shows it
+    :returns: the path of its model.yaml
     """
     folder = free_folder(catalog, "model", name)
     scored = catalog.dataset(rows)

@@ -44,17 +44,31 @@ def free_folder(catalog: Catalog, kind: Literal["dataset", "model"], name: str) 
 
 
 def filled(template: str, values: Mapping[str, object]) -> str:
-    """Fill the file ``{template}.template`` of this folder; every name in it needs a value."""
+    """Fill a template of this folder.
+
+    :param template: the name of the file that it makes, such as ``model.yaml``; it lies in ``model.yaml.template``
+    :param values: one for each name in the template; others are not used
+    :returns: the text
+    """
     return Template((_HERE / f"{template}.template").read_text(encoding="utf-8")).substitute(values)
 
 
 def schema_from(folder: Path, kind: Literal["dataset", "model"]) -> str:
-    """The relative path from ``folder`` to the JSON Schema of its declaration, by which editors find it."""
+    """Tell where the JSON Schema of a declaration lies, by which editors find it.
+
+    :param folder: the declaration's, which need not exist yet
+    :param kind: of what
+    :returns: the schema's path, relative to the folder
+    """
     return os.path.relpath(PROJECT_ROOT / "include" / "evergreen" / "config" / f"{kind}.schema.json", folder)
 
 
 def write_declaration(folder: Path, files: Mapping[str, str]) -> None:
-    """Write ``files`` (a text for each name) into a new folder: all or none, so that no half of a declaration is ever read."""
+    """Write files into a new folder: all or none, so that no half of a declaration is ever read.
+
+    :param folder: of `free_folder`; it must not be there yet
+    :param files: a text for each file name
+    """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -64,6 +78,10 @@ def write_declaration(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def in_yaml(text: str) -> str:
-    """Write ``text`` as YAML takes it within a list or mapping of one line: bare where it is read as the same text, else in quotes."""
+    """Write a text as YAML takes it within a list or mapping of one line.
+
+    :param text: any, of one line or more
+    :returns: the bare text where it is read as the same text, else in double quotes
+    """
     is_bare = re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII) and yaml.safe_load(text) == text
     return text if is_bare else json.dumps(text)

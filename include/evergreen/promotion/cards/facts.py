@@ -57,7 +57,12 @@ class Facts:
 def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> Facts:
     """Read the records, and examine the version's own artifact on its holdout.
 
-    Raises `DataError` when the artifact or the training frame is gone or changed.
+    Passes on `DataError` when the artifact or the training frame is gone or changed.
+
+    :param catalog: what is declared now; of its datasets it takes descriptions and units, which may be missing
+    :param model: the model as it is declared now; the card shows it as the version's recipe declares it
+    :param version: a registered version, whose candidate was blessed
+    :returns: all that the card shows, as it was when the version was registered
     """
     recipe = recipe_of_version(catalog, model, version)
     config = recipe.config(model)

@@ -162,9 +162,13 @@ def make_bins(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> lis
 
 
 def make_histogram(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> Histogram:
-    """How the predictions lie and, unless they are ``shares`` (chances), the labels.
+    """How the predictions lie and, of a regression, the labels; a bin of fewer than `MIN_CATEGORY_ROWS` rows counts as empty.
 
-    Chances lie between 0 and 1; values between the 1st and the 99th percentile, so that no single row shows.
+    :param labels: what came, a value for each row
+    :param predicted: what was predicted for the same rows
+    :param shares: whether the predictions are chances, which lie between 0 and 1; else the range is that of the 1st to the 99th percentile,
+        so that no single row shows
+    :returns: `HISTOGRAM_BINS` bins; ``observed`` is empty for chances
     """
     low, high = (0.0, 1.0) if shares else np.quantile(np.concatenate([labels, predicted]), [0.01, 0.99]).tolist()
     edges = np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BINS + 1)

@@ -37,7 +37,13 @@ class Origins:
 
 
 def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origins:
-    """Where each feature of ``recipe`` comes from: as the newest card of the model has it, or else by trial."""
+    """Where each feature of ``recipe`` comes from: as the newest card of the model has it, or else by trial, which takes seconds.
+
+    :param catalog: what is declared now
+    :param config: the model as ``recipe`` declares it
+    :param recipe: whose ``features.py`` is tried
+    :returns: the origins; ``of`` is None where they cannot be told, such as when a dataset is not declared any more
+    """
     names = {*(model_input.dataset for model_input in config.inputs), config.target.dataset}
     try:
         declared = {name: catalog.dataset(name).model_dump(mode="json") for name in sorted(names)}
@@ -48,7 +54,11 @@ def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origi
 
 
 def keep_origins(card_path: str, origins: Origins) -> None:
-    """Store the origins beside the card at ``card_path``, where the next version's card finds them."""
+    """Store the origins beside the card, where the next version's card finds them.
+
+    :param card_path: where the card lies in the storage; the file is named by it, with `ENDING` after it
+    :param origins: what was found; nothing is stored when that is nothing
+    """
     if origins.of is not None:
         columns = {feature: [asdict(origin) for origin in of] for feature, of in origins.of.items()}
         storage.write_bytes(f"{card_path}{ENDING}", canonical_json({"key": origins.key, "origins": columns}).encode())

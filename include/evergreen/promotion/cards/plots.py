@@ -24,7 +24,11 @@ class Axis:
     length: float
 
     def at(self, value: float) -> float:
-        """Where ``value`` lies, from 0 to ``length``; a value outside of the range lies at its end."""
+        """Where a value lies on the axis.
+
+        :param value: in the unit of the range; one outside of it lies at its end
+        :returns: from 0 to ``length``, in units of the view box, with two decimals
+        """
         return round((min(max(value, self.low), self.high) - self.low) / (self.high - self.low) * self.length, 2)
 
     @property
@@ -175,7 +179,11 @@ def bars_in_rows(
 
 
 def round_step(least: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that is at least ``least``."""
+    """The smallest of 1, 2 and 5 times a power of ten that is large enough for the distance between two ticks.
+
+    :param least: what it must be at least
+    :returns: the step; 1 when ``least`` is 0 or below
+    """
     if least <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))

@@ -43,7 +43,10 @@ class Slices:
 
 
 class View:
-    """The texts and figures of one card, for its template."""
+    """The texts and figures of one card, for its template.
+
+    :param facts: all that the card shows
+    """
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts

@@ -37,9 +37,15 @@ DIGEST_CHARACTERS = 16
 
 
 def ensure_card(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> str:
-    """The path in the storage of the version's card, which is written now unless it is there.
+    """Find the card of a version, or write it now: the same facts give the same bytes, and so the same path.
 
-    The same facts give the same bytes, and so the same path. The record comes last: what it names is written and logged.
+    The record comes last: what it names is written and logged. Passes on `DataError` when the artifact or the training frame is gone or
+    changed, unless the card is there.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :param version: a registered version of it
+    :returns: the card's path in the storage
     """
     path = card_path(model.name, version.version)
     if path and storage.exists(path):
@@ -59,7 +65,12 @@ def ensure_card(catalog: Catalog, model: ModelConfig, version: RegisteredVersion
 
 
 def card_path(model: str, version: int) -> str | None:
-    """Where the card of a version is recorded to lie: empty when none was written, None when there is no such version."""
+    """Where the card of a version is recorded to lie; the file may be gone.
+
+    :param model: its name, as in ``include/models``
+    :param version: its number
+    :returns: the path in the storage; empty when no card was written, None when there is no such version
+    """
     query = sa.select(model_versions.c.card_path).where(model_versions.c.model == model, model_versions.c.version == version)
     with reading() as connection:
         return connection.execute(query).scalar_one_or_none()
@@ -79,7 +90,11 @@ def read_card(path: str) -> bytes:
 
 
 def render(facts: Facts) -> bytes:
-    """One self-contained page: no script, nothing to load, no inline style."""
+    """One self-contained page: no script, nothing to load, no inline style.
+
+    :param facts: all that the card shows
+    :returns: the page, in HTML; the same bytes for the same facts
+    """
     return _environment().get_template("card.html.j2").render(view=View(facts), facts=facts).encode()
 
 

@@ -26,7 +26,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
-    """Open a consistent view of the database, for reading alone; raises what `writing` does."""
+    """Open a consistent view of the database, for reading alone; raises what `writing` does.
+
+    :yields: a connection in a transaction, in which all statements see the same state
+    """
     with _connection() as connection:
         if connection.dialect.name == "postgresql":  # by itself, each statement sees what was committed before it; SQLite's BEGIN is enough
             connection.execution_options(isolation_level="REPEATABLE READ")
@@ -40,6 +43,8 @@ def writing() -> Iterator[sa.Connection]:
 
     Raises `TransientError` when the database does not answer or stays locked, which names who holds the lock, and `ConfigError`
     when it has no tables, its URL is of no use, or its user may not log in or do that.
+
+    :yields: a connection in that transaction, which is committed at the end of the context, and rolled back when it raises
     """
     with _connection() as connection:
         writer = connection.execution_options(evergreen_writes=True)
@@ -72,7 +77,7 @@ def disconnect() -> None:
 def compact() -> None:
     """Leave nothing of deleted rows in the database's own files, as far as it lets us: free pages and SQLite's log are emptied.
 
-    :raises TransientError: while others keep the database busy.
+    :raises TransientError: while others keep the database busy
     """
     with _connection() as connection:
         if connection.dialect.name == "sqlite":

@@ -42,12 +42,22 @@ class Moment(sa.TypeDecorator[dt.datetime]):
         return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
-        """Make a time as it is stored aware that it is UTC."""
+        """Make a time as it is stored aware.
+
+        :param value: the naive time in UTC that is stored; None stays None
+        :param dialect: the database's
+        :returns: the time, aware and in UTC
+        """
         return None if value is None else value.replace(tzinfo=dt.UTC)
 
 
 class Text(sa.TypeDecorator[str]):
-    """Text without NUL characters, of at most ``length`` characters where a column has a length."""
+    """Text without NUL characters, of at most ``length`` characters where a column has a length.
+
+    :param column: ``table.column``, for errors
+    :param length: the most characters; None: any number
+    :param kind: SQLAlchemy's type that the column is declared with
+    """
 
     impl: Any = sa.String
     cache_ok = True
@@ -76,12 +86,21 @@ class Text(sa.TypeDecorator[str]):
         return value
 
     def coerce_compared_value(self, op: Any, value: Any) -> Text:
-        """Compare with text of any length: what is too long equals nothing."""
+        """Compare with text of any length: what is too long equals nothing.
+
+        :param op: the comparison; not used
+        :param value: what is compared; not used
+        :returns: the type by which it is bound: of the same column, without its length
+        """
         return Text(self.column, kind=self.kind)
 
 
 class Whole(sa.TypeDecorator[int]):
-    """A whole number within the bits of its column."""
+    """A whole number within the bits of its column.
+
+    :param column: ``table.column``, for errors
+    :param kind: SQLAlchemy's type that the column is declared with, one of `BITS`
+    """
 
     impl: Any = sa.Integer
     cache_ok = True
@@ -112,7 +131,10 @@ class Whole(sa.TypeDecorator[int]):
 
 
 class Real(sa.TypeDecorator[float]):
-    """A number: NaN is none."""
+    """A number: NaN is none.
+
+    :param column: ``table.column``, for errors
+    """
 
     impl = sa.Float
     cache_ok = True
@@ -137,7 +159,10 @@ class Real(sa.TypeDecorator[float]):
 
 
 def check_what_is_bound(metadata: sa.MetaData) -> None:
-    """Give every column of all tables, as they are declared, the type here that checks what it is to store."""
+    """Give every column of all tables the type here that checks what it is to store.
+
+    :param metadata: the tables as they are declared; the types of their columns are replaced in place
+    """
     for table in metadata.tables.values():
         for column in table.columns:
             column.type = _checked(f"{table.name}.{column.name}", column.type)

@@ -43,8 +43,8 @@ def anchor() -> tuple[Anchor, bool]:
 
     Raises `TransientError` when the place of the anchors, or the database, does not answer.
 
-    :returns: today's anchor, and whether it is new.
-    :raises DataError: when the newest anchor names an entry that the ledger has not: its tail was cut.
+    :returns: today's anchor, and whether it is new
+    :raises DataError: when the newest anchor names an entry that the ledger has not: its tail was cut
     """
     today = clock.now().date()
     known, _ = anchors()
@@ -70,8 +70,8 @@ def anchors(place: str | None = None) -> tuple[list[Anchor], list[str]]:
 
     Raises `TransientError` when the place does not answer, `ConfigError` when fsspec does not know it.
 
-    :param place: a folder or a URL; by default where `anchor` writes them.
-    :returns: the anchors, oldest first, and one sentence for each that cannot be read.
+    :param place: a folder or a URL; by default where `anchor` writes them
+    :returns: the anchors, oldest first, and one sentence for each that cannot be read
     """
     filesystem, folder = _locate(place)
     readable, problems = [], []

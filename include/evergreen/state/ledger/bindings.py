@@ -49,7 +49,11 @@ class Binding:
         return [column.name for column in self.table.columns if column.name not in {"id", "entry", *self.unbound}]
 
     def said(self, row: Row) -> dict[str, Any]:
-        """What an entry says of this row, as it is read back from JSON."""
+        """Say what an entry says of a row.
+
+        :param row: of the binding's table, with all its columns
+        :returns: the bound columns' values by name, as they are read back from JSON; of ``by_digest`` their SHA-256, in hex
+        """
         values = {name: row[name] for name in self.columns}
         for name in self.by_digest:
             values[name] = hashlib.sha256(canonical_json(values[name]).encode()).hexdigest()
@@ -57,11 +61,19 @@ class Binding:
         return said
 
     def name(self, row: Row) -> str:
-        """The row, for a message."""
+        """Name a row in a message.
+
+        :param row: of the binding's table, with all its columns
+        :returns: the table, and the values of ``key``
+        """
         return f"{self.table.name} ({', '.join(f'{name} {_short(row[name])}' for name in self.key)})"
 
     def model(self, row: Row) -> str:
-        """The model that the row, and its entry, is about; empty where it is about all."""
+        """Tell which model a row, and its entry, is about.
+
+        :param row: of the binding's table, with all its columns
+        :returns: the model's name; empty where it is about all
+        """
         return str(row["model"]) if "model" in self.table.c else ""
 
 
@@ -162,16 +174,16 @@ BINDINGS = {
 
 
 def bind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, kind: str, evidence: dict[str, Any] | None = None) -> None:
-    """Add the entry of the row that ``key`` names, as it stands now, in the caller's writing transaction.
+    """Add the entry of the row that ``key`` names, as it stands now.
 
     To be called by whoever inserts or changes a bound column, in the same transaction. A row that was bound before gets a new
     entry, which names the one that it replaces.
 
-    :param connection: of that transaction.
-    :param table: one of `BINDINGS`.
-    :param key: equal for one row alone.
-    :param kind: the entry's kind: one of the binding's.
-    :param evidence: what else the entry says, besides the row's bound columns.
+    :param connection: inside a writing transaction; nothing is committed here
+    :param table: one of `BINDINGS`
+    :param key: values of columns by name, equal for one row alone
+    :param kind: the entry's kind: one of the binding's
+    :param evidence: what else the entry says, besides the row's bound columns
     """
     binding = BINDINGS[table.name]
     row = connection.execute(table.select().filter_by(**key)).one()._mapping
@@ -182,7 +194,13 @@ def bind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, kin
 
 
 def unbind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, reason: str) -> None:
-    """Delete the row that ``key`` names, and say so in an entry, in the caller's writing transaction."""
+    """Delete a row that is bound to the ledger, and say so in an entry.
+
+    :param connection: inside a writing transaction; nothing is committed here
+    :param table: one of `BINDINGS`
+    :param key: values of columns by name, equal for one row alone
+    :param reason: why, for the ledger
+    """
     binding = BINDINGS[table.name]
     row = connection.execute(table.select().filter_by(**key)).one()._mapping
     body = {"removed": binding.name(row), REPLACES: row["entry"], "reason": reason}
@@ -191,7 +209,13 @@ def unbind(connection: sa.Connection, table: sa.Table, key: dict[str, Any], *, r
 
 
 def why_unbound(connection: sa.Connection, table: sa.Table, **key: Any) -> str:
-    """What is wrong between the row that ``key`` names and its entry, for a message; empty when they agree."""
+    """Compare a row with its entry in the ledger.
+
+    :param connection: any that reads
+    :param table: one of `BINDINGS`
+    :param **key: values of columns by name, equal for one row alone
+    :returns: what is wrong between them, for a message; empty when they agree
+    """
     row = connection.execute(table.select().filter_by(**key)).one()
     return next(differences(connection, table, [row._mapping]), "")
 
@@ -199,25 +223,32 @@ def why_unbound(connection: sa.Connection, table: sa.Table, **key: Any) -> str:
 def differences(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> Iterator[str]:
     """Compare rows, as they were read, with the entries that they name, which one query reads for `BATCH` of them.
 
-    :param connection: any that reads.
-    :param table: one of `BINDINGS`.
-    :param rows: the values of the bound columns and of ``entry``, by name.
-    :yields: what is wrong between a row and its entry, for a message; nothing where they agree.
+    :param connection: any that reads
+    :param table: one of `BINDINGS`
+    :param rows: the values of the bound columns and of ``entry``, by name
+    :yields: what is wrong between a row and its entry, for a message; nothing where they agree
     """
     for batch in in_batches(rows, BATCH):
         yield from filter(None, (problem for _, problem in _with_problems(connection, BINDINGS[table.name], batch)))
 
 
 def newest_bound_entry(connection: sa.Connection, table: sa.Table, model: str) -> sa.Row[Any] | None:
-    """The newest entry that is about a row of this table, of one model; empty for the rows that are about all."""
+    """Read the newest entry that is about rows of a table, of one model.
+
+    :param connection: any that reads
+    :param table: one of `BINDINGS`
+    :param model: name of the model; empty for rows that are about all
+    :returns: the row of the ledger; None when it has none
+    """
     about = (ledger.c.model == model, ledger.c.kind.in_(BINDINGS[table.name].kinds))
     return connection.execute(ledger.select().where(*about).order_by(ledger.c.sequence.desc()).limit(1)).first()
 
 
 def compare(connection: sa.Connection) -> Iterator[str]:
-    """One sentence for each row that differs from its entry, or has none, and for each entry whose row is gone.
+    """Compare all bound rows with their entries, and all entries with their rows, `BATCH` of them in memory at once.
 
-    Reads all bound rows and their entries, `BATCH` of them in memory at once.
+    :param connection: any that reads
+    :yields: one sentence for each row that differs from its entry, has none or is out of order, and for each entry whose row is gone
     """
     for binding in BINDINGS.values():
         yield from _compare_rows(connection, binding)

@@ -52,20 +52,23 @@ class Entry(NamedTuple):
     hash: str
 
     def own_hash(self) -> str:
-        """Compute SHA-256, in hex, of the content and the hash before it: equal to ``hash`` as long as nobody changed the entry."""
+        """Compute what the entry's hash has to be: that of its content and of the hash before it.
+
+        :returns: SHA-256, as 64 hex digits; equal to ``hash`` as long as nobody changed the entry
+        """
         content = {name: value for name, value in self._asdict().items() if name != "hash"}
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, Any]) -> int:
-    """Add an entry within the caller's writing transaction, so that deed and record stand or fall together.
+    """Add an entry within the transaction of the deed, so that deed and record stand or fall together.
 
-    :param connection: of that transaction.
-    :param kind: one of `KINDS`.
-    :param model: the model that it is about; empty for all.
-    :param body: what was done, by whom and why, as a JSON document; dates are written as text.
-    :returns: the entry's sequence.
-    :raises KeyError: when ``kind`` is none of `KINDS`.
+    :param connection: inside a writing transaction; nothing is committed here
+    :param kind: one of `KINDS`
+    :param model: name of the model that it is about; empty for all
+    :param body: what was done, by whom and why, as a JSON document; dates are written as text
+    :returns: the entry's sequence
+    :raises KeyError: when ``kind`` is none of `KINDS`
     """
     if kind not in KINDS:
         raise KeyError(f"{kind!r} is not among the ledger's kinds; add it to KINDS, with what it says")
@@ -79,13 +82,22 @@ def append(connection: sa.Connection, *, kind: str, model: str, body: dict[str, 
 
 
 def newest_entry(connection: sa.Connection) -> Entry | None:
-    """Read the ledger's last entry; None when there is none."""
+    """Read the ledger's last entry.
+
+    :param connection: any that reads
+    :returns: the entry of the highest sequence; None when there is none
+    """
     row = connection.execute(ledger.select().order_by(ledger.c.sequence.desc()).limit(1)).first()
     return _entry(row) if row else None
 
 
 def entries(connection: sa.Connection, model: str | None = None) -> Iterator[Entry]:
-    """Read all entries, or those of one model, in their order, `BATCH` of them in memory at once."""
+    """Read the ledger's entries, `BATCH` of them in memory at once.
+
+    :param connection: any that reads
+    :param model: name of the model, empty for entries of no model; None for all entries
+    :yields: the entries in their order
+    """
     query = ledger.select().order_by(ledger.c.sequence)
     if model is not None:
         query = query.where(ledger.c.model == model)

@@ -13,7 +13,12 @@ from include.evergreen.state.ledger.entries import Entry, entries
 
 
 def export(out: TextIO, model: str | None = None) -> int:
-    """Write all entries, or those of one model, to ``out``, and count them; raises `DataError` for a body that is no JSON."""
+    """Write the ledger's entries as JSON Lines; raises `DataError` for a body that is no JSON.
+
+    :param out: gets one line for each entry, in their order
+    :param model: name of the model; None for all entries
+    :returns: how many were written
+    """
     count = 0
     with reading() as connection:
         for entry in entries(connection, model):
@@ -25,9 +30,9 @@ def export(out: TextIO, model: str | None = None) -> int:
 def read_export(lines: Iterable[str]) -> Iterator[Entry]:
     """Read the entries of an export.
 
-    :param lines: as `export` wrote them.
-    :yields: the entries in their order.
-    :raises DataError: when a line is no entry.
+    :param lines: as `export` wrote them
+    :yields: the entries in their order
+    :raises DataError: when a line is no entry
     """
     for number, line in enumerate(lines, start=1):
         try:

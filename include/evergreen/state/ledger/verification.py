@@ -26,12 +26,18 @@ class LedgerVerification:
 
 
 def verify() -> list[str]:
-    """Say what is wrong with the ledger in our database, one sentence each; empty when nothing is. Raises what `verified` does."""
+    """Verify the ledger as `verified` does, and raise what that raises.
+
+    :returns: what is wrong with it, one sentence each; empty when nothing is
+    """
     return verified().problems
 
 
 def verified() -> LedgerVerification:
-    """Verify the ledger in our database against itself and its anchors. Raises `TransientError` when either does not answer."""
+    """Verify the ledger in our database against itself and its anchors. Raises `TransientError` when either does not answer.
+
+    :returns: what was read, and what is wrong with it
+    """
     known, unreadable = anchors()  # read before the entries: one that is written meanwhile names an entry that we do not read
     with reading() as connection:
         return _verified(entries(connection), known, unreadable)
@@ -42,12 +48,12 @@ def verified_file(file: Path, *, model: str | None = None, place: str | None = N
 
     Raises `DataError` for a line that is no entry, `TransientError` when ``place`` does not answer.
 
-    :param file: the export.
+    :param file: the export
     :param model: says that it is the export of this model alone: then each entry is known to be as it was written, but not
-        that none is missing.
-    :param place: a folder or a URL with anchors to compare with; None for none.
-    :returns: what was read, and what is wrong with it.
-    :raises ConfigError: when the file cannot be opened.
+        that none is missing
+    :param place: a folder or a URL with anchors to compare with; None for none
+    :returns: what was read, and what is wrong with it
+    :raises ConfigError: when the file cannot be opened
     """
     known, unreadable = anchors(place) if place else ([], [])
     try:
@@ -71,7 +77,11 @@ def _verified(
 
 
 class _Chain:
-    """Takes the entries in the order in which they stand."""
+    """Takes the entries in the order in which they stand.
+
+    :param known: the anchors to compare with, oldest first
+    :param of_one_model: name of the model whose entries alone are to come; None: all are, and none may be missing
+    """
 
     def __init__(self, known: Sequence[Anchor], of_one_model: str | None) -> None:
         self.problems: list[str] = []
@@ -85,7 +95,10 @@ class _Chain:
         self._model = of_one_model
 
     def add(self, entry: Entry) -> None:
-        """Compare the next entry with the one before it, with its own hash, and with the anchors that name it."""
+        """Compare the next entry with the one before it, with its own hash, and with the anchor that names it.
+
+        :param entry: the next one, as it stands; what is wrong with it is added to ``problems``
+        """
         if self._is_next(entry) and entry.previous_hash != self.newest:
             self._problem(f"entry {entry.sequence} ({_words(entry)}) does not follow the entry before it")
         if entry.hash != entry.own_hash():

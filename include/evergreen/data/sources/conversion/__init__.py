@@ -44,11 +44,11 @@ def convert_batch(
 
     Raises `DataError` that names the first bad cell of the first bad column.
 
-    :param dataset: which declares the columns.
-    :param columns: all declared ones and perhaps others, by the source's names; each has one value for each row, None where there is none.
-    :param where: says where a row came from, by its index.
-    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept.
-    :returns: a batch in the schema of `arrow_schema`.
+    :param dataset: which declares the columns
+    :param columns: all declared ones and perhaps others, by the source's names; each has one value for each row, None where there is none
+    :param where: says where a row came from, by its index
+    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept
+    :returns: a batch in the schema of `arrow_schema`
     """
     import pyarrow as pa
 
@@ -59,11 +59,11 @@ def convert_batch(
 def convert(values: pa.Array | Sequence[object], column: Column, where: Where, *, missing: Collection[str] = ()) -> pa.Array:
     """Convert one column of some rows to its declared type; raises `DataError` that names the first bad cell.
 
-    :param values: Arrow's, or Python's with None for what is missing.
-    :param column: as it is declared.
-    :param where: says where a row came from, by its index.
-    :param missing: texts that stand for no value, as in `convert_batch`.
-    :returns: as many values, in the type of `arrow_type`.
+    :param values: Arrow's, or Python's with None for what is missing
+    :param column: as it is declared
+    :param where: says where a row came from, by its index
+    :param missing: texts that stand for no value, as in `convert_batch`
+    :returns: as many values, in the type of `arrow_type`
     """
     import pyarrow as pa
 

@@ -41,12 +41,12 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 def one_by_one(values: Sequence[object], column: Column, where: Where, missing: Collection[str]) -> pa.Array:
     """Convert a column of Python's values cell by cell.
 
-    :param values: text, bytes, numbers, booleans, dates or None.
-    :param column: as it is declared.
-    :param where: says where a row came from, by its index.
-    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept.
-    :returns: as many values, in the type of `arrow_type`.
-    :raises DataError: when a cell is not of the column's type; names the first one, and why.
+    :param values: text, bytes, numbers, booleans, dates or None
+    :param column: as it is declared
+    :param where: says where a row came from, by its index
+    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept
+    :returns: as many values, in the type of `arrow_type`
+    :raises DataError: when a cell is not of the column's type; names the first one, and why
     """
     import pyarrow as pa
 
@@ -136,7 +136,11 @@ def _number(value: float | decimal.Decimal) -> float:
 
 
 def is_exact(text: str) -> bool:
-    """Whether a number in text keeps its value as a float, as far as it claims to: an exponent, or a fraction below 2^53, is a float's."""
+    """Tell whether a number in text keeps its value as a float, as far as it claims to.
+
+    :param text: a decimal number; with an exponent, or with a fraction and below 2^53, it claims no more than a float holds
+    :returns: whether nothing is lost that it claims
+    """
     number = float(text)
     return abs(number) < EXACT_IN_A_FLOAT or "e" in text.lower() or decimal.Decimal(text) == number
 

@@ -27,13 +27,13 @@ ALLOWED = {
 def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int, rows: int) -> str:
     """Write the error about the first bad cell of a column.
 
-    :param value: what the cell has; not shown where the column is personal.
-    :param column: as it is declared.
-    :param place: where the row came from.
-    :param why: what is wrong with the cell.
-    :param cells: how many bad cells there are.
-    :param rows: among how many rows.
-    :returns: the message.
+    :param value: what the cell has; not shown where the column is personal
+    :param column: as it is declared
+    :param place: where the row came from
+    :param why: what is wrong with the cell
+    :param cells: how many bad cells there are
+    :param rows: among how many rows
+    :returns: the message
     """
     if column.personal:
         shown = "a value that is not shown, as the column is personal"
@@ -50,13 +50,13 @@ def bad_cell(value: object, column: Column, place: str, *, why: str, cells: int,
 def refuse_cells(bad: pa.Array, array: pa.Array, column: Column, where: Where, why: str, show: Callable[[Any], str] = str) -> None:
     """Refuse a column if it has a bad cell.
 
-    :param bad: one boolean for each of ``array``'s cells; missing ones mark nothing.
-    :param array: the cells.
-    :param column: as it is declared.
-    :param where: says where a row came from, by its index.
-    :param why: what is wrong with the cells that are marked.
-    :param show: writes the value of a cell for the message.
-    :raises DataError: about the first cell that ``bad`` marks.
+    :param bad: one boolean for each of ``array``'s cells; missing ones mark nothing
+    :param array: the cells
+    :param column: as it is declared
+    :param where: says where a row came from, by its index
+    :param why: what is wrong with the cells that are marked
+    :param show: writes the value of a cell for the message
+    :raises DataError: about the first cell that ``bad`` marks
     """
     import pyarrow.compute as pc
 

@@ -20,7 +20,11 @@ LAST_MOMENT = (dt.datetime.max.replace(tzinfo=dt.UTC) - EPOCH) // MICROSECOND
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Return the type of a column in Arrow, as `arrow_schema` has it."""
+    """Tell the Arrow type of a column's values, as `arrow_schema` has it.
+
+    :param column: as it is declared
+    :returns: int64, double, string, bool or timestamp[us, UTC]
+    """
     import pyarrow as pa
 
     return {

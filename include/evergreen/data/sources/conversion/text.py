@@ -20,7 +20,14 @@ _ALPHABETS = {"integer": b"+-0123456789", "number": b"+-.0123456789eE"}  # Arrow
 
 
 def from_text(array: pa.Array, column: Column, where: Where, missing: Collection[str]) -> pa.Array:
-    """Convert a column of text, or of bytes that should be text; raises `DataError` that names the first bad cell."""
+    """Convert a column of text, or of bytes that should be text; raises `DataError` that names the first bad cell.
+
+    :param array: in one of Arrow's types of text or bytes, and stored plainly
+    :param column: as it is declared
+    :param where: says where a row came from, by its index
+    :param missing: texts that stand for no value, once the blanks around them are gone; those in string columns are kept
+    :returns: as many values, in the type of `arrow_type`
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -17,7 +17,12 @@ _ZONES_KNOWN_UNTIL = (dt.datetime(2037, 1, 1, tzinfo=dt.UTC) - EPOCH) // MICROSE
 
 
 def whole_timestamps(text: pa.Array, column: Column) -> pa.Array | None:
-    """Convert a column of text by Arrow; None when it does not take it all, or might take what it should not."""
+    """Convert a column of text to timestamps by Arrow.
+
+    :param text: in UTF-8
+    :param column: as it is declared; its time zone is that of times without one
+    :returns: as many moments, as timestamp[us, UTC]; None when Arrow does not take it all, or might take what it should not
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -34,7 +39,13 @@ def whole_timestamps(text: pa.Array, column: Column) -> pa.Array | None:
 
 
 def from_moments(array: pa.Array, column: Column, where: Where) -> pa.Array:
-    """Convert a column of Arrow's timestamps or dates to microseconds in UTC; raises `DataError` that names the first bad cell."""
+    """Convert a column of Arrow's timestamps or dates; raises `DataError` that names the first bad cell.
+
+    :param array: the moments, in any unit; a date is its midnight
+    :param column: as it is declared; its time zone is that of times without one
+    :param where: says where a row came from, by its index
+    :returns: as many moments, as timestamp[us, UTC]
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

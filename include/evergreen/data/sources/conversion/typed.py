@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def from_typed(array: pa.Array, column: Column, where: Where) -> pa.Array:
     """Convert a column of Arrow's that is no text.
 
-    :param array: in any type but text and bytes, and stored plainly.
-    :param column: as it is declared.
-    :param where: says where a row came from, by its index.
-    :returns: as many values, in the type of `arrow_type`.
-    :raises DataError: when the type cannot be read without loss, or a cell cannot; names the type, or the first bad cell.
+    :param array: in any type but text and bytes, and stored plainly
+    :param column: as it is declared
+    :param where: says where a row came from, by its index
+    :returns: as many values, in the type of `arrow_type`
+    :raises DataError: when the type cannot be read without loss, or a cell cannot; names the type, or the first bad cell
     """
     import pyarrow as pa
 

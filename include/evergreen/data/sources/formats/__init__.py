@@ -39,20 +39,30 @@ class Piece:
     max_bytes: int | None = None
 
     def message(self, trouble: str, *, line: int | None = None) -> str:
-        """Write an error about this piece, or about a line of it; ``trouble`` goes on from its name."""
+        """Write an error about this piece, or about a line of it.
+
+        :param trouble: the rest of the sentence, which begins with the piece's name
+        :param line: counted from 1; None for the piece as a whole
+        :returns: the message, which names the dataset too
+        """
         place = f"{self.place}, line {line}," if line is not None else self.place
         return f"{self.dataset.name}: {place} {trouble}"
 
     def error(self, trouble: str, *, line: int | None = None) -> DataError:
-        """Make the error with that `message`, for the caller to raise."""
+        """Make the error with a `message`, for the caller to raise.
+
+        :param trouble: the rest of the sentence, which begins with the piece's name
+        :param line: counted from 1; None for the piece as a whole
+        :returns: the error
+        """
         return DataError(self.message(trouble, line=line))
 
     def check_columns(self, names: Sequence[str], *, hint: str = "") -> None:
         """Refuse repeated and missing columns, and note those that are not declared.
 
-        :param names: of the columns that the piece has.
-        :param hint: what may be wrong when one is missing; by default the file or the declaration.
-        :raises DataError: when a name is repeated, or a declared column is missing.
+        :param names: of the columns that the piece has
+        :param hint: what may be wrong when one is missing; by default the file or the declaration
+        :raises DataError: when a name is repeated, or a declared column is missing
         """
         if repeated := sorted({name for name in names if name and names.count(name) > 1}):
             times = names.count(repeated[0])
@@ -69,14 +79,23 @@ class Piece:
 
 
 def as_the_source_has_them(columns: Sequence[Column]) -> str:
-    """Name columns as the source calls them, and as dataset.yaml does where that differs."""
+    """Name columns as the source calls them, and as dataset.yaml does where that differs.
+
+    :param columns: as they are declared
+    :returns: their names for a message, in their order
+    """
     return ", ".join(repr(column.source_name) + (f" (declared as {column.name!r})" if column.from_ else "") for column in columns)
 
 
 def read(name: str, file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a file of the format ``name``, one of `FORMATS`, in batches of the declared columns and types.
+    """Read the rows of a file of any format.
 
     Raises `DataError` for content that does not fit; what the file object raises passes through.
+
+    :param name: the format, one of `FORMATS`
+    :param file: its bytes, unpacked; for Parquet it must be able to seek
+    :param piece: what is read, and how
+    :returns: batches in the schema of `arrow_schema`, each read when it is asked for
     """
     module = importlib.import_module(f"{__name__}.{name}")
     return cast("Iterator[pa.RecordBatch]", module.read(file, piece))

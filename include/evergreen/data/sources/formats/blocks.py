@@ -27,11 +27,11 @@ class Block:
 def read_blocks(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int]) -> Iterator[Block]:
     """Cut a file of text into blocks of whole rows, of about `BLOCK_BYTES`.
 
-    :param file: its bytes, in the encoding that ``piece`` declares.
-    :param piece: what is read, for errors.
-    :param end_of_rows: says how many of the bytes that it gets, from the first, are whole rows.
-    :yields: the blocks, in UTF-8 and without a byte order mark; none for an empty file.
-    :raises DataError: when the text is in another encoding, has NUL characters, or has a row longer than `LONGEST_ROW` bytes.
+    :param file: its bytes, in the encoding that ``piece`` declares
+    :param piece: what is read, for errors
+    :param end_of_rows: says how many of the bytes that it gets, from the first, are whole rows
+    :yields: the blocks, in UTF-8 and without a byte order mark; none for an empty file
+    :raises DataError: when the text is in another encoding, has NUL characters, or has a row longer than `LONGEST_ROW` bytes
     """
     held, line = b"", 1
     for chunk in _utf8_chunks(file, piece):
@@ -57,12 +57,20 @@ def read_blocks(file: BinaryIO, piece: Piece, end_of_rows: Callable[[bytes], int
 
 
 def end_of_lines(data: bytes) -> int:
-    """Count the bytes up to the last line end that is surely one: a carriage return at the very end may have its line feed to come."""
+    """Find where the last line ends that surely does: a carriage return at the very end may have its line feed to come.
+
+    :param data: text in UTF-8
+    :returns: how many bytes whole lines have, their ends included; 0 when no line ends
+    """
     return data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, -1) + 1
 
 
 def count_lines(data: bytes) -> int:
-    """Count the lines that end in ``data``, whatever ends them."""
+    """Count the lines that end in some text.
+
+    :param data: text in UTF-8; its lines may end in a line feed, a carriage return or both
+    :returns: how many line ends there are; a last line without one does not count
+    """
     returns = data.count(b"\r")
     return data.count(b"\n") + (returns - data.count(b"\r\n") if returns else 0)
 
@@ -70,10 +78,10 @@ def count_lines(data: bytes) -> int:
 def not_in_its_encoding(block: Block, piece: Piece) -> DataError:
     """Make the error about the first character of a block that is not UTF-8, for the caller to raise.
 
-    :param block: some bytes of which are not UTF-8.
-    :param piece: what the block is of.
-    :returns: the error, with the character's line.
-    :raises AssertionError: when all of the block is UTF-8, which is the caller's mistake.
+    :param block: some bytes of which are not UTF-8
+    :param piece: what the block is of
+    :returns: the error, with the character's line
+    :raises AssertionError: when all of the block is UTF-8, which is the caller's mistake
     """
     try:
         block.data.decode()

@@ -35,10 +35,10 @@ OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tabulator", "|"
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     """Read the rows of a CSV file; blank lines count as lines, and are no rows.
 
-    :param file: its bytes.
-    :param piece: what is read, and how: its delimiter, its encoding, and the texts that stand for no value.
-    :yields: batches in the schema of `arrow_schema`.
-    :raises DataError: when the file has no header, or content that does not fit.
+    :param file: its bytes
+    :param piece: what is read, and how: its delimiter, its encoding, and the texts that stand for no value
+    :yields: batches in the schema of `arrow_schema`
+    :raises DataError: when the file has no header, or content that does not fit
     """
     lexer = _Lexer(piece.csv.delimiter, piece.missing_values)
     header: list[str] | None = None
@@ -170,6 +170,9 @@ class _Lexer:
 
     A cell that begins with a quote goes on to the next single quote; two quotes in it are one. What follows the closing
     quote, and quotes in cells that do not begin with one, stand for themselves.
+
+    :param delimiter: the one character between two cells
+    :param missing_values: texts that stand for no value; one in quotes is a `_QuotedWord`
     """
 
     def __init__(self, delimiter: str, missing_values: Collection[str]) -> None:
@@ -181,7 +184,11 @@ class _Lexer:
         self._around[list(delimiter.encode() + b"\r\n")] = True
 
     def end_of_rows(self, data: bytes) -> int:
-        """Count the bytes of ``data``, which begins with a row, that are whole rows."""
+        """Find where the last whole row ends.
+
+        :param data: text in UTF-8, which begins with a row
+        :returns: how many of its bytes, from the first, are whole rows
+        """
         if b'"' not in data:
             return end_of_lines(data)
         codes = np.frombuffer(data, dtype=np.uint8)
@@ -195,10 +202,10 @@ class _Lexer:
     def records(self, block: Block, piece: Piece) -> Iterator[tuple[int, list[bytes], int]]:
         """Cut a block into rows.
 
-        :param block: whole rows.
-        :param piece: what the block is of.
-        :yields: of every row that is not blank its line, its cells, and where it ends in the block.
-        :raises DataError: when a quote opens that never closes.
+        :param block: whole rows
+        :param piece: what the block is of
+        :yields: of every row that is not blank its line, its cells, and where it ends in the block
+        :raises DataError: when a quote opens that never closes
         """
         for before, texts, end in self._rows(block.data):
             line, cells = block.first_line + before, list(map(self._cell, texts))
@@ -209,7 +216,11 @@ class _Lexer:
                 yield line, cells, end
 
     def ends_in_quotes(self, data: bytes) -> bool:
-        """Say whether the last cell of ``data`` opens a quote that does not close."""
+        """Say whether a text breaks off within quotes.
+
+        :param data: text in UTF-8, which begins with a row
+        :returns: whether its last cell opens a quote that does not close
+        """
         return b'"' in data and any(end is None for _, _, end in self._rows(data[self.end_of_rows(data) :]))
 
     def _rows(self, data: bytes) -> Iterator[tuple[int, list[str], int | None]]:

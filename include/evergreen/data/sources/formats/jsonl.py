@@ -25,7 +25,12 @@ MOST_CELLS = 4 * 1024**2  # of one batch
 
 
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a JSON Lines file in the schema of `arrow_schema`; an empty file is a day without rows."""
+    """Read the rows of a JSON Lines file; an empty file is a day without rows. Raises `DataError` for content that does not fit.
+
+    :param file: its bytes
+    :param piece: what is read, and in which encoding
+    :yields: batches in the schema of `arrow_schema`
+    """
     seen: set[str] = set()
     rows = 0
     for block in read_blocks(file, piece, end_of_lines):
@@ -99,7 +104,11 @@ def _number(text: str) -> float | decimal.Decimal:
 
 
 def strict_decoder(text: str) -> json.JSONDecoder:
-    """The decoder for a text of JSON: it refuses keys that are there twice, NaN and infinities, and rounds no large number."""
+    """Choose how JSON is decoded: no way takes keys that are there twice, NaN and infinities, or rounds a large number.
+
+    :param text: all that is to be decoded
+    :returns: the quickest decoder that is right for it
+    """
     return _LARGE_NUMBERS if _LARGE.search(text) else _STRICT
 
 

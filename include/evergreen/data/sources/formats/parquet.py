@@ -25,10 +25,10 @@ MOST_BATCH_BYTES = 1024**3  # in memory, if each row had the longest texts
 def read(file: BinaryIO, piece: Piece) -> Iterator[pa.RecordBatch]:
     """Read the rows of a Parquet file.
 
-    :param file: its bytes; it must be able to seek.
-    :param piece: what is read, and how many bytes it may have, unpacked and in memory.
-    :yields: batches in the schema of `arrow_schema`.
-    :raises DataError: when the file is damaged or too large, or has content that does not fit.
+    :param file: its bytes; it must be able to seek
+    :param piece: what is read, and how many bytes it may have, unpacked and in memory
+    :yields: batches in the schema of `arrow_schema`
+    :raises DataError: when the file is damaged or too large, or has content that does not fit
     """
     rows = size = 0
     for batch in _told(_batches(file, piece), piece):
