@@ -79,7 +79,7 @@ def released_digests(connection: sa.Connection, dataset: str, partition: dt.date
     :param dataset: name of the dataset
     :param partition: the partition's date
     :returns: the rows' digests, as `row_digests` gives them; empty when none was released
-    :raises DataError: when the ledger says otherwise of a release, or of none
+    :raises DataError: when the ledger says otherwise of a release
     """
     releases = connection.execute(quarantine_releases.select().filter_by(dataset=dataset, partition=partition)).mappings().all()
     if problem := next(ledger.differences(connection, quarantine_releases, releases), ""):
@@ -88,10 +88,10 @@ def released_digests(connection: sa.Connection, dataset: str, partition: dt.date
 
 
 def released_rows(digests: Iterable[str]) -> dict[str, Any]:
-    """What ``quarantine_releases.rows`` records of released rows, with a new salt: without it, a row is not told from the ledger's digest.
+    """Say what is recorded of released rows, with a new salt: without it, a row is not told from the digest in the ledger.
 
     :param digests: as `row_digests` gives them
-    :returns: ``digests``, in order, and ``salt``
+    :returns: for ``quarantine_releases.rows``: ``digests``, in order, and ``salt``
     """
     return {"digests": sorted(set(digests)), "salt": secrets.token_hex(16)}
 

@@ -258,9 +258,9 @@ class _Reads:
         return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, cache), of_shadow)
 
     def alone(self) -> _Reads:
-        """Leave out the challenger.
+        """Leave the challenger out.
 
-        :returns: what the champion reads of this
+        :returns: what the champion alone reads of this
         """
         return replace(self, shadow=None, of_shadow={})
 

@@ -20,8 +20,7 @@ INSERTED_ONCE = (ledger, recipes)  # no work of ours changes a row of these
 def updated_columns(table: sa.Table) -> list[str] | None:
     """Tell which columns of a table a worker may change in a row that stands.
 
-    Of a table whose rows are bound to the ledger these are the row's entry, what may change without one, and what daily work
-    renews.
+    Of a table whose rows are bound to the ledger these are the row's entry, what may change without one, and what daily work renews.
 
     :param table: one of ours
     :returns: the columns' names, none for a table of which no row ever changes; None: all of them, and then it may delete rows too

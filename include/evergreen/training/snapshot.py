@@ -60,7 +60,7 @@ class SnapshotCache(PartitionCache):
 
     What was known when, too, is taken as it was said then, whatever was corrected since.
 
-    :param snapshot: the recorded snapshot
+    :param snapshot: a recorded one
     """
 
     def __init__(self, snapshot: Snapshot) -> None:

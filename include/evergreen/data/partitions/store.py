@@ -235,10 +235,10 @@ def refuse_changed_versions(connection: sa.Connection, versions: Iterable[Partit
 
 
 def differing_versions(connection: sa.Connection) -> Iterator[str]:
-    """Look for versions that count as current although there is a later one, or as superseded although there is none.
+    """Compare which versions count as current with the order in which they were published.
 
     :param connection: any that reads
-    :yields: one sentence for each
+    :yields: one sentence for each that counts as current although there is a later one, or as superseded although there is none
     """
     own, later = partition_versions.c, partition_versions.alias("later")
     has_later = sa.select(later.c.id).where(

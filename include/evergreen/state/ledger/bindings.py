@@ -69,10 +69,10 @@ class Binding:
         return f"{self.table.name} ({', '.join(f'{name} {_short(row[name])}' for name in self.key)})"
 
     def model(self, row: Row) -> str:
-        """Tell the model that a row, and its entry, is about.
+        """Tell which model a row, and its entry, is about.
 
         :param row: of the binding's table, with all its columns
-        :returns: its name; empty where the row is about all models
+        :returns: the model's name; empty where it is about all
         """
         return str(row["model"]) if "model" in self.table.c else ""
 
@@ -237,7 +237,7 @@ def newest_bound_entry(connection: sa.Connection, table: sa.Table, model: str) -
 
     :param connection: any that reads
     :param table: one of `BINDINGS`
-    :param model: name of the model; empty for the rows that are about all
+    :param model: name of the model; empty for rows that are about all
     :returns: the row of the ledger; None when it has none
     """
     about = (ledger.c.model == model, ledger.c.kind.in_(BINDINGS[table.name].kinds))
