@@ -171,8 +171,12 @@ def test_what_a_person_resolved_stays_resolved_though_the_task_is_still_red() ->
 
 
 def test_what_scoring_told_itself_is_told_once_and_resolved_by_scoring_alone() -> None:
-    failed = says(attempt(ended_at=clock.now() - dt.timedelta(seconds=8), started_at=clock.now() - dt.timedelta(minutes=1)), "ValueError", "x")
-    raise_alert("scoring/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"})
+    failed = says(
+        attempt(ended_at=clock.now() - dt.timedelta(seconds=8), started_at=clock.now() - dt.timedelta(minutes=1)), "ValueError", "x"
+    )
+    raise_alert(
+        "scoring/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"}
+    )
     record_attempts([failed._replace(ended_at=clock.now())], Declared())
     (alert,) = open_alerts()
     assert (alert.kind, alert.times, alert.message) == ("scoring", 1, "Scoring fails")
