@@ -7,6 +7,7 @@ import time
 import pytest
 
 from include.evergreen.state.alerts import Filter, list_alerts, show_alert
+from include.evergreen.state.database import writing
 from tests.integration.airflow_under_test import Running
 
 ANY = Filter(states=("firing", "acknowledged", "snoozed", "resolved"))
@@ -52,32 +53,61 @@ def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succ
     (place,) = show_alert(alert.id).places
     assert (place.task_id, place.partition, place.try_number) == ("fetch", day, 1)
     taken.rename(kept)
-    running.api.post("dags/weather.ingest/clearTaskInstances", {"dag_run_id": run_id, "task_ids": ["fetch"], "dry_run": False, "only_failed": True})
+    running.api.post(
+        "dags/weather.ingest/clearTaskInstances", {"dag_run_id": run_id, "task_ids": ["fetch"], "dry_run": False, "only_failed": True}
+    )
     wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"))
     events = show_alert(alert.id).events
     assert [(event.kind, event.actor) for event in events] == [("raised", ""), ("resolved", "")]
 
 
-@pytest.mark.parametrize(("day", "victims"), [("2013-06-06", "the task's process"), ("2013-06-07", "its worker, too")])
-def test_a_task_that_is_killed_is_one_alert_within_a_minute_and_resolved_when_airflow_tried_it_again(running: Running, landing, day, victims):
-    file = landing / f"{day}.csv"
-    away = file.rename(file.with_suffix(".away"))
-    os.mkfifo(file)  # whoever reads it waits for a writer
-    run_id = running.api.trigger("weather.ingest", partition_key=day)
-    task, _ = wait_for(lambda: (task := fetching(running, run_id)) and task["state"] == "running" and task["pid"] and task)
-    time.sleep(3)  # it reads
-    parent = parent_of(task["pid"])
-    for pid in (parent, task["pid"]) if "worker" in victims else (task["pid"],):
-        os.kill(pid, signal.SIGKILL)
+def test_a_task_whose_process_is_killed_is_one_alert_within_a_minute_and_resolved_when_airflow_tried_it_again(running: Running):
+    before = deaths()
+    run_id, task = hanging_task(running, "2013-06-06")
     (alert,), seconds = wait_for(lambda: alerts_on("weather.ingest", run_id))
-    print(f"{victims}: an alert after {seconds:.1f} s")
-    assert seconds < 60
-    assert (alert.key, alert.times) == ("died/weather.ingest/fetch", 1)
-    file.unlink()
-    away.rename(file)
+    print(f"its process was killed: an alert after {seconds:.1f} s")
+    assert seconds < 60 and alert.key == f"died/weather.ingest/{task}"
     wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"), 240)
-    assert show_alert(alert.id).alert.times <= 2
-    assert len(list_alerts(Filter(states=("resolved", "firing"), kind="died"))) == 1
+    assert deaths() == before + 1
+
+
+def test_a_task_whose_whole_worker_is_killed_is_one_alert_within_a_minute_and_resolved_when_its_run_is_deleted(running: Running):
+    before = deaths()
+    run_id, task = hanging_task(running, "2013-06-07", with_worker=True)
+    (alert,), seconds = wait_for(lambda: alerts_on("weather.ingest", run_id))
+    print(f"its worker was killed: an alert after {seconds:.1f} s")
+    assert seconds < 60 and alert.key == f"died/weather.ingest/{task}" and "silent" in alert.message
+    running.api.patch(f"dags/weather.ingest/dagRuns/{run_id}", {"state": "failed"})
+    running.api.delete(f"dags/weather.ingest/dagRuns/{run_id}")
+    wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"))
+    assert deaths() == before + 1
+
+
+def deaths():
+    """How many attempts were counted as dead."""
+    return sum(alert.times for alert in list_alerts(ANY) if alert.kind == "died")
+
+
+def hanging_task(running: Running, day, *, with_worker=False):
+    """The run and the task of which the process, or the worker too, was killed while it hung."""
+    with writing():  # so that a task that records something waits, for a minute at most
+        run_id = running.api.trigger("weather.ingest", partition_key=day)
+        (task, pid), _ = wait_for(lambda: waiting_task(running, run_id), 55)
+        for victim in (parent_of(pid), pid) if with_worker else (pid,):
+            os.kill(victim, signal.SIGKILL)
+    return run_id, task
+
+
+def waiting_task(running: Running, run_id):
+    """The task that runs and does not end, and its process."""
+    first = running_tasks(running, run_id)
+    time.sleep(2.5)
+    return next(((task, pid) for task, pid in first & running_tasks(running, run_id) if os.path.exists(f"/proc/{pid}")), None)
+
+
+def running_tasks(running: Running, run_id):
+    tasks = running.api.task_instances("weather.ingest", run_id)
+    return {(task["task_id"], task["pid"]) for task in tasks if task["state"] == "running" and task["pid"]}
 
 
 def parent_of(pid):
