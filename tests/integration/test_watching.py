@@ -10,8 +10,9 @@ from include.evergreen.state.alerts import Filter, list_alerts, show_alert
 from include.evergreen.state.database import writing
 from tests.integration.airflow_under_test import Running
 
+LOCKED_SECONDS = 55  # less than our writers wait for each other
 ANY = Filter(states=("firing", "acknowledged", "snoozed", "resolved"))
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 150  # with Airflow on a busy machine
 
 
 def wait_for(look, seconds=PATIENCE_SECONDS):
@@ -19,7 +20,7 @@ def wait_for(look, seconds=PATIENCE_SECONDS):
     began = time.monotonic()
     while not (found := look()):
         assert time.monotonic() - began < seconds, [(alert.key, alert.state, alert.message) for alert in list_alerts(ANY)]
-        time.sleep(0.2)
+        time.sleep(0.5)
     return found, time.monotonic() - began
 
 
@@ -92,7 +93,7 @@ def hanging_task(running: Running, day, *, with_worker=False):
     """The run and the task of which the process, or the worker too, was killed while it hung."""
     with writing():  # so that a task that records something waits, for a minute at most
         run_id = running.api.trigger("weather.ingest", partition_key=day)
-        (task, pid), _ = wait_for(lambda: waiting_task(running, run_id), 55)
+        (task, pid), _ = wait_for(lambda: waiting_task(running, run_id), LOCKED_SECONDS)
         for victim in (parent_of(pid), pid) if with_worker else (pid,):
             os.kill(victim, signal.SIGKILL)
     return run_id, task

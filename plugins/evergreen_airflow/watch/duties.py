@@ -33,7 +33,7 @@ FIRST_LOOK_BACK = dt.timedelta(days=1)
 LOOK_BACK = dt.timedelta(days=7)  # when a watcher begins, at what failed while none was there
 LOOKS_BEFORE_UNWELL = 2  # a component that misses one heartbeat on a busy machine is no alert
 MOST_REMEMBERED = 100_000
-SLOWEST_SETTLE = 2000  # attempts that are looked at in one round
+MOST_SETTLED = 1000  # attempts that are looked at in one round
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Watch:
 
     def settle(self) -> None:
         """See what is well again: some of the attempts of open alerts in each round, all of them in turn."""
-        for _ in range(SLOWEST_SETTLE // CHUNK):
+        for _ in range(MOST_SETTLED // CHUNK):
             open_attempts = attempts_to_settle(self.settled_to)
             if open_attempts:
                 settle(open_attempts, facts.standings({attempt.instance for attempt in open_attempts}, SILENT_AFTER))
