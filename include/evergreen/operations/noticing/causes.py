@@ -42,12 +42,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class Cause:
-    """The alert that an attempt belongs to: ``what`` says what happened, without where."""
+    """The alert that an attempt belongs to: ``what`` says what happened, without where; ``is_outside``, that something did not answer."""
 
     key: str
     severity: Severity
     what: str
     error: str = ""
+    is_outside: bool = False
 
     @property
     def kind(self) -> str:
@@ -74,8 +75,9 @@ def cause_of(attempt: Attempt, word: Word, subject: Subject) -> Cause:
         return Cause(_cut(f"died/{instance.dag_id}/{instance.task_id}"), severity, _death(attempt, word), word.error)
     if subject.dataset and (instance.task_id, word.error_class) == ("validate", "DataError"):
         return Cause(f"validation/{subject.dataset}", severity, f"The data was stopped: {word.line}", word.error)
-    where = "" if is_everywhere(word.error_class) else subject.name or instance.dag_id
-    return Cause(f"task/{fingerprint(word.error_class, word.error, where)}", severity, last_word, word.error)
+    is_outside = is_everywhere(word.error_class)
+    where = "" if is_outside else subject.name or instance.dag_id
+    return Cause(f"task/{fingerprint(word.error_class, word.error, where)}", severity, last_word, word.error, is_outside)
 
 
 def is_everywhere(error_class: str) -> bool:

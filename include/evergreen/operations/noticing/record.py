@@ -24,6 +24,7 @@ CHUNK = 200
 MOST_DAYS = 400
 # Alerts that the core raises at the work that fails, with all it knows: a task that fails of the same is added to its places.
 RAISED_AT_WORK = frozenset({"scoring", "monitoring", "artifact", "bypass", "alias", "ledger"})
+OF_STAGE = {"score": "scoring", "monitor": "monitoring"}  # of these, only the stage's own
 OURS = frozenset({"task", "died", "validation", "backfill", "run"})
 _AROUND = dt.timedelta(seconds=5)  # between the clocks of hosts
 
@@ -171,13 +172,15 @@ def _write_down(connection: sa.Connection, attempt: Attempt, now: dt.datetime) -
 
 
 def _raised_at_work(connection: sa.Connection, attempt: Attempt, cause: Cause, subject: Subject) -> int | None:
-    """The open alert that the core raised, for the same model, while the attempt ran."""
+    """The open alert that the core raised, for the same model, while the attempt ran; or earlier in its run, of a decision bypassed."""
     is_ours = bool(subject.model) or attempt.instance.dag_id.startswith("evergreen.")
-    if attempt.started_at is None or attempt.ended_at is None or cause.kind not in {"task", "backfill"} or not is_ours:
+    if attempt.started_at is None or attempt.ended_at is None or cause.kind not in {"task", "backfill"} or cause.is_outside or not is_ours:
         return None
-    during = alerts.c.last_at.between(attempt.started_at - _AROUND, attempt.ended_at + _AROUND)
-    of_it = (alerts.c.model == subject.model, alerts.c.kind.in_(RAISED_AT_WORK), alerts.c.resolved_at.is_(None))
-    row = connection.execute(sa.select(alerts.c.id).where(*of_it, during).order_by(alerts.c.last_at.desc()).limit(1)).first()
+    others = {kind for stage, kind in OF_STAGE.items() if stage != subject.stage}
+    of_it = (alerts.c.model == subject.model, alerts.c.kind.in_(RAISED_AT_WORK - others), alerts.c.resolved_at.is_(None))
+    during = (alerts.c.first_at <= attempt.ended_at + _AROUND) & (alerts.c.last_at >= attempt.started_at - _AROUND)
+    of_run = alerts.c.key == f"bypass/{subject.model}/{attempt.instance.run_id}"[:250]
+    row = connection.execute(sa.select(alerts.c.id).where(*of_it, during | of_run).order_by(alerts.c.last_at.desc()).limit(1)).first()
     return row.id if row else None
 
 
@@ -253,8 +256,7 @@ def _close(connection: sa.Connection, alert_ids: set[int], now: dt.datetime, del
             continue  # what the core raised, the core resolves
         if not remaining:
             which = "It was deleted, or is well again" if alert_id in deleted else "Well again"
-            total = connection.execute(sa.select(sa.func.count()).where(table.alert_id == alert_id)).scalar_one()
-            resolve_within(connection, Alert(**row._mapping), f"{which}: all {total} that failed." if total > 1 else f"{which}.")
+            resolve_within(connection, Alert(**row._mapping), f"{which}: all {row.times} that failed." if row.times > 1 else f"{which}.")
             continue
         open_places = alert_places.select().where(alert_places.c.alert_id == alert_id, alert_places.c.cleared_at.is_(None))
         well = [place.id for place in connection.execute(open_places) if (place.dag_id, place.task_id) not in remaining]

@@ -185,6 +185,15 @@ def test_what_scoring_told_itself_is_told_once_and_resolved_by_scoring_alone() -
     assert [each.id for each in open_alerts()] == [alert.id]
 
 
+def test_a_server_that_is_down_is_not_taken_for_what_scoring_told_of_before() -> None:
+    raise_alert(
+        "scoring/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"}
+    )
+    down = says(attempt(ended_at=clock.now(), started_at=clock.now() - dt.timedelta(minutes=1)))
+    record_attempts([down], Declared())
+    assert sorted(alert.kind for alert in open_alerts()) == ["scoring", "task"]
+
+
 def test_a_run_that_failed_by_itself_is_an_alert_until_it_is_well() -> None:
     run = attempt("flight_delay.train", "")
     record_attempts([run], Declared())
