@@ -13,6 +13,7 @@ from airflow.sdk.log import mask_secret
 from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink, VersionsLink
 from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.ui import URL_PREFIX
+from evergreen_airflow.watch import listener
 from include.evergreen.foundation.redaction import environment_secrets
 
 
@@ -22,6 +23,8 @@ class EvergreenPlugin(AirflowPlugin):
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
     partition_mappers = [DayShiftMapper, MonitoringMapper, ScoringMapper]
+
+    listeners = [listener]
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -157,11 +158,19 @@ class EmbeddedAirflow:
                     f"Read {self.logs / f'{dead}.log'}."
                 )
             if not (waiting := api.unhealthy_components()):
+                self._wake_execution_api()
                 return
             time.sleep(0.3)
         raise TransientError(
             f"Airflow is not up after {READY_TIMEOUT_SECONDS} s; still waiting for {', '.join(waiting)}. Read {self.logs}."
         )
+
+    def _wake_execution_api(self) -> None:
+        """Have the API that tasks call built now. Airflow builds it in the event loop, at the first task's call, in up to 20 s of a busy
+        machine; whoever has SQLite's write lock at that moment keeps it for as long, and the scheduler gives up on it.
+        """
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{self.url}/execution/health", timeout=READY_TIMEOUT_SECONDS).close()
 
 
 def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -> dict[str, str]:

@@ -39,6 +39,9 @@ class AirflowApi:
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         return self._request("PATCH", f"/api/v2/{path}", body)
 
+    def delete(self, path: str) -> Any:
+        return self._request("DELETE", f"/api/v2/{path}")
+
     def dag_ids(self) -> set[str]:
         return {dag["dag_id"] for dag in self._all_pages("dags", "dags", {})}
 

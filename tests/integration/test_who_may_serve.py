@@ -162,7 +162,7 @@ def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_do
     promote = next(each for each in asked.api.task_instances(f"{MODEL}.approve", question) if each["task_id"] == "promote")
     assert (promote["state"], promote["try_number"]) == ("failed", 1)
     assert champion(MODEL) == serving
-    (alert,) = open_alerts(MODEL)
+    (alert,) = [alert for alert in open_alerts(MODEL) if alert.kind != "task"]  # tasks of other tests have failed, too
     assert alert.severity == "critical" and "needs a person's approval" in alert.message
 
     tasks = {"task_ids": ["ask", "promote"], "dag_run_id": question, "only_failed": False, "dry_run": False}

@@ -11,10 +11,24 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.database import writing
-from include.evergreen.state.database.tables import ledger, metadata, recipes
+from include.evergreen.state.database.tables import (
+    alert_events,
+    alert_places,
+    alerts,
+    leases,
+    ledger,
+    maintenance_windows,
+    metadata,
+    notifications,
+    recipes,
+    task_failures,
+)
 from include.evergreen.state.ledger.bindings import BINDINGS
 
 INSERTED_ONCE = (ledger, recipes)  # no work of ours changes a row of these
+# What the pages' acts on alerts, the watcher and the escalation write: all of it in the API server. Of these only failures are removed.
+ON_CALL = (alerts, alert_places, alert_events, task_failures, leases, notifications, maintenance_windows)
+REMOVED_BY_READER = (task_failures,)
 
 
 def updated_columns(table: sa.Table) -> list[str] | None:
@@ -30,11 +44,23 @@ def updated_columns(table: sa.Table) -> list[str] | None:
     return [] if table in INSERTED_ONCE else None
 
 
+def reader_rights(table: sa.Table) -> tuple[str, ...]:
+    """Tell what the role of the API server may do with a table, beside reading it.
+
+    :param table: one of ours
+    :returns: of ``INSERT``, ``UPDATE`` and ``DELETE``; none for what only tasks write
+    """
+    if table in ON_CALL:
+        return ("INSERT", "UPDATE", "DELETE") if table in REMOVED_BY_READER else ("INSERT", "UPDATE")
+    return ("INSERT",) if table is ledger else ()  # each act of a person on an alert is an entry
+
+
 def grant_access(*, worker: str | None = None, reader: str | None = None) -> None:
     """Give roles of PostgreSQL what their work needs, and take what they had beyond it; safe to repeat, and needed after a migration.
 
     :param worker: name of the role that runs tasks and the triggerer; it gets what `updated_columns` says
-    :param reader: name of the role that only reads: the API server and the DAG processor
+    :param reader: name of the role of the API server and the DAG processor: it reads, and writes what is about alerts, as
+        `reader_rights` says
     :raises ConfigError: if the database is not PostgreSQL, or has no such role
     """
     with writing() as connection:
@@ -54,9 +80,12 @@ def _statements(role: str, *, writes: bool) -> Iterator[str]:
     yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}"
     yield f"GRANT USAGE ON SCHEMA public TO {role}"
     yield f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
-    if not writes:
-        return
     yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"
+    if not writes:
+        for table in metadata.sorted_tables:
+            if rights := reader_rights(table):
+                yield f"GRANT {', '.join(rights)} ON {table.name} TO {role}"
+        return
     for table in metadata.sorted_tables:
         columns = updated_columns(table)
         if columns is None:

@@ -19,6 +19,8 @@ from evergreen_airflow.ui.pages import Problem, problem_page, render
 from evergreen_airflow.ui.report import report_response
 from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
+from evergreen_airflow.watch.health import health_routes
+from evergreen_airflow.watch.lifespan import watching
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
 
@@ -36,8 +38,10 @@ def create_app() -> FastAPI:
         dependencies=[Depends(get_user)],
         openapi_url=None,  # this disables the docs pages, too, which would need no login
         redirect_slashes=False,
+        lifespan=watching,
     )
     app.include_router(dag_pages)
+    app.include_router(health_routes)
     app.add_exception_handler(Problem, _show_problem)
     app.add_exception_handler(HTTPException, _show_http_error)
     app.add_exception_handler(EvergreenError, _show_error)

@@ -1,4 +1,4 @@
-"""With roles of PostgreSQL, a worker does all of its work and edits nothing that was recorded; a reader only reads."""
+"""With roles of PostgreSQL, a worker does all of its work and edits nothing that was recorded; a reader writes about alerts alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.audit import verify_records
 from include.evergreen.operations.local_run import run_cycle
+from include.evergreen.operations.noticing import Attempt, Declared, Instance, Standing, attempts_to_settle, record_attempts, settle
 from include.evergreen.operations.rescoring import rescore
 from include.evergreen.registry import champions
 from include.evergreen.registry.overview import version_history
-from include.evergreen.state import pauses
+from include.evergreen.state import alerts, leases, pauses
 from include.evergreen.state.access import grant_access, updated_columns
+from include.evergreen.state.alerts.maintenance_windows import plan_maintenance
 from include.evergreen.state.database.tables import metadata
 from tests.servers import PostgreSQL
 from tests.unit.copies import move_to
@@ -27,7 +29,7 @@ from tests.unit.flights import close_database, lenient
 from tests.unit.lifecycle import MODEL, day, settle_cycled
 
 OWNER = "evergreen"
-REFUSED = "permission denied"
+ON_CALL = {"alerts", "alert_places", "alert_events", "task_failures", "leases", "notifications", "maintenance_windows"}
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_worker_does_a_models_whole_work(roles: dict[str, str], monkeypatch: p
     assert verify_records().problems == []
 
 
-def test_of_what_was_recorded_a_worker_changes_only_what_is_listed_and_a_reader_nothing(roles: dict[str, str]) -> None:
+def test_of_what_was_recorded_a_worker_changes_only_what_is_listed_and_a_reader_nothing_but_alerts(roles: dict[str, str]) -> None:
     for role, url in roles.items():
         allowed, refused = set(), set()
         with closing(psycopg2.connect(url.replace("+psycopg2", ""))) as connection, connection.cursor() as cursor:
@@ -82,7 +84,9 @@ def test_of_what_was_recorded_a_worker_changes_only_what_is_listed_and_a_reader_
                         refused.add(name)
                     connection.rollback()
         if role == "reader":
-            assert not allowed
+            about_alerts = {name for name in allowed if name.partition(".")[0] in ON_CALL and not name.endswith(" TRUNCATE")}
+            assert allowed - {"task_failures DELETE"} == about_alerts
+            assert {name.partition(".")[0] for name in about_alerts} == ON_CALL
             continue
         assert {name for name in refused if name.startswith(("decisions.", "decisions "))} == {
             f"decisions.{column.name}" for column in metadata.tables["decisions"].columns if column.name != "entry"
@@ -104,6 +108,19 @@ def test_a_reader_sees_what_the_pages_show(roles: dict[str, str], monkeypatch: p
     assert len(version_history(MODEL)) == 1
     with pytest.raises(ConfigError, match=r"reader:\*\*\*@.*cannot be used: permission denied for table.*database-roles"):
         pauses.pause(hours=1, actor="a reader", reason="it tries")
+
+
+def test_a_reader_watches_and_records_what_people_do_about_alerts(roles: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", roles["reader"])
+    assert leases.acquire("watch", "me", 30)
+    died = Attempt(Instance("weather.ingest", "fetch", "run 1"), 1, "silent")
+    record_attempts([died], Declared())
+    (alert,) = alerts.open_alerts()
+    alerts.acknowledge(alert.id, actor="ada")
+    settle(attempts_to_settle(), {died.instance: Standing("success", 2)})
+    alerts.pass_time(), alerts.forget_old_failures()
+    plan_maintenance("weather", hours=1, actor="ada", reason="they move")
+    assert alerts.open_alerts() == [] and verify_records().problems == []
 
 
 @pytest.mark.parametrize("role", ["nobody", 'x"; DROP TABLE ledger; --'])

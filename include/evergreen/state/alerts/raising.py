@@ -118,7 +118,7 @@ def raise_within(
         inserted = connection.execute(alerts.insert().values(**values))
         alert_id, is_new = int(inserted.inserted_primary_key[0]), True  # type: ignore[index]
         add_event(connection, alert_id, "raised", message, now=now)
-    _place(connection, alert_id, places, now)
+    place_within(connection, alert_id, places)
     names = {name for place in places for name in (place.model, place.dataset) if name}
     if is_new and (window := window_over(connection, names, now)):
         snoozed = {"state": "snoozed", "snoozed_until": window.ends_at}
@@ -128,7 +128,14 @@ def raise_within(
     return alert_id, is_new
 
 
-def _place(connection: sa.Connection, alert_id: int, places: Sequence[Place], now: dt.datetime) -> None:
+def place_within(connection: sa.Connection, alert_id: int, places: Sequence[Place]) -> None:
+    """Add places to an alert, or count them again, within the caller's transaction.
+
+    :param connection: inside a writing transaction; nothing is committed here
+    :param alert_id: its number
+    :param places: where its cause was seen; of more than `MOST_PLACES`, those that came first are kept
+    """
+    now = clock.now()
     known = {
         (row.dag_id, row.task_id, row.model, row.dataset): row.id
         for row in connection.execute(alert_places.select().where(alert_places.c.alert_id == alert_id))

@@ -1,0 +1,1 @@
+"""Noticing what goes wrong in Airflow: a listener in whatever runs tasks, and a watcher in the API server."""
