@@ -72,15 +72,14 @@ def describe_error(dag_id: str, error: str | BaseException | None) -> tuple[str,
 def _may_quote_personal_data(dag_id: str) -> bool:
     """Whether a declared dataset, or an input or feature of a declared model, is personal; or that cannot be told."""
     from include.evergreen.config import Catalog
+    from include.evergreen.features.build import reads_personal_data
     from include.evergreen.foundation.errors import ConfigError
 
     name = dag_id.rpartition(".")[0]
     try:
         catalog = Catalog()
         if name in catalog.model_names():
-            model = catalog.model(name)
-            datasets = {model.target.dataset, *(entry.dataset for entry in model.inputs)}
-            return any(feature.personal for feature in model.features) or any(catalog.dataset(item).personal_columns for item in datasets)
+            return reads_personal_data(catalog, catalog.model(name))
         return name in catalog.dataset_names() and bool(catalog.dataset(name).personal_columns)
     except ConfigError:
         return True
