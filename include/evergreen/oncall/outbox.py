@@ -20,7 +20,7 @@ from include.evergreen.oncall.messages import Message, Told, UndeliveredError
 from include.evergreen.oncall.rotations import on_call
 from include.evergreen.state.alerts import Alert, raise_within
 from include.evergreen.state.alerts.raising import resolve_within
-from include.evergreen.state.alerts.records import add_event
+from include.evergreen.state.alerts.records import add_event, add_events
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import alerts, notifications
 from include.evergreen.state.leases import Lease, holds
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from include.evergreen.oncall.steps import Due
 
 MOST_A_MINUTE = 3  # messages to one recipient of one channel: what is more is grouped into the next
+LARGEST_GROUP = 200
 BACKOFF = (10, 30, 60, 300, 600)  # seconds after the first, second, ... attempt; the last one from then on
 ATTEMPTS = 3  # after which the next channel is used, too
 LONGEST_RETRY_AFTER = 3600  # seconds
@@ -99,10 +100,13 @@ def plan(lease: Lease, planned: Sequence[Planned], now: dt.datetime) -> int:
             )
         }
         new = [each for each in missing if each.telling not in known and firing.get(each.alert_id) == each.revision]
+        rows = []
         for each in new:
             content = {"episode": each.episode, "policy": each.due.policy, "step": each.due.step, "repeat": each.due.repeat,
                        "fallbacks": list(each.due.fallbacks)}  # fmt: skip
-            _insert(connection, each.key, each.alert_id, each.due.channel, each.due.recipient, "trigger", now, content)
+            rows.append(_row(each.key, each.alert_id, each.due.channel, each.due.recipient, "trigger", now, content))
+        if rows:
+            connection.execute(notifications.insert(), rows)
     return len(new)
 
 
@@ -129,7 +133,7 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
         if connection.execute(query.limit(1)).first() is None:
             return 0
     channels = {channel.name: channel for channel in config.channels}
-    new = 0
+    new = []
     with writing() as connection:
         _hold(connection, lease)
         groups: dict[tuple[int, str, str], list[Any]] = defaultdict(list)
@@ -148,11 +152,12 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
             if declared is not None and declared.type == "pagerduty" and not incidents:
                 wanted = False  # its incident is about other alerts, too, and ends with the last of them
             if wanted and not _known(connection, [key]):
-                _insert(connection, key, alert_id, channel, recipient, action, now, {"episode": episode, "incidents": incidents})
-                new += 1
+                new.append(_row(key, alert_id, channel, recipient, action, now, {"episode": episode, "incidents": incidents}))
             state = "closed" if action == "resolve" else "acked"
             connection.execute(notifications.update().where(notifications.c.id.in_([row.id for row in rows])).values(state=state))
-    return new
+        if new:
+            connection.execute(notifications.insert(), new)
+    return len(new)
 
 
 def claim(lease: Lease, config: OncallConfig, now: dt.datetime, busy: Collection[str] = ()) -> list[Batch]:
@@ -166,34 +171,46 @@ def claim(lease: Lease, config: OncallConfig, now: dt.datetime, busy: Collection
     :param busy: channels that are sending just now; theirs waits
     :returns: what to send, in the order in which it was planned
     """
-    due = notifications.c.state.in_(("pending", "sending")) & (notifications.c.due_at <= now)
-    query = notifications.select().where(due, notifications.c.channel.not_in(busy)).order_by(notifications.c.id).limit(_MOST_CLAIMED)
+    due = notifications.c.state.in_(("pending", "sending")) & (notifications.c.due_at <= now) & notifications.c.channel.not_in(busy)
+    queues = sa.select(notifications.c.channel, notifications.c.recipient, notifications.c.action).where(due).distinct()
     with reading() as connection:
-        if connection.execute(query.limit(1)).first() is None:
+        if connection.execute(queues.limit(1)).first() is None:
             return []
     channels = {channel.name: channel for channel in config.channels}
     batches: list[Batch] = []
     with writing() as connection:
         _hold(connection, lease)
-        rows = connection.execute(query).all()
-        known = _alerts(connection, {row.alert_id for row in rows})
-        kept = [row for row in rows if not _is_dropped(connection, row, known[row.alert_id], channels, now)]
-        together: dict[tuple[str, str, str], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        for row in kept:
-            together[row.channel, row.recipient, row.action][row.content.get("batch", "")].append(row)
         sent = _sent_lately(connection, now)
-        for (channel, recipient, action), by_batch in sorted(together.items(), key=lambda each: each[0][2] != "trigger"):
-            fresh = by_batch.pop("", [])
-            chosen = dict(by_batch)
-            left = MOST_A_MINUTE - sent[channel, recipient]
-            if len(fresh) <= left:
-                chosen |= {row.key: [row] for row in fresh}
-            elif left > 0:
-                chosen[f"group/{fresh[0].id}"] = fresh
+        for channel, recipient, action in sorted(connection.execute(queues), key=lambda each: each.action != "trigger"):
+            left = max(0, MOST_A_MINUTE - sent[channel, recipient])
+            table = notifications.c
+            mine = due & (table.channel == channel) & (table.recipient == recipient) & (table.action == action)
+            if not left:
+                mine &= table.attempts > 0  # what was tried before is no new message
+            query = notifications.select().where(mine).order_by(notifications.c.id).limit(MOST_A_MINUTE * LARGEST_GROUP)
+            rows = connection.execute(query).all()
+            known = _alerts(connection, {row.alert_id for row in rows})
+            rows = [row for row in rows if not _is_dropped(connection, row, known[row.alert_id], channels, now)]
+            chosen = _grouped(rows, left)
             sent[channel, recipient] += len(chosen)
             for key, members in chosen.items():
                 batches.append(_batch(connection, config, channels[channel], recipient, action, key, members, known, now))
     return batches
+
+
+def _grouped(rows: Sequence[Any], left: int) -> dict[str, list[Any]]:
+    """What is sent at once, by the key of the message: as it was before, or singly, or when that would be too many, in groups."""
+    chosen: dict[str, list[Any]] = defaultdict(list)
+    fresh = []
+    for row in rows:
+        if "batch" in row.content:
+            chosen[row.content["batch"]].append(row)
+        else:
+            fresh.append(row)
+    if len(fresh) <= left:
+        return chosen | {row.key: [row] for row in fresh}
+    groups = [fresh[start : start + LARGEST_GROUP] for start in range(0, len(fresh), LARGEST_GROUP)]
+    return chosen | {f"group/{group[0].id}": group for group in groups[:left]}
 
 
 def record_sent(lease: Lease, batch: Batch, now: dt.datetime) -> bool:
@@ -212,9 +229,8 @@ def record_sent(lease: Lease, batch: Batch, now: dt.datetime) -> bool:
         connection.execute(notifications.update().where(mine).values(state="sent", sent_at=now, error=""))
         if batch.message.action == "trigger":
             grouped = f", with {len(batch.message.alerts) - 1} others" if len(batch.message.alerts) > 1 else ""
-            for alert_id in dict.fromkeys(row.alert_id for row in rows):
-                text = f"{batch.message.recipient or 'Everybody there'} was told through {batch.channel.name}{grouped}."
-                add_event(connection, alert_id, "notified", text, now=now)
+            text = f"{batch.message.recipient or 'Everybody there'} was told through {batch.channel.name}{grouped}."
+            add_events(connection, dict.fromkeys(row.alert_id for row in rows), "notified", text, now=now)
         key = f"notification/{batch.channel.name}"
         failing = connection.execute(alerts.select().where(alerts.c.key == key, alerts.c.resolved_at.is_(None))).first()
         if failing is not None:
@@ -301,12 +317,9 @@ def _hold(connection: sa.Connection, lease: Lease) -> None:
         raise LostLeaseError
 
 
-def _insert(
-    connection: sa.Connection, key: str, alert_id: int, channel: str, recipient: str, action: str, now: dt.datetime, content: dict[str, Any]
-) -> None:
-    values = {"key": key, "alert_id": alert_id, "channel": channel, "recipient": recipient, "action": action, "state": "pending",
-              "attempts": 0, "due_at": now, "error": "", "content": {**content, "planned_at": now.isoformat()}}  # fmt: skip
-    connection.execute(notifications.insert().values(**values))
+def _row(key: str, alert_id: int, channel: str, recipient: str, action: str, now: dt.datetime, content: dict[str, Any]) -> dict[str, Any]:
+    return {"key": key, "alert_id": alert_id, "channel": channel, "recipient": recipient, "action": action, "state": "pending",
+            "attempts": 0, "due_at": now, "error": "", "content": {**content, "planned_at": now.isoformat()}}  # fmt: skip
 
 
 def _tellings(connection: sa.Connection, planned: Sequence[Planned]) -> set[str]:
@@ -388,11 +401,11 @@ def _batch(
 ) -> Batch:
     members = sorted({row.alert_id for row in rows})
     attempts = max(row.attempts for row in rows) + 1
-    for row in rows:
-        whole = row.content.get("alerts") or members  # what was grouped once stays so, though some of it fires no more
-        content = {**row.content, "batch": key, "alerts": whole}
-        values = {"state": "sending", "attempts": attempts, "content": content}
-        connection.execute(notifications.update().where(notifications.c.id == row.id).values(**values))
+    changed = [  # what was grouped once stays so, though some of it fires no more
+        {"row_id": row.id, "new_content": {**row.content, "batch": key, "alerts": row.content.get("alerts") or members}} for row in rows
+    ]
+    update = notifications.update().where(notifications.c.id == sa.bindparam("row_id"))
+    connection.execute(update.values(state="sending", attempts=attempts, content=sa.bindparam("new_content")), changed)
     told = sorted((known[alert_id] for alert_id in members), key=lambda alert: (alert.severity, -alert.id))
     message = Message(
         key=key,
@@ -422,4 +435,6 @@ def _fall_back(connection: sa.Connection, row: Any, channel: str, now: dt.dateti
         return
     rest = content["fallbacks"][content["fallbacks"].index(channel) + 1 :]
     kept = {name: content[name] for name in ("episode", "policy", "step", "repeat")}
-    _insert(connection, key, row.alert_id, channel, row.recipient, "trigger", now, {**kept, "fallbacks": rest})
+    connection.execute(
+        notifications.insert(), [_row(key, row.alert_id, channel, row.recipient, "trigger", now, {**kept, "fallbacks": rest})]
+    )

@@ -6,8 +6,8 @@ import smtplib
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from evergreen_airflow.channels import posting
 from evergreen_airflow.channels.access import base_url, connection, unique_key
-from evergreen_airflow.channels.posting import TIMEOUT_SECONDS
 from include.evergreen.config.oncall import Email
 from include.evergreen.oncall.messages import Message, UndeliveredError
 
@@ -77,7 +77,7 @@ def _hook(connection_id: str) -> SmtpHook:
 
         @property
         def timeout(self) -> int:
-            return int(min(super().timeout, TIMEOUT_SECONDS))
+            return max(1, int(min(super().timeout, posting.TIMEOUT_SECONDS)))
 
         @property
         def smtp_retry_limit(self) -> int:
