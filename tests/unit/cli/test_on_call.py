@@ -29,8 +29,8 @@ def oncall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_now_says_who_is_on_call_until_when_and_at_another_time_who_will_be(ask: Ask, oncall: Path) -> None:
-    assert ask("on-call", "now", "--at", "2026-03-29T12:00").out == "ml: ben, until 2026-03-30 07:00 UTC\n"
-    assert json.loads(ask("on-call", "now", "--at", "2026-03-30T07:00+00:00", "--json").out)["ml"]["person"] == "ana"
+    assert ask("on-call", "now", "--at", "2026-03-29T12:00").out == "ml: ana, until 2026-03-30 07:00 UTC\n"
+    assert json.loads(ask("on-call", "now", "--at", "2026-03-30T07:00+00:00", "--json").out)["ml"]["person"] == "ben"
 
 
 def test_where_nothing_is_declared_nobody_is_on_call_and_a_drill_says_so(ask: Ask) -> None:

@@ -324,3 +324,15 @@ def test_a_hand_over_says_what_is_open_and_with_whom_what_began_and_what_was_res
     assert f"  {second} warning: Data is late (air_time): freshness/x failed, by ben" in text
     assert f"  {third} warning: A task is stuck (air_time): stuck/a/b failed, firing, since" in text
     assert "Not delivered: 1" in text
+
+
+@pytest.mark.usefixtures("home", "either_database")
+def test_postgresql_does_the_same_as_sqlite(write: Write) -> None:
+    write(ALWAYS)
+    step = Round()
+    fire_together(5)
+    assert step() == PAGED
+    assert step(16) == [("mail", "lea", "trigger")]
+    end_together(5)
+    assert [each[2] for each in step(17)] == ["resolve"] * 3
+    assert step(18) == []
