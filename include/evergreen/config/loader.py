@@ -58,13 +58,8 @@ def parse_oncall(content: str, path: Path) -> OncallConfig:
     :param content: the file's text
     :param path: where it stands or stood, for messages
     :returns: what it declares
-    :raises ConfigError: with a line for each problem
     """
-    try:
-        document = parse_document(content.encode())
-    except Unreadable as error:
-        raise _unreadable(path, error) from error.__cause__
-    return _oncall(path, document)
+    return _oncall(path, _parse(path, content))
 
 
 def _oncall(path: Path, document: Document) -> OncallConfig:
@@ -121,6 +116,13 @@ def _checked(path: Path, document: Document, model: type[_Config]) -> _Config:
 def _read(path: Path) -> Document:
     try:
         return read_document(path)
+    except Unreadable as error:
+        raise _unreadable(path, error) from error.__cause__
+
+
+def _parse(path: Path, content: str) -> Document:
+    try:
+        return parse_document(content.encode())
     except Unreadable as error:
         raise _unreadable(path, error) from error.__cause__
 

@@ -40,15 +40,7 @@ def in_use(catalog: Catalog | None = None) -> OncallConfig:
         return known[1]
     kept = _kept()
     try:
-        if stamp[1] is None and kept is None:
-            config = OncallConfig()
-        else:
-            if stamp[1] is None:
-                raise ConfigError(f"{shown_path(path)}: the file is gone. Put it back; one with `routes: []` tells nobody.")
-            content = path.read_text(encoding="utf-8-sig")
-            config = parse_oncall(content, path)
-            if content != kept:
-                _keep(content)
+        config = _read(path, kept)
         resolve_alert(ALERT)
     except (ConfigError, OSError, UnicodeDecodeError) as error:
         config = _last_good(kept, path)
@@ -93,6 +85,18 @@ def _foreign(config: OncallConfig, catalog: Catalog) -> Iterator[tuple[tuple[Any
                 if name not in allowed:
                     text = f"unknown {key[:-1]} {name!r}; {did_you_mean(name, allowed)}known: {listed(allowed)}"
                     yield ("routes", index, key, place), text
+
+
+def _read(path: Path, kept: str | None) -> OncallConfig:
+    if not path.exists():
+        if kept is None:
+            return OncallConfig()
+        raise ConfigError(f"{shown_path(path)}: the file is gone. Put it back; one with `routes: []` tells nobody.")
+    content = path.read_text(encoding="utf-8-sig")
+    config = parse_oncall(content, path)
+    if content != kept:
+        _keep(content)
+    return config
 
 
 def _stamp(path: Path) -> tuple[Path, tuple[int, int] | None]:

@@ -72,7 +72,9 @@ class _Escalator:
             self.config = config
         self.busy = {channel: thread for channel, thread in self.busy.items() if thread.is_alive()}
         end_drills(now)
-        outbox.plan(lease, self._due(config, now), now)
+        planned, looked = self._due(config, now)
+        outbox.plan(lease, planned, now)
+        self.looked = looked  # only now is what was found written down
         outbox.plan_follow_ups(lease, config, now, self.busy)
         delivered = self._send(lease, config, outbox.claim(lease, config, now, self.busy), send, now)
         if self.forgot_at is None or now - self.forgot_at > _FORGET_EVERY:
@@ -80,46 +82,24 @@ class _Escalator:
             self.forgot_at = now
         return delivered
 
-    def _due(self, config: OncallConfig, now: dt.datetime) -> list[Planned]:
+    def _due(self, config: OncallConfig, now: dt.datetime) -> tuple[list[Planned], dict[int, _Looked]]:
         firing = sa.select(alerts.c.id, alerts.c.revision, alerts.c.severity).where(
             alerts.c.resolved_at.is_(None), alerts.c.state == "firing"
         )
         with reading() as connection:
             rows = connection.execute(firing).all()
-            self.looked = {row.id: self.looked[row.id] for row in rows if row.id in self.looked}
+            looked = {row.id: self.looked[row.id] for row in rows if row.id in self.looked}
             ids = sorted(row.id for row in rows if self._is_to_be_looked_at(row, now))
             planned: list[Planned] = []
             for start in range(0, len(ids), _CHUNK):
-                planned += self._due_of(connection, config, ids[start : start + _CHUNK], now)
-        return planned
+                planned += _due_of(connection, config, ids[start : start + _CHUNK], now, looked)
+        return planned, looked
 
     def _is_to_be_looked_at(self, row: Any, now: dt.datetime) -> bool:
         known = self.looked.get(row.id)
         if known is None or (known.revision, known.severity) != (row.revision, row.severity):
             return True
         return known.again_at is not None and known.again_at <= now
-
-    def _due_of(self, connection: sa.Connection, config: OncallConfig, ids: Sequence[int], now: dt.datetime) -> list[Planned]:
-        subjects = subjects_of(connection, ids)
-        newest = (
-            sa.select(sa.func.max(alert_events.c.id))
-            .where(alert_events.c.alert_id.in_(ids), alert_events.c.kind.in_(BEGINS))
-            .group_by(alert_events.c.alert_id)
-        )
-        began = {
-            row.alert_id: row
-            for row in connection.execute(
-                sa.select(alert_events.c.alert_id, alert_events.c.id, alert_events.c.recorded_at).where(alert_events.c.id.in_(newest))
-            )
-        }
-        planned = []
-        for row in connection.execute(alerts.select().where(alerts.c.id.in_(ids))):
-            start = began.get(row.id)  # none: of before there were timelines
-            episode, since = (start.id, start.recorded_at) if start else (0, row.first_at)
-            due, again_at = due_steps(config, subjects[row.id], since, now)
-            planned += [Planned(row.id, row.revision, episode, each) for each in due]
-            self.looked[row.id] = _Looked(row.revision, row.severity, again_at)
-        return planned
 
     def _send(self, lease: Lease, config: OncallConfig, batches: list[Batch], send: Send, now: dt.datetime) -> int:
         """Each channel sends in a thread of its own, one message after the other, so that one that hangs holds up no other."""
@@ -139,6 +119,31 @@ class _Escalator:
         for thread in threads:
             thread.join(max(0.0, (deadline - clock.now()).total_seconds()))
         return len(delivered)
+
+
+def _due_of(
+    connection: sa.Connection, config: OncallConfig, ids: Sequence[int], now: dt.datetime, looked: dict[int, _Looked]
+) -> list[Planned]:
+    subjects = subjects_of(connection, ids)
+    newest = (
+        sa.select(sa.func.max(alert_events.c.id))
+        .where(alert_events.c.alert_id.in_(ids), alert_events.c.kind.in_(BEGINS))
+        .group_by(alert_events.c.alert_id)
+    )
+    began = {
+        row.alert_id: row
+        for row in connection.execute(
+            sa.select(alert_events.c.alert_id, alert_events.c.id, alert_events.c.recorded_at).where(alert_events.c.id.in_(newest))
+        )
+    }
+    planned = []
+    for row in connection.execute(alerts.select().where(alerts.c.id.in_(ids))):
+        start = began.get(row.id)  # none: of before there were timelines
+        episode, since = (start.id, start.recorded_at) if start else (0, row.first_at)
+        due, again_at = due_steps(config, subjects[row.id], since, now)
+        planned += [Planned(row.id, row.revision, episode, each) for each in due]
+        looked[row.id] = _Looked(row.revision, row.severity, again_at)
+    return planned
 
 
 def _deliver(lease: Lease, config: OncallConfig, queue: list[Batch], send: Send, now: dt.datetime, delivered: list[int]) -> None:
@@ -183,10 +188,6 @@ def escalate(send: Send, now: dt.datetime | None = None) -> int:
     try:
         return escalator.escalate(send, now or clock.now())
     except LostLeaseError:
-        escalator.looked.clear()
         return 0
-    except BaseException:
-        escalator.looked.clear()  # what was found to be due may not have been written down
-        raise
     finally:
         escalator.lock.release()

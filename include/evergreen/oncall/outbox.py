@@ -133,28 +133,33 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
         if connection.execute(query.limit(1)).first() is None:
             return 0
     channels = {channel.name: channel for channel in config.channels}
-    new = []
+    new: list[dict[str, Any]] = []
+    over_or_taken: dict[str, list[int]] = defaultdict(list)
     with writing() as connection:
         _hold(connection, lease)
         groups: dict[tuple[int, str, str], list[Any]] = defaultdict(list)
         for row in connection.execute(query).all():
             groups[row.alert_id, row.channel, row.recipient].append(row)
         open_rows = _unsettled(connection, {alert_id for alert_id, _, _ in groups})
+        states = _states(connection, {other for rows in groups.values() for row in rows for other in row.content.get("alerts", ())})
+        known = _known(connection, [_follow_up_key(rows) for rows in groups.values()])
         for (alert_id, channel, recipient), rows in groups.items():
             if channel in busy or (alert_id, channel, recipient) in open_rows:
                 continue
             action = "resolve" if rows[0].is_over else "acknowledge"
-            incidents = _settled_batches(connection, rows, action)
+            key = _follow_up_key(rows)
+            incidents = _settled_batches(rows, action, states)
             episode = max(row.content["episode"] for row in rows)
-            key = f"{alert_id}/{episode}/{action}/{channel}/{recipient}"
             declared = channels.get(channel)
             wanted = declared is not None and (action == "resolve" or declared.type in ACKNOWLEDGES)
             if declared is not None and declared.type == "pagerduty" and not incidents:
                 wanted = False  # its incident is about other alerts, too, and ends with the last of them
-            if wanted and not _known(connection, [key]):
+            if wanted and key not in known:
                 new.append(_row(key, alert_id, channel, recipient, action, now, {"episode": episode, "incidents": incidents}))
-            state = "closed" if action == "resolve" else "acked"
-            connection.execute(notifications.update().where(notifications.c.id.in_([row.id for row in rows])).values(state=state))
+            over_or_taken["closed" if action == "resolve" else "acked"] += [row.id for row in rows]
+        for state, ids in over_or_taken.items():
+            for chunk in _chunks(ids):
+                connection.execute(notifications.update().where(notifications.c.id.in_(chunk)).values(state=state))
         if new:
             connection.execute(notifications.insert(), new)
     return len(new)
@@ -370,12 +375,22 @@ def _unsettled(connection: sa.Connection, ids: set[int]) -> set[tuple[int, str, 
     }
 
 
-def _settled_batches(connection: sa.Connection, rows: Sequence[Any], action: str) -> list[str]:
+def _follow_up_key(rows: Sequence[Any]) -> str:
+    episode = max(row.content["episode"] for row in rows)
+    action = "resolve" if rows[0].is_over else "acknowledge"
+    return f"{rows[0].alert_id}/{episode}/{action}/{rows[0].channel}/{rows[0].recipient}"
+
+
+def _states(connection: sa.Connection, ids: set[int]) -> dict[int, str]:
+    query = sa.select(alerts.c.id, alerts.c.state)
+    return {row.id: row.state for chunk in _chunks(sorted(ids)) for row in connection.execute(query.where(alerts.c.id.in_(chunk)))}
+
+
+def _settled_batches(rows: Sequence[Any], action: str, states: dict[int, str]) -> list[str]:
     """The messages whose every alert has come as far as this."""
     batches = {row.content["batch"]: row.content["alerts"] for row in rows if "batch" in row.content}
-    states = _alerts(connection, {alert_id for members in batches.values() for alert_id in members})
     reached = ("resolved",) if action == "resolve" else ("acknowledged", "snoozed", "resolved")
-    return [key for key, members in batches.items() if all(states[alert_id].state in reached for alert_id in members)]
+    return [key for key, members in batches.items() if all(states[alert_id] in reached for alert_id in members)]
 
 
 def _sent_lately(connection: sa.Connection, now: dt.datetime) -> dict[tuple[str, str], int]:

@@ -50,3 +50,10 @@ def test_a_wrong_one_is_told_at_its_line_with_what_is_allowed(tmp_path: Path, ol
     with pytest.raises(ConfigError) as error:
         load_oncall(tmp_path / "oncall.yaml")
     assert told in str(error.value)
+
+
+def test_the_guide_s_example_is_sound(tmp_path: Path) -> None:
+    guide = (PROJECT_ROOT / "docs" / "guides" / "on-call-routes.md").read_text()
+    (tmp_path / "oncall.yaml").write_text(guide.partition("```yaml\n")[2].partition("```")[0])
+    config = load_oncall(tmp_path / "oncall.yaml")
+    assert {channel.type for channel in config.channels} == {"email", "slack", "pagerduty", "webhook"}
