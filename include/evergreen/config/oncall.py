@@ -266,7 +266,7 @@ def _step_problems(config: OncallConfig, step: Step) -> Iterator[tuple[tuple[Any
     people = {person.name: person for person in config.people}
     rotations = {rotation.name: rotation for rotation in config.rotations}
     channels = {channel.name: channel for channel in config.channels}
-    told = {step.person} & set(people)
+    told = {step.person} if step.person is not None and step.person in people else set()
     if step.person is not None and step.person not in people:
         yield ("person",), _unknown("person", step.person, people)
     if step.rotation is not None and step.rotation not in rotations:

@@ -68,6 +68,7 @@ class _Escalator:
             return 0
         config = in_use()
         if config != self.config:
+            outbox.drop_removed(lease, config)
             self.looked.clear()
             self.config = config
         self.busy = {channel: thread for channel, thread in self.busy.items() if thread.is_alive()}

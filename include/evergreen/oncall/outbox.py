@@ -37,6 +37,9 @@ ATTEMPTS = 3  # after which the next channel is used, too
 LONGEST_RETRY_AFTER = 3600  # seconds
 FOLLOW_UPS_FOR = dt.timedelta(hours=24)  # that an alert is resolved is no news after that
 KEPT = dt.timedelta(days=90)
+# as text, for SQLite uses an index of few rows only for the very condition of the index
+WAITS = notifications.c.state.in_([sa.literal_column(f"'{state}'") for state in ("pending", "sending")])
+TOLD = notifications.c.state.in_([sa.literal_column(f"'{state}'") for state in ("sent", "acked")])
 _MINUTE = dt.timedelta(minutes=1)
 _MOST_CLAIMED = 2000
 ACKNOWLEDGES = ("pagerduty", "webhook")  # types of channels that are told who has it
@@ -121,11 +124,10 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
     """
     over = alerts.c.resolved_at.is_not(None)
     taken = (notifications.c.state == "sent") & alerts.c.state.in_(("acknowledged", "snoozed"))
-    told = notifications.c.state.in_(("sent", "acked"))
     query = (
         sa.select(notifications, over.label("is_over"))
         .join(alerts, alerts.c.id == notifications.c.alert_id)
-        .where(told, notifications.c.action == "trigger", over | taken)
+        .where(TOLD, notifications.c.action == "trigger", over | taken)
         .order_by(notifications.c.id)
         .limit(_MOST_CLAIMED)
     )
@@ -176,7 +178,7 @@ def claim(lease: Lease, config: OncallConfig, now: dt.datetime, busy: Collection
     :param busy: channels that are sending just now; theirs waits
     :returns: what to send, in the order in which it was planned
     """
-    due = notifications.c.state.in_(("pending", "sending")) & (notifications.c.due_at <= now) & notifications.c.channel.not_in(busy)
+    due = WAITS & (notifications.c.due_at <= now) & notifications.c.channel.not_in(busy)
     queues = sa.select(notifications.c.channel, notifications.c.recipient, notifications.c.action).where(due).distinct()
     with reading() as connection:
         if connection.execute(queues.limit(1)).first() is None:
@@ -290,9 +292,23 @@ def forget_old(now: dt.datetime) -> int:
     :param now: the time, in UTC
     :returns: how many notifications were deleted
     """
-    settled = notifications.c.state.in_(("closed", "dropped")) | (notifications.c.action != "trigger")
+    settled = (notifications.c.state == "closed") | (notifications.c.action != "trigger")
     with writing() as connection:
-        return connection.execute(notifications.delete().where(settled, notifications.c.due_at < now - KEPT)).rowcount
+        return connection.execute(notifications.delete().where(settled, notifications.c.sent_at < now - KEPT)).rowcount
+
+
+def drop_removed(lease: Lease, config: OncallConfig) -> int:
+    """Delete what waits for channels that are declared no more, so that it is planned anew.
+
+    :param lease: of the escalation
+    :param config: what is in use
+    :returns: how many notifications were deleted
+    """
+    waits = WAITS
+    removed = waits & notifications.c.channel.not_in([channel.name for channel in config.channels])
+    with writing() as connection:
+        _hold(connection, lease)
+        return connection.execute(notifications.delete().where(removed)).rowcount
 
 
 def told_of(alert: Alert) -> Told:
@@ -354,9 +370,12 @@ def _is_dropped(connection: sa.Connection, row: Any, alert: Alert, channels: dic
     """Whether it is not sent any more: the alert was taken meanwhile, the channel was removed, or it is no news."""
     if row.channel in channels and (row.action != "trigger" or alert.state == "firing") and not _is_old(row, now):
         return False
-    # what a process that died was sending may have arrived: it counts as told, so that its end is told, too
-    state = "sent" if row.state == "sending" and row.action == "trigger" and row.channel in channels else "dropped"
-    connection.execute(notifications.update().where(notifications.c.id == row.id).values(state=state))
+    this = notifications.c.id == row.id
+    if row.state == "sending" and row.action == "trigger" and row.channel in channels:
+        # what a process that died was sending may have arrived: it counts as told, so that its end is told, too
+        connection.execute(notifications.update().where(this).values(state="sent", sent_at=now))
+    else:
+        connection.execute(notifications.delete().where(this))
     return True
 
 

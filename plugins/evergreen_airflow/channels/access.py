@@ -20,8 +20,8 @@ def connection(connection_id: str) -> Connection:
     :returns: the connection
     :raises UndeliveredError: when there is none
     """
-    from airflow.exceptions import AirflowNotFoundException
     from airflow.models.connection import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
         return Connection.get_connection_from_secrets(connection_id)

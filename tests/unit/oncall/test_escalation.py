@@ -17,6 +17,7 @@ from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import alerts, notifications
 from tests.unit.flights import rows_of
 from tests.unit.oncall.conftest import ONCALL, Round, Write
+from tests.unit.state.database.test_bounded_queries import explained
 
 PAGED = [("chat", "", "trigger"), ("pager", "ana", "trigger")]
 ALWAYS = ONCALL.replace("people: [ana, ben], start", "people: [ana], start")  # whichever week it is
@@ -324,6 +325,33 @@ def test_a_hand_over_says_what_is_open_and_with_whom_what_began_and_what_was_res
     assert f"  {second} warning: Data is late (air_time): freshness/x failed, by ben" in text
     assert f"  {third} warning: A task is stuck (air_time): stuck/a/b failed, firing, since" in text
     assert "Not delivered: 1" in text
+
+
+def test_what_waits_for_a_channel_that_was_removed_is_told_through_the_one_in_its_place(step: Round, write: Write) -> None:
+    fire()
+    step.broken["pager"] = UndeliveredError("the server answered 500.")
+    assert step() == [("chat", "", "trigger")]
+    write(ALWAYS.replace("pager,", "phone,"))
+    assert step(0.1) == [("phone", "ana", "trigger")]
+
+
+@pytest.mark.usefixtures("home", "either_database")
+def test_no_round_reads_a_table_that_grows_from_end_to_end(write: Write) -> None:
+    write(ALWAYS)
+    step = Round()
+    number = fire()
+    with explained() as unbounded:
+        fire_together(5)
+        assert step() == PAGED
+        raise_alert("freshness/x", severity="critical", message="late", model="air_time")
+        step.broken["pager"] = UndeliveredError("no such key.", permanent=True)
+        step(2)
+        begin_drill(actor="maria", minutes=1)
+        end_together(5)
+        step(4)
+        acknowledge(number, actor="ana")
+        step(6)
+    assert not unbounded, "\n\n".join(unbounded)
 
 
 @pytest.mark.usefixtures("home", "either_database")

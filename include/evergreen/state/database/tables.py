@@ -445,7 +445,7 @@ notifications = sa.Table(
     _key("channel", 60),
     _key("recipient", 120),  # who is on call, or an address of the channel; empty: all of it
     _key("action", 12),  # trigger, acknowledge, resolve
-    _key("state", 10),  # pending, sending, sent; acked, closed: and what became of the alert was told, too; dropped
+    _key("state", 10),  # pending, sending, sent; acked, closed: and what became of the alert was told, too
     sa.Column("attempts", sa.Integer, nullable=False),
     _moment("due_at"),
     sa.Column("sent_at", Moment),
