@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 
 import pytest
 
 from include.evergreen.foundation import clock
-from include.evergreen.oncall import UndeliveredError, begin_drill, escalate, handover_since, outbox, remind_after
+from include.evergreen.oncall import Message, UndeliveredError, begin_drill, escalate, escalation, handover_since, outbox, remind_after
+from include.evergreen.oncall.messages import AnyChannel
 from include.evergreen.state import leases
 from include.evergreen.state.alerts import acknowledge, open_alerts, raise_alert, resolve, resolve_alert, show_alert, snooze, unacknowledge
 from include.evergreen.state.alerts.acts import REMINDER
@@ -213,6 +215,29 @@ def test_a_fault_in_a_channel_does_not_stop_the_others(step: Round) -> None:
     fire()
     step.broken["pager"] = RuntimeError("a fault of ours")
     assert step() == [("chat", "", "trigger")]
+
+
+def test_a_channel_that_hangs_holds_up_no_other_and_is_not_asked_again_meanwhile(step: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(escalation, "WAIT_SECONDS", 0.5)
+    hangs, asked = threading.Event(), []
+
+    def send(channel: AnyChannel, message: Message) -> None:
+        asked.append((channel.name, message.key))
+        if channel.name == "pager":
+            hangs.wait(60)
+
+    fire()
+    assert escalate(send) == 1
+    fire("ledger/damage")
+    assert escalate(send) == 1  # the chat alone
+    assert [channel for channel, _ in asked].count("pager") == 1
+    hangs.set()
+    [thread] = [each for each in threading.enumerate() if each.name == "evergreen-pager"]
+    thread.join(60)
+    assert escalate(send) == 1  # what waited
+    assert escalate(send) == 0
+    assert len(asked) == len(set(asked)) == 4
+    assert {row.state for row in rows_of(notifications)} == {"sent"}
 
 
 def test_while_another_process_escalates_this_one_does_nothing(step: Round) -> None:
