@@ -63,7 +63,7 @@ lint: $(READY)  ## style, docstrings, types and import contracts
 env:  ## secrets for docker-compose.yaml in .env, unless it is there; needs Python alone
 	@$(PYTHON) -m tools.dotenv
 
-schemas: $(READY)  ## the JSON Schemas that editors complete both YAML files with, and the guide that lists their keys
+schemas: $(READY)  ## the JSON Schemas that editors complete the YAML files with, and the guide that lists their keys
 	@$(BIN)/python -m include.evergreen.config.schema
 	@$(BIN)/python -m include.evergreen.config.reference
 

@@ -16,6 +16,7 @@ class Request(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: _Server
+    body: bytes = b""
 
     @property
     def params(self) -> dict[str, str]:
@@ -47,6 +48,10 @@ class Request(BaseHTTPRequestHandler):
             self.server.owner.answer(self)
         except (BrokenPipeError, ConnectionResetError):  # the client had enough, which some tests are about
             self.drop()
+
+    def do_POST(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """The tests' output is not the place."""

@@ -111,9 +111,11 @@ def acknowledge(arguments: argparse.Namespace) -> int:
     :returns: the exit code 0
     """
     from include.evergreen.cli.user import actor
+    from include.evergreen.oncall import remind_after
     from include.evergreen.state import alerts
 
-    alert = alerts.acknowledge(_number(arguments.alert), actor=actor())
+    number = _number(arguments.alert)
+    alert = alerts.acknowledge(number, actor=actor(), remind_after=remind_after(number))
     return _say(alert, f"acknowledged by {alert.assignee}; it is not resolved")
 
 

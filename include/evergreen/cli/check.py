@@ -23,7 +23,7 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         verbs,
         common,
         "check",
-        "list every problem of every dataset.yaml, model.yaml and features.py, with its file and what is allowed",
+        "list every problem of every dataset.yaml, model.yaml and features.py, and of oncall.yaml, with its file and what is allowed",
         check,
     )
 
@@ -37,10 +37,11 @@ def check(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
     from include.evergreen.config.check import catalog_warnings, check_catalog
     from include.evergreen.features.check import check_features
+    from include.evergreen.oncall import check_oncall
     from include.evergreen.training.rehearsal import check_estimators
 
     catalog = Catalog()
-    problems = check_catalog(catalog)
+    problems = [*check_catalog(catalog), *check_oncall(catalog)]
     if not problems:  # what is not declared soundly cannot be run
         problems = [*check_features(catalog), *check_estimators(catalog)]
     if problems:

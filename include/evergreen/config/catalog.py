@@ -83,6 +83,13 @@ class Catalog:
         """
         return self._file("model", name)[0]
 
+    def oncall_path(self) -> Path:
+        """Say where the file belongs that says who is told about alerts.
+
+        :returns: the absolute path of ``oncall.yaml``, whether or not there is one
+        """
+        return self.root / "oncall.yaml"
+
     def features_path(self, model: str) -> Path:
         """Say where the ``features.py`` of a model belongs. Raises `ConfigError` when no such model is declared.
 

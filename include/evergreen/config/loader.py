@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.config.document import Document, Key, Problem, Unreadable, read_document
+from include.evergreen.config.document import Document, Key, Problem, Unreadable, parse_document, read_document
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.foundation.errors import ConfigError
+
+if TYPE_CHECKING:
+    from include.evergreen.config.oncall import OncallConfig
 
 _Config = TypeVar("_Config", bound=BaseModel)
 
@@ -38,6 +41,37 @@ def load_model(path: Path) -> ModelConfig:
     return _load(path, ModelConfig)
 
 
+def load_oncall(path: Path) -> OncallConfig:
+    """Load what says who is told about alerts; each call parses the file.
+
+    Raises one `ConfigError` with a line for each problem: ``file:line: key: what is wrong; what is allowed``.
+
+    :param path: the ``oncall.yaml``
+    :returns: what it declares
+    """
+    return _oncall(path, _read(path))
+
+
+def parse_oncall(content: str, path: Path) -> OncallConfig:
+    """As `load_oncall`, of a file's content.
+
+    :param content: the file's text
+    :param path: where it stands or stood, for messages
+    :returns: what it declares
+    """
+    return _oncall(path, _parse(path, content))
+
+
+def _oncall(path: Path, document: Document) -> OncallConfig:
+    from include.evergreen.config.oncall import OncallConfig, inner_problems  # no DAG parse needs them
+
+    config = _checked(path, document, OncallConfig)
+    problems = [Problem(key, document.line(key), text) for key, text in inner_problems(config)]
+    if problems:
+        raise ConfigError("\n".join(_lines(path, problems)))
+    return config
+
+
 def describe(path: Path, problems: list[tuple[Key, str]]) -> list[str]:
     """Name file and line of problems that were found in a file that had loaded: it is read again for the line numbers.
 
@@ -62,7 +96,10 @@ def shown_path(path: Path) -> str:
 
 
 def _load(path: Path, model: type[_Config]) -> _Config:
-    document = _read(path)
+    return _checked(path, _read(path), model)
+
+
+def _checked(path: Path, document: Document, model: type[_Config]) -> _Config:
     problems = [*document.problems, *_name_problems(path, document)]
     try:
         config = model.model_validate(document.data)
@@ -80,8 +117,19 @@ def _read(path: Path) -> Document:
     try:
         return read_document(path)
     except Unreadable as error:
-        place = shown_path(path) if error.line is None else f"{shown_path(path)}:{error.line}"
-        raise ConfigError(f"{place}: {error}") from error.__cause__
+        raise _unreadable(path, error) from error.__cause__
+
+
+def _parse(path: Path, content: str) -> Document:
+    try:
+        return parse_document(content.encode())
+    except Unreadable as error:
+        raise _unreadable(path, error) from error.__cause__
+
+
+def _unreadable(path: Path, error: Unreadable) -> ConfigError:
+    place = shown_path(path) if error.line is None else f"{shown_path(path)}:{error.line}"
+    return ConfigError(f"{place}: {error}")
 
 
 def _name_problems(path: Path, document: Document) -> list[Problem]:

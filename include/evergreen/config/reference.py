@@ -1,4 +1,4 @@
-"""Generates the guide that lists every key of the two YAML files from the config classes.
+"""Generates the guide that lists every key of the three YAML files from the config classes.
 
 `python -m include.evergreen.config.reference` writes it; with `--check` it exits with 1 if it is out of date.
 """
@@ -15,15 +15,16 @@ from typing import Any
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.oncall import OncallConfig
 
 PATH = PROJECT_ROOT / "docs" / "guides" / "yaml-reference.md"
 _HEAD = """\
-# Every key of dataset.yaml and model.yaml
+# Every key of dataset.yaml, model.yaml and oncall.yaml
 
 Written by `make schemas` from the classes that read the files, so this is what they take. Editors show the same as you type:
 the first line of each shipped YAML names its JSON Schema. What to do with the keys is in [declaring a model](declaring-a-model.md),
 [schedules](schedules.md), [monitoring and retraining](monitoring.md), [sources](sources.md), [contracts](contracts.md),
-[training](training.md) and [gates](gates.md).
+[training](training.md), [gates](gates.md) and [who is told of alerts](on-call-routes.md).
 """
 _LIMITS = {
     "minimum": "at least {}",
@@ -45,12 +46,12 @@ _TYPES = {
 
 
 def reference_text() -> str:
-    """Write the guide that lists every key of both files.
+    """Write the guide that lists every key of the files.
 
     :returns: the whole page, as Markdown
     """
     parts = [_HEAD]
-    for file, model in (("dataset.yaml", DatasetConfig), ("model.yaml", ModelConfig)):
+    for file, model in (("dataset.yaml", DatasetConfig), ("model.yaml", ModelConfig), ("oncall.yaml", OncallConfig)):
         schema = model.model_json_schema()
         parts.append(f"\n## {file}\n{schema['description']}\n")
         parts += _table("", schema, schema["$defs"], seen=set())

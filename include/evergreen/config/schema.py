@@ -1,4 +1,4 @@
-"""JSON schemas of the two YAML files, for editors: completion, descriptions and errors as you type.
+"""JSON schemas of the three YAML files, for editors: completion, descriptions and errors as you type.
 
 `python -m include.evergreen.config.schema` writes them; with `--check` it exits with 1 if they are out of date.
 """
@@ -15,8 +15,13 @@ from pydantic import BaseModel
 
 from include.evergreen.config.loader import shown_path
 from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.oncall import OncallConfig
 
-SCHEMAS: dict[str, type[BaseModel]] = {"dataset.schema.json": DatasetConfig, "model.schema.json": ModelConfig}
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "dataset.schema.json": DatasetConfig,
+    "model.schema.json": ModelConfig,
+    "oncall.schema.json": OncallConfig,
+}
 
 
 def schema_text(model: type[BaseModel]) -> str:

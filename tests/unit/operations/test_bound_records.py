@@ -66,6 +66,7 @@ NOT_BOUND = {
     "alert_events": "an alert's timeline; each line by a person has an entry of its own",
     "task_failures": "what tasks said when they failed",
     "leases": "who does a work now",
+    "kept_files": "a team's own file as it was last sound",
     "notifications": "what was sent about alerts",
     "maintenance_windows": "each has an entry of its own",
     "observations": "figures that can be computed again",

@@ -104,9 +104,13 @@ def raise_within(
     )
     if newest is not None and newest.resolved_at is None:
         alert_id, is_new = int(newest.id), False
-        if severity == "critical" and newest.severity != "critical" and newest.state != "firing":
+        if severity == "critical" and newest.severity != "critical":
+            again = "" if newest.state == "firing" else ", and fires again"
             told |= {"state": "firing", "revision": newest.revision + 1, "snoozed_until": None, "remind_at": None}
-            add_event(connection, alert_id, "worsened", f"It is critical now, and fires again: {message}", now=now)
+            add_event(connection, alert_id, "worsened", f"It is critical now{again}: {message}", now=now)
+        told["severity"] = (
+            "critical" if newest.severity == "critical" else severity
+        )  # an open one never becomes less, for it would climb twice
         connection.execute(alerts.update().where(alerts.c.id == alert_id).values(**told, times=alerts.c.times + times))
     elif newest is not None and came_back:
         alert_id, is_new = int(newest.id), True

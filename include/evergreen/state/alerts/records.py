@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -149,5 +150,21 @@ def add_event(connection: sa.Connection, alert_id: int, kind: EventKind, message
     :param now: when, in UTC
     :param actor: the person who did it; empty where it came about by itself
     """
-    values = {"alert_id": alert_id, "recorded_at": now, "kind": kind, "actor": actor, "message": message[:2000]}
-    connection.execute(alert_events.insert().values(**values))
+    add_events(connection, [alert_id], kind, message, now=now, actor=actor)
+
+
+def add_events(
+    connection: sa.Connection, alert_ids: Collection[int], kind: EventKind, message: str, *, now: dt.datetime, actor: str = ""
+) -> None:
+    """Add the same line to the timelines of several alerts.
+
+    :param connection: inside a writing transaction; nothing is committed here
+    :param alert_ids: their numbers
+    :param kind: what happened
+    :param message: for people; cut to what the table holds
+    :param now: when, in UTC
+    :param actor: the person who did it; empty where it came about by itself
+    """
+    line = {"recorded_at": now, "kind": kind, "actor": actor, "message": message[:2000]}
+    if alert_ids:
+        connection.execute(alert_events.insert(), [{"alert_id": alert_id, **line} for alert_id in alert_ids])

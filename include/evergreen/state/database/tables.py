@@ -452,7 +452,7 @@ notifications = sa.Table(
     _key("channel", 60),
     _key("recipient", 120),  # who is on call, or an address of the channel; empty: all of it
     _key("action", 12),  # trigger, acknowledge, resolve
-    _key("state", 10),  # pending, sending, sent, failed, dropped
+    _key("state", 10),  # pending, sending, sent; acked, closed: and what became of the alert was told, too
     sa.Column("attempts", sa.Integer, nullable=False),
     _moment("due_at"),
     sa.Column("sent_at", Moment),
@@ -460,6 +460,17 @@ notifications = sa.Table(
     _json("content"),
     _index("ix_notifications_due", "due_at", where="state IN ('pending', 'sending')"),
     _index("ix_notifications_alert", "alert_id", "id"),
+    _index("ix_notifications_told", "alert_id", where="state IN ('sent', 'acked')"),
+    _index("ix_notifications_sent", "sent_at", where="sent_at IS NOT NULL"),
+)
+
+# A file of a team's as it was when it was last sound: it stays in use while the one that stands there is wrong.
+kept_files = sa.Table(
+    "kept_files",
+    metadata,
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+    _moment("recorded_at"),
 )
 
 # A planned outage of a dataset or model: what fires meanwhile is snoozed until it ends.

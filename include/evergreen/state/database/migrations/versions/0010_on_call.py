@@ -132,6 +132,16 @@ def upgrade() -> None:
     due = sa.text("state IN ('pending', 'sending')")
     op.create_index("ix_notifications_due", "notifications", ["due_at"], sqlite_where=due, postgresql_where=due)
     op.create_index("ix_notifications_alert", "notifications", ["alert_id", "id"])
+    told, sent = sa.text("state IN ('sent', 'acked')"), sa.text("sent_at IS NOT NULL")
+    op.create_index("ix_notifications_told", "notifications", ["alert_id"], sqlite_where=told, postgresql_where=told)
+    op.create_index("ix_notifications_sent", "notifications", ["sent_at"], sqlite_where=sent, postgresql_where=sent)
+    op.create_table(
+        "kept_files",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("recorded_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_kept_files")),
+    )
     op.create_table(
         "maintenance_windows",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -149,7 +159,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("maintenance_windows", "notifications", "leases", "task_failures", "alert_events", "alert_places"):
+    for table in ("kept_files", "maintenance_windows", "notifications", "leases", "task_failures", "alert_events", "alert_places"):
         op.drop_table(table)
     # a key had one row, the newest
     op.execute(sa.text("DELETE FROM alerts WHERE id NOT IN (SELECT max(id) FROM alerts GROUP BY key)"))
