@@ -15,7 +15,7 @@ from evergreen_airflow.ui.oncall.bodies import Act, Assign, Comment, Resolve, Ru
 from evergreen_airflow.ui.oncall.viewer import PLATFORM, Viewer, viewer
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state import alerts
-from include.evergreen.state.alerts import Alert, Detail, Filter, NoSuchAlertError, Severity, State
+from include.evergreen.state.alerts import Alert, Detail, Filter, NoSuchAlertError, Severity, StaleActError, State
 
 router = APIRouter(prefix="/api")
 ViewerDep = Annotated[Viewer, Depends(viewer)]
@@ -109,9 +109,7 @@ def show_alert(viewer: ViewerDep, alert_id: str) -> dict[str, Any]:
 
 
 @router.post("/alerts/{alert_id}/acknowledge", responses=_ANSWERS, openapi_extra=documented(Act))
-def acknowledge(
-    viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Act, Depends(sent(Act))]
-) -> dict[str, Any]:
+def acknowledge(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Act, Depends(sent(Act))]) -> dict[str, Any]:
     """Take an alert: you are its assignee, and it stops escalating.
 
     :param viewer: who acts
@@ -144,9 +142,7 @@ def snooze(viewer: ViewerDep, alert_id: str, body: Annotated[Snooze, Depends(sen
     :param body: what was sent
     :returns: the alert as it is now
     """
-    return _act(
-        viewer, alert_id, lambda number: alerts.snooze(number, until=body.until_utc, actor=viewer.name, revision=body.revision)
-    )
+    return _act(viewer, alert_id, lambda number: alerts.snooze(number, until=body.until_utc, actor=viewer.name, revision=body.revision))
 
 
 @router.post("/alerts/{alert_id}/assign", responses=_ANSWERS, openapi_extra=documented(Assign))
@@ -166,9 +162,7 @@ def assign(viewer: ViewerDep, alert_id: str, body: Annotated[Assign, Depends(sen
     responses={number: answer for number, answer in _ANSWERS.items() if number != 409},
     openapi_extra=documented(Comment),
 )
-def comment(
-    viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Comment, Depends(sent(Comment))]
-) -> dict[str, Any]:
+def comment(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Comment, Depends(sent(Comment))]) -> dict[str, Any]:
     """Add a comment to an alert's timeline.
 
     :param viewer: who acts
@@ -181,9 +175,7 @@ def comment(
 
 
 @router.post("/alerts/{alert_id}/resolve", responses=_ANSWERS, openapi_extra=documented(Resolve))
-def resolve(
-    viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Resolve, Depends(sent(Resolve))]
-) -> dict[str, Any]:
+def resolve(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Resolve, Depends(sent(Resolve))]) -> dict[str, Any]:
     """Resolve an alert. If its cause is seen again, it is a new alert.
 
     :param viewer: who acts
@@ -211,7 +203,7 @@ def run_again(viewer: ViewerDep, alert_id: str, body: Annotated[RunAgain, Depend
 
     detail = _actable(viewer, alert_id)
     if detail.alert.revision != body.revision:
-        raise alerts.StaleActError(f"Alert {detail.alert.id} has changed since you loaded it. See whether you still want to run it again.")
+        raise StaleActError(f"Alert {detail.alert.id} has changed since you loaded it. See whether you still want to run it again.")
     cleared = rerun.run_again(viewer, detail, dry_run=body.dry_run)
     if cleared and not body.dry_run:
         runs = sorted({f"{each.dag_id} {each.run_id}" for each in cleared})
@@ -247,7 +239,9 @@ def _actable(viewer: Viewer, alert_id: str) -> Detail:
     detail = visible(viewer, alert_id)
     if not viewer.may_act(detail):
         dags = sorted({place.dag_id or f"{place.model or place.dataset}.*" for place in detail.places}) or [PLATFORM]
-        raise HTTPException(403, f"You may see alert {detail.alert.id}, and not act on it: that needs edit on one of {', '.join(dags[:5])}.")
+        raise HTTPException(
+            403, f"You may see alert {detail.alert.id}, and not act on it: that needs edit on one of {', '.join(dags[:5])}."
+        )
     return detail
 
 

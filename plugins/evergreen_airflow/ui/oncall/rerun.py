@@ -83,4 +83,4 @@ def _clear(viewer: Viewer, dag_id: str, run_id: str, tasks: list[tuple[str, int]
         if error.status_code == 404:
             return []  # the run or the DAG is gone
         raise
-    return [Cleared(dag_id, each.dag_run_id, each.task_id, each.map_index) for each in answer.task_instances]
+    return [Cleared(dag_id, run_id, each.task_id, each.map_index) for each in answer.task_instances]

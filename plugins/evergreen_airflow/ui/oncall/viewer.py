@@ -38,12 +38,18 @@ class Viewer:
 
     @cached_property
     def reads(self) -> Scope:
-        """What they may see; of who may read every DAG also what is of DAGs that are gone."""
+        """Tell what they may see; of who may read every DAG also what is of DAGs that are gone.
+
+        :returns: the alerts' scope
+        """
         return self._scope("GET")
 
     @cached_property
     def edits(self) -> Scope:
-        """What they may act on."""
+        """Tell what they may act on.
+
+        :returns: the alerts' scope
+        """
         return self._scope("PUT")
 
     def may_act(self, detail: Detail) -> bool:

@@ -17,6 +17,7 @@ from include.evergreen.state.alerts import KINDS, Filter, count_alerts, list_ale
 
 router = APIRouter(include_in_schema=False)
 PAGE_SIZE = 50
+FIRING = Filter(states=["firing"])
 
 
 @router.get("/alerts")
@@ -119,7 +120,7 @@ def badge(viewer: ViewerDep) -> Response:
     :param viewer: who asks
     :returns: the picture
     """
-    firing = count_alerts(Filter(states=("firing",)), viewer.reads)
+    firing = count_alerts(FIRING, viewer.reads)
     critical = any(severity == "critical" for severity, _ in firing)
     svg = _BELL.format(badge=_badge(sum(firing.values()), "#b91c1c" if critical else "#a16207"))
     return Response(svg, media_type="image/svg+xml", headers={**PRIVATE, "Content-Security-Policy": "default-src 'none'"})

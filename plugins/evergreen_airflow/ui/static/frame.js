@@ -26,6 +26,7 @@
   }
   const airflow = outer();
   if (!airflow) return;
+  root.dataset.framed = "";
   // The frame may not navigate its parent, and has the parent's origin: the parent's own link may.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");

@@ -78,6 +78,7 @@
     if (said) {
       said.textContent = selected.size ? `${selected.size} selected` : "none selected";
       for (const button of root.querySelectorAll("[data-many]")) button.disabled = !selected.size && !current;
+      said.closest(".bar").classList.toggle("idle", !selected.size);
       const all = document.getElementById("all");
       all.checked = selected.size > 0 && selected.size === rows().length;
       all.indeterminate = selected.size > 0 && !all.checked;
@@ -227,7 +228,9 @@
       start(one.dataset.one, host ? [seen(host)] : targets());
       setTimeout(() => { one.disabled = false; }, 1500);
     } else if (many) start(many.dataset.many, targets());
-    else if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
+    else if (event.target.closest("[data-filters]")) {
+      event.target.setAttribute("aria-expanded", String(filters.classList.toggle("all")));
+    } else if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
   });
 
   root.addEventListener("change", (event) => {
