@@ -12,20 +12,21 @@ from tests.integration.airflow_under_test import TIMEOUT_SECONDS
 DAG = "flight_delay.score"
 
 
-def user_named(running, name):
-    """The cookie of somebody with a name: an embedded Airflow itself knows nobody by name."""
+def token_of(running, name):
+    """The token of somebody with a name: an embedded Airflow itself knows nobody by name."""
     secret = (running.home / "airflow" / "secret").read_text()
     token = running.api.login()
     claims = jwt.decode(token, options={"verify_signature": False})
     headers = {"kid": jwt.get_unverified_header(token)["kid"]}
-    cookie = jwt.encode({**claims, "sub": name, "role": "ADMIN"}, secret, algorithm="HS512", headers=headers)
-    return {"name": "_token", "value": cookie, "url": running.airflow.url}
+    return jwt.encode({**claims, "sub": name, "role": "ADMIN"}, secret, algorithm="HS512", headers=headers)
 
 
 @contextmanager
 def browsed_by(browser, running, name):
-    context = browser.new_context(base_url=running.airflow.url, viewport={"width": 1400, "height": 1000}, reduced_motion="reduce")
-    context.add_cookies([user_named(running, name)])
+    context = browser.new_context(
+        base_url=running.airflow.url, viewport={"width": 1400, "height": 1000}, reduced_motion="reduce",
+        extra_http_headers={"Authorization": f"Bearer {token_of(running, name)}"},
+    )  # fmt: skip
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -22,7 +22,8 @@
       if (own !== refreshes) return;
       if (answer.status === 401) return location.reload(); // which leads to the login
       if (!answer.ok) throw new Error(answer.status);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const text = (await answer.text()).replace(/<style[^]*?<\/style>/, ""); // its nonce is not this page's
+      const page = new DOMParser().parseFromString(text, "text/html");
       if (own !== refreshes) return; // a later one is under way
       for (const live of root.querySelectorAll("[data-live]")) {
         const fresh = page.querySelector(`[data-live="${live.dataset.live}"]`);
