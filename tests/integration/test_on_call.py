@@ -37,8 +37,9 @@ def browsed_by(browser, running, name):
 
 
 @pytest.fixture(scope="module")
-def failed_run(running):
+def failed_run(ten_days):
     """A run of a scoring without a day, which fails for good."""
+    running = ten_days  # after them, since they allow no failure
     run_id = running.api.trigger(DAG)
     wait_until(lambda: [task for task in running.api.task_instances(DAG, run_id) if task["state"] == "failed"])
     return run_id
