@@ -219,7 +219,19 @@ def openapi(request: Request) -> dict[str, Any]:
     :param request: the request
     :returns: the document
     """
-    return {**request.app.openapi(), "servers": [{"url": request.scope.get("root_path", "")}]}
+    return {**document_of(request), "servers": [{"url": request.scope.get("root_path", "")}]}
+
+
+def document_of(request: Request) -> dict[str, Any]:
+    """Describe the API, in what the docstrings of its routes say before they list their parameters.
+
+    :param request: of the app that has the API
+    :returns: the OpenAPI document
+    """
+    document: dict[str, Any] = request.app.openapi()
+    for route in (route for methods in document["paths"].values() for route in methods.values()):
+        route["description"] = route["description"].partition(":param")[0].strip()
+    return document
 
 
 def visible(viewer: Viewer, alert_id: str) -> Detail:

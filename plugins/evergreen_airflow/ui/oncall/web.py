@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from evergreen_airflow.links import mlflow_ui
-from evergreen_airflow.ui.oncall.api import MOST_PASSED_OVER, OPEN, FilterDep, ViewerDep, visible
+from evergreen_airflow.ui.oncall.api import MOST_PASSED_OVER, OPEN, FilterDep, ViewerDep, document_of, visible
 from evergreen_airflow.ui.oncall.runbooks import runbook_html
 from evergreen_airflow.ui.oncall.views import AlertPage, query_of
 from evergreen_airflow.ui.pages import PRIVATE, STATIC, Problem, render, static_file
@@ -110,7 +110,7 @@ def api_docs(request: Request) -> Response:
     :param request: the request
     :returns: the page
     """
-    return render(request, "api.html", document=request.app.openapi())
+    return render(request, "api.html", document=document_of(request))
 
 
 @router.get("/badge.svg")
