@@ -22,6 +22,7 @@ RUN pip install --no-cache-dir "$(grep '^uv==' requirements.txt)" \
 COPY --chown=airflow dags dags
 COPY --chown=airflow plugins plugins
 COPY --chown=airflow include include
+COPY --chown=airflow docs/runbooks docs/runbooks
 COPY pyproject.toml README.md LICENSE ./
 # the command `evergreen`: a path to this folder, built with what is installed already
 RUN uv pip install --system --offline --no-cache --no-deps --no-build-isolation --editable .

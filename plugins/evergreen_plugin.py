@@ -17,12 +17,30 @@ from evergreen_airflow.watch import listener
 from include.evergreen.foundation.redaction import environment_secrets
 
 
+def _tab(destination: str, route: str, query: str) -> dict[str, Any]:
+    """A tab of the alerts of a DAG, run or task; Airflow fills the placeholders, and shows the page in a frame."""
+    return {"name": "Alerts", "destination": destination, "url_route": route, "href": f"{URL_PREFIX[1:]}/alerts?{query}", "icon": _ICON}
+
+
+_ICON = f"{URL_PREFIX[1:]}/badge.svg"  # a bell, with the number of alerts that fire, of those that whoever looks may see
+
+
 class EvergreenPlugin(AirflowPlugin):
-    """Register extra links, partition mappers, the pages under ``/evergreen``, and the limits of an Airflow without a login."""
+    """Register extra links, partition mappers, the pages under ``/evergreen`` with their places in Airflow's UI, and the limits of an
+    Airflow without a login.
+    """
 
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
     partition_mappers = [DayShiftMapper, MonitoringMapper, ScoringMapper]
+    external_views = [
+        {"name": "On call", "destination": "nav", "nav_top_level": True, "url_route": "on-call", "href": f"{URL_PREFIX[1:]}/alerts",
+         "icon": _ICON},
+        _tab("dag", "dag-alerts", "dag_id={DAG_ID}"),
+        _tab("dag_run", "run-alerts", "dag_id={DAG_ID}&run_id={RUN_ID}"),
+        _tab("task", "task-alerts", "dag_id={DAG_ID}&task_id={TASK_ID}"),
+        _tab("task_instance", "task-instance-alerts", "dag_id={DAG_ID}&task_id={TASK_ID}"),
+    ]  # fmt: skip
 
     listeners = [listener]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,17 @@ import yaml
 from pydantic import BaseModel
 
 from include.evergreen import PROJECT_ROOT
+from include.evergreen.cli.main import parser
 from include.evergreen.config.metrics import METRICS, observation_names
 from include.evergreen.config.models import Feature, Input, ModelConfig, Monitor, Retrain, Rule, Target
 from include.evergreen.config.reference import main, reference_text
 from include.evergreen.config.schedule import PartitionSchedule
+from include.evergreen.state.alerts import KINDS
 
 GUIDES = sorted((PROJECT_ROOT / "docs" / "guides").glob("*.md"))
 PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").rglob("*.md")])
+RUNBOOKS = {path.stem: path for path in (PROJECT_ROOT / "docs" / "runbooks").glob("*.md")}
+SECTIONS = ["What happened", "What it means", "The first five minutes", "How to see that it is mended"]
 MOST_TERMS = 25
 KEYS: dict[str, tuple[type[BaseModel], ...]] = {
     "declaring-a-model.md": (Input, Target, Feature),
@@ -141,3 +147,30 @@ def test_the_monitoring_guide_names_every_observation() -> None:
         assert all(f".{metric}`" in row for metric in metrics)
     for name in observation_names(ModelConfig.model_validate(SOUND)):
         assert name.startswith("performance.") or f"`{name.replace('drift.tariff', 'drift.FEATURE')}`" in read_guide("monitoring.md"), name
+
+
+def test_each_kind_of_alert_has_a_runbook_and_each_runbook_is_of_a_kind() -> None:
+    assert set(RUNBOOKS) == set(KINDS)
+    assert "docs/runbooks docs/runbooks" in (PROJECT_ROOT / "Dockerfile").read_text(), "the pages serve them from the image"
+
+
+@pytest.mark.parametrize("kind", RUNBOOKS)
+def test_a_runbook_says_what_to_do_in_the_order_in_which_it_is_asked(kind: str) -> None:
+    text = RUNBOOKS[kind].read_text()
+    assert text.startswith(f"# {KINDS[kind].title}\n")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert re.search(r"^1\. ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [*RUNBOOKS.values(), PROJECT_ROOT / "docs/guides/on-call.md"], ids=lambda path: path.stem)
+def test_a_command_for_three_in_the_morning_is_one_that_there_is(page: Path) -> None:
+    text = page.read_text()
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    lines = [line.strip().removeprefix("docker-compose exec scheduler ") for line in [*"\n".join(blocks).splitlines(), *inline]]
+    for line in lines:
+        if line.startswith("evergreen ") and not line.startswith("evergreen."):
+            words = shlex.split(line, comments=True)[1:]
+            with pytest.raises(SystemExit) if len(words) == 1 else contextlib.nullcontext() as told:  # a verb that is only mentioned
+                parser().parse_args(words if len(words) > 1 else [*words, "--help"])
+            assert told is None or told.value.code == 0, line

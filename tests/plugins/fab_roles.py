@@ -19,6 +19,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 DAY = "2013-02-09"
 PASSWORD = "of-the-first-user"
+ALERTS = {  # by where they were seen
+    "weather": ["weather.ingest"], "delays": ["flight_delay.train"], "times": ["air_time.train"],
+    "both": ["flight_delay.train", "air_time.train"], "platform": [],
+}  # fmt: skip
 
 
 def main() -> None:
@@ -35,11 +39,15 @@ def _answers(guide: Path, users: dict[str, list[str]]) -> dict[str, dict[str, in
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
     from fastapi.testclient import TestClient
 
+    from include.evergreen.state.alerts import Place, raise_alert
+
     with get_application_builder() as builder:
         for name, roles in users.items():
             assert builder.sm.add_user(name, name, name, f"{name}@example.org", [builder.sm.find_role(role) for role in roles], "secret")
     app = create_app(apps="core")
     manager: Any = get_auth_manager()
+    for name, places in ALERTS.items():
+        raise_alert(f"task/{name}", severity="warning", message=name, places=[Place(dag_id=dag_id, task_id="x") for dag_id in places])
     answers: dict[str, dict[str, int]] = {}
     users["admin"] = []
     with manager.flask_app.app_context():
@@ -105,6 +113,14 @@ def _tried(client: Any, user: str) -> Iterator[tuple[str, int]]:
     yield "backfill weather.ingest", client.post("/api/v2/backfills", json=backfill).status_code
     for page in ("flight_delay.train/versions", "air_time.train/versions", f"weather.ingest/validations/{DAY}"):
         yield f"page {page}", client.get(f"/evergreen/dags/{page}").status_code
+    for number, name in enumerate(ALERTS, start=1):
+        yield f"alert {name}", client.get(f"/evergreen/api/alerts/{number}").status_code
+        yield f"alert page {name}", client.get(f"/evergreen/alerts/{number}").status_code
+        answer = client.post(f"/evergreen/api/alerts/{number}/comment", json={"text": "seen"})
+        yield f"act {name}", answer.status_code
+        names |= {answer.json()["events"][-1]["actor"]} if answer.status_code == 200 else set()
+    yield "inbox", len(client.get("/evergreen/api/alerts").json()["alerts"])
+    yield "nav", client.get("/api/v2/plugins").status_code
     listed = client.get("/api/v2/dags?limit=100").json()
     yield "named", names == {user}
     yield "listed", len(listed.get("dags", []))

@@ -68,7 +68,7 @@ def test_the_plugin_registers_links_mapper_and_app_and_the_app_is_built_once(tmp
         tmp_path,
         MANAGERS["every other process"],
         more="""
-from airflow.plugins_manager import get_fastapi_plugins, get_operator_extra_links, get_partition_mapper_plugins
+from airflow.plugins_manager import _get_ui_plugins, get_fastapi_plugins, get_operator_extra_links, get_partition_mapper_plugins
 from fastapi import FastAPI
 [registered] = get_fastapi_plugins()[0]
 again = ours[0].fastapi_apps[0]
@@ -77,11 +77,19 @@ found = {
     "prefix": registered["url_prefix"],
     "links": sorted(link.name for link in get_operator_extra_links()),
     "mappers": list(get_partition_mapper_plugins()),
+    "views": {view["destination"]: view["href"] for view in _get_ui_plugins()[0] if view["href"].startswith("evergreen/")},
 }
 """,
     )
     assert found["app"] is True
     assert found["prefix"] == "/evergreen"
+    assert found["views"] == {
+        "nav": "evergreen/alerts",
+        "dag": "evergreen/alerts?dag_id={DAG_ID}",
+        "dag_run": "evergreen/alerts?dag_id={DAG_ID}&run_id={RUN_ID}",
+        "task": "evergreen/alerts?dag_id={DAG_ID}&task_id={TASK_ID}",
+        "task_instance": "evergreen/alerts?dag_id={DAG_ID}&task_id={TASK_ID}",
+    }
     assert found["links"] == ["Drift report", "MLflow run", "Model card", "Validation result", "Versions"]
     assert found["mappers"] == [f"evergreen_airflow.mappers.{name}Mapper" for name in ("DayShift", "Monitoring", "Scoring")]
 

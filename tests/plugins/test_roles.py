@@ -93,3 +93,25 @@ def test_a_list_shows_what_one_may_read_alone(answers: Answers) -> None:
 
 def test_a_run_has_the_name_of_who_triggered_it(answers: Answers) -> None:
     assert all(statuses["named"] for statuses in answers.values())
+
+
+def test_one_sees_the_alerts_of_the_dags_that_one_reads_and_acts_on_those_that_one_edits(answers: Answers) -> None:
+    seen, acted = {}, {}
+    for user in answers:
+        statuses = answers[user]
+        kinds = ("weather", "delays", "times", "both", "platform")
+        seen[user] = {kind for kind in kinds if statuses[f"alert {kind}"] == statuses[f"alert page {kind}"] == 200}
+        assert all(statuses[f"act {kind}"] == statuses[f"alert {kind}"] == 404 for kind in set(kinds) - seen[user]), (
+            "as if it were not there"
+        )
+        acted[user] = {kind for kind in seen[user] if statuses[f"act {kind}"] == 200}
+        assert statuses["inbox"] == len(seen[user])
+        assert statuses["nav"] == 200, "which is what the navigation is made of"
+    everything = {"weather", "delays", "times", "both", "platform"}
+    assert seen == {
+        "ada": everything - {"times"}, "grace": everything - {"times", "weather"}, "bo": everything - {"delays"}, "olga": {"platform"},
+        "admin": everything,
+    }  # fmt: skip
+    assert acted == {
+        "ada": {"weather", "delays", "both"}, "grace": set(), "bo": {"times", "both"}, "olga": {"platform"}, "admin": everything,
+    }  # fmt: skip

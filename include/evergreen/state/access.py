@@ -15,6 +15,7 @@ from include.evergreen.state.database.tables import (
     alert_events,
     alert_places,
     alerts,
+    kept_files,
     leases,
     ledger,
     maintenance_windows,
@@ -27,8 +28,8 @@ from include.evergreen.state.ledger.bindings import BINDINGS
 
 INSERTED_ONCE = (ledger, recipes)  # no work of ours changes a row of these
 # What the pages' acts on alerts, the watcher and the escalation write: all of it in the API server. Of these only failures are removed.
-ON_CALL = (alerts, alert_places, alert_events, task_failures, leases, notifications, maintenance_windows)
-REMOVED_BY_READER = (task_failures,)
+ON_CALL = (alerts, alert_places, alert_events, task_failures, leases, notifications, maintenance_windows, kept_files)
+REMOVED_BY_READER = (task_failures, notifications)
 
 
 def updated_columns(table: sa.Table) -> list[str] | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.redaction import redact
-from include.evergreen.state.database import writing
+from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import task_failures
 
 LONGEST_ERROR = 4000
@@ -45,6 +46,18 @@ def record_failure(
     with writing() as connection:
         if connection.execute(sa.select(task_failures.c.id).filter_by(**key)).first() is None:
             connection.execute(task_failures.insert().values(**key, **values))
+
+
+def unsettled_failures(alert_id: int, limit: int = 500) -> list[sa.Row[Any]]:
+    """List the failed attempts that an alert counts and that are not made good.
+
+    :param alert_id: the alert's number
+    :param limit: how many at most
+    :returns: rows of `task_failures`, the newest first
+    """
+    query = task_failures.select().where(task_failures.c.alert_id == alert_id, task_failures.c.cleared_at.is_(None))
+    with reading() as connection:
+        return list(connection.execute(query.order_by(task_failures.c.id.desc()).limit(limit)))
 
 
 def fingerprint(error_class: str, error: str, where: str) -> str:

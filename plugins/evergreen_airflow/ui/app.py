@@ -1,7 +1,7 @@
-"""The pages under ``/evergreen``, which a task's extra links open.
+"""The pages under ``/evergreen``, which a task's extra links, the navigation and the tabs of DAGs, runs and tasks open.
 
-The path of a page names a DAG, and Airflow checks that the user may read that DAG. The DAG id alone determines which dataset's or
-model's records are shown, so access to one DAG gives no access to another's records.
+The path of a page about a DAG names it, and Airflow checks that the user may read that DAG. The DAG id alone determines which dataset's
+or model's records are shown, so access to one DAG gives no access to another's records. The pages on call ask `oncall.viewer`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from functools import cache
 
 from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from evergreen_airflow.links import mlflow_ui
 from evergreen_airflow.ui.cards import card_response
-from evergreen_airflow.ui.pages import Problem, problem_page, render
+from evergreen_airflow.ui.oncall import api, web
+from evergreen_airflow.ui.pages import PRIVATE, Problem, problem_page, render
 from evergreen_airflow.ui.report import report_response
 from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
@@ -23,8 +26,11 @@ from evergreen_airflow.watch.health import health_routes
 from evergreen_airflow.watch.lifespan import watching
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.state.alerts import Filter, Scope, StaleActError, list_alerts
 
-dag_pages = APIRouter(prefix="/dags/{dag_id}", dependencies=[Depends(requires_access_dag(method="GET"))])
+dag_pages = APIRouter(
+    prefix="/dags/{dag_id}", dependencies=[Depends(requires_access_dag(method="GET"))], include_in_schema=False
+)  # the OpenAPI document is of the API alone
 
 
 @cache
@@ -36,14 +42,16 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Evergreen",
         dependencies=[Depends(get_user)],
-        openapi_url=None,  # this disables the docs pages, too, which would need no login
+        summary="Alerts of datasets, models and Airflow itself. Tokens are Airflow's own: Authorization: Bearer ...",
+        openapi_url=None,  # this disables FastAPI's own document and docs pages, which would need no login
         redirect_slashes=False,
         lifespan=watching,
     )
-    app.include_router(dag_pages)
-    app.include_router(health_routes)
+    for router in (dag_pages, api.router, web.router, health_routes):
+        app.include_router(router)
     app.add_exception_handler(Problem, _show_problem)
     app.add_exception_handler(HTTPException, _show_http_error)
+    app.add_exception_handler(RequestValidationError, _show_invalid_request)
     app.add_exception_handler(EvergreenError, _show_error)
     return app
 
@@ -87,24 +95,26 @@ def report_page(request: Request, dag_id: str, partition: str) -> Response:
 
 
 @dag_pages.get("/versions")
-def versions_page(request: Request, dag_id: str) -> Response:
-    """Show all versions of the model that ``dag_id`` trains, and the open alerts, also those of no single model.
+def versions_page(request: Request, dag_id: str, viewer: api.ViewerDep) -> Response:
+    """Show all versions of the model that ``dag_id`` trains, and the open alerts, also those of the platform.
 
     :param request: the request
     :param dag_id: the DAG in the page's path, which the user may read
+    :param viewer: who asks
     :returns: the page
     """
     from include.evergreen.registry.overview import version_history
-    from include.evergreen.state.alerts import open_alerts
 
     model = _declared_name(dag_id, "train", "model")
+    of_platform = list_alerts(Filter(), Scope(frozenset()))  # what has no place is all that one sees without a DAG
+    reads = viewer.reads if viewer.reads.dags is None else Scope(viewer.reads.dags | {dag_id})
     return render(
         request,
         "versions.html",
         dag_id=dag_id,
         model=model,
         versions=[VersionView(history) for history in version_history(model)],
-        alerts=[AlertView(alert) for alert in (*open_alerts(""), *open_alerts(model))],  # what has no model concerns all
+        alerts=[AlertView(alert) for alert in (*of_platform, *list_alerts(Filter(name=model), reads))],
         mlflow=mlflow_ui(),
     )
 
@@ -149,13 +159,31 @@ def _show_problem(request: Request, error: Exception) -> Response:
 def _show_http_error(request: Request, error: Exception) -> Response:
     """Show an error of FastAPI or Airflow: no login, no permission, no such route."""
     assert isinstance(error, HTTPException)
+    if _is_api(request):
+        return JSONResponse({"detail": error.detail}, error.status_code, {**(error.headers or {}), **PRIVATE})
     title, message, advice = _HTTP_ERRORS.get(error.status_code, (str(error.detail), "", ""))
     return problem_page(request, Problem(error.status_code, title, message, advice), headers=error.headers)
 
 
 def _show_error(request: Request, error: Exception) -> Response:
     status = next((status for error_class, status in _ERROR_STATUS.items() if isinstance(error, error_class)), 500)
+    if _is_api(request):
+        return JSONResponse({"detail": str(error)}, status, PRIVATE)
     return problem_page(request, Problem(status, "This page could not be loaded", str(error)))
+
+
+def _show_invalid_request(request: Request, error: Exception) -> Response:
+    """Say what is wrong with a parameter or body, without repeating what was sent."""
+    assert isinstance(error, RequestValidationError)
+    problems = [{"where": ".".join(map(str, each["loc"])) or "body", "message": str(each["msg"])} for each in error.errors()]
+    if _is_api(request):
+        return JSONResponse({"detail": problems}, 422, PRIVATE)
+    message = "; ".join(f"{each['where']}: {each['message']}" for each in problems)
+    return problem_page(request, Problem(422, "This address is wrong", message, "Open the page again from the menu above."))
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/")
 
 
 _HTTP_ERRORS = {
@@ -165,6 +193,6 @@ _HTTP_ERRORS = {
         "Your role does not include read access to this DAG or to the data that it recorded.",
         "Ask an administrator of your Airflow deployment for read access to it.",
     ),
-    404: ("Page not found", "Evergreen has no page at this address.", "Open its pages from the links on a task in Airflow."),
+    404: ("Page not found", "Evergreen has no page at this address.", "Open its pages from the menu above, or from the links on a task."),
 }
-_ERROR_STATUS: dict[type[EvergreenError], int] = {DataError: 404, TransientError: 503, ConfigError: 500}
+_ERROR_STATUS: dict[type[EvergreenError], int] = {StaleActError: 409, DataError: 404, TransientError: 503, ConfigError: 500}

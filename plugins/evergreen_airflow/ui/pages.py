@@ -1,7 +1,8 @@
-"""Render pages with every value escaped and a policy under which nothing runs and nothing is loaded."""
+"""Render pages with every value escaped, and a policy under which no script runs but our own two, and nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from urllib.parse import quote
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
+from evergreen_airflow.ui import URL_PREFIX
 from include.evergreen.foundation.errors import EvergreenError
 from include.evergreen.state.pauses import active_pause
 
 TEMPLATES = Path(__file__).with_name("templates")
+STATIC = {path.name: path for path in sorted(Path(__file__).with_name("static").glob("*.js"))}
 PRIVATE = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
@@ -41,13 +44,22 @@ class Problem(Exception):
     advice: str = ""
 
 
-def render(request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
+def render(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    runs_scripts: bool = False,
+    **values: Any,
+) -> HTMLResponse:
     """Render a template as a page. It also receives ``airflow`` (base path of Airflow's UI) and ``pause`` (the active pause's summary).
 
     :param request: the request
     :param template: file name of the template
     :param status: HTTP status code
     :param headers: additional response headers
+    :param runs_scripts: whether the page's script asks our API, and its form loads the page again
     :param **values: variables of the template
     :returns: the page, with its security policy
     """
@@ -55,8 +67,27 @@ def render(request: Request, template: str, *, status: int = 200, headers: Mappi
         values["pause"] = _active_pause()
     nonce = secrets.token_urlsafe(16)
     html = fragment(request, template, nonce=nonce, **values)
-    policy = f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    own = "'self'" if runs_scripts else "'none'"
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src {own}; base-uri 'none'; "
+        f"form-action {own}; frame-ancestors 'self'"
+    )
     return HTMLResponse(html, status, {**(headers or {}), **PRIVATE, "Content-Security-Policy": policy})
+
+
+def static_file(name: str) -> Response:
+    """Return one of our scripts. Its address changes with its content, so that browsers may keep it.
+
+    :param name: one of `STATIC`
+    :returns: the script
+    """
+    headers = {**PRIVATE, "Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(_script(name), media_type="text/javascript; charset=utf-8", headers=headers)
+
+
+@cache
+def _script(name: str) -> bytes:
+    return STATIC[name].read_bytes()
 
 
 def _active_pause() -> str:
@@ -77,7 +108,7 @@ def fragment(request: Request, template: str, **values: Any) -> str:
     :returns: the HTML
     """
     airflow = request.scope.get("app_root_path", "").rstrip("/")
-    return _environment().get_template(template).render(airflow=airflow, **values)
+    return _environment().get_template(template).render(airflow=airflow, ours=f"{airflow}{URL_PREFIX}", **values)
 
 
 def problem_page(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> HTMLResponse:
@@ -103,5 +134,6 @@ def problem_page(request: Request, problem: Problem, headers: Mapping[str, str] 
 @cache
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["in_path"] = lambda text: quote(text, safe="")
+    environment.filters["in_path"] = lambda text: quote(str(text), safe="")
+    environment.globals["script"] = lambda name: f"{name}?v={hashlib.sha256(_script(name)).hexdigest()[:12]}"
     return environment

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from evergreen_airflow.channels import send
 from evergreen_airflow.watch import facts
 from include.evergreen.foundation import clock
+from include.evergreen.oncall import escalate
 from include.evergreen.operations.noticing import (
     Attempt,
     Deadlines,
@@ -186,6 +188,7 @@ def own_duties() -> list[Duty]:
         Duty("notice failed runs", 10, Watch.notice_runs),
         Duty("see what is well again", 5, Watch.settle),
         Duty("let time pass", 5, lambda _: pass_time()),
+        Duty("tell who is on call", 5, lambda _: escalate(send)),
         Duty("look at Airflow's components", 10, Watch.notice_components),
         Duty("look for files that do not parse", 15, Watch.notice_import_errors),
         Duty("look for late data", 20, Watch.notice_late_data),

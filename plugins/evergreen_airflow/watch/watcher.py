@@ -8,7 +8,6 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 from evergreen_airflow.watch.duties import FIRST_LOOK_BACK, LOOK_BACK, Duty, Watch, own_duties
 from include.evergreen.state import leases
@@ -18,9 +17,6 @@ LEASE = "watch"
 PERIOD_SECONDS = 5.0
 LEASE_SECONDS = 30.0  # a holder that is killed is followed by another after that, at most
 STOP_SECONDS = 3.0
-
-# Work of others that goes with the duties: each is called under the lease, about every `PERIOD_SECONDS`.
-DUTIES: list[Callable[[], object]] = []
 
 
 class Watcher:
@@ -61,8 +57,7 @@ class Watcher:
             log.info("This process watches now (%s, term %s)", self.holder, lease.term)
             self._term = lease.term
             self._watch = Watch(look_back=FIRST_LOOK_BACK if lease.term == 1 else LOOK_BACK)
-            others = [Duty(getattr(work, "__name__", str(work)), 0, _without_watch(work)) for work in DUTIES]
-            self._duties = [*own_duties(), *others]
+            self._duties = own_duties()
         renewed = time.monotonic()
         for duty in self._duties:
             if self._stop.is_set():
@@ -81,7 +76,3 @@ class Watcher:
             except Exception as error:  # our database is down, as a rule
                 log.warning("The watcher waits: %s", error)
             self._stop.wait(PERIOD_SECONDS)
-
-
-def _without_watch(work: Callable[[], object]) -> Callable[[Watch], object]:
-    return lambda _: work()

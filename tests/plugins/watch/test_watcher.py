@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("home", "airflow_app")
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What duties did: one that fails, and one after it."""
     from evergreen_airflow.watch import watcher
+    from evergreen_airflow.watch.duties import Duty
 
     did: list[str] = []
 
@@ -28,8 +29,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         did.append("fail")
         raise ValueError("a duty of somebody's")
 
-    monkeypatch.setattr(watcher, "own_duties", list)
-    monkeypatch.setattr(watcher, "DUTIES", [fail, lambda: did.append("go on")])
+    monkeypatch.setattr(watcher, "own_duties", lambda: [Duty("fail", 0, lambda _: fail()), Duty("go on", 0, lambda _: did.append("go on"))])
     return did
 
 

@@ -1,0 +1,1 @@
+"""On call: the inbox of alerts, each alert's page, their API, and the runbooks."""

@@ -1,0 +1,142 @@
+"""On call in a real browser, against a real Airflow: an alert appears by itself, one click takes it, and everyone else sees that."""
+
+import time
+from contextlib import contextmanager
+
+import jwt
+import pytest
+
+from include.evergreen.state.alerts import Place, raise_alert, show_alert
+from tests.integration.airflow_under_test import TIMEOUT_SECONDS
+
+DAG = "flight_delay.score"
+
+
+def token_of(running, name):
+    """The token of somebody with a name: an embedded Airflow itself knows nobody by name."""
+    secret = (running.home / "airflow" / "secret").read_text()
+    token = running.api.login()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    headers = {"kid": jwt.get_unverified_header(token)["kid"]}
+    return jwt.encode({**claims, "sub": name, "role": "ADMIN"}, secret, algorithm="HS512", headers=headers)
+
+
+@contextmanager
+def browsed_by(browser, running, name):
+    context = browser.new_context(
+        base_url=running.airflow.url, viewport={"width": 1400, "height": 1000}, reduced_motion="reduce",
+        extra_http_headers={"Authorization": f"Bearer {token_of(running, name)}"},
+    )  # fmt: skip
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def failed_run(ten_days):
+    """A run of a scoring without a day, which fails for good."""
+    running = ten_days  # after them, since they allow no failure
+    run_id = running.api.trigger(DAG)
+    wait_until(lambda: [task for task in running.api.task_instances(DAG, run_id) if task["state"] == "failed"])
+    return run_id
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)
+    return found
+
+
+def raised(key, run_id, **about):
+    place = Place(DAG, "score", "flight_delay", run_id=run_id, try_number=1)
+    about = {"severity": "critical", "message": f"The scoring failed ({key})", "model": "flight_delay", "places": [place], **about}
+    raise_alert(f"task/{key}", **about)
+
+
+def frame_of(page):
+    return page.frame_locator("iframe[title='On call']")
+
+
+def test_an_alert_appears_by_itself_one_click_takes_it_and_everyone_sees_that_and_the_task_has_a_note(browser, running, failed_run):
+    task = next(task for task in running.api.task_instances(DAG, failed_run) if task["state"] == "failed")
+    path = f"dags/{DAG}/dagRuns/{failed_run}/taskInstances/{task['task_id']}"
+    running.api.patch(path, {"note": "I look at it tomorrow. Bo"})
+    with browsed_by(browser, running, "ada") as ada, browsed_by(browser, running, "grace") as grace:
+        ada.goto("/plugin/on-call")  # in Airflow's frame
+        frame_of(ada).get_by_role("heading", name="On call").wait_for()
+        grace.goto("/evergreen/alerts")  # on her phone
+        raised("first", failed_run)
+        theirs = grace.locator(".row", has_text="(first)")
+        theirs.wait_for(timeout=15_000)
+        ours = frame_of(ada).locator(".row", has_text="(first)")
+        ours.get_by_role("button", name="Acknowledge").click(timeout=15_000)
+        ours.get_by_text("acknowledged", exact=True).wait_for()
+        theirs.get_by_text("ada", exact=True).wait_for(timeout=15_000)
+        assert theirs.get_by_role("button").count() == 0
+        number = int(theirs.get_attribute("data-key"))
+        assert (show_alert(number).alert.state, show_alert(number).alert.assignee) == ("acknowledged", "ada")
+
+        note = wait_until(lambda: "acknowledged" in (running.api.get(path)["note"] or "") and running.api.get(path)["note"])
+        assert note.startswith(f"I look at it tomorrow. Bo\n[Evergreen alert {number}] ")
+        assert note.endswith("acknowledged by ada") and note.count("\n") == 1
+
+        ours.get_by_role("link").click()  # the alert's own page, in the frame
+        frame_of(ada).get_by_role("link", name="Log").click()  # which is Airflow's, so it leaves the frame
+        ada.wait_for_url(f"**/dags/{DAG}/runs/**/tasks/score**")
+
+
+def test_whoever_acts_on_what_is_no_longer_so_is_told_who_was_faster(browser, running, failed_run):
+    raised("second", failed_run)
+    with browsed_by(browser, running, "ada") as ada, browsed_by(browser, running, "grace") as grace:
+        for page in (ada, grace):
+            page.goto("/evergreen/alerts?text=second")
+        grace.route("**/evergreen/alerts?*", lambda route: route.abort())  # hers is not told of what follows
+        ada.get_by_role("button", name="Acknowledge").last.click()
+        ada.locator(".row").get_by_text("acknowledged", exact=True).wait_for()
+        grace.locator(".row").get_by_role("button", name="Acknowledge").click()
+        grace.get_by_text("ada acknowledged it").wait_for()
+
+
+def test_several_are_taken_at_once_by_keyboard_and_keep_their_selection_while_the_list_changes(browser, running, failed_run):
+    for key in ("third-a", "third-b", "third-c"):
+        raised(key, failed_run, severity="warning")
+    with browsed_by(browser, running, "ada") as ada:
+        ada.goto("/evergreen/alerts")
+        ada.keyboard.press("/")
+        ada.keyboard.type("third-")
+        ada.wait_for_url("**text=third-*")
+        ada.locator(".row").nth(2).wait_for()
+        ada.keyboard.press("Escape")
+        for key in "jxjx":
+            ada.keyboard.press(key)
+        ada.get_by_text("2 selected").wait_for()
+        raised("third-d", failed_run, severity="warning")  # above them all
+        ada.locator(".row").nth(3).wait_for(timeout=15_000)
+        assert ada.get_by_text("2 selected").is_visible() and ada.locator(".row input:checked").count() == 2
+        ada.keyboard.press("a")
+        ada.get_by_text("2 alerts are acknowledged.").wait_for()
+        assert ada.locator(".row.acknowledged").count() == 2
+
+
+def test_what_failed_runs_again_after_a_question_and_the_tab_of_the_dag_has_its_alerts(browser, running, failed_run):
+    raised("fourth", failed_run, error="ConfigError: <b>no day</b>")
+    with browsed_by(browser, running, "ada") as ada:
+        ada.goto(f"/dags/{DAG}/plugin/dag-alerts")
+        tab = ada.frame_locator("iframe[title='Alerts']")
+        tab.locator(".row", has_text="(fourth)").get_by_role("link").click()
+        tab.get_by_text("ConfigError: <b>no day</b>").wait_for()
+        tries = {task["task_id"]: task["try_number"] for task in running.api.task_instances(DAG, failed_run)}
+        tab.get_by_role("button", name="Clear and run again").click()
+        dialog = tab.get_by_role("dialog")
+        dialog.get_by_text(failed_run).first.wait_for()
+        assert {task["task_id"]: task["try_number"] for task in running.api.task_instances(DAG, failed_run)} == tries, "it asks first"
+        dialog.get_by_role("button", name="Clear and run again").click()
+        tab.locator(".timeline").get_by_text("Cleared").first.wait_for()
+    wait_until(lambda: any(task["try_number"] > tries[task["task_id"]] for task in running.api.task_instances(DAG, failed_run)))
+    running.settle()  # it fails again, as it must: it has no day still
