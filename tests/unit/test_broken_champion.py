@@ -72,7 +72,7 @@ def test_it_is_said_what_the_champion_cannot_compute_until_the_next_candidate_is
     with pytest.raises(ConfigError, match="has no column 'wind_speed'"):
         score(renamed, model, BROKEN, "live")
     [alert] = open_alerts(MODEL)
-    assert (alert.key, alert.severity) == (f"scoring/{MODEL}", "critical")
+    assert (alert.key, alert.severity) == (f"score/{MODEL}", "critical")
     assert CAUSE in alert.message
     record = find_stage(MODEL, "score", BROKEN)
     assert record is not None and record.status == "failed" and CAUSE in record.message
@@ -81,7 +81,7 @@ def test_it_is_said_what_the_champion_cannot_compute_until_the_next_candidate_is
     assert lines[-1].startswith("Next: mend what the score stage failed on, or, if the champion cannot be computed any more, train")
 
     assert score(renamed, model, AS_OF, "live").is_done  # it still can, of the days before
-    assert [alert.key for alert in open_alerts(MODEL)] == [f"scoring/{MODEL}"]
+    assert [alert.key for alert in open_alerts(MODEL)] == [f"score/{MODEL}"]
 
     for partition in days(FIRST, day(19)):
         _rename(partition)

@@ -14,7 +14,6 @@ from include.evergreen.state.alerts import Alert, open_alerts, raise_alert, reso
 from include.evergreen.state.mlflow_store import ArtifactError
 from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 
-_KINDS: dict[Stage, str] = {"score": "scoring", "monitor": "monitoring"}
 LONGEST_CAUSE = 700  # of an alert's characters
 
 
@@ -60,7 +59,7 @@ def _record(model: str, stage: Stage, partition: dt.date, pages: bool, message: 
 
 
 def _key(model: str, stage: Stage) -> str:
-    return f"{_KINDS[stage]}/{model}"
+    return f"{stage}/{model}"
 
 
 def _firing(model: str, stage: Stage) -> Alert | None:

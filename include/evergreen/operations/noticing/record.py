@@ -18,13 +18,13 @@ from include.evergreen.state.alerts.raising import place_within
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import alert_places, alerts, task_failures
 from include.evergreen.state.effects import side_effect
+from include.evergreen.state.stage_status import STAGES
 
 GRACE = dt.timedelta(seconds=6)  # for the word of an attempt: it is written down just after Airflow knows that it failed
 CHUNK = 200
 MOST_DAYS = 400
 # Alerts that the core raises at the work that fails, with all it knows: a task that fails of the same is added to its places.
-RAISED_AT_WORK = frozenset({"scoring", "monitoring", "artifact", "bypass", "alias", "ledger"})
-OF_STAGE = {"score": "scoring", "monitor": "monitoring"}  # of these, only the stage's own
+RAISED_AT_WORK = frozenset({*STAGES, "artifact", "bypass", "alias", "ledger"})  # those of stages are named as the stage
 OURS = frozenset({"task", "died", "validation", "backfill", "run"})
 _AROUND = dt.timedelta(seconds=5)  # between the clocks of hosts
 
@@ -176,7 +176,7 @@ def _raised_at_work(connection: sa.Connection, attempt: Attempt, cause: Cause, s
     is_ours = bool(subject.model) or attempt.instance.dag_id.startswith("evergreen.")
     if attempt.started_at is None or attempt.ended_at is None or cause.kind not in {"task", "backfill"} or cause.is_outside or not is_ours:
         return None
-    others = {kind for stage, kind in OF_STAGE.items() if stage != subject.stage}
+    others = {stage for stage in STAGES if stage != subject.stage}
     of_it = (alerts.c.model == subject.model, alerts.c.kind.in_(RAISED_AT_WORK - others), alerts.c.resolved_at.is_(None))
     during = (alerts.c.first_at <= attempt.ended_at + _AROUND) & (alerts.c.last_at >= attempt.started_at - _AROUND)
     of_run = alerts.c.key == f"bypass/{subject.model}/{attempt.instance.run_id}"[:250]

@@ -175,7 +175,7 @@ def test_what_scoring_told_itself_is_told_once_and_resolved_by_scoring_alone() -
         attempt(ended_at=clock.now() - dt.timedelta(seconds=8), started_at=clock.now() - dt.timedelta(minutes=1)), "ValueError", "x"
     )
     raise_alert(
-        "scoring/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"}
+        "score/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"}
     )
     record_attempts([failed._replace(ended_at=clock.now())], Declared())
     (alert,) = open_alerts()
@@ -187,7 +187,7 @@ def test_what_scoring_told_itself_is_told_once_and_resolved_by_scoring_alone() -
 
 def test_a_server_that_is_down_is_not_taken_for_what_scoring_told_of_before() -> None:
     raise_alert(
-        "scoring/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"}
+        "score/flight_delay", model="flight_delay", severity="critical", message="Scoring fails", evidence={"partition": "2013-02-08"}
     )
     down = says(attempt(ended_at=clock.now(), started_at=clock.now() - dt.timedelta(minutes=1)))
     record_attempts([down], Declared())

@@ -29,10 +29,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("resolved_by", sa.String(length=120), nullable=True))
     connection = op.get_bind()
     for alert_id, key in connection.execute(sa.text("SELECT id, key FROM alerts")).all():
-        kind, _, rest = key.partition("/")
-        kind = {"score": "scoring", "monitor": "monitoring"}.get(kind, kind)
-        update = sa.text("UPDATE alerts SET kind = :kind, key = :key WHERE id = :id")
-        connection.execute(update, {"kind": kind, "key": f"{kind}/{rest}", "id": alert_id})
+        connection.execute(sa.text("UPDATE alerts SET kind = :kind WHERE id = :id"), {"kind": key.partition("/")[0], "id": alert_id})
     with op.batch_alter_table("alerts") as batch_op:
         batch_op.alter_column("kind", server_default=None)
         batch_op.alter_column("dataset", server_default=None)
