@@ -179,7 +179,7 @@ def test_what_scoring_told_itself_is_told_once_and_resolved_by_scoring_alone() -
     )
     record_attempts([failed._replace(ended_at=clock.now())], Declared())
     (alert,) = open_alerts()
-    assert (alert.kind, alert.times, alert.message) == ("scoring", 1, "Scoring fails")
+    assert (alert.kind, alert.times, alert.message) == ("score", 1, "Scoring fails")
     assert {place.task_id for place in show_alert(alert.id).places} == {"", "score"}
     settle(attempts_to_settle(), well(failed.instance))
     assert [each.id for each in open_alerts()] == [alert.id]
@@ -191,7 +191,7 @@ def test_a_server_that_is_down_is_not_taken_for_what_scoring_told_of_before() ->
     )
     down = says(attempt(ended_at=clock.now(), started_at=clock.now() - dt.timedelta(minutes=1)))
     record_attempts([down], Declared())
-    assert sorted(alert.kind for alert in open_alerts()) == ["scoring", "task"]
+    assert sorted(alert.kind for alert in open_alerts()) == ["score", "task"]
 
 
 def test_a_run_that_failed_by_itself_is_an_alert_until_it_is_well() -> None:
