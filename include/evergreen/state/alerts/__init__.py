@@ -1,7 +1,7 @@
 """Alerts: one for each cause that a person must see, what people do about it, and what became of it."""
 
 from include.evergreen.state.alerts.acts import StaleActError, acknowledge, assign, comment, resolve, snooze, unacknowledge
-from include.evergreen.state.alerts.inbox import ALL, Detail, Filter, Scope, count_alerts, list_alerts, show_alert
+from include.evergreen.state.alerts.inbox import ALL, OPEN, Detail, Filter, Scope, count_alerts, list_alerts, show_alert
 from include.evergreen.state.alerts.kinds import KINDS, AlertKind
 from include.evergreen.state.alerts.passing_time import forget_old_failures, pass_time
 from include.evergreen.state.alerts.raising import open_alerts, raise_alert, raise_within, resolve_alert, resolve_within
@@ -10,6 +10,7 @@ from include.evergreen.state.alerts.records import Alert, Event, NoSuchAlertErro
 __all__ = [
     "ALL",
     "KINDS",
+    "OPEN",
     "Alert",
     "AlertKind",
     "Detail",

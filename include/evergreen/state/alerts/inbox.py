@@ -42,13 +42,14 @@ class Scope:
 
 
 ALL = Scope()
+OPEN: tuple[State, ...] = ("firing", "acknowledged", "snoozed")
 
 
 @dataclass(frozen=True)
 class Filter:
     """Which alerts are asked for; what is empty is not asked about. ``text`` is looked for in message, error and key."""
 
-    states: Collection[State] = ("firing", "acknowledged", "snoozed")
+    states: Collection[State] = OPEN
     severity: Severity | None = None
     kind: str = ""
     name: str = ""  # of a model or dataset
@@ -83,7 +84,8 @@ def list_alerts(chosen: Filter, scope: Scope = ALL, *, limit: int = 50, offset: 
     if not (0 < limit <= MOST_LISTED and offset >= 0):
         raise ConfigError(f"alerts: {limit} from {offset} on; give 1 to {MOST_LISTED}, from 0 on.")
     order = (alerts.c.severity, alerts.c.last_at.desc(), alerts.c.id.desc())  # "critical" comes before "warning"
-    query = alerts.select().where(*_conditions(chosen, scope)).order_by(*order).limit(limit).offset(offset)
+    page = sa.select(alerts.c.id).where(*_conditions(chosen, scope)).order_by(*order).limit(limit).offset(offset)
+    query = alerts.select().where(alerts.c.id.in_(page)).order_by(*order)  # what is passed over is read and sorted in the index alone
     with reading() as connection:
         return [Alert(**row._mapping) for row in connection.execute(query)]
 
@@ -122,7 +124,9 @@ def show_alert(alert_id: int, scope: Scope = ALL) -> Detail:
 
 
 def _conditions(chosen: Filter, scope: Scope) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [alerts.c.state.in_(chosen.states)]
+    conditions: list[sa.ColumnElement[bool]] = []
+    if set(chosen.states) != set(OPEN):
+        conditions.append(alerts.c.state.in_(chosen.states))
     if "resolved" not in chosen.states:
         conditions.append(alerts.c.resolved_at.is_(None))  # for the index
     for column, value in ((alerts.c.severity, chosen.severity), (alerts.c.kind, chosen.kind), (alerts.c.assignee, chosen.assignee)):

@@ -368,7 +368,7 @@ alerts = sa.Table(
     sa.Index(
         "uq_alerts_open", "key", unique=True, sqlite_where=sa.text("resolved_at IS NULL"), postgresql_where=sa.text("resolved_at IS NULL")
     ),
-    _index("ix_alerts_open", "severity", "last_at", where="resolved_at IS NULL"),
+    _index("ix_alerts_open", "severity", "last_at", "id", where="resolved_at IS NULL"),
     _index("ix_alerts_open_model", "model", where="resolved_at IS NULL"),
     _index("ix_alerts_key", "key", "id"),
     _index("ix_alerts_last", "last_at"),

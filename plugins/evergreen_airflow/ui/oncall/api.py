@@ -16,11 +16,10 @@ from evergreen_airflow.ui.oncall.viewer import PLATFORM, Viewer, viewer
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.oncall import remind_after
 from include.evergreen.state import alerts
-from include.evergreen.state.alerts import Alert, Detail, Filter, NoSuchAlertError, Severity, StaleActError, State
+from include.evergreen.state.alerts import OPEN, Alert, Detail, Filter, NoSuchAlertError, Severity, StaleActError, State
 
 router = APIRouter(prefix="/api")
 ViewerDep = Annotated[Viewer, Depends(viewer)]
-OPEN: tuple[State, ...] = ("firing", "acknowledged", "snoozed")
 MOST_PASSED_OVER = 1_000_000
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # as large as the database column allows
 _ANSWERS: dict[int | str, dict[str, Any]] = {

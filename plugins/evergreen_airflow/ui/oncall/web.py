@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from evergreen_airflow.links import mlflow_ui
-from evergreen_airflow.ui.oncall.api import MOST_PASSED_OVER, OPEN, FilterDep, ViewerDep, document_of, visible
+from evergreen_airflow.ui.oncall.api import MOST_PASSED_OVER, FilterDep, ViewerDep, document_of, visible
 from evergreen_airflow.ui.oncall.runbooks import runbook_html
 from evergreen_airflow.ui.oncall.views import AlertPage, query_of
 from evergreen_airflow.ui.pages import PRIVATE, STATIC, Problem, render, static_file
 from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
-from include.evergreen.state.alerts import KINDS, Filter, count_alerts, list_alerts
+from include.evergreen.state.alerts import KINDS, OPEN, Filter, count_alerts, list_alerts
 
 router = APIRouter(include_in_schema=False)
 PAGE_SIZE = 50

@@ -34,7 +34,7 @@ def upgrade() -> None:
         batch_op.alter_column("kind", server_default=None)
         batch_op.alter_column("dataset", server_default=None)
     op.create_index("uq_alerts_open", "alerts", ["key"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN)
-    op.create_index("ix_alerts_open", "alerts", ["severity", "last_at"], sqlite_where=OPEN, postgresql_where=OPEN)
+    op.create_index("ix_alerts_open", "alerts", ["severity", "last_at", "id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_index("ix_alerts_open_model", "alerts", ["model"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_index("ix_alerts_key", "alerts", ["key", "id"])
     op.create_index("ix_alerts_last", "alerts", ["last_at"])
