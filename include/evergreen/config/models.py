@@ -362,6 +362,11 @@ class ModelConfig(Strict):
     approval: Approval = Approval()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
+    max_champion_age_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days since the champion's as_of after which it is an alert that it still serves. By default its age is no alert.",
+    )
     card: Card = Card()
     explain: bool = Field(
         default=False, description="Also keep what each feature contributed to each prediction; scoring then takes several times as long."

@@ -19,10 +19,13 @@ from include.evergreen.operations.noticing import (
     Declared,
     Finding,
     attempts_to_settle,
+    full_disks,
     keep,
     longest_expected,
+    old_champions,
     record_attempts,
     settle,
+    unanswered_firings,
 )
 from include.evergreen.operations.noticing.record import CHUNK
 from include.evergreen.operations.noticing.stuck import FLOOR_SECONDS
@@ -116,6 +119,12 @@ class Watch:
         late = self.deadlines.late(self.declared, facts.ingest_dags(), facts.first_run)
         keep("freshness", [item.finding for item in late], "What was missing has come.")
 
+    def notice_what_stands(self) -> None:
+        """Keep the alerts of firings without an answer, of champions past their age, and of disks that fill."""
+        keep("trigger", unanswered_firings(), "The gate has decided on its training.")
+        keep("age", old_champions(self.declared), "A newer version serves, or its age is no alert any more.")
+        keep("disk", full_disks(facts.folders()), "There is room again.")
+
     def notice_stuck_tasks(self) -> None:
         """Keep the alerts of tasks that run far longer than they ever did."""
         running = [row for row in facts.running_tasks() if row.start_date is not None]
@@ -192,6 +201,7 @@ def own_duties() -> list[Duty]:
         Duty("look at Airflow's components", 10, Watch.notice_components),
         Duty("look for files that do not parse", 15, Watch.notice_import_errors),
         Duty("look for late data", 20, Watch.notice_late_data),
+        Duty("look at firings, champions and disks", 60, Watch.notice_what_stands),
         Duty("look for stuck tasks", 60, Watch.notice_stuck_tasks),
         Duty("forget old failures", 3600, lambda _: forget_old_failures()),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from airflow.utils.session import create_session
 from sqlalchemy.orm import Session
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.noticing import Attempt, Instance, Standing
 from include.evergreen.operations.noticing.stuck import PAST
 
@@ -228,6 +230,18 @@ def first_run(dag_id: str) -> dt.datetime | None:
     runs = DagRun.__table__.c
     with create_session() as session:
         return session.execute(sa.select(runs.run_after).where(runs.dag_id == dag_id).order_by(runs.id).limit(1)).scalar()
+
+
+def folders() -> list[Path]:
+    """List where this deployment writes on this machine: our home, our storage if it is a folder, and Airflow's logs.
+
+    :returns: folders, which need not be there
+    """
+    from airflow.configuration import conf
+
+    settings = Settings.from_environment()
+    storage = [] if "://" in str(settings.storage) else [Path(str(settings.storage))]
+    return [settings.home, *storage, Path(conf.get("logging", "base_log_folder"))]
 
 
 def component_health() -> dict[str, tuple[bool, str]]:

@@ -6,6 +6,7 @@ from include.evergreen.operations.noticing.conditions import Finding, keep
 from include.evergreen.operations.noticing.declared import Declared
 from include.evergreen.operations.noticing.freshness import Deadlines, Late
 from include.evergreen.operations.noticing.record import OpenAttempt, attempts_to_settle, record_attempts, settle
+from include.evergreen.operations.noticing.standing import full_disks, old_champions, unanswered_firings
 from include.evergreen.operations.noticing.stuck import longest_expected
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "Word",
     "attempts_to_settle",
     "cause_of",
+    "full_disks",
     "keep",
     "longest_expected",
+    "old_champions",
     "record_attempts",
     "settle",
+    "unanswered_firings",
 ]

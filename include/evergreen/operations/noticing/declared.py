@@ -85,6 +85,14 @@ class Declared:
                 continue  # its DAGs say so by themselves
         return sound
 
+    def models(self) -> list[ModelConfig]:
+        """List the models that are declared soundly.
+
+        :returns: by name
+        """
+        self._refresh()
+        return self._sound_models()
+
     @property
     def _the_catalog(self) -> Catalog:
         self._catalog = self._catalog or Catalog()
