@@ -22,6 +22,7 @@ from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import metadata
 from include.evergreen.state.stage_status import find_stage
+from tests import bound_rows
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
 TIMESTAMPS = {"recorded_at", "delivered_at", "since", "promoted_at"}
@@ -228,8 +229,7 @@ def test_what_no_event_started_is_started_by_the_nightly_audit_and_once(ten_days
                 for number in connection.execute(sa.select(tables[name].c.id).where(of_it)).scalars().all():
                     ledger.unbind(connection, tables[name], {"id": number}, reason="as if it had never been scored")
             connection.execute(tables[name].delete().where(of_it))
-        versions = tables["partition_versions"]
-        connection.execute(versions.update().values(recorded_at=clock.now() - dt.timedelta(hours=2)))
+        bound_rows.change(connection, tables["partition_versions"], recorded_at=clock.now() - dt.timedelta(hours=2))
     run = ten_days.run("evergreen.audit")
     assert run["state"] == "success"
     [started] = [each for each in ten_days.api.runs("air_time.score") if each["dag_run_id"].startswith("missed__")]
