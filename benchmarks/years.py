@@ -195,8 +195,9 @@ def _statements(dialect: str, path: str, digest: str) -> Iterable[str]:
         f"'{digest}', '{digest}' FROM {fleet} WHERE {trained}"
     )
     yield (
-        "INSERT INTO alerts (key, model, severity, state, message, evidence, times, first_at, last_at, resolved_at) "
-        f"SELECT 'rejections/' || {key}, m.model, 'warning', 'resolved', 'seen to', {json(_EMPTY)}, 1, c.moment, c.moment, c.moment "
+        "INSERT INTO alerts (key, kind, model, dataset, severity, state, message, evidence, times, first_at, last_at, resolved_at) "
+        f"SELECT 'rejections/' || {key}, 'rejections', m.model, '', 'warning', 'resolved', 'seen to', {json(_EMPTY)}, 1, "
+        "c.moment, c.moment, c.moment "
         f"FROM {fleet} WHERE c.n % 90 = 0 {order}"
     )
     yield (

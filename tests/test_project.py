@@ -200,7 +200,11 @@ def _is_text(call):
     method, name = getattr(call.func, "attr", ""), ast.unparse(call.func).rpartition(".")[2]
     modes = [argument.value for argument in call.args if isinstance(argument, ast.Constant) and isinstance(argument.value, str)]
     is_opened = name in {"open", "fdopen"} and any(set(mode) <= set("rwax+t") for mode in modes)
-    return method in {"read_text", "write_text"} or is_opened or any(keyword.arg == "text" for keyword in call.keywords)
+    return (
+        method in {"read_text", "write_text"}
+        or is_opened
+        or any(keyword.arg == "text" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
+    )
 
 
 def _names_encoding(call):

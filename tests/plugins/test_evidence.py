@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,7 +37,7 @@ def execute() -> Any:
 
 
 def test_the_report_is_of_the_window_of_the_trigger_event() -> None:
-    storage.write_bytes(DRAWN, b"")
+    storage.write_bytes(DRAWN, gzip.compress(b"<html>"))
     monitored(DRAWN)
     assert execute() == {"partition": str(DAY), "report": DRAWN}
 

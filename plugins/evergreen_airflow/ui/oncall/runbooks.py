@@ -18,7 +18,7 @@ def runbook_html(kind: str) -> str | None:
     :returns: the page's content; None if this installation came without it
     """
     path = FOLDER / f"{kind}.md"
-    return _rendered(path.read_text()) if path.is_file() else None
+    return _rendered(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 @lru_cache(maxsize=64)

