@@ -30,34 +30,34 @@ def alerts_on(dag_id, run_id, state="firing"):
     return [alert for alert in found if any(place.dag_id == dag_id and place.run_id == run_id for place in show_alert(alert.id).places)]
 
 
-def fetching(running: Running, run_id):
-    tasks = running.api.task_instances("weather.ingest", run_id)
+def fetching(running: Running, run_id, dag_id="weather.ingest"):
+    tasks = running.api.task_instances(dag_id, run_id)
     return next((task for task in tasks if task["task_id"] == "fetch"), None)
 
 
 @pytest.fixture
 def landing(running):
     """Where the source puts its files; what a test takes away is back afterwards."""
-    return running.home / "landing" / "weather"
+    return running.home / "landing" / "schedules"  # no other test takes a file of these away: it would be the same cause
 
 
 def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succeeded(running: Running, landing):
     day = "2013-06-05"
     kept = landing / f"{day}.csv"
     taken = kept.rename(kept.with_suffix(".away"))
-    run_id = running.api.trigger("weather.ingest", partition_key=day)
-    wait_for(lambda: (fetching(running, run_id) or {}).get("state") == "failed")
-    (alert,), seconds = wait_for(lambda: alerts_on("weather.ingest", run_id))
+    run_id = running.api.trigger("schedules.ingest", partition_key=day)
+    wait_for(lambda: (fetching(running, run_id, "schedules.ingest") or {}).get("state") == "failed")
+    (alert,), seconds = wait_for(lambda: alerts_on("schedules.ingest", run_id))
     assert seconds < 60
-    assert (alert.kind, alert.dataset) == ("task", "weather")
+    assert (alert.kind, alert.dataset) == ("task", "schedules")
     assert f"{day}.csv" in alert.error and day in alert.message and "air_time, flight_delay" in alert.message
     (place,) = show_alert(alert.id).places
     assert (place.task_id, place.partition, place.try_number) == ("fetch", day, 1)
     taken.rename(kept)
     running.api.post(
-        "dags/weather.ingest/clearTaskInstances", {"dag_run_id": run_id, "task_ids": ["fetch"], "dry_run": False, "only_failed": True}
+        "dags/schedules.ingest/clearTaskInstances", {"dag_run_id": run_id, "task_ids": ["fetch"], "dry_run": False, "only_failed": True}
     )
-    wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"))
+    wait_for(lambda: alerts_on("schedules.ingest", run_id, "resolved"))
     events = show_alert(alert.id).events
     assert [(event.kind, event.actor) for event in events] == [("raised", ""), ("resolved", "")]
 
