@@ -49,7 +49,7 @@ def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succ
     wait_for(lambda: (fetching(running, run_id, "schedules.ingest") or {}).get("state") == "failed")
     (alert,), seconds = wait_for(lambda: alerts_on("schedules.ingest", run_id))
     assert seconds < 60
-    assert (alert.kind, alert.dataset) == ("task", "schedules")
+    assert (alert.kind, alert.dataset, alert.times) == ("task", "schedules", 1)
     assert f"{day}.csv" in alert.error and day in alert.message and "air_time, flight_delay" in alert.message
     (place,) = show_alert(alert.id).places
     assert (place.task_id, place.partition, place.try_number) == ("fetch", day, 1)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from include.evergreen.config.oncall import Email, PagerDuty, Slack, Webhook
 from include.evergreen.foundation.errors import EvergreenError
+from include.evergreen.state.alerts import Severity
 
 Action = Literal["trigger", "acknowledge", "resolve"]
 AnyChannel = Email | Slack | PagerDuty | Webhook
@@ -61,7 +62,7 @@ class Message:
     incidents: tuple[str, ...] = ()
 
     @property
-    def severity(self) -> str:
+    def severity(self) -> Severity:
         """The highest of its alerts."""
         return "critical" if any(alert.severity == "critical" for alert in self.alerts) else "warning"
 

@@ -281,8 +281,7 @@ def record_failed(lease: Lease, batch: Batch, error: UndeliveredError, config: O
             connection.execute(notifications.update().where(notifications.c.id == row.id).values(**values))
         if gives_way and rows:
             message = f"The channel {batch.channel.name} does not deliver: {text}"
-            severity = batch.message.severity
-            raise_within(connection, f"notification/{batch.channel.name}", severity=severity, message=message, error=text)  # type: ignore[arg-type]
+            raise_within(connection, f"notification/{batch.channel.name}", severity=batch.message.severity, message=message, error=text)
     return True
 
 

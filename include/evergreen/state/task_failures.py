@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.redaction import redact
+from include.evergreen.state.alerts.raising import LONGEST_ERROR
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import task_failures
 
-LONGEST_ERROR = 4000
 _VARYING = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"  # a UUID
     r"|\b[0-9a-f]{12,}\b|0x[0-9a-f]+"  # a digest, an address in memory

@@ -29,7 +29,7 @@ from include.evergreen.operations.noticing import (
 )
 from include.evergreen.operations.noticing.record import CHUNK
 from include.evergreen.operations.noticing.stuck import FLOOR_SECONDS
-from include.evergreen.state.alerts import Place, forget_old_failures, pass_time
+from include.evergreen.state.alerts import Place, Severity, forget_old_failures, pass_time
 
 log = logging.getLogger(__name__)
 SILENT_AFTER = dt.timedelta(seconds=40)  # a worker says every 5 s that it lives
@@ -214,9 +214,9 @@ def _component(name: str, heartbeat: str) -> Finding:
         "triggerer": "approvals and retraining wait unheard",
         "dag_processor": "changes of DAGs and declarations are not seen",
     }[name]
-    severity = "warning" if name == "dag_processor" else "critical"
+    severity: Severity = "warning" if name == "dag_processor" else "critical"
     message = f"Airflow's {spoken} does not answer, so {consequence}. Its last heartbeat: {heartbeat[:19]}."
-    return Finding(f"airflow/{name.replace('_', '-')}", severity, message, {"component": spoken, "last_heartbeat": heartbeat})  # type: ignore[arg-type]
+    return Finding(f"airflow/{name.replace('_', '-')}", severity, message, {"component": spoken, "last_heartbeat": heartbeat})
 
 
 def _heartbeat_timeout() -> dt.timedelta:

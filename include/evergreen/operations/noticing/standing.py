@@ -14,11 +14,11 @@ from include.evergreen.monitoring.triggers import newest_firing
 from include.evergreen.operations.noticing.conditions import Finding
 from include.evergreen.operations.noticing.declared import Declared
 from include.evergreen.registry.champions import champion
-from include.evergreen.state.alerts import Place
+from include.evergreen.state.alerts import Place, Severity
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import firings
 
-FULL = ((0.97, "critical"), (0.90, "warning"))  # the share of a disk that is used, and what that is
+FULL: tuple[tuple[int, Severity], ...] = ((97, "critical"), (90, "warning"))  # percent of a disk that are used, and what that is
 
 
 def unanswered_firings() -> list[Finding]:
@@ -37,8 +37,8 @@ def unanswered_firings() -> list[Finding]:
         evidence = {"rule": firing.rule, "as_of": str(firing.as_of), "firing": firing.id, "attempts": firing.attempts}
         place = Place(dag_id=f"{model}.retrain", model=model, partition=str(firing.as_of))
         message = f"{model} fired as of {firing.as_of}: {firing.message}; {firing.training}."
-        severity = "critical" if firing.failed_at else "warning"
-        found.append(Finding(f"trigger/{model}", severity, message, evidence, model=model, places=(place,)))  # type: ignore[arg-type]
+        severity: Severity = "critical" if firing.failed_at else "warning"
+        found.append(Finding(f"trigger/{model}", severity, message, evidence, model=model, places=(place,)))
     return found
 
 
@@ -80,11 +80,10 @@ def full_disks(folders: Iterable[Path]) -> list[Finding]:
             usage, disk = shutil.disk_usage(folder), folder.stat().st_dev
         except OSError:
             continue
-        share = usage.used / usage.total
-        severity = next((severity for limit, severity in FULL if share >= limit), None)
-        if severity is None or disk in found:
+        passed = next(((percent, severity) for percent, severity in FULL if 100 * usage.used >= percent * usage.total), None)
+        if passed is None or disk in found:
             continue
-        percent = int(next(limit for limit, _ in FULL if share >= limit) * 100)
+        percent, severity = passed
         message = f"The disk of {folder} is more than {percent}% full, with {usage.free / 1024**3:.1f} GiB left."
-        found[disk] = Finding(f"disk/{folder}"[:250], severity, message, {"folder": str(folder), "more_than_percent": percent})  # type: ignore[arg-type]
+        found[disk] = Finding(f"disk/{folder}"[:250], severity, message, {"folder": str(folder), "more_than_percent": percent})
     return list(found.values())

@@ -108,9 +108,8 @@ def raise_within(
             again = "" if newest.state == "firing" else ", and fires again"
             told |= {"state": "firing", "revision": newest.revision + 1, "snoozed_until": None, "remind_at": None}
             add_event(connection, alert_id, "worsened", f"It is critical now{again}: {message}", now=now)
-        told["severity"] = (
-            "critical" if newest.severity == "critical" else severity
-        )  # an open one never becomes less, for it would climb twice
+        if newest.severity == "critical":
+            told["severity"] = "critical"  # an open one never becomes less, for it would climb twice
         connection.execute(alerts.update().where(alerts.c.id == alert_id).values(**told, times=alerts.c.times + times))
     elif newest is not None and came_back:
         alert_id, is_new = int(newest.id), True
