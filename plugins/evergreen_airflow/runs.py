@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.reasons import LONGEST_ACTOR
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,11 +60,12 @@ def acting_user(context: Context) -> str:
     Clearing a run keeps the name of who triggered it, and a task cannot learn who cleared it.
 
     :param context: the running task's Airflow context
-    :returns: who triggered the run; ``airflow (<run type>)`` if no user did, ``airflow (cleared <run type> run)`` if it was cleared
+    :returns: who triggered the run, cut to `LONGEST_ACTOR` characters; ``airflow (<run type>)`` if no user did, ``airflow (cleared <run
+        type> run)`` if it was cleared
     """
     if context["dag_run"].clear_number:
         return f"airflow (cleared {_run_type(context)} run)"
-    return str(context["dag_run"].triggering_user_name or f"airflow ({_run_type(context)})")
+    return str(context["dag_run"].triggering_user_name or f"airflow ({_run_type(context)})")[:LONGEST_ACTOR]
 
 
 def deed_actor(context: Context) -> str:

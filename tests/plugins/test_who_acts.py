@@ -49,6 +49,7 @@ def promoted_by(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         (context_of("scheduled", None), "airflow (scheduled)"),
         (context_of(clear_number=1), "airflow (cleared manual run)"),
         (context_of("scheduled", None, clear_number=2), "airflow (cleared scheduled run)"),
+        (context_of("manual", "a" * 256), "a" * 120),
     ],
 )
 def test_the_actor_is_who_acts_now_and_not_who_once_started_what_somebody_cleared(context: dict[str, Any], actor: str) -> None:

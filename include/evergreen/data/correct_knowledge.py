@@ -17,7 +17,7 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.knowledge import GIVEN, DeliveredVersion, as_recorded, knowledge_time
 from include.evergreen.data.partitions import PartitionVersion
-from include.evergreen.data.partitions.files import read_batches
+from include.evergreen.data.partitions.files import read_batches, read_schema
 from include.evergreen.data.partitions.store import all_versions, change_version
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
@@ -148,11 +148,10 @@ def _can_be_read(dataset: DatasetConfig, version: PartitionVersion) -> bool:
 def _extremes(version: PartitionVersion, column: str) -> tuple[dt.datetime | None, dt.datetime | None]:
     """The earliest and the latest value of a timestamp column of the version's rows."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     moments: list[dt.datetime] = []
     with storage.local_file(version.path) as file:
-        if column not in pq.read_schema(file).names:
+        if column not in read_schema(file).names:
             raise DataError(
                 f"{version.dataset} {version.partition}: the rows of version {version.version} have no column {column}, by which "
                 f"dataset.yaml declares that they are known. Ingest the partition again, or leave it out of the range."

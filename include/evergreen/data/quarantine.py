@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import DatasetConfig
 from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions
-from include.evergreen.data.partitions.files import read_batches
+from include.evergreen.data.partitions.files import read_batches, read_schema
 from include.evergreen.data.validation import Validation
 from include.evergreen.data.validation.checks import PERSONAL, judge, split_reasons
 from include.evergreen.foundation.digest import canonical_json
@@ -133,7 +133,6 @@ def rows_at(file: Path, positions: np.ndarray) -> pa.Table:
     :returns: these rows in their order, with all columns of the file
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     first, rows = 0, []
     for batch in read_batches(file) if len(positions) else ():
@@ -141,7 +140,7 @@ def rows_at(file: Path, positions: np.ndarray) -> pa.Table:
         if len(within):
             rows.append(batch.take(pa.array(within - first)))
         first += batch.num_rows
-    return pa.Table.from_batches(rows, pq.read_schema(file))
+    return pa.Table.from_batches(rows, read_schema(file))
 
 
 def counted_reasons(rows: pa.Table) -> dict[str, int]:

@@ -93,16 +93,17 @@ def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[Predic
 
 
 def differing_scorings(connection: sa.Connection) -> Iterator[str]:
-    """Find the scorings that stand as current although their partition has a later one.
+    """Compare which scorings count as current with the order in which they were recorded.
 
     :param connection: any that reads
-    :yields: one sentence for each
+    :yields: one sentence for each that counts as current although there is a later one, or as superseded although there is none
     """
     own, later = prediction_sets.c, prediction_sets.alias("later")
     same = (later.c.model == own.model, later.c.partition == own.partition, later.c.scoring > own.scoring)
-    query = sa.select(own.model, own.partition, own.scoring).where(CURRENT, sa.select(later.c.id).where(*same).exists())
-    for row in connection.execute(query):
-        yield f"prediction_sets (model {row.model}, partition {row.partition}, scoring {row.scoring}): it was made current again"
+    query = sa.select(own.model, own.partition, own.scoring, own.superseded_at)
+    for row in connection.execute(query.where(own.superseded_at.is_(None) == sa.select(later.c.id).where(*same).exists())):
+        said = "superseded by no other" if row.superseded_at else "made current again"
+        yield f"prediction_sets (model {row.model}, partition {row.partition}, scoring {row.scoring}): it was {said}"
 
 
 def record_scoring(connection: sa.Connection, model: str, partition: dt.date, **values: Any) -> None:

@@ -66,17 +66,34 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
     :param path: of the file, below the storage's root
     :param columns: the names of those to read, and nothing else of the file; None for all
     :returns: the rows in the file's order
-    :raises DataError: when the file is not there or is no Parquet file
+    :raises DataError: when the file is not there, is damaged or is no Parquet file
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     filesystem, whole = _locate(path)
-    with _absence(whole), filesystem.open(whole, "rb") as file:
-        try:
-            return pq.ParquetFile(file).read(columns=list(columns) if columns is not None else None, use_threads=False)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{whole} is damaged: {error}. Ingest or score it again.") from error
+    with _absence(whole), filesystem.open(whole, "rb") as file, damage(whole):
+        return pq.ParquetFile(file).read(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+@contextmanager
+def damage(subject: str) -> Iterator[None]:
+    """Turn what Arrow raises over damaged bytes into an error that is not worth a retry. What a disk or a server says passes through.
+
+    :param subject: the file that is read, for people
+    :yields: once, to read Parquet and do nothing else
+    :raises DataError: when the bytes are no Parquet
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except MemoryError:  # the machine's, or a damaged length: nobody can tell
+        raise
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, NotImplementedError) as error:
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise  # Arrow's own, of a damaged page, has no number
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{subject} is damaged and cannot be read: {said}. Ingest or score it again.") from error
 
 
 def write_bytes(path: str, content: bytes) -> None:

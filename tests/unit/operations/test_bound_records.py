@@ -260,6 +260,13 @@ def test_an_older_scoring_is_not_made_current_again() -> None:
         audit_ledger()
 
 
+def test_the_newest_scoring_is_not_made_a_superseded_one() -> None:
+    with writing() as connection:
+        connection.execute(prediction_sets.update().where(prediction_sets.c.model == MODEL).values(superseded_at=clock.now()))
+    with pytest.raises(DataError, match=rf"model {MODEL}, partition {AS_OF}, scoring 1\): it was superseded by no other"):
+        audit_ledger()
+
+
 def test_a_promotion_names_a_decision_that_the_ledger_knows() -> None:
     run_key = copied_candidate("third")
     older = next(row.id for row in rows_of(decisions) if row.run_key == run_key)

@@ -49,6 +49,36 @@ def test_the_storage_may_be_any_url_that_fsspec_knows(monkeypatch: pytest.Monkey
         storage.read_bytes("nothing")
 
 
+def test_a_file_that_is_damaged_anywhere_is_told_as_damaged_and_not_as_worth_a_retry(root: Path) -> None:
+    storage.write_frame(PATH, FRAME)
+    sound = storage.read_bytes(PATH)
+    told = 0
+    for position in range(len(sound)):
+        storage.write_bytes(PATH, sound[:position] + bytes([sound[position] ^ 0xFF]) + sound[position + 1 :])
+        try:
+            storage.read_table(PATH)
+        except DataError as error:
+            assert "is damaged" in str(error)
+            told += 1
+        except MemoryError as error:
+            assert "malloc of size" in str(error)
+    assert told > 100, "what is left is values, which a digest tells"
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), TimeoutError(), ConnectionResetError("by the server")])
+def test_what_the_disk_or_the_server_raises_while_a_file_is_read_is_worth_a_retry(
+    error: OSError, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write_frame(PATH, FRAME)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", fail)
+    with pytest.raises(TransientError, match="could not be read"):
+        storage.read_table(PATH)
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write_bytes("a", b"old")
     monkeypatch.setattr("os.replace", _disk_full)

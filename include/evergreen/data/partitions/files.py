@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -158,13 +158,34 @@ def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[p
     :param file: where it lies
     :param columns: the names of those to read, and nothing else of the file; None for all
     :yields: the rows in the file's order, with the columns in the order in which they are named
+    :raises DataError: when the file is damaged
     """
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file, pre_buffer=False) as parquet:  # which would hold the whole file, as it was read
+    # pre-buffering would hold the whole file, as it was read
+    with _opened(file), storage.damage(str(file)), pq.ParquetFile(file, pre_buffer=False) as parquet:
         wanted = list(columns) if columns is not None else None
         for group in range(parquet.num_row_groups):  # each was made to fit into memory
             yield from parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=wanted, use_threads=True)
+
+
+def read_schema(file: Path) -> pa.Schema:
+    """Read the columns of a local Parquet file.
+
+    :param file: where it lies
+    :returns: their names and types, in the file's order
+    :raises DataError: when the file is damaged
+    """
+    import pyarrow.parquet as pq
+
+    with _opened(file), storage.damage(str(file)):
+        return pq.read_schema(file)
+
+
+def _opened(file: Path) -> BinaryIO:
+    """What the disk has against it, Arrow would say without a number, as it does of damaged bytes."""
+    with storage.refusals(str(file), doing="read"):
+        return file.open("rb")
 
 
 def write_in_order(writer: RowWriter, rows: Rows, keys: Sequence[str]) -> None:

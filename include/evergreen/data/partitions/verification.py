@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from include.evergreen.data.partitions.files import read_batches
+from include.evergreen.data.partitions.files import read_batches, read_schema
 from include.evergreen.foundation.digest import ContentDigest
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.state import storage
@@ -33,21 +33,12 @@ def file_digest(path: str) -> tuple[str, int]:
     :raises DataError: when the file is missing or damaged
     :raises TransientError: when the storage does not answer, or when memory does not suffice
     """
-    import pyarrow.parquet as pq
-
-    with storage.local_file(path) as file:
+    with storage.local_file(path) as file, storage.refusals(path, doing="read"):
         try:
-            file.open("rb").close()  # what the disk has against it, Arrow would say without a number
-            digest = ContentDigest(pq.read_schema(file))
+            digest = ContentDigest(read_schema(file))
             for batch in read_batches(file):
                 digest.update(batch)
-        except OSError as error:
-            if error.errno is not None:  # the disk's own word; Arrow's about a damaged file have no number
-                raise TransientError(f"{path} could not be read: {error}") from error
-            raise DataError(_damaged(path, error)) from error
-        except (ValueError, KeyError, NotImplementedError) as error:  # what Arrow makes of damaged bytes
-            raise DataError(_damaged(path, error)) from error
-        except MemoryError as error:  # or of a damaged length: nobody can tell
+        except MemoryError as error:  # or a damaged length: nobody can tell
             raise TransientError(
                 f"{path} needs more memory to be read than there is: {error}. If it always does, it is damaged."
             ) from error
@@ -72,8 +63,3 @@ def stored_rows(path: str, digest: str) -> StoredRows:
     if actual != digest:
         return StoredRows("changed", actual, rows, f"{path} has {rows} rows with digest {actual[:12]}; {digest[:12]} was recorded")
     return StoredRows("whole", actual, rows, "")
-
-
-def _damaged(path: str, error: Exception) -> str:
-    said = " ".join(str(error).split())[:200]
-    return f"{path} is damaged and cannot be read: {said or type(error).__name__}"

@@ -187,6 +187,8 @@ def _custom_class(dataset: DatasetConfig, path: str) -> type[GxExpectation]:
                 f"{dataset.name}: expect {path!r}: there is no module {error.name!r}. Write the import path of a class as seen "
                 f"from the project's root, such as include.expectations.mine.ExpectColumnValuesToBeFlightNumber."
             ) from error
+        except MemoryError:  # the machine's
+            raise
         except TEAM_ERRORS as error:
             raise ConfigError(
                 f"{dataset.name}: expect {path!r}: {module_name} fails when it is imported: {type(error).__name__}: {error}. Fix it first."
@@ -233,6 +235,8 @@ def _metrics(dataset: DatasetConfig, implementation: GxExpectation, expectation:
         with registered([implementation]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             needed = implementation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_runtime(implementation))
+    except MemoryError:  # the machine's
+        raise
     except TEAM_ERRORS as error:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} with {expectation.arguments} cannot be computed: {type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ import numpy as np
 from include.evergreen.config import DatasetConfig
 from include.evergreen.config.models import Reference
 from include.evergreen.data.partitions import current_partitions
+from include.evergreen.data.partitions.files import read_schema
 from include.evergreen.data.validation.checks import EXAMPLES_SHOWN, CheckResult, Failure, shown
 from include.evergreen.data.validation.rows import Delivered, RawRows
 from include.evergreen.foundation.errors import ConfigError
@@ -62,10 +63,9 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
 def _there(dataset: DatasetConfig, reference: Reference, paths: list[str], raw: RawRows) -> pa.Table:
     """What can be referred to: each combination once, under this dataset's names and in its types."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     names = reference.to or reference.columns
-    schema = pq.read_schema(raw.file)
+    schema = read_schema(raw.file)
     wanted = pa.schema([pa.field(column, schema.field(column).type) for column in reference.columns])
     there: pa.Table | None = None
     for path in paths:

@@ -19,7 +19,7 @@ from include.evergreen.data.conditions import Conditions, canonical_text
 from include.evergreen.data.erased.secret import secret
 from include.evergreen.data.erased.subjects import subject_hash
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.operations.erasure.derived import Derived, erase_derived
 from include.evergreen.operations.erasure.partitions import erase_partition, members_by_version
@@ -118,8 +118,6 @@ def _refuse_reason(subject: Conditions, reason: str) -> None:
 
 
 def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[dt.date, list[FileWithRows]]:
-    from pyarrow import ArrowInvalid
-
     files_by_day: dict[dt.date, list[FileWithRows]] = {}
     files = sorted(partition_files(dataset.name))
     for done, (partition, kind, path) in enumerate(files):
@@ -127,7 +125,7 @@ def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, p
         try:
             day = clock.parse_partition(partition)
             file = search(path, kind, subject, list(dataset.keys))
-        except (ConfigError, KeyError, ArrowInvalid):  # of no partition, without the columns, or damaged
+        except (ConfigError, KeyError, DataError):  # of no partition, without the columns, or damaged
             outcome.unsearched.append(path)
             continue
         if file:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.evergreen.data.conditions import Conditions, canonical_text
-from include.evergreen.data.partitions.files import RowWriter, read_batches
+from include.evergreen.data.partitions.files import RowWriter, read_batches, read_schema
 from include.evergreen.data.quarantine import row_digests
 from include.evergreen.state import storage
 
@@ -49,15 +49,15 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fi
     :param keys: the dataset's key columns; empty: it declares none
     :returns: the rows' number, keys and digests; None when there is none
     :raises KeyError: when the file lacks a column of ``subject``
+    :raises DataError: when the file is damaged, or is not there
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rows = 0
     row_keys: set[Key] = set()
     digests: set[str] = set()
     with storage.local_file(path) as file:
-        names = pq.read_schema(file).names
+        names = read_schema(file).names
         if missing := [name for name in subject.values if name not in names]:
             raise KeyError(*missing)
         if not any(subject.matches(batch).true_count for batch in read_batches(file, list(subject.values))):
@@ -80,9 +80,8 @@ def rewrite(original: FileWithRows, subject: Conditions) -> Rewritten:
     :returns: the new file, with the other rows in their order; it may have none
     """
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    with storage.local_file(original.path) as file, RowWriter(pq.read_schema(file)) as others:
+    with storage.local_file(original.path) as file, RowWriter(read_schema(file)) as others:
         for batch in read_batches(file):
             others.write(batch.filter(pc.invert(subject.matches(batch))))
         digest, rows = others.digest(), others.rows

@@ -156,3 +156,17 @@ def test_a_path_that_leads_to_no_expectation_is_the_authors_fault(module: Module
         module("broken", text)
     with pytest.raises(ConfigError, match=f"sales: .*{words}"):
         judged(dataset(expectation(path)), sales())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raise MemoryError('Unable to allocate 3.7 TiB')",
+        REGEX.replace("{largest}", "2")
+        + "\n    def get_validation_dependencies(self, **_):\n        raise MemoryError('Unable to allocate 3.7 TiB')\n",
+    ],
+)
+def test_a_machine_without_memory_is_no_fault_of_the_author(module: Module, text: str) -> None:
+    path = f"{module('hungry', text)}.ExpectColumnValuesToBeShop"
+    with pytest.raises(MemoryError):
+        judged(dataset(expectation(path)), sales())

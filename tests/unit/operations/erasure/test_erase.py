@@ -165,6 +165,15 @@ def test_files_without_the_key_column_are_named_as_not_searched(visits: DatasetC
     assert _erase(visits).unsearched == ["raw/visits/2013-01-01/of-old.parquet"]
 
 
+def test_a_file_with_a_damaged_page_is_named_as_not_searched_and_stops_no_erasure(visits: DatasetConfig) -> None:
+    path = current_partition("visits", DAYS[0]).path  # type: ignore[union-attr]
+    sound = storage.read_bytes(path)
+    storage.write_bytes("raw/visits/2013-01-01/damaged.parquet", sound[:4] + bytes(200) + sound[204:])
+    erased = _erase(visits)
+    assert erased.unsearched == ["raw/visits/2013-01-01/damaged.parquet"]
+    assert erased.counts["accepted rows"] == 4
+
+
 @pytest.mark.parametrize(
     ("subject", "reason", "words"),
     [
