@@ -322,6 +322,10 @@ class Rule(Strict):
     below: float | None = Field(default=None, description="An observation below it breaches. Exactly one of the two.")
     k: int = Field(ge=1, description="How many of them must breach.")
     n: int = Field(ge=1, description="How many of the newest observations are evaluated.")
+    within_days: int | None = Field(
+        default=None, ge=1, description="They are of so many days, the newest observed day among them; by default of any age."
+    )
+    min_rows: int = Field(default=1, ge=1, description="An observation over fewer rows does not count.")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
@@ -329,13 +333,19 @@ class Rule(Strict):
             raise ValueError("give exactly one of above and below")
         if self.k > self.n:
             raise ValueError(f"k ({self.k}) of n ({self.n}) can never be met: k must be at most n")
+        if self.within_days is not None and self.k > self.within_days:
+            raise ValueError(
+                f"within_days ({self.within_days}) has at most so many observations, one a day, so that k ({self.k}) can never be met: "
+                f"give at least {self.k}"
+            )
         return self
 
     @property
     def name(self) -> str:
-        """How people and records call this rule: ``performance.auc<0.6 (2 of 3)``."""
+        """How people and records call this rule: ``performance.auc<0.6 (2 of 3 within 14 days)``."""
         bound = f">{self.above:g}" if self.above is not None else f"<{self.below:g}"
-        return f"{self.metric}{bound} ({self.k} of {self.n})"
+        within = f" within {self.within_days} days" if self.within_days else ""
+        return f"{self.metric}{bound} ({self.k} of {self.n}{within})"
 
 
 class Retrain(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from include.evergreen.foundation import clock
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
-from include.evergreen.state.database.tables import model_versions, observations
+from include.evergreen.state.database.tables import model_versions, observation_news, observations
+from include.evergreen.state.database.upsert import upsert
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def record_observations(
 ) -> None:
     """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction.
 
+    What was live stays live when a backfill observes the same version again: it must not leave the sight of the rules.
+
     :param model: its name, as in ``include/models``
     :param partition: the day that was monitored
     :param figures: what was observed of it, at most one for each metric; empty: only the earlier ones go
@@ -41,10 +44,27 @@ def record_observations(
     with writing() as connection:
         if also:
             also(connection)
-        connection.execute(observations.delete().where(observations.c.model == model, observations.c.partition == partition))
+        this = (observations.c.model == model, observations.c.partition == partition)
+        live = set(connection.execute(sa.select(observations.c.version).where(*this, observations.c.origin == "live")).scalars())
+        connection.execute(observations.delete().where(*this))
         if figures:
             timestamp = clock.now()
-            connection.execute(observations.insert(), [{**figure.__dict__, "recorded_at": timestamp} for figure in figures])
+            kept = [replace(figure, origin="live") if figure.version in live else figure for figure in figures]
+            connection.execute(observations.insert(), [{**figure.__dict__, "recorded_at": timestamp} for figure in kept])
+            newest = connection.execute(sa.select(sa.func.max(observation_news.c.sequence))).scalar() or 0
+            upsert(connection, observation_news, {"model": model}, {"sequence": newest + 1})
+
+
+def newly_observed(after: int) -> tuple[int, set[str]]:
+    """The models that were observed since somebody looked last, for all that wait for news at once.
+
+    :param after: what was returned the last time; 0 the first time
+    :returns: the count to give the next time, and the names of the models
+    """
+    query = sa.select(observation_news.c.model, observation_news.c.sequence).where(observation_news.c.sequence > after)
+    with reading() as connection:
+        rows = connection.execute(query).all()
+    return max((row.sequence for row in rows), default=after), {row.model for row in rows}
 
 
 def newest_observed(model: str, count: int) -> list[dt.date]:
@@ -79,7 +99,7 @@ def list_observations(
     return [_observation(row) for row in rows]
 
 
-def newest_live(model: str, metric: str, n: int) -> list[Observation]:
+def newest_live(model: str, metric: str, n: int, *, min_rows: int = 1) -> list[Observation]:
     """What a rule is judged on: the newest live observations of the version that was observed last.
 
     A version scores no partition before its as_of, so nothing older is looked at, however many years were observed.
@@ -87,10 +107,11 @@ def newest_live(model: str, metric: str, n: int) -> list[Observation]:
     :param model: its name, as in ``include/models``
     :param metric: its whole name, such as ``drift.share``
     :param n: how many at most
+    :param min_rows: those over fewer rows do not count
     :returns: the observations, oldest first; empty when none is live
     """
     table = observations.c
-    live = observations.select().where(table.model == model, table.metric == metric, table.origin == "live")
+    live = observations.select().where(table.model == model, table.metric == metric, table.origin == "live", table.rows >= min_rows)
     newest_first = live.order_by(table.partition.desc())
     with reading() as connection:
         newest = connection.execute(newest_first.limit(1)).first()

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+import time
+from collections.abc import AsyncIterator, Hashable
+from dataclasses import dataclass
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-MAX_WAIT_SECONDS = 300.0
+log = logging.getLogger(__name__)
+MAX_WAIT_SECONDS = 600.0
+ALL_SECONDS = 900.0  # between two looks at every model, whether or not it has news: somebody may have changed its rules
+ALERT_AFTER = 3  # failed looks in a row
 
 
-class FiringTrigger(BaseTrigger):
-    """Evaluate the model's rules every ``poll_seconds`` and yield one event when a rule trips.
+@dataclass(frozen=True)
+class News:
+    """What one poll found: the active pause, or an empty string, and the models to look at; None: all of them."""
 
-    While a pause is active no rule is evaluated; this is logged once. The trigger never raises, because under a continuous schedule
-    that would cause a hot loop of failed runs. An error is logged once, and polling backs off (up to five minutes) until it is over.
+    pause: str
+    models: frozenset[str] | None
+
+
+class FiringTrigger(BaseEventTrigger):
+    """Yield one event when one of the model's rules trips.
+
+    All of these triggers in a triggerer share one poll (Airflow's shared stream), which asks for the models with new observations, or
+    with a training to ask for or to hear of. Only those models' rules are evaluated, and those of all every `ALL_SECONDS`. While a pause
+    is active no rule is evaluated; this is logged once. The trigger never raises, because under a continuous schedule that would cause a
+    hot loop of failed runs. An error is logged once, and looks back off, up to `MAX_WAIT_SECONDS`, until it is over; the third in a row
+    raises an alert.
 
     :param model: its name, as in ``include/models``
-    :param poll_seconds: seconds between two evaluations
+    :param poll_seconds: seconds between two polls
     """
 
     def __init__(self, model: str, poll_seconds: float) -> None:
@@ -33,30 +50,74 @@ class FiringTrigger(BaseTrigger):
         """
         return "evergreen_airflow.triggers.firing.FiringTrigger", {"model": self.model, "poll_seconds": self.poll_seconds}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for a rule to trip.
+    def shared_stream_key(self) -> Hashable:
+        """Say which triggers share one poll.
 
-        :yields: one event, whose payload's ``summary`` is the evidence of the rule that tripped
+        :returns: equal for all that poll as often
         """
-        wait, last_error, last_pause = self.poll_seconds, "", ""
+        return ("evergreen", "firings", self.poll_seconds)
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[News]:
+        """Poll for all models at once. Never ends and never raises: all triggers would fail together.
+
+        :param kwargs: the arguments of any of the triggers
+        :yields: what each poll found, also when it is nothing: a trigger that has come since looks then
+        """
+        wait = poll_seconds = kwargs["poll_seconds"]
+        after, all_at, last_pause, last_error = 0, float("-inf"), "", ""
         while True:
             try:
-                pause = await asyncio.to_thread(_active_pause)
-                if pause != last_pause:
-                    self.log.info(
-                        "%s: %s", self.model, f"rules are not evaluated: {pause}" if pause else "the pause ended; rules are evaluated again"
-                    )
-                    last_pause = pause
-                summary = None if pause else await asyncio.to_thread(_tripped_rule, self.model)
-                wait, last_error = self.poll_seconds, ""
+                after, pause, models = await asyncio.to_thread(_poll, after)
+                if pause != last_pause or time.monotonic() - all_at >= ALL_SECONDS:
+                    models, all_at = None, time.monotonic()
+                wait, last_pause, last_error = poll_seconds, pause, ""
+                yield News(pause, models)
+            except Exception as error:  # whatever it is, the sensors must keep waiting
+                if str(error) != last_error:
+                    log.exception("The retraining rules of no model can be evaluated; retrying in %.0f s", wait)
+                last_error, wait = str(error), min(wait * 2, MAX_WAIT_SECONDS)
+            await asyncio.sleep(wait)
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[News]) -> AsyncIterator[TriggerEvent]:
+        """Look at the model's rules when there is news of it; at once the first time, since nobody told of earlier news.
+
+        :param shared_stream: what each poll found
+        :yields: one event, whose payload's ``summary`` is the evidence of the rule that tripped
+        """
+        look_at: float | None = 0.0  # whatever the news, by the monotonic clock; None: when there is news
+        wait, failures, last_error, last_pause = self.poll_seconds, 0, "", ""
+        async for news in shared_stream:
+            if news.pause != last_pause:
+                message = f"rules are not evaluated: {news.pause}" if news.pause else "the pause ended; rules are evaluated again"
+                self.log.info("%s: %s", self.model, message)
+                last_pause = news.pause
+            has_news = news.models is None or self.model in news.models
+            if news.pause or (not has_news if look_at is None else time.monotonic() < look_at):
+                continue
+            try:
+                summary = await asyncio.to_thread(_tripped_rule, self.model)
+                if look_at is not None:
+                    await asyncio.to_thread(_resolve_failure, self.model)
+                wait, failures, last_error, look_at = self.poll_seconds, 0, "", None
                 if summary:
                     yield TriggerEvent({"summary": summary})  # type: ignore[no-untyped-call]
                     return
             except Exception as error:  # see the class: whatever it is, the sensor must keep waiting
+                failures += 1
                 if str(error) != last_error:
                     self.log.exception("%s: the retraining rules could not be evaluated; retrying in %.0f s", self.model, wait)
-                last_error, wait = str(error), min(wait * 2, MAX_WAIT_SECONDS)
-            await asyncio.sleep(wait)
+                if failures == ALERT_AFTER:
+                    await asyncio.to_thread(_raise_failure, self.model, error)
+                look_at, last_error, wait = time.monotonic() + wait, str(error), min(wait * 2, MAX_WAIT_SECONDS)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait with a poll of its own, where nothing shares one.
+
+        :yields: what `filter_shared_stream` does
+        """
+        async for event in self.filter_shared_stream(type(self).open_shared_stream(self.serialize()[1])):
+            yield event
 
 
 def note_failed_training(model: str) -> None:
@@ -91,9 +152,28 @@ def _tripped_rule(model: str) -> str | None:
     return evidence.message if evidence else None
 
 
-def _active_pause() -> str:
-    """Return who paused, why and until when, or an empty string."""
+def _poll(after: int) -> tuple[int, str, frozenset[str] | None]:
+    """Return the count of observations to give the next time, the active pause, and the models with news."""
+    from include.evergreen.monitoring.observations import newly_observed
+    from include.evergreen.monitoring.triggers import models_to_look_at
     from include.evergreen.state.pauses import active_pause
 
     pause = active_pause()
-    return pause.message if pause else ""
+    newest, observed = newly_observed(after)
+    return newest, pause.message if pause else "", frozenset(observed | models_to_look_at())
+
+
+def _raise_failure(model: str, error: Exception) -> None:
+    from include.evergreen.state.alerts import raise_alert
+
+    message = f"{model}: the retraining rules could not be evaluated {ALERT_AFTER} times in a row: {type(error).__name__}"
+    try:
+        raise_alert(f"rules/{model}", severity="warning", message=message, model=model, error=str(error))
+    except Exception:  # the database may be what fails
+        log.exception("%s: the alert could not be raised", model)
+
+
+def _resolve_failure(model: str) -> None:
+    from include.evergreen.state.alerts import resolve_alert
+
+    resolve_alert(f"rules/{model}")

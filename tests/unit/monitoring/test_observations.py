@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from include.evergreen.monitoring import Observation, list_observations, record_observations
+from include.evergreen.monitoring.observations import newest_live, newly_observed
 from include.evergreen.state.database.tables import observations
 from tests.unit.flights import january, rows_of
 
@@ -34,3 +35,38 @@ def test_they_come_oldest_first_and_as_asked_for() -> None:
     found = list_observations("air_time", "a", first=january(20))
     assert [(each.partition.day, each.metric) for each in found] == [(20, "a"), (21, "a")]
     assert [each.metric for each in list_observations("air_time", last=january(19))] == ["a", "b"]
+
+
+def test_what_was_live_stays_in_the_sight_of_the_rules_when_a_backfill_observes_it_again() -> None:
+    again = dataclasses.replace(ONE, value=0.5, origin="backfill")
+    record_observations("air_time", january(20), [ONE])
+    record_observations("air_time", january(20), [again])
+    assert [observation.value for observation in newest_live("air_time", "drift.share", 3)] == [0.5]
+
+
+@pytest.mark.parametrize("before", [[], [dataclasses.replace(ONE, origin="backfill")], [dataclasses.replace(ONE, version=1)]])
+def test_a_backfill_makes_nothing_live_that_was_not_and_no_other_version(before: list[Observation]) -> None:
+    record_observations("air_time", january(20), before)
+    record_observations("air_time", january(20), [dataclasses.replace(ONE, version=2, origin="backfill")])
+    assert newest_live("air_time", "drift.share", 3) == []
+
+
+def test_who_waits_for_news_is_told_once_of_each_model_that_was_observed_since() -> None:
+    assert newly_observed(0) == (0, set())
+    record_observations("air_time", january(20), [ONE])
+    record_observations("flight_delay", january(20), [dataclasses.replace(ONE, model="flight_delay")])
+    after, models = newly_observed(0)
+    assert models == {"air_time", "flight_delay"}
+    assert newly_observed(after) == (after, set())
+    record_observations("air_time", january(20), [ONE])
+    after, models = newly_observed(after)
+    assert models == {"air_time"}
+    record_observations("air_time", january(20), [])
+    assert newly_observed(after) == (after, set()), "that something is no longer observed trips nothing"
+
+
+def test_observations_over_few_rows_hide_none_that_count() -> None:
+    for day in (18, 19, 20):
+        rows = 9 if day == 20 else 900
+        record_observations("air_time", january(day), [dataclasses.replace(ONE, partition=january(day), rows=rows)])
+    assert [seen.partition.day for seen in newest_live("air_time", "drift.share", 2, min_rows=100)] == [18, 19]

@@ -9,6 +9,7 @@ from include.evergreen.monitoring.triggers.firings import (
     fail_firing,
     fire_if_tripped,
     list_firings,
+    models_to_look_at,
     newest_firing,
     tripped,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "fail_firing",
     "fire_if_tripped",
     "list_firings",
+    "models_to_look_at",
     "newest_firing",
     "rule_outlooks",
     "tripped",

@@ -84,7 +84,7 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
     :returns: the rule, in the order of the declaration, with the observations that met it; None when none trips
     """
     for rule in model.retrain.rules:
-        if evidence := evaluate(rule, newest_live(model.name, rule.metric, rule.n)):
+        if evidence := evaluate(rule, newest_live(model.name, rule.metric, rule.n, min_rows=rule.min_rows)):
             with reading() as connection:
                 if not _cooling_down(connection, model, evidence.as_of):
                     return evidence
@@ -124,6 +124,19 @@ def due_firing(model: str) -> Firing | None:
     """
     newest = newest_firing(model)
     return newest if newest and newest.due_at and newest.due_at <= clock.now() else None
+
+
+def models_to_look_at() -> set[str]:
+    """The models whose newest firing has its training to be asked for now, or awaits what becomes of it, in one query for all.
+
+    :returns: their names
+    """
+    newer = firings.alias("newer")
+    is_newest = ~sa.exists().where(newer.c.model == firings.c.model, newer.c.id > firings.c.id)
+    with reading() as connection:
+        rows = connection.execute(firings.select().where(firings.c.answered_at.is_(None), is_newest)).all()
+    unanswered = [as_record(Firing, row) for row in rows]
+    return {firing.model for firing in unanswered if firing.is_awaited or (firing.due_at and firing.due_at <= clock.now())}
 
 
 def awaited_firing(model: str) -> Firing | None:

@@ -34,7 +34,7 @@ def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
 
 def _observed(model: str, rule: Rule) -> list[Observation]:
     """What the rule is judged on; where nothing is, what was observed by backfills."""
-    return newest_live(model, rule.metric, rule.n) or list_observations(model, rule.metric)
+    return newest_live(model, rule.metric, rule.n, min_rows=rule.min_rows) or list_observations(model, rule.metric)
 
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:
@@ -49,6 +49,8 @@ def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> Rul
 def _why_not(rule: Rule, observed: list[Observation]) -> str:
     newest = counted(rule, observed)
     if not newest:
+        if any(observation.origin == "live" for observation in observed):
+            return f"{rule.metric} has no observation over at least {rule.min_rows} rows"
         return f"{rule.metric} has {'backfilled observations alone' if observed else 'no observation yet'}"
     breaches = [breaches_bound(rule, observation.value) for observation in newest]
     last = f"the newest is {newest[-1].value:.3f} ({newest[-1].partition})"

@@ -52,14 +52,17 @@ def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
 
 
 def counted(rule: Rule, observed: list[Observation]) -> list[Observation]:
-    """Choose the observations that a rule is judged on: live ones, of the version that was observed last.
+    """Choose the observations that a rule is judged on: live ones over enough rows, of the version that was observed last.
 
-    :param rule: as model.yaml declares it
+    :param rule: as model.yaml declares it; its ``within_days`` are counted back from the newest of them
     :param observed: observations of the rule's metric, oldest first, of any version and origin
-    :returns: at most the rule's n, oldest first; empty when none is live
+    :returns: at most the rule's n, oldest first; empty when there is none
     """
-    live = [observation for observation in observed if observation.origin == "live"]
-    return [observation for observation in live if observation.version == live[-1].version][-rule.n :]
+    live = [observation for observation in observed if observation.origin == "live" and observation.rows >= rule.min_rows]
+    same = [observation for observation in live if observation.version == live[-1].version][-rule.n :]
+    if rule.within_days is None:
+        return same
+    return [observation for observation in same if (same[-1].partition - observation.partition).days < rule.within_days]
 
 
 def breaches_bound(rule: Rule, value: float) -> bool:

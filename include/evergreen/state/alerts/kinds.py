@@ -24,6 +24,7 @@ _ALL = (
     AlertKind("freshness", "Data is late", "A partition is past its deadline. Models that read it score later, or not at all."),
     AlertKind("age", "A champion is old", "The serving version is older than its limit: it does not know what has happened since."),
     AlertKind("trigger", "Retraining fired", "Drift or performance passed a threshold. The training that answers it is on its way."),
+    AlertKind("rules", "Retraining rules fail", "Nobody retrains the model by itself, whatever drift and performance say."),
     AlertKind("rejections", "Candidates are rejected", "No new version passes the gate, so the serving one grows old."),
     AlertKind("score", "Scoring fails", "The model's newest partitions have no predictions."),
     AlertKind("monitor", "Monitoring fails", "Nobody sees whether the model still does what it did."),

@@ -544,6 +544,15 @@ observations = sa.Table(
     _index("ix_observations_partition", "model", "partition"),
 )
 
+# When a model was observed last, as a count of all such events: what waits for news asks for the counts after the last that it knows.
+observation_news = sa.Table(
+    "observation_news",
+    metadata,
+    sa.Column("model", sa.String(60), primary_key=True),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.UniqueConstraint("sequence"),
+)
+
 # That one window of one model was monitored, and on what. `path` is where its drift report lies once it is drawn: the storage says
 # whether it is. Empty: an earlier release drew one and retention removed it.
 reports = sa.Table(

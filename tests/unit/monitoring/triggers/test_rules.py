@@ -70,9 +70,31 @@ def test_a_new_version_is_not_judged_by_its_predecessors_figures() -> None:
     assert (evidence.version, [each["partition"][-1] for each in evidence.observations]) == (2, ["4", "5"])
 
 
+@pytest.mark.parametrize(("days", "trips"), [((1, 14, 15), True), ((2, 15), True), ((1, 15), False)])
+def test_breaches_that_lie_too_far_apart_do_not_count_together(days: tuple[int, ...], trips: bool) -> None:
+    rule = ABOVE.model_copy(update={"within_days": 14})
+    evidence = evaluate(rule, [_observed(day, 30) for day in days])
+    assert (evidence is not None) == trips
+    assert rule.name == "performance.mae>20 (2 of 3 within 14 days)"
+
+
+def test_an_observation_over_few_rows_does_not_count_not_even_as_the_newest() -> None:
+    rule = ABOVE.model_copy(update={"min_rows": 100})
+    observed = [_observed(1, 30), _observed(2, 30), _observed(3, 10, rows=99)]
+    evidence = evaluate(rule, observed)
+    assert evidence is not None
+    assert evidence.as_of == january(2)
+    assert evaluate(rule, [_observed(1, 30), _observed(2, 30, rows=99)]) is None
+
+
+def test_a_span_that_can_never_hold_k_observations_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"within_days \(2\) .* k \(3\) can never be met: give at least 3"):
+        Rule(metric="performance.mae", above=20, k=3, n=5, within_days=2)
+
+
 def _evaluate(rule: Rule, *values: float) -> RuleEvidence | None:
     return evaluate(rule, [_observed(day, value) for day, value in enumerate(values, start=1)])
 
 
-def _observed(day: int, value: float, *, origin: str = "live", version: int = 1) -> Observation:
-    return Observation("air_time", january(day), "performance.mae", value, version, origin, 900)
+def _observed(day: int, value: float, *, origin: str = "live", version: int = 1, rows: int = 900) -> Observation:
+    return Observation("air_time", january(day), "performance.mae", value, version, origin, rows)
