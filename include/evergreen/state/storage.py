@@ -61,12 +61,13 @@ def read_frame(path: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file as `read_frame` does, into Arrow; raises `TransientError` when the storage does not answer.
+    """Read a Parquet file as `read_frame` does, into Arrow.
+
+    Raises `DataError` when the file is not there, is damaged or is no Parquet file, `TransientError` when the storage does not answer.
 
     :param path: of the file, below the storage's root
     :param columns: the names of those to read, and nothing else of the file; None for all
     :returns: the rows in the file's order
-    :raises DataError: when the file is not there, is damaged or is no Parquet file
     """
     import pyarrow.parquet as pq
 
@@ -82,18 +83,26 @@ def damage(subject: str) -> Iterator[None]:
     :param subject: the file that is read, for people
     :yields: once, to read Parquet and do nothing else
     :raises DataError: when the bytes are no Parquet
+    :raises MemoryError: when memory does not suffice, or a damaged length asks for too much: nobody can tell
+    :raises OSError: of the disk or the server; Arrow's own, of a damaged page, has no number
     """
     import pyarrow as pa
 
     try:
         yield
-    except MemoryError:  # the machine's, or a damaged length: nobody can tell
+    except MemoryError:
         raise
-    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, NotImplementedError) as error:
-        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
-            raise  # Arrow's own, of a damaged page, has no number
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{subject} is damaged and cannot be read: {said}. Ingest or score it again.") from error
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:
+            raise
+        raise DataError(_damaged(subject, error)) from error
+    except (pa.ArrowException, ValueError, LookupError, OverflowError, NotImplementedError) as error:
+        raise DataError(_damaged(subject, error)) from error
+
+
+def _damaged(subject: str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:200] or type(error).__name__
+    return f"{subject} is damaged and cannot be read: {said}. Ingest or score it again."
 
 
 def write_bytes(path: str, content: bytes) -> None:

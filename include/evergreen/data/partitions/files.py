@@ -153,12 +153,11 @@ def _repeating(schema: pa.Schema) -> list[str]:
 
 
 def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a local Parquet file, a row group or `GROUP_ROWS` at most at a time.
+    """Read the rows of a local Parquet file, a row group or `GROUP_ROWS` at most at a time. Raises `DataError` when it is damaged.
 
     :param file: where it lies
     :param columns: the names of those to read, and nothing else of the file; None for all
     :yields: the rows in the file's order, with the columns in the order in which they are named
-    :raises DataError: when the file is damaged
     """
     import pyarrow.parquet as pq
 
@@ -170,11 +169,10 @@ def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[p
 
 
 def read_schema(file: Path) -> pa.Schema:
-    """Read the columns of a local Parquet file.
+    """Read the columns of a local Parquet file. Raises `DataError` when it is damaged.
 
     :param file: where it lies
     :returns: their names and types, in the file's order
-    :raises DataError: when the file is damaged
     """
     import pyarrow.parquet as pq
 

@@ -26,11 +26,10 @@ class StoredRows:
 def file_digest(path: str) -> tuple[str, int]:
     """Compute the content digest of a stored Parquet file, in the order in which its rows lie.
 
-    Memory is that of a few batches.
+    Memory is that of a few batches. Raises `DataError` when the file is missing or damaged.
 
     :param path: of the file, below the storage's root
     :returns: the digest in hex, and the number of rows
-    :raises DataError: when the file is missing or damaged
     :raises TransientError: when the storage does not answer, or when memory does not suffice
     """
     with storage.local_file(path) as file, storage.refusals(path, doing="read"):

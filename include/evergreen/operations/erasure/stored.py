@@ -41,7 +41,7 @@ class Rewritten:
 
 
 def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> FileWithRows | None:
-    """Find the person's rows in one stored file.
+    """Find the person's rows in one stored file. Raises `DataError` when it is damaged, or not there.
 
     :param path: of a Parquet file, in the storage
     :param kind: what its rows are: accepted, quarantined or raw
@@ -49,7 +49,6 @@ def search(path: str, kind: str, subject: Conditions, keys: Sequence[str]) -> Fi
     :param keys: the dataset's key columns; empty: it declares none
     :returns: the rows' number, keys and digests; None when there is none
     :raises KeyError: when the file lacks a column of ``subject``
-    :raises DataError: when the file is damaged, or is not there
     """
     import pyarrow as pa
 
