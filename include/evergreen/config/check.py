@@ -24,7 +24,7 @@ from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 
-OWN_COLUMNS = ("partition", "target", "prediction")  # of training frames and predictions; beside them key:NAME
+WINDOW_COLUMN = "partition"  # in which `read.window` gives the day of each row
 
 
 def check_catalog(catalog: Catalog) -> list[str]:
@@ -122,11 +122,13 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
         elif name in datasets and (hours := datasets[name].knowledge.hours_after_partition) > 24 * lag_days:
             text = f"{lag_days} is too few: {name} is known {hours:g} hours after its day begins; use at least {math.ceil(hours / 24)}"
             yield ("inputs", index, "lag_days"), text
+        if name in datasets and WINDOW_COLUMN in datasets[name].column_names:
+            text = (
+                f"{name} has a column {WINDOW_COLUMN!r}, by which read.window() calls the day of each row; give it another name in its "
+                f"dataset.yaml, such as {{name: {name}_{WINDOW_COLUMN}, from: {WINDOW_COLUMN}, ...}}"
+            )
+            yield ("inputs", index, "dataset"), text
     yield from _target_problems(model, known, datasets)
-    for index, feature in enumerate(model.features):
-        if feature.name in OWN_COLUMNS or feature.name.startswith("key:"):
-            text = f"{feature.name!r} is the name of a column of our own, beside the features; call the feature otherwise"
-            yield ("features", index, "name"), text
     yield from _personal_problems(model, datasets)
     yield from _train_problems(model)
     yield from _gate_problems(model, datasets)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
+from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Features = Callable[[PointInTimeReader], "pd.DataFrame"]
-TARGET = "target"
-KEY_PREFIX = "key:"  # of the columns by which a training frame names its rows, so that a person's can be found in it
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,18 @@ def labelled_frame(
     :param partition: the day whose rows are learnt from
     :param cache_: what the past is read through
     :param code: what computes the features; None: the model's `features.py` as it stands now
-    :returns: ``partition`` (text), the features, ``target`` and the rows' keys (``key:NAME``); None when an input or the labels of
-        that day are not there
+    :returns: ``partition`` (text), the features, ``target`` and the rows' keys, in the columns that `columns` names; None when an input
+        or the labels of that day are not there
     """
     if not inputs_known(model, partition, cache_):
         return None
-    labels = partition_labels(model, partition, cache_)
+    labels = partition_labels(catalog, model, partition, cache_)
     if labels is None:
         return None
     rows, features = feature_frame(catalog, model, partition, cache_, code)
-    joined = features.assign(**{TARGET: join_labels(catalog, model, rows, labels)})
-    joined.insert(0, PARTITION_COLUMN, partition.isoformat())
-    for key in catalog.dataset(model.rows).keys:
-        joined[f"{KEY_PREFIX}{key}"] = rows[key]
+    joined = as_columns(features).assign(**{TARGET: join_labels(catalog, model, rows, labels)})
+    joined.insert(0, PARTITION, partition.isoformat())
+    joined = joined.join(as_keys(rows, catalog.dataset(model.rows).keys))  # so that a person's rows can be found in it
     return joined[joined[TARGET].notna()].reset_index(drop=True)
 
 
@@ -117,14 +115,15 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
     return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
 
 
-def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
+def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
     """The labels of one partition, as they are known as of the cache's ``as_of``.
 
+    :param catalog: what is declared now, for the keys
     :param model: the model, which declares the target
     :param partition: the day whose rows the labels are of
     :param cache_: what they are read through
-    :returns: the target dataset's other columns and ``target``, floats (0 or 1 for a classification by ``positive_above``), missing
-        where there is no value; None when the partition is not there
+    :returns: the keys of the target's dataset (``key:NAME``) and ``target``, floats (0 or 1 for a classification by ``positive_above``),
+        missing where there is no value; None when the partition is not there
     """
     import pandas as pd
 
@@ -135,7 +134,7 @@ def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCa
     value = pd.to_numeric(labels[model.target.column]).astype("float64")
     if model.target.positive_above is not None:
         value = (value > model.target.positive_above).astype("float64").where(value.notna())
-    return labels.drop(columns=model.target.column).assign(**{TARGET: value})
+    return as_keys(labels, catalog.dataset(model.target.dataset).keys).assign(**{TARGET: value})
 
 
 def features_source(catalog: Catalog, model: ModelConfig) -> str:
@@ -153,12 +152,12 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
 
     :param catalog: what is declared now, for the keys
     :param model: the model, which declares rows and target
-    :param rows: rows of one partition, or predictions of them: anything with the key columns
+    :param rows: rows of one partition, or the keys of its predictions (`columns.keys_of`): anything with the key columns
     :param labels: the labels of the same partition, as `partition_labels` gives them
     :returns: the label of each of ``rows``, with their index; missing where there is none
     """
-    keys = _shared_keys(catalog, model)
-    return rows[keys].merge(labels[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
+    keys = as_keys(rows, _shared_keys(catalog, model))
+    return keys.merge(labels, on=list(keys.columns), how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
 
 
 def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:

@@ -247,10 +247,14 @@ class PointInTimeReader:
         versions = self._cache.known(dataset, self._partition, last - dt.timedelta(days=days - 1), last)
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
-        frames = [
-            self._cache.frame(version, self._partition, columns).assign(**{PARTITION_COLUMN: version.partition}) for version in versions
-        ]
-        return pd.concat(frames, ignore_index=True)
+        frames = [self._cache.frame(version, self._partition, columns) for version in versions]
+        if any(PARTITION_COLUMN in frame for frame in frames):
+            raise ConfigError(
+                f"{self._model.name}: {dataset} has a column 'partition' of its own, by which window() calls the day of each row. Give it "
+                f"another name in dataset.yaml ({{name: {dataset}_partition, from: partition}}), and ingest it again."
+            )
+        dated = [frame.assign(**{PARTITION_COLUMN: version.partition}) for frame, version in zip(frames, versions, strict=True)]
+        return pd.concat(dated, ignore_index=True)
 
     @_refuse_older_names
     def trailing(

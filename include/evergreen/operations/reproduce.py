@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import labelled_frame
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, features_of
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -216,7 +216,7 @@ def _chosen(config: ModelConfig, candidate: Candidate) -> Chosen:
 def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of: str, rows: pd.DataFrame) -> PredictionDifference:
     import numpy as np
 
-    features = rows[config.feature_names]
+    features = features_of(rows, config.feature_names)
     with one_thread():
         then, now = (np.ascontiguousarray(predict(pipeline, config, features), dtype=float) for pipeline in (artifact, fitted))
     differing = then.view(np.int64) != now.view(np.int64)
@@ -230,7 +230,7 @@ def _frame_difference(kept: pd.DataFrame, rebuilt: pd.DataFrame) -> str:
     if list(kept.columns) != list(rebuilt.columns):
         return f"the features computed anew have the columns {', '.join(rebuilt.columns)}; kept were {', '.join(kept.columns)}"
     if len(kept) != len(rebuilt):
-        days = sorted(set(kept[PARTITION_COLUMN]) ^ set(rebuilt[PARTITION_COLUMN]))[:LONGEST_LIST]
+        days = sorted(set(kept[PARTITION]) ^ set(rebuilt[PARTITION]))[:LONGEST_LIST]
         there = f"; days in one of the two alone: {', '.join(days)}" if days else ""
         return f"the features computed anew are of {len(rebuilt)} rows; kept were {len(kept)}{there}"
     names = [name for name in kept.columns if frame_digest(kept[[name]]) != frame_digest(rebuilt[[name]])]
