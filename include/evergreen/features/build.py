@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.features.categories import as_categories
 from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 
@@ -24,10 +25,11 @@ Features = Callable[[PointInTimeReader], "pd.DataFrame"]
 
 @dataclass(frozen=True)
 class FeatureCode:
-    """The text of a `features.py`, and where errors say that it stands."""
+    """The text of a `features.py`, where errors say that it stands, and by which of our editions its features are computed."""
 
     text: str
     place: str
+    edition: int = EDITION
 
 
 def feature_frame(
@@ -45,7 +47,7 @@ def feature_frame(
     :returns: the rows, and their features: the same index, in the declared order and kinds
     """
     code = code or code_now(catalog, model)
-    reader = PointInTimeReader(model, partition, cache_)
+    reader = PointInTimeReader(model, partition, cache_, code.edition)
     personal = reads_personal_data(catalog, model)
     return compute_features(model, reader, _kept_function(code), code.place, personal=personal)
 
@@ -73,7 +75,7 @@ def compute_features(
     except TEAM_ERRORS as error:
         told = f"{type(error).__name__} {_place(error, path)}" if personal else f"{type(error).__name__}: {error}"
         raise ConfigError(f"{path}: features() failed for partition {reader.partition}: {told}") from (None if personal else error)
-    return rows, _as_declared(features, model, rows, path, personal=personal)
+    return rows, _as_declared(features, model, rows, path, reader.edition, personal=personal)
 
 
 def labelled_frame(
@@ -244,7 +246,7 @@ def _place(error: BaseException, path: Path | str) -> str:
 
 
 def _as_declared(
-    features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, *, personal: bool = False
+    features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, edition: int, *, personal: bool = False
 ) -> pd.DataFrame:
     declared = model.feature_names
     missing, extra = sorted(set(declared) - set(features.columns)), sorted(set(features.columns) - set(declared))
@@ -259,6 +261,9 @@ def _as_declared(
             f"it must keep the {len(rows)} rows of read.rows() and their index."
         )
     kinds = {"numeric": "float64", "categorical": "string"}
+    categorical = [feature.name for feature in model.features if feature.kind == "categorical"]
+    if edition >= BY_VALUE:
+        features = features.assign(**{name: as_categories(features[name]) for name in categorical})
     try:
         typed = features[declared].astype({feature.name: kinds[feature.kind] for feature in model.features})
     except (ValueError, TypeError) as error:

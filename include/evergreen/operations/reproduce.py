@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -30,7 +30,7 @@ from include.evergreen.training.environment import differences, environment
 from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
-from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config
+from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config, trained_edition
 from include.evergreen.training.snapshot import SnapshotCache, parts_path
 
 if TYPE_CHECKING:
@@ -154,9 +154,10 @@ class _Ingredients:
 
 def _recipe(catalog: Catalog, candidate: Candidate, ingredients: _Ingredients) -> Recipe:
     """As it was kept; of an older release, which kept none, as it is declared now, if that is the same."""
+    edition = trained_edition(candidate)
     if kept := find_recipe(candidate.recipe_digest):
-        return kept
-    now = build_recipe(catalog, catalog.model(candidate.model))
+        return replace(kept, edition=edition)
+    now = replace(build_recipe(catalog, catalog.model(candidate.model)), edition=edition)
     if now.digest != candidate.recipe_digest:
         ingredients.source(
             f"recipe: an older release trained it, and kept none; what is declared now has digest {now.digest[:12]}, and "
