@@ -226,13 +226,41 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
     if target.dataset not in known:
         yield ("target", "dataset"), _unknown("dataset", target.dataset, known)
     elif target.dataset in datasets:  # else its own file is wrong, and says so
-        columns = [column.name for column in datasets[target.dataset].columns]
+        columns = {column.name: column for column in datasets[target.dataset].columns}
         if target.column not in columns:
-            yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, columns)
-        elif (kind := datasets[target.dataset].columns[columns.index(target.column)].type) not in ("integer", "number", "boolean"):
-            yield ("target", "column"), f"{target.column} is a {kind}, and a target is an integer, a number or a boolean"
+            yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, list(columns))
+        else:
+            yield from _class_problems(model, columns[target.column].type, datasets[target.dataset])
         if model.rows in datasets and (problem := _keys_problem(datasets[model.rows], datasets[target.dataset])):
             yield ("target", "dataset"), problem
+
+
+def _class_problems(model: ModelConfig, kind: str, dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    """What a column of this type cannot be, and what would do."""
+    target, column = model.target, model.target.column
+    if kind == "timestamp":
+        yield ("target", "column"), f"{column} is a timestamp, and a target is an integer, a number, a boolean or a text"
+    elif kind == "string" and target.positive is None:
+        key = "column" if target.positive_above is None else "positive_above"
+        yield ("target", key), f"{column} is a string, and no figure; use task: classification, and positive: the text that is positive"
+    elif target.positive is not None and kind == "number":
+        yield ("target", "positive"), f"{column} is a number, which is hardly ever just one value; use positive_above"
+    elif target.positive is not None and type(target.positive) is not {"boolean": bool, "integer": int, "string": str}[kind]:
+        yield ("target", "positive"), f"{target.positive!r} is no {kind}, as {column} is; write {_written(kind, target.positive)}"
+    elif target.positive is not None:
+        for expectation in dataset.expectations:
+            allowed = expectation.arguments.get("value_set")
+            is_of_column = (expectation.expect, expectation.arguments.get("column")) == ("expect_column_values_to_be_in_set", column)
+            if is_of_column and isinstance(allowed, list) and target.positive not in allowed:
+                text = f"no row would ever be positive: {column} of {dataset.name} is never {target.positive!r}"
+                values = list(map(str, allowed))
+                yield ("target", "positive"), f"{text}; {did_you_mean(target.positive, values)}allowed: {listed(values)}"
+
+
+def _written(kind: str, value: object) -> str:
+    """How a value of a type is written in YAML, in place of one of another type."""
+    ways = {"boolean": "true or false", "integer": "a whole number"}
+    return ways.get(kind, f'it in quotes, such as "{str(value).lower()}"')
 
 
 def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:

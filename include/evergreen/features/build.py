@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.categories import as_categories
+from include.evergreen.features.categories import as_categories, category
 from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
 from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
@@ -118,14 +118,14 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
 
 
 def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """The labels of one partition, as they are known as of the cache's ``as_of``.
+    """The labels of one partition, as they are known as of the cache's ``as_of``. Raises `ConfigError` for one that cannot be a figure.
 
     :param catalog: what is declared now, for the keys
     :param model: the model, which declares the target
     :param partition: the day whose rows the labels are of
     :param cache_: what they are read through
-    :returns: the keys of the target's dataset (``key:NAME``) and ``target``, floats (0 or 1 for a classification by ``positive_above``),
-        missing where there is no value; None when the partition is not there
+    :returns: the keys of the target's dataset (``key:NAME``) and ``target``, floats (0 or 1 for a classification, by what is
+        positive), missing where there is no value; None when the partition is not there
     """
     import pandas as pd
 
@@ -133,9 +133,19 @@ def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, c
     if not versions:
         return None
     labels = cache_.frame(versions[0], cache_.as_of)
-    value = pd.to_numeric(labels[model.target.column]).astype("float64")
-    if model.target.positive_above is not None:
-        value = (value > model.target.positive_above).astype("float64").where(value.notna())
+    given = labels[model.target.column]
+    if model.target.positive is not None:
+        is_positive = as_categories(given) == category(model.target.positive)
+        value = is_positive.fillna(False).astype("float64").where(given.notna())
+    elif not (pd.api.types.is_numeric_dtype(given) or pd.api.types.is_bool_dtype(given)):
+        raise ConfigError(
+            f"{model.name}: {model.target.column} of {model.target.dataset} {partition} is no number, so it is no figure to learn. Use "
+            f"task: classification with target.positive in model.yaml, or another column."
+        )
+    else:
+        value = pd.to_numeric(given).astype("float64")
+        if model.target.positive_above is not None:
+            value = (value > model.target.positive_above).astype("float64").where(value.notna())
     return as_keys(labels, catalog.dataset(model.target.dataset).keys).assign(**{TARGET: value})
 
 

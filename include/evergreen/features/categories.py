@@ -41,8 +41,8 @@ def category(value: Any) -> str:
         return str(bool(value))
     if isinstance(value, Integral):
         return str(int(value))
-    if isinstance(value, Real | Decimal) and math.isfinite(value) and value == int(value):
-        return str(int(value))
+    if isinstance(value, Real | Decimal) and math.isfinite(value) and value == (whole := math.trunc(value)):
+        return str(whole)
     if isinstance(value, dt.date):
         return value.isoformat()
     return str(value)

@@ -227,7 +227,7 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame) -> tuple
     if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
         raise DataError(
             f"{subject}: all {len(fit_rows)} rows to fit on have the same target, so there is "
-            f"nothing to learn. Check target.positive_above ({model.target.positive_above}) and the window."
+            f"nothing to learn. Check target.{model.target.positive_text} and the window."
         )
     check_choices(model)
     return fit_rows, holdout

@@ -62,8 +62,8 @@ def _refuse_one_class(model: ModelConfig, rows: pd.DataFrame, what: str, *ways: 
     """Libraries either say so in words of their own, or learn a model that knows no other class, or stop at once."""
     if model.task != "classification" or rows[TARGET].nunique() != 1:
         return
-    days = rows[PARTITION]
+    days, asked = rows[PARTITION], "positive_above" if model.target.positive is None else "positive"
     raise DataError(
         f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all have the target {rows[TARGET].iloc[0]:g}, and a "
-        f"classification needs both 0 and 1. Choose {', or '.join([*ways, 'another target.positive_above'])}."
+        f"classification needs both 0 and 1. Choose {', or '.join([*ways, f'another target.{asked}'])}."
     )

@@ -114,7 +114,8 @@ def signature_digest(model: ModelConfig) -> str:
     :returns: SHA-256, in hex; another one means a new major version
     """
     features = [(feature.name, feature.kind) for feature in model.features]
-    return document_digest({"features": features, "target": model.target.model_dump()})
+    target = {name: value for name, value in model.target.model_dump().items() if name != "positive" or value is not None}
+    return document_digest({"features": features, "target": target})
 
 
 def recipe_of_version(catalog: Catalog, model: ModelConfig, trained: Candidate | RegisteredVersion) -> Recipe:
