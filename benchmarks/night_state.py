@@ -82,7 +82,7 @@ def _lay_out_plainly(champion: RegisteredVersion, state: Path) -> None:
             _write(read_partition(version), state / "datasets" / name / f"{version.partition}.parquet")
     predictions = find_predictions(MODEL, champion.as_of)
     assert predictions is not None
-    _write(predictions.frame(), state / "predictions" / f"{champion.as_of}.parquet")
+    _write(predictions.frame().rename(columns={"key:flight": "flight"}), state / "predictions" / f"{champion.as_of}.parquet")
     run_id = _register_plainly(champion, state)
     _write(storage.read_frame(champion.reference_path), state / "references" / f"{run_id}.parquet")
 

@@ -27,7 +27,7 @@ from benchmarks.scratch import land
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.data import ingestion
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.columns import TARGET
 from include.evergreen.foundation.clock import days
 from include.evergreen.gates.decide import decide
 from include.evergreen.promotion.cards import ensure_card

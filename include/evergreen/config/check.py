@@ -24,7 +24,7 @@ from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 
-OWN_COLUMNS = ("partition", "target", "prediction")  # of training frames and predictions; beside them key:NAME
+WINDOW_COLUMN = "partition"  # in which `read.window` gives the day of each row
 
 
 def check_catalog(catalog: Catalog) -> list[str]:
@@ -122,11 +122,13 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
         elif name in datasets and (hours := datasets[name].knowledge.hours_after_partition) > 24 * lag_days:
             text = f"{lag_days} is too few: {name} is known {hours:g} hours after its day begins; use at least {math.ceil(hours / 24)}"
             yield ("inputs", index, "lag_days"), text
+        if name in datasets and WINDOW_COLUMN in datasets[name].column_names:
+            text = (
+                f"{name} has a column {WINDOW_COLUMN!r}, by which read.window() calls the day of each row; give it another name in its "
+                f"dataset.yaml, such as {{name: {name}_{WINDOW_COLUMN}, from: {WINDOW_COLUMN}, ...}}"
+            )
+            yield ("inputs", index, "dataset"), text
     yield from _target_problems(model, known, datasets)
-    for index, feature in enumerate(model.features):
-        if feature.name in OWN_COLUMNS or feature.name.startswith("key:"):
-            text = f"{feature.name!r} is the name of a column of our own, beside the features; call the feature otherwise"
-            yield ("features", index, "name"), text
     yield from _personal_problems(model, datasets)
     yield from _train_problems(model)
     yield from _gate_problems(model, datasets)
@@ -224,13 +226,41 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
     if target.dataset not in known:
         yield ("target", "dataset"), _unknown("dataset", target.dataset, known)
     elif target.dataset in datasets:  # else its own file is wrong, and says so
-        columns = [column.name for column in datasets[target.dataset].columns]
+        columns = {column.name: column for column in datasets[target.dataset].columns}
         if target.column not in columns:
-            yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, columns)
-        elif (kind := datasets[target.dataset].columns[columns.index(target.column)].type) not in ("integer", "number", "boolean"):
-            yield ("target", "column"), f"{target.column} is a {kind}, and a target is an integer, a number or a boolean"
+            yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, list(columns))
+        else:
+            yield from _class_problems(model, columns[target.column].type, datasets[target.dataset])
         if model.rows in datasets and (problem := _keys_problem(datasets[model.rows], datasets[target.dataset])):
             yield ("target", "dataset"), problem
+
+
+def _class_problems(model: ModelConfig, kind: str, dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    """What a column of this type cannot be, and what would do."""
+    target, column = model.target, model.target.column
+    if kind == "timestamp":
+        yield ("target", "column"), f"{column} is a timestamp, and a target is an integer, a number, a boolean or a text"
+    elif kind == "string" and target.positive is None:
+        key = "column" if target.positive_above is None else "positive_above"
+        yield ("target", key), f"{column} is a string, and no figure; use task: classification, and positive: the text that is positive"
+    elif target.positive is not None and kind == "number":
+        yield ("target", "positive"), f"{column} is a number, which is hardly ever just one value; use positive_above"
+    elif target.positive is not None and type(target.positive) is not {"boolean": bool, "integer": int, "string": str}[kind]:
+        yield ("target", "positive"), f"{target.positive!r} is no {kind}, as {column} is; write {_written(kind, target.positive)}"
+    elif target.positive is not None:
+        for expectation in dataset.expectations:
+            allowed = expectation.arguments.get("value_set")
+            is_of_column = (expectation.expect, expectation.arguments.get("column")) == ("expect_column_values_to_be_in_set", column)
+            if is_of_column and isinstance(allowed, list) and target.positive not in allowed:
+                text = f"no row would ever be positive: {column} of {dataset.name} is never {target.positive!r}"
+                values = list(map(str, allowed))
+                yield ("target", "positive"), f"{text}; {did_you_mean(target.positive, values)}allowed: {listed(values)}"
+
+
+def _written(kind: str, value: object) -> str:
+    """How a value of a type is written in YAML, in place of one of another type."""
+    ways = {"boolean": "true or false", "integer": "a whole number"}
+    return ways.get(kind, f'it in quotes, such as "{str(value).lower()}"')
 
 
 def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import inf, log, sqrt
 from typing import TYPE_CHECKING, Final, Literal
 
+from include.evergreen.foundation.apart import set_apart
+
 if TYPE_CHECKING:
     from include.evergreen.config.models import ModelConfig
 
@@ -29,6 +31,15 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
 JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
 
 
+def drift_name(feature: str) -> str:
+    """Name the observation of a feature's drift.
+
+    :param feature: its name, as model.yaml declares it
+    :returns: ``drift.FEATURE``; ``drift.feature:share`` of a feature called ``share``, as ``drift.share`` is that of drifted features
+    """
+    return f"drift.{set_apart(feature, is_ours=feature == 'share')}"
+
+
 def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
     """Say between which values an observation can lie, so that a rule that can never be met is refused.
 
@@ -41,8 +52,8 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
         return RANGES[rest]
     if name in ("drift.share", "quality.quarantined_share"):
         return 0, 1
-    categorical = {feature.name for feature in model.features if feature.kind == "categorical"}
-    return JENSEN_SHANNON if group == "drift" and rest in categorical else (0, inf)
+    categorical = {drift_name(feature.name) for feature in model.features if feature.kind == "categorical"}
+    return JENSEN_SHANNON if name in categorical else (0, inf)
 
 
 def observation_names(model: ModelConfig) -> list[str]:
@@ -56,5 +67,5 @@ def observation_names(model: ModelConfig) -> list[str]:
         *(f"performance.{metric}" for metric in METRICS[model.task]),
         "quality.quarantined_share",
         "prediction_drift.score",
-        *(f"drift.{feature.name}" for feature in model.features),
+        *(drift_name(feature.name) for feature in model.features),
     ]

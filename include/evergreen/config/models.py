@@ -279,8 +279,30 @@ class Target(Strict):
     """What the model predicts: a column of the dataset in which the labels arrive."""
 
     dataset: Name
-    column: str = Field(description="An integer, a number or a boolean; a row without a value is neither learnt from nor judged.")
+    column: str = Field(
+        description="An integer or a number; for two classes also a boolean or a text. A row without a value is neither learnt from nor "
+        "judged."
+    )
     positive_above: float | None = Field(default=None, description="Classification: a row is positive when the column is above this.")
+    positive: bool | int | str | None = Field(
+        default=None, description="Classification: a row is positive when the column is just this, such as true or 'yes'."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_way_of_being_positive(self) -> Target:
+        if self.positive is not None and self.positive_above is not None:
+            raise problem_at("positive", "says which value is positive, and positive_above from where on; give one of the two")
+        return self
+
+    @property
+    def asks_for_two_classes(self) -> bool:
+        """Whether it says what is positive, as a classification does."""
+        return self.positive is not None or self.positive_above is not None
+
+    @property
+    def positive_text(self) -> str:
+        """What is positive, as model.yaml says it: ``positive_above (15.0)``, or ``positive ('yes')``."""
+        return f"positive ({self.positive!r})" if self.positive is not None else f"positive_above ({self.positive_above})"
 
 
 class Feature(Strict):
@@ -391,10 +413,11 @@ class ModelConfig(Strict):
             raise problem_at("features", f"declared twice: {repeated}; keep one of each")
         if self.rows not in declared:
             raise problem_at("rows", f"{self.rows!r} is not among the inputs; allowed: {', '.join(declared)}")
-        if self.task == "classification" and self.target.positive_above is None:
-            raise problem_at("target", "a classification needs positive_above: rows above it are positive")
-        if self.task == "regression" and self.target.positive_above is not None:
-            raise problem_at("target.positive_above", "is for classification, and this is a regression; remove it")
+        if self.task == "classification" and not self.target.asks_for_two_classes:
+            raise problem_at("target", "a classification needs positive, a value, or positive_above: rows above it are positive")
+        if self.task == "regression" and self.target.asks_for_two_classes:
+            name = "positive" if self.target.positive is not None else "positive_above"
+            raise problem_at(f"target.{name}", "is for classification, and this is a regression; remove it")
         return self
 
     @property

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.features.categories import as_categories, category
+from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
+from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
 
@@ -19,16 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Features = Callable[[PointInTimeReader], "pd.DataFrame"]
-TARGET = "target"
-KEY_PREFIX = "key:"  # of the columns by which a training frame names its rows, so that a person's can be found in it
 
 
 @dataclass(frozen=True)
 class FeatureCode:
-    """The text of a `features.py`, and where errors say that it stands."""
+    """The text of a `features.py`, where errors say that it stands, and by which of our editions its features are computed."""
 
     text: str
     place: str
+    edition: int = EDITION
 
 
 def feature_frame(
@@ -46,7 +47,7 @@ def feature_frame(
     :returns: the rows, and their features: the same index, in the declared order and kinds
     """
     code = code or code_now(catalog, model)
-    reader = PointInTimeReader(model, partition, cache_)
+    reader = PointInTimeReader(model, partition, cache_, code.edition)
     personal = reads_personal_data(catalog, model)
     return compute_features(model, reader, _kept_function(code), code.place, personal=personal)
 
@@ -74,7 +75,7 @@ def compute_features(
     except TEAM_ERRORS as error:
         told = f"{type(error).__name__} {_place(error, path)}" if personal else f"{type(error).__name__}: {error}"
         raise ConfigError(f"{path}: features() failed for partition {reader.partition}: {told}") from (None if personal else error)
-    return rows, _as_declared(features, model, rows, path, personal=personal)
+    return rows, _as_declared(features, model, rows, path, reader.edition, personal=personal)
 
 
 def labelled_frame(
@@ -89,19 +90,18 @@ def labelled_frame(
     :param partition: the day whose rows are learnt from
     :param cache_: what the past is read through
     :param code: what computes the features; None: the model's `features.py` as it stands now
-    :returns: ``partition`` (text), the features, ``target`` and the rows' keys (``key:NAME``); None when an input or the labels of
-        that day are not there
+    :returns: ``partition`` (text), the features, ``target`` and the rows' keys, in the columns that `columns` names; None when an input
+        or the labels of that day are not there
     """
     if not inputs_known(model, partition, cache_):
         return None
-    labels = partition_labels(model, partition, cache_)
+    labels = partition_labels(catalog, model, partition, cache_)
     if labels is None:
         return None
     rows, features = feature_frame(catalog, model, partition, cache_, code)
-    joined = features.assign(**{TARGET: join_labels(catalog, model, rows, labels)})
-    joined.insert(0, PARTITION_COLUMN, partition.isoformat())
-    for key in catalog.dataset(model.rows).keys:
-        joined[f"{KEY_PREFIX}{key}"] = rows[key]
+    joined = as_columns(features).assign(**{TARGET: join_labels(catalog, model, rows, labels)})
+    joined.insert(0, PARTITION, partition.isoformat())
+    joined = joined.join(as_keys(rows, catalog.dataset(model.rows).keys))  # so that a person's rows can be found in it
     return joined[joined[TARGET].notna()].reset_index(drop=True)
 
 
@@ -117,14 +117,15 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
     return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
 
 
-def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """The labels of one partition, as they are known as of the cache's ``as_of``.
+def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
+    """The labels of one partition, as they are known as of the cache's ``as_of``. Raises `ConfigError` for one that cannot be a figure.
 
+    :param catalog: what is declared now, for the keys
     :param model: the model, which declares the target
     :param partition: the day whose rows the labels are of
     :param cache_: what they are read through
-    :returns: the target dataset's other columns and ``target``, floats (0 or 1 for a classification by ``positive_above``), missing
-        where there is no value; None when the partition is not there
+    :returns: the keys of the target's dataset (``key:NAME``) and ``target``, floats (0 or 1 for a classification, by what is
+        positive), missing where there is no value; None when the partition is not there
     """
     import pandas as pd
 
@@ -132,10 +133,20 @@ def partition_labels(model: ModelConfig, partition: dt.date, cache_: PartitionCa
     if not versions:
         return None
     labels = cache_.frame(versions[0], cache_.as_of)
-    value = pd.to_numeric(labels[model.target.column]).astype("float64")
-    if model.target.positive_above is not None:
-        value = (value > model.target.positive_above).astype("float64").where(value.notna())
-    return labels.drop(columns=model.target.column).assign(**{TARGET: value})
+    given = labels[model.target.column]
+    if model.target.positive is not None:
+        is_positive = as_categories(given) == category(model.target.positive)
+        value = is_positive.fillna(False).astype("float64").where(given.notna())
+    elif not (pd.api.types.is_numeric_dtype(given) or pd.api.types.is_bool_dtype(given)):
+        raise ConfigError(
+            f"{model.name}: {model.target.column} of {model.target.dataset} {partition} is no number, so it is no figure to learn. Use "
+            f"task: classification with target.positive in model.yaml, or another column."
+        )
+    else:
+        value = pd.to_numeric(given).astype("float64")
+        if model.target.positive_above is not None:
+            value = (value > model.target.positive_above).astype("float64").where(value.notna())
+    return as_keys(labels, catalog.dataset(model.target.dataset).keys).assign(**{TARGET: value})
 
 
 def features_source(catalog: Catalog, model: ModelConfig) -> str:
@@ -153,12 +164,12 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
 
     :param catalog: what is declared now, for the keys
     :param model: the model, which declares rows and target
-    :param rows: rows of one partition, or predictions of them: anything with the key columns
+    :param rows: rows of one partition, or the keys of its predictions (`columns.keys_of`): anything with the key columns
     :param labels: the labels of the same partition, as `partition_labels` gives them
     :returns: the label of each of ``rows``, with their index; missing where there is none
     """
-    keys = _shared_keys(catalog, model)
-    return rows[keys].merge(labels[[*keys, TARGET]], on=keys, how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
+    keys = as_keys(rows, _shared_keys(catalog, model))
+    return keys.merge(labels, on=list(keys.columns), how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
 
 
 def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
@@ -245,7 +256,7 @@ def _place(error: BaseException, path: Path | str) -> str:
 
 
 def _as_declared(
-    features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, *, personal: bool = False
+    features: pd.DataFrame, model: ModelConfig, rows: pd.DataFrame, path: Path | str, edition: int, *, personal: bool = False
 ) -> pd.DataFrame:
     declared = model.feature_names
     missing, extra = sorted(set(declared) - set(features.columns)), sorted(set(features.columns) - set(declared))
@@ -260,6 +271,9 @@ def _as_declared(
             f"it must keep the {len(rows)} rows of read.rows() and their index."
         )
     kinds = {"numeric": "float64", "categorical": "string"}
+    categorical = [feature.name for feature in model.features if feature.kind == "categorical"]
+    if edition >= BY_VALUE:
+        features = features.assign(**{name: as_categories(features[name]) for name in categorical})
     try:
         typed = features[declared].astype({feature.name: kinds[feature.kind] for feature in model.features})
     except (ValueError, TypeError) as error:

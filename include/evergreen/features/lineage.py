@@ -104,6 +104,24 @@ def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: st
     return [name for name in model.feature_names if name in concerned]
 
 
+def personal_origins(catalog: Catalog, model: ModelConfig) -> dict[str, list[str]]:
+    """The features that change with a personal column of an input, of whatever day.
+
+    Raises `ConfigError` when features() fails on rows that its datasets declare as possible.
+
+    :param catalog: what is declared now, which says what is personal
+    :param model: the model, which declares features and inputs
+    :returns: by feature, the personal columns that it comes from, as ``dataset.column``; features without any are left out
+    """
+    trial = _Trial(catalog, model, None)
+    origins: dict[str, list[str]] = {}
+    for dataset, read in trial.columns_read().items():
+        for column in (name for name in read if name in catalog.dataset(dataset).personal_columns):
+            for feature in sorted(trial.changed_by(dataset, {column}, days=None)):
+                origins.setdefault(feature, []).append(f"{dataset}.{column}")
+    return origins
+
+
 def feature_list(catalog: Catalog, chosen: str | None, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
     """List the features of one model, or of all, for people: a JSON document.
 

@@ -65,6 +65,7 @@ def latest_rows(
     columns: Sequence[str],
     moments: pd.Series | dt.datetime,
     tolerance: dt.timedelta | None,
+    known: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Compute what `PointInTimeReader.latest` documents.
 
@@ -75,6 +76,7 @@ def latest_rows(
     :param columns: the columns of ``window`` to give
     :param moments: the timestamp of each of ``rows``, or one for all of them
     :param tolerance: how long before it the latest row may be; None: however long
+    :param known: the column of ``window`` that says when each row was known, which decides between rows of one time; none: values do
     :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
     """
     import pandas as pd
@@ -84,12 +86,12 @@ def latest_rows(
     wanted, given = group_numbers([rows, window], keys)
     # merge_asof wants one unit of time on both sides, and takes the last of several at one timestamp
     asking = pd.DataFrame({"group": wanted, "moment": _in_one_unit(pd.Series(moments, index=rows.index)), "row": np.arange(len(rows))})
-    given_rows = window[list(columns)].copy()
+    given_rows = window[[*columns, *known]].copy()
     given_rows[_TIME], given_rows[_GROUP] = _in_one_unit(window[time]), given
     usable = given_rows[_TIME].notna() & (given_rows[_GROUP] != NO_GROUP)
     joined = pd.merge_asof(
         asking[asking["moment"].notna() & (asking["group"] != NO_GROUP)].sort_values("moment"),
-        given_rows[usable].sort_values([_TIME, *columns], na_position="first"),
+        given_rows[usable].sort_values([_TIME, *known, *columns], na_position="first"),
         left_on="moment",
         right_on=_TIME,
         left_by="group",

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PARTITION_COLUMN = "partition"
+EDITION = 2  # of what a features.py gets from us for the same rows; a version keeps that by which it was trained
+BY_VALUE = 2  # the first edition in which a category is its value, however a day's column was typed
+BY_KNOWLEDGE = 2  # the first in which of several facts of one time the one that was known last is the latest
+KNOWN = "\0known"  # the column of `window` that says when each row was known; no dataset's own has such a name
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
 
@@ -181,9 +185,11 @@ class PointInTimeReader:
     :param model: the model, which declares rows, inputs and their lags
     :param partition: the day whose rows get features
     :param cache: what the past is read through
+    :param edition: by which of our editions it reads
     """
 
-    def __init__(self, model: ModelConfig, partition: dt.date, cache: PartitionCache) -> None:
+    def __init__(self, model: ModelConfig, partition: dt.date, cache: PartitionCache, edition: int = EDITION) -> None:
+        self.edition = edition
         self._model = model
         self._partition = partition
         self._cache = cache
@@ -247,10 +253,22 @@ class PointInTimeReader:
         versions = self._cache.known(dataset, self._partition, last - dt.timedelta(days=days - 1), last)
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
-        frames = [
-            self._cache.frame(version, self._partition, columns).assign(**{PARTITION_COLUMN: version.partition}) for version in versions
-        ]
-        return pd.concat(frames, ignore_index=True)
+        frames = [self._frame(version, columns) for version in versions]
+        if any(PARTITION_COLUMN in frame for frame in frames):
+            raise ConfigError(
+                f"{self._model.name}: {dataset} has a column 'partition' of its own, by which window() calls the day of each row. Give it "
+                f"another name in dataset.yaml ({{name: {dataset}_partition, from: partition}}), and ingest it again."
+            )
+        dated = [frame.assign(**{PARTITION_COLUMN: version.partition}) for frame, version in zip(frames, versions, strict=True)]
+        return pd.concat(dated, ignore_index=True)
+
+    def _frame(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
+        if columns is None or KNOWN not in columns:
+            return self._cache.frame(version, self._partition, columns)
+        own = [name for name in columns if name != KNOWN]
+        column = version.knowledge_column
+        frame = self._cache.frame(version, self._partition, [*own, *([column] if column and column not in own else [])])
+        return frame.assign(**{KNOWN: frame[column] if column else version.knowledge_time})[list(columns)]
 
     @_refuse_older_names
     def trailing(
@@ -310,8 +328,8 @@ class PointInTimeReader:
         """For each of ``rows``, ``columns`` of the latest row of `window` (``dataset``, ``days``) that shares its ``by`` columns.
 
         The latest is that with the greatest ``time`` not after the row's own time, nor more than ``tolerance`` before it. Of several
-        at one time, the one with the greatest values of ``columns`` counts, so that no order of rows decides. Raises what `window`
-        raises.
+        at one time, the one that was known last counts; of several known at once, the one with the greatest values of ``columns``, so
+        that no order of rows decides. Raises what `window` raises.
 
         :param rows: the rows that get columns, with the columns ``by`` and ``at``
         :param dataset: an input of the model
@@ -324,6 +342,7 @@ class PointInTimeReader:
         :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
         """
         keys = [by] if isinstance(by, str) else list(by)
-        window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns])))
+        known = [KNOWN] if self.edition >= BY_KNOWLEDGE else []
+        window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns, *known])))
         moments = rows[at] if at is not None else clock.day_start(self._partition)
-        return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance)
+        return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance, known=known)

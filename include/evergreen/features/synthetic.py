@@ -56,6 +56,7 @@ class SyntheticRows:
         self._first = max(dataset.schedule.start for dataset in self.datasets.values())
         self.day = self._first + dt.timedelta(days=before)
         self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
+        _draw_both_classes(model, self._rules[model.target.dataset].setdefault(model.target.column, {}))
         self._pools: dict[tuple[str, str], list[Any]] = {}
         self._frames: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
 
@@ -160,7 +161,7 @@ class SyntheticRows:
             values = [clock.day_start(day) + dt.timedelta(seconds=int(second)) for second in rng.integers(0, 86_400, rows)]
         elif column.type == "boolean":
             values = [bool(value) for value in rng.integers(0, 2, rows)]
-        elif column.type == "string" or "set" in rules or self._is_shared(column):
+        elif column.type == "string" or "set" in rules or "positive" in rules or self._is_shared(column):
             pool = self._pool(dataset, column)
             values = [pool[place] for place in rng.integers(0, len(pool), rows)]
         elif column.type == "integer":
@@ -191,6 +192,9 @@ class SyntheticRows:
             return list(dict.fromkeys(rules["set"]))
         if kind == "boolean":
             return [False, True]
+        return list(dict.fromkeys([*self._free_pool(name, kind, rules), *([rules["positive"]] if "positive" in rules else [])]))
+
+    def _free_pool(self, name: str, kind: str, rules: dict[str, Any]) -> list[Any]:
         size = max([POOL, *(self._pool_size_for_keys(dataset) for dataset in self.datasets.values() if name in dataset.keys)])
         low, high = _bounds(rules)
         if kind == "integer":
@@ -309,6 +313,17 @@ def _bounds(rules: dict[str, Any]) -> tuple[float, float]:
         return WITHIN
     low = rules["low"] if "low" in rules else rules["high"] - width
     return low, rules.get("high", low + width)
+
+
+def _draw_both_classes(model: ModelConfig, rules: dict[str, Any]) -> None:
+    """Add to what is said of the target's values that some are positive: else no feature would be found to be the target itself."""
+    target = model.target
+    if target.positive is not None and not isinstance(target.positive, bool):
+        rules["positive"] = target.positive
+    if target.positive_above is not None and "set" not in rules:
+        (low, high), width = _bounds(rules), WITHIN[1] - WITHIN[0]
+        if not low <= target.positive_above < high:
+            rules.update(low=min(low, target.positive_above - width), high=max(high, target.positive_above + width))
 
 
 def _rules_by_column(dataset: DatasetConfig) -> dict[str, dict[str, Any]]:

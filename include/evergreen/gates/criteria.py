@@ -21,7 +21,7 @@ from include.evergreen.config.gate import (
     SpeedCriterion,
     StabilityCriterion,
 )
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.columns import TARGET
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
 from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence

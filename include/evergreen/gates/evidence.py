@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import TARGET, error_text
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.build import error_text
+from include.evergreen.features.columns import PARTITION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.gates.bootstrap import MIN_UNITS, Units
 from include.evergreen.gates.comparators import Comparator, find_comparators
@@ -56,7 +56,7 @@ class Evidence:
     @property
     def features(self) -> pd.DataFrame:
         """The holdout's features, as the candidate takes them."""
-        return self.holdout[self.model.feature_names]
+        return features_of(self.holdout, self.model.feature_names)
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         """Let the candidate predict for some rows. Raises `DataError` when one of the predictions is no number.
@@ -84,7 +84,7 @@ class Evidence:
                 f"allow_personal: true."
             )
         if feature:
-            return self.holdout[name]
+            return self.holdout[feature_column(name)]
         return column_of_rows(self.catalog, self.model, self.snapshot, self.holdout, name)
 
 
@@ -108,9 +108,9 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     if not len(holdout):
         raise DataError(f"{model.name} as of {judged.as_of}: the holdout has no rows, so there is nothing to judge by. Train again.")
     pipeline = mlflow_store.load_model(judged.artifact_uri, judged.artifact_digest, config.train.trusted_types)
-    days = holdout[PARTITION_COLUMN].to_numpy().astype(str)
+    days = holdout[PARTITION].to_numpy().astype(str)
     units = Units.days(days) if model.gate.resample == "days" else Units.rows(len(holdout))
-    predicted = _predictions(config, pipeline, holdout, f"the candidate {judged.run_key[:12]}")
+    predicted = _predictions(config, pipeline, features_of(holdout, config.feature_names), f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
     scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
     others, why_none, is_broken, comparators = None, "there is no champion yet", False, {}
@@ -156,7 +156,7 @@ def _rival(
     config = theirs.config(model)
     if (config.target, config.rows) != (model.target, model.rows):
         raise NoComparisonError(f"with this target (version {version.version} has another)")
-    days = holdout[PARTITION_COLUMN].to_numpy().astype(str)
+    days = holdout[PARTITION].to_numpy().astype(str)
     first = str(first_unfitted_day(version))
     rows = days >= first
     whole, left = len(np.unique(days)), len(np.unique(days[rows]))
@@ -166,15 +166,15 @@ def _rival(
             f"{whole} days; {needed} are needed)"
         )
     same = theirs.features_digest == recipe.features_digest
-    own = holdout if same else own_features(catalog, model, theirs, snapshot, holdout)
+    own = features_of(holdout, config.feature_names) if same else own_features(catalog, model, theirs, snapshot, holdout)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
     predicted = _predictions(config, pipeline, own, f"version {version.version}")
     return Rival(version.version, scored.predicting(predicted), rows, None if rows.all() else first)
 
 
-def _predictions(model: ModelConfig, pipeline: Pipeline, rows: pd.DataFrame, who: str) -> np.ndarray:
+def _predictions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, who: str) -> np.ndarray:
     with one_thread():
-        predicted = predict(pipeline, model, rows[model.feature_names])
+        predicted = predict(pipeline, model, features[model.feature_names])
     if wrong := int((~np.isfinite(predicted)).sum()):
         raise DataError(
             f"{model.name}: {wrong} of the {len(predicted)} predictions of {who} on the holdout are no numbers, so it is not judged."

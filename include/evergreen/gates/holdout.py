@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import KEY_PREFIX, feature_frame
-from include.evergreen.features.reader import PARTITION_COLUMN, PointInTimeReader
+from include.evergreen.features.build import feature_frame
+from include.evergreen.features.columns import PARTITION, as_columns, as_keys, features_of, key_column
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.training.recipes import Recipe
 from include.evergreen.training.snapshot import Snapshot, SnapshotCache
 
 if TYPE_CHECKING:
     import pandas as pd
+
+VALUE = "value"  # the column of what is asked for, beside the names of rows
 
 
 def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, snapshot: Snapshot, holdout: pd.DataFrame) -> pd.DataFrame:
@@ -34,10 +37,10 @@ def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, snapshot:
     keys = catalog.dataset(config.rows).keys
     cache = SnapshotCache(snapshot)
     frames = []
-    for day in holdout[PARTITION_COLUMN].unique():
+    for day in holdout[PARTITION].unique():
         rows, features = feature_frame(catalog, config, dt.date.fromisoformat(day), cache, recipe.code)
-        frames.append(_named(features, rows, keys, day))
-    return _matched(model, holdout, frames, keys, f"are not there for {recipe.code.place}")[config.feature_names]
+        frames.append(_named(as_columns(features), rows, keys, day))
+    return features_of(_matched(model, holdout, frames, keys, f"are not there for {recipe.code.place}"), config.feature_names)
 
 
 def column_of_rows(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, holdout: pd.DataFrame, name: str) -> pd.Series:
@@ -57,27 +60,27 @@ def column_of_rows(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, hol
     keys = catalog.dataset(model.rows).keys
     cache = SnapshotCache(snapshot)
     frames = []
-    for day in holdout[PARTITION_COLUMN].unique():
+    for day in holdout[PARTITION].unique():
         rows = PointInTimeReader(model, dt.date.fromisoformat(day), cache).rows()
         if name not in rows:
             raise DataError(
                 f"{model.name}: {model.rows} of {day} has no column {name!r} to make slices by, nor is it a feature; "
                 f"it has: {', '.join(map(str, rows.columns))}. Choose one of these in gate.criteria."
             )
-        frames.append(_named(rows[[name]], rows, keys, day))
-    return _matched(model, holdout, frames, keys, f"are no longer in {model.rows}; they have no {name}")[name]
+        frames.append(_named(rows[[name]].set_axis([VALUE], axis="columns"), rows, keys, day))
+    return _matched(model, holdout, frames, keys, f"are no longer in {model.rows}; they have no {name}")[VALUE].rename(name)
 
 
 def _named(values: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str], day: str) -> pd.DataFrame:
     """``values`` of a day's ``rows``, with the columns by which a training frame names them."""
-    return values.assign(**{f"{KEY_PREFIX}{key}": rows[key] for key in keys}, **{PARTITION_COLUMN: day})
+    return values.join(as_keys(rows, keys)).assign(**{PARTITION: day})
 
 
 def _matched(model: ModelConfig, holdout: pd.DataFrame, frames: list[pd.DataFrame], keys: Sequence[str], absence: str) -> pd.DataFrame:
     """Each row of the holdout with its values among the frames of its days."""
     import pandas as pd
 
-    by = [PARTITION_COLUMN, *(f"{KEY_PREFIX}{key}" for key in keys)]
+    by = [PARTITION, *(key_column(key) for key in keys)]
     values = pd.concat(frames)
     flag = "_".join(["merge", *map(str, values.columns)])  # longer than any column's name, and so none of them
     matched = holdout[by].merge(values, on=by, how="left", validate="one_to_one", indicator=flag)

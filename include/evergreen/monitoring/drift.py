@@ -15,28 +15,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.features.columns import PREDICTION, feature_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PREDICTION = "prediction"
 LEAST_DEVIATION = 0.001  # Evidently's: what hardly varies in the reference has no score without end
 
 
 @dataclass(frozen=True)
 class DriftResult:
-    """``scores`` holds a distance for each feature that both frames have values of, and for ``prediction``.
+    """``scores`` holds a distance for each feature that both frames have values of; ``prediction`` is None where one has none of it.
 
     ``share`` is the share of those features whose score is at or above the threshold of their kind.
     """
 
+    prediction: float | None
     scores: dict[str, float]
     share: float
 
 
 @dataclass(frozen=True)
 class MonitoredColumns:
-    """The columns whose drift is measured, by kind; numbers come first, and the prediction before them all."""
+    """The columns of the stored rows whose drift is measured, by kind; numbers come first, and the prediction before them all."""
 
     numeric: list[str]
     categorical: list[str]
@@ -50,7 +51,7 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
     :param model: whose declared features are compared, and whose thresholds apply
     :param reference: the sample of what the version was trained on, with its predictions
     :param current: the predictions of the window, with their features
-    :returns: the scores; a column of which one of the two frames has no value gets none, and ``share`` is 0 when no feature gets one
+    :returns: the scores; what one of the two frames has no value of gets none, and ``share`` is 0 when no feature gets one
     """
     columns = compared_columns(model, reference, current)
     scores = {name: _wasserstein(_known(reference[name]), _known(current[name])) for name in columns.numeric}
@@ -58,8 +59,11 @@ def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataF
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
     limits = dict.fromkeys(columns.numeric, model.monitor.numeric_threshold)
     limits |= dict.fromkeys(columns.categorical, model.monitor.categorical_threshold)
-    drifted = [score >= limits[name] for name, score in scores.items() if name != PREDICTION]
-    return DriftResult(scores, sum(drifted) / len(drifted) if drifted else 0.0)
+    prediction = scores.pop(PREDICTION, None)
+    drifted = [score >= limits[name] for name, score in scores.items()]
+    feature = {feature_column(name): name for name in model.feature_names}
+    by_feature = {feature[column]: score for column, score in scores.items()}
+    return DriftResult(prediction, by_feature, sum(drifted) / len(drifted) if drifted else 0.0)
 
 
 def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> MonitoredColumns:
@@ -68,11 +72,12 @@ def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.Da
     :param model: whose declared features they are, and of what kinds
     :param reference: the sample of what the version was trained on, with its predictions
     :param current: the predictions of the window, with their features
-    :returns: their names, each kind in the order of the declaration
+    :returns: the names of their columns, each kind in the order of the declaration
     """
-    columns = [PREDICTION, *(feature.name for feature in model.features if not feature.personal)]  # what people look for first stands first
+    compared = {feature_column(feature.name): feature.kind for feature in model.features if not feature.personal}
+    columns = [PREDICTION, *compared]  # what people look for first stands first
     usable = [name for name in columns if len(_known(reference[name])) and len(_known(current[name]))]
-    categorical = [feature.name for feature in model.features if feature.kind == "categorical" and feature.name in usable]
+    categorical = [name for name in usable if compared.get(name) == "categorical"]
     return MonitoredColumns([name for name in usable if name not in categorical], categorical)
 
 

@@ -7,13 +7,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.metrics import drift_name
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import join_labels, partition_labels
+from include.evergreen.features.columns import PREDICTION, keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
-from include.evergreen.monitoring.drift import PREDICTION, measure_drift
+from include.evergreen.monitoring.drift import measure_drift
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.window import load_window
@@ -65,9 +67,9 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
     reference = window.reference()
     drift = measure_drift(model, reference, window.current())
     figures.append(("drift.share", drift.share, window.rows))
-    for name, score in drift.scores.items():
-        metric = "prediction_drift.score" if name == PREDICTION else f"drift.{name}"
-        figures.append((metric, score, window.rows))
+    if drift.prediction is not None:
+        figures.append(("prediction_drift.score", drift.prediction, window.rows))
+    figures += [(drift_name(feature), score, window.rows) for feature, score in drift.scores.items()]
     observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
     path = window.report_path(reference)
 
@@ -98,11 +100,11 @@ def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
 
 def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> list[Figure]:
     """Realised performance over the labelled rows; empty while there are none."""
-    labels = partition_labels(model, scored.partition, PartitionCache(LABELS_KNOWN_BY))
+    labels = partition_labels(catalog, model, scored.partition, PartitionCache(LABELS_KNOWN_BY))
     if labels is None:
         return []
     predictions = scored.frame()
-    target = join_labels(catalog, model, predictions, labels)
+    target = join_labels(catalog, model, keys_of(predictions, catalog.dataset(model.rows).keys), labels)
     known = target.notna()
     measured = measure(model, target[known].to_numpy(), predictions.loc[known, PREDICTION].to_numpy())
     return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import labelled_frame
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, features_of
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -30,7 +30,7 @@ from include.evergreen.training.environment import differences, environment
 from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
-from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config
+from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config, trained_edition
 from include.evergreen.training.snapshot import SnapshotCache, parts_path
 
 if TYPE_CHECKING:
@@ -154,9 +154,10 @@ class _Ingredients:
 
 def _recipe(catalog: Catalog, candidate: Candidate, ingredients: _Ingredients) -> Recipe:
     """As it was kept; of an older release, which kept none, as it is declared now, if that is the same."""
+    edition = trained_edition(candidate)
     if kept := find_recipe(candidate.recipe_digest):
-        return kept
-    now = build_recipe(catalog, catalog.model(candidate.model))
+        return replace(kept, edition=edition)
+    now = replace(build_recipe(catalog, catalog.model(candidate.model)), edition=edition)
     if now.digest != candidate.recipe_digest:
         ingredients.source(
             f"recipe: an older release trained it, and kept none; what is declared now has digest {now.digest[:12]}, and "
@@ -216,7 +217,7 @@ def _chosen(config: ModelConfig, candidate: Candidate) -> Chosen:
 def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of: str, rows: pd.DataFrame) -> PredictionDifference:
     import numpy as np
 
-    features = rows[config.feature_names]
+    features = features_of(rows, config.feature_names)
     with one_thread():
         then, now = (np.ascontiguousarray(predict(pipeline, config, features), dtype=float) for pipeline in (artifact, fitted))
     differing = then.view(np.int64) != now.view(np.int64)
@@ -230,7 +231,7 @@ def _frame_difference(kept: pd.DataFrame, rebuilt: pd.DataFrame) -> str:
     if list(kept.columns) != list(rebuilt.columns):
         return f"the features computed anew have the columns {', '.join(rebuilt.columns)}; kept were {', '.join(kept.columns)}"
     if len(kept) != len(rebuilt):
-        days = sorted(set(kept[PARTITION_COLUMN]) ^ set(rebuilt[PARTITION_COLUMN]))[:LONGEST_LIST]
+        days = sorted(set(kept[PARTITION]) ^ set(rebuilt[PARTITION]))[:LONGEST_LIST]
         there = f"; days in one of the two alone: {', '.join(days)}" if days else ""
         return f"the features computed anew are of {len(rebuilt)} rows; kept were {len(kept)}{there}"
     names = [name for name in kept.columns if frame_digest(kept[[name]]) != frame_digest(rebuilt[[name]])]

@@ -16,12 +16,12 @@ from include.evergreen.data.conditions import Conditions, parse_conditions
 from include.evergreen.data.partitions.verification import stored_rows
 from include.evergreen.data.validation.checks import PERSONAL
 from include.evergreen.features.build import join_labels, partition_labels
+from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, features_of, find_key, keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import ApprovalStatus, approval_status
-from include.evergreen.scoring.explain import CONTRIBUTION
 from include.evergreen.scoring.predictions import PredictionSet, all_scorings, newest_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
@@ -143,7 +143,6 @@ def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionS
 def _with_later(logged: list[Logged], rows: pd.DataFrame, dataset: DatasetConfig, conditions: Conditions) -> list[Logged]:
     """Add what the later scorings of the partition say of the same rows; a file that cannot be read says nothing."""
     served = logged[0].scored
-    keys = [name for name in dataset.keys if name in rows.columns]
     later: dict[tuple[Any, ...], list[ScoredAgain]] = defaultdict(list)
     for scored in all_scorings(served.model, served.partition)[1:]:
         try:
@@ -151,11 +150,13 @@ def _with_later(logged: list[Logged], rows: pd.DataFrame, dataset: DatasetConfig
         except DataError as error:
             log.warning("%s %s: its scoring %d is not read: %s", scored.model, scored.partition, scored.scoring, error)
             continue
-        for row in matching.to_dict("records"):
-            again = ScoredAgain(scored, float(row["prediction"]), _contributions(row))
-            later[tuple(row[key] for key in keys)].append(again)
-    names = rows[keys].itertuples(index=False, name=None)
-    return [_with(prediction, later[tuple(name)]) for prediction, name in zip(logged, names, strict=True)]
+        for row, key in zip(matching.to_dict("records"), _key_tuples(matching, dataset), strict=True):
+            later[key].append(ScoredAgain(scored, float(row[PREDICTION]), _contributions(row)))
+    return [_with(prediction, later[key]) for prediction, key in zip(logged, _key_tuples(rows, dataset), strict=True)]
+
+
+def _key_tuples(rows: pd.DataFrame, dataset: DatasetConfig) -> Iterator[tuple[Any, ...]]:
+    return keys_of(rows, dataset.keys).itertuples(index=False, name=None)
 
 
 def _with(prediction: Logged, later: list[ScoredAgain]) -> Logged:
@@ -221,27 +222,33 @@ def _of_keys(dataset: DatasetConfig, texts: Sequence[str]) -> Conditions:
 
 def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
     """The rows that match, at most `MOST_FOUND`, with all their columns; none but the keys' are read until one matches."""
-    keys = storage.read_table(scored.path, list(conditions.values))
-    mask = conditions.matches(keys)
+    columns = [find_key(storage.column_names(scored.path), name) for name in conditions.values]
+    keys = storage.read_table(scored.path, columns)
+    mask = conditions.matches(keys.rename_columns(list(conditions.values)))
     matching = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
     return cast("pd.DataFrame", matching.slice(0, MOST_FOUND).to_pandas())
 
 
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
-    known = partition_labels(config, scored.partition, PartitionCache(LABELS_KNOWN_BY))
-    labels = join_labels(catalog, config, rows, known) if known is not None else [None] * len(rows)
+    known = partition_labels(catalog, config, scored.partition, PartitionCache(LABELS_KNOWN_BY))
+    keys, features = keys_of(rows, dataset.keys), features_of(rows, config.feature_names)
+    labels = join_labels(catalog, config, keys, known) if known is not None else [None] * len(rows)
     personal = {feature.name for feature in config.features if feature.personal} | dataset.personal_columns
-    for row, target in zip(rows.to_dict("records"), labels, strict=True):
-        plain = {name: None if _is_missing(value) else value for name, value in row.items()}
-        shown = {name: PERSONAL if name in personal and value is not None else value for name, value in plain.items()}
+    of_each = (frame.to_dict("records") for frame in (rows, keys, features))
+    for row, key, feature, target in zip(*of_each, labels, strict=True):
         yield Logged(
             scored=scored,
-            keys={name: shown[name] for name in dataset.keys if name in shown},
-            features={feature.name: shown[feature.name] for feature in config.features},
-            value=float(row["prediction"]),
+            keys=_shown(key, personal),
+            features=_shown(feature, personal),
+            value=float(row[PREDICTION]),
             contributions=_contributions(row),
             label=None if _is_missing(target) else float(target),
         )
+
+
+def _shown(values: dict[Any, Any], personal: frozenset[str] | set[str]) -> dict[str, Any]:
+    present = {str(name): None if _is_missing(value) else value for name, value in values.items()}
+    return {name: PERSONAL if name in personal and value is not None else value for name, value in present.items()}
 
 
 def _is_missing(value: Any) -> bool:

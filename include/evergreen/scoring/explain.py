@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.features.columns import contribution_column, feature_column
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.serving.inference import as_fitted
 from include.evergreen.state import storage
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
-CONTRIBUTION = "contribution:"  # before a feature's name, as a column of the predictions
 MOST_EXACT = 7  # features up to which all orders count: 2^7 predictions a row are about what sampling costs beyond that
 PAIRS = 8  # of orders that are sampled beyond that, each with its reverse
 SEED = 20130209  # the same orders for every row, every day: a row that is scored again is explained again as it was
@@ -46,7 +46,7 @@ def explained(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, re
     :returns: the `contributions`; None, and a warning, when the sample is lost, as scoring does not wait for what only explains it
     """
     try:
-        reference = storage.read_frame(reference_path, model.feature_names)
+        reference = storage.read_frame(reference_path, [feature_column(name) for name in model.feature_names])
     except DataError as error:
         log.warning("%s: its predictions are stored without contributions: %s", model.name, error)
         return None
@@ -121,7 +121,7 @@ def contribution_columns(model: ModelConfig) -> list[str]:
     :param model: the model, as the version's recipe declares it
     :returns: the names, in the order of the declared features
     """
-    return [f"{CONTRIBUTION}{feature.name}" for feature in model.features]
+    return [contribution_column(feature.name) for feature in model.features]
 
 
 def _frame(model: ModelConfig, shares: np.ndarray, features: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,8 @@ class PredictionSet:
         """Read the predictions. Raises `DataError` when they are not in the storage, or damaged.
 
         :returns: one row for each scored one: its keys, its features, ``prediction``, with a challenger ``challenger_prediction``, and with
-            ``explain: true`` what each feature contributed, as ``contribution:FEATURE``
+            ``explain: true`` what each feature contributed, in the columns that `features.columns` names; earlier releases stored keys
+            under their own names, unless a feature had the same
         """
         return storage.read_frame(self.path)
 

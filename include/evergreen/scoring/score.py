@@ -13,6 +13,7 @@ from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion, current_partition
 from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_frame
+from include.evergreen.features.columns import CHALLENGER, PREDICTION, as_columns, as_keys
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
@@ -93,7 +94,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
         if beside is None:
             reads = reads.alone()
         else:
-            predictions.insert(list(predictions.columns).index("prediction") + 1, "challenger_prediction", beside)
+            predictions.insert(list(predictions.columns).index(PREDICTION) + 1, CHALLENGER, beside)
     with reading() as connection:
         refuse_changed_versions(connection, cache.read.values())
     written = _keep(reads, predictions, origin, began)
@@ -169,11 +170,11 @@ def _predict(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is kept of the champion's predictions, and the features that they were made from."""
     rows, features = feature_frame(catalog, scorer.config, partition, cache, scorer.recipe.code)
-    keys = rows[[key for key in catalog.dataset(scorer.config.rows).keys if key not in features.columns]]
+    keys = as_keys(rows, catalog.dataset(scorer.config.rows).keys)
     with one_thread():
         predicted = predict(pipeline, scorer.config, features)
         parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
-    whole = keys.join(features).assign(prediction=predicted)
+    whole = keys.join(as_columns(features)).assign(**{PREDICTION: predicted})
     return whole if parts is None else whole.join(parts), features
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from include.evergreen.config import Catalog
 from include.evergreen.features.build import code_now, join_labels, labelled_frame, load_code, partition_labels
+from include.evergreen.features.columns import features_of
 from include.evergreen.features.differences import Finding, differences
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import publish
@@ -96,7 +97,7 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
     training, findings, compared = subject.cache(subject.later), [], 0
     for day in subject.days:
         rows, scored = subject.features(day)
-        labels = partition_labels(subject.model, day, training)
+        labels = partition_labels(subject.catalog, subject.model, day, training)
         trained_on = labelled_frame(subject.catalog, subject.model, day, training)
         if labels is None or trained_on is None:
             continue
@@ -105,7 +106,7 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
             day, rows[known], "training computes another value than scoring did",
             "Compute it from read.rows(), read.window() and their like alone, and keep nothing between two calls of features().",
         )  # fmt: skip
-        findings += differences(comparison, scored[known], trained_on[scored.columns])
+        findings += differences(comparison, scored[known], features_of(trained_on, subject.model.feature_names))
         compared += len(trained_on)
     if not compared:
         raise DataError(

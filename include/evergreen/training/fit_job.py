@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training import tracking
@@ -143,7 +142,7 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
     """
     pipeline = learn(model, fit_rows, chosen)
     with one_thread():
-        predicted = predict(pipeline, model, holdout[model.feature_names])
+        predicted = predict(pipeline, model, features_of(holdout, model.feature_names))
         return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
 
 
@@ -156,8 +155,8 @@ def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) ->
     :returns: the drawn rows in their order, with the column ``prediction``
     """
     sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
-    features = sample[model.feature_names]
-    return sample.assign(prediction=predict(pipeline, model, features)).reset_index(drop=True)
+    predicted = predict(pipeline, model, features_of(sample, model.feature_names))
+    return sample.assign(**{PREDICTION: predicted}).reset_index(drop=True)
 
 
 def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
@@ -166,14 +165,14 @@ def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
     It goes to MLflow as the input example, from where a person's row could not be erased.
 
     :param model: the model, which declares the features
-    :param rows: rows with these features
+    :param rows: rows of a training frame, or of a reference sample
     :returns: a frame of one row, with the features in their declared order
     """
     import pandas as pd
 
     typical = {}
     for feature in model.features:
-        column = rows[feature.name]
+        column = rows[feature_column(feature.name)]
         if feature.kind == "numeric":
             typical[feature.name] = pd.Series([column.median()], dtype="float64")
         else:
@@ -209,7 +208,7 @@ def _fit(
 
 
 def _extent(rows: pd.DataFrame) -> tuple[int, str, str]:
-    return len(rows), str(rows[PARTITION_COLUMN].min()), str(rows[PARTITION_COLUMN].max())
+    return len(rows), str(rows[PARTITION].min()), str(rows[PARTITION].max())
 
 
 def _tuning_result(written: dict[str, Any]) -> TuningResult:
@@ -222,13 +221,13 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame) -> tuple
     for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
         if not len(rows):
             raise DataError(
-                f"{subject}: {message}. The snapshot has rows of {frame[PARTITION_COLUMN].nunique()} "
+                f"{subject}: {message}. The snapshot has rows of {frame[PARTITION].nunique()} "
                 f"days, of which train.holdout_days keeps the newest {model.train.holdout_days}. Ingest more days, or choose a later as_of."
             )
     if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
         raise DataError(
             f"{subject}: all {len(fit_rows)} rows to fit on have the same target, so there is "
-            f"nothing to learn. Check target.positive_above ({model.target.positive_above}) and the window."
+            f"nothing to learn. Check target.{model.target.positive_text} and the window."
         )
     check_choices(model)
     return fit_rows, holdout

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.pipeline import Chosen, build_pipeline, fit
@@ -33,7 +32,7 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     judges = None
     if model.train.early_stop is not None:
         rows, judging = newest_apart(rows, model.train.early_stop.days)
-        judges = (judging[features], judging[TARGET].to_numpy())
+        judges = (features_of(judging, features), judging[TARGET].to_numpy())
         _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "more train.early_stop.days")
     if not len(rows):
         raise DataError(f"{model.name}: there are no rows to fit on. Choose a longer train.window_days, or fewer holdout_days.")
@@ -44,7 +43,7 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
         ways.append("fewer train.early_stop.days")
     _refuse_one_class(model, rows, f"{name} cannot learn from", *ways)
     with one_thread():
-        fit(pipeline, model, rows[features], rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
+        fit(pipeline, model, features_of(rows, features), rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
     return pipeline
 
 
@@ -55,7 +54,7 @@ def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFr
     :param days: how many distinct partitions are newest; days without rows are not counted
     :returns: the older rows, and those of the newest days
     """
-    newest = rows[PARTITION_COLUMN].isin(sorted(rows[PARTITION_COLUMN].unique())[-days:])
+    newest = rows[PARTITION].isin(sorted(rows[PARTITION].unique())[-days:])
     return rows[~newest], rows[newest]
 
 
@@ -63,8 +62,8 @@ def _refuse_one_class(model: ModelConfig, rows: pd.DataFrame, what: str, *ways: 
     """Libraries either say so in words of their own, or learn a model that knows no other class, or stop at once."""
     if model.task != "classification" or rows[TARGET].nunique() != 1:
         return
-    days = rows[PARTITION_COLUMN]
+    days, asked = rows[PARTITION], "positive_above" if model.target.positive is None else "positive"
     raise DataError(
         f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all have the target {rows[TARGET].iloc[0]:g}, and a "
-        f"classification needs both 0 and 1. Choose {', or '.join([*ways, 'another target.positive_above'])}."
+        f"classification needs both 0 and 1. Choose {', or '.join([*ways, f'another target.{asked}'])}."
     )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import FeatureCode, features_source
+from include.evergreen.features.reader import EDITION
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -21,31 +22,36 @@ from include.evergreen.registry.versions import RegisteredVersion, refuse_change
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import recipes
 from include.evergreen.state.database.upsert import insert_once
-from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.candidate import Candidate, find_candidate
 
 DECLARED = ("task", "rows", "inputs", "target", "features", "train")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
 FEATURES = "features.py"
+EDITION_FACT = "features_edition"  # among the facts of a candidate
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``document`` holds ``declared`` (keys of model.yaml without defaults) and the text of features.py; ``digest`` is its SHA-256."""
+    """``document`` holds ``declared`` (keys of model.yaml without defaults) and the text of features.py; ``digest`` is its SHA-256.
+
+    ``edition`` is that of our own by which the version that it belongs to computes its features.
+    """
 
     digest: str
     model: str
     document: dict[str, Any]
+    edition: int = EDITION
 
     @property
     def code(self) -> FeatureCode:
         """The features.py of this recipe."""
-        return FeatureCode(self.document[FEATURES], f"features.py of recipe {self.digest[:12]} of {self.model}")
+        return FeatureCode(self.document[FEATURES], f"features.py of recipe {self.digest[:12]} of {self.model}", self.edition)
 
     @property
     def features_digest(self) -> str:
         """Of all that decides which features a row gets: equal digests, equal features."""
         declared = {name: self.document["declared"].get(name) for name in ("rows", "inputs", "features")}
-        return document_digest({"declared": declared, FEATURES: self.document[FEATURES]})
+        return document_digest({"declared": declared, FEATURES: self.document[FEATURES], "edition": self.edition})
 
     def config(self, now: ModelConfig) -> ModelConfig:
         """Restore the model that the recipe declares.
@@ -108,7 +114,8 @@ def signature_digest(model: ModelConfig) -> str:
     :returns: SHA-256, in hex; another one means a new major version
     """
     features = [(feature.name, feature.kind) for feature in model.features]
-    return document_digest({"features": features, "target": model.target.model_dump()})
+    target = {name: value for name, value in model.target.model_dump().items() if name != "positive" or value is not None}
+    return document_digest({"features": features, "target": target})
 
 
 def recipe_of_version(catalog: Catalog, model: ModelConfig, trained: Candidate | RegisteredVersion) -> Recipe:
@@ -124,14 +131,24 @@ def recipe_of_version(catalog: Catalog, model: ModelConfig, trained: Candidate |
     :raises ConfigError: when no recipe is kept, and other features or another target are declared now
     """
     refuse_changed(trained.run_key)
+    edition = trained_edition(trained if isinstance(trained, Candidate) else find_candidate(trained.run_key))
     if kept := find_recipe(trained.recipe_digest):
-        return kept
+        return replace(kept, edition=edition)
     if trained.signature_digest != signature_digest(model):
         raise ConfigError(
             f"{model.name}: the version was trained by a release that kept no recipe, on other features, or another target, than "
             f"model.yaml declares now; it cannot score with these. Train and promote a version with the new ones, or take the change back."
         )
-    return build_recipe(catalog, model)
+    return replace(build_recipe(catalog, model), edition=edition)
+
+
+def trained_edition(candidate: Candidate) -> int:
+    """Say by which of our editions a candidate's features were computed, and are for as long as it is asked for.
+
+    :param candidate: the candidate as it was recorded
+    :returns: the number; 1 of one that was trained before there were any others
+    """
+    return int(candidate.facts.get(EDITION_FACT, 1))
 
 
 def find_recipe(digest: str) -> Recipe | None:

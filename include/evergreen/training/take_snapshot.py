@@ -12,7 +12,8 @@ from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions.corrections import refuse_corrected
 from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import features_source, labelled_frame
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.features.columns import PARTITION
+from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError
@@ -76,7 +77,7 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int
     _record(snapshot, began, {model.target.dataset, *(model_input.dataset for model_input in model.inputs)})
     log.info(
         "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],
-        len(members), len(frame), len(frames), frame[PARTITION_COLUMN].min(), frame[PARTITION_COLUMN].max(),
+        len(members), len(frame), len(frames), frame[PARTITION].min(), frame[PARTITION].max(),
     )  # fmt: skip
     return snapshot
 

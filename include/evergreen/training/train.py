@@ -27,7 +27,7 @@ from include.evergreen.training import claims, tracking
 from include.evergreen.training.candidate import Candidate, find_candidate, recorded_candidate
 from include.evergreen.training.fit_job import MODEL, REFERENCE, Fitter, Outcome, fit_here, reference_rows, split_by_time
 from include.evergreen.training.pipeline import Chosen, declared
-from include.evergreen.training.recipes import Recipe, build_recipe, keep_recipe, signature_digest
+from include.evergreen.training.recipes import EDITION_FACT, Recipe, build_recipe, keep_recipe, signature_digest
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.tuning import TuningResult
 
@@ -112,6 +112,7 @@ def _log(
     saved = tracking.SavedModel.at(folder / MODEL)
     facts = {
         "reason": reason,
+        EDITION_FACT: recipe.edition,
         "fit_rows": outcome.training[0],
         "holdout_rows": outcome.holdout[0],
         "holdout_first": outcome.holdout[1],

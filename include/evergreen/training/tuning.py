@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import METRICS, ModelConfig
 from include.evergreen.config.training import Choice, Search, Tune
-from include.evergreen.features.build import TARGET, quotable
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.build import quotable
+from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.fitting import learn
@@ -109,7 +109,7 @@ def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str
     """
     from sklearn.model_selection import TimeSeriesSplit
 
-    days = sorted(rows[PARTITION_COLUMN].unique())
+    days = sorted(rows[PARTITION].unique())
     if len(days) <= folds:
         raise DataError(
             f"{len(days)} days of rows cannot be tuned on with train.tune.folds {folds}; give a longer train.window_days, or fewer folds."
@@ -226,10 +226,10 @@ class _Running:
         return Trial(len(self.trials) + 1, chosen.estimator, chosen.parameters, days, scores, mean, self.now() - began, error)
 
     def _score(self, chosen: Chosen, before: list[str], judges: list[str]) -> float | None:
-        fit_rows = self.rows[self.rows[PARTITION_COLUMN].isin(before)]
-        judged = self.rows[self.rows[PARTITION_COLUMN].isin(judges)]
+        fit_rows = self.rows[self.rows[PARTITION].isin(before)]
+        judged = self.rows[self.rows[PARTITION].isin(judges)]
         pipeline = learn(self.model, fit_rows, chosen)
-        features = judged[self.model.feature_names]
+        features = features_of(judged, self.model.feature_names)
         with one_thread():
             predicted = predict(pipeline, self.model, features)
         score = measure(self.model, judged[TARGET].to_numpy(), predicted).get(self.metric)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, TARGET, feature_column
 from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,10 +35,10 @@ def row_weights(model: ModelConfig, rows: pd.DataFrame) -> np.ndarray | None:
 
         weights *= compute_sample_weight(declared.classes, rows[TARGET].to_numpy())
     if declared.half_life_days is not None:
-        days = pd.to_datetime(rows[PARTITION_COLUMN])
+        days = pd.to_datetime(rows[PARTITION])
         weights *= 0.5 ** ((days.max() - days).dt.days.to_numpy() / declared.half_life_days)
     if declared.feature is not None:
-        values = rows[declared.feature].to_numpy(dtype=float, na_value=np.nan)
+        values = rows[feature_column(declared.feature)].to_numpy(dtype=float, na_value=np.nan)
         if wrong := int((~np.isfinite(values) | (values < 0)).sum()):
             raise DataError(
                 f"{model.name}: {declared.feature}, train.weights.feature, is missing, infinite or negative in {wrong} of {len(rows)} "

@@ -64,6 +64,39 @@ def test_features_that_hold_the_target_are_a_problem(ask: Ask, tmp_path: Path, m
     assert ask("check").code == 0
 
 
+def test_the_target_in_the_rows_own_table_is_no_feature_in_any_spelling(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of today's customers with what became of them: the label is a column of the rows themselves, and here a text."""
+    include = include_with(tmp_path, monkeypatch)
+    model, features = include / "models/flight_delay/model.yaml", include / "models/flight_delay/features.py"
+    target = 'target: {dataset: schedules, column: dest, positive: "ORD"}'
+    model.write_text(re.sub(r"target: .*", target, model.read_text()).replace("slices, by: dest", "slices, by: carrier"))
+    assert ask("check").code == 0
+    for computed in ('rows["dest"].eq("ORD").astype("float64")', 'rows["dest"].map(lambda text: sum(map(ord, text)) % 7)'):
+        features.write_text(features.read_text().replace('rows["distance"]', computed))
+        answer = ask("check")
+        assert f"{features}: feature 'distance' holds the target: it changes with dest of schedules of the scored day itself" in answer.out
+        features.write_text(features.read_text().replace(computed, 'rows["distance"]'))
+
+
+def test_what_comes_from_a_personal_column_says_whether_it_is_personal(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    include = include_with(tmp_path, monkeypatch)
+    model, features = include / "models/air_time/model.yaml", include / "models/air_time/features.py"
+    schedules = include / "datasets/schedules/dataset.yaml"
+    schedules.write_text(schedules.read_text().replace("{name: tailnum, ", "{name: tailnum, personal: true, "))
+    assert ask("check").code == 0
+    of_person = 'rows["tailnum"].fillna("").map(lambda text: sum(map(ord, text)) % 7).astype("float64")'
+    features.write_text(features.read_text().replace('"distance": rows["distance"],', f'"distance": rows["distance"] + {of_person},'))
+    answer = ask("check")
+    told = "features[0].name: 'distance' changes with schedules.tailnum, which is personal; set personal: true, so that no report shows "
+    assert f"{model}:" in answer.out and told in answer.out
+    assert answer.out.count("which is personal") == 1
+    for said in ("true", "false"):
+        before = model.read_text()
+        model.write_text(before.replace("{name: distance,", f"{{name: distance, personal: {said},"))
+        assert ask("check").code == 0
+        model.write_text(before)
+
+
 def test_a_holdout_of_few_days_is_a_warning_and_of_one_a_problem(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = include_with(tmp_path, monkeypatch) / "models/air_time/model.yaml"
     declared = model.read_text()

@@ -33,7 +33,7 @@ def row(number: int = 0) -> pd.Series:
 
 
 def named(number: int = 0) -> list[str]:
-    return [f"{key}={row(number)[key]}" for key in KEYS]
+    return [f"{key}={row(number)['key:' + key]}" for key in KEYS]
 
 
 def explain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -161,7 +161,7 @@ def test_personal_values_are_not_shown_and_contributions_are(
     ]
     assert any("personal: true" in line for line in lines)
     dataset.write_text("".join(lines))
-    flight = str(row()["flight"])
+    flight = str(row()["key:flight"])
     out = ask("prediction", MODEL, *named()).out
     assert "flight=(personal: not shown)" in out
     assert f"flight={flight}" not in out

@@ -139,10 +139,58 @@ class TestCheckFinds:
             f"{path}:8: target.column: unknown column of sales 'amounts'; did you mean 'amount'? allowed: shop, amount"
         ]
 
+    @pytest.mark.parametrize(
+        ("kind", "positive", "words"),
+        [
+            ("string", 'positive: "yes"', ""),
+            ("boolean", "positive: true", ""),
+            ("boolean", "positive: false", ""),
+            ("boolean", "positive_above: 0", ""),
+            ("integer", "positive: 3", ""),
+            ("string", "positive: true", 'positive: True is no string, as sold is; write it in quotes, such as "true"'),
+            ("string", "positive: 1", 'positive: 1 is no string, as sold is; write it in quotes, such as "1"'),
+            ("boolean", 'positive: "true"', "positive: 'true' is no boolean, as sold is; write true or false"),
+            ("boolean", "positive: 1", "positive: 1 is no boolean, as sold is; write true or false"),
+            ("integer", 'positive: "3"', "positive: '3' is no integer, as sold is; write a whole number"),
+            ("integer", "positive: true", "positive: True is no integer, as sold is; write a whole number"),
+            ("number", "positive: 3", "positive: sold is a number, which is hardly ever just one value; use positive_above"),
+            ("string", "positive_above: 3", "positive_above: sold is a string, and no figure; use task: classification, and positive: "),
+            ("timestamp", "positive: 3", "column: sold is a timestamp, and a target is an integer, a number, a boolean or a text"),
+            (
+                "integer",
+                "positive: 3, positive_above: 2",
+                "positive: says which value is positive, and positive_above from where on; give one",
+            ),
+        ],
+    )
+    def test_what_is_positive_is_of_the_targets_type(
+        self, include: Path, change_model: Change, kind: str, positive: str, words: str
+    ) -> None:
+        dataset = include / "datasets/sales/dataset.yaml"
+        dataset.write_text(dataset.read_text().replace("keys: [shop]", f"  - {{name: sold, type: {kind}, description: x}}\nkeys: [shop]"))
+        change_model("task: regression", "task: classification")
+        change_model("metric: mae, at_most: 15", "metric: auc, at_least: 0.5")
+        path = change_model("column: amount}", f"column: sold, {positive}}}")
+        lines = check_catalog(Catalog(include))
+        assert [line.removeprefix(f"{path}:8: target.")[: len(words)] for line in lines] == ([words] if words else [])
+
+    def test_what_is_positive_and_never_comes(self, include: Path, change_model: Change) -> None:
+        dataset = include / "datasets/sales/dataset.yaml"
+        expected = 'expectations:\n  - {expect: expect_column_values_to_be_in_set, arguments: {column: shop, value_set: ["yes", "no"]}}'
+        dataset.write_text(f"{dataset.read_text()}{expected}\n")
+        change_model("task: regression", "task: classification")
+        change_model("metric: mae, at_most: 15", "metric: auc, at_least: 0.5")
+        path = change_model("column: amount}", 'column: shop, positive: "Yes"}')
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(
+            f"{path}:8: target.positive: no row would ever be positive: shop of sales is never 'Yes'; did you mean 'yes'?"
+        )
+        assert line.endswith("allowed: yes, no")
+
     def test_a_target_that_is_no_figure(self, include: Path, change_model: Change) -> None:
         path = change_model("column: amount", "column: shop")
         assert check_catalog(Catalog(include)) == [
-            f"{path}:8: target.column: shop is a string, and a target is an integer, a number or a boolean"
+            f"{path}:8: target.column: shop is a string, and no figure; use task: classification, and positive: the text that is positive"
         ]
 
     def test_rows_and_a_truth_that_no_key_brings_together(self, include: Path, change_dataset: Change) -> None:
@@ -226,12 +274,11 @@ class TestCheckFinds:
         (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}:1: ") and "null bytes" in line
 
-    @pytest.mark.parametrize("name", ["target", "partition", "key:shop", "prediction"])
-    def test_a_feature_by_a_name_that_frames_give_to_something_else(self, include: Path, change_model: Change, name: str) -> None:
-        path = change_model("- {name: shop, kind: categorical", f'- {{name: "{name}", kind: categorical')
-        change_model("drift.shop", "drift.share")
-        (line,) = check_catalog(Catalog(include))
-        assert line.startswith(f"{path}:10: features[0].name: {name!r} is the name of a column of our own, ")
+    @pytest.mark.parametrize("name", ["target", "partition", "key:shop", "prediction", "share"])
+    def test_no_fault_in_what_a_feature_is_called(self, include: Path, change_model: Change, name: str) -> None:
+        change_model("- {name: shop, kind: categorical", f'- {{name: "{name}", kind: categorical')
+        change_model("drift.shop", "drift.feature:share" if name == "share" else f"drift.{name}")
+        assert check_catalog(Catalog(include)) == []
 
     def test_a_criterion_on_a_metric_of_another_task(self, include: Path, change_model: Change) -> None:
         path = change_model("metric: mae", "metric: auc")

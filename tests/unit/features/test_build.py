@@ -10,7 +10,8 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import feature_frame, labelled_frame
-from include.evergreen.features.build import TARGET, join_labels, partition_labels
+from include.evergreen.features.build import join_labels, partition_labels
+from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from tests.unit.flights import january, republish
@@ -119,7 +120,7 @@ def test_a_day_that_lacks_an_input_gives_no_training_rows(catalog: Catalog, air_
 
 def test_truth_finds_its_row_by_the_keys_whatever_the_order(catalog: Catalog, air_time: ModelConfig) -> None:
     rows, _ = feature_frame(catalog, air_time, DAY, PartitionCache(DAY))
-    labels = partition_labels(air_time, DAY, PartitionCache(january(20)))
+    labels = partition_labels(Catalog(), air_time, DAY, PartitionCache(january(20)))
     assert labels is not None
     joined = join_labels(catalog, air_time, rows, labels)
     assert joined.index.equals(rows.index)

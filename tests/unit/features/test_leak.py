@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.features import feature_frame
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -198,3 +199,22 @@ def _stored(dataset: str, day: dt.date) -> pd.DataFrame:
     version = current_partition(dataset, day)
     assert version is not None
     return read_partition(version)
+
+
+@pytest.mark.parametrize(("edition", "expected"), [(2, "the correction"), (1, "the greater value")])
+def test_of_several_rows_of_one_time_the_one_that_was_known_last_counts(
+    air_time: ModelConfig, flights: Path, edition: int, expected: str
+) -> None:
+    """A version that was trained before keeps the order of before: by value."""
+    moment = _hour(8, 12)
+    for day, temp in ((8, 70.0), (9, 30.0)):  # what came with the next day's partition corrects what came with the day's own
+
+        def changed(rows: pd.DataFrame, temp: float = temp) -> pd.DataFrame:
+            one = rows["origin"].eq("EWR") & ~rows["origin"].duplicated()
+            return rows.assign(time_hour=rows["time_hour"].where(~one, moment), temp=rows["temp"].where(~one, temp))
+
+        republish("weather", january(day), changed)
+    reader = PointInTimeReader(air_time, january(20), PartitionCache(january(20)), edition)
+    rows = pd.DataFrame({"origin": pd.array(["EWR"], dtype="string"), "left": [moment]})
+    found = reader.latest(rows, "weather", days=15, by="origin", time="time_hour", columns=["temp"], at="left")["temp"].tolist()
+    assert found == [30.0 if expected == "the correction" else 70.0]

@@ -157,7 +157,7 @@ def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: Mod
 def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: ModelConfig) -> None:
     _publish_known_one_by_one(january(8))
     for as_of, rows in ((9, 2), (10, 3), (20, 4)):
-        labels = partition_labels(air_time, january(8), PartitionCache(january(as_of)))
+        labels = partition_labels(Catalog(), air_time, january(8), PartitionCache(january(as_of)))
         assert labels is not None
         assert len(labels) == rows
 

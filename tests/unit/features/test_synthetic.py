@@ -158,3 +158,11 @@ def test_a_text_is_written_that_matches_the_pattern(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", [r"(a)\1", r"(?=b)a", r"a(?<!a)", "("])
 def test_a_pattern_that_is_too_much_gives_none(pattern: str) -> None:
     assert matching(pattern, np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize("bound", [15.0, 5000.0, -5000.0])
+def test_some_labels_are_positive_and_some_are_not_wherever_the_bound_is(bound: float) -> None:
+    model = Catalog().model("flight_delay")
+    rows = SyntheticRows(Catalog(), model.model_copy(update={"target": model.target.model_copy(update={"positive_above": bound})}))
+    delays = rows.frame("outcomes", rows.day)["arr_delay"].dropna()
+    assert set(delays > bound) == {False, True}

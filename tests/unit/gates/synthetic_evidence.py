@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from include.evergreen.config import METRICS, Catalog, ModelConfig
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.comparators import Comparator

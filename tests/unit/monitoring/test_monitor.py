@@ -11,6 +11,7 @@ from include.evergreen import monitoring
 from include.evergreen.config import METRICS, Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
+from include.evergreen.features.columns import keys_of
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
 from include.evergreen.registry import champions
@@ -52,7 +53,8 @@ def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catal
     labels = current_partition("outcomes", DAY)
     assert predictions is not None
     assert labels is not None
-    joined = predictions.frame().merge(read_partition(labels), on=KEYS).dropna(subset=["air_time"])
+    frame = predictions.frame()
+    joined = keys_of(frame, KEYS).join(frame["prediction"]).merge(read_partition(labels), on=KEYS).dropna(subset=["air_time"])
     found = next(each for each in list_observations("air_time", "performance.mae"))
     assert found.value == pytest.approx(mean_absolute_error(joined["air_time"], joined["prediction"]))
     assert found.rows == len(joined) < predictions.rows

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.features import feature_frame
+from include.evergreen.features.columns import keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -46,7 +47,7 @@ def test_every_row_of_the_day_is_scored_by_the_champion(trained: Path, catalog: 
     assert (predictions.version, predictions.challenger_version, predictions.rows) == (1, 0, len(rows))
     frame = predictions.frame()
     assert frame["prediction"].notna().all()
-    assert frame[["carrier", "flight", "origin"]].equals(rows[["carrier", "flight", "origin"]])
+    assert keys_of(frame, ["carrier", "flight", "origin"]).equals(rows[["carrier", "flight", "origin"]])
     assert frame[features.columns].equals(features)
     assert _stage(name) == ("done", outcome.message)
 

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from sklearn.linear_model import Ridge
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.settings import Settings

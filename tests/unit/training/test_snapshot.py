@@ -6,7 +6,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition
-from include.evergreen.features.build import TARGET
+from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.database.tables import snapshots

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.features.build import KEY_PREFIX
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, feature_column, find_key, key_column
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring.window import parse_report_path
@@ -127,7 +126,8 @@ class Derived:
         :returns: the other rows, numbered anew; None when nothing of the file can be kept, as no key tells whose its rows are
         """
         if affected.day:
-            mask = self._mask_of_predictions(frame, self._days(affected.model)[affected.day])
+            model = next(model for model in self._models if model.name == affected.model)
+            mask = self._mask_of_predictions(frame, self._days(affected.model)[affected.day], model)
             return None if mask is None else frame[~mask].reset_index(drop=True)
         return frame[~self._mask_of_training(frame, affected.model)].reset_index(drop=True)
 
@@ -152,31 +152,38 @@ class Derived:
                 frame = _read(file.path, unreadable)
                 if frame is None:
                     continue
-                mask = self._mask_of_predictions(frame, keys)
+                mask = self._mask_of_predictions(frame, keys, model)
                 if mask is None or mask.any():
                     yield Affected(model.name, file.path, len(frame) if mask is None else int(mask.sum()), day)
 
     def _training(self, model: ModelConfig, unreadable: set[str]) -> Iterator[Affected]:
         for folder in ("training", "references"):
             for path in [file.path for file in storage.files(f"{folder}/{model.name}") if file.path.endswith(".parquet")]:
-                frame = _read(path, unreadable, PARTITION_COLUMN)
+                frame = _read(path, unreadable, PARTITION)
                 if frame is not None and (rows := int(self._mask_of_training(frame, model.name).sum())):
                     yield Affected(model.name, path, rows, None)
 
-    def _mask_of_predictions(self, frame: pd.DataFrame, keys: frozenset[Key] | None) -> pd.Series | None:
-        """Which rows go; None when no key tells."""
-        if keys is None or not set(self.dataset.keys) <= set(frame.columns):
+    def _mask_of_predictions(self, frame: pd.DataFrame, keys: frozenset[Key] | None, model: ModelConfig) -> pd.Series | None:
+        """Which rows go; None when no key tells.
+
+        Of earlier releases, a feature may stand in the place of the key of its name. Where it has other values, rows are not found.
+        """
+        names = list(frame.columns)
+        columns = [find_key(names, name) for name in self.dataset.keys]
+        if keys is None or not set(columns) <= set(names):
             return None
-        return rows_of_people(frame, self.dataset.keys, keys)
+        mask = rows_of_people(frame, columns, keys)
+        in_doubt = {feature_column(name) for name in model.feature_names} & set(columns)
+        return None if in_doubt and int(mask.sum()) < len(keys) else mask
 
     def _mask_of_training(self, frame: pd.DataFrame, model: str) -> pd.Series:
         """Which rows go: of a frame that does not name its rows, all of the days concerned."""
         import pandas as pd
 
-        columns = [f"{KEY_PREFIX}{name}" for name in self.dataset.keys]
+        columns = [key_column(name) for name in self.dataset.keys]
         mask = pd.Series(False, index=frame.index)
         for day, keys in self._days(model).items():
-            of_day = frame[PARTITION_COLUMN] == day.isoformat()
+            of_day = frame[PARTITION] == day.isoformat()
             if not of_day.any():
                 continue
             if keys is None or not columns or not set(columns) <= set(frame.columns):

@@ -34,6 +34,11 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
     folder = free_folder(catalog, "model", name)
     scored = catalog.dataset(rows)
     target_dataset, column = _target(catalog, target)
+    if column.type in ("string", "timestamp"):
+        raise ConfigError(
+            f"the target {target} is a {column.type}; new-model begins with an integer, a number or a boolean. For a text, write "
+            f"model.yaml by hand, with target.positive: docs/guides/declaring-a-model.md."
+        )
     if positive_above is None and column.type == "boolean":
         positive_above = 0
     features = _features(scored, but=column.name if target_dataset.name == rows else None)

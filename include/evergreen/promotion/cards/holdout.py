@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.features.build import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.criteria import metric_interval, share_interval
 from include.evergreen.gates.scored import Scored
@@ -111,18 +110,18 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
     :returns: the figures, none of which stands for fewer than `MIN_CATEGORY_ROWS` rows
     """
     fit_rows, holdout = split_by_time(model, frame)
-    features = holdout[model.feature_names]
+    features = features_of(holdout, model.feature_names)
     labels = holdout[TARGET].to_numpy(dtype="float64")
-    units = Units.days(holdout[PARTITION_COLUMN].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
+    units = Units.days(holdout[PARTITION].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
     with one_thread():
         predicted = predict(pipeline, model, features)
         importances, metric, rows = _importances(model, pipeline, features, labels)
     scored = Scored(model, labels, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
     return Holdout(
-        first=str(holdout[PARTITION_COLUMN].min()),
-        last=str(holdout[PARTITION_COLUMN].max()),
-        fit_first=str(fit_rows[PARTITION_COLUMN].min()),
-        fit_days=fit_rows[PARTITION_COLUMN].nunique(),
+        first=str(holdout[PARTITION].min()),
+        last=str(holdout[PARTITION].max()),
+        fit_first=str(fit_rows[PARTITION].min()),
+        fit_days=fit_rows[PARTITION].nunique(),
         fit_rows=len(fit_rows),
         rows=len(holdout),
         fit_mean=float(fit_rows[TARGET].mean()),

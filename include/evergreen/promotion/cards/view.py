@@ -83,6 +83,8 @@ class View:
     def target_text(self) -> str:
         """The target in words: the column, with what is positive of a classification."""
         target, unit = self.config.target, self.facts.target_unit
+        if target.positive is not None:
+            return f"{target.column} being {str(target.positive).lower() if isinstance(target.positive, bool) else target.positive}"
         if target.positive_above is None:
             return target.column
         return " ".join(filter(None, [target.column, "above", figure(target.positive_above), unit]))

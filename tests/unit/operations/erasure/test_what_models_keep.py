@@ -45,7 +45,7 @@ def test_predictions_frames_and_samples_lose_the_rows_and_nothing_else(tail: str
     _erase(tail)
     after = find_predictions(MODEL, DAY)
     assert after is not None
-    kept = [key not in flights for key in before[["carrier", "flight", "origin"]].itertuples(index=False, name=None)]
+    kept = [key not in flights for key in before[["key:carrier", "key:flight", "key:origin"]].itertuples(index=False, name=None)]
     assert flights
     assert after.frame().equals(before[kept].reset_index(drop=True))
     assert (after.rows, after.digest) == (sum(kept), frame_digest(after.frame()))
