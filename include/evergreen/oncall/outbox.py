@@ -18,7 +18,7 @@ from include.evergreen.config.oncall import Email, Slack
 from include.evergreen.foundation.redaction import redact
 from include.evergreen.oncall.messages import Message, Told, UndeliveredError
 from include.evergreen.oncall.rotations import on_call
-from include.evergreen.state.alerts import Alert, raise_within
+from include.evergreen.state.alerts import Alert, Finding, raise_within
 from include.evergreen.state.alerts.raising import resolve_within
 from include.evergreen.state.alerts.records import add_event, add_events
 from include.evergreen.state.database import reading, writing
@@ -281,7 +281,7 @@ def record_failed(lease: Lease, batch: Batch, error: UndeliveredError, config: O
             connection.execute(notifications.update().where(notifications.c.id == row.id).values(**values))
         if gives_way and rows:
             message = f"The channel {batch.channel.name} does not deliver: {text}"
-            raise_within(connection, f"notification/{batch.channel.name}", severity=batch.message.severity, message=message, error=text)
+            raise_within(connection, Finding(f"notification/{batch.channel.name}", batch.message.severity, message, error=text))
     return True
 
 

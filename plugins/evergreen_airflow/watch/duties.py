@@ -17,7 +17,6 @@ from include.evergreen.operations.noticing import (
     Attempt,
     Deadlines,
     Declared,
-    Finding,
     attempts_to_settle,
     full_disks,
     keep,
@@ -29,7 +28,7 @@ from include.evergreen.operations.noticing import (
 )
 from include.evergreen.operations.noticing.record import CHUNK
 from include.evergreen.operations.noticing.stuck import FLOOR_SECONDS
-from include.evergreen.state.alerts import Place, Severity, forget_old_failures, pass_time
+from include.evergreen.state.alerts import Finding, Place, Severity, forget_old_failures, pass_time
 
 log = logging.getLogger(__name__)
 SILENT_AFTER = dt.timedelta(seconds=40)  # a worker says every 5 s that it lives

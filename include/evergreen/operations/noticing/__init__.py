@@ -2,7 +2,7 @@
 
 from include.evergreen.operations.noticing.attempts import Attempt, Instance, Standing, Word
 from include.evergreen.operations.noticing.causes import Cause, Subject, cause_of
-from include.evergreen.operations.noticing.conditions import Finding, keep
+from include.evergreen.operations.noticing.conditions import keep
 from include.evergreen.operations.noticing.declared import Declared
 from include.evergreen.operations.noticing.freshness import Deadlines, Late
 from include.evergreen.operations.noticing.record import OpenAttempt, attempts_to_settle, record_attempts, settle
@@ -14,7 +14,6 @@ __all__ = [
     "Cause",
     "Deadlines",
     "Declared",
-    "Finding",
     "Instance",
     "Late",
     "OpenAttempt",
