@@ -6,6 +6,7 @@ from include.evergreen.operations.noticing.conditions import keep
 from include.evergreen.operations.noticing.declared import Declared
 from include.evergreen.operations.noticing.freshness import Deadlines, Late
 from include.evergreen.operations.noticing.record import OpenAttempt, attempts_to_settle, record_attempts, settle
+from include.evergreen.operations.noticing.retries import Retries, Run
 from include.evergreen.operations.noticing.standing import full_disks, old_champions, unanswered_firings
 from include.evergreen.operations.noticing.stuck import longest_expected
 
@@ -17,6 +18,8 @@ __all__ = [
     "Instance",
     "Late",
     "OpenAttempt",
+    "Retries",
+    "Run",
     "Standing",
     "Subject",
     "Word",
