@@ -76,7 +76,7 @@ def test_all_that_were_told_are_told_once_that_it_is_resolved(step: Round) -> No
     assert step(18) == []
     [pager] = [message for channel, message in step.sent if (channel, message.action) == ("pager", "resolve")]
     [paged] = [message for channel, message in step.sent if (channel, message.action) == ("pager", "trigger")]
-    assert pager.incidents == (paged.key,)
+    assert pager.incidents == (paged.alerts[0].incident,)
     assert not show_alert(number).alert.is_open
 
 
