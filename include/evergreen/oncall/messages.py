@@ -18,7 +18,11 @@ _SHOWN_ALERTS = 20
 
 @dataclass(frozen=True)
 class Told:
-    """One alert of a message. ``name`` is that of its model or dataset, ``meaning`` what follows for the model and its users."""
+    """One alert of a message.
+
+    ``name`` is that of its model or dataset, ``meaning`` what follows for the model and its users, ``incident`` the key of its incident
+    where the channel keeps such.
+    """
 
     id: int
     key: str
@@ -32,6 +36,7 @@ class Told:
     times: int
     first_at: dt.datetime
     assignee: str
+    incident: str = ""
 
     @property
     def path(self) -> str:
@@ -49,8 +54,8 @@ class Message:
     """One sending.
 
     ``key`` is the same however often it is tried: a server that keeps it takes the message once. ``incidents`` are the keys of the
-    messages of the action ``trigger`` that this one follows up. ``recipient`` is a person, or empty, and ``address`` theirs in this
-    channel.
+    incidents, or of the messages of the action ``trigger``, that this one follows up. ``recipient`` is a person, or empty, and
+    ``address`` theirs in this channel.
     """
 
     key: str

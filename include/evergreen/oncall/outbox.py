@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from include.evergreen.config.oncall import Email, Slack
 from include.evergreen.foundation.redaction import redact
+from include.evergreen.oncall.incidents import KEEPS_INCIDENTS, assign_incidents, settled_incidents, supersede_incidents
 from include.evergreen.oncall.messages import Message, Told, UndeliveredError
 from include.evergreen.oncall.rotations import on_call
-from include.evergreen.state.alerts import Alert, raise_within
+from include.evergreen.state.alerts import Alert, Finding, raise_within
 from include.evergreen.state.alerts.raising import resolve_within
 from include.evergreen.state.alerts.records import add_event, add_events
 from include.evergreen.state.database import reading, writing
@@ -43,6 +44,7 @@ TOLD = notifications.c.state.in_([sa.literal_column(f"'{state}'") for state in (
 _MINUTE = dt.timedelta(minutes=1)
 _MOST_CLAIMED = 2000
 ACKNOWLEDGES = ("pagerduty", "webhook")  # types of channels that are told who has it
+REACHED = {"resolve": ("resolved",), "acknowledge": ("acknowledged", "snoozed", "resolved")}  # states of which a follow-up tells
 
 
 class LostLeaseError(Exception):
@@ -143,18 +145,21 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
         for row in connection.execute(query).all():
             groups[row.alert_id, row.channel, row.recipient].append(row)
         open_rows = _unsettled(connection, {alert_id for alert_id, _, _ in groups})
-        states = _states(connection, {other for rows in groups.values() for row in rows for other in row.content.get("alerts", ())})
+        states = _states(
+            connection,
+            {other for rows in groups.values() for row in rows for other in row.content.get("together", row.content.get("alerts", ()))},
+        )
         known = _known(connection, [_follow_up_key(rows) for rows in groups.values()])
         for (alert_id, channel, recipient), rows in groups.items():
             if channel in busy or (alert_id, channel, recipient) in open_rows:
                 continue
             action = "resolve" if rows[0].is_over else "acknowledge"
             key = _follow_up_key(rows)
-            incidents = _settled_batches(rows, action, states)
+            incidents = settled_incidents(rows, REACHED[action], states)
             episode = max(row.content["episode"] for row in rows)
             declared = channels.get(channel)
             wanted = declared is not None and (action == "resolve" or declared.type in ACKNOWLEDGES)
-            if declared is not None and declared.type == "pagerduty" and not incidents:
+            if declared is not None and declared.type in KEEPS_INCIDENTS and not incidents:
                 wanted = False  # its incident is about other alerts, too, and ends with the last of them
             if wanted and key not in known:
                 new.append(_row(key, alert_id, channel, recipient, action, now, {"episode": episode, "incidents": incidents}))
@@ -238,6 +243,8 @@ def record_sent(lease: Lease, batch: Batch, now: dt.datetime) -> bool:
             grouped = f", with {len(batch.message.alerts) - 1} others" if len(batch.message.alerts) > 1 else ""
             text = f"{batch.message.recipient or 'Everybody there'} was told through {batch.channel.name}{grouped}."
             add_events(connection, dict.fromkeys(row.alert_id for row in rows), "notified", text, now=now)
+            if batch.channel.type in KEEPS_INCIDENTS and rows:
+                _resolve_superseded(connection, rows, now)
         key = f"notification/{batch.channel.name}"
         failing = connection.execute(alerts.select().where(alerts.c.key == key, alerts.c.resolved_at.is_(None))).first()
         if failing is not None:
@@ -281,7 +288,7 @@ def record_failed(lease: Lease, batch: Batch, error: UndeliveredError, config: O
             connection.execute(notifications.update().where(notifications.c.id == row.id).values(**values))
         if gives_way and rows:
             message = f"The channel {batch.channel.name} does not deliver: {text}"
-            raise_within(connection, f"notification/{batch.channel.name}", severity=batch.message.severity, message=message, error=text)
+            raise_within(connection, Finding(f"notification/{batch.channel.name}", batch.message.severity, message, error=text))
     return True
 
 
@@ -310,10 +317,11 @@ def drop_removed(lease: Lease, config: OncallConfig) -> int:
         return connection.execute(notifications.delete().where(removed)).rowcount
 
 
-def told_of(alert: Alert) -> Told:
+def told_of(alert: Alert, incident: str = "") -> Told:
     """Make of an alert what messages say of it: not the error's own words, which may quote anything.
 
     :param alert: as it was read
+    :param incident: the key of its incident, where the channel keeps such
     :returns: what is told of it
     """
     return Told(
@@ -329,6 +337,7 @@ def told_of(alert: Alert) -> Told:
         times=alert.times,
         first_at=alert.first_at,
         assignee=alert.assignee or "",
+        incident=incident,
     )
 
 
@@ -404,13 +413,6 @@ def _states(connection: sa.Connection, ids: set[int]) -> dict[int, str]:
     return {row.id: row.state for chunk in _chunks(sorted(ids)) for row in connection.execute(query.where(alerts.c.id.in_(chunk)))}
 
 
-def _settled_batches(rows: Sequence[Any], action: str, states: dict[int, str]) -> list[str]:
-    """The messages whose every alert has come as far as this."""
-    batches = {row.content["batch"]: row.content["alerts"] for row in rows if "batch" in row.content}
-    reached = ("resolved",) if action == "resolve" else ("acknowledged", "snoozed", "resolved")
-    return [key for key, members in batches.items() if all(states[alert_id] in reached for alert_id in members)]
-
-
 def _sent_lately(connection: sa.Connection, now: dt.datetime) -> dict[tuple[str, str], int]:
     query = sa.select(notifications.c.channel, notifications.c.recipient, notifications.c.content).where(
         notifications.c.sent_at > now - _MINUTE
@@ -433,9 +435,15 @@ def _batch(
     now: dt.datetime,
 ) -> Batch:
     members = sorted({row.alert_id for row in rows})
+    is_incident = action == "trigger" and channel.type in KEEPS_INCIDENTS
+    incidents = assign_incidents(connection, channel.name, rows, key) if is_incident else {}
     attempts = max(row.attempts for row in rows) + 1
     changed = [  # what was grouped once stays so, though some of it fires no more
-        {"row_id": row.id, "new_content": {**row.content, "batch": key, "alerts": row.content.get("alerts") or members}} for row in rows
+        {
+            "row_id": row.id,
+            "new_content": {**row.content, "batch": key, "alerts": row.content.get("alerts") or members, **incidents.get(row.alert_id, {})},
+        }
+        for row in rows
     ]
     update = notifications.update().where(notifications.c.id == sa.bindparam("row_id"))
     connection.execute(update.values(state="sending", attempts=attempts, content=sa.bindparam("new_content")), changed)
@@ -445,7 +453,7 @@ def _batch(
         action=action,
         recipient=recipient,
         address=_address(config, channel, recipient),
-        alerts=tuple(map(told_of, told)),
+        alerts=tuple(told_of(alert, incidents.get(alert.id, {}).get("incident", "")) for alert in told),
         on_call=tuple(dict.fromkeys(turn.person for turn in on_call(config, now).values())),
         incidents=tuple(dict.fromkeys(incident for row in rows for incident in row.content.get("incidents", ()))),
     )
@@ -459,6 +467,18 @@ def _address(config: OncallConfig, channel: AnyChannel, recipient: str) -> str:
     if isinstance(channel, Email):
         return person.email or ""
     return (person.slack or "") if isinstance(channel, Slack) else ""
+
+
+def _resolve_superseded(connection: sa.Connection, rows: Sequence[Any], now: dt.datetime) -> None:
+    """Tell that the earlier incidents of alerts are over, since later ones were triggered."""
+    new = []
+    for incident, row in supersede_incidents(connection, rows).items():
+        key = f"{row.alert_id}/{row.content['episode']}/superseded/{row.channel}"
+        content = {"episode": row.content["episode"], "incidents": [incident]}
+        new.append(_row(key, row.alert_id, row.channel, row.recipient, "resolve", now, content))
+    known = _known(connection, [each["key"] for each in new])
+    if new := [each for each in new if each["key"] not in known]:
+        connection.execute(notifications.insert(), new)
 
 
 def _fall_back(connection: sa.Connection, row: Any, channel: str, now: dt.datetime) -> None:

@@ -17,7 +17,7 @@ from include.evergreen.operations.noticing import (
     Attempt,
     Deadlines,
     Declared,
-    Finding,
+    Retries,
     attempts_to_settle,
     full_disks,
     keep,
@@ -29,7 +29,7 @@ from include.evergreen.operations.noticing import (
 )
 from include.evergreen.operations.noticing.record import CHUNK
 from include.evergreen.operations.noticing.stuck import FLOOR_SECONDS
-from include.evergreen.state.alerts import Place, Severity, forget_old_failures, pass_time
+from include.evergreen.state.alerts import Finding, Place, Severity, forget_old_failures, pass_time
 
 log = logging.getLogger(__name__)
 SILENT_AFTER = dt.timedelta(seconds=40)  # a worker says every 5 s that it lives
@@ -59,6 +59,9 @@ class Watch:
     newest_run: int | None = None
     expected: dict[object, float | None] = field(default_factory=dict)
     unwell: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.retries = Retries(self.look_back)
 
     def notice_failures(self) -> None:
         """Count attempts that failed or died since the last look, and those whose worker is silent."""
@@ -124,6 +127,11 @@ class Watch:
         keep("trigger", unanswered_firings(), "The gate has decided on its training.")
         keep("age", old_champions(self.declared), "A newer version serves, or its age is no alert any more.")
         keep("disk", full_disks(facts.folders()), "There is room again.")
+
+    def notice_retries(self) -> None:
+        """Keep the alerts of DAGs whose runs need another attempt far more often than they did."""
+        findings = self.retries.findings(self.declared, facts.newest_runs, lambda runs: facts.standings(runs, SILENT_AFTER))
+        keep("retries", findings, "Its attempts succeed again as often as they did.")
 
     def notice_stuck_tasks(self) -> None:
         """Keep the alerts of tasks that run far longer than they ever did."""
@@ -203,6 +211,7 @@ def own_duties() -> list[Duty]:
         Duty("look for late data", 20, Watch.notice_late_data),
         Duty("look at firings, champions and disks", 60, Watch.notice_what_stands),
         Duty("look for stuck tasks", 60, Watch.notice_stuck_tasks),
+        Duty("look for retries that pile up", 60, Watch.notice_retries),
         Duty("forget old failures", 3600, lambda _: forget_old_failures()),
     ]
 

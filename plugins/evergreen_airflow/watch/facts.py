@@ -18,18 +18,20 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.utils.session import create_session
 from sqlalchemy.orm import Session
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.operations.noticing import Attempt, Instance, Standing
+from include.evergreen.operations.noticing import Attempt, Instance, Run, Standing
 from include.evergreen.operations.noticing.stuck import PAST
 
 PAGE = 1000
 CHUNK = 200
 RECENT_RUNS = 20_000  # looked through once, when a watcher begins
 MOST_RUNNING = 10_000
+COMPARED_RUNS = 150  # of a DAG: some of them failed, or are of a backfill
 LONGEST_CHAIN = 4  # of runs, from a backfill to what reads what it made: ingest, score, monitor
 FAILED, RETRYING, RUNNING = "failed", "up_for_retry", "running"
 _TI = TaskInstance
@@ -199,6 +201,33 @@ def past_durations(dag_id: str, task_id: str) -> list[float]:
     with create_session() as session:
         query = sa.select(table.duration).where(*mine).order_by(table.start_date.desc()).limit(PAST)
         return [float(seconds) for seconds in session.execute(query).scalars()]
+
+
+def newest_runs(dag_id: str) -> list[Run]:
+    """List the newest runs of a DAG that have ended, and say which of them succeeded with more than one attempt.
+
+    :param dag_id: the DAG's
+    :returns: of the newest `COMPARED_RUNS` those of live data in which nothing failed for good, the newest first
+    """
+    table, state = DagRun.__table__.c, sa.func.coalesce(DagRun.__table__.c.state, "")
+    columns = (table.id, table.run_id, table.run_type, table.backfill_id, table.end_date, state.label("ended"))
+    query = sa.select(*columns).where(table.dag_id == dag_id, state.in_((FAILED, "success")), table.end_date.is_not(None))
+    earlier = TaskInstanceHistory.__table__.c
+    for_good = (earlier.try_number > earlier.max_tries).label("for_good")  # and a person cleared it
+    attempts = sa.select(earlier.run_id, for_good).where(earlier.dag_id == dag_id, earlier.state == FAILED).distinct()
+    with create_session() as session:
+        rows = session.execute(query.order_by(table.id.desc()).limit(COMPARED_RUNS)).all()
+        backfills = _backfills(session, {row.id: (row.backfill_id, row.run_type) for row in rows})
+        failed = {
+            (row.run_id, bool(row.for_good))
+            for chunk in _chunks([row.run_id for row in rows])
+            for row in session.execute(attempts.where(earlier.run_id.in_(chunk)))
+        }
+    return [
+        Run(row.run_id, row.end_date, (row.run_id, False) in failed)
+        for row in rows
+        if row.ended == "success" and (row.run_id, True) not in failed and row.id not in backfills
+    ]
 
 
 def import_errors() -> list[tuple[str, str]]:

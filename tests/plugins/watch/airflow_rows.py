@@ -14,6 +14,7 @@ from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance, uuid7
+from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.utils.session import create_session
 
 from include.evergreen.foundation import clock
@@ -24,8 +25,8 @@ MINUTE = dt.timedelta(minutes=1)
 def clear() -> None:
     """Remove what tests have written."""
     with create_session() as session:
-        for table in (association_table, AssetEvent.__table__, TaskInstance.__table__, DagRun.__table__, Backfill.__table__,
-                      ParseImportError.__table__):  # fmt: skip
+        for table in (association_table, AssetEvent.__table__, TaskInstanceHistory.__table__, TaskInstance.__table__, DagRun.__table__,
+                      Backfill.__table__, ParseImportError.__table__):  # fmt: skip
             session.execute(sa.delete(table))
 
 
@@ -50,6 +51,15 @@ def task(dag_id: str, run_id: str, task_id: str, *, state: str = "failed", heard
     with create_session() as session:
         session.execute(sa.insert(TaskInstance.__table__).values(**values))
     return number
+
+
+def earlier_attempt(dag_id: str, run_id: str, task_id: str, try_number: int = 1, *, state: str = "failed", retries: int = 1) -> None:
+    """Write down an attempt of a task instance that is there, after which it was tried again."""
+    values = {"task_instance_id": uuid7(), "dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1,
+              "try_number": try_number, "max_tries": retries, "state": state, "pool": "default_pool", "pool_slots": 1,
+              "span_status": "ended"}  # fmt: skip
+    with create_session() as session:
+        session.execute(sa.insert(TaskInstanceHistory.__table__).values(**values))
 
 
 def set_state(dag_id: str, run_id: str, task_id: str, **values: Any) -> None:

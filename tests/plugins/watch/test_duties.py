@@ -152,6 +152,32 @@ def test_a_task_that_runs_far_longer_than_ever_is_stuck_until_it_ends(watch: Any
     assert open_alerts() == []
 
 
+def test_retries_that_pile_up_are_told_and_neither_a_backfill_nor_what_failed_for_good_is_among_them(watch: Any, rows: Any) -> None:
+    def succeed(dag_id: str, run_id: str, *, is_retried: bool = True, retries: int = 1, **more: Any) -> None:
+        rows.run(dag_id, run_id, state="success", **more)
+        rows.task(dag_id, run_id, "work", state="success", try_number=2 if is_retried else 1)
+        if is_retried:
+            rows.earlier_attempt(dag_id, run_id, "work", retries=retries)
+            says(dag_id, run_id, "work", "the source answered late")
+
+    number = rows.backfill("backfilled")
+    for dag_id in ("retried", "backfilled", "cleared"):
+        for night in range(30):
+            succeed(dag_id, f"night {night}", is_retried=False)
+    for night in range(30, 42):
+        succeed("retried", f"night {night}")
+        succeed("backfilled", f"night {night}", kind="backfill", backfill_id=number)
+        succeed("cleared", f"night {night}", retries=0)  # it failed for good, and a person cleared it
+    watch.notice_retries()
+    (alert,) = open_alerts()
+    assert alert.kind == "retries" and "retried: 12 of the newest 12 runs, 0 of the 30 before. ValueError: the source" in alert.message
+    assert [(place.dag_id, place.task_id) for place in show_alert(alert.id).places] == [("retried", "work")]
+    for night in range(42, 54):
+        succeed("retried", f"night {night}", is_retried=False)
+    watch.notice_retries()
+    assert open_alerts() == []
+
+
 def test_a_component_is_unwell_when_it_misses_two_looks_and_well_when_it_answers(watch: Any, rows: Any) -> None:
     from airflow.jobs.job import Job
     from airflow.utils.session import create_session
@@ -188,6 +214,8 @@ def test_every_question_to_airflow_is_answered_by_an_index(watch: Any, rows: Any
     rows.run("long", "one")
     rows.task("long", "one", "work", state="running", heard=60 * SECOND, start_date=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
     rows.dag("weather.ingest")
+    rows.run("retried", "one", state="success")
+    says("retried", "one", "work")
     plans: dict[str, list[str]] = {}
     with create_session() as session:
         engine = session.get_bind()
@@ -202,7 +230,7 @@ def test_every_question_to_airflow_is_answered_by_an_index(watch: Any, rows: Any
     try:
         for _ in range(2):
             look(watch)
-            watch.notice_stuck_tasks(), watch.notice_late_data()
+            watch.notice_stuck_tasks(), watch.notice_late_data(), watch.notice_retries()
             rows.run("long", f"another {_}", state="failed")
             rows.set_run(reader, state="running")
     finally:

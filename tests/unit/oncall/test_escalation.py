@@ -13,7 +13,7 @@ from include.evergreen.oncall.messages import AnyChannel
 from include.evergreen.state import leases
 from include.evergreen.state.alerts import acknowledge, open_alerts, raise_alert, resolve, resolve_alert, show_alert, snooze, unacknowledge
 from include.evergreen.state.alerts.acts import REMINDER
-from include.evergreen.state.alerts.raising import raise_within, resolve_within
+from include.evergreen.state.alerts.raising import Finding, raise_within, resolve_within
 from include.evergreen.state.alerts.records import Alert
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import alerts, notifications
@@ -39,7 +39,7 @@ def fire(key: str = "task/one", severity: str = "critical", **more: object) -> i
 def fire_together(most: int) -> None:
     with writing() as connection:
         for number in range(most):
-            raise_within(connection, f"task/{number}", severity="critical", message=f"task/{number} failed", model="air_time")
+            raise_within(connection, Finding(f"task/{number}", "critical", f"task/{number} failed", model="air_time"))
 
 
 def end_together(most: int) -> None:
@@ -76,7 +76,7 @@ def test_all_that_were_told_are_told_once_that_it_is_resolved(step: Round) -> No
     assert step(18) == []
     [pager] = [message for channel, message in step.sent if (channel, message.action) == ("pager", "resolve")]
     [paged] = [message for channel, message in step.sent if (channel, message.action) == ("pager", "trigger")]
-    assert pager.incidents == (paged.key,)
+    assert pager.incidents == (paged.alerts[0].incident,)
     assert not show_alert(number).alert.is_open
 
 
@@ -154,7 +154,7 @@ def test_a_flood_of_warnings_in_one_channel_does_not_hold_up_a_page_in_another(s
     monkeypatch.setattr(outbox, "LARGEST_GROUP", 2)  # three messages of two are all that a minute lets through
     with writing() as connection:
         for number in range(10):
-            raise_within(connection, f"freshness/{number}", severity="warning", message="late", model="air_time")
+            raise_within(connection, Finding(f"freshness/{number}", "warning", "late", model="air_time"))
     assert step(31) == [("chat", "", "trigger")] * 3
     fire()
     assert ("pager", "ana", "trigger") in step(31.1)

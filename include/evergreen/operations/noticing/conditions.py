@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any
 
-from include.evergreen.state.alerts import Alert, Place, Severity, raise_within, resolve_within
+from include.evergreen.state.alerts import Alert, Finding, raise_within, resolve_within
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import alerts
 from include.evergreen.state.effects import side_effect
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong now. As long as severity and evidence stay the same it is told once."""
-
-    key: str
-    severity: Severity
-    message: str
-    evidence: dict[str, Any] = field(default_factory=dict)
-    model: str = ""
-    dataset: str = ""
-    error: str = ""
-    places: tuple[Place, ...] = ()
-
-
 def keep(kind: str, findings: Collection[Finding], gone: str) -> int:
     """Raise the alerts of what is found, and resolve those of the same kind that are open and were not found.
 
-    What a person resolved by hand stays so until something about it changes. Several processes may do it at once.
+    As long as severity and evidence of a finding stay the same it is told once. What a person resolved by hand stays so until
+    something about it changes. Several processes may do it at once.
 
     :param kind: of alerts that are raised nowhere else
     :param findings: all that is wrong now
@@ -46,8 +32,7 @@ def keep(kind: str, findings: Collection[Finding], gone: str) -> int:
         changes = _changes(newest, wanted)
         for key in changes:
             if finding := wanted.get(key):
-                raise_within(connection, key, severity=finding.severity, message=finding.message, model=finding.model,
-                             dataset=finding.dataset, evidence=finding.evidence, error=finding.error, places=finding.places)  # fmt: skip
+                raise_within(connection, finding)
             else:
                 resolve_within(connection, newest[key], gone)
     return len(changes)

@@ -12,9 +12,8 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation import clock
 from include.evergreen.operations.noticing.causes import some
-from include.evergreen.operations.noticing.conditions import Finding
 from include.evergreen.operations.noticing.declared import Declared
-from include.evergreen.state.alerts import Place
+from include.evergreen.state.alerts import Finding, Place
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions
 

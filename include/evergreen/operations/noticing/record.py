@@ -13,7 +13,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.operations.noticing.attempts import Attempt, Instance, Standing, Word
 from include.evergreen.operations.noticing.causes import Cause, Subject, cause_of, describe
 from include.evergreen.operations.noticing.declared import Declared
-from include.evergreen.state.alerts import Alert, Place, raise_within, resolve_within
+from include.evergreen.state.alerts import Alert, Finding, Place, raise_within, resolve_within
 from include.evergreen.state.alerts.raising import place_within
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import alert_places, alerts, task_failures
@@ -208,8 +208,8 @@ def _raise(connection: sa.Connection, key: str, group: Sequence[tuple[Attempt, C
         place = _place(attempt, subjects)
         times = places[place.dag_id, place.task_id].times if (place.dag_id, place.task_id) in places else 0
         places[place.dag_id, place.task_id] = Place(**{**vars(place), "times": times + 1})
-    return raise_within(connection, key, severity=severity, message=message, model=model, dataset=dataset, evidence=evidence,
-                        error=cause.error, places=list(places.values()), times=len(attempts))[0]  # fmt: skip
+    finding = Finding(key, severity, message, evidence, model, dataset, cause.error, tuple(places.values()))
+    return raise_within(connection, finding, times=len(attempts))[0]
 
 
 def _still_seen(connection: sa.Connection, alert: Alert | None) -> list[sa.Row[Any]]:

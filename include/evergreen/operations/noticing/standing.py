@@ -11,10 +11,9 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.monitoring.triggers import newest_firing
-from include.evergreen.operations.noticing.conditions import Finding
 from include.evergreen.operations.noticing.declared import Declared
 from include.evergreen.registry.champions import champion
-from include.evergreen.state.alerts import Place, Severity
+from include.evergreen.state.alerts import Finding, Place, Severity
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import firings
 

@@ -4,7 +4,7 @@ from include.evergreen.state.alerts.acts import StaleActError, acknowledge, assi
 from include.evergreen.state.alerts.inbox import ALL, OPEN, Detail, Filter, Scope, count_alerts, list_alerts, show_alert
 from include.evergreen.state.alerts.kinds import KINDS, AlertKind
 from include.evergreen.state.alerts.passing_time import forget_old_failures, pass_time
-from include.evergreen.state.alerts.raising import open_alerts, raise_alert, raise_within, resolve_alert, resolve_within
+from include.evergreen.state.alerts.raising import Finding, open_alerts, raise_alert, raise_within, resolve_alert, resolve_within
 from include.evergreen.state.alerts.records import Alert, Event, NoSuchAlertError, Place, Severity, State
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Detail",
     "Event",
     "Filter",
+    "Finding",
     "NoSuchAlertError",
     "Place",
     "Scope",

@@ -18,6 +18,7 @@ _ALL = (
     AlertKind("task", "A task failed", "What the task makes for its partition is missing, and so is all that waits for it."),
     AlertKind("died", "A task died", "Its process ended without a word: killed, out of memory, or lost with its worker."),
     AlertKind("stuck", "A task is stuck", "It runs far longer than it ever did. What waits for it is late."),
+    AlertKind("retries", "Tasks fail more often", "A retry still makes it good: it comes later. When none does any more, it is missing."),
     AlertKind("run", "A run failed", "A DAG's run ended as failed though none of its tasks did, so nothing follows from it."),
     AlertKind("backfill", "A backfill failed", "Some days of a backfill are not made. What serves now is not touched by it."),
     AlertKind("validation", "A partition was stopped", "The data of a day did not pass its expectations and was not published."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,27 @@ FLAPS = 3  # a cause that came back so often has to stay away for as long before
 MOST_PLACES = 1000  # of one alert: beyond that, only `times` counts
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, as its alert says it.
+
+    ``key`` names the cause, the same each time that it is seen: its kind, one of `KINDS`, then ``/`` and the rest. ``severity`` is also the
+    level of the log; an alert that is snoozed or acknowledged fires again when it becomes critical. ``message``, for people, is cut to
+    `LONGEST_MESSAGE` characters. ``evidence`` has facts, as a JSON document. ``model`` and ``dataset`` say whose it is; empty for one of
+    several, or of none. ``error`` has the error's own words, redacted and cut to `LONGEST_ERROR` characters. ``places`` are where the
+    cause was seen; by default its model or dataset.
+    """
+
+    key: str
+    severity: Severity
+    message: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    dataset: str = ""
+    error: str = ""
+    places: Sequence[Place] = ()
+
+
 def raise_alert(
     key: str,
     *,
@@ -37,67 +59,48 @@ def raise_alert(
     places: Sequence[Place] = (),
     times: int = 1,
 ) -> bool:
-    """Raise the alert of a cause, or count it again when it is open already.
+    """Raise the alert of a cause, or count it again when it is open already: `raise_within`, in a transaction of its own.
 
-    One whose cause went away a short while ago is the same alert again: it keeps its number, assignee and timeline. Whoever resolved
-    one by hand, or any that is longer gone, gets a new one. What is declared to be under maintenance is snoozed until that ends.
-
-    :param key: names the cause, the same each time that it is seen; its kind, one of `KINDS`, then ``/`` and the rest
-    :param severity: ``critical`` or ``warning``, which is also the level of the log; one that is snoozed or acknowledged fires again
-        when it becomes critical
-    :param message: for people; cut to `LONGEST_MESSAGE` characters
-    :param model: whose alert it is; empty for one of several, or of none
-    :param dataset: likewise
-    :param evidence: facts, as a JSON document
-    :param error: the error's own words, redacted and cut to `LONGEST_ERROR` characters
-    :param places: where the cause was seen; by default its model or dataset
+    :param key: as in `Finding`, and so is what follows
+    :param severity: as there
+    :param message: as there
+    :param model: as there
+    :param dataset: as there
+    :param evidence: as there
+    :param error: as there
+    :param places: as there
     :param times: how often it was seen since it was told last
     :returns: whether it is new, or came back
     """
+    finding = Finding(key, severity, message, evidence or {}, model, dataset, error, places)
     with side_effect("alert"), writing() as connection:
-        is_new = raise_within(connection, key, severity=severity, message=message, model=model, dataset=dataset, evidence=evidence,
-                              error=error, places=places, times=times)[1]  # fmt: skip
+        is_new = raise_within(connection, finding, times=times)[1]
     if is_new:
         log.log(logging.CRITICAL if severity == "critical" else logging.WARNING, "ALERT (%s): %s", severity, message)
     return is_new
 
 
-def raise_within(
-    connection: sa.Connection,
-    key: str,
-    *,
-    severity: Severity,
-    message: str,
-    model: str = "",
-    dataset: str = "",
-    evidence: dict[str, Any] | None = None,
-    error: str = "",
-    places: Sequence[Place] = (),
-    times: int = 1,
-) -> tuple[int, bool]:
-    """Do what `raise_alert` does, within the caller's transaction.
+def raise_within(connection: sa.Connection, finding: Finding, *, times: int = 1) -> tuple[int, bool]:
+    """Raise the alert of a cause, or count it again when it is open already, within the caller's transaction.
+
+    One whose cause went away a short while ago is the same alert again: it keeps its number, assignee and timeline. Whoever resolved
+    one by hand, or any that is longer gone, gets a new one. What is declared to be under maintenance is snoozed until that ends.
 
     :param connection: inside a writing transaction; nothing is committed here
-    :param key: as for `raise_alert`
-    :param severity: as for `raise_alert`
-    :param message: as for `raise_alert`
-    :param model: as for `raise_alert`
-    :param dataset: as for `raise_alert`
-    :param evidence: as for `raise_alert`
-    :param error: as for `raise_alert`
-    :param places: as for `raise_alert`
-    :param times: as for `raise_alert`
+    :param finding: what is wrong
+    :param times: how often it was seen since it was told last
     :returns: the alert's number, and whether it is new or came back
     :raises KeyError: when the key begins with no kind of `KINDS`
     """
+    key, severity, message = finding.key, finding.severity, finding.message[:LONGEST_MESSAGE]
     kind = key.partition("/")[0]
     if kind not in KINDS:
         raise KeyError(f"{kind!r}, of the alert {key!r}, is not among the kinds of alerts; add it to KINDS, with its runbook")
     now = clock.now()
-    message = message[:LONGEST_MESSAGE]
-    places = places or ([Place(model=model, dataset=dataset)] if model or dataset else [])
-    told = {"severity": severity, "message": message, "evidence": evidence or {}, "error": redact(error)[:LONGEST_ERROR], "model": model,
-            "dataset": dataset, "last_at": now, "cleared_at": None}  # fmt: skip
+    model, dataset = finding.model, finding.dataset
+    places = finding.places or ([Place(model=model, dataset=dataset)] if model or dataset else [])
+    told = {"severity": severity, "message": message, "evidence": finding.evidence, "error": redact(finding.error)[:LONGEST_ERROR],
+            "model": model, "dataset": dataset, "last_at": now, "cleared_at": None}  # fmt: skip
     newest = connection.execute(alerts.select().where(alerts.c.key == key).order_by(alerts.c.id.desc()).limit(1)).first()
     came_back = (
         newest is not None and newest.resolved_by is None and newest.resolved_at is not None and now - newest.resolved_at < BACK_SOON

@@ -11,9 +11,9 @@ import yaml
 from include.evergreen.config import Catalog
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation import clock
-from include.evergreen.operations.noticing import Deadlines, Declared, Finding, keep
+from include.evergreen.operations.noticing import Deadlines, Declared, keep
 from include.evergreen.operations.noticing.freshness import due_partitions
-from include.evergreen.state.alerts import open_alerts, resolve, show_alert
+from include.evergreen.state.alerts import Finding, open_alerts, resolve, show_alert
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions
 
