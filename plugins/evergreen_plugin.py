@@ -39,9 +39,11 @@ class EvergreenPlugin(AirflowPlugin):
         _tab("dag", "dag-alerts", "dag_id={DAG_ID}"),
         _tab("dag_run", "run-alerts", "dag_id={DAG_ID}&run_id={RUN_ID}"),
         _tab("task", "task-alerts", "dag_id={DAG_ID}&task_id={TASK_ID}"),
-        _tab("task_instance", "task-instance-alerts", "dag_id={DAG_ID}&task_id={TASK_ID}"),
+        _tab("task_instance", "task-instance-alerts", "dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}"),
     ]  # fmt: skip
 
+    # the one way to have a script on all pages of Airflow's UI: it keeps the bell's number true
+    react_apps = [{"name": "Evergreen bell", "destination": "base", "bundle_url": f"{URL_PREFIX[1:]}/static/bell.js"}]
     listeners = [listener]
 
     @classmethod

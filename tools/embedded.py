@@ -86,6 +86,17 @@ class EmbeddedAirflow:
         """Start an additional process, which is monitored and stopped with the others and logs to a file of its name."""
         self._start_process(name, command, {**self._environment(), **environment})
 
+    def kill(self, name: str) -> None:
+        """Kill one of the four, with all that it started, as an outage would."""
+        _signal_group(self._processes[name], signal.SIGKILL)
+        self._processes[name].wait()
+
+    def start_again(self, *names: str) -> None:
+        """Start those that were killed, and wait until all four are healthy."""
+        for name in names:
+            self._start_component(name, self._environment())
+        self._wait_until_healthy()
+
     def stop(self) -> None:
         """Stop every process group that was started here: with SIGTERM first, then with SIGKILL."""
         for process in self._processes.values():

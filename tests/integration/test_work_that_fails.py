@@ -1,12 +1,19 @@
 """What goes wrong in a real Airflow is an alert by itself, once, and is resolved by itself when it is well again."""
 
+import datetime as dt
+import json
 import os
 import signal
+import threading
 import time
 
 import pytest
+import yaml
 
-from include.evergreen.state.alerts import Filter, list_alerts, show_alert
+from include.evergreen.data.partitions import current_partitions
+from include.evergreen.foundation import clock
+from include.evergreen.oncall import begin_drill
+from include.evergreen.state.alerts import Filter, list_alerts, resolve, show_alert
 from include.evergreen.state.database import writing
 from tests.integration.airflow_under_test import Running
 
@@ -82,6 +89,86 @@ def test_a_task_whose_whole_worker_is_killed_is_one_alert_within_a_minute_and_re
     running.api.delete(f"dags/weather.ingest/dagRuns/{run_id}")
     wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"))
     assert deaths() == before + 1
+
+
+ONCALL = """\
+channels:
+  - {name: hook, type: webhook, connection: hook_ml}
+policies:
+  - name: drills
+    steps:
+      - {after_minutes: 0, through: [hook]}
+      - {after_minutes: 1, through: [hook], repeat: 1, every_minutes: 1}
+  - {name: nobody, steps: []}
+routes:
+  - {kinds: [drill], policy: drills}
+  - {policy: nobody}
+"""
+
+
+def test_killing_the_api_server_and_the_triggerer_amid_an_escalation_loses_no_step_and_doubles_none(running: Running, http_server, oncall):
+    first_answer, hangs = threading.Event(), threading.Event()
+
+    def answer(request):
+        if first_answer.is_set() and not hangs.is_set():
+            hangs.set()  # the second step: it was received, and the answer never comes
+            http_server.leaving.wait(PATIENCE_SECONDS)
+        else:
+            request.answer(202)
+            first_answer.set()
+
+    http_server.answers["/hook"] = answer
+    running.api.post("connections", {"connection_id": "hook_ml", "conn_type": "http", "host": f"{http_server.url}/hook", "password": "key"})
+    oncall(ONCALL)
+    drill = begin_drill(actor="ada", minutes=30)
+    assert hangs.wait(PATIENCE_SECONDS), "the second step was not sent"
+    for name in ("api-server", "triggerer"):
+        running.airflow.kill(name)
+    began = time.monotonic()
+    running.airflow.start_again("api-server", "triggerer")
+    wait_for(lambda: len(triggered(http_server)) == 3 or None)
+    print(f"all steps were told {time.monotonic() - began:.1f} s after the kill")
+    time.sleep(12)  # two rounds of the watcher: nothing more comes
+    keys = [request.headers["Idempotency-Key"] for request in http_server.requests]
+    assert len(set(keys)) == 3, "each step is one message to whoever takes a key once"
+    assert len(keys) == 4, "what was being sent at the kill came again, under its key; no other did"
+    twice = [request for request in http_server.requests if keys.count(request.headers["Idempotency-Key"]) > 1]
+    interrupted, again = (json.loads(request.body) for request in twice)
+    assert interrupted == again
+    resolve(drill.alert_id, reason="it was a drill", actor="ada")
+
+
+def triggered(server):
+    """The steps that were told, each once."""
+    return {request.headers["Idempotency-Key"] for request in server.requests if json.loads(request.body)["action"] == "trigger"}
+
+
+@pytest.fixture
+def oncall(running):
+    """Writes an `oncall.yaml`; afterwards nobody is told, as before."""
+    file = running.include / "oncall.yaml"
+    yield file.write_text
+    file.write_text("routes: []\n")
+
+
+def test_a_partition_that_never_comes_is_an_alert_within_a_minute_of_its_deadline(running: Running):
+    if not current_partitions("schedules"):  # what never came at all is late from its first run on
+        running.run("schedules.ingest", partition_key="2013-06-05")
+    file = running.include / "datasets" / "schedules" / "dataset.yaml"
+    kept, today = file.read_text(), clock.now().date()
+    declared = yaml.safe_load(kept)
+    deadline = clock.now() + dt.timedelta(seconds=75)  # the watcher reads declarations anew after a minute
+    declared["schedule"] |= {"start": today, "end": today}
+    declared["freshness"] = {"hours_after_partition": (deadline - clock.day_start(today)).total_seconds() / 3600, "on_fail": "warn"}
+    try:
+        file.write_text(yaml.safe_dump(declared, sort_keys=False))
+        (alert,), _ = wait_for(lambda: [each for each in list_alerts(Filter(kind="freshness")) if each.dataset == "schedules"])
+    finally:
+        file.write_text(kept)
+    late = (alert.first_at - deadline).total_seconds()
+    print(f"a partition never came: an alert {late:.1f} s after its deadline")
+    assert 0 <= late < 60 and alert.evidence["days"] == [str(today)]
+    wait_for(lambda: show_alert(alert.id).alert.state == "resolved")
 
 
 def deaths():

@@ -32,7 +32,7 @@ if "airflow" not in sys.modules:  # Airflow reads these when it is first importe
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
     }
 
-LogIn = Callable[[str | None], "TestClient"]
+LogIn = Callable[..., "TestClient"]
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +58,8 @@ def log_in(airflow_app: FastAPI) -> LogIn:
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi.testclient import TestClient
 
-    def logged_in(role: str | None) -> TestClient:
-        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="someone", role=role))
+    def logged_in(role: str | None, name: str = "someone") -> TestClient:
+        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
         return TestClient(airflow_app, cookies={"_token": token})
 
     return logged_in

@@ -13,8 +13,6 @@ from include.evergreen.foundation.errors import ConfigError
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
 
-LONGEST_SINCE_HOURS = 24 * 366
-
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     """Add ``on-call now``, ``drill``, ``handover`` and ``maintenance``.
@@ -108,16 +106,10 @@ def handover(arguments: argparse.Namespace) -> int:
 
     :param arguments: ``since``, in hours
     :returns: the exit code 0
-    :raises ConfigError: when the hours are not allowed
     """
-    import datetime as dt
-
     from include.evergreen.oncall import handover_since
 
-    if not 0 < arguments.since <= LONGEST_SINCE_HOURS:
-        raise ConfigError(f"--since {arguments.since:g}: give more than 0 and at most {LONGEST_SINCE_HOURS} hours.")
-    now = clock.now()
-    print("\n".join(handover_since(now - dt.timedelta(hours=arguments.since), now).lines()))
+    print("\n".join(handover_since(arguments.since).lines()))
     return 0
 
 

@@ -6,16 +6,23 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from include.evergreen.state.alerts import Alert, Event
+from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.state.alerts import ALL, Alert, Event, Scope
+from include.evergreen.state.alerts.inbox import within
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import alert_events, alerts
 
+LONGEST_HOURS = 24 * 366
 _MOST = 200
 
 
 @dataclass(frozen=True)
 class Handover:
-    """``unsettled`` are open now, whenever they began; ``began`` and ``resolved`` since the given time, which may be the same alerts."""
+    """``unsettled`` are open now, whenever they began; ``began`` and ``resolved`` since the given time, which may be the same alerts.
+
+    ``comments`` has the newest comment on each alert that is open, by its number.
+    """
 
     since: dt.datetime
     until: dt.datetime
@@ -23,6 +30,7 @@ class Handover:
     began: list[Alert]
     resolved: list[Alert]
     undelivered: list[Event]
+    comments: dict[int, Event]
 
     def lines(self) -> Iterator[str]:
         """Write it for people.
@@ -36,6 +44,8 @@ class Handover:
             state = f"{alert.state} by {alert.assignee}" if alert.assignee and alert.state != "firing" else alert.state
             until = f" until {alert.snoozed_until:%Y-%m-%d %H:%M} UTC" if alert.snoozed_until else ""
             yield f"  {_named(alert)}, {state}{until}, since {alert.first_at:%Y-%m-%d %H:%M} UTC"
+            if comment := self.comments.get(alert.id):
+                yield f"    {comment.actor}, {comment.recorded_at:%Y-%m-%d %H:%M} UTC: {comment.message}"
         yield f"Began since then: {len(self.began)}"
         for alert in self.began:
             yield f"  {_named(alert)}, {alert.times} times, {alert.state} now"
@@ -48,18 +58,25 @@ class Handover:
                 yield f"  alert {event.alert_id}, {event.recorded_at:%Y-%m-%d %H:%M} UTC: {event.message}"
 
 
-def handover_since(since: dt.datetime, now: dt.datetime) -> Handover:
+def handover_since(hours: float, scope: Scope = ALL) -> Handover:
     """Gather what happened; of each kind at most 200, the critical and the newest first.
 
-    :param since: the time from which on, in UTC
-    :param now: until when, in UTC
+    :param hours: how far back, at most `LONGEST_HOURS`
+    :param scope: what the reader may see
     :returns: what is open, what began, what was resolved, and what was not delivered
+    :raises ConfigError: when the hours are not allowed
     """
-    query = alerts.select().order_by(alerts.c.severity, alerts.c.last_at.desc(), alerts.c.id.desc()).limit(_MOST)
+    if not 0 < hours <= LONGEST_HOURS:
+        raise ConfigError(f"{hours:g} hours: give more than 0 and at most {LONGEST_HOURS}.")
+    now = clock.now()
+    since = now - dt.timedelta(hours=hours)
+    query = alerts.select().where(*within(scope)).order_by(alerts.c.severity, alerts.c.last_at.desc(), alerts.c.id.desc()).limit(_MOST)
+    event = alert_events.c
     failed = (
         alert_events.select()
-        .where(alert_events.c.recorded_at >= since, alert_events.c.kind == "undelivered")
-        .order_by(alert_events.c.id.desc())
+        .join(alerts)
+        .where(event.recorded_at >= since, event.kind == "undelivered", *within(scope))
+        .order_by(event.id.desc())
         .limit(_MOST)
     )
     conditions = (alerts.c.resolved_at.is_(None), alerts.c.first_at >= since, alerts.c.resolved_at >= since)
@@ -68,7 +85,9 @@ def handover_since(since: dt.datetime, now: dt.datetime) -> Handover:
             [Alert(**row._mapping) for row in connection.execute(query.where(condition))] for condition in conditions
         )
         undelivered = [Event(**row._mapping) for row in connection.execute(failed)]
-    return Handover(since, now, unsettled, began, resolved, undelivered)
+        said = alert_events.select().where(event.alert_id.in_([alert.id for alert in unsettled]), event.kind == "commented")
+        comments = {row.alert_id: Event(**row._mapping) for row in connection.execute(said.order_by(event.id))}
+    return Handover(since, now, unsettled, began, resolved, undelivered, comments)
 
 
 def _named(alert: Alert) -> str:

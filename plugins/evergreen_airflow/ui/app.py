@@ -14,12 +14,13 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from evergreen_airflow.links import mlflow_ui
 from evergreen_airflow.ui.cards import card_response
 from evergreen_airflow.ui.oncall import api, web
-from evergreen_airflow.ui.pages import PRIVATE, Problem, problem_page, render
-from evergreen_airflow.ui.report import report_response
+from evergreen_airflow.ui.pages import PrivateAnswers, Problem, problem_page, render
+from evergreen_airflow.ui.report import document_response, report_response
 from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
 from evergreen_airflow.watch.health import health_routes
@@ -46,9 +47,10 @@ def create_app() -> FastAPI:
         openapi_url=None,  # this disables FastAPI's own document and docs pages, which would need no login
         redirect_slashes=False,
         lifespan=watching,
+        middleware=[Middleware(PrivateAnswers)],
     )
     for router in (dag_pages, api.router, web.router, health_routes):
-        app.include_router(router)
+        app.include_router(router, responses=api.answers(401, 403))
     app.add_exception_handler(Problem, _show_problem)
     app.add_exception_handler(HTTPException, _show_http_error)
     app.add_exception_handler(RequestValidationError, _show_invalid_request)
@@ -89,9 +91,20 @@ def report_page(request: Request, dag_id: str, partition: str) -> Response:
     :param request: the request
     :param dag_id: the DAG in the page's path, which the user may read
     :param partition: the day in the page's path, which ends the window
-    :returns: the report, or a page that refreshes itself while it is being rendered
+    :returns: the report in our frame, or a page that refreshes itself while it is being rendered
     """
     return report_response(request, dag_id, _declared_name(dag_id, "monitor", "model"), _day(partition))
+
+
+@dag_pages.get("/reports/{partition}/document")
+def report_document(dag_id: str, partition: str) -> Response:
+    """Return the drift report that `report_page` shows in its frame.
+
+    :param dag_id: the DAG in the page's path, which the user may read
+    :param partition: the day in the page's path, which ends the window
+    :returns: the report
+    """
+    return document_response(_declared_name(dag_id, "monitor", "model"), _day(partition))
 
 
 @dag_pages.get("/versions")
@@ -160,7 +173,7 @@ def _show_http_error(request: Request, error: Exception) -> Response:
     """Show an error of FastAPI or Airflow: no login, no permission, no such route."""
     assert isinstance(error, HTTPException)
     if _is_api(request):
-        return JSONResponse({"detail": error.detail}, error.status_code, {**(error.headers or {}), **PRIVATE})
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
     title, message, advice = _HTTP_ERRORS.get(error.status_code, (str(error.detail), "", ""))
     return problem_page(request, Problem(error.status_code, title, message, advice), headers=error.headers)
 
@@ -168,7 +181,7 @@ def _show_http_error(request: Request, error: Exception) -> Response:
 def _show_error(request: Request, error: Exception) -> Response:
     status = next((status for error_class, status in _ERROR_STATUS.items() if isinstance(error, error_class)), 500)
     if _is_api(request):
-        return JSONResponse({"detail": str(error)}, status, PRIVATE)
+        return JSONResponse({"detail": str(error)}, status)
     return problem_page(request, Problem(status, "This page could not be loaded", str(error)))
 
 
@@ -177,13 +190,13 @@ def _show_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [{"where": ".".join(map(str, each["loc"])) or "body", "message": str(each["msg"])} for each in error.errors()]
     if _is_api(request):
-        return JSONResponse({"detail": problems}, 422, PRIVATE)
+        return JSONResponse({"detail": problems}, 422)
     message = "; ".join(f"{each['where']}: {each['message']}" for each in problems)
     return problem_page(request, Problem(422, "This address is wrong", message, "Open the page again from the menu above."))
 
 
 def _is_api(request: Request) -> bool:
-    return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/")
+    return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith(("/api/", "/health"))
 
 
 _HTTP_ERRORS = {

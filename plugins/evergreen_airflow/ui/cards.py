@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from starlette.responses import HTMLResponse
 
-from evergreen_airflow.ui.pages import PRIVATE, Problem, fragment
+from evergreen_airflow.ui.pages import Problem, fragment
 from evergreen_airflow.ui.versions import VersionView
 
 SINCE = "<!-- since registration -->"  # the placeholder in the card
@@ -78,7 +78,7 @@ def card_response(request: Request, dag_id: str, model: str, version: str) -> Re
         )
     card = read_card(history.card_path).decode()
     since = fragment(request, "since.html", dag_id=dag_id, model=model, view=SinceView(VersionView(history)))
-    return HTMLResponse(card.replace(SINCE, since, 1), headers={**PRIVATE, "Content-Security-Policy": _policy(card)})
+    return HTMLResponse(card.replace(SINCE, since, 1), headers={"Content-Security-Policy": _policy(card)})
 
 
 def _policy(card: str) -> str:

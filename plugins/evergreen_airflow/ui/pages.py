@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen_airflow.ui import URL_PREFIX
 from include.evergreen.foundation.errors import EvergreenError
@@ -21,11 +23,38 @@ from include.evergreen.state.pauses import active_pause
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = {path.name: path for path in sorted(Path(__file__).with_name("static").glob("*.js"))}
-PRIVATE = {
+_PRIVATE = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class PrivateAnswers:
+    """Whatever is answered is for whoever asked alone: it is kept by no cache, unless the answer says otherwise, and is what it says it is.
+
+    :param app: what answers
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the app answer.
+
+        :param scope: of the request
+        :param receive: what is sent
+        :param send: takes the answer
+        """
+
+        async def send_private(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _PRIVATE.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_private)
 
 
 @dataclass
@@ -51,6 +80,7 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     runs_scripts: bool = False,
+    frames: bool = False,
     **values: Any,
 ) -> HTMLResponse:
     """Render a template as a page. It also receives ``airflow`` (base path of Airflow's UI) and ``pause`` (the active pause's summary).
@@ -60,6 +90,7 @@ def render(
     :param status: HTTP status code
     :param headers: additional response headers
     :param runs_scripts: whether the page's script asks our API, and its form loads the page again
+    :param frames: whether the page shows another one of ours in a frame
     :param **values: variables of the template
     :returns: the page, with its security policy
     """
@@ -67,21 +98,22 @@ def render(
         values["pause"] = _active_pause()
     nonce = secrets.token_urlsafe(16)
     html = fragment(request, template, nonce=nonce, **values)
-    own = "'self'" if runs_scripts else "'none'"
+    own, framed = ("'self'" if may else "'none'" for may in (runs_scripts, frames))
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src {own}; base-uri 'none'; "
-        f"form-action {own}; frame-ancestors 'self'"
+        f"form-action {own}; frame-ancestors 'self'; frame-src {framed}"
     )
-    return HTMLResponse(html, status, {**(headers or {}), **PRIVATE, "Content-Security-Policy": policy})
+    return HTMLResponse(html, status, {**(headers or {}), "Content-Security-Policy": policy})
 
 
-def static_file(name: str) -> Response:
-    """Return one of our scripts. Its address changes with its content, so that browsers may keep it.
+def static_file(name: str, *, keep: bool) -> Response:
+    """Return one of our scripts.
 
     :param name: one of `STATIC`
+    :param keep: whether browsers may keep it, since its address changes with its content
     :returns: the script
     """
-    headers = {**PRIVATE, "Cache-Control": "private, max-age=31536000, immutable"}
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"} if keep else {}
     return Response(_script(name), media_type="text/javascript; charset=utf-8", headers=headers)
 
 

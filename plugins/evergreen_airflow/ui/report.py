@@ -1,4 +1,4 @@
-"""Evidently's report, rendered when it is opened, and sandboxed because it contains third-party scripts."""
+"""Evidently's report, rendered when it is opened, in a frame of our page, and sandboxed because it contains third-party scripts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime as dt
 from fastapi import Request, Response
 
 from evergreen_airflow.ui.drawings import ReportRenderer
-from evergreen_airflow.ui.pages import PRIVATE, Problem, render
+from evergreen_airflow.ui.pages import Problem, render
 
 REFRESH_SECONDS = 2
 # Tested with Evidently 0.7.23 in Chromium: the page looks the same as without the policy. `sandbox` removes the report from
@@ -20,19 +20,19 @@ RENDERER = ReportRenderer()
 
 
 def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> Response:
-    """Return the report of the window that ends with ``day``, or while it is being rendered a page that refreshes itself.
+    """Return the page that frames the report of the window that ends with ``day``, or one that refreshes itself while it is rendered.
 
     :param request: the request
     :param dag_id: the DAG in the page's path, to link back to
     :param model: its name, as in ``include/models``
     :param day: last day of the window
-    :returns: the report, or a page that asks again after `REFRESH_SECONDS`
+    :returns: the page
     :raises Problem: if the day was not monitored or the report cannot be rendered
     """
-    from include.evergreen.monitoring import find_monitored, find_report, read_report
+    from include.evergreen.monitoring import find_monitored, find_report
 
-    if path := find_report(model, day):
-        return Response(read_report(path), media_type="text/html", headers={**PRIVATE, "Content-Security-Policy": REPORT_POLICY})
+    if find_report(model, day):
+        return render(request, "report.html", frames=True, dag_id=dag_id, model=model, day=day)
     if find_monitored(model, day) is None:
         raise Problem(
             404,
@@ -52,6 +52,21 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
     progress = "Other reports are being rendered first." if rendering.state == "waiting" else "This takes about ten seconds."
     refresh = {"Refresh": str(REFRESH_SECONDS)}
     return render(request, "drawing.html", status=202, headers=refresh, dag_id=dag_id, model=model, day=day, progress=progress)
+
+
+def document_response(model: str, day: dt.date) -> Response:
+    """Return the report itself, as Evidently wrote it, for the frame of its page.
+
+    :param model: its name, as in ``include/models``
+    :param day: last day of the window
+    :returns: the report
+    :raises Problem: if it is not rendered
+    """
+    from include.evergreen.monitoring import find_report, read_report
+
+    if path := find_report(model, day):
+        return Response(read_report(path), media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
+    raise Problem(404, f"No drift report of {model} for {day} yet", "It is not rendered.", "Its page renders it.")
 
 
 def _why_not_monitored(model: str, day: dt.date) -> str:

@@ -12,7 +12,7 @@ LATEST_SECONDS = 60.0
 health_routes = APIRouter()
 
 
-@health_routes.get("/health")
+@health_routes.get("/health", responses={503: {"description": "Nobody watches, or our database does not answer; says which."}})
 def health() -> JSONResponse:
     """Say who watches and when it was last heard of. Whoever is logged in may ask; a watchdog needs a token without any right.
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("home")
 DAY = dt.date(2013, 2, 9)
 VALIDATION = f"/evergreen/dags/weather.ingest/validations/{DAY}"
 REPORT = f"/evergreen/dags/flight_delay.monitor/reports/{DAY}"
+DOCUMENT = f"{REPORT}/document"
 
 
 def check(**changes: Any) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def test_the_routes_are_documented_to_nobody(anonymous: TestClient, reader: Test
     assert reader.get(f"/evergreen{path}").status_code == 404
 
 
-@pytest.mark.parametrize("path", [VALIDATION, REPORT])
+@pytest.mark.parametrize("path", [VALIDATION, REPORT, DOCUMENT])
 def test_a_user_without_the_permission_to_read_dags_is_refused(log_in: LogIn, path: str) -> None:
     record()
     store_report("<p>secret</p>")
@@ -119,7 +120,7 @@ def test_airflow_is_asked_about_the_very_dag_of_the_page(reader: TestClient, mon
     assert reader.get(f"{VALIDATION.replace('weather', 'outcomes')}?dag_id=weather.ingest").status_code == 403
 
 
-@pytest.mark.parametrize("path", [VALIDATION, REPORT])
+@pytest.mark.parametrize("path", [VALIDATION, REPORT, DOCUMENT])
 def test_a_page_is_read_only(reader: TestClient, path: str) -> None:
     assert reader.post(path, json={}).status_code == 405
 
@@ -322,9 +323,23 @@ def test_a_dag_that_ingests_nothing_has_no_validations(reader: TestClient, dag_i
 # --- the report -----------------------------------------------------------------------------------------------------
 
 
+def test_a_report_has_the_frame_of_all_pages_around_it(reader: TestClient) -> None:
+    store_report("<html>its own</html>")
+    page = reader.get(REPORT)
+    assert page.status_code == 200
+    assert f'<iframe src="{DAY}/document" sandbox="allow-scripts"' in page.text and "its own" not in page.text
+    assert 'aria-label="Evergreen"' in page.text and 'href="/evergreen/dags/flight_delay.train/versions"' in page.text
+    assert "frame-src 'self'" in page.headers["content-security-policy"]
+    assert "frame-src 'none'" in reader.get("/evergreen/alerts").headers["content-security-policy"]
+
+
+def test_a_report_that_is_not_rendered_has_nothing_to_frame(reader: TestClient) -> None:
+    assert reader.get(DOCUMENT).status_code == 404
+
+
 def test_the_stored_report_is_served_as_it_is(reader: TestClient) -> None:
     store_report("<html><script>draw()</script>é</html>")
-    answer = reader.get(REPORT)
+    answer = reader.get(DOCUMENT)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.text == "<html><script>draw()</script>é</html>"
@@ -332,7 +347,7 @@ def test_the_stored_report_is_served_as_it_is(reader: TestClient) -> None:
 
 def test_a_report_cannot_act_as_its_reader_nor_load_anything(reader: TestClient) -> None:
     store_report("<html></html>")
-    headers = reader.get(REPORT).headers
+    headers = reader.get(DOCUMENT).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy["sandbox"] == "allow-scripts", "with allow-same-origin its scripts would have the reader's session"
     assert policy["default-src"] == "'none'"
@@ -344,9 +359,10 @@ def test_a_report_cannot_act_as_its_reader_nor_load_anything(reader: TestClient)
 
 def test_a_report_of_another_model_is_not_served(reader: TestClient) -> None:
     store_report("<p>secret</p>", model="air_time")
-    answer = reader.get(REPORT)
-    assert answer.status_code == 404
-    assert "secret" not in answer.text
+    for path in (REPORT, DOCUMENT):
+        answer = reader.get(path)
+        assert answer.status_code == 404
+        assert "secret" not in answer.text
 
 
 @pytest.mark.parametrize("dag_id", ["weather.ingest", "flight_delay.score", "flight_delay", ".monitor", "~"])
@@ -418,8 +434,8 @@ def test_a_report_that_is_not_drawn_yet_is_drawn_once_for_all_who_open_it(
     gate.touch()
     until_drawn()
     assert gate.read_text() == "drawn "
-    assert reader.get(REPORT).text == "<html>drawn</html>"
-    assert reader.get(REPORT).text == "<html>drawn</html>"
+    assert reader.get(DOCUMENT).text == "<html>drawn</html>"
+    assert reader.get(DOCUMENT).text == "<html>drawn</html>"
     assert gate.read_text() == "drawn "
 
 
@@ -434,10 +450,10 @@ def test_no_more_than_two_are_drawn_at_once(reader: TestClient, tmp_path: Path, 
     gate.touch()
     until_drawn()
     for model in models[:2]:
-        assert reader.get(REPORT.replace("flight_delay", model)).text == "<html>drawn</html>"
+        assert reader.get(DOCUMENT.replace("flight_delay", model)).text == "<html>drawn</html>"
     reader.get(REPORT.replace("flight_delay", "three"))
     until_drawn()
-    assert reader.get(REPORT.replace("flight_delay", "three")).text == "<html>drawn</html>"
+    assert reader.get(DOCUMENT.replace("flight_delay", "three")).text == "<html>drawn</html>"
 
 
 @pytest.mark.parametrize(

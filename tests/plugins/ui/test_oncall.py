@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from include.evergreen.foundation import clock
 from include.evergreen.state.alerts import KINDS, Place, raise_alert, show_alert
-from include.evergreen.state.database import reading, tables
+from include.evergreen.state.database import reading, tables, writing
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -33,23 +31,6 @@ ACTS: dict[str, dict[str, Any]] = {
     "resolve": {"revision": 1, "reason": "the feed is mended"},
     "run-again": {"revision": 1, "dry_run": True},
 }
-
-
-@pytest.fixture(scope="module")
-def dags(airflow_app: Any) -> Iterator[None]:
-    """Some DAGs that Airflow knows."""
-    from airflow.models.dag import DagModel
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        session.merge(DagBundleModel(name="dags-folder"))
-        session.flush()
-        for dag_id in DAGS:
-            session.merge(DagModel(dag_id=dag_id, bundle_name="dags-folder"))
-    yield
-    with create_session() as session:
-        session.query(DagModel).filter(DagModel.dag_id.in_(DAGS)).delete()
 
 
 @pytest.fixture
@@ -249,22 +230,6 @@ def test_a_wrong_filter_is_422_in_the_api_and_a_page_in_words(engineer: TestClie
         assert page.status_code == 422 and "This address is wrong" in page.text
 
 
-FIELDS = st.sampled_from(["revision", "until", "to", "reason", "text", "dry_run"])
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner),
-    max_leaves=6,
-)  # fmt: skip
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(act=st.sampled_from([*ACTS, "x"]), body=JSON.map(json.dumps) | st.text(max_size=40), text=st.text(max_size=20))
-def test_whatever_is_sent_nothing_breaks(engineer: TestClient, act: str, body: str, text: str) -> None:
-    answer = engineer.post(f"{API}/1/{act}", content=body.encode(errors="replace"), headers={"Content-Type": "application/json"})
-    assert answer.status_code < 500
-    assert engineer.get(API, params={"text": text, "name": text}).status_code in (200, 422)
-
-
 def test_every_route_that_changes_something_is_a_post_of_the_api() -> None:
     from fastapi.routing import APIRoute
 
@@ -346,6 +311,45 @@ def test_a_runbook_s_html_is_text_and_an_unknown_one_is_not_found(reader: TestCl
     assert "href" not in _rendered("[x](javascript:alert(1))")
     for kind in ("nothing", "..%2f..%2fREADME", "task.md"):
         assert reader.get(f"/evergreen/runbooks/{kind}").status_code == 404
+
+
+# --- the hand-over --------------------------------------------------------------------------------------------------
+
+
+def test_the_hand_over_says_what_is_open_with_whom_and_their_last_word_what_began_and_what_was_resolved(engineer: TestClient) -> None:
+    taken, done = raised(), raised("age/air_time", "warning", model="air_time", message="it is old", places=())
+    engineer.post(f"{API}/{taken}/acknowledge", json={"revision": 1})
+    for text in ("a first look", "<b>I wait for the source</b>"):
+        engineer.post(f"{API}/{taken}/comment", json={"text": text})
+    engineer.post(f"{API}/{done}/resolve", json=ACTS["resolve"])
+    page = engineer.get("/evergreen/handover?hours=8").text
+    of_open, began, resolved = page.split("<h2>")[1:]
+    assert of_open.startswith("Open now: 1<") and "acknowledged by someone" in of_open and "the scoring failed" in of_open
+    assert "&lt;b&gt;I wait for the source" in of_open and "a first look" not in page
+    assert began.startswith("Began: 2<") and resolved.startswith("Resolved: 1<") and "by someone" in resolved
+    assert 'href="?hours=8" aria-current="true"' in page
+    assert 'href="/evergreen/handover"' in engineer.get("/evergreen/alerts").text
+
+
+def test_the_hand_over_is_of_what_one_may_see(of_air_time: TestClient) -> None:
+    from include.evergreen.state.alerts.records import add_event
+
+    number = raised(error="the secret")
+    with writing() as connection:
+        add_event(connection, number, "undelivered", "the pager is away", now=clock.now())
+    raised("disk/data", "warning", model="", message="it fills", places=())
+    page = of_air_time.get("/evergreen/handover").text
+    assert "it fills" in page and "Open now: 1" in page and "Began: 1" in page
+    assert "the scoring failed" not in page and "the pager is away" not in page
+    for hours in ("0", "-1", "nan", "inf", "1e9", "x"):
+        assert of_air_time.get(f"/evergreen/handover?hours={hours}").status_code == 422, hours
+
+
+def test_the_hand_over_says_who_is_on_call(engineer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path))
+    rotation = "rotations:\n  - {name: ml, people: [ana], start: 2020-01-06, zone: Europe/Berlin}\n"
+    (tmp_path / "oncall.yaml").write_text(f"people:\n  - {{name: ana, email: ana@example.org}}\n{rotation}")
+    assert "<li>ml: <strong>ana</strong>" in engineer.get("/evergreen/handover").text
 
 
 # --- notes ----------------------------------------------------------------------------------------------------------

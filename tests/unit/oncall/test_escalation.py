@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 
 import pytest
@@ -11,7 +12,17 @@ from include.evergreen.foundation import clock
 from include.evergreen.oncall import Message, UndeliveredError, begin_drill, escalate, escalation, handover_since, outbox, remind_after
 from include.evergreen.oncall.messages import AnyChannel
 from include.evergreen.state import leases
-from include.evergreen.state.alerts import acknowledge, open_alerts, raise_alert, resolve, resolve_alert, show_alert, snooze, unacknowledge
+from include.evergreen.state.alerts import (
+    acknowledge,
+    comment,
+    open_alerts,
+    raise_alert,
+    resolve,
+    resolve_alert,
+    show_alert,
+    snooze,
+    unacknowledge,
+)
 from include.evergreen.state.alerts.acts import REMINDER
 from include.evergreen.state.alerts.raising import Finding, raise_within, resolve_within
 from include.evergreen.state.alerts.records import Alert
@@ -340,12 +351,14 @@ def test_a_message_has_no_line_break_in_its_subject_and_no_secret(step: Round) -
 def test_a_hand_over_says_what_is_open_and_with_whom_what_began_and_what_was_resolved(step: Round) -> None:
     first, second, third = fire(), fire("freshness/x", "warning"), fire("stuck/a/b", "warning")
     acknowledge(first, actor="ana")
+    comment(first, actor="ana", text="I have asked the source")
     resolve(second, reason="the source was asked again", actor="ben")
     step.broken["pager"] = UndeliveredError("no such key.", permanent=True)
     fire("ledger/damage")
     step()
-    text = "\n".join(handover_since(clock.now() - dt.timedelta(hours=1), clock.now()).lines())
+    text = "\n".join(handover_since(1).lines())
     assert f"  {first} critical: A task failed (air_time): task/one failed, acknowledged by ana, since" in text
+    assert re.search(r"\n    ana, [-0-9: ]+ UTC: I have asked the source\n", text)
     assert "Resolved since then: 1" in text
     assert f"  {second} warning: Data is late (air_time): freshness/x failed, by ben" in text
     assert f"  {third} warning: A task is stuck (air_time): stuck/a/b failed, firing, since" in text

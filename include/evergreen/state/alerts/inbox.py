@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.state.alerts.records import Alert, Event, NoSuchAlertError, Place, Severity, State, events_of, places_of, read_alert
 from include.evergreen.state.database import reading
-from include.evergreen.state.database.tables import alert_places, alerts
+from include.evergreen.state.database.tables import alert_places, alerts, task_failures
 
 MOST_LISTED = 500
 
@@ -138,18 +138,40 @@ def _conditions(chosen: Filter, scope: Scope) -> list[sa.ColumnElement[bool]]:
         conditions.append(
             sa.or_(*(column.icontains(chosen.text, autoescape=True) for column in (alerts.c.message, alerts.c.error, alerts.c.key)))
         )
-    place = alert_places.c
-    here: list[sa.ColumnElement[bool]] = []
-    if chosen.name:
-        here.append(sa.or_(place.model == chosen.name, place.dataset == chosen.name))
-    for column, value in ((place.dag_id, chosen.dag_id), (place.task_id, chosen.task_id), (place.run_id, chosen.run_id)):
-        if value:
-            here.append(column == value)
-    if here:
-        conditions.append(sa.exists().where(place.alert_id == alerts.c.id, *here))
-    if scope.dags is not None:
-        names = scope.names
-        seen = sa.or_(place.dag_id.in_(scope.dags), (place.dag_id == "") & sa.or_(place.model.in_(names), place.dataset.in_(names)))
-        nowhere = ~sa.exists().where(place.alert_id == alerts.c.id)
-        conditions.append(sa.or_(nowhere, sa.exists().where(place.alert_id == alerts.c.id, seen)))
-    return conditions
+    place, asked = alert_places.c, {"dag_id": chosen.dag_id, "task_id": chosen.task_id, "run_id": chosen.run_id}
+    asked = {name: value for name, value in asked.items() if value}
+    if chosen.name or asked:
+        here = [place[name] == value for name, value in asked.items()]
+        if chosen.name:
+            here.append(sa.or_(place.model == chosen.name, place.dataset == chosen.name))
+        seen_here = sa.exists().where(place.alert_id == alerts.c.id, *here, *_covered(scope))
+        conditions.append(sa.or_(seen_here, _failed_in(asked, scope)) if chosen.run_id and not chosen.name else seen_here)
+    return [*conditions, *within(scope)]
+
+
+def within(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """Write a scope as conditions of a query.
+
+    :param scope: what the reader may see
+    :returns: conditions on `alerts` that hold of what they may see; none if that is all
+    """
+    if scope.dags is None:
+        return []
+    of_it = alert_places.c.alert_id == alerts.c.id
+    return [sa.or_(~sa.exists().where(of_it), sa.exists().where(of_it, *_covered(scope)))]
+
+
+def _covered(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """The conditions on `alert_places` under which a reader may see a place."""
+    if scope.dags is None:
+        return []
+    place, names = alert_places.c, scope.names
+    return [sa.or_(place.dag_id.in_(scope.dags), (place.dag_id == "") & sa.or_(place.model.in_(names), place.dataset.in_(names)))]
+
+
+def _failed_in(asked: dict[str, str], scope: Scope) -> sa.ColumnElement[bool]:
+    """Whether an alert counts a failure of a run. A place has only the newest run in which its cause was seen."""
+    failure = task_failures.c
+    of_run = [failure[name] == value for name, value in asked.items()]
+    readable = [] if scope.dags is None else [failure.dag_id.in_(scope.dags)]
+    return alerts.c.id.in_(sa.select(failure.alert_id).where(failure.alert_id.is_not(None), *of_run, *readable))

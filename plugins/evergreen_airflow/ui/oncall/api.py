@@ -9,9 +9,22 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from evergreen_airflow.ui.oncall.bodies import Act, Assign, Comment, Resolve, RunAgain, Snooze, Text, documented, sent
+from evergreen_airflow.ui.oncall.bodies import (
+    Act,
+    Assign,
+    Comment,
+    Refused,
+    Resolve,
+    RunAgain,
+    Snooze,
+    Text,
+    Wrong,
+    documented,
+    sent,
+)  # fmt: skip
 from evergreen_airflow.ui.oncall.viewer import PLATFORM, Viewer, viewer
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.oncall import remind_after
@@ -23,15 +36,24 @@ ViewerDep = Annotated[Viewer, Depends(viewer)]
 MOST_PASSED_OVER = 1_000_000
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # as large as the database column allows
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "You are not logged in."},
-    403: {"description": "You may see this alert, and not act on it."},
-    404: {"description": "There is no such alert, or none that you may see."},
-    409: {"description": "Somebody was faster; says who, and has the alert as it is now."},
-    413: {"description": "The body is too large."},
-    415: {"description": "The body is not declared as JSON."},
-    422: {"description": "The body or a parameter is wrong."},
-    503: {"description": "A database does not answer; try again."},
+    401: {"model": Refused, "description": "You are not logged in."},
+    403: {"model": Refused, "description": "The token is none of Airflow's or has ended; or you may see this alert, and not act on it."},
+    404: {"model": Refused, "description": "There is no such alert, or none that you may see."},
+    409: {"model": Refused, "description": "Somebody was faster; says who."},
+    413: {"model": Refused, "description": "The body is too large."},
+    415: {"model": Refused, "description": "The body is not declared as JSON."},
+    422: {"model": Wrong, "description": "The body or a parameter is wrong."},
+    503: {"model": Refused, "description": "A database does not answer; try again."},
 }  # fmt: skip
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe how a route refuses, for the OpenAPI document.
+
+    :param *statuses: with what
+    :returns: the ``responses`` of a route
+    """
+    return {status: _ANSWERS[status] for status in statuses}
 
 
 def chosen(
@@ -64,7 +86,7 @@ def chosen(
 FilterDep = Annotated[Filter, Depends(chosen)]
 
 
-@router.get("/alerts", responses={401: _ANSWERS[401], 503: _ANSWERS[503]})
+@router.get("/alerts", responses=answers(422, 503))
 def list_alerts(
     viewer: ViewerDep,
     chosen: FilterDep,
@@ -82,7 +104,7 @@ def list_alerts(
     return {"alerts": [as_json(alert) for alert in alerts.list_alerts(chosen, viewer.reads, limit=limit, offset=offset)]}
 
 
-@router.get("/alerts/counts", responses={401: _ANSWERS[401], 503: _ANSWERS[503]})
+@router.get("/alerts/counts", responses=answers(422, 503))
 def count_alerts(viewer: ViewerDep, chosen: FilterDep) -> dict[str, Any]:
     """Count alerts by severity and state.
 
@@ -97,7 +119,7 @@ def count_alerts(viewer: ViewerDep, chosen: FilterDep) -> dict[str, Any]:
     return {"total": sum(counts.values()), **found}
 
 
-@router.get("/alerts/{alert_id}", responses={number: _ANSWERS[number] for number in (401, 404, 503)})
+@router.get("/alerts/{alert_id}", responses=answers(404, 503))
 def show_alert(viewer: ViewerDep, alert_id: str) -> dict[str, Any]:
     """Show one alert with its meaning, the places that you may see, and its timeline.
 
@@ -108,93 +130,72 @@ def show_alert(viewer: ViewerDep, alert_id: str) -> dict[str, Any]:
     return detail_as_json(visible(viewer, alert_id), viewer)
 
 
-@router.post("/alerts/{alert_id}/acknowledge", responses=_ANSWERS, openapi_extra=documented(Act))
-def acknowledge(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Act, Depends(sent(Act))]) -> dict[str, Any]:
-    """Take an alert: you are its assignee, and it stops escalating.
+def _add_act(name: str, kind: type[BaseModel], act: Callable[[int, str, Any], Alert], description: str) -> None:
+    """Add the route of an act, which is given the alert's number, who acts, and what was sent."""
 
-    :param viewer: who acts
-    :param alert_id: its number
-    :param later: does what is left once the answer is sent
-    :param body: what was sent
-    :returns: the alert as it is now
-    """
-    return _act(
-        viewer,
-        alert_id,
-        lambda number: alerts.acknowledge(number, actor=viewer.name, revision=body.revision, remind_after=remind_after(number)),
-        later,
-    )
+    read_body = Depends(sent(kind))
 
+    def route(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Any = read_body) -> dict[str, Any]:
+        seen = _actable(viewer, alert_id)
+        try:
+            act(seen.alert.id, viewer.name, body)
+        except ConfigError as error:
+            raise HTTPException(422, str(error)) from error
+        detail = visible(viewer, alert_id)
+        if name in _NOTED and (event := next((each for each in reversed(detail.events) if each.actor == viewer.name), None)):
+            from evergreen_airflow.ui.oncall import notes
 
-@router.post("/alerts/{alert_id}/unacknowledge", responses=_ANSWERS, openapi_extra=documented(Act))
-def unacknowledge(viewer: ViewerDep, alert_id: str, body: Annotated[Act, Depends(sent(Act))]) -> dict[str, Any]:
-    """Give an alert back: it fires again, and escalates from the start.
+            line = notes.line_about(detail.alert, event)
+            later.add_task(notes.append_notes, detail.alert.id, viewer.editable(detail.places), line, str(viewer.user.get_id()))
+        return detail_as_json(detail, viewer)
 
-    :param viewer: who acts
-    :param alert_id: its number
-    :param body: what was sent
-    :returns: the alert as it is now
-    """
-    return _act(viewer, alert_id, lambda number: alerts.unacknowledge(number, actor=viewer.name, revision=body.revision))
+    conflicts = (409,) if issubclass(kind, Act) else ()
+    router.add_api_route(
+        f"/alerts/{{alert_id}}/{name}", route, methods=["POST"], name=name, description=description,
+        responses=answers(404, *conflicts, 413, 415, 422, 503), openapi_extra=documented(kind),
+    )  # fmt: skip
 
 
-@router.post("/alerts/{alert_id}/snooze", responses=_ANSWERS, openapi_extra=documented(Snooze))
-def snooze(viewer: ViewerDep, alert_id: str, body: Annotated[Snooze, Depends(sent(Snooze))]) -> dict[str, Any]:
-    """Put an alert aside until a time, at which it fires again unless its cause is gone.
-
-    :param viewer: who acts
-    :param alert_id: its number
-    :param body: what was sent
-    :returns: the alert as it is now
-    """
-    return _act(viewer, alert_id, lambda number: alerts.snooze(number, until=body.until_utc, actor=viewer.name, revision=body.revision))
-
-
-@router.post("/alerts/{alert_id}/assign", responses=_ANSWERS, openapi_extra=documented(Assign))
-def assign(viewer: ViewerDep, alert_id: str, body: Annotated[Assign, Depends(sent(Assign))]) -> dict[str, Any]:
-    """Give an alert to somebody, or take it over by giving it to yourself.
-
-    :param viewer: who acts
-    :param alert_id: its number
-    :param body: what was sent
-    :returns: the alert as it is now
-    """
-    return _act(viewer, alert_id, lambda number: alerts.assign(number, to=body.to, actor=viewer.name, revision=body.revision))
-
-
-@router.post(
-    "/alerts/{alert_id}/comment",
-    responses={number: answer for number, answer in _ANSWERS.items() if number != 409},
-    openapi_extra=documented(Comment),
+_NOTED = ("acknowledge", "comment", "resolve")  # on the places in Airflow where the alert was seen, once the answer is sent
+_add_act(
+    "acknowledge",
+    Act,
+    lambda number, actor, body: alerts.acknowledge(number, actor=actor, revision=body.revision, remind_after=remind_after(number)),
+    "Take an alert: you are its assignee, and it stops escalating.",
 )
-def comment(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Comment, Depends(sent(Comment))]) -> dict[str, Any]:
-    """Add a comment to an alert's timeline.
+_add_act(
+    "unacknowledge",
+    Act,
+    lambda number, actor, body: alerts.unacknowledge(number, actor=actor, revision=body.revision),
+    "Give an alert back: it fires again, and escalates from the start.",
+)
+_add_act(
+    "snooze",
+    Snooze,
+    lambda number, actor, body: alerts.snooze(number, until=body.until_utc, actor=actor, revision=body.revision),
+    "Put an alert aside until a time, at which it fires again unless its cause is gone.",
+)
+_add_act(
+    "assign",
+    Assign,
+    lambda number, actor, body: alerts.assign(number, to=body.to, actor=actor, revision=body.revision),
+    "Give an alert to somebody, or take it over by giving it to yourself.",
+)
+_add_act(
+    "comment",
+    Comment,
+    lambda number, actor, body: alerts.comment(number, text=body.text, actor=actor),
+    "Add a comment to an alert's timeline.",
+)
+_add_act(
+    "resolve",
+    Resolve,
+    lambda number, actor, body: alerts.resolve(number, reason=body.reason, actor=actor, revision=body.revision),
+    "Resolve an alert. If its cause is seen again, it is a new alert.",
+)
 
-    :param viewer: who acts
-    :param alert_id: its number
-    :param later: does what is left once the answer is sent
-    :param body: what was sent
-    :returns: the alert as it is now
-    """
-    return _act(viewer, alert_id, lambda number: alerts.comment(number, text=body.text, actor=viewer.name), later)
 
-
-@router.post("/alerts/{alert_id}/resolve", responses=_ANSWERS, openapi_extra=documented(Resolve))
-def resolve(viewer: ViewerDep, alert_id: str, later: BackgroundTasks, body: Annotated[Resolve, Depends(sent(Resolve))]) -> dict[str, Any]:
-    """Resolve an alert. If its cause is seen again, it is a new alert.
-
-    :param viewer: who acts
-    :param alert_id: its number
-    :param later: does what is left once the answer is sent
-    :param body: what was sent
-    :returns: the alert as it is now
-    """
-    return _act(
-        viewer, alert_id, lambda number: alerts.resolve(number, reason=body.reason, actor=viewer.name, revision=body.revision), later
-    )
-
-
-@router.post("/alerts/{alert_id}/run-again", responses=_ANSWERS, openapi_extra=documented(RunAgain))
+@router.post("/alerts/{alert_id}/run-again", responses=answers(404, 409, 413, 415, 422, 503), openapi_extra=documented(RunAgain))
 def run_again(viewer: ViewerDep, alert_id: str, body: Annotated[RunAgain, Depends(sent(RunAgain))]) -> dict[str, Any]:
     """Clear the failed task instances of an alert, in the DAGs that you may edit, so that they run again.
 
@@ -260,22 +261,6 @@ def _actable(viewer: Viewer, alert_id: str) -> Detail:
             403, f"You may see alert {detail.alert.id}, and not act on it: that needs edit on one of {', '.join(dags[:5])}."
         )
     return detail
-
-
-def _act(viewer: Viewer, alert_id: str, act: Callable[[int], Alert], later: BackgroundTasks | None = None) -> dict[str, Any]:
-    """Do it; and if ``later`` is given, note it on the places of Airflow afterwards."""
-    seen = _actable(viewer, alert_id)
-    try:
-        act(seen.alert.id)
-    except ConfigError as error:
-        raise HTTPException(422, str(error)) from error
-    detail = visible(viewer, alert_id)
-    if later is not None and (event := next((each for each in reversed(detail.events) if each.actor == viewer.name), None)):
-        from evergreen_airflow.ui.oncall import notes
-
-        line = notes.line_about(detail.alert, event)
-        later.add_task(notes.append_notes, detail.alert.id, viewer.editable(detail.places), line, str(viewer.user.get_id()))
-    return detail_as_json(detail, viewer)
 
 
 def as_json(alert: Alert) -> dict[str, Any]:

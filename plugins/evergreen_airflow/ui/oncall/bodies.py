@@ -1,4 +1,4 @@
-"""What is sent to the API: JSON alone, since a form of another site can send no JSON, and of a bounded size."""
+"""What is sent to the API: JSON alone, since a form of another site can send no JSON, and of a bounded size; and how it refuses."""
 
 from __future__ import annotations
 
@@ -70,6 +70,25 @@ class RunAgain(Act):
     """Clear the failed task instances of an alert, so that they run again."""
 
     dry_run: bool = Field(default=False, description="Only list what would be cleared.")
+
+
+class Refused(BaseModel):
+    """An answer that says why nothing was done."""
+
+    detail: str
+
+
+class WrongPart(BaseModel):
+    """A parameter, or a part of a body, that is wrong."""
+
+    where: str
+    message: str
+
+
+class Wrong(BaseModel):
+    """An answer that says what is wrong with what was sent."""
+
+    detail: str | list[WrongPart]
 
 
 def sent(kind: type[Sent]) -> Callable[[Request], Coroutine[Any, Any, Sent]]:

@@ -10,13 +10,15 @@ from evergreen_airflow.links import mlflow_ui
 from evergreen_airflow.ui.oncall.api import MOST_PASSED_OVER, FilterDep, ViewerDep, document_of, visible
 from evergreen_airflow.ui.oncall.runbooks import runbook_html
 from evergreen_airflow.ui.oncall.views import AlertPage, query_of
-from evergreen_airflow.ui.pages import PRIVATE, STATIC, Problem, render, static_file
+from evergreen_airflow.ui.pages import STATIC, Problem, render, static_file
 from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
+from include.evergreen.oncall import LONGEST_HOURS, handover_since, in_use, on_call
 from include.evergreen.state.alerts import KINDS, OPEN, Filter, count_alerts, list_alerts
 
 router = APIRouter(include_in_schema=False)
 PAGE_SIZE = 50
+SPANS = {8: "8 hours", 12: "12 hours", 24: "day", 72: "3 days", 168: "week"}
 FIRING = Filter(states=["firing"])
 
 
@@ -40,6 +42,19 @@ def inbox(request: Request, viewer: ViewerDep, chosen: FilterDep, offset: Annota
         is_open=set(chosen.states) == set(OPEN), kinds=KINDS, query_of=query_of, offset=offset, page_size=PAGE_SIZE,
         has_more=len(found) > PAGE_SIZE, now=clock.now(),
     )  # fmt: skip
+
+
+@router.get("/handover")
+def handover(request: Request, viewer: ViewerDep, hours: Annotated[float, Query(gt=0, le=LONGEST_HOURS)] = 12) -> Response:
+    """Show what happened in the last hours, for whoever is on call next.
+
+    :param request: the request
+    :param viewer: who asks
+    :param hours: how far back
+    :returns: the page
+    """
+    told = handover_since(hours, viewer.reads)
+    return render(request, "handover.html", told=told, hours=hours, spans=SPANS, turns=on_call(in_use(), told.until))
 
 
 @router.get("/alerts/{alert_id}")
@@ -123,20 +138,21 @@ def badge(viewer: ViewerDep) -> Response:
     firing = count_alerts(FIRING, viewer.reads)
     critical = any(severity == "critical" for severity, _ in firing)
     svg = _BELL.format(badge=_badge(sum(firing.values()), "#b91c1c" if critical else "#a16207"))
-    return Response(svg, media_type="image/svg+xml", headers={**PRIVATE, "Content-Security-Policy": "default-src 'none'"})
+    return Response(svg, media_type="image/svg+xml", headers={"Content-Security-Policy": "default-src 'none'"})
 
 
 @router.get("/static/{name}")
-def static(name: str) -> Response:
+def static(name: str, v: Annotated[str, Query(description="The digest of its content")] = "") -> Response:
     """Return one of our scripts.
 
     :param name: its file name
+    :param v: of which content, as our pages ask for it
     :returns: the script
     :raises Problem: if there is none
     """
     if name not in STATIC:
         raise Problem(404, "Page not found", "There is no such file.")
-    return static_file(name)
+    return static_file(name, keep=bool(v))
 
 
 _BELL = (

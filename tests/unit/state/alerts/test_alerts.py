@@ -37,7 +37,10 @@ from include.evergreen.state.alerts import (
 )
 from include.evergreen.state.alerts.maintenance_windows import end_maintenance, plan_maintenance, planned_maintenance
 from include.evergreen.state.alerts.raising import BACK_SOON, FLAPS
+from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import ledger as entries
+from include.evergreen.state.database.tables import task_failures
+from include.evergreen.state.task_failures import record_failure
 from tests.unit.flights import rows_of
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -268,6 +271,41 @@ def test_a_reader_sees_the_alerts_of_their_dags_and_of_an_alert_only_their_place
         with pytest.raises(NoSuchAlertError, match=f"There is no alert {number}"):
             show_alert(number, scope)
     assert list_alerts(Filter(), Scope(frozenset())) == [everybody]
+
+
+def test_a_run_has_the_alerts_of_its_own_failures_also_when_a_later_run_failed_of_the_same_cause() -> None:
+    alert = raised("task/feed")
+    for run_id in ("first", "second"):
+        place = Place("weather.ingest", "fetch", dataset="weather", run_id=run_id)
+        raise_alert("task/feed", severity="warning", message="it failed", dataset="weather", places=[place])
+        counted(alert.id, run_id)
+    for run_id in ("first", "second"):
+        of_run = Filter(dag_id="weather.ingest", run_id=run_id)
+        assert [found.id for found in list_alerts(of_run)] == [alert.id]
+        assert list_alerts(Filter(dag_id="weather.ingest", task_id="validate", run_id=run_id)) == []
+        assert list_alerts(of_run, Scope(frozenset({"air_time.score"}))) == []
+    assert list_alerts(Filter(dag_id="weather.ingest", run_id="third")) == []
+
+
+def counted(alert_id: int, run_id: str) -> None:
+    """Have the alert count a failure, as the watcher does."""
+    about = {"dag_id": "weather.ingest", "task_id": "fetch", "run_id": run_id, "map_index": -1, "try_number": 1}
+    record_failure(**about, partition="", error_class="OSError", error="no feed")  # type: ignore[arg-type]
+    with writing() as connection:
+        connection.execute(task_failures.update().where(task_failures.c.run_id == run_id).values(alert_id=alert_id))
+
+
+def test_asking_for_a_place_tells_nothing_of_those_that_the_reader_may_not_see() -> None:
+    both = raised("task/both", places=[WEATHER, SCORE])
+    scope = Scope(frozenset({"air_time.score"}))
+    assert [alert.id for alert in list_alerts(Filter(dag_id="air_time.score"), scope)] == [both.id]
+    for hidden in (
+        Filter(dag_id="weather.ingest"),
+        Filter(task_id="fetch"),
+        Filter(name="weather"),
+        Filter(dag_id="weather.ingest", run_id="night"),
+    ):
+        assert list_alerts(hidden, scope) == []
 
 
 def test_the_inbox_is_filtered_searched_and_paged_the_critical_first() -> None:
