@@ -1,4 +1,4 @@
-"""While an entry of Airflow's audit log waits for SQLite's write lock, the API server goes on: the lock may be held by a request of its own."""
+"""While an entry of Airflow's audit log waits for SQLite's write lock, the API server goes on: a request of its own may have the lock."""
 
 from __future__ import annotations
 
