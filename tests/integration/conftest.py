@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from include.evergreen.data.partitions import current_partitions
-from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.state.database import migrate
 from include.evergreen.state.mlflow_store import prepare_store
 from include.evergreen.training.container import MOUNTS
@@ -89,7 +89,7 @@ def declare_again(running: Running, model: str, text: str, parsed: Callable[[lis
     while not parsed(running.api.get(f"dags/{model}.train/tasks")["tasks"]):
         assert time.monotonic() < deadline, f"{model}.train was not parsed again"
         if next(looks) % LOOKS_BETWEEN_REQUESTS == 0:
-            with contextlib.suppress(ConfigError):  # the request before still stands
+            with contextlib.suppress(ConfigError, TransientError):  # the request before still stands; or SQLite is locked for long
                 running.api.parse_again(f"{model}.train")
         time.sleep(0.5)
 
