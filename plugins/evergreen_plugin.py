@@ -66,6 +66,7 @@ class EvergreenPlugin(AirflowPlugin):
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
         """Return the middlewares of the whole API server."""
+        from evergreen_airflow.audit_log import AuditLogInThread
         from evergreen_airflow.loopback import root_middlewares
 
-        return root_middlewares()
+        return [*root_middlewares(), {"name": "evergreen audit log", "middleware": AuditLogInThread}]

@@ -1,5 +1,6 @@
 """What all tests share: how they are spread over workers, and where skips are not accepted, that they fail."""
 
+import contextlib
 import gc
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 from collections import defaultdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3  # noqa: F401
@@ -18,8 +20,7 @@ NICENESS = 5
 ROOT = Path(__file__).parent
 SECONDS = ROOT / "seconds.json"  # of each file; `make test-times` measures them again
 TOGETHER = {  # what shares a costly server runs in one worker, and no more than two Airflows run at once; all else by file
-    "integration/test_training_in_a_container.py": "second",
-    "plugins/test_containers.py": "second",
+    "plugins/test_containers.py": "first",
     "integration/test_your_own_model.py": "second",
     "integration/": "first",
 }
@@ -88,19 +89,20 @@ def _group(file):
 class _Times:
     """Writes down what each file's tests took: seconds of processors, or of the clock where they mostly wait.
 
-    While each processor has two workers, what computes takes twice its seconds by the clock.
+    A server's seconds, such as those of a real Airflow, count for the test during which it took them. While each processor has two
+    workers, what computes takes twice its seconds by the clock.
     """
 
     def __init__(self, place):
         self._place, self._seconds, self._before = place, defaultdict(float), 0.0
 
     def pytest_collection_finish(self):
-        self._before = sum(os.times()[:4])
+        self._before = _processor_seconds()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
         report = yield
-        now = sum(os.times()[:4])
+        now = _processor_seconds()
         report.user_properties.append(("seconds", max(now - self._before, report.duration / 2)))
         self._before = now
         return report
@@ -113,6 +115,15 @@ class _Times:
         if not hasattr(session.config, "workerinput"):
             longest_first = sorted(self._seconds.items(), key=lambda each: -each[1])
             self._place.write_text(json.dumps({file: round(seconds, 1) for file, seconds in longest_first}, indent=1) + "\n")
+
+
+def _processor_seconds():
+    """Of this process and of all that it started, those that ended among them."""
+    this, seconds = psutil.Process(), 0.0
+    for process in [this, *this.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            seconds += sum(process.cpu_times()[:4])
+    return seconds
 
 
 @pytest.hookimpl(wrapper=True)

@@ -31,6 +31,8 @@ PORTS_TRIED = 20
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 READY_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
+DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+LOCK_SECONDS = 60  # what waits for SQLite's write lock waits for so long; the default is 5
 
 
 @dataclass
@@ -138,6 +140,8 @@ class EmbeddedAirflow:
         arguments = {"api-server": ["--host", HOST, "--port", str(self.port), "--workers", "1"]}.get(name, [])
         if name in {"scheduler", "triggerer"}:
             arguments = ["--skip-serve-logs"]  # the log server listens on every interface; local logs are read from disk
+        if name != "api-server":
+            environment = {**environment, DATABASE: _patient(environment[DATABASE])}
         self._start_process(name, [_airflow(), name, *arguments], environment)
 
     def _start_process(self, name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -227,6 +231,14 @@ def airflow_settings(home: Path, port: int, dags_folder: Path = ROOT / "dags") -
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONWARNINGS": "ignore:GitWildMatchPattern",  # a warning from Airflow's use of pathspec, in every task's log
     }
+
+
+def _patient(database: str) -> str:
+    """Let a process wait for SQLite's write lock, rather than end with "database is locked" after five seconds.
+
+    Not for the API server: while its event loop waits for the lock to write its audit log, none of its requests can release it.
+    """
+    return f"{database}?timeout={LOCK_SECONDS}" if database.startswith("sqlite:") and "?" not in database else database
 
 
 def free_port(preferred: int = PREFERRED_PORT) -> int:

@@ -1,4 +1,4 @@
-"""Import heavy libraries in a process that forks tasks, so that each task need not import them.
+"""Import heavy libraries, and our own modules, in a process that forks tasks, so that each task need not import them.
 
 Import only: nothing is fitted and nothing connects, because once a parent has used OpenMP, a fit in a forked child hangs.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import pkgutil
 import time
 
+import include.evergreen
 from include.evergreen.foundation.silent_import import import_quietly
 
 log = logging.getLogger(__name__)
@@ -59,16 +61,26 @@ def is_enabled() -> bool:
     return os.environ.get(SWITCH, "1") != "0"
 
 
-def preload(modules: tuple[str, ...] = MODULES) -> list[str]:
+def own_modules() -> tuple[str, ...]:
+    """Return the names of our own modules. Not those of the teams' declarations, which each task reads as they are now.
+
+    :returns: what builds the DAGs, for each task builds its own, and every module of the core
+    """
+    core = (each.name for each in pkgutil.walk_packages(include.evergreen.__path__, f"{include.evergreen.__name__}."))
+    return ("evergreen_airflow.dags", *(name for name in core if not name.endswith(".__main__")))
+
+
+def preload(modules: tuple[str, ...] | None = None) -> list[str]:
     """Import modules. A module that cannot be imported is logged and skipped.
 
-    :param modules: names of the modules
+    :param modules: names of the modules; without them, the libraries and our own
     :returns: names of the imported modules, or none with ``EVERGREEN_PRELOAD=0``
     """
     if not is_enabled():
         log.info("Preloading is disabled by %s=0", SWITCH)
         return []
     started = time.monotonic()
+    modules = (*MODULES, *own_modules()) if modules is None else modules
     loaded = []
     for name in modules:
         try:

@@ -1,24 +1,31 @@
 """One real Airflow for all integration tests: own home, own port, the shipped DAGs over a small include tree."""
 
+import contextlib
 import datetime as dt
+import itertools
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from include.evergreen.data.partitions import current_partitions
+from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.state.database import migrate
 from include.evergreen.state.mlflow_store import prepare_store
+from include.evergreen.training.container import MOUNTS
 from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
+from tests.servers.docker import DockerDaemon
 from tests.templates import template
 from tools.embedded import ROOT, EmbeddedAirflow
 from tools.landing_zone import lay_out
 from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
+LOOKS_BETWEEN_REQUESTS = 20
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -33,8 +40,15 @@ CHROMIUM_FLAGS = [
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory):
-    """Airflow with three datasets and two models that need few days, all DAGs switched on; gone when the last test here has ended."""
+def running(tmp_path_factory, request):
+    """Airflow with three datasets and two models that need few days, all DAGs switched on; gone when the last test here has ended.
+
+    Where a Docker daemon can be started, it has one.
+    """
+    docker = {}
+    if DockerDaemon.why_not() is None:
+        daemon = request.getfixturevalue("docker_daemon")
+        docker = {"DOCKER_HOST": daemon.url, MOUNTS: daemon.mounts}
     home = tmp_path_factory.mktemp("home")
     shutil.copytree(template("year", lay_out), home / "landing")
     include = small_include(tmp_path_factory.mktemp("include"))
@@ -43,7 +57,7 @@ def running(tmp_path_factory):
     try:
         migrate()
         prepare_store()
-        with reserved_port() as port, EmbeddedAirflow(home, port=port) as airflow:
+        with reserved_port() as port, EmbeddedAirflow(home, port=port, environment=docker) as airflow:
             api = airflow.api()
             wait_for_dags(api, 19)
             for dag_id in api.dag_ids():
@@ -55,17 +69,29 @@ def running(tmp_path_factory):
 
 
 def small_include(folder: Path) -> Path:
-    """The shipped datasets and models, trained on days rather than weeks so that ten days are enough, with a gate that they pass."""
+    """The shipped datasets and models, trained on days rather than weeks so that eight days are enough, with a gate that they pass."""
     for kind in ("datasets", "models"):
         shutil.copytree(ROOT / "include" / kind, folder / kind, ignore=shutil.ignore_patterns("__pycache__"))
     for path in folder.glob("models/*/model.yaml"):
         model = yaml.safe_load(path.read_text())
         metric, bound = ("auc", {"at_least": 0.4}) if model["task"] == "classification" else ("mae", {"at_most": 1000})
         worst = {"kind": "slices", "by": "origin", "judge": "worst", "metric": metric, "min_rows": 30, **bound}
-        model["train"] |= {"window_days": 10, "min_days": 4, "holdout_days": 2}
+        model["train"] |= {"window_days": 10, "min_days": 3, "holdout_days": 2}
         model["gate"] = {"criteria": [{"kind": "absolute", "metric": metric, **bound}, worst]}
         path.write_text(yaml.safe_dump(model, sort_keys=False))
     return folder
+
+
+def declare_again(running: Running, model: str, text: str, parsed: Callable[[list[dict]], bool]) -> None:
+    """Write a model's declaration, and have its DAGs parsed now rather than in two minutes, until the training's tasks are so."""
+    (running.include / "models" / model / "model.yaml").write_text(text)
+    looks, deadline = itertools.count(), time.monotonic() + TIMEOUT_SECONDS
+    while not parsed(running.api.get(f"dags/{model}.train/tasks")["tasks"]):
+        assert time.monotonic() < deadline, f"{model}.train was not parsed again"
+        if next(looks) % LOOKS_BETWEEN_REQUESTS == 0:
+            with contextlib.suppress(ConfigError, TransientError):  # the request before still stands; or SQLite is locked for long
+                running.api.parse_again(f"{model}.train")
+        time.sleep(0.5)
 
 
 def wait_for_dags(api: AirflowApi, count: int) -> None:
@@ -78,7 +104,7 @@ def wait_for_dags(api: AirflowApi, count: int) -> None:
 
 @pytest.fixture(scope="package")
 def ten_days(running):
-    """Seven days backfilled, both models trained as of the eighth, and three live nights."""
+    """The days up to the seventh of January backfilled, both models trained as of the eighth, and three live nights, up to the tenth."""
     for dataset in DATASETS:
         running.api.backfill(f"{dataset}.ingest", str(HISTORY[0]), str(HISTORY[-1]))
     running.settle(lambda: all(len(current_partitions(name)) == len(HISTORY) for name in DATASETS))

@@ -10,40 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from include.evergreen.config import Catalog
-from include.evergreen.training import container
 from include.evergreen.training.candidate import find_candidate
-from tests.integration.conftest import wait_for_dags
+from tests.integration.airflow_under_test import Running
+from tests.integration.conftest import declare_again
 from tests.servers.docker import IMAGE, DockerDaemon
-from tests.unit.flights import at_home
-from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
-from tools.embedded import EmbeddedAirflow
-from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
 TIMEOUT_SECONDS = 180
+MODEL = "flight_delay"
 DAG = f"{MODEL}.train"
+AS_OF = "2013-01-10"
 STOPPED_WITHIN_SECONDS = 30  # Airflow tells a task that it was marked at its next heartbeat
-CONTAINER = f"\ntrain:\n  run_in: docker\n  docker: {{image: '{IMAGE}', cpus: 2, memory_mb: 2048, timeout_minutes: 5}}\n"
+CONTAINER = {"run_in": "docker", "docker": {"image": IMAGE, "cpus": 2, "memory_mb": 2048, "timeout_minutes": 5}}
 
 
 @dataclass(frozen=True)
 class Training:
-    api: AirflowApi
+    running: Running
     daemon: DockerDaemon
 
     def start(self, window_days: int) -> str:
-        return self.api.trigger(DAG, conf={"as_of": str(AS_OF), "window_days": window_days, "reason": "in a container"})
+        return self.running.api.trigger(DAG, conf={"as_of": AS_OF, "window_days": window_days, "reason": "in a container"})
 
     def state(self, run_id: str) -> str | None:
-        found = self.api.task_instances(DAG, run_id)
-        return next((each["state"] for each in found if each["task_id"] == "train"), None)
+        return self.running.state_of(DAG, run_id, "train")
 
     def wait_for(self, reached: Callable[[], bool], within: float = TIMEOUT_SECONDS) -> None:
         deadline = time.monotonic() + within
         while not reached():
-            assert time.monotonic() < deadline, self.api.task_instances(DAG)
+            assert time.monotonic() < deadline, self.running.api.task_instances(DAG)
             time.sleep(0.3)
 
     def runs_a_container(self) -> bool:
@@ -51,41 +48,39 @@ class Training:
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory, docker_daemon: DockerDaemon) -> Iterator[Training]:
-    with pytest.MonkeyPatch.context() as patch, at_home(tmp_path_factory.mktemp("home")) as home:
-        settle_ingested()
-        declared = include_with(tmp_path_factory.mktemp("declared"), patch) / "models" / MODEL / "model.yaml"
-        declared.write_text(declared.read_text().replace("\ntrain:\n", CONTAINER))
-        environment = {"DOCKER_HOST": docker_daemon.url, container.MOUNTS: docker_daemon.mounts}
-        with reserved_port() as port, EmbeddedAirflow(home, port=port, environment=environment) as airflow:
-            api = airflow.api()
-            wait_for_dags(api, len(Catalog().model_names()))
-            found = Training(api, docker_daemon)
-            found.wait_for(lambda: DAG in api.dag_ids())
-            api.pause(DAG, paused=False)
-            yield found
+def training(docker_daemon: DockerDaemon, ten_days: Running) -> Iterator[Training]:
+    """`ten_days`, where meanwhile flight_delay trains in a container."""
+    before = (ten_days.include / "models" / MODEL / "model.yaml").read_text()
+    declared = yaml.safe_load(before)
+    declared["train"] |= CONTAINER
+    declare_again(ten_days, MODEL, yaml.safe_dump(declared, sort_keys=False), trains_in_a_container)
+    yield Training(ten_days, docker_daemon)
+    declare_again(ten_days, MODEL, before, lambda tasks: not trains_in_a_container(tasks))
+
+
+def trains_in_a_container(tasks: list[dict[str, Any]]) -> bool:
+    return any(task["operator_name"] == "TrainInContainerOperator" for task in tasks)
 
 
 def test_a_run_of_the_dag_trains_in_a_container_and_goes_on_to_the_gate(training: Training) -> None:
-    run_id = training.start(15)
+    run_id = training.start(6)
     training.wait_for(lambda: training.state(run_id) == "success")
-    (answer,) = [_xcom(training.api, run_id)]
+    (answer,) = [_xcom(training.running.api, run_id)]
     candidate = find_candidate(answer["run_key"])
     assert answer["is_new"] is True
     assert candidate.facts["reason"] == "in a container"
     assert os.stat(Path(candidate.artifact_uri.removeprefix("file://"))).st_uid == os.getuid()
-    log = training.api.task_log(DAG, run_id, "train")
+    log = training.running.api.task_log(DAG, run_id, "train")
     assert any("fitted on" in line for line in log)
     assert training.daemon.containers() == []
-    training.wait_for(lambda: not training.api.runs(DAG, state=["queued", "running"]))
-    gate = next(each for each in training.api.task_instances(DAG, run_id) if each["task_id"] == "gate")
-    assert gate["state"] == "success"
+    training.running.settle()
+    assert training.running.state_of(DAG, run_id, "gate") == "success"
 
 
 def test_a_task_that_is_marked_failed_in_airflow_leaves_no_container(training: Training) -> None:
-    run_id = training.start(16)
+    run_id = training.start(5)
     training.wait_for(training.runs_a_container)
-    training.api.patch(f"dags/{DAG}/dagRuns/{run_id}/taskInstances/train", {"new_state": "failed"})
+    training.running.api.patch(f"dags/{DAG}/dagRuns/{run_id}/taskInstances/train", {"new_state": "failed"})
     training.wait_for(lambda: training.daemon.containers() == [], within=STOPPED_WITHIN_SECONDS)
     assert training.state(run_id) == "failed"
 

@@ -1,7 +1,6 @@
 """Who may let a version serve: a person where one must agree, and our own database; never a state that somebody marked in Airflow."""
 
 import contextlib
-import itertools
 import json
 import time
 from urllib.parse import quote
@@ -10,7 +9,7 @@ import jwt
 import pytest
 import yaml
 
-from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.errors import TransientError
 from include.evergreen.registry.approvals import approval_status, waiting_versions
 from include.evergreen.registry.champions import champion
 from include.evergreen.registry.versions import list_versions
@@ -19,11 +18,11 @@ from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, ledger
 from include.evergreen.state.pauses import active_pause
 from tests.integration.airflow_under_test import TIMEOUT_SECONDS
+from tests.integration.conftest import declare_again
 from tools.rest import AirflowApi
 
 MODEL = "air_time"
 AS_OF = "2013-01-10"
-LOOKS_BETWEEN_REQUESTS = 20
 NEEDS_APPROVAL = "\napproval:\n  mode: human\n"
 SLOW_CHECKS = """
 import time
@@ -40,13 +39,14 @@ CHECKS = [invariance("nothing changes, slowly", slowly, at_most=0)]
 @pytest.fixture(scope="module")
 def asked(ten_days):
     """`ten_days`, where from now on a person approves each version of air_time."""
-    path = ten_days.include / "models" / MODEL / "model.yaml"
-    before = path.read_text()
-    path.write_text(before + NEEDS_APPROVAL)
-    parse_again(ten_days.api, asks=True)
+    before = (ten_days.include / "models" / MODEL / "model.yaml").read_text()
+    declare_again(ten_days, MODEL, before + NEEDS_APPROVAL, asks)
     yield ten_days
-    path.write_text(before)
-    parse_again(ten_days.api, asks=False)
+    declare_again(ten_days, MODEL, before, lambda tasks: not asks(tasks))
+
+
+def asks(tasks):
+    return any(task["task_id"] == "ask" for task in tasks)
 
 
 @pytest.fixture
@@ -61,19 +61,6 @@ def slow_gate(asked):
     yield asked
     declared.write_text(before)
     checks.unlink()
-
-
-def parse_again(api, *, asks):
-    """Have the file of the models' DAGs parsed now rather than in two minutes, until the training asks, or asks no longer."""
-    looks = itertools.count()
-
-    def is_parsed():
-        if next(looks) % LOOKS_BETWEEN_REQUESTS == 0:
-            with contextlib.suppress(TransientError, ConfigError):  # SQLite may be locked; or the request before still stands
-                api.parse_again(f"{MODEL}.train")
-        return any(task["task_id"] == "ask" for task in api.get(f"dags/{MODEL}.train/tasks")["tasks"]) == asks
-
-    wait_until(is_parsed)
 
 
 def wait_until(condition):
@@ -92,10 +79,6 @@ def api_of(running, user):
     return AirflowApi(running.airflow.url, jwt.encode({**claims, "sub": user, "role": "USER"}, secret, algorithm="HS512", headers=headers))
 
 
-def state_of(running, dag_id, run_id, task_id):
-    return next(each["state"] for each in running.api.task_instances(dag_id, run_id) if each["task_id"] == task_id)
-
-
 def answer(running, user, run_id, chosen, reason):
     """What the buttons of the form send, until the run has ended.
 
@@ -106,10 +89,10 @@ def answer(running, user, run_id, chosen, reason):
     path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/ask/-1/hitlDetails"
 
     def ended():
-        if state_of(running, dag_id, run_id, "ask") == "awaiting_input":
+        if running.state_of(dag_id, run_id, "ask") == "awaiting_input":
             with contextlib.suppress(TransientError):
                 api.patch(path, {"chosen_options": [chosen], "params_input": {"reason": reason}})
-        return has_ended(running, dag_id, run_id)
+        return running.has_ended(dag_id, run_id)
 
     time.sleep(2)
     wait_until(ended)
@@ -119,21 +102,17 @@ def mark_success(running, dag_id, run_id, task_id):
     def marked():
         with contextlib.suppress(TransientError):  # SQLite may be locked
             running.api.patch(f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}", {"new_state": "success"})
-        return state_of(running, dag_id, run_id, task_id) == "success"
+        return running.state_of(dag_id, run_id, task_id) == "success"
 
     wait_until(marked)
 
 
 def wait_for_question(running, run_id):
-    wait_until(lambda: state_of(running, f"{MODEL}.approve", run_id, "ask") == "awaiting_input")
-
-
-def has_ended(running, dag_id, run_id):
-    return next(run for run in running.api.runs(dag_id) if run["dag_run_id"] == run_id)["state"] in {"success", "failed"}
+    wait_until(lambda: running.state_of(f"{MODEL}.approve", run_id, "ask") == "awaiting_input")
 
 
 def wait_for_end(running, dag_id, run_id):
-    wait_until(lambda: has_ended(running, dag_id, run_id))
+    wait_until(lambda: running.has_ended(dag_id, run_id))
 
 
 def newest_entries(kinds):
@@ -146,7 +125,7 @@ def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_do
     serving = champion(MODEL)
     training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 8})
     wait_for_end(asked, f"{MODEL}.train", training)  # which waits for nobody
-    assert state_of(asked, f"{MODEL}.train", training, "promote") == "skipped"
+    assert asked.state_of(f"{MODEL}.train", training, "promote") == "skipped"
     log = asked.api.task_log(f"{MODEL}.train", training, "promote")
     assert any("waiting for approval: a person approves each version" in line for line in log)
     version = list_versions(MODEL)[-1]
@@ -182,7 +161,7 @@ def test_a_refusal_is_recorded_with_the_name_and_promotes_nothing(asked):
     question = asked.api.trigger(f"{MODEL}.approve", conf={"version": other.version})
     wait_for_question(asked, question)
     answer(asked, "ada", question, "Reject", "it is worse at JFK")
-    assert state_of(asked, f"{MODEL}.approve", question, "promote") == "skipped"
+    assert asked.state_of(f"{MODEL}.approve", question, "promote") == "skipped"
     assert approval_status(MODEL, other.version).message.endswith("it is worse at JFK")
     kind, body = newest_entries({"approval", "refusal", "promotion"})[-1]
     assert (kind, body["actor"], body["version"]) == ("refusal", "ada", other.version)
@@ -194,7 +173,7 @@ def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_ga
     serving, versions = champion(MODEL), list_versions(MODEL)
     before = {alert.key for alert in open_alerts(MODEL)}
     training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 9})
-    wait_until(lambda: state_of(asked, f"{MODEL}.train", training, "train") == "success")
+    wait_until(lambda: asked.state_of(f"{MODEL}.train", training, "train") == "success")
     mark_success(asked, f"{MODEL}.train", training, "gate")  # which has recorded nothing yet
     wait_for_end(asked, f"{MODEL}.train", training)
     states = {each["task_id"]: each["state"] for each in asked.api.task_instances(f"{MODEL}.train", training)}
@@ -210,7 +189,7 @@ def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_ga
     mark_success(asked, f"{MODEL}.train", training, "register")
     tasks = {"task_ids": ["promote"], "dag_run_id": training, "only_failed": False, "dry_run": False}
     asked.api.post(f"dags/{MODEL}.train/clearTaskInstances", tasks)
-    wait_until(lambda: state_of(asked, f"{MODEL}.train", training, "promote") == "failed")
+    wait_until(lambda: asked.state_of(f"{MODEL}.train", training, "promote") == "failed")
     assert champion(MODEL) == serving
     assert len({alert.key for alert in open_alerts(MODEL)} - before) == 1, "one cause, one alert"
 
@@ -222,7 +201,7 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
     assert active_pause().actor == "ada"
     training = asked.api.trigger("flight_delay.train", conf={"as_of": AS_OF, "window_days": 8})
     wait_for_end(asked, "flight_delay.train", training)
-    assert state_of(asked, "flight_delay.train", training, "promote") == "skipped"
+    assert asked.state_of("flight_delay.train", training, "promote") == "skipped"
     log = asked.api.task_log("flight_delay.train", training, "promote")
     assert any("ada paused automatic promotion" in line and "a bad feed" in line for line in log)
     assert champion("flight_delay") == serving
@@ -238,7 +217,7 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
 
     cleared = {"dag_run_id": promotion, "only_failed": False, "dry_run": False}  # bob's, of what grace had forced
     api_of(asked, "bob").post("dags/flight_delay.promote/clearTaskInstances", cleared)
-    wait_until(lambda: state_of(asked, "flight_delay.promote", promotion, "promote") == "failed")
+    wait_until(lambda: asked.state_of("flight_delay.promote", promotion, "promote") == "failed")
     assert champion("flight_delay") == serving
 
     asked.api.trigger("evergreen.pause", conf={"action": "resume", "reason": "the feed is fixed"})

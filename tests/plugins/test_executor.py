@@ -16,7 +16,7 @@ from airflow.models import DagRun
 from evergreen_airflow import executor as executor_module
 from evergreen_airflow import supervisor_wait, worker_parent
 from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
-from evergreen_airflow.preload import MODULES, preload
+from evergreen_airflow.preload import MODULES, own_modules, preload
 from evergreen_airflow.supervisor_wait import RECHECK_SECONDS, shorten_wait_for_exit
 from include.evergreen.serving.clean_processes import ADDRESS
 
@@ -113,11 +113,23 @@ def test_one_setting_turns_preloading_off_and_the_server_of_clean_processes(exec
 def test_all_that_is_preloaded_can_be_imported_in_an_airflow_process_without_a_word_of_noise():
     code = (
         "import logging, airflow.models.dagrun; logging.basicConfig(level=logging.INFO)\n"
-        f"from evergreen_airflow.preload import preload; assert len(preload()) == {len(MODULES)}"
+        f"from evergreen_airflow.preload import preload; assert len(preload()) == {len(MODULES + own_modules())}"
     )
     done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len((done.stdout + done.stderr).splitlines()) < 20
+
+
+@pytest.mark.parametrize("file", ["datasets", "models", "platform"])
+def test_a_task_imports_nothing_of_ours_to_build_its_dag(file):
+    code = (
+        "import runpy, sys; from evergreen_airflow.preload import own_modules, preload\n"
+        "preload(own_modules()); before = set(sys.modules)\n"
+        f"assert runpy.run_path('dags/{file}.py')['dag'].dag_id\n"
+        "sys.exit(', '.join(name for name in set(sys.modules) - before if name.startswith(('include', 'evergreen_airflow'))) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_supervisor_without_sockets_looks_again_soon_rather_than_sleeping():

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from sqlalchemy import make_url
 
 from include.evergreen import telemetry_off
 from include.evergreen.foundation.errors import TransientError
@@ -98,6 +99,12 @@ def test_settings_of_another_airflow_in_the_shell_reach_none_of_its_processes(st
     for name, (_, environment) in started().items():
         assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite:///"), name
         assert "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE" not in environment, name
+
+
+def test_what_waits_for_sqlite_waits_for_a_minute_but_not_the_api_server_which_might_wait_for_itself(started):
+    waits = {name: make_url(environment[embedded.DATABASE]).query for name, (_, environment) in started().items()}
+    assert waits.pop("api-server") == {}
+    assert list(waits.values()) == [{"timeout": "60"}] * 3
 
 
 def test_its_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path):
