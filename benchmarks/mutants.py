@@ -113,10 +113,15 @@ class Copy:
             )
         except subprocess.TimeoutExpired:
             return ENDED[0]
-        failed = [line.split(" ", 2)[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        if failed:
-            return failed[0]
+        for line in done.stdout.splitlines():
+            if line.startswith(("FAILED ", "ERROR ")) and (failed := _test_told(line.partition(" ")[2], tests)):
+                return failed
         return "" if done.returncode == 0 else ENDED[1]
+
+
+def _test_told(line: str, tests: Sequence[str]) -> str:
+    """The test that a line of pytest's summary is about; names may have blanks and dashes in them, and so may what follows."""
+    return max((test for test in tests if line == test or line.startswith(f"{test} - ")), key=len, default="")
 
 
 @dataclass(frozen=True)

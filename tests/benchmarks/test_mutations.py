@@ -65,23 +65,27 @@ def test_every_fault_of_our_own_code_is_still_python_and_a_draw_is_repeated_by_i
     assert len(set(drawn(20, 1))) == 20
 
 
+NAME_WITH_BLANKS = "test_code.py::test_it[two - of many [2]]"
+
+
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     monkeypatch.setattr(mutants, "generation", lambda: tmp_path)
     (tmp_path / "code.py").write_text("def larger(a, b):\n    return a > b\n")
     (tmp_path / "test_code.py").write_text(
-        "from pathlib import Path\nfrom code_ import larger\n\n"
+        "from pathlib import Path\nimport pytest\nfrom code_ import larger\n\n"
         "def test_length():\n    assert len(Path('code_.py').read_text()) < 43\n\n"
-        "def test_it():\n    assert larger(2, 1)\n    assert not larger(1, 2)\n"
+        "@pytest.mark.parametrize('a', [2], ids=['two - of many [2]'])\n"
+        "def test_it(a):\n    assert larger(a, 1)\n    assert not larger(1, a)\n"
     )
     (tmp_path / "code.py").rename(tmp_path / "code_.py")  # `code` is a module of Python's
-    return Copy(tmp_path, lambda _: ["test_code.py"])
+    return Copy(tmp_path, lambda _: ["test_code.py::test_length", NAME_WITH_BLANKS])
 
 
 def test_a_fault_is_noticed_by_a_test_that_fails_by_it_and_not_by_any_change(copy: Copy) -> None:
     text = (copy.root / "code_.py").read_text()
     found = {fault.kind: copy.outcome(fault).noticed_by for fault in mutations("code_.py", text)}
-    assert found == {"comparison": "", "nothing returned": "test_code.py::test_it"}, "nobody asks about equals"
+    assert found == {"comparison": "", "nothing returned": NAME_WITH_BLANKS}, "nobody asks about equals"
     assert (copy.root / "code_.py").read_text() == text
 
 
