@@ -14,9 +14,11 @@ from include.evergreen.monitoring.triggers.firings import (
     tripped,
 )
 from include.evergreen.monitoring.triggers.outlook import RuleOutlook, rule_outlooks
+from include.evergreen.monitoring.triggers.replay import Replayed, replay_rules
 
 __all__ = [
     "Firing",
+    "Replayed",
     "RuleOutlook",
     "answer_firing",
     "ask_training",
@@ -27,6 +29,7 @@ __all__ = [
     "list_firings",
     "models_to_look_at",
     "newest_firing",
+    "replay_rules",
     "rule_outlooks",
     "tripped",
 ]

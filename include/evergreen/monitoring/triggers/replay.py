@@ -1,0 +1,59 @@
+"""When the rules of a model would have fired, on what is recorded: to choose thresholds before they train anything or wake anybody."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from include.evergreen.config import ModelConfig
+from include.evergreen.monitoring.observations import Observation
+from include.evergreen.monitoring.triggers.rules import evaluate
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A day on which a rule tripped. ``held_until`` is the end of the cool-down that kept it from firing; None: it fired."""
+
+    partition: dt.date
+    rule: str
+    message: str
+    held_until: dt.date | None
+
+
+def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Replayed]:
+    """Evaluate the model's rules after each observed day, as if every training that they fire had succeeded.
+
+    Backfilled observations count as live ones do: they are all that there is before a model goes live. As in life, a rule is judged on
+    figures of one version, and the first rule that trips fires.
+
+    :param model: the model as it is declared now; its ``retrain`` counts
+    :param observed: observations of the model, in any order, at most one for a metric and a partition
+    :returns: the days on which a rule tripped, oldest first; at most one rule a day
+    """
+    by_day: dict[dt.date, dict[str, Observation]] = defaultdict(dict)
+    for observation in observed:
+        by_day[observation.partition][observation.metric] = replace(observation, origin="live")
+    tripped: list[Replayed] = []
+    quiet_until: dt.date | None = None
+    seen: dict[str, list[Observation]] = {rule.name: [] for rule in model.retrain.rules}
+    for partition in sorted(by_day):
+        for rule in model.retrain.rules:
+            observation = by_day[partition].get(rule.metric)
+            if observation is None or observation.rows < rule.min_rows:
+                continue
+            of_rule = seen[rule.name]
+            if of_rule and of_rule[-1].version != observation.version:
+                of_rule.clear()
+            of_rule.append(observation)
+            del of_rule[: -rule.n]
+        trips = (evaluate(rule, seen[rule.name]) for rule in model.retrain.rules if rule.metric in by_day[partition])
+        evidence = next((trip for trip in trips if trip is not None and trip.as_of == partition), None)
+        if evidence is None:
+            continue
+        held_until = quiet_until if quiet_until is not None and partition <= quiet_until else None
+        tripped.append(Replayed(partition, evidence.rule, evidence.message, held_until))
+        if held_until is None:
+            quiet_until = partition + dt.timedelta(days=model.retrain.cooldown_days)
+    return tripped

@@ -1,0 +1,80 @@
+"""Replaying the rules on the recorded past says what the sensor would have done, day by day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from unittest.mock import patch
+
+import pytest
+
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.foundation import clock
+from include.evergreen.monitoring import Observation, record_observations
+from include.evergreen.monitoring.triggers import answer_firing, ask_training, fire_if_tripped, list_firings
+from include.evergreen.monitoring.triggers.replay import replay_rules
+from tests.unit.flights import january
+
+DRIFT = Rule(metric="drift.share", above=0.5, k=2, n=3)
+ERROR = Rule(metric="performance.mae", above=20, k=1, n=1, min_rows=100)
+
+
+def model_with(*rules: Rule, cooldown_days: int = 3) -> ModelConfig:
+    return Catalog().model("air_time").model_copy(update={"retrain": Retrain(rules=rules, cooldown_days=cooldown_days)})
+
+
+def observed(day: int, metric: str, value: float, *, version: int = 1, rows: int = 900, origin: str = "live") -> Observation:
+    return Observation("air_time", january(day), metric, value, version, origin, rows)
+
+
+def told(model: ModelConfig, figures: list[Observation]) -> list[tuple[int, str, int | None]]:
+    return [
+        (row.partition.day, row.rule.split(">")[0], row.held_until.day if row.held_until else None) for row in replay_rules(model, figures)
+    ]
+
+
+def test_a_rule_fires_once_and_is_held_by_the_cool_down_after_it() -> None:
+    figures = [observed(day, "drift.share", 0.9) for day in range(1, 9)]
+    assert told(model_with(DRIFT), figures) == [
+        (2, "drift.share", None), (3, "drift.share", 5), (4, "drift.share", 5), (5, "drift.share", 5), (6, "drift.share", None),
+        (7, "drift.share", 9), (8, "drift.share", 9),
+    ]  # fmt: skip
+
+
+def test_the_first_rule_that_trips_fires_and_a_figure_of_few_rows_trips_none() -> None:
+    figures = [observed(1, "drift.share", 0.9), observed(1, "performance.mae", 30, rows=9), observed(2, "performance.mae", 30)]
+    assert told(model_with(DRIFT, ERROR), figures) == [(2, "performance.mae", None)]
+    assert told(model_with(DRIFT, ERROR), [*figures, observed(2, "drift.share", 0.9)]) == [(2, "drift.share", None)]
+
+
+def test_a_new_version_is_not_judged_by_its_predecessors_figures_and_backfills_count() -> None:
+    assert told(model_with(DRIFT), [observed(1, "drift.share", 0.9), observed(2, "drift.share", 0.9, version=2)]) == []
+    assert told(model_with(DRIFT), [observed(day, "drift.share", 0.9, origin="backfill") for day in (1, 2)]) == [(2, "drift.share", None)]
+
+
+def test_without_rules_or_observations_nothing_trips() -> None:
+    assert told(model_with(), [observed(1, "drift.share", 0.9)]) == []
+    assert told(model_with(DRIFT), []) == []
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("seed", range(5))
+def test_it_says_what_the_sensor_does_when_it_looks_after_each_day(seed: int) -> None:
+    import random
+
+    chance = random.Random(seed)
+    rules = (DRIFT, Rule(metric="performance.mae", above=20, k=2, n=4, within_days=6, min_rows=100))
+    model = model_with(*rules, cooldown_days=chance.randrange(4))
+    figures = [
+        observed(day, metric, chance.choice([value, 0.0]), version=1 + day // 12, rows=chance.choice([9, 900]))
+        for day in range(1, 25) if chance.random() < 0.8
+        for metric, value in (("drift.share", 0.9), ("performance.mae", 30.0)) if chance.random() < 0.9
+    ]  # fmt: skip
+    for day in sorted({figure.partition for figure in figures}):
+        record_observations("air_time", day, [figure for figure in figures if figure.partition == day])
+        with patch.object(clock, "now", return_value=dt.datetime.combine(day, dt.time(12), dt.UTC)):
+            fired = fire_if_tripped(model)
+            if fired is not None:
+                answer_firing("air_time", ask_training(fired.id) or "")
+    fired_in_life = [(firing.as_of, firing.rule) for firing in list_firings("air_time")]
+    assert [(row.partition, row.rule) for row in replay_rules(model, figures) if row.held_until is None] == fired_in_life
