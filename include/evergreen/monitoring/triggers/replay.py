@@ -40,13 +40,13 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
     seen: dict[str, list[Observation]] = {rule.name: [] for rule in model.retrain.rules}
     for partition in sorted(by_day):
         for rule in model.retrain.rules:
-            observation = by_day[partition].get(rule.metric)
-            if observation is None or observation.rows < rule.min_rows:
+            newest = by_day[partition].get(rule.metric)
+            if newest is None or newest.rows < rule.min_rows:
                 continue
             of_rule = seen[rule.name]
-            if of_rule and of_rule[-1].version != observation.version:
+            if of_rule and of_rule[-1].version != newest.version:
                 of_rule.clear()
-            of_rule.append(observation)
+            of_rule.append(newest)
             del of_rule[: -rule.n]
         trips = (evaluate(rule, seen[rule.name]) for rule in model.retrain.rules if rule.metric in by_day[partition])
         evidence = next((trip for trip in trips if trip is not None and trip.as_of == partition), None)
