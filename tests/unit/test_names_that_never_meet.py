@@ -123,6 +123,8 @@ def test_predictions_of_earlier_releases_lose_a_person_too(feature_is: str) -> N
     else:
         assert after is not None and after.rows == len(older) - 1
         assert not (after.frame()["flight"] == 100).any()
+        erase(catalog, catalog.dataset("schedules"), of_one, actor="a person", reason="request 1")  # again, as after a kill
+        assert find_predictions(MODEL, AS_OF) == after
 
 
 def test_what_earlier_releases_predicted_is_traced_by_its_keys() -> None:
