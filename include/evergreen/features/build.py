@@ -118,7 +118,7 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
 
 
 def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """The labels of one partition, as they are known as of the cache's ``as_of``. Raises `ConfigError` for one that cannot be a figure.
+    """The labels of one partition, as they are known as of the cache's ``as_of``.
 
     :param catalog: what is declared now, for the keys
     :param model: the model, which declares the target
@@ -126,6 +126,7 @@ def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, c
     :param cache_: what they are read through
     :returns: the keys of the target's dataset (``key:NAME``) and ``target``, floats (0 or 1 for a classification, by what is
         positive), missing where there is no value; None when the partition is not there
+    :raises ConfigError: when the column is no number, and no value of it is declared as positive
     """
     import pandas as pd
 

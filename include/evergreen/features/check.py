@@ -19,7 +19,7 @@ def check_features(catalog: Catalog) -> list[str]:
     :param catalog: what is declared now, which must be sound
     :returns: a sentence for each problem, which names the file, by model; none when all is well
     """
-    problems = []
+    problems: list[str] = []
     for name in catalog.model_names():
         try:
             problems += _problems(catalog, catalog.model(name))

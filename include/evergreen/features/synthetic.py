@@ -321,9 +321,9 @@ def _draw_both_classes(model: ModelConfig, rules: dict[str, Any]) -> None:
     if target.positive is not None and not isinstance(target.positive, bool):
         rules["positive"] = target.positive
     if target.positive_above is not None and "set" not in rules:
-        (low, high), width = _bounds(rules), WITHIN[1] - WITHIN[0]
-        if not low <= target.positive_above < high:
-            rules.update(low=min(low, target.positive_above - width), high=max(high, target.positive_above + width))
+        (low, high), bound = _bounds(rules), target.positive_above
+        if not low <= bound < high:  # about half of them are on each side of it
+            rules.update(low=min(low, 2 * bound - high), high=max(high, 2 * bound - low))
 
 
 def _rules_by_column(dataset: DatasetConfig) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from include.evergreen.data.conditions import Conditions, parse_conditions
 from include.evergreen.data.partitions.verification import stored_rows
 from include.evergreen.data.validation.checks import PERSONAL
 from include.evergreen.features.build import join_labels, partition_labels
-from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, features_of, find_key, keys_of
+from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, features_of, find_key, key_column, keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import Decision, find_blessing
@@ -222,9 +222,9 @@ def _of_keys(dataset: DatasetConfig, texts: Sequence[str]) -> Conditions:
 
 def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
     """The rows that match, at most `MOST_FOUND`, with all their columns; none but the keys' are read until one matches."""
-    columns = [find_key(storage.column_names(scored.path), name) for name in conditions.values]
-    keys = storage.read_table(scored.path, columns)
-    mask = conditions.matches(keys.rename_columns(list(conditions.values)))
+    names = list(conditions.values)
+    keys = storage.read_table(scored.path, [*map(key_column, names), *names])  # of which a file of any release has one or both
+    mask = conditions.matches(keys.select([find_key(keys.column_names, name) for name in names]).rename_columns(names))
     matching = storage.read_table(scored.path).filter(mask) if mask.true_count else keys.slice(0, 0)
     return cast("pd.DataFrame", matching.slice(0, MOST_FOUND).to_pandas())
 

@@ -105,24 +105,6 @@ def _damaged(subject: str, error: Exception) -> str:
     return f"{subject} is damaged and cannot be read: {said}. Ingest or score it again."
 
 
-def column_names(path: str) -> list[str]:
-    """Read the names of a Parquet file's columns, and none of its rows; raises `TransientError` when the storage does not answer.
-
-    :param path: of the file, below the storage's root
-    :returns: the names, in the file's order
-    :raises DataError: when the file is not there or is no Parquet file
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    filesystem, whole = _locate(path)
-    with _absence(whole), filesystem.open(whole, "rb") as file:
-        try:
-            return list(pq.read_schema(file).names)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{whole} is damaged: {error}. Ingest or score it again.") from error
-
-
 def write_bytes(path: str, content: bytes) -> None:
     """Write a file, whole or not at all. Raises `TransientError` when the disk or the server refuses.
 

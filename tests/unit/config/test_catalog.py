@@ -274,6 +274,17 @@ class TestCheckFinds:
         (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}:1: ") and "null bytes" in line
 
+    def test_a_column_of_an_input_by_the_name_that_windows_give_to_the_day(self, include: Path) -> None:
+        dataset = include / "datasets/sales/dataset.yaml"
+        declared = dataset.read_text()
+        dataset.write_text(declared.replace("keys: [shop]", "  - {name: partition, type: string, description: x}\nkeys: [shop]"))
+        (line,) = check_catalog(Catalog(include))
+        path = include / "models/revenue/model.yaml"
+        assert line.startswith(f"{path}:7: inputs[0].dataset: sales has a column 'partition', by which read.window() calls the day")
+        named = "  - {name: sales_partition, from: partition, type: string, description: x}\nkeys: [shop]"
+        dataset.write_text(declared.replace("keys: [shop]", named))
+        assert check_catalog(Catalog(include)) == []
+
     @pytest.mark.parametrize("name", ["target", "partition", "key:shop", "prediction", "share"])
     def test_no_fault_in_what_a_feature_is_called(self, include: Path, change_model: Change, name: str) -> None:
         change_model("- {name: shop, kind: categorical", f'- {{name: "{name}", kind: categorical')

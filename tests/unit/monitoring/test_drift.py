@@ -6,7 +6,7 @@ import pytest
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.features.columns import PREDICTION
+from include.evergreen.features.columns import PREDICTION, feature_column
 from include.evergreen.monitoring.drawing import compare, draw
 from include.evergreen.monitoring.drift import measure_drift
 from tests.unit.flights import run_python
@@ -84,6 +84,19 @@ def test_the_page_shows_the_scores_that_were_measured(model: ModelConfig, seed: 
     for name, score in measured.items():
         assert score == (pytest.approx(shown[name], rel=1e-14) if name in {"origin", "carrier"} else shown[name]), name
         assert score > 0.01, "the frames must differ"
+
+
+def test_a_feature_called_prediction_is_compared_beside_the_prediction(model: ModelConfig) -> None:
+    features = tuple(feature.model_copy(update={"name": "prediction"}) if feature.name == "wind" else feature for feature in model.features)
+    renamed = model.model_copy(update={"features": features})
+    frames = _frame(seed=1), _drifted(2)
+    plain = measure_drift(model, *frames)
+    reference, current = (frame.rename(columns={"wind": feature_column("prediction")}) for frame in frames)
+    found = measure_drift(renamed, reference, current)
+    assert found.prediction == plain.prediction
+    assert {"wind" if name == "prediction" else name: score for name, score in found.scores.items()} == plain.scores
+    shown = {each["config"]["column"]: float(each["value"]) for each in compare(renamed, reference, current).dict()["metrics"]}
+    assert (shown["prediction"], shown["feature:prediction"]) == (found.prediction, found.scores["prediction"])
 
 
 def test_a_categorys_score_is_the_same_to_the_last_bit_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:

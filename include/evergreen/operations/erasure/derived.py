@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.features.columns import PARTITION, feature_column, find_key, key_column
+from include.evergreen.features.columns import PARTITION, as_keys, feature_column, find_key, key_column
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring.window import parse_report_path
@@ -128,8 +128,13 @@ class Derived:
         if affected.day:
             model = next(model for model in self._models if model.name == affected.model)
             mask = self._mask_of_predictions(frame, self._days(affected.model)[affected.day], model)
-            return None if mask is None else frame[~mask].reset_index(drop=True)
+            return None if mask is None else self._with_keys(frame[~mask]).reset_index(drop=True)
         return frame[~self._mask_of_training(frame, affected.model)].reset_index(drop=True)
+
+    def _with_keys(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predictions of an earlier release whose rows were found get their keys apart: another search is in no doubt about them."""
+        lacking = [name for name in self.dataset.keys if key_column(name) not in frame]
+        return frame.join(as_keys(frame, lacking)) if lacking else frame
 
     def _days(self, model: str) -> Keys:
         """The keys by the day that the model scores or trains on: a dataset may be read some days late."""

@@ -21,8 +21,6 @@ _OF_TASK = {
 def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_above: float | None, owner: str) -> Path:
     """Declare a model to begin with: the columns of its rows, without the keys, are its features.
 
-    Passes on `ConfigError` for a name that is none or is taken, an unknown dataset or column, and rows that have nothing but keys.
-
     :param catalog: what is declared now; its root gets the model's folder
     :param name: of the model, which must be free
     :param rows: the dataset whose rows are scored
@@ -30,6 +28,8 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
     :param positive_above: a row whose target is above it is of the positive class; None: a regression, unless the column is a boolean
     :param owner: as model.yaml shows it
     :returns: the path of its model.yaml
+    :raises ConfigError: when the target is a text or a timestamp; and for a name that is none or is taken, an unknown dataset or column,
+        and rows that have nothing but keys
     """
     folder = free_folder(catalog, "model", name)
     scored = catalog.dataset(rows)
