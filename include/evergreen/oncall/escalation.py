@@ -69,6 +69,13 @@ class _Escalator:
         self.lock = threading.Lock()
 
     def escalate(self, send: Send, now: dt.datetime) -> int:
+        try:
+            return self._do_round(send, now)
+        except BaseException:  # what was to be looked at may not have been
+            self.forget()
+            raise
+
+    def _do_round(self, send: Send, now: dt.datetime) -> int:
         lease = leases.acquire(LEASE, _holder(os.getpid()), LEASE_SECONDS)
         if lease is None:
             self.forget()
@@ -225,10 +232,6 @@ def escalate(send: Send, now: dt.datetime | None = None) -> int:
     try:
         return escalator.escalate(send, now or clock.now())
     except LostLeaseError:
-        escalator.forget()
         return 0
-    except BaseException:
-        escalator.forget()
-        raise
     finally:
         escalator.lock.release()
