@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,9 @@ WAIT_SECONDS = 15  # for the channels of one round; those that take longer go on
 BEGINS = ("raised", "reopened", "woke", "reminded", "unacknowledged", "worsened")  # lines of a timeline with which an alert fires anew
 _CHUNK = 500
 _FORGET_EVERY = dt.timedelta(hours=1)
+_FULL_LOOK_EVERY = dt.timedelta(minutes=5)  # at all that fires; in between, at what has a new line in its timeline or is due
+_OVERLAP = dt.timedelta(minutes=1)  # between two looks at timelines: clocks of other hosts, and lines that are committed late
+_NO_CHANGES = ("notified", "undelivered", "commented")
 
 
 @dataclass
@@ -57,39 +60,76 @@ class _Escalator:
     def __init__(self) -> None:
         self.busy: dict[str, threading.Thread] = {}
         self.looked: dict[int, _Looked] = {}
+        self.looked_at: dt.datetime | None = None  # at timelines; none: at all that fires
+        self.full_at: dt.datetime | None = None
+        self.told: deque[int] = deque()  # alerts that were told of since
+        self.to_follow_up: set[int] | None = None  # none: any
         self.config: OncallConfig | None = None
         self.forgot_at: dt.datetime | None = None
         self.lock = threading.Lock()
 
     def escalate(self, send: Send, now: dt.datetime) -> int:
+        try:
+            return self._do_round(send, now)
+        except BaseException:  # what was to be looked at may not have been
+            self.forget()
+            raise
+
+    def _do_round(self, send: Send, now: dt.datetime) -> int:
         lease = leases.acquire(LEASE, _holder(os.getpid()), LEASE_SECONDS)
         if lease is None:
-            self.looked.clear()
+            self.forget()
             return 0
         config = in_use()
         if config != self.config:
             outbox.drop_removed(lease, config)
-            self.looked.clear()
+            self.forget()
             self.config = config
         self.busy = {channel: thread for channel, thread in self.busy.items() if thread.is_alive()}
         end_drills(now)
-        planned, looked = self._due(config, now)
+        started, changed = clock.now(), self._changed(now)
+        planned, looked = self._due(config, now, changed)
         outbox.plan(lease, planned, now)
         self.looked = looked  # only now is what was found written down
-        outbox.plan_follow_ups(lease, config, now, self.busy)
+        candidates = None if changed is None or self.to_follow_up is None else changed | self.to_follow_up
+        left = outbox.plan_follow_ups(lease, config, now, self.busy, candidates)
+        self.to_follow_up = None if changed is None else left  # what a process that died was sending is settled in the first round
+        self.looked_at = started
         delivered = self._send(lease, config, outbox.claim(lease, config, now, self.busy), send, now)
         if self.forgot_at is None or now - self.forgot_at > _FORGET_EVERY:
             outbox.forget_old(now)
             self.forgot_at = now
         return delivered
 
-    def _due(self, config: OncallConfig, now: dt.datetime) -> tuple[list[Planned], dict[int, _Looked]]:
+    def forget(self) -> None:
+        """Look at everything in the next round."""
+        self.looked, self.looked_at, self.to_follow_up = {}, None, None
+
+    def _changed(self, now: dt.datetime) -> set[int] | None:
+        """The alerts that changed or were told of since the last look; None: look at all."""
+        told = {self.told.popleft() for _ in range(len(self.told))}
+        if self.looked_at is None or self.full_at is None or not self.full_at <= now < self.full_at + _FULL_LOOK_EVERY:
+            self.full_at = now
+            return None
+        line = alert_events.c
+        changes = (line.recorded_at >= self.looked_at - _OVERLAP, line.kind.not_in(_NO_CHANGES))
+        with reading() as connection:
+            return told.union(connection.execute(sa.select(line.alert_id).where(*changes)).scalars())
+
+    def _due(self, config: OncallConfig, now: dt.datetime, changed: set[int] | None) -> tuple[list[Planned], dict[int, _Looked]]:
         firing = sa.select(alerts.c.id, alerts.c.revision, alerts.c.severity).where(
             alerts.c.resolved_at.is_(None), alerts.c.state == "firing"
         )
         with reading() as connection:
-            rows = connection.execute(firing).all()
-            looked = {row.id: self.looked[row.id] for row in rows if row.id in self.looked}
+            if changed is None:
+                rows = list(connection.execute(firing))
+                looked = {row.id: self.looked[row.id] for row in rows if row.id in self.looked}
+            else:
+                asked = sorted(changed.union(number for number, at in self.looked.items() if at.again_at and at.again_at <= now))
+                chunks = (asked[start : start + _CHUNK] for start in range(0, len(asked), _CHUNK))
+                rows = [row for chunk in chunks for row in connection.execute(firing.where(alerts.c.id.in_(chunk)))]
+                over = set(asked) - {row.id for row in rows}
+                looked = {number: found for number, found in self.looked.items() if number not in over}
             ids = sorted(row.id for row in rows if self._is_to_be_looked_at(row, now))
             planned: list[Planned] = []
             for start in range(0, len(ids), _CHUNK):
@@ -111,7 +151,7 @@ class _Escalator:
         threads = []
         for channel, queue in queues.items():
             thread = threading.Thread(
-                target=_deliver, args=(lease, config, queue, send, now, delivered), name=f"evergreen-{channel}", daemon=True
+                target=_deliver, args=(lease, config, queue, send, now, delivered, self.told), name=f"evergreen-{channel}", daemon=True
             )
             self.busy[channel] = thread
             threads.append(thread)
@@ -147,7 +187,9 @@ def _due_of(
     return planned
 
 
-def _deliver(lease: Lease, config: OncallConfig, queue: list[Batch], send: Send, now: dt.datetime, delivered: list[int]) -> None:
+def _deliver(
+    lease: Lease, config: OncallConfig, queue: list[Batch], send: Send, now: dt.datetime, delivered: list[int], told: deque[int]
+) -> None:
     for batch in queue:
         try:
             try:
@@ -160,6 +202,7 @@ def _deliver(lease: Lease, config: OncallConfig, queue: list[Batch], send: Send,
             else:
                 if outbox.record_sent(lease, batch, now):
                     delivered.append(1)
+                told.extend(alert.id for alert in batch.message.alerts)
         except Exception:  # our database: what was sent and not marked is sent again, with the same key
             log.exception("what became of a message through %s could not be recorded", batch.channel.name)
 

@@ -115,35 +115,43 @@ def plan(lease: Lease, planned: Sequence[Planned], now: dt.datetime) -> int:
     return len(new)
 
 
-def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: Collection[str] = ()) -> int:
+def plan_follow_ups(
+    lease: Lease, config: OncallConfig, now: dt.datetime, busy: Collection[str] = (), among: Collection[int] | None = None
+) -> set[int] | None:
     """Write down that those who were told of an alert are to hear that it is resolved or, where the channel knows that, acknowledged.
 
     :param lease: of the escalation
     :param config: what is in use
     :param now: the time, in UTC
     :param busy: channels that are sending just now; theirs waits
-    :returns: how much is new
+    :param among: the alerts of which there may be something to tell; None: any
+    :returns: the alerts to come back to, since something is still being sent; None: there is more than was looked at
     """
+    if among is not None and len(among) > _MOST_CLAIMED:
+        among = None
     over = alerts.c.resolved_at.is_not(None)
     taken = (notifications.c.state == "sent") & alerts.c.state.in_(("acknowledged", "snoozed"))
     query = (
         sa.select(notifications, over.label("is_over"))
         .join(alerts, alerts.c.id == notifications.c.alert_id)
-        .where(TOLD, notifications.c.action == "trigger", over | taken)
+        .where(TOLD, notifications.c.action == "trigger", over | taken, *([] if among is None else [alerts.c.id.in_(sorted(among))]))
         .order_by(notifications.c.id)
         .limit(_MOST_CLAIMED)
     )
     with reading() as connection:
-        if connection.execute(query.limit(1)).first() is None:
-            return 0
+        if (among is not None and not among) or connection.execute(query.limit(1)).first() is None:
+            return set()
     channels = {channel.name: channel for channel in config.channels}
+    waiting: set[int] = set()
     new: list[dict[str, Any]] = []
     over_or_taken: dict[str, list[int]] = defaultdict(list)
     with writing() as connection:
         _hold(connection, lease)
         groups: dict[tuple[int, str, str], list[Any]] = defaultdict(list)
-        for row in connection.execute(query).all():
+        rows = connection.execute(query).all()
+        for row in rows:
             groups[row.alert_id, row.channel, row.recipient].append(row)
+        is_all = len(rows) < _MOST_CLAIMED
         open_rows = _unsettled(connection, {alert_id for alert_id, _, _ in groups})
         states = _states(
             connection,
@@ -152,6 +160,7 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
         known = _known(connection, [_follow_up_key(rows) for rows in groups.values()])
         for (alert_id, channel, recipient), rows in groups.items():
             if channel in busy or (alert_id, channel, recipient) in open_rows:
+                waiting.add(alert_id)
                 continue
             action = "resolve" if rows[0].is_over else "acknowledge"
             key = _follow_up_key(rows)
@@ -169,7 +178,7 @@ def plan_follow_ups(lease: Lease, config: OncallConfig, now: dt.datetime, busy: 
                 connection.execute(notifications.update().where(notifications.c.id.in_(chunk)).values(state=state))
         if new:
             connection.execute(notifications.insert(), new)
-    return len(new)
+    return waiting if is_all else None
 
 
 def claim(lease: Lease, config: OncallConfig, now: dt.datetime, busy: Collection[str] = ()) -> list[Batch]:

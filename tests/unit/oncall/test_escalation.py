@@ -7,6 +7,7 @@ import re
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.oncall import Message, UndeliveredError, begin_drill, escalate, escalation, handover_since, outbox, remind_after
@@ -371,6 +372,28 @@ def test_what_waits_for_a_channel_that_was_removed_is_told_through_the_one_in_it
     assert step() == [("chat", "", "trigger")]
     write(ALWAYS.replace("pager,", "phone,"))
     assert step(0.1) == [("phone", "ana", "trigger")]
+
+
+def test_a_round_in_which_nothing_happened_reads_no_alert_however_many_fire(step: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(escalation, "_OVERLAP", dt.timedelta(0))
+    fire_together(5)
+    for minutes in (0, 0.1, 0.2):
+        step(minutes)
+    asked: list[str] = []
+
+    def ask(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", ask)
+    try:
+        assert step(0.3) == []
+        assert not [each for each in asked if "alerts" in each and 'alerts."key" >=' not in each], "by their key, whether drills are over"
+        fire("ledger/damage")
+        asked.clear()
+        assert step(1.3) == PAGED
+        assert any("alerts.id IN" in each for each in asked), "the one that is new"
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", ask)
 
 
 @pytest.mark.usefixtures("home", "either_database")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import sqlalchemy as sa
+
 from include.evergreen.foundation import clock
 from include.evergreen.state.alerts.raising import BACK_SOON, resolve_within
 from include.evergreen.state.alerts.records import Alert, EventKind, add_event
@@ -20,12 +22,11 @@ def pass_time() -> int:
     :returns: how many alerts changed
     """
     now = clock.now()
-    due = alerts.c.resolved_at.is_(None) & (
-        (alerts.c.snoozed_until <= now) | (alerts.c.remind_at <= now) | (alerts.c.cleared_at <= now - BACK_SOON)
-    )
-    query = alerts.select().where(due).order_by(alerts.c.id).limit(500)
+    over = (alerts.c.snoozed_until <= now, alerts.c.remind_at <= now, alerts.c.cleared_at <= now - BACK_SOON)
+    due = sa.union_all(*(sa.select(alerts.c.id).where(condition) for condition in over))  # each by an index of few rows
+    query = alerts.select().where(alerts.c.id.in_(due), alerts.c.resolved_at.is_(None)).order_by(alerts.c.id).limit(500)
     with reading() as connection:
-        if connection.execute(query.limit(1)).first() is None:
+        if connection.execute(due.limit(1)).first() is None:
             return 0
     with side_effect("alert"), writing() as connection:
         rows = [Alert(**row._mapping) for row in connection.execute(query)]

@@ -368,10 +368,24 @@ alerts = sa.Table(
     sa.Index(
         "uq_alerts_open", "key", unique=True, sqlite_where=sa.text("resolved_at IS NULL"), postgresql_where=sa.text("resolved_at IS NULL")
     ),
-    _index("ix_alerts_open", "severity", "last_at", "id", where="resolved_at IS NULL"),
+    _index("ix_alerts_open_kind", "kind", where="resolved_at IS NULL"),
+    _index("ix_alerts_snoozed", "snoozed_until", where="snoozed_until IS NOT NULL"),
+    _index("ix_alerts_remind", "remind_at", where="remind_at IS NOT NULL"),
+    _index("ix_alerts_cleared", "cleared_at", where="cleared_at IS NOT NULL"),
     _index("ix_alerts_open_model", "model", where="resolved_at IS NULL"),
     _index("ix_alerts_key", "key", "id"),
     _index("ix_alerts_last", "last_at"),
+)
+
+_open = sa.text("resolved_at IS NULL")
+sa.Index(  # in the order of the inbox
+    "ix_alerts_open",
+    alerts.c.severity,
+    alerts.c.last_at.desc(),
+    alerts.c.id.desc(),
+    alerts.c.state,
+    sqlite_where=_open,
+    postgresql_where=_open,
 )
 
 # Where the cause of an alert was seen: in Airflow, by DAG and task, with the newest run; without a DAG, the model or dataset alone.
