@@ -77,18 +77,20 @@ found = {
     "prefix": registered["url_prefix"],
     "links": sorted(link.name for link in get_operator_extra_links()),
     "mappers": list(get_partition_mapper_plugins()),
+    "on_all_pages": [app["bundle_url"] for app in ours[0].react_apps if app["destination"] == "base"],
     "views": {view["destination"]: view["href"] for view in _get_ui_plugins()[0] if view["href"].startswith("evergreen/")},
 }
 """,
     )
     assert found["app"] is True
     assert found["prefix"] == "/evergreen"
+    assert found["on_all_pages"] == ["evergreen/static/bell.js"]
     assert found["views"] == {
         "nav": "evergreen/alerts",
         "dag": "evergreen/alerts?dag_id={DAG_ID}",
         "dag_run": "evergreen/alerts?dag_id={DAG_ID}&run_id={RUN_ID}",
         "task": "evergreen/alerts?dag_id={DAG_ID}&task_id={TASK_ID}",
-        "task_instance": "evergreen/alerts?dag_id={DAG_ID}&task_id={TASK_ID}",
+        "task_instance": "evergreen/alerts?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}",
     }
     assert found["links"] == ["Drift report", "MLflow run", "Model card", "Validation result", "Versions"]
     assert found["mappers"] == [f"evergreen_airflow.mappers.{name}Mapper" for name in ("DayShift", "Monitoring", "Scoring")]

@@ -183,6 +183,8 @@ def test_a_wrong_time_or_name_is_said_in_words(engineer: TestClient) -> None:
         ("snooze", {"revision": 1, "until": "2001-01-01T00:00:00Z"}),
         ("snooze", {"revision": 1, "until": "2999-01-01T00:00:00+02:00"}),
         ("snooze", {"revision": 1, "until": "2026-01-01T00:00:00"}),
+        ("snooze", {"revision": 1, "until": "9999-12-31T23:59:59-23:59"}),
+        ("snooze", {"revision": 1, "until": "0001-01-01T00:00:00+23:59"}),
         ("assign", {"revision": 1, "to": "   "}),
         ("assign", {"revision": 1, "to": "x" * 200}),
         ("resolve", {"revision": 1, "reason": "       ok      "}),

@@ -172,7 +172,7 @@ _add_act(
 _add_act(
     "snooze",
     Snooze,
-    lambda number, actor, body: alerts.snooze(number, until=body.until_utc, actor=actor, revision=body.revision),
+    lambda number, actor, body: alerts.snooze(number, until=body.until, actor=actor, revision=body.revision),
     "Put an alert aside until a time, at which it fires again unless its cause is gone.",
 )
 _add_act(

@@ -24,7 +24,15 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _in_utc(time: dt.datetime) -> dt.datetime:
+    try:
+        return time.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise ValueError("a time beyond the years 1 to 9999 in UTC") from error
+
+
 Text = Annotated[str, AfterValidator(_without_nul)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Act(BaseModel):
@@ -38,12 +46,7 @@ class Act(BaseModel):
 class Snooze(Act):
     """Put an alert aside."""
 
-    until: AwareDatetime = Field(description="When it fires again, with a time zone, within seven days.")
-
-    @property
-    def until_utc(self) -> dt.datetime:
-        """The time in UTC."""
-        return self.until.astimezone(dt.UTC)
+    until: Moment = Field(description="When it fires again, with a time zone, within seven days.")
 
 
 class Assign(Act):
