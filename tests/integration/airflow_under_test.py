@@ -14,7 +14,7 @@ from tools.rest import AirflowApi
 
 DATASETS = ("outcomes", "schedules", "weather")
 MODELS = ("air_time", "flight_delay")
-HISTORY = days(dt.date(2013, 1, 3), dt.date(2013, 1, 7))
+HISTORY = days(dt.date(2013, 1, 2), dt.date(2013, 1, 7))  # as of the sixth, three days have inputs and labels
 NIGHTS = days(dt.date(2013, 1, 8), dt.date(2013, 1, 10))
 TRAINED_AS_OF = dt.date(2013, 1, 8)
 SETTLED_LOOKS = 4

@@ -69,7 +69,7 @@ def running(tmp_path_factory, request):
 
 
 def small_include(folder: Path) -> Path:
-    """The shipped datasets and models, trained on days rather than weeks so that eight days are enough, with a gate that they pass."""
+    """The shipped datasets and models, trained on days rather than weeks so that nine days are enough, with a gate that they pass."""
     for kind in ("datasets", "models"):
         shutil.copytree(ROOT / "include" / kind, folder / kind, ignore=shutil.ignore_patterns("__pycache__"))
     for path in folder.glob("models/*/model.yaml"):
