@@ -18,6 +18,7 @@ COLUMNS = {
     "weather": ["origin", "time_hour", "temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"],
     "outcomes": ["carrier", "flight", "origin", "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"],
 }
+DAY = "of the day"  # no column of the source's
 
 
 def lay_out(folder: Path, *, only: Collection[dt.date] = ()) -> int:
@@ -25,10 +26,9 @@ def lay_out(folder: Path, *, only: Collection[dt.date] = ()) -> int:
     done = folder / ".complete"
     if not done.exists():
         data = _data_folder()
-        flights = pd.read_csv(data / "flights.csv.zip", dtype="string", keep_default_na=False)
-        weather = pd.read_csv(data / "weather.csv", dtype="string", keep_default_na=False)
+        flights, weather = _rows(data / "flights.csv.zip", only), _rows(data / "weather.csv", only)
         for dataset, rows in (("schedules", flights), ("outcomes", flights), ("weather", weather)):
-            _write_days(_of(rows, only), folder / dataset, COLUMNS[dataset])
+            _write_days(rows, folder / dataset, COLUMNS[dataset])
         if not only:
             done.touch()
     return sum(1 for _ in folder.glob("*/*.csv"))
@@ -42,17 +42,18 @@ def _data_folder() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _of(rows: pd.DataFrame, only: Collection[dt.date]) -> pd.DataFrame:
-    return rows[_day(rows).isin([str(day) for day in only])] if only else rows
-
-
-def _day(rows: pd.DataFrame) -> pd.Series:
-    return rows["year"] + "-" + rows["month"].str.zfill(2) + "-" + rows["day"].str.zfill(2)
+def _rows(file: Path, only: Collection[dt.date]) -> pd.DataFrame:
+    """All rows, or those of these days, with their day in the column ``DAY``."""
+    rows = pd.read_csv(file, dtype="string", keep_default_na=False)
+    if only:
+        rows = rows[rows["month"].isin({str(day.month) for day in only})]  # a year's days take seconds to put together
+    rows = rows.assign(**{DAY: rows["year"] + "-" + rows["month"].str.zfill(2) + "-" + rows["day"].str.zfill(2)})
+    return rows[rows[DAY].isin([str(day) for day in only])] if only else rows
 
 
 def _write_days(rows: pd.DataFrame, folder: Path, columns: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, group in rows.groupby(_day(rows)):
+    for name, group in rows.groupby(DAY):
         file = folder / f"{name}.csv"
         if not file.exists():  # keep files that a person has corrected
             unfinished = file.with_suffix(".unfinished")

@@ -81,10 +81,10 @@ def anonymous(airflow_app: FastAPI) -> TestClient:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Evergreen home, its database migrated."""
-    from include.evergreen.state.database import migrate
+    from tests.unit.flights import copy_home, empty_template
 
+    template = empty_template()
     for name in ("EVERGREEN_DATABASE_URL", "EVERGREEN_STORAGE", "EVERGREEN_MLFLOW_UI_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path))
-    migrate()
-    return tmp_path
+    return copy_home(template, tmp_path)

@@ -16,9 +16,8 @@ from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.serving.clean_processes import ADDRESS, Server
 from include.evergreen.state import mlflow_store
-from include.evergreen.state.database import migrate
 from tests.templates import template
-from tests.unit.copies import move_to
+from tests.unit.copies import migrated_database, move_to
 from tests.unit.flights import (
     FIRST_AS_OF,
     INGESTED_UNTIL,
@@ -27,6 +26,7 @@ from tests.unit.flights import (
     at_home,
     close_database,
     copy_home,
+    empty_template,
     january,
     lenient,
     registered_as_of,
@@ -37,7 +37,7 @@ from tools.landing_zone import COLUMNS, lay_out
 
 @pytest.fixture(scope="session")
 def _empty_template() -> Path:
-    return template("empty", _make_empty)
+    return empty_template()
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +56,8 @@ def _trained_template() -> Path:
     return template("trained", _make_trained)
 
 
-def _make_empty(home: Path) -> None:
-    with at_home(home):
-        migrate()
-
-
 def _make_landed(home: Path) -> None:
-    copy_home(template("empty", _make_empty), home)
+    copy_home(empty_template(), home)
     year = template("year", lay_out)
     for dataset in COLUMNS:
         (home / "landing" / dataset).mkdir(parents=True)
@@ -171,8 +166,7 @@ def home(settled: Callable[[Path], Path], _empty_template: Path) -> Path:
 def either_database(request: pytest.FixtureRequest, _own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The home's own SQLite, as it is; and a new database of PostgreSQL. After the home in ``usefixtures``."""
     if request.param == "postgresql":
-        monkeypatch.setenv("EVERGREEN_DATABASE_URL", request.getfixturevalue("postgresql").new_database("either"))
-        migrate()
+        monkeypatch.setenv("EVERGREEN_DATABASE_URL", migrated_database(request.getfixturevalue("postgresql"), "either"))
     yield
     close_database()
 

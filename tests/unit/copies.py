@@ -70,8 +70,7 @@ def move_to(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch, template: str) 
     if (server, kept) not in _copied:
         rows = {table: [row._asdict() for row in rows_of(table)] for table in metadata.sorted_tables}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("EVERGREEN_DATABASE_URL", server.new_database(kept))
-            migrate()
+            patch.setenv("EVERGREEN_DATABASE_URL", migrated_database(server, kept))
             _insert(rows)
             close_database()
         _copied[server, kept] = home
@@ -81,6 +80,19 @@ def move_to(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch, template: str) 
         connection.execute(candidates.update().values(artifact_uri=moved))
 
 
+def migrated_database(server: PostgreSQL, name: str) -> str:
+    """The URL of a new database with our tables, and nothing in them: a copy, since making them takes half a second."""
+    if server not in _migrated:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("EVERGREEN_DATABASE_URL", server.new_database(MIGRATED))
+            migrate()
+            close_database()
+        _migrated.add(server)
+    return server.copy_database(name, MIGRATED)
+
+
+MIGRATED = "template_migrated"
+_migrated: set[PostgreSQL] = set()
 _copied: dict[tuple[PostgreSQL, str], str] = {}  # server and database -> the home that it is of
 
 

@@ -25,10 +25,11 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.state import storage
-from include.evergreen.state.database import engine, reading
+from include.evergreen.state.database import engine, migrate, reading
 from include.evergreen.training.candidate import Candidate
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
+from tests.templates import template
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -75,8 +76,19 @@ def at_home(home: Path) -> Iterator[Path]:
 
 def close_database() -> None:
     """Close this process's connections, so that hundreds of tests do not hold hundreds of files open."""
-    engine._engine(Settings.from_environment().database_url, os.getpid()).dispose()
-    engine._engine.cache_clear()
+    if engine._engine.cache_info().currsize:
+        engine._engine(Settings.from_environment().database_url, os.getpid()).dispose()
+        engine._engine.cache_clear()
+
+
+def empty_template() -> Path:
+    """A home whose database is migrated, for `copy_home`."""
+
+    def make(home: Path) -> None:
+        with at_home(home):
+            migrate()
+
+    return template("empty", make)
 
 
 def copy_home(template: Path, home: Path) -> Path:

@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from include.evergreen.config import Catalog, DatasetConfig
@@ -96,11 +97,15 @@ def places_with(text: str) -> list[str]:
     """Every stored file and database that holds ``text``, however Parquet has packed it."""
     home = Settings.from_environment().home
     files = [file for file in home.rglob("*") if file.is_file() and "landing" not in file.parts and "mlartifacts" not in file.parts]
-    return sorted(str(file.relative_to(home)) for file in files if text in _content(file))
+    return sorted(str(file.relative_to(home)) for file in files if _holds(file, text))
 
 
-def _content(file: Path) -> str:
-    if file.suffix == ".parquet":
-        return pd.read_parquet(file).to_csv() + file.read_bytes().decode("latin-1")
+def _holds(file: Path, text: str) -> bool:
     content = file.read_bytes()
-    return (gzip.decompress(content) if file.suffix == ".gz" else content).decode("latin-1")
+    if file.suffix == ".gz":
+        content = gzip.decompress(content)
+    if text.encode() in content:
+        return True
+    return file.suffix == ".parquet" and any(
+        text in str(value) for column in pq.read_table(file).columns for value in column.unique().to_pylist()
+    )

@@ -35,12 +35,12 @@ from include.evergreen.registry.overview import version_history
 from include.evergreen.scoring.readiness import monitoring, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.alerts import open_alerts, raise_alert, resolve_alert
-from include.evergreen.state.database import engine, migrate, reading
+from include.evergreen.state.database import engine, reading
 from include.evergreen.state.database.tables import metadata
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 from tests.servers import PostgreSQL
-from tests.unit.copies import copied_candidate, move_to
+from tests.unit.copies import copied_candidate, migrated_database, move_to
 from tests.unit.flights import close_database
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, settle_cycled
 from tests.unit.operations.maintenance.homes import correct, days_pass, ingest, keep_for
@@ -138,8 +138,7 @@ def test_a_query_that_does_is_found(home: object, query: str) -> None:
 
 
 def test_a_query_that_does_is_found_on_postgresql_too(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", postgresql.new_database("evergreen"))
-    migrate()
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", migrated_database(postgresql, "evergreen"))
     with explained() as unbounded, reading() as connection:
         connection.execute(sa.text("SELECT * FROM observations WHERE value > 1"))
         connection.execute(sa.text("SELECT * FROM observations WHERE model = 'm' AND partition = '2013-02-09'"))

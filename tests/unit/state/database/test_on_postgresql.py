@@ -23,6 +23,7 @@ from include.evergreen.state.database.tables import metadata, observations, part
 from include.evergreen.state.database.upsert import upsert
 from include.evergreen.state.stage_status import record_stage
 from tests.servers import PostgreSQL
+from tests.unit.copies import migrated_database
 from tests.unit.flights import close_database, rows_of, start_python
 from tests.unit.state.database.test_engine import HOLDING
 
@@ -40,10 +41,11 @@ def empty(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 @pytest.fixture
-def ours(empty: PostgreSQL) -> PostgreSQL:
+def ours(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgreSQL]:
     """A migrated database is ours."""
-    migrate()
-    return empty
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", migrated_database(postgresql, "evergreen"))
+    yield postgresql
+    close_database()
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(ours: PostgreSQL) -> None:
@@ -165,6 +167,8 @@ def test_a_session_that_sleeps_in_a_transaction_is_ended_by_the_server(ours: Pos
         upsert(sleeper, observations, KEY, VALUES)
         time.sleep(0.6)
         upsert(sleeper, observations, KEY, VALUES)
+    monkeypatch.delenv("EVERGREEN_IDLE_TRANSACTION_SECONDS")  # on a busy machine reading takes longer too
+    close_database()
     assert rows_of(observations) == []
 
 
