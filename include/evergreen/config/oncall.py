@@ -15,6 +15,7 @@ from include.evergreen.config.wording import did_you_mean, listed
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LONGEST_STEP_MINUTES = 7 * 24 * 60
+FIRST_YEAR, LAST_YEAR = 1970, 2999
 _LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
@@ -33,12 +34,20 @@ def _known_zone(zone: str) -> str:
 
 def _local_time(text: str) -> str:
     try:
-        dt.datetime.strptime(text, _LOCAL_FORMAT)
+        time = dt.datetime.strptime(text, _LOCAL_FORMAT)
     except ValueError:
-        raise ValueError(
-            f"{text[:60]!r} is no local time; write it as '2026-12-24T09:00', without an offset: it is of the rotation's zone"
-        ) from None
+        time = None
+    if time is None or time.isoformat(timespec="minutes") != text:  # 2026-1-4T9:00 is read, and sorts after 2026-12
+        raise ValueError(f"{text[:60]!r} is no local time; write it as '2026-12-24T09:00', without an offset: it is of the rotation's zone")
+    _in_our_years(time.date())
     return text
+
+
+def _in_our_years(day: dt.date) -> dt.date:
+    """At both ends of the calendar, a time that is converted to another zone has no date."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"the year {day.year} is not between {FIRST_YEAR} and {LAST_YEAR}")
+    return day
 
 
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="A time of day, in quotes: '09:00'.")]
@@ -119,7 +128,7 @@ class Rotation(Strict):
 
     name: Name
     people: tuple[PersonName, ...] = Field(min_length=1, description="In the order of their turns.")
-    start: dt.date = Field(description="The day on which the first of them is on call first.")
+    start: Annotated[dt.date, AfterValidator(_in_our_years)] = Field(description="The day on which the first of them is on call first.")
     length_days: int = Field(default=7, ge=1, le=366, description="How many days a turn lasts.")
     handover: Clock = Field(default="09:00", description="The local time at which a turn ends, in summer as in winter.")
     zone: Zone

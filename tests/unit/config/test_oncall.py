@@ -27,6 +27,14 @@ WRONG = [
     ("after_minutes: 15, person: lea", "after_minutes: 15, person: lea, rotation: ml", "person: lea and rotation ml exclude each other"),
     ("  - {name: ben, email: ben@example.org}\n", "  - {name: ana}\n", "people: ana stands there more than once"),
     ("lea@example.org", "'lea@example.org\\nBcc: x@example.org'", "people[2].email: must match pattern"),
+    ("start: 2020-01-06", "start: 0001-01-01", "rotations[0].start: the year 1 is not between 1970 and 2999"),
+    *(
+        ("zone: Europe/Berlin}\npol", f"zone: Europe/Berlin, overrides: [{{person: lea, from: '{start}', until: '{until}'}}]}}\npol", told)
+        for start, until, told in (
+            ("2026-12-24T09:00", "9999-12-31T23:59", "overrides[0].until: the year 9999 is not between 1970 and 2999"),
+            ("2026-2-24T9:00", "2026-12-31T23:59", "overrides[0].from: '2026-2-24T9:00' is no local time; write it as"),
+        )
+    ),
     ("- {after_minutes: 15", "- {after_minuts: 15", "unknown key 'after_minuts'; did you mean 'after_minutes'?"),
 ]
 
