@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TRIAL_OF_TAG = "evergreen.trial_of"
 TRIAL_TAG = "evergreen.trial"
+OUR_PARAMS = frozenset({"estimator", "seed", "window_days", "holdout_days", "days"})  # of a run in MLflow, beside the estimator's own
 FAILED_TAG = "evergreen.failed_because"
 MODEL_FOLDER = "model-"
 DIGEST_CHARACTERS = 36  # what MLflow keeps of a dataset's digest
@@ -207,9 +208,10 @@ def as_params(estimator: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     :param estimator: its import path
     :param parameters: its keyword arguments, by name
-    :returns: the params by name, the estimator's path first, as ``estimator``
+    :returns: the params by name, the estimator's path first, as ``estimator``; one that is called like a param of ours is
+        ``parameters.<name>``
     """
-    return {"estimator": estimator, **parameters}
+    return {"estimator": estimator, **{f"parameters.{name}" if name in OUR_PARAMS else name: value for name, value in parameters.items()}}
 
 
 @contextmanager

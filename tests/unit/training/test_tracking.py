@@ -117,6 +117,14 @@ def test_what_a_killed_attempt_chose_by_tuning_the_next_one_fits(catalog: Catalo
     assert _run(candidate).data.params["C"] == "0.123"
 
 
+def test_a_parameter_that_is_called_like_a_param_of_ours_replaces_none() -> None:
+    own = {"estimator": "Ridge()", "seed": 7, "days": 3, "C": 0.1}
+    assert tracking.as_params("sklearn.calibration.CalibratedClassifierCV", own) == {
+        "estimator": "sklearn.calibration.CalibratedClassifierCV", "parameters.estimator": "Ridge()", "parameters.seed": 7,
+        "parameters.days": 3, "C": 0.1,
+    }  # fmt: skip
+
+
 def test_a_run_that_was_deleted_by_hand_is_taken_back_and_one_that_is_lost_is_replaced(catalog: Catalog, model: ModelConfig) -> None:
     snapshot = take_snapshot(catalog, model, AS_OF)
     run_key = training_of_candidates.make_run_key(catalog, model, snapshot)
