@@ -100,6 +100,8 @@ def test_one_small_group_takes_the_next_smallest_with_it(flight_delay: ModelConf
     alone = of_people(flight_delay, np.repeat(["A", "B"], [690, 10]), judge="difference", max_difference=1, at_most=None)
     assert alone.verdict == "not_evaluated"  # there are no two groups that may be compared
     assert [each["slice"] for each in alone.details["slices"]] == ["origin of 2 other groups"]
+    few = of_people(flight_delay, groups, smallest_group=ROWS + 1)
+    assert (few.verdict, few.details["slices"]) == ("not_evaluated", [])
     persons = of_people(flight_delay, np.arange(ROWS).astype(str))
     assert [each["slice"] for each in persons.details["slices"]] == [f"origin of {ROWS} other groups"]
 
@@ -149,6 +151,15 @@ def test_disparate_impact_is_the_ratio_of_the_shares_called_positive(flight_dela
         place[here] = np.arange(len(here)) % 25 / 25  # the same on each day
     chances = np.where(place < np.where(ORIGINS == "EWR", share, 0.5), 0.9, 0.1)
     assert judged(evidence(flight_delay, chances), judge="disparate_impact").verdict == verdict
+
+
+@pytest.mark.parametrize(("anywhere", "value"), [([], 1.0), (["LGA"], 0.0), (["EWR"], 1e9)])
+def test_disparate_impact_where_nobody_is_called_positive_has_a_ratio_too(
+    flight_delay: ModelConfig, anywhere: list[str], value: float
+) -> None:
+    chances = np.where(np.isin(ORIGINS, anywhere) & (np.arange(ROWS) % 2 == 0), 0.9, 0.1)
+    result = judged(evidence(flight_delay, chances), judge="disparate_impact")
+    assert (result.value, result.verdict) == (value, "passed" if value == 1 else "failed")
 
 
 def failures(flight_delay: ModelConfig, shares: dict[str, float], sizes: dict[str, int], trials: int, **criterion: Any) -> int:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
-from include.evergreen.registry.history import champion_number, find_place, history, line, take_place, withdrawal
+from include.evergreen.registry.history import champion_number, differing_places, find_place, history, line, take_place, withdrawal
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import promotions
 
@@ -35,6 +35,7 @@ def test_any_course_of_promotions_and_rollbacks_comes_to_what_telling_it_again_d
             whole = history(connection, "m")
             assert list(whole.line) == expected_line
             assert {version: row.id for version, row in whole.withdrawn.items()} == expected_withdrawn
+            assert list(differing_places(connection)) == [], "the audit comes to the same"
 
 
 def record(kind: str, version: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
 from include.evergreen.gates.decision import all_decisions
@@ -129,6 +130,13 @@ def test_a_correction_that_was_known_too_late_for_the_day_starts_nothing(catalog
     scored(catalog, air_time)
     republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=clock.day_start(DAY) + dt.timedelta(hours=1))
     assert not starts(("weather", YESTERDAY), DAY)
+
+
+def test_an_input_of_which_it_was_said_later_that_nobody_knew_it_then_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
+    scored(catalog, air_time)
+    known_at = clock.day_start(DAY) + dt.timedelta(hours=1)
+    correct_knowledge(catalog.dataset("weather"), YESTERDAY, YESTERDAY, known_at=known_at, actor="ann", reason="it came late")
+    assert not readiness.scoring(MODEL, DAY).is_due
 
 
 def test_two_corrections_at_once_start_the_scoring_once(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -241,6 +241,14 @@ def test_no_anchor_is_written_of_a_ledger_that_was_cut(monkeypatch: pytest.Monke
     assert ledger.anchors() == ([first], [])
 
 
+def test_other_files_beside_the_anchors_are_none(home: Path) -> None:
+    anchor, _ = ledger.anchor()
+    folder = home / "storage" / "ledger" / "anchors"
+    for name in ("README", "2013-01-01.json.bak", ".2013-01-01.json"):
+        (folder / name).write_text("none")
+    assert ledger.anchors() == ([anchor], [])
+
+
 def test_an_anchor_that_cannot_be_read_shows(home: Path) -> None:
     _append(2)
     anchor, _ = ledger.anchor()

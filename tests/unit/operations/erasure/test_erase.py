@@ -109,6 +109,16 @@ def test_files_that_no_record_names_are_erased_too(visits: DatasetConfig) -> Non
     assert places_with(PERSON) == []
 
 
+def test_what_was_fetched_before_the_erasure_is_not_validated_since_the_record_may_quote_rows(visits: DatasetConfig) -> None:
+    deliver(DAYS[0], pulse=62)
+    fetched = ingestion.fetch(visits, DAYS[0])
+    _erase(visits)
+    before = rows_of(validations)
+    with pytest.raises(DataError, match="visits: rows were erased while this run was at work"):
+        ingestion.validate_partition(visits, DAYS[0], fetched, "live")
+    assert rows_of(validations) == before
+
+
 def test_an_ingestion_that_fetched_before_the_erasure_publishes_nothing(visits: DatasetConfig) -> None:
     deliver(DAYS[0], pulse=62)
     validated = ingestion.validate_partition(visits, DAYS[0], ingestion.fetch(visits, DAYS[0]), "live")
