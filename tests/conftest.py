@@ -42,6 +42,8 @@ def pytest_configure(config):
     in_a_worker = hasattr(config, "workerinput")
     if place := os.environ.pop(TIMES, "") if in_a_worker else os.environ.get(TIMES, ""):  # not for a pytest that a test starts
         config.pluginmanager.register(_Times(Path(place)))
+    if config.getoption("numprocesses", None) and not in_a_worker:
+        config.pluginmanager.register(_FailuresAtOnce(config))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -84,6 +86,19 @@ def pytest_runtest_setup(item):
 
 def _group(file):
     return next((group for start, group in TOGETHER.items() if file.startswith(start)), file)
+
+
+class _FailuresAtOnce:
+    """Names what fails when it fails, in a run of many minutes in parallel; the whole comes at the end, as always."""
+
+    def __init__(self, config):
+        self._config = config
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            reporter, crash = self._config.pluginmanager.getplugin("terminalreporter"), getattr(report.longrepr, "reprcrash", None)
+            reporter.ensure_newline()
+            reporter.write_line(f"FAILED {report.nodeid} - {(crash.message if crash else str(report.longrepr)).splitlines()[0][:200]}")
 
 
 class _Times:
