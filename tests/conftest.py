@@ -97,8 +97,8 @@ class _FailuresAtOnce:
     def pytest_runtest_logreport(self, report):
         if report.failed:
             reporter, crash = self._config.pluginmanager.getplugin("terminalreporter"), getattr(report.longrepr, "reprcrash", None)
-            reporter.ensure_newline()
-            reporter.write_line(f"FAILED {report.nodeid} - {(crash.message if crash else str(report.longrepr)).splitlines()[0][:200]}")
+            said = (crash.message if crash else str(report.longrepr)).strip().splitlines() or ["without a word"]
+            reporter.write(f"\nFAILED {report.nodeid} - {said[0][:200]}\n")
 
 
 class _Times:
