@@ -29,7 +29,7 @@ def run_backfill(page, dag_id, first, last, *, again=False):
         field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
         field.fill(f"{day:%Y/%m/%d}")
         field.press("Enter")
-        form.get_by_text(f"{day:%b %d, %Y}").wait_for()
+        form.get_by_text(f"{day:%b %d, %Y}").first.wait_for()  # of one day alone, both ends
         page.keyboard.press("Escape")
         field.wait_for(state="hidden")
     if again:
