@@ -50,7 +50,11 @@ class Request(BaseHTTPRequestHandler):
             self.drop()
 
     def do_POST(self) -> None:
-        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        self.body = self.rfile.read(length)
+        if len(self.body) < length:  # whoever sent it was killed amid it: no server acts on half a request
+            self.drop()
+            return
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
