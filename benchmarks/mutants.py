@@ -42,7 +42,7 @@ TARGETS = (
     "include/evergreen/data/partitions",
 )
 RECORDED_SECONDS = 1200.0  # of processor time, for the tests whose lines are recorded, those nearest to the targets first
-BUDGET_SECONDS = 120.0  # for the tests of one mutant
+BUDGET_SECONDS = 180.0  # for the tests of one mutant
 NEARBY_LINES = 30  # a statement's first line has its tests; an unconditional line before it has them where no test gets to it
 USE_TEMPLATES = (
     "tests/unit/registry/test_approvals.py",
@@ -132,20 +132,25 @@ class Recording:
     seconds: dict[str, float]
 
     def tests_of(self, mutation: Mutation) -> list[str]:
-        """The tests that run the line, the files whose tests are quick first, as many as the budget has seconds for."""
+        """The tests that run the line, or else any line of its file (what is run at import has no test of its own).
+
+        The file that mirrors the line's comes first, then those whose tests are quick, as many tests as the budget has seconds for.
+        """
         lines = self.tests_by_line.get(mutation.file, {})
         nearby = range(mutation.line, max(mutation.line - NEARBY_LINES, 0), -1)
-        tests = next((lines[line] for line in nearby if lines.get(line)), [])
+        tests = next((lines[line] for line in nearby if lines.get(line)), sorted(set().union(*lines.values())))
         by_file = defaultdict(list)
         for test in tests:
             by_file[test.partition("::")[0]].append(test)
+        mirror = f"test_{Path(mutation.file).name}"
+        mean = {file: sum(map(self._seconds_of, group)) / len(group) for file, group in by_file.items()}
+        order = sorted(by_file, key=lambda file: (Path(file).name != mirror, mean[file]))
         chosen: list[str] = []
         left = BUDGET_SECONDS
-        for _, file in sorted((sum(map(self._seconds_of, group)) / len(group), file) for file, group in by_file.items()):
-            for test in sorted(by_file[file], key=self._seconds_of):
-                left -= self._seconds_of(test)
-                if left > 0 or not chosen:
-                    chosen.append(test)
+        for test in (test for file in order for test in sorted(by_file[file], key=self._seconds_of)):
+            left -= self._seconds_of(test)
+            if left > 0 or not chosen:
+                chosen.append(test)
         return chosen
 
     def _seconds_of(self, test: str) -> float:
