@@ -39,6 +39,7 @@ LOOK_BACK = dt.timedelta(days=7)  # when a watcher begins, at what failed while 
 LOOKS_BEFORE_UNWELL = 2  # a component that misses one heartbeat on a busy machine is no alert
 RUN_LATE_AFTER = dt.timedelta(minutes=10)
 TASK_LATE_AFTER = dt.timedelta(minutes=5)  # in the queue, while no other begins; Airflow itself takes it back after ten
+TRIGGER_LATE_AFTER = dt.timedelta(minutes=2)  # for a triggerer to take it
 LOOKS_BEFORE_LATE = 6  # at the same run: one that catches up makes one after the other
 MANY_LATE = 10  # DAGs whose runs are late at once: the scheduler is what is unwell
 MOST_REMEMBERED = 100_000
@@ -114,6 +115,8 @@ class Watch:
         scheduler_is_well = not self.unwell.get("scheduler")
         if scheduler_is_well and (queued := facts.queued_tasks(clock.now() - TASK_LATE_AFTER)):
             findings += _workers(queued, facts.has_begun)
+        if not self.unwell.get("triggerer") and (unheard := facts.unheard_triggers(clock.now() - TRIGGER_LATE_AFTER)):
+            findings.append(_full_triggerer(unheard))
         overdue = facts.overdue_dags(clock.now() - RUN_LATE_AFTER) if scheduler_is_well else []
         self.overdue = {run: self.overdue.get(run, 0) + 1 for run in overdue}
         late = [run for run, looks in self.overdue.items() if looks >= LOOKS_BEFORE_LATE]
@@ -261,6 +264,17 @@ def _idle_scheduler(late: list[tuple[str, dt.datetime]]) -> Finding:
         f"{due:%Y-%m-%d %H:%M} UTC."
     )
     return Finding("airflow/scheduler", "critical", message, {"component": "scheduler"})
+
+
+def _full_triggerer(unheard: int) -> Finding:
+    from airflow.configuration import conf
+
+    capacity = conf.getint("triggerer", "capacity")
+    message = (
+        f"{unheard} deferred tasks wait for room in a triggerer, which takes {capacity} at most, so that these sensors and approvals hear "
+        f"nothing. Raise AIRFLOW__TRIGGERER__CAPACITY above the number of models, or start another triggerer."
+    )
+    return Finding("airflow/triggerer", "critical", message, {"component": "triggerer", "capacity": capacity})
 
 
 def _workers(queued: list[Any], has_begun: Callable[[dt.datetime], bool]) -> list[Finding]:

@@ -19,6 +19,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
+from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 from sqlalchemy.orm import Session
 
@@ -77,6 +78,17 @@ def queued_tasks(before: dt.datetime) -> list[sa.Row[Any]]:
     query = sa.select(_TI.dag_id, _TI.task_id, _TI.queued_dttm).where(*waits).order_by(_TI.queued_dttm).limit(MOST_RUNNING)
     with create_session() as session:
         return list(session.execute(query))
+
+
+def unheard_triggers(before: dt.datetime) -> int:
+    """Count the triggers that have waited since a time for a triggerer with room for them.
+
+    :param before: a time, in UTC
+    :returns: how many; each is a task that is deferred, such as a sensor of retraining
+    """
+    waits = (Trigger.triggerer_id.is_(None), Trigger.created_date < before)
+    with create_session() as session:
+        return int(session.execute(sa.select(sa.func.count()).select_from(Trigger).where(*waits)).scalar_one())
 
 
 def has_begun(since: dt.datetime) -> bool:

@@ -15,6 +15,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance, uuid7
 from airflow.models.taskinstancehistory import TaskInstanceHistory
+from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 
 from include.evergreen.foundation import clock
@@ -26,7 +27,7 @@ def clear() -> None:
     """Remove what tests have written."""
     with create_session() as session:
         for table in (association_table, AssetEvent.__table__, TaskInstanceHistory.__table__, TaskInstance.__table__, DagRun.__table__,
-                      Backfill.__table__, ParseImportError.__table__):  # fmt: skip
+                      Backfill.__table__, ParseImportError.__table__, Trigger.__table__):  # fmt: skip
             session.execute(sa.delete(table))
         session.execute(sa.update(DagModel.__table__).values(next_dagrun_create_after=None))
 
@@ -100,6 +101,12 @@ def import_error(file: str, trace: str) -> None:
     """A file does not parse."""
     with create_session() as session:
         session.execute(sa.insert(ParseImportError.__table__).values(filename=file, stacktrace=trace, timestamp=clock.now()))
+
+
+def trigger(**values: Any) -> None:
+    """A task is deferred."""
+    with create_session() as session:
+        session.execute(sa.insert(Trigger.__table__).values(classpath="x", kwargs="", **values))
 
 
 def dag(dag_id: str, *, is_paused: bool = False, **more: Any) -> None:

@@ -225,6 +225,20 @@ def test_tasks_that_wait_while_none_begins_are_the_workers_alert_until_one_does(
     assert open_alerts() == []
 
 
+def test_triggers_for_which_no_triggerer_has_room_are_its_alert(watch: Any, rows: Any) -> None:
+    now = dt.datetime.now(dt.UTC)
+    rows.trigger(created_date=now - 121 * SECOND)
+    rows.trigger(created_date=now - 119 * SECOND)
+    rows.trigger(created_date=now - 3600 * SECOND, triggerer_id=7)
+    watch.notice_components()
+    (alert,) = open_alerts()
+    assert (alert.key, alert.severity) == ("airflow/triggerer", "critical")
+    assert alert.message.startswith("1 deferred tasks wait for room in a triggerer, which takes 1000 at most")
+    rows.clear()
+    watch.notice_components()
+    assert open_alerts() == []
+
+
 def test_a_run_that_is_not_made_ten_minutes_after_it_was_due_is_late_and_many_are_one_alert(watch: Any, rows: Any) -> None:
     due = dt.datetime.now(dt.UTC) - 601 * SECOND
     rows.dag("their.late", next_dagrun_create_after=due)
