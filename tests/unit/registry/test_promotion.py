@@ -473,6 +473,20 @@ def test_another_registry_than_the_one_on_record_is_refused() -> None:
         champions.register(MODEL, run_key)
 
 
+def test_who_asks_for_an_approval_is_told_whether_there_ever_was_a_champion() -> None:
+    told: list[bool] = []
+
+    def why_ask(semver: str, is_first: bool, criteria: list[dict[str, Any]]) -> str:
+        told.append(is_first)
+        return ""
+
+    champions.register(MODEL, copied_candidate("b"), why_ask=why_ask)
+    with writing() as connection:
+        connection.execute(promotions.delete())
+    champions.register(MODEL, copied_candidate("c"), why_ask=why_ask)
+    assert told == [False, True]
+
+
 def test_a_run_key_of_another_model_registers_nothing_and_says_nothing_of_its_decision() -> None:
     run_key = copied_candidate("b")
     champions.register(MODEL, run_key)
