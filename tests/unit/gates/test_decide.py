@@ -158,6 +158,10 @@ def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_whe
     assert (details["compared_with"], details["comparator"]) == (1, 1)  # the champion, as there was none before
     assert champions.register("air_time", second.run_key).version == 2
     champions.promote("air_time", 2, actor="a person", reason="newer")
+    champion = champions.champion("air_time")
+    assert champion is not None
+    unknown = dataclasses.replace(champion, run_key="0" * 64)  # of a release that kept no decision
+    assert find_comparators(model.gate, unknown, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Comparator(2)}
     third = trained_as_of(air_time, AS_OF)
     result = decide(Catalog(), model, third).criteria[0]
     assert (result["verdict"], result["details"]["comparator"]) == ("passed", 1)

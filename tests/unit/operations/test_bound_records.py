@@ -202,6 +202,8 @@ def test_an_invented_promotion_moves_no_alias_and_makes_no_champion() -> None:
         connection.execute(promotions.insert().values(**row))
     with pytest.raises(ChangedRecordError, match="promotions .* has no entry in the ledger"):
         champions.reconcile(MODEL)
+    [alert] = [alert for alert in open_alerts(MODEL) if alert.key == f"bypass/{MODEL}/champion"]
+    assert alert.severity == "critical" and "MLflow's alias was left as it is" in alert.message
     assert mlflow_store.alias(MODEL, "champion") == 2
     assert [version.version for version in champions.serving(MODEL, AS_OF)] == [2, 1]
     with pytest.raises(DataError, match="has no entry in the ledger"):

@@ -279,6 +279,8 @@ def test_anchors_may_lie_at_another_place(tmp_path: Path, monkeypatch: pytest.Mo
     ledger.anchor()
     assert len(list((tmp_path / "elsewhere").iterdir())) == 1
     assert ledger.verified().anchors == ledger.anchors()[0]
+    (tmp_path / "elsewhere").rename(tmp_path / "a copy")
+    assert [len(ledger.anchors(place)[0]) for place in (None, str(tmp_path / "a copy"))] == [0, 1]
 
 
 def test_a_place_that_does_not_answer_is_worth_a_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
