@@ -143,6 +143,12 @@ def test_every_table_is_bound_or_has_a_reason_not_to_be() -> None:
     assert all(reason for binding in ledger.BINDINGS.values() for reason in binding.unbound.values())
 
 
+def test_rows_of_which_the_newest_counts_keep_the_order_of_their_entries() -> None:
+    """Of the others each row speaks for itself, or says itself which is current."""
+    of_which_the_newest_counts = {"approvals", "decisions", "firings", "knowledge_corrections", "pauses", "promotions"}
+    assert {name for name, binding in ledger.BINDINGS.items() if binding.newest_counts} == of_which_the_newest_counts
+
+
 def test_each_bound_column_that_is_changed_is_found_raises_the_alert_and_is_named() -> None:
     record_one_of_each()
     for name, column in BOUND:
