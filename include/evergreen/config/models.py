@@ -14,6 +14,7 @@ from include.evergreen.config.approval import Approval
 from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
 from include.evergreen.config.card import Card
 from include.evergreen.config.gate import Gate
+from include.evergreen.config.measuring import Metrics
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
@@ -325,6 +326,13 @@ class Monitor(Strict):
         le=31,
         description="Days of predictions, up to the monitored one, whose drift is measured together.",
     )
+    performance_days: int = Field(
+        default=1,
+        ge=1,
+        le=366,
+        description="Days of predictions, up to the monitored one, whose performance is measured together, once its labels have arrived: "
+        "few rows a day make noisy figures.",
+    )
     numeric_threshold: float = Field(
         default=2.0,
         gt=0,
@@ -390,6 +398,7 @@ class ModelConfig(Strict):
     target: Target
     features: tuple[Feature, ...] = Field(min_length=1, description="Exactly what features.py gives.")
     train: Train
+    metrics: Metrics = Metrics()
     gate: Gate
     approval: Approval = Approval()
     monitor: Monitor = Monitor()
@@ -418,6 +427,16 @@ class ModelConfig(Strict):
         if self.task == "regression" and self.target.asks_for_two_classes:
             name = "positive" if self.target.positive is not None else "positive_above"
             raise problem_at(f"target.{name}", "is for classification, and this is a regression; remove it")
+        if unfit := self.metrics.unfit_for(self.task):
+            other = "regression" if self.task == "classification" else "classification"
+            raise problem_at(f"metrics.{unfit[0]}", f"is for {other}, and this is a {self.task}; remove it")
+        if self.metrics.learned_threshold is not None:
+            folds, left = self.metrics.learned_threshold.folds, self.train.min_days - self.train.holdout_days
+            if folds >= left:
+                raise problem_at(
+                    "metrics.learned_threshold.folds",
+                    f"{folds} needs more days to fit on than the {left} (min_days - holdout_days) that there may be; give fewer",
+                )
         return self
 
     @property

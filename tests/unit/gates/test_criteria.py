@@ -67,7 +67,7 @@ def test_a_metric_that_rows_of_one_class_do_not_define_is_no_pass_and_no_fail(fl
     chances = np.linspace(0.1, 0.9, ROWS)
     result = judged(evidence_of(flight_delay, np.zeros(ROWS), chances, chances), **criterion)
     assert (result.verdict, result.value) == ("not_evaluated", None)
-    assert result.message == "auc could not be measured on the holdout (one class only, or no rows)"
+    assert result.message == "auc could not be measured on the holdout (rows of one class only, or no rows)"
 
 
 def test_as_good_as_the_champion_is_not_worse_and_is_not_better(good: Evidence) -> None:
