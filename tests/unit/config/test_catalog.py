@@ -364,7 +364,7 @@ class TestCheckFinds:
             ("regression", "kind: absolute, metric: bias, at_least: 3", "at_least: bias is best at 0, and this asks for a large one"),
             ("regression", "kind: absolute, metric: bias, at_most: -3", "at_most: -3 can never be met: |bias| is at least 0"),
             ("regression", "kind: baseline, metric: bias", "metric: bias is no measure against a constant: the mean of what"),
-            ("regression", "kind: champion, metric: mse, margin: 3", "metric: unknown metric of a regression 'mse'; did you mean 'mae'?"),
+            ("regression", "kind: champion, metric: mse, margin: 3", "metric: unknown metric of a regression 'mse'; did you mean 'rmse'?"),
             ("regression", "kind: absolute, metric: bias, at_most: 3", ""),
             ("classification", "kind: absolute, metric: auc, at_least: 1", ""),
             ("classification", "kind: baseline, metric: log_loss, margin: 2", ""),
@@ -434,7 +434,7 @@ class TestCheckFinds:
                 "own[0].function",
                 "'profit' is not an import path",
             ),
-            ("{own: [{name: p, function: a.b, better: up, description: x}]}", "own[0].better", "must be one of: higher, lower, zero"),
+            ("{own: [{name: p, function: a.b, better: up, description: x}]}", "own[0].better", "'up' is not allowed; allowed: higher, lower, zero"),
         ],
     )
     def test_metrics_that_cannot_be_meant(self, include: Path, change_model: Change, metrics: str, key: str, words: str) -> None:
