@@ -10,11 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
-from include.evergreen.config.metrics import METRICS
 
-METRIC = (
-    f"Of a classification: {', '.join(METRICS['classification'])}; of a regression: {', '.join(METRICS['regression'])}; or one of your own."
-)
+METRIC = "A metric of the task, such as auc, recall, cost, mae or wape (docs/guides/metrics.md), or one of metrics.own."
 MIN_SLICE_ROWS = 100
 SMALLEST_GROUP = 20  # rows of a group of people that is shown
 MOST_CODES = 30  # distinct whole numbers that are slices by value: codes, hours, months

@@ -43,14 +43,13 @@ def modules_beside(folder: Path, *texts: str) -> Modules:
 def executed(text: str, place: str, beside: Modules = ()) -> ModuleType:
     """Execute a team's file as a module of its own, which nobody else has used, and which can be found under its name meanwhile.
 
-    Dataclasses look their module up there. Annotations are text, as in this file: names in them need no import.
+    Dataclasses look their module up there. Annotations are text, as in this file: names in them need no import. Raises `ConfigError`,
+    which names ``place``, when the text raises anything, or does not compile, and MemoryError when there is not enough memory for it.
 
     :param text: the Python source
     :param place: the file's name in tracebacks and errors
     :param beside: the modules beside it, which it and they find by their names before any that is installed; each execution has its own
     :returns: the module, with all names that the text defines
-    :raises ConfigError: the text raises anything, or does not compile; names ``place``
-    :raises MemoryError: there is not enough memory for it
     """
     return _executed(text, place, _importer(dict(beside), place))
 

@@ -178,7 +178,11 @@ class OfCalls:
 
 
 class _Rows:
-    """How often each row was drawn, rows in an order, for some resamples at a time, so that memory stays bounded."""
+    """How often each row was drawn, rows in an order, for some resamples at a time, so that memory stays bounded.
+
+    :param units: what is resampled
+    :param order: the numbers of the rows, in their order
+    """
 
     def __init__(self, units: Units, order: np.ndarray) -> None:
         self._unit = order if units.of_row is None else units.of_row[order]

@@ -52,7 +52,10 @@ class Measures:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """What is measured, by name, in the order in which it is shown."""
+        """Find what is measured.
+
+        :returns: by name, in the order in which it is shown
+        """
         return metrics_of(self.model)
 
     def metric(self, name: str) -> Metric:

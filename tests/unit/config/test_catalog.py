@@ -434,7 +434,11 @@ class TestCheckFinds:
                 "own[0].function",
                 "'profit' is not an import path",
             ),
-            ("{own: [{name: p, function: a.b, better: up, description: x}]}", "own[0].better", "'up' is not allowed; allowed: higher, lower, zero"),
+            (
+                "{own: [{name: p, function: a.b, better: up, description: x}]}",
+                "own[0].better",
+                "'up' is not allowed; allowed: higher, lower, zero",
+            ),
         ],
     )
     def test_metrics_that_cannot_be_meant(self, include: Path, change_model: Change, metrics: str, key: str, words: str) -> None:
