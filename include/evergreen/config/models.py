@@ -6,6 +6,7 @@ Importing this module costs pydantic alone: it is read at every DAG parse.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -383,6 +384,35 @@ class Retrain(Strict):
 
     rules: tuple[Rule, ...] = Field(default=(), description="The rules; the first that trips fires.")
     cooldown_days: int = Field(default=7, ge=0, description="Days, in partition time, after a firing in which no other fires.")
+    max_cooldown_days: int | None = Field(
+        default=None,
+        ge=0,
+        description="The cool-down doubles with each firing in a row whose candidate was rejected, up to so many days. By default eight "
+        "times cooldown_days.",
+    )
+    max_per_week: int | None = Field(
+        default=None, ge=1, description="Firings in any seven days, in partition time; by default as many as the cool-down allows."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Retrain:
+        if self.max_cooldown_days is not None and self.max_cooldown_days < self.cooldown_days:
+            raise problem_at(
+                "max_cooldown_days", f"{self.max_cooldown_days} is less than cooldown_days ({self.cooldown_days}), which it is to prolong"
+            )
+        possible = math.ceil(7 / (self.cooldown_days + 1))
+        if self.max_per_week is not None and self.max_per_week >= possible:
+            raise problem_at(
+                "max_per_week",
+                f"{self.max_per_week} is never exceeded: cooldown_days ({self.cooldown_days}) allows {possible} in a week. Remove it, or "
+                f"give less than {possible}",
+            )
+        return self
+
+    @property
+    def longest_cooldown_days(self) -> int:
+        """The cool-down after many rejections."""
+        return self.max_cooldown_days if self.max_cooldown_days is not None else 8 * self.cooldown_days
 
 
 class ModelConfig(Strict):

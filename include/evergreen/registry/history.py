@@ -273,7 +273,7 @@ def history(connection: sa.Connection, model: str) -> History:
     ended = {version: kinds.get(row.ended_by) for version, row in newest.items() if row.ended_by is not None}
     return History(
         line=tuple(row.version for row in rows if row.ended_by is None),
-        withdrawn={version: row for version, row in ended.items() if row is not None and row.kind == "rollback"},
+        withdrawn={version: row for version, row in ended.items() if row is not None},  # a later promotion would be its newest row
     )
 
 

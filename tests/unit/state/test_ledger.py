@@ -197,6 +197,14 @@ def test_the_next_day_has_its_own_anchor(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ledger.verified().anchors == [first, second]
 
 
+def test_a_day_on_which_nothing_happened_is_anchored_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    _append(2)
+    first, _ = ledger.anchor()
+    _on_day(monkeypatch, first.date + dt.timedelta(days=1))
+    second, is_new = ledger.anchor()
+    assert (is_new, second.sequence, second.hash) == (True, first.sequence, first.hash)
+
+
 def test_a_ledger_without_entries_is_anchored_too() -> None:
     assert ledger.anchor()[0].sequence == 0
     _append(2)
