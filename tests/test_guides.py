@@ -17,7 +17,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import parser
 from include.evergreen.config.measuring import Costs, LearnedThreshold, Metrics, OwnMetric
 from include.evergreen.config.metrics import METRICS, observation_names
-from include.evergreen.config.models import Feature, Input, ModelConfig, Monitor, Retrain, Rule, Target
+from include.evergreen.config.models import Feature, FeatureGroup, Input, ModelConfig, Monitor, Retrain, Rule, Target
 from include.evergreen.config.reference import main, reference_text
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.state.alerts import KINDS
@@ -28,7 +28,7 @@ RUNBOOKS = {path.stem: path for path in (PROJECT_ROOT / "docs" / "runbooks").glo
 SECTIONS = ["What happened", "What it means", "The first five minutes", "How to see that it is mended"]
 MOST_TERMS = 25
 KEYS: dict[str, tuple[type[BaseModel], ...]] = {
-    "declaring-a-model.md": (Input, Target, Feature),
+    "declaring-a-model.md": (Input, Target, Feature, FeatureGroup),
     "schedules.md": (PartitionSchedule,),
     "monitoring.md": (Monitor, Retrain, Rule),
     "metrics.md": (LearnedThreshold, Costs, OwnMetric),

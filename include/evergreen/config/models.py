@@ -318,6 +318,44 @@ class Feature(Strict):
     )
 
 
+class FeatureGroup(Strict):
+    """Many features in a few lines: those of a dataset's columns, or numbered ones; loading the model writes them out."""
+
+    columns_of: Name | None = Field(
+        default=None,
+        description="A dataset of the inputs: one feature for each of its columns, of the column's name, kind and description.",
+    )
+    matching: tuple[str, ...] = Field(
+        default=("*",), min_length=1, description="columns_of: which of its columns, by patterns as of file names, such as sensor_*."
+    )
+    without: tuple[str, ...] = Field(default=(), description="columns_of: which of these not, by patterns; keys and the target never are.")
+    numbered: str | None = Field(
+        default=None,
+        pattern=r"^[^{}]*\{\d+\.\.\d+\}[^{}]*$",
+        description="Instead: one feature for each number, such as load_lag_{1..168}h; {001..200} keeps the zeros.",
+    )
+    kind: Literal["numeric", "categorical"] | None = Field(
+        default=None, description="numbered: of each. columns_of: instead of what the column's type says: numbers are numeric, others not."
+    )
+    description: str | None = Field(
+        default=None, description="numbered: of each, with {} for its number. columns_of: instead of each column's own."
+    )
+    personal: bool | None = Field(default=None, description="numbered: of each. columns_of: instead of what the column is declared as.")
+
+    @model_validator(mode="after")
+    def _says_which(self) -> FeatureGroup:
+        if (self.columns_of is None) == (self.numbered is None):
+            raise ValueError("give exactly one of columns_of, a dataset, and numbered, a name with a range such as lag_{1..24}")
+        if self.numbered is not None:
+            for key in ("matching", "without"):
+                if key in self.model_fields_set:
+                    raise problem_at(key, "is for columns_of; remove it, or give columns_of instead of numbered")
+            for key in ("kind", "description"):
+                if getattr(self, key) is None:
+                    raise problem_at(key, "is missing; numbered features have no column to take it from")
+        return self
+
+
 class Monitor(Strict):
     """How drift is measured on each day that was scored."""
 
@@ -426,7 +464,10 @@ class ModelConfig(Strict):
     rows: Name = Field(description="The dataset whose rows are scored.")
     inputs: tuple[Input, ...] = Field(min_length=1, description="Every dataset that features.py reads, that of the rows included.")
     target: Target
-    features: tuple[Feature, ...] = Field(min_length=1, description="Exactly what features.py gives.")
+    features: tuple[Feature, ...] = Field(
+        default=(), description="Exactly what features.py gives, with those of features_from; at least one."
+    )
+    features_from: tuple[FeatureGroup, ...] = Field(default=(), description="Many more features, in a few lines.")
     train: Train
     metrics: Metrics = Metrics()
     gate: Gate
@@ -448,6 +489,8 @@ class ModelConfig(Strict):
         declared = [model_input.dataset for model_input in self.inputs]
         if repeated := repeated_names(declared):
             raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
+        if not self.features and not self.features_from:
+            raise problem_at("features", "is empty; declare at least one, here or by features_from")
         if repeated := repeated_names(self.feature_names):
             raise problem_at("features", f"declared twice: {repeated}; keep one of each")
         if self.rows not in declared:
