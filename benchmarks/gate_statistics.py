@@ -74,7 +74,8 @@ LIKE = 0.9  # correlation of two versions' scores for a row: retrainings of one 
 
 
 def _measures(task: str) -> Measures:
-    return Measures(SimpleNamespace(name="simulated", task=task, metrics=Metrics()), 0.5)  # type: ignore[arg-type]
+    model: Any = SimpleNamespace(name="simulated", task=task, metrics=Metrics(), gate=SimpleNamespace(criteria=()))
+    return Measures(model, 0.5)
 
 
 CLASSIFIER = _measures("classification")

@@ -56,9 +56,7 @@ def with_grouped_features(catalog: Declarations, model: ModelConfig) -> ModelCon
     problems: list[tuple[tuple[Any, ...], str]] = []
     for index, group in enumerate(model.features_from):
         try:
-            given = list(_numbered(group) if group.numbered is not None else _of_columns(catalog, model, group))
-            if repeated := [feature.name for feature in given if feature.name in taken]:
-                raise _Unfit("", f"declares {listed(repeated)} once more; leave them out here, or where they stand already")
+            given = _given(catalog, model, group, taken)
         except _Unfit as error:
             key, text = error.args
             problems.append((("features_from", index, *([key] if key else [])), text))
@@ -68,6 +66,13 @@ def with_grouped_features(catalog: Declarations, model: ModelConfig) -> ModelCon
     if problems:
         raise ConfigError("\n".join(describe(catalog.model_path(model.name), problems)))
     return model.model_copy(update={"features": tuple(features), "features_from": ()})
+
+
+def _given(catalog: Declarations, model: ModelConfig, group: FeatureGroup, taken: set[str]) -> list[Feature]:
+    given = list(_numbered(group) if group.numbered is not None else _of_columns(catalog, model, group))
+    if repeated := [feature.name for feature in given if feature.name in taken]:
+        raise _Unfit("", f"declares {listed(repeated)} once more; leave them out here, or where they stand already")
+    return given
 
 
 def _numbered(group: FeatureGroup) -> Iterator[Feature]:

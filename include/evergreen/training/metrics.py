@@ -54,9 +54,11 @@ class Measures:
     def metrics(self) -> dict[str, Metric]:
         """Find what is measured.
 
-        :returns: by name, in the order in which it is shown
+        :returns: by name, those that the gate names first, as pages show the first few alone
         """
-        return metrics_of(self.model)
+        known = metrics_of(self.model)
+        named = (getattr(criterion, "metric", None) for criterion in self.model.gate.criteria)
+        return {name: known[name] for name in [*named, *known] if name in known}
 
     def metric(self, name: str) -> Metric:
         """Find a metric that a gate, a rule or tuning names.
