@@ -81,7 +81,7 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
     decision = decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
     assert decision.verdict == "not_evaluated"
-    assert "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)" in decision.message
+    assert "not_evaluated: auc could not be measured on the holdout (rows of one class only, or no rows)" in decision.message
     with pytest.raises(DataError, match="has no blessed decision"):
         champions.register("flight_delay", decision.run_key)
 
