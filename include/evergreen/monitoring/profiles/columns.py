@@ -42,13 +42,13 @@ class NumericColumn:
         """Of each partition, the rows without a finite value."""
         return np.asarray(self.missing + self.infinite)
 
-    def merge(self, other: NumericColumn) -> NumericColumn:
-        """Put the partitions of both side by side.
+    def merge(self, *others: Self) -> Self:
+        """Put partitions side by side.
 
-        :param other: on the same bins
-        :returns: a new column, the partitions of ``other`` last
+        :param *others: on the same bins
+        :returns: a new column, its own partitions first
         """
-        return NumericColumn(self.bins, *_side_by_side(self, other, "bins"))
+        return type(self)(self.bins, *_side_by_side("bins", self, *others))
 
     def pick(self, places: np.ndarray) -> Self:
         """Choose partitions.
@@ -107,14 +107,14 @@ class CategoryColumn:
         """Of each partition, the rows without a value."""
         return np.asarray(self.counts[:, -1])
 
-    def merge(self, other: CategoryColumn) -> CategoryColumn:
-        """Put the partitions of both side by side.
+    def merge(self, *others: Self) -> Self:
+        """Put partitions side by side.
 
-        :param other: on the same cells
-        :returns: a new column, the partitions of ``other`` last
+        :param *others: on the same cells
+        :returns: a new column, its own partitions first
         """
-        counts, distinct = _side_by_side(self, other, "cells")
-        return CategoryColumn(self.cells, counts, distinct, (*self.unseen, *other.unseen))
+        counts, distinct = _side_by_side("cells", self, *others)
+        return type(self)(self.cells, counts, distinct, tuple(named for column in (self, *others) for named in column.unseen))
 
     def pick(self, places: np.ndarray) -> Self:
         """Choose partitions.
@@ -188,5 +188,5 @@ def _arrays(column: Any, layout: str) -> list[str]:
     return [each.name for each in fields(column) if each.name not in (layout, "unseen")]
 
 
-def _side_by_side(one: Any, other: Any, layout: str) -> list[np.ndarray]:
-    return [np.concatenate([getattr(one, name), getattr(other, name)]) for name in _arrays(one, layout)]
+def _side_by_side(layout: str, *columns: Any) -> list[np.ndarray]:
+    return [np.concatenate([getattr(column, name) for column in columns]) for name in _arrays(columns[0], layout)]

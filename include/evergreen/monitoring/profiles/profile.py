@@ -122,6 +122,4 @@ def _reference_categories(values: pa.ChunkedArray, place: np.ndarray, partitions
 
 def _merged(columns: Iterable[Column]) -> Column:
     first, *others = columns
-    for other in others:
-        first = first.merge(other)  # type: ignore[arg-type]
-    return first
+    return first.merge(*others)  # type: ignore[arg-type]

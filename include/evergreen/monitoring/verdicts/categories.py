@@ -85,7 +85,7 @@ def _cell(reference: CategoryColumn, current: CategoryColumn, cell: int, likenes
 
 def _chi_squared(reference: CategoryColumn, current: CategoryColumn, likeness: float) -> tuple[float, float | None]:
     """The statistic on rows, and its p-value, both corrected by the design effect (Rao and Scott 1984); None where cells are too small."""
-    from scipy import stats
+    from scipy import special
 
     before, now = reference.counts, current.counts
     sides = [Side.share(side.sum(axis=1), side.sum(axis=1)) for side in (before, now)]
@@ -106,5 +106,5 @@ def _chi_squared(reference: CategoryColumn, current: CategoryColumn, likeness: f
     effects = np.array([each.variance for each in found]) / (shares * (1 - shares) * rows)
     freedom = len(shares) - 1 if abs(shares.sum() - 1) < 1e-9 else len(shares)
     design = max(1.0, float((effects * (1 - shares)).sum() / (1 - shares).sum()))
-    p_value = float(stats.f.sf(statistic / design / freedom, freedom, min(each.freedom for each in found)))
+    p_value = float(special.fdtrc(freedom, min(each.freedom for each in found), statistic / design / freedom))
     return statistic / design, p_value

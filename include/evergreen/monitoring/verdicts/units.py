@@ -30,11 +30,11 @@ class Contrast:
     @property
     def p_value(self) -> float:
         """Two-sided, by Student's distribution (Satterthwaite 1946)."""
-        from scipy import stats
+        from scipy import special
 
         if self.variance <= 0:
             return 1.0 if self.difference == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.difference) / math.sqrt(self.variance), self.freedom))
+        return float(2 * special.stdtr(self.freedom, -abs(self.difference) / math.sqrt(self.variance)))
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _shared(within: float, within_freedom: float, between: float, between_freedo
 
     An estimate of 0 from few rows for each partition does not show that there is none.
     """
-    from scipy import stats
+    from scipy import special
 
     estimate = (between - within) / typical
     error = (
@@ -138,7 +138,8 @@ def _shared(within: float, within_freedom: float, between: float, between_freedo
     if not within:
         return estimate
     distance = estimate / error
-    return error * float(stats.norm.pdf(distance) + distance * stats.norm.cdf(distance))
+    density = math.exp(-(distance**2) / 2) / math.sqrt(2 * math.pi)
+    return error * (density + distance * float(special.ndtr(distance)))
 
 
 def compare_shares(reference: Side, current: Side, likeness: float) -> tuple[float, Contrast]:
@@ -163,14 +164,14 @@ def compare_shares(reference: Side, current: Side, likeness: float) -> tuple[flo
 
 def _exact(before: float, drawn: float, now: float, seen: float) -> float:
     """Of all hits, how likely so many (or so few) are the window's (Przyborowski and Wilenski 1940); rounded so that less is sure."""
-    from scipy import stats
+    from scipy import special
 
     tiny = 1e-9
     expected = seen / (drawn + seen)
     if now * drawn > before * seen:
         hits, others = math.floor(now + tiny), math.ceil(before - tiny)
-        tail = stats.binom.sf(hits - 1, hits + others, expected)
+        tail = special.bdtrc(hits - 1, hits + others, expected) if hits else 1.0
     else:
         hits, others = math.ceil(now - tiny), math.floor(before + tiny)
-        tail = stats.binom.cdf(hits, hits + others, expected)
+        tail = special.bdtr(hits, hits + others, expected)
     return float(min(1.0, 2 * tail))
