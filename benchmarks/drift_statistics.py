@@ -140,17 +140,16 @@ def main(given: list[str] | None = None) -> int:
     figures: dict[str, Any] = {"trials": trials}
     wrong: list[str] = []
     for world in CALM[1:2] if options.small else CALM:
-        say(world.name)
         count = trials if world.rows < 1_000_000 else max(1, trials // 10)
         named = [[each.column for each in world.verdict(seed).drifted] for seed in range(count)]
         figures[f"flagged, {world.name}"] = float(np.mean([bool(each) for each in named]))
+        say(f"{world.name}: {figures[f'flagged, {world.name}']}")
     for world in [] if options.small else SHIFTED:
-        say(f"three columns moved: {world.name}")
         figures[f"a quarter of a deviation, {world.name}"] = _found(partial(world.verdict, moved=0.25), set(MOVED), trials)
     world = World(ROWS, 1_500, 3_000, 7) if options.small else CHANGED
     for name, (columns, change) in CHANGES.items():
-        say(name)
         figures[name] = _found(partial(world.verdict, change=change), columns, 1 if options.small else max(1, trials // 5))
+        say(f"{name}: {figures[name]}")
         if not figures[name]["named"]:
             wrong.append(f"{name}: not found")
     return Report("drift_statistics", figures, {}, wrong).print(as_json=options.json)

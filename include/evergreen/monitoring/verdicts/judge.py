@@ -19,7 +19,7 @@ State = Literal["drifted", "alike", "not enough rows", "no values"]
 
 @dataclass(frozen=True)
 class Limits:
-    """From which effect on drift matters: a number's in deviations of the reference, a category's as Jensen-Shannon distance."""
+    """From which effect on drift matters: a number's in deviations of the reference, that of shares as Jensen-Shannon distance."""
 
     numeric: float
     categorical: float
@@ -29,8 +29,8 @@ class Limits:
 class ColumnVerdict:
     """What is said of one column.
 
-    ``effect`` is the one that decided: of a number, Wasserstein's distance in deviations of the reference, or Cohen's h of its missing
-    values where ``aspect`` says so; of a category, or where the reference has one value alone, Jensen and Shannon's distance. It is None
+    ``effect`` is the one that decided: of a number, Wasserstein's distance in deviations of the reference; of a category, of a number of
+    which the reference has one value alone, and of missing values, where ``aspect`` says so, Jensen and Shannon's distance. It is None
     where nothing could be measured. ``p_value`` is corrected for all comparisons of the window.
     """
 
@@ -111,7 +111,7 @@ def _compare(reference: Column, current: Column, limits: Limits) -> Compared:
         compare, limit = (numbers.compare_constant, limits.categorical) if constant else (numbers.compare_values, limits.numeric)
         finding, figures, likeness = compare(reference, current, limit)
         found.append(finding)
-    lost = numbers.compare_lost(reference, current, limits.numeric)
+    lost = numbers.compare_lost(reference, current, limits.categorical)
     if lost and (reference.counts.sum() or current.counts.sum()):
         found.append(lost)
     return found, figures, likeness

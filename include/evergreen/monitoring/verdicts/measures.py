@@ -118,16 +118,6 @@ def greatest_change(reference: Distribution, current: Distribution) -> float:
     return float(np.abs(reference / reference.sum() - current / current.sum()).max())
 
 
-def share_effect(reference: float, current: float) -> float:
-    """Cohen's h: how far two shares are apart, for shares near 0 and 1 as for those between. Near a half, it is twice the difference.
-
-    :param reference: between 0 and 1
-    :param current: likewise
-    :returns: 0 for the same, 3.14 for none and all
-    """
-    return abs(2 * math.asin(math.sqrt(current)) - 2 * math.asin(math.sqrt(reference)))
-
-
 def adjusted(p_values: list[float]) -> list[float]:
     """Correct p-values for their number, by Benjamini and Hochberg (1995).
 

@@ -82,17 +82,17 @@ def compare_lost(reference: NumericColumn, current: NumericColumn, limit: float)
 
     :param reference: the champion's
     :param current: the window's
-    :param limit: the effect (Cohen's h) that matters
+    :param limit: the Jensen-Shannon distance that matters
     :returns: the finding, which is sure where one side has no value at all; None where neither side lost any
     """
     before, now = Side.share(reference.lost, reference.rows), Side.share(current.lost, current.rows)
     if before.mean == now.mean == 0:
         return None
-    effect = measures.share_effect(before.mean, now.mean)
+    apart = measures.jensen_shannon(*(np.array([side.mean, 1 - side.mean]) for side in (before, now)))
     p_value, _ = compare_shares(before, now, likeness=0.0)
-    if {before.mean, now.mean} != {1.0} and 1.0 in (before.mean, now.mean):
+    if (before.mean == 1) != (now.mean == 1):
         p_value = 0.0  # nothing is left to compare, whatever chance may be
-    return Finding("missing", effect, limit, p_value)
+    return Finding("missing", apart, limit, p_value)
 
 
 def is_constant(column: NumericColumn) -> bool:
