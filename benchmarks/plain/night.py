@@ -122,7 +122,7 @@ def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     return {
         "datasets": datasets,
         "scored_rows": len(scored),
-        "drift": drift,
+        "drift": sorted(drift),
         "performance": performance,
         "candidate": candidate_metrics,
         "seed": seed,
@@ -266,7 +266,7 @@ def measure(truth: Any, predicted: Any) -> dict[str, float]:
 
 
 def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame) -> dict[str, float]:
-    """Evidently's distances of the scored day from what the champion was fitted on. Its page is made when somebody asks for it."""
+    """Evidently's distances of the scored day from what the champion was fitted on: of every value, and without a p-value."""
     columns = [*FEATURES, "prediction"]
     columns = [name for name in columns if reference[name].notna().any() and scored[name].notna().any()]
     categorical = [name for name in columns if name in CATEGORICAL]

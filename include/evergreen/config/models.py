@@ -373,12 +373,15 @@ class Monitor(Strict):
         "few rows a day make noisy figures.",
     )
     numeric_threshold: float = Field(
-        default=2.0,
+        default=0.1,
         gt=0,
-        description="Wasserstein distance, in standard deviations of the reference, from which a number counts as drifted.",
+        description="Wasserstein distance, in standard deviations of the reference, from which the drift of a number matters.",
     )
     categorical_threshold: float = Field(
-        default=0.1, gt=0, le=1, description="Jensen-Shannon distance from which a category counts as drifted."
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Jensen-Shannon distance from which the drift of a category, or of the share of missing values, matters.",
     )
     reference_rows: int = Field(default=5000, ge=100, description="Rows of the training snapshot kept as the drift reference.")
 

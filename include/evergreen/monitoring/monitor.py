@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.metrics import drift_name
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import join_labels, partition_labels
@@ -16,7 +15,7 @@ from include.evergreen.features.columns import PREDICTION, keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
-from include.evergreen.monitoring.drift import measure_drift
+from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.window import Window, load_window
@@ -78,11 +77,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
         return Outcome("unchanged", message, _facts(model.name, partition))
     figures = [*_quality(model, partition), *_performance(catalog, window)]
     reference = window.reference()
-    drift = measure_drift(model, reference, window.current())
-    figures.append(("drift.share", drift.share, window.rows))
-    if drift.prediction is not None:
-        figures.append(("prediction_drift.score", drift.prediction, window.rows))
-    figures += [(drift_name(feature), score, window.rows) for feature, score in drift.scores.items()]
+    verdict = window.verdict(reference)
+    figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
     observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
     path = window.report_path(reference)
 
@@ -93,10 +89,11 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
 
     record_observations(model.name, partition, observed, also=record)
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
+    message = "; ".join(part for part in (message, in_words(verdict)) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels is None:
         message += f"; the labels of {model.target.dataset}/{partition} have not arrived yet"
-    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read})
+    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read, "drift": as_detail(verdict)})
     return Outcome("done", message, _facts(model.name, partition))
 
 

@@ -11,6 +11,7 @@ from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.monitoring.drift import judge_drift
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
@@ -21,6 +22,8 @@ from include.evergreen.training.recipes import recipe_of_version
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from include.evergreen.monitoring.verdicts import Verdict
 
 REPORT_SUFFIX = ".html.gz"
 
@@ -50,6 +53,17 @@ class Window:
         :returns: the drawn rows of its training frame, with the column ``prediction``
         """
         return storage.read_frame(self.version.reference_path)
+
+    def verdict(self, reference: pd.DataFrame) -> Verdict:
+        """Judge whether features and predictions drifted.
+
+        :param reference: as `reference` returns it
+        :returns: the verdict, by column
+        """
+        import pyarrow as pa
+
+        days = {str(day.partition): storage.read_table(day.path) for day in self.days}
+        return judge_drift(self.model, pa.Table.from_pandas(reference, preserve_index=False), days)
 
     def current(self) -> pd.DataFrame:
         """The predictions of all days, with the features that they were made from.

@@ -123,10 +123,17 @@ def test_it_follows_when_nothing_but_the_quarantine_changes(catalog: Catalog, ai
 
 
 def test_other_thresholds_judge_the_same_drift_anew(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
-    limits = air_time.monitor.model_copy(update={"numeric_threshold": 1e-9, "categorical_threshold": 1e-9})
-    _monitor(catalog, air_time.model_copy(update={"monitor": limits}))
-    assert _figures("air_time")["drift.share"] == 1.0
+    """A lower one may let a feature count whose drift is sure; it makes none of what chance explains."""
+    day = january(22)
+    change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    shares = {}
+    scoring.score(catalog, air_time, day, "live")
+    for threshold in (0.1, 1000.0):
+        limits = air_time.monitor.model_copy(update={"numeric_threshold": threshold, "categorical_threshold": 1.0})
+        _monitor(catalog, air_time.model_copy(update={"monitor": limits}), day)
+        shares[threshold] = _figures("air_time", day)["drift.share"]
+    assert shares == {0.1: 2 / len(air_time.features), 1000.0: 0.0}
 
 
 def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -220,8 +227,25 @@ def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repea
 
 def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig) -> None:
     republish("schedules", DAY, lambda frame: frame.head(0))
-    assert _score_and_monitor(catalog, air_time).status == "done"
-    assert "performance.mae" not in _figures("air_time")
+    outcome = _score_and_monitor(catalog, air_time)
+    assert (outcome.status, outcome.message) == ("done", "nothing is said on drift: not enough rows (0)")
+    assert not [name for name in _figures("air_time") if name.startswith(("performance", "drift", "prediction_drift"))]
+
+
+def test_the_stage_says_what_drifted_and_how_sure_that_is(catalog: Catalog, air_time: ModelConfig) -> None:
+    day = january(22)
+    change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    outcome = _score_and_monitor(catalog, air_time, day)
+    record = find_stage("air_time", "monitor", day)
+    assert record is not None
+    drift = record.detail["drift"]
+    assert drift["distance"]["state"] == "drifted"
+    assert drift["distance"]["p_value"] < 0.001
+    assert drift["wind_speed_1d"]["state"] == "alike"
+    assert "drifted: " in outcome.message
+    assert "distance" in outcome.message
+    assert _figures("air_time", day)["drift.distance"] == drift["distance"]["effect"]
 
 
 def test_observations_carry_the_origin_that_they_are_given(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -235,17 +259,17 @@ def test_labels_that_are_corrected_while_a_day_is_observed_are_in_what_is_record
 ) -> None:
     """By a second monitoring, side by side, that is quicker: the slower one does not put the old figures in place of its own."""
     scoring.score(catalog, air_time, DAY, "live")
-    measured = MODULE.measure_drift
+    measured = MODULE.drift_figures
 
     def corrected_meanwhile(*arguments: object) -> object:
-        monkeypatch.setattr(MODULE, "measure_drift", measured)
+        monkeypatch.setattr(MODULE, "drift_figures", measured)
         republish("outcomes", DAY, shifted("air_time", 50.0))
         _monitor(catalog, air_time)
         quicker.update(_figures("air_time"))
         return measured(*arguments)
 
     quicker: dict[str, float] = {}
-    monkeypatch.setattr(MODULE, "measure_drift", corrected_meanwhile)
+    monkeypatch.setattr(MODULE, "drift_figures", corrected_meanwhile)
     assert _monitor(catalog, air_time).status == "unchanged"
     assert _figures("air_time") == quicker
     assert _monitor(catalog, air_time).status == "unchanged"
