@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from include.evergreen import PROJECT_ROOT
 from tests.unit.flights import BAD_WIND
+from tests.unit.warm import run_code
 
 LEAST_LINES, LEAST_DEATHS = 200, 15
 STEPS = (
@@ -21,12 +19,8 @@ STEPS = (
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("landed")
 def test_a_kill_at_any_line_of_ingestion_leaves_nothing_that_the_next_run_and_maintenance_do_not_mend() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.kill_at_every_line", "weather", str(BAD_WIND)],
-        check=False, cwd=PROJECT_ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    output = run_code(f"from tests.unit.kill_at_every_line import main; main('weather', '{BAD_WIND}')")
+    told = json.loads(output.splitlines()[-1])
     assert told["differing"] == []
     assert told["deaths"] >= LEAST_DEATHS
     assert len(told["lines"]) >= LEAST_LINES

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 IMPORTED = (
     "include.evergreen.serving.check", "include.evergreen.state.mlflow_store", "include.evergreen.promotion.promote",
     "include.evergreen.training.fitting", "include.evergreen.training.pipeline", "pandas", "pyarrow.parquet", "skops.io", "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.artifact.local_artifact_repo", "sklearn.compose", "sklearn.ensemble",
-    "sklearn.impute", "sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing",
+    "sklearn.impute", "sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing", "great_expectations.expectations",
 )  # fmt: skip
 
 
@@ -22,11 +27,79 @@ def warm_context() -> ForkServerContext:
     return multiprocessing.get_context("forkserver")
 
 
+def run_warm(module: str, *arguments: str, environment: dict[str, str], output: Path, errors: Path) -> int:
+    """Do what ``python -m module`` does, with this process's environment and ``environment`` over it; returns the exit code."""
+    process = warm_context().Process(
+        target=_within, args=({**os.environ, **environment}, _run_module, (module, arguments, str(output), str(errors)))
+    )
+    process.start()
+    try:
+        process.join()  # a test's own time limit holds
+    finally:
+        process.kill()  # after that limit
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def start_code(code: str) -> StartedCode:
+    """Run ``code`` in a process of its own, with this one's environment: as `flights.start_python` does, without a new one's imports."""
+    return StartedCode(code)
+
+
+def run_code(code: str) -> str:
+    """Run ``code`` as `start_code` does; returns what it printed."""
+    process = start_code(code)
+    output, errors = process.communicate()  # a test's own time limit holds
+    assert process.returncode == 0, errors
+    return output
+
+
+class StartedCode:
+    """As much of `subprocess.Popen` as tests ask of a process."""
+
+    def __init__(self, code: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._output, self._errors = Path(self._folder.name, "output"), Path(self._folder.name, "errors")
+        self._process = start_warm(_run_code, code, str(self._output), str(self._errors))
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("code in a warm process", timeout or 0.0)
+        return self._process.exitcode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        self.wait(timeout)
+        return self._output.read_text(), self._errors.read_text()
+
+
 def start_warm(work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
     """Start ``work`` in a process with this one's environment of now."""
     process = warm_context().Process(target=_within, args=(dict(os.environ), work, arguments), daemon=True)
     process.start()
     return process
+
+
+def _run_code(code: str, output: str, errors: str) -> None:
+    _into_files(output, errors)
+    sys.argv = ["-c"]
+    exec(compile(code, "<a test's code>", "exec"), {"__name__": "__main__"})
+
+
+def _run_module(module: str, arguments: tuple[str, ...], output: str, errors: str) -> None:
+    _into_files(output, errors)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _into_files(output: str, errors: str) -> None:
+    for number, file in ((1, output), (2, errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), number)
+    tempfile.tempdir = None  # as it was found for the process that this one is forked from
 
 
 def _within(environment: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -20,7 +20,8 @@ from include.evergreen.foundation.digest import canonical_json
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import ledger, partition_versions, quarantine_releases
-from tests.unit.flights import BAD_WIND, change_landing, january, landing_file, reversed_rows, rows_of, run_python
+from tests.unit.flights import BAD_WIND, change_landing, january, landing_file, reversed_rows, rows_of
+from tests.unit.warm import run_code
 
 pytestmark = pytest.mark.usefixtures("landed")
 DAY = january(5)
@@ -244,7 +245,7 @@ print(len(killing.points), len(killing.lines))
 def test_a_release_that_is_killed_at_any_line_is_done_wholly_or_not_at_all(weather: DatasetConfig) -> None:
     _deliver({3: {"wind_speed": "1048"}})
     _ingest(weather)
-    points, lines = map(int, run_python(KILLED_AT_A_LINE).split())
+    points, lines = map(int, run_code(KILLED_AT_A_LINE).split())
     assert points >= 8
     assert lines > 100
 

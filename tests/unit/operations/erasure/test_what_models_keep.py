@@ -21,8 +21,9 @@ from include.evergreen.scoring.score import score
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, prediction_sets, reports, snapshots
-from tests.unit.flights import SECOND_AS_OF, january, rows_of, run_python
+from tests.unit.flights import SECOND_AS_OF, january, rows_of
 from tests.unit.operations.erasure.conftest import MODEL, places_with
+from tests.unit.warm import run_code
 
 DAY = january(18)  # scored below; it is in the training window of the second candidate, and not of the champion
 EARLIER = january(10)  # in the training window of both
@@ -227,7 +228,7 @@ for point in killing.some_lines(8):
 
 
 def test_killed_anywhere_among_the_models_the_same_command_finishes(tail: str) -> None:
-    run_python(KILLED.replace("TAIL", repr(tail)))
+    run_code(KILLED.replace("TAIL", repr(tail)))
 
 
 def _erase(tail: str) -> Erasure:
