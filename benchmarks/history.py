@@ -6,7 +6,8 @@ Two homes hold the same small shop (`benchmarks.shop`: 60 rows a day), whose day
 and promoted by our own verbs. The full one's database was filled before that with five years of a fleet (`benchmarks.years`): 1,000 models
 with 260 trainings each, and 100 datasets with daily partitions, the measured model and its datasets among them. The empty one
 knows the shop and nothing else. In turn, on each of them and with the same work, the verbs run: score and monitor of one day, a
-promotion by hand, status, and the maintenance of a night (retention, orphans, a verified sample). Their results must be the same.
+promotion by hand, status, and the maintenance of a night (retention, orphans, a verified sample). Their results must be the same. The
+gate that lets the model through is not measured, and has its clean processes forked.
 
 ``ratios.full_over_empty.DATABASE.VERB`` compares *our overhead*: all time in which the verb holds a connection to our database, the
 building of what was read and the waiting for the disk included. ``whole_s`` has all of the verb's time, with pandas, MLflow and
@@ -38,7 +39,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.report import Report, arguments, differences, run_benchmark, say
-from benchmarks.scratch import MeasuredProcessError, use_home
+from benchmarks.scratch import MeasuredProcessError, forked_clean_processes, use_home
 from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
 from include.evergreen.config import Catalog
@@ -52,6 +53,7 @@ from include.evergreen.operations.status import status
 from include.evergreen.registry import champions
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
+from include.evergreen.serving.clean_processes import ADDRESS
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import disconnect, engine, migrate
 from include.evergreen.training.take_snapshot import take_snapshot
@@ -94,8 +96,9 @@ def measured(folder: Path, years: Years, rounds: int, database: str | None = Non
                 continue
             raise MeasuredProcessError("PostgreSQL is not installed: apt-get install postgresql.")
         with ExitStack() as stack:
+            gates = stack.enter_context(forked_clean_processes())
             server = stack.enter_context(PostgreSQL()) if name == "postgresql" else None
-            sides = {side: Side(folder / name / side, folder / "include", server, side) for side in SIDES}
+            sides = {side: Side(folder / name / side, folder / "include", server, side, gates) for side in SIDES}
             figures[name], of_verbs, words = _compared(name, sides, years, rounds)
             ratios |= {f"full_over_empty.{name}.{verb}": ratio for verb, ratio in of_verbs.items()}
             found += [f"{name}: {each}" for each in words]
@@ -113,11 +116,13 @@ class Side:
     include: Path
     server: PostgreSQL | None
     name: str
+    clean_processes: str  # where gates have them forked; empty: they start new interpreters
     _url: str = ""
 
     def __enter__(self) -> Side:
         use_home(self.home)
         os.environ["EVERGREEN_INCLUDE"] = str(self.include)
+        os.environ[ADDRESS] = self.clean_processes
         if self.server is not None:
             self._url = self._url or self.server.new_database(f"evergreen_{self.name}")
             os.environ["EVERGREEN_DATABASE_URL"] = self._url

@@ -27,17 +27,17 @@ LAST_BITS = 1e-15
 
 @dataclass(frozen=True)
 class Form:
-    """``rows`` of CSV, so many ``rounds`` of it; ``growth``: rows of Parquet; a day's rows of the window, and its days before the year."""
+    """``rows`` of CSV, so many ``rounds`` of it; ``growth``: rows of Parquet; a day's rows of the window, days before it, and its own."""
 
     rows: int
     rounds: int
     rehearsals: int  # which bring the libraries into the disk's cache
     growth: tuple[int, ...]
-    window: tuple[int, int]
+    window: tuple[int, int, int]
 
 
-FULL = Form(1_000_000, rounds=5, rehearsals=1, growth=(1_000_000, 5_000_000, 20_000_000), window=(20_000, 731))
-SMALL = Form(20_000, rounds=1, rehearsals=0, growth=(10_000, 40_000), window=(500, 5))
+FULL = Form(1_000_000, rounds=5, rehearsals=1, growth=(1_000_000, 5_000_000, 20_000_000), window=(20_000, 731, 365))
+SMALL = Form(20_000, rounds=1, rehearsals=0, growth=(10_000, 40_000), window=(500, 5, 30))
 
 
 def main(given: list[str] | None = None) -> int:

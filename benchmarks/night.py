@@ -28,7 +28,7 @@ from benchmarks.outcome import MODEL, compare_night
 from benchmarks.plain_script import PlainScript
 from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scheduler import Night, airflow_for_nights, anatomy, run_night
-from benchmarks.scratch import land, run_python
+from benchmarks.scratch import forked_clean_processes, land, run_python
 from include.evergreen.foundation.clock import days
 from include.evergreen.monitoring.triggers import list_firings
 
@@ -83,8 +83,10 @@ def _small(folder: Path) -> Report:
 
     home, plain = folder / "home", PlainScript(folder / "plain", folder / "home" / "landing")
     land(home, LANDED[: LANDED.index(SMALL_NIGHT) + 1])
-    night_state.prepare(plain.state, SMALL_CHAMPION_AS_OF)
-    figures: dict[str, Any] = {"core_s": core_night.run_night(SMALL_NIGHT), "script_s": plain.run(SMALL_NIGHT)}
+    with forked_clean_processes():
+        night_state.prepare(plain.state, SMALL_CHAMPION_AS_OF)
+        core = core_night.run_night(SMALL_NIGHT)
+    figures: dict[str, Any] = {"core_s": core, "script_s": plain.run(SMALL_NIGHT)}
     figures["verdict"] = plain.outputs(SMALL_NIGHT)["verdict"]
     return Report("night", figures, {}, _differences([SMALL_NIGHT], plain))
 

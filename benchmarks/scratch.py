@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from include.evergreen.serving.clean_processes import ADDRESS, Server
 from tools.landing_zone import lay_out
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE_VARIABLES = (
     "AIRFLOW_HOME",
-    "EVERGREEN_CLEAN_PROCESSES",
+    ADDRESS,
     "EVERGREEN_DATABASE_URL",
     "EVERGREEN_INCLUDE",
     "EVERGREEN_MLFLOW_UI_URL",
@@ -50,6 +51,17 @@ def use_home(home: Path) -> None:
         os.environ.pop(name, None)
     os.environ["EVERGREEN_HOME"] = str(home)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@contextmanager
+def forked_clean_processes() -> Iterator[str]:
+    """Within the block gates have their clean processes forked, as in the embedded Airflow; its value is the server's address."""
+    server = Server()
+    server.start()
+    try:
+        yield os.environ.get(ADDRESS, "")
+    finally:
+        server.stop()
 
 
 def land(home: Path, days: Collection[dt.date]) -> None:

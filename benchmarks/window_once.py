@@ -1,6 +1,6 @@
-"""Years of partitions, of which features ask for three columns over the last 365 days: what is read of the disk.
+"""Years of partitions, of which features ask for three columns over the last days: what is read of the disk.
 
-    python -m benchmarks.window_once FOLDER count DAYS_BEFORE
+    python -m benchmarks.window_once FOLDER ROWS_A_DAY DAYS_BEFORE DAYS_ASKED
 
 Prints one JSON object. Bytes are the kernel's count of what this process read (`/proc/self/io`), between the opening of the
 reader and the frame that it gives.
@@ -28,24 +28,24 @@ from include.evergreen.state import storage
 from include.evergreen.state.database import migrate
 
 LAST_DAY = dt.date(2013, 12, 31)
-ASKED_DAYS = 365
 COLUMNS = ["shop", "price", "quantity"]
 
 
-def main(folder: str, rows_a_day: str, days_before: str) -> None:
-    rows, days = int(rows_a_day), clock.days(LAST_DAY - dt.timedelta(days=ASKED_DAYS - 1 + int(days_before)), LAST_DAY)
+def main(folder: str, rows_a_day: str, days_before: str, days_asked: str) -> None:
+    rows, asked = int(rows_a_day), int(days_asked)
+    days = clock.days(LAST_DAY - dt.timedelta(days=asked - 1 + int(days_before)), LAST_DAY)
     use_home(Path(folder))
     migrate()
     sales.declare(Path(folder) / "include", suffix="csv")
     _publish(Path(folder), rows, days)
     model = Catalog(ROOT / "include").model("flight_delay").model_copy(
-        update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=ASKED_DAYS),)}
+        update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=asked),)}
     )  # fmt: skip
     whole = sum(Path(folder, "storage", each.path).stat().st_size for each in current_partitions("sales"))
     cache = PartitionCache(dt.date(2014, 1, 1))
     reader = PointInTimeReader(model, dt.date(2014, 1, 1), cache)
     before, started = _bytes_read(), time.perf_counter()
-    frame = reader.window("sales", ASKED_DAYS, columns=COLUMNS)
+    frame = reader.window("sales", asked, columns=COLUMNS)
     read, seconds = _bytes_read() - before, time.perf_counter() - started
     document: dict[str, Any] = {
         "days": len(days),
@@ -56,8 +56,8 @@ def main(folder: str, rows_a_day: str, days_before: str) -> None:
         "bytes_read": read,
         "seconds": seconds,
     }
-    assert len(frame) == ASKED_DAYS * rows
-    assert len(cache.read) == ASKED_DAYS
+    assert len(frame) == asked * rows
+    assert len(cache.read) == asked
     print(json.dumps(document))
     shutil.rmtree(folder)
 

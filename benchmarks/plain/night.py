@@ -249,12 +249,20 @@ def predict(pipeline: Pipeline, rows: pd.DataFrame) -> np.ndarray:
 
 
 def measure(truth: Any, predicted: Any) -> dict[str, float]:
-    return {
-        "auc": float(metrics.roc_auc_score(truth, predicted)),
-        "log_loss": float(metrics.log_loss(truth, np.clip(predicted, 1e-7, 1 - 1e-7), labels=[0.0, 1.0])),
-        "brier": float(metrics.brier_score_loss(truth, predicted)),
-        "accuracy": float(metrics.accuracy_score(truth, predicted >= 0.5)),
+    called = predicted >= 0.5
+    found = {
+        "auc": metrics.roc_auc_score(truth, predicted),
+        "log_loss": metrics.log_loss(truth, np.clip(predicted, 1e-7, 1 - 1e-7), labels=[0.0, 1.0]),
+        "brier": metrics.brier_score_loss(truth, predicted),
+        "accuracy": metrics.accuracy_score(truth, called),
+        "average_precision": metrics.average_precision_score(truth, predicted),
+        "precision": metrics.precision_score(truth, called, zero_division=np.nan),
+        "recall": metrics.recall_score(truth, called),
+        "f1": metrics.f1_score(truth, called),
+        "balanced_accuracy": metrics.balanced_accuracy_score(truth, called),
+        "mcc": metrics.matthews_corrcoef(truth, called),
     }
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
 def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame) -> dict[str, float]:

@@ -12,7 +12,8 @@ from include.evergreen.data import ingestion
 from include.evergreen.foundation import clock
 from include.evergreen.state.database.tables import partition_versions
 from tests.templates import template
-from tests.unit.flights import at_home, copy_home, january, rows_of, start_python
+from tests.unit.flights import at_home, copy_home, january, rows_of
+from tests.unit.warm import start_code
 from tools.landing_zone import COLUMNS, lay_out
 
 MONTH = clock.days(january(1), january(31))
@@ -41,7 +42,7 @@ def month(_empty_template: Path, tmp_path: Path) -> Path:
 
 def test_thirty_one_days_by_four_at_a_time_are_to_the_digest_those_ingested_one_by_one(month: Path, tmp_path: Path) -> None:
     with at_home(copy_home(month, tmp_path / "at-once")):
-        processes = [start_python(INGEST.format(days=[str(day) for day in MONTH[first::RUNS_AT_ONCE]])) for first in range(RUNS_AT_ONCE)]
+        processes = [start_code(INGEST.format(days=[str(day) for day in MONTH[first::RUNS_AT_ONCE]])) for first in range(RUNS_AT_ONCE)]
         assert [(each.wait(500), each.communicate()[1]) for each in processes] == [(0, "")] * RUNS_AT_ONCE
         at_once = _recorded()
     with at_home(copy_home(month, tmp_path / "one-by-one")):

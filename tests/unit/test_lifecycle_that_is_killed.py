@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from include.evergreen import PROJECT_ROOT
 from include.evergreen.state.effects import EFFECTS
 from tests.unit.lifecycle import settle_cycled
+from tests.unit.warm import run_code
 
 ONLY_WITH_TUNING = {"train.choose"}  # tests/unit/training kills a search
 LEAST_DEATHS = 40
@@ -24,11 +22,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     with at_home(tmp_path_factory.mktemp("killed") / "home"):
         settle_cycled()
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.unit.effects_killed"], check=False, cwd=PROJECT_ROOT, capture_output=True, text=True,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-5000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+        output = run_code("from tests.unit.effects_killed import main; main()")
+    return dict(json.loads(output.splitlines()[-1]))
 
 
 @pytest.mark.timeout(900)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -17,12 +18,11 @@ from include.evergreen.foundation.errors import OvertakenError
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
-from include.evergreen.monitoring.window import load_window
+from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.stage_status import Outcome, find_stage, record_stage
-from include.evergreen.training.metrics import measure
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -34,7 +34,8 @@ LABELS_KNOWN_BY = dt.date.max  # monitoring uses the newest labels, whenever the
 def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
-    Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day. Passes on
+    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days, quality of
+    the day. Later days whose performance is measured together with that of ``partition`` are observed again, too. Passes on
     `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
     failed, and raises an alert until that partition or a later one is observed.
 
@@ -44,7 +45,19 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone
     :returns: ``done``, ``unchanged``, or that it waits for predictions, with the main figures of the day under ``facts``
     """
-    return attempt(catalog, model, "monitor", partition, origin, lambda: _monitor(catalog, model, partition, origin))
+    outcome = attempt(catalog, model, "monitor", partition, origin, lambda: _monitor(catalog, model, partition, origin))
+    for day, own_origin in _later_windows(model, partition):
+        attempt(catalog, model, "monitor", day, own_origin, partial(_monitor, catalog, model, day, own_origin))
+    return outcome
+
+
+def _later_windows(model: ModelConfig, partition: dt.date) -> list[tuple[dt.date, str]]:
+    """The later days that were observed with their labels, each with its origin; their performance is measured with that of the day."""
+    first, last = partition + dt.timedelta(days=1), partition + dt.timedelta(days=model.monitor.performance_days - 1)
+    if last < first:
+        return []
+    observed = list_observations(model.name, first=first, last=last)
+    return list({figure.partition: figure.origin for figure in observed if figure.metric.startswith("performance.")}.items())
 
 
 def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
@@ -62,7 +75,7 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
+    figures = [*_quality(model, partition), *_performance(catalog, window)]
     reference = window.reference()
     verdict = window.verdict(reference)
     figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
@@ -95,16 +108,25 @@ def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
     return [("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
 
 
-def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> list[Figure]:
-    """Realised performance over the labelled rows; empty while there are none."""
-    labels = partition_labels(catalog, model, scored.partition, PartitionCache(LABELS_KNOWN_BY))
-    if labels is None:
-        return []
-    predictions = scored.frame()
-    target = join_labels(catalog, model, keys_of(predictions, catalog.dataset(model.rows).keys), labels)
-    known = target.notna()
-    measured = measure(model, target[known].to_numpy(), predictions.loc[known, PREDICTION].to_numpy())
-    return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
+def _performance(catalog: Catalog, window: Window) -> list[Figure]:
+    """Realised performance over the labelled rows of the window; empty while the labels of its last day have not arrived."""
+    import numpy as np
+
+    labels, predicted = [], []
+    for day in window.labelled_days:
+        truth = partition_labels(catalog, window.model, day.partition, PartitionCache(LABELS_KNOWN_BY))
+        if truth is None:
+            if day.partition == window.scored.partition:
+                return []
+            continue
+        predictions = day.frame()
+        target = join_labels(catalog, window.model, keys_of(predictions, catalog.dataset(window.model.rows).keys), truth)
+        known = target.notna()
+        labels.append(target[known].to_numpy(dtype="float64"))
+        predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
+    every = np.concatenate(labels)
+    measured = window.measures.measure(every, np.concatenate(predicted))
+    return [(f"performance.{name}", value, len(every)) for name, value in measured.items()]
 
 
 def _refuse_overtaken(catalog: Catalog, declared: ModelConfig, observed: PredictionSet, input_digest: str) -> None:

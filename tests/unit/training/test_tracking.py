@@ -21,9 +21,10 @@ from include.evergreen.training import train as training_of_candidates
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
-from tests.unit.flights import rows_of, run_python, start_python
+from tests.unit.flights import rows_of
 from tests.unit.lifecycle import AS_OF, LAST, MODEL, settle_cycled, shorten
 from tests.unit.training.killed_training import TRIALS, tuned
+from tests.unit.warm import run_code, start_code
 
 LIGHTGBM = "lightgbm.LGBMClassifier"
 LIGHTGBM_TYPES = ["collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier"]
@@ -40,9 +41,7 @@ def model(catalog: Catalog) -> ModelConfig:
 
 
 def test_a_training_that_dies_at_any_side_effect_leaves_after_its_retry_one_run_with_its_trials() -> None:
-    process = start_python("import runpy; runpy.run_module('tests.unit.training.killed_training', run_name='__main__')")
-    output, errors = process.communicate(timeout=500)
-    assert process.returncode == 0, errors
+    output = run_code("import runpy; runpy.run_module('tests.unit.training.killed_training', run_name='__main__')")
     found = json.loads(output.splitlines()[-1])
     places = {place.split(" ", 1)[1] for place in found}
     declared = {name for name in effects.EFFECTS if name.startswith("train.")}
@@ -63,12 +62,12 @@ def test_two_trainings_of_one_key_at_once_leave_one_run_one_candidate_and_one_ch
         "import mlflow.sklearn, mlflow.store.tracking.sqlalchemy_store\n"
         "print(train_once().mlflow_run_id)"
     )
-    both = [start_python(code) for _ in range(2)]
+    both = [start_code(code) for _ in range(2)]
     answers = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     ids = {output.splitlines()[-1] for output, _ in answers}
     assert len(ids) == 1
-    left = json.loads(run_python("from tests.unit.training.killed_training import *\nprint(json.dumps(left_of_it()))").splitlines()[-1])
+    left = json.loads(run_code("from tests.unit.training.killed_training import *\nprint(json.dumps(left_of_it()))").splitlines()[-1])
     assert left["runs"] == ["FINISHED"]
     assert left["is_recorded_run"] == [True]
     assert left["trials"] == [[str(n + 1), "FINISHED"] for n in range(TRIALS)]

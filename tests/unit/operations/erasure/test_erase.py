@@ -16,12 +16,14 @@ from include.evergreen.foundation.errors import ConfigError, DataError, Transien
 from include.evergreen.operations.audit import verify_records
 from include.evergreen.operations.erasure.erase import Erasure, erase
 from include.evergreen.state import ledger, storage
-from include.evergreen.state.database import migrate, writing
+from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import erasures, partition_versions, quarantine_releases, validations
 from include.evergreen.state.database.tables import ledger as ledger_table
 from tests.servers import PostgreSQL
-from tests.unit.flights import rows_of, run_python
+from tests.unit.copies import migrated_database
+from tests.unit.flights import rows_of
 from tests.unit.operations.erasure.conftest import DAYS, PERSON, deliver, places_with
+from tests.unit.warm import run_code
 
 SUBJECT = Conditions({"email": PERSON})
 REASON = "request 17"
@@ -246,7 +248,7 @@ print(len(killing.points), len(killing.lines))
 
 
 def test_an_erasure_that_is_killed_at_any_line_is_finished_by_the_same_command(visits: DatasetConfig) -> None:
-    points, lines = map(int, run_python(KILLED).split())
+    points, lines = map(int, run_code(KILLED).split())
     assert points > 20
     assert lines > 500
 
@@ -258,8 +260,7 @@ def _erase(dataset: DatasetConfig, subject: Conditions = SUBJECT) -> Erasure:
 def test_on_postgresql_nothing_of_the_rows_is_left_in_the_tables_own_files(
     visits: DatasetConfig, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EVERGREEN_DATABASE_URL", postgresql.new_database("erasure"))
-    migrate()
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", migrated_database(postgresql, "erasure"))
     for day in DAYS:
         ingestion.ingest(visits, day, "live")
     release(visits, DAYS[0], None, actor="a person", reason="measured twice")
