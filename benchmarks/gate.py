@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from benchmarks.gate_statistics import CLASSIFIER
 from benchmarks.report import Report, arguments, differences, say
-from include.evergreen.gates.bootstrap import Statistic, Units, draw, replicates, statistic
+from include.evergreen.gates.bootstrap import Statistic, Units, draw, replicates
+from include.evergreen.gates.resampled import statistic
 from include.evergreen.serving.inference import one_thread
 
 DAYS = 28
@@ -102,7 +104,7 @@ def _holdout(rows: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
 def _timed(truth: np.ndarray, versions: list[np.ndarray], units: Units, resamples: int) -> tuple[float, np.ndarray]:
     """The seconds, the preparation of the statistics among them, and each statistic on each resample."""
     began = time.perf_counter()
-    of_both: list[Statistic] = [statistic(metric, units, truth, predicted) for predicted in versions for metric in METRICS]
+    of_both: list[Statistic] = [statistic(CLASSIFIER, metric, units, truth, predicted) for predicted in versions for metric in METRICS]
     found = replicates(of_both, units, resamples=resamples, seed=SEED)
     return time.perf_counter() - began, found
 

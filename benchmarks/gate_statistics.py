@@ -24,10 +24,13 @@ from scipy import stats
 
 from benchmarks.report import Report, arguments, say
 from include.evergreen.config.gate import ChampionCriterion
-from include.evergreen.gates.bootstrap import MIN_UNITS, Statistic, Units, interval, replicates, statistic, surely_better
+from include.evergreen.config.measuring import Metrics
+from include.evergreen.gates.bootstrap import MIN_UNITS, Statistic, Units, interval, replicates, surely_better
 from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.criteria import judge_against_champion
+from include.evergreen.gates.resampled import statistic
 from include.evergreen.gates.scored import Rival, Scored
+from include.evergreen.training.metrics import Measures
 
 CONFIDENCE = 0.95  # one-sided, as in a gate; so an interval should hold the truth in 90 of 100 cases
 RESAMPLES = 1000
@@ -68,7 +71,15 @@ WORLDS = {
 
 COURSES = ((0.0, 0.025), (0.01, 0.05))  # what a night loses of its AUC, and the margin of not_worse
 LIKE = 0.9  # correlation of two versions' scores for a row: retrainings of one model are alike
-CLASSIFIER: Any = SimpleNamespace(task="classification")
+
+
+def _measures(task: str) -> Measures:
+    model: Any = SimpleNamespace(name="simulated", task=task, metrics=Metrics(), gate=SimpleNamespace(criteria=()))
+    return Measures(model, 0.5)
+
+
+CLASSIFIER = _measures("classification")
+REGRESSOR = _measures("regression")
 
 
 def main(given: list[str] | None = None) -> int:
@@ -104,7 +115,8 @@ def simulate(
             for metric in metrics:
                 task = "regression" if metric == "mae" else "classification"
                 given = seen if task == "regression" else [1 / (1 + np.exp(1.1 - each)) for each in seen]
-                pairs[metric] = [statistic(metric, units, truths[task], each) for each in given]
+                measures = REGRESSOR if task == "regression" else CLASSIFIER
+                pairs[metric] = [statistic(measures, metric, units, truths[task], each) for each in given]
             every = replicates([each for pair in pairs.values() for each in pair], units, resamples=RESAMPLES, seed=trial)
             for metric, pair, (one, other) in zip(pairs, pairs.values(), every.reshape(len(pairs), 2, -1), strict=True):
                 for name, outcome in _intervals(pair, one - other, units).items():

@@ -36,7 +36,7 @@ from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import migrate
 from include.evergreen.training.fit_job import split_by_time
-from include.evergreen.training.metrics import measure
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import build_pipeline, fit, predict
 from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.take_snapshot import take_snapshot
@@ -172,7 +172,7 @@ def _fit_barely(model: ModelConfig, snapshot: Snapshot) -> dict[str, float]:
     pipeline = build_pipeline(model)
     with one_thread():
         fit(pipeline, model, fit_rows[names], fit_rows[TARGET].to_numpy())
-        return measure(model, holdout[TARGET].to_numpy(), predict(pipeline, model, holdout[names]))
+        return Measures.trained(model, {}).measure(holdout[TARGET].to_numpy(), predict(pipeline, model, holdout[names]))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import parser
+from include.evergreen.config.measuring import Costs, LearnedThreshold, Metrics, OwnMetric
 from include.evergreen.config.metrics import METRICS, observation_names
-from include.evergreen.config.models import Feature, Input, ModelConfig, Monitor, Retrain, Rule, Target
+from include.evergreen.config.models import Feature, FeatureGroup, Input, ModelConfig, Monitor, Retrain, Rule, Target
 from include.evergreen.config.reference import main, reference_text
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.state.alerts import KINDS
@@ -27,9 +28,10 @@ RUNBOOKS = {path.stem: path for path in (PROJECT_ROOT / "docs" / "runbooks").glo
 SECTIONS = ["What happened", "What it means", "The first five minutes", "How to see that it is mended"]
 MOST_TERMS = 25
 KEYS: dict[str, tuple[type[BaseModel], ...]] = {
-    "declaring-a-model.md": (Input, Target, Feature),
+    "declaring-a-model.md": (Input, Target, Feature, FeatureGroup),
     "schedules.md": (PartitionSchedule,),
     "monitoring.md": (Monitor, Retrain, Rule),
+    "metrics.md": (LearnedThreshold, Costs, OwnMetric),
 }
 SOUND: dict[str, Any] = {
     "name": "churn",
@@ -139,6 +141,20 @@ def test_the_guides_examples_are_sound() -> None:
     night, monday = examples("schedules.md")
     PartitionSchedule.model_validate(night["schedule"])
     ModelConfig.model_validate({**SOUND, **monday})
+
+
+def test_the_guide_of_metrics_has_each_of_them_and_every_key() -> None:
+    guide, shown = read_guide("metrics.md"), set().union(*map(keys_in, examples("metrics.md")))
+    for metrics in METRICS.values():
+        for name, metric in metrics.items():
+            better = metric.better_words.removesuffix(" is better")
+            assert f"| `{name}` | {better} | " in guide, name
+            assert bool(metric.undefined) == (not re.search(rf"^\| `{name}` .*\| \|$", guide, re.MULTILINE)), name
+    assert all(f"| `{key}` | " in guide for key in Metrics.model_fields)
+    assert Metrics.model_fields.keys() - shown == {"decision_threshold"}
+    for example in examples("metrics.md"):
+        others = {"target": {"dataset": "x", "column": "x"}} if example["task"] == "regression" else {}
+        ModelConfig.model_validate({**SOUND, **others, **example})
 
 
 def test_the_monitoring_guide_names_every_observation() -> None:

@@ -122,7 +122,7 @@ def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     return {
         "datasets": datasets,
         "scored_rows": len(scored),
-        "drift": drift,
+        "drift": sorted(drift),
         "performance": performance,
         "candidate": candidate_metrics,
         "seed": seed,
@@ -249,16 +249,24 @@ def predict(pipeline: Pipeline, rows: pd.DataFrame) -> np.ndarray:
 
 
 def measure(truth: Any, predicted: Any) -> dict[str, float]:
-    return {
-        "auc": float(metrics.roc_auc_score(truth, predicted)),
-        "log_loss": float(metrics.log_loss(truth, np.clip(predicted, 1e-7, 1 - 1e-7), labels=[0.0, 1.0])),
-        "brier": float(metrics.brier_score_loss(truth, predicted)),
-        "accuracy": float(metrics.accuracy_score(truth, predicted >= 0.5)),
+    called = predicted >= 0.5
+    found = {
+        "auc": metrics.roc_auc_score(truth, predicted),
+        "log_loss": metrics.log_loss(truth, np.clip(predicted, 1e-7, 1 - 1e-7), labels=[0.0, 1.0]),
+        "brier": metrics.brier_score_loss(truth, predicted),
+        "accuracy": metrics.accuracy_score(truth, called),
+        "average_precision": metrics.average_precision_score(truth, predicted),
+        "precision": metrics.precision_score(truth, called, zero_division=np.nan),
+        "recall": metrics.recall_score(truth, called),
+        "f1": metrics.f1_score(truth, called),
+        "balanced_accuracy": metrics.balanced_accuracy_score(truth, called),
+        "mcc": metrics.matthews_corrcoef(truth, called),
     }
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
 def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame) -> dict[str, float]:
-    """Evidently's distances of the scored day from what the champion was fitted on. Its page is made when somebody asks for it."""
+    """Evidently's distances of the scored day from what the champion was fitted on: of every value, and without a p-value."""
     columns = [*FEATURES, "prediction"]
     columns = [name for name in columns if reference[name].notna().any() and scored[name].notna().any()]
     categorical = [name for name in columns if name in CATEGORICAL]

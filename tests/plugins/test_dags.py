@@ -104,7 +104,7 @@ def test_one_bad_yaml_fails_its_own_dags_alone_and_is_seen(tmp_path):
     path = tmp_path / "models" / "air_time" / "model.yaml"
     path.write_text(path.read_text().replace("holdout_days:", "holdout_dayz:"))
     names, _ = parse_for(None, include=tmp_path)
-    assert names == ["air_time.config_error", *sorted(f"flight_delay.{stage}" for stage in STAGES)]
+    assert names == ["air_time.invalid_model", *sorted(f"flight_delay.{stage}" for stage in STAGES)]
 
 
 @pytest.fixture
@@ -126,7 +126,9 @@ def test_a_task_finds_each_dag_that_the_full_parse_makes(built, partly_broken, m
         assert (again.dag_id, again.task_ids, again.doc_md) == (dag_id, dag.task_ids, dag.doc_md)
 
 
-@pytest.mark.parametrize("dag_id", ["flight_delay.config_error", "schedules.config_error", "evergreen.config_error", "evergreen.x"])
+@pytest.mark.parametrize(
+    "dag_id", ["flight_delay.invalid_model", "air_time.invalid_dataset", "weather.invalid_model", "evergreen.invalid_model", "evergreen.x"]
+)
 def test_a_task_s_parse_makes_no_dag_that_the_full_parse_does_not(dag_id, partly_broken, monkeypatch):
     whole = {dag.dag_id for built in (dataset_dags, model_dags, platform_dags) for dag in built()}
     assert dag_id not in whole
@@ -141,8 +143,16 @@ def test_a_task_that_began_before_its_yaml_broke_finds_in_its_log_what_is_wrong(
         list(built())
 
 
+def test_a_dataset_and_a_model_of_one_name_that_are_both_broken_are_two_dags(partly_broken, tmp_path, monkeypatch):
+    (tmp_path / "datasets/weather").rename(tmp_path / "datasets/air_time")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "air_time.invalid_dataset")
+    assert [[dag.dag_display_name for dag in built()] for built in (dataset_dags, model_dags)] == [["air_time: invalid dataset.yaml"], []]
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "air_time.invalid_model")
+    assert [[dag.dag_display_name for dag in built()] for built in (dataset_dags, model_dags)] == [[], ["air_time: invalid model.yaml"]]
+
+
 def test_the_task_of_a_broken_declaration_tells_what_is_wrong_with_it(partly_broken, monkeypatch):
-    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "air_time.config_error")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "air_time.invalid_model")
     (dag,) = model_dags()
     with pytest.raises(ConfigError, match="ownr"):
         dag.get_task("show_config_error").execute({})

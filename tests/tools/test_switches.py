@@ -76,10 +76,10 @@ def test_what_is_declared_while_it_serves_is_switched_on_when_it_is_read(own_bes
 
 def test_dags_that_are_not_ours_and_those_of_a_broken_file_are_left_alone(own_beside):
     (own_beside / "models/income/model.yaml").write_text("name: [")
-    api = FakeApi({*expected_dags(Catalog()), "income.config_error", "our.report"})
+    api = FakeApi({*expected_dags(Catalog()), "income.invalid_model", "our.report"})
     switches = Switches(api, print)
     switches.update()
-    assert {"income.config_error", "our.report"} <= api.paused
+    assert {"income.invalid_model", "our.report"} <= api.paused
     assert switches.unparsed() == set()
 
 

@@ -38,12 +38,12 @@ def check(arguments: argparse.Namespace) -> int:
     from include.evergreen.config.check import catalog_warnings, check_catalog
     from include.evergreen.features.check import check_features
     from include.evergreen.oncall import check_oncall
-    from include.evergreen.training.rehearsal import check_estimators
+    from include.evergreen.training.rehearsal import check_estimators, check_own_metrics
 
     catalog = Catalog()
     problems = [*check_catalog(catalog), *check_oncall(catalog)]
     if not problems:  # what is not declared soundly cannot be run
-        problems = [*check_features(catalog), *check_estimators(catalog)]
+        problems = [*check_features(catalog), *check_estimators(catalog), *check_own_metrics(catalog)]
     if problems:
         print("\n".join(problems))
         print(f"{counted(len(problems), 'problem')} found. Fix the files and check again.")

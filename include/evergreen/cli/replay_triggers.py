@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.cli.terminal import console, counted, new_table
+from include.evergreen.config.metrics import metrics_of
 from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".svg", ".png", ".pdf")
 PANEL_HEIGHT, WIDTH = 2.2, 11.0  # inches
+OTHERS_SHOWN = 4  # of performance, that no rule is about
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
@@ -89,12 +91,13 @@ def _print_table(model: ModelConfig, observed: Sequence[Observation], replayed: 
 
 
 def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequence[Replayed], kind: str) -> bytes:
-    """A panel for each metric that a rule is about, with its bound, and for each other figure of performance; the firings in all."""
+    """A panel for each metric that a rule is about, with its bound, and for the first others of performance; the firings in all."""
     from matplotlib.figure import Figure
 
     ruled = list(dict.fromkeys(rule.metric for rule in model.retrain.rules))
     seen = {observation.metric for observation in observed}
-    metrics = [*ruled, *sorted(metric for metric in seen if metric.startswith("performance.") and metric not in ruled)]
+    performance = (f"performance.{metric}" for metric in metrics_of(model))
+    metrics = [*ruled, *[metric for metric in performance if metric in seen and metric not in ruled][:OTHERS_SHOWN]]
     figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * len(metrics)), layout="constrained")
     panels = figure.subplots(len(metrics), sharex=True, squeeze=False)[:, 0]
     for panel, metric in zip(panels, metrics, strict=True):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from include.evergreen.config.feature_groups import with_grouped_features
 from include.evergreen.config.loader import load_dataset, load_model, shown_path
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
@@ -63,9 +64,10 @@ class Catalog:
         Raises `ConfigError` when it is not declared, or its file is wrong: with a line for each problem, as `load_model`.
 
         :param name: that of its folder, and so of the model
-        :returns: the model as it is declared now
+        :returns: the model as it is declared now, with every feature of ``features_from`` written out
         """
-        return _parsed_model(*self._file("model", name))
+        declared = _parsed_model(*self._file("model", name))
+        return with_grouped_features(self, declared) if declared.features_from else declared
 
     def dataset_path(self, name: str) -> Path:
         """Find the ``dataset.yaml`` of a dataset. Raises `ConfigError` when none is declared by this name.

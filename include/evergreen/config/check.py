@@ -19,7 +19,7 @@ from include.evergreen.config.gate import (
     SlicesCriterion,
 )
 from include.evergreen.config.loader import describe, shown_path
-from include.evergreen.config.metrics import METRICS, RANGES, observation_names, observation_range
+from include.evergreen.config.metrics import METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
@@ -130,11 +130,14 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             yield ("inputs", index, "dataset"), text
     yield from _target_problems(model, known, datasets)
     yield from _personal_problems(model, datasets)
+    yield from _own_metric_problems(model)
     yield from _train_problems(model)
     yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric not in (names := observation_names(model)):
-            yield ("retrain", "rules", index, "metric"), _unknown(f"observation of a {model.task}", rule.metric, names)
+            lacks = rule.metric.startswith("performance.") and rule.metric.partition(".")[2] in METRICS[model.task]
+            unknown = _unknown(f"observation of a {model.task}", rule.metric, names)
+            yield ("retrain", "rules", index, "metric"), missing_metric(model, rule.metric.partition(".")[2]) if lacks else unknown
             continue
         lowest, highest = observation_range(model, rule.metric)
         if rule.above is not None and rule.above >= highest:
@@ -154,8 +157,14 @@ def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     for index, name in enumerate(train.trusted_types):
         if not _is_import_path(name):
             yield ("train", "trusted_types", index), f"{name!r} is not an import path, such as lightgbm.sklearn.LGBMClassifier"
-    if train.tune is not None and train.tune.metric not in (None, *METRICS[model.task]):
-        yield ("train", "tune", "metric"), _unknown(f"metric of a {model.task}", train.tune.metric, list(METRICS[model.task]))
+    if train.tune is not None and train.tune.metric is not None:
+        metric = metrics_of(model).get(train.tune.metric)
+        if metric is None:
+            yield ("train", "tune", "metric"), missing_metric(model, train.tune.metric)
+        elif metric.is_of_decisions and model.metrics.learned_threshold is not None:
+            others = [other.name for other in metrics_of(model).values() if not other.is_of_decisions]
+            text = f"{metric.name} depends on the decision threshold, which is learned after tuning; allowed: {listed(others)}"
+            yield ("train", "tune", "metric"), f"{text}, or declare metrics.decision_threshold"
     if train.weights is not None and train.weights.classes is not None and model.task != "classification":
         yield ("train", "weights", "classes"), f"is for classification, and this is a {model.task}; remove it"
     numeric = [feature.name for feature in model.features if feature.kind == "numeric"]
@@ -173,29 +182,45 @@ def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> It
     for index, criterion in enumerate(model.gate.criteria):
         key: Key = ("gate", "criteria", index)
         metric = getattr(criterion, "metric", None)
-        if metric is not None and metric not in METRICS[model.task]:
-            yield (*key, "metric"), _unknown(f"metric of a {model.task}", metric, list(METRICS[model.task]))
+        if metric is not None and metric not in metrics_of(model):
+            yield (*key, "metric"), missing_metric(model, metric)
         elif metric is not None:
-            for name, text in _bound_problems(criterion, metric):
+            for name, text in _bound_problems(criterion, metrics_of(model)[metric]):
                 yield (*key, name), text
         if isinstance(criterion, SlicesCriterion):
             for name, text in _slices_problems(criterion, model, datasets):
                 yield (*key, name), text
 
 
-def _bound_problems(criterion: Criterion, metric: str) -> Iterator[tuple[str, str]]:
+def _bound_problems(criterion: Criterion, metric: Metric) -> Iterator[tuple[str, str]]:
     """A bound that no candidate could meet would reject them all, and each rejection would look like its own fault."""
-    lowest, highest = RANGES[metric]
+    (lowest, highest), name = metric.range, metric.judged_name
+    if metric.better == "zero":
+        lowest = 0
     if isinstance(criterion, AbsoluteCriterion | SlicesCriterion):
-        if criterion.at_least is not None and criterion.at_least > highest:
-            yield "at_least", f"{criterion.at_least:g} can never be met: {metric} is at most {highest:g}"
+        if criterion.at_least is not None and metric.better == "zero":
+            yield "at_least", f"{metric.name} is best at 0, and this asks for a large one; give at_most, which bounds its size"
+        elif criterion.at_least is not None and criterion.at_least > highest:
+            yield "at_least", f"{criterion.at_least:g} can never be met: {name} is at most {highest:g}"
         if criterion.at_most is not None and criterion.at_most < lowest:
-            yield "at_most", f"{criterion.at_most:g} can never be met: {metric} is at least {lowest:g}"
+            yield "at_most", f"{criterion.at_most:g} can never be met: {name} is at least {lowest:g}"
     must_be_better = isinstance(criterion, BaselineCriterion) or (isinstance(criterion, ChampionCriterion) and criterion.must == "better")
-    if isinstance(criterion, BaselineCriterion) and metric == "auc" and criterion.margin >= 0.5:
+    if isinstance(criterion, BaselineCriterion) and not metric.baseline:
+        best = {"recall": "calling every row positive has a recall of 1", "bias": "the mean of what was fitted on has next to none"}
+        yield "metric", f"{metric.name} is no measure against a constant: {best[metric.name]}; choose another metric"
+    elif isinstance(criterion, BaselineCriterion) and metric.name == "auc" and criterion.margin >= 0.5:
         yield "margin", f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
     elif must_be_better and (margin := getattr(criterion, "margin", 0.0)) >= highest - lowest:
-        yield "margin", f"{margin:g} can never be met: {metric} is from {lowest:g} to {highest:g}"
+        yield "margin", f"{margin:g} can never be met: {name} is from {lowest:g} to {highest:g}"
+
+
+def _own_metric_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    ours = {name for metrics in METRICS.values() for name in metrics}
+    for index, own in enumerate(model.metrics.own):
+        if own.name in ours:
+            yield ("metrics", "own", index, "name"), f"{own.name!r} is one of ours; give your metric another name"
+        if not _is_import_path(own.function):
+            yield ("metrics", "own", index, "function"), f"{own.function!r} is not an import path, such as profit.per_row"
 
 
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:

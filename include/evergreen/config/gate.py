@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
 
-METRIC = "Of a classification: auc, log_loss, brier, accuracy; of a regression: mae, rmse, r2."
+METRIC = "A metric of the task, such as auc, recall, cost, mae or wape (docs/guides/metrics.md), or one of metrics.own."
 MIN_SLICE_ROWS = 100
 SMALLEST_GROUP = 20  # rows of a group of people that is shown
 MOST_CODES = 30  # distinct whole numbers that are slices by value: codes, hours, months
@@ -26,7 +26,7 @@ class AbsoluteCriterion(Strict):
     kind: Literal["absolute"]
     metric: str = Field(description=METRIC)
     at_least: float | None = Field(default=None, description="Exactly one of the two.")
-    at_most: float | None = Field(default=None, description="Exactly one of the two.")
+    at_most: float | None = Field(default=None, description="Exactly one of the two; of bias, the most that its size may be.")
 
     @model_validator(mode="after")
     def _has_exactly_one_bound(self) -> AbsoluteCriterion:
@@ -84,7 +84,13 @@ class SlicesCriterion(Strict):
     max_difference: float | None = Field(
         default=None, gt=0, description="difference and equal_opportunity: the most that slices may differ."
     )
-    decision_threshold: float = Field(default=0.5, gt=0, lt=1, description="From which predicted chance a row is called positive.")
+    decision_threshold: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="disparate_impact and equal_opportunity: from which predicted chance on a row is called positive; none: from the "
+        "version's own decision threshold on.",
+    )
     bins: int | None = Field(
         default=None,
         ge=2,
@@ -108,6 +114,9 @@ class SlicesCriterion(Strict):
             raise problem_at("max_difference", "is the bound of difference and equal_opportunity; give it with these alone")
         if self.smallest_group != SMALLEST_GROUP and not self.allow_personal:
             raise problem_at("smallest_group", "is for personal columns; give it with allow_personal: true alone")
+        if self.decision_threshold is not None and self.metric is not None:
+            text = f"is for disparate_impact and equal_opportunity; {self.metric} is measured by metrics.decision_threshold, remove it here"
+            raise problem_at("decision_threshold", text)
         if self.judge == "worst" and (self.at_least is None) == (self.at_most is None):
             raise ValueError("judge: worst needs exactly one of at_least and at_most")
         if self.judge in ("difference", "equal_opportunity") and (self.at_least is not None or self.at_most is not None):

@@ -82,7 +82,14 @@ def describe(path: Path, problems: list[tuple[Key, str]]) -> list[str]:
     if not problems:
         return []
     document = _read(path)
-    return _lines(path, [Problem(key, document.line(key), text) for key, text in problems])
+    return _lines(path, [Problem(key, document.line(_as_written(document, key)), text) for key, text in problems])
+
+
+def _as_written(document: Document, key: Key) -> Key:
+    """The key in the file: a feature that does not stand there is one of a group's."""
+    return (
+        ("features_from",) if key[:1] == ("features",) and key[:2] not in document.lines and ("features_from",) in document.lines else key
+    )
 
 
 def shown_path(path: Path) -> str:

@@ -1,34 +1,146 @@
-"""The names of metrics in gates, rules and observations."""
+"""What a metric is: its name, task, range, which way is better, and words; the team's own beside ours.
+
+How each is measured is in `training.metrics`, how it is resampled in `gates.resampled`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf, log, sqrt
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from include.evergreen.foundation.apart import set_apart
 
 if TYPE_CHECKING:
     from include.evergreen.config.models import ModelConfig
 
-Better = Literal["higher", "lower"]
+Better = Literal["higher", "lower", "zero"]
+Baseline = Literal["mean", "median", "quantile", "decision", ""]
 
-METRICS: Final[dict[str, dict[str, Better]]] = {
-    "classification": {"auc": "higher", "log_loss": "lower", "brier": "lower", "accuracy": "higher"},
-    "regression": {"mae": "lower", "rmse": "lower", "r2": "higher"},
-}
-"""Task -> metric -> the direction that is better."""
 
-RANGES: Final[dict[str, tuple[float, float]]] = {
-    "auc": (0, 1),
-    "log_loss": (0, inf),
-    "brier": (0, 1),
-    "accuracy": (0, 1),
-    "mae": (0, inf),
-    "rmse": (0, inf),
-    "r2": (-inf, 1),
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a model.
+
+    ``undefined``: rows, besides none at all, that do not define it. ``needs``: the key of ``metrics`` in model.yaml without which a model
+    has no such metric. ``is_of_decisions``: it depends on the decision threshold. ``baseline``: the same answer for every row with which
+    it is compared by a `BaselineCriterion` (``decision``: the better of calling every row positive and none); empty: there is none.
+    """
+
+    name: str
+    better: Better
+    range: tuple[float, float]
+    words: str
+    undefined: str = ""
+    needs: str = ""
+    is_of_decisions: bool = False
+    baseline: Baseline = "mean"
+
+    @property
+    def better_words(self) -> str:
+        """Which values are better, for people: ``higher is better``."""
+        return "nearer to 0 is better" if self.better == "zero" else f"{self.better} is better"
+
+    @property
+    def judged_name(self) -> str:
+        """What is compared: the metric, or its size where the nearest to 0 is best."""
+        return f"|{self.name}|" if self.better == "zero" else self.name
+
+    @property
+    def sign(self) -> float:
+        """What makes a `judged` value one of which more is better: 1, or -1."""
+        return 1.0 if self.better == "higher" else -1.0
+
+    def judged(self, value: Any) -> Any:
+        """Turn a value into the one that is compared: its size where the nearest to 0 is best.
+
+        :param value: a number or an array of them
+        :returns: the same, or without signs
+        """
+        return abs(value) if self.better == "zero" else value
+
+
+ONE_CLASS: Final = "rows of one class only"
+_CLASSIFICATION: Final = (
+    Metric("auc", "higher", (0, 1), "How often a positive row gets a higher probability than a negative one: 0.5 is random, 1 is perfect.",
+           ONE_CLASS),
+    Metric("log_loss", "lower", (0, inf), "The mean penalty on predicted probabilities: 0 is perfect; confident errors cost most."),
+    Metric("brier", "lower", (0, 1), "The mean squared difference between the probability and the outcome (0 or 1): 0 is perfect."),
+    Metric("accuracy", "higher", (0, 1), "How often its decision is right.", is_of_decisions=True, baseline="decision"),
+    Metric("average_precision", "higher", (0, 1),
+           "The precision, averaged over all thresholds (area under the precision-recall curve): of a random order it is the share of "
+           "positive rows, 1 is perfect.", "no positive row"),
+    Metric("precision", "higher", (0, 1), "Of the rows that it calls positive, the share that are.", "no row that is called positive",
+           is_of_decisions=True, baseline="decision"),
+    Metric("recall", "higher", (0, 1), "Of the positive rows, the share that it calls so.", "no positive row", is_of_decisions=True,
+           baseline=""),
+    Metric("f1", "higher", (0, 1), "The harmonic mean of precision and recall: 1 is perfect.", "no row that is positive or called so",
+           is_of_decisions=True, baseline="decision"),
+    Metric("balanced_accuracy", "higher", (0, 1),
+           "The mean of the shares of positive and of negative rows that it decides rightly: 0.5 is random, 1 is perfect.", ONE_CLASS,
+           is_of_decisions=True, baseline="decision"),
+    Metric("mcc", "higher", (-1, 1), "The correlation of its decisions with the outcomes (Matthews): 0 is random, 1 is perfect.", ONE_CLASS,
+           is_of_decisions=True, baseline="decision"),
+    Metric("cost", "lower", (0, inf), "The mean cost of a row, by the declared costs of false positives and false negatives.",
+           needs="costs", is_of_decisions=True, baseline="decision"),
+)  # fmt: skip
+_REGRESSION: Final = (
+    Metric("mae", "lower", (0, inf), "The mean size of its errors, in the target's unit.", baseline="median"),
+    Metric("rmse", "lower", (0, inf), "The typical size of its errors, large ones weighing more, in the target's unit."),
+    Metric("r2", "higher", (-inf, 1),
+           "The share of the target's variance that it explains: 1 is all, 0 is no better than predicting the mean.",
+           "a single row"),
+    Metric("median_absolute_error", "lower", (0, inf), "The size that half of its errors do not exceed, in the target's unit.",
+           baseline="median"),
+    Metric("bias", "zero", (-inf, inf), "The mean of prediction minus outcome, in the target's unit: above 0 it predicts too much.",
+           baseline=""),
+    Metric("mape", "lower", (0, inf), "The mean size of its errors as a share of the outcome; errors at small outcomes weigh most.",
+           "a row whose target is 0", baseline="median"),
+    Metric("smape", "lower", (0, 2),
+           "The mean size of its errors as a share of the mean of prediction and outcome: 0 is perfect, 2 the worst.",
+           baseline="median"),
+    Metric("wape", "lower", (0, inf), "The sum of the sizes of its errors as a share of the sum of the sizes of the outcomes.",
+           "targets that are all 0", baseline="median"),
+    Metric("pinball", "lower", (0, inf), "The mean pinball loss of the declared quantile, in the target's unit: 0 is perfect.",
+           needs="quantile", baseline="quantile"),
+)  # fmt: skip
+METRICS: Final[dict[str, dict[str, Metric]]] = {
+    "classification": {metric.name: metric for metric in _CLASSIFICATION},
+    "regression": {metric.name: metric for metric in _REGRESSION},
 }
-"""Metric -> the lowest and the highest value that it can have."""
+"""Task -> name -> the metric, the one that tuning takes by default first."""
 JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
+
+
+def metrics_of(model: ModelConfig) -> dict[str, Metric]:
+    """Find the metrics that a model has.
+
+    :param model: the model as it is declared, or as a recipe declares it
+    :returns: by name: ours for its task, without those that need what it does not declare, then its own
+    """
+    ours = {
+        name: metric for name, metric in METRICS[model.task].items() if not metric.needs or getattr(model.metrics, metric.needs) is not None
+    }
+    return ours | {
+        own.name: Metric(own.name, own.better, (-inf, inf), own.description) for own in model.metrics.own if own.name not in ours
+    }
+
+
+def missing_metric(model: ModelConfig, name: str) -> str:
+    """Say why a model has no metric of a name, and what to do.
+
+    :param model: the model as it is declared
+    :param name: of no metric of `metrics_of`
+    :returns: to be read after the key that names it
+    """
+    from include.evergreen.config.wording import did_you_mean, listed
+
+    known = METRICS[model.task].get(name)
+    if known is not None:
+        return f"{name} needs metrics.{known.needs}; declare it, or choose another metric"
+    other = next((task for task, metrics in METRICS.items() if name in metrics), "")
+    of_other = f"it is a metric of a {other}; " if other else did_you_mean(name, metrics_of(model))
+    return f"unknown metric of a {model.task} {name!r}; {of_other}allowed: {listed(metrics_of(model))}"
 
 
 def drift_name(feature: str) -> str:
@@ -49,7 +161,7 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
     """
     group, _, rest = name.partition(".")
     if group == "performance":
-        return RANGES[rest]
+        return metrics_of(model)[rest].range
     if name in ("drift.share", "quality.quarantined_share"):
         return 0, 1
     categorical = {drift_name(feature.name) for feature in model.features if feature.kind == "categorical"}
@@ -64,7 +176,7 @@ def observation_names(model: ModelConfig) -> list[str]:
     """
     return [
         "drift.share",
-        *(f"performance.{metric}" for metric in METRICS[model.task]),
+        *(f"performance.{metric}" for metric in metrics_of(model)),
         "quality.quarantined_share",
         "prediction_drift.score",
         *(drift_name(feature.name) for feature in model.features),

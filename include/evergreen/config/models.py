@@ -6,6 +6,7 @@ Importing this module costs pydantic alone: it is read at every DAG parse.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,6 +15,7 @@ from include.evergreen.config.approval import Approval
 from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
 from include.evergreen.config.card import Card
 from include.evergreen.config.gate import Gate
+from include.evergreen.config.measuring import Metrics
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
@@ -316,6 +318,44 @@ class Feature(Strict):
     )
 
 
+class FeatureGroup(Strict):
+    """Many features in a few lines: those of a dataset's columns, or numbered ones; loading the model writes them out."""
+
+    columns_of: Name | None = Field(
+        default=None,
+        description="A dataset of the inputs: one feature for each of its columns, of the column's name, kind and description.",
+    )
+    matching: tuple[str, ...] = Field(
+        default=("*",), min_length=1, description="columns_of: which of its columns, by patterns as of file names, such as sensor_*."
+    )
+    without: tuple[str, ...] = Field(default=(), description="columns_of: which of these not, by patterns; keys and the target never are.")
+    numbered: str | None = Field(
+        default=None,
+        pattern=r"^[^{}]*\{\d+\.\.\d+\}[^{}]*$",
+        description="Instead: one feature for each number, such as load_lag_{1..168}h; {001..200} keeps the zeros.",
+    )
+    kind: Literal["numeric", "categorical"] | None = Field(
+        default=None, description="numbered: of each. columns_of: instead of what the column's type says: numbers are numeric, others not."
+    )
+    description: str | None = Field(
+        default=None, description="numbered: of each, with {} for its number. columns_of: instead of each column's own."
+    )
+    personal: bool | None = Field(default=None, description="numbered: of each. columns_of: instead of what the column is declared as.")
+
+    @model_validator(mode="after")
+    def _says_which(self) -> FeatureGroup:
+        if (self.columns_of is None) == (self.numbered is None):
+            raise ValueError("give exactly one of columns_of, a dataset, and numbered, a name with a range such as lag_{1..24}")
+        if self.numbered is not None:
+            for key in ("matching", "without"):
+                if key in self.model_fields_set:
+                    raise problem_at(key, "is for columns_of; remove it, or give columns_of instead of numbered")
+            for key in ("kind", "description"):
+                if getattr(self, key) is None:
+                    raise problem_at(key, "is missing; numbered features have no column to take it from")
+        return self
+
+
 class Monitor(Strict):
     """How drift is measured on each day that was scored."""
 
@@ -325,13 +365,23 @@ class Monitor(Strict):
         le=31,
         description="Days of predictions, up to the monitored one, whose drift is measured together.",
     )
+    performance_days: int = Field(
+        default=1,
+        ge=1,
+        le=366,
+        description="Days of predictions, up to the monitored one, whose performance is measured together, once its labels have arrived: "
+        "few rows a day make noisy figures.",
+    )
     numeric_threshold: float = Field(
-        default=2.0,
+        default=0.1,
         gt=0,
-        description="Wasserstein distance, in standard deviations of the reference, from which a number counts as drifted.",
+        description="Wasserstein distance, in standard deviations of the reference, from which the drift of a number matters.",
     )
     categorical_threshold: float = Field(
-        default=0.1, gt=0, le=1, description="Jensen-Shannon distance from which a category counts as drifted."
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Jensen-Shannon distance from which the drift of a category, or of the share of missing values, matters.",
     )
     reference_rows: int = Field(default=5000, ge=100, description="Rows of the training snapshot kept as the drift reference.")
 
@@ -375,6 +425,35 @@ class Retrain(Strict):
 
     rules: tuple[Rule, ...] = Field(default=(), description="The rules; the first that trips fires.")
     cooldown_days: int = Field(default=7, ge=0, description="Days, in partition time, after a firing in which no other fires.")
+    max_cooldown_days: int | None = Field(
+        default=None,
+        ge=0,
+        description="The cool-down doubles with each firing in a row whose candidate was rejected, up to so many days. By default eight "
+        "times cooldown_days.",
+    )
+    max_per_week: int | None = Field(
+        default=None, ge=1, description="Firings in any seven days, in partition time; by default as many as the cool-down allows."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Retrain:
+        if self.max_cooldown_days is not None and self.max_cooldown_days < self.cooldown_days:
+            raise problem_at(
+                "max_cooldown_days", f"{self.max_cooldown_days} is less than cooldown_days ({self.cooldown_days}), which it is to prolong"
+            )
+        possible = math.ceil(7 / (self.cooldown_days + 1))
+        if self.max_per_week is not None and self.max_per_week >= possible:
+            raise problem_at(
+                "max_per_week",
+                f"{self.max_per_week} is never exceeded: cooldown_days ({self.cooldown_days}) allows {possible} in a week. Remove it, or "
+                f"give less than {possible}",
+            )
+        return self
+
+    @property
+    def longest_cooldown_days(self) -> int:
+        """The cool-down after many rejections."""
+        return self.max_cooldown_days if self.max_cooldown_days is not None else 8 * self.cooldown_days
 
 
 class ModelConfig(Strict):
@@ -388,8 +467,12 @@ class ModelConfig(Strict):
     rows: Name = Field(description="The dataset whose rows are scored.")
     inputs: tuple[Input, ...] = Field(min_length=1, description="Every dataset that features.py reads, that of the rows included.")
     target: Target
-    features: tuple[Feature, ...] = Field(min_length=1, description="Exactly what features.py gives.")
+    features: tuple[Feature, ...] = Field(
+        default=(), description="Exactly what features.py gives, with those of features_from; at least one."
+    )
+    features_from: tuple[FeatureGroup, ...] = Field(default=(), description="Many more features, in a few lines.")
     train: Train
+    metrics: Metrics = Metrics()
     gate: Gate
     approval: Approval = Approval()
     monitor: Monitor = Monitor()
@@ -409,6 +492,8 @@ class ModelConfig(Strict):
         declared = [model_input.dataset for model_input in self.inputs]
         if repeated := repeated_names(declared):
             raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
+        if not self.features and not self.features_from:
+            raise problem_at("features", "is empty; declare at least one, here or by features_from")
         if repeated := repeated_names(self.feature_names):
             raise problem_at("features", f"declared twice: {repeated}; keep one of each")
         if self.rows not in declared:
@@ -418,6 +503,16 @@ class ModelConfig(Strict):
         if self.task == "regression" and self.target.asks_for_two_classes:
             name = "positive" if self.target.positive is not None else "positive_above"
             raise problem_at(f"target.{name}", "is for classification, and this is a regression; remove it")
+        if unfit := self.metrics.unfit_for(self.task):
+            other = "regression" if self.task == "classification" else "classification"
+            raise problem_at(f"metrics.{unfit[0]}", f"is for {other}, and this is a {self.task}; remove it")
+        if self.metrics.learned_threshold is not None:
+            folds, left = self.metrics.learned_threshold.folds, self.train.min_days - self.train.holdout_days
+            if folds >= left:
+                raise problem_at(
+                    "metrics.learned_threshold.folds",
+                    f"{folds} needs more days to fit on than the {left} (min_days - holdout_days) that there may be; give fewer",
+                )
         return self
 
     @property

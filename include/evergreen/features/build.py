@@ -15,7 +15,7 @@ from include.evergreen.features.categories import as_categories, category
 from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
 from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
-from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
+from include.evergreen.foundation.team_code import TEAM_ERRORS, Modules, executed, modules_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +25,15 @@ Features = Callable[[PointInTimeReader], "pd.DataFrame"]
 
 @dataclass(frozen=True)
 class FeatureCode:
-    """The text of a `features.py`, where errors say that it stands, and by which of our editions its features are computed."""
+    """The text of a `features.py`, where errors say that it stands, and by which of our editions its features are computed.
+
+    ``beside`` are the modules beside it that it imports.
+    """
 
     text: str
     place: str
     edition: int = EDITION
+    beside: Modules = ()
 
 
 def feature_frame(
@@ -189,9 +193,10 @@ def code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
-    :returns: its text, under its absolute path; FileNotFoundError when there is none
+    :returns: its text and those of the modules beside it that it imports, under its absolute path; FileNotFoundError when there is none
     """
-    return FeatureCode(features_source(catalog, model), str(catalog.features_path(model.name)))
+    path, text = catalog.features_path(model.name), features_source(catalog, model)
+    return FeatureCode(text, str(path), beside=modules_beside(path.parent, text))
 
 
 def load_code(code: FeatureCode) -> Features:
@@ -203,7 +208,7 @@ def load_code(code: FeatureCode) -> Features:
     :returns: the function
     :raises ConfigError: when the code defines no such function
     """
-    module = executed(code.text, code.place)
+    module = executed(code.text, code.place, code.beside)
     if not callable(getattr(module, "features", None)):
         raise ConfigError(f"{code.place} must define features(read), which returns one row of features for each row of read.rows().")
     function: Features = module.features

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import BehaviourCriterion
 from include.evergreen.config.loader import shown_path
 from include.evergreen.features.build import quotable
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
-from include.evergreen.foundation.team_code import TEAM_ERRORS, executed
+from include.evergreen.foundation.team_code import TEAM_ERRORS, Modules, executed, modules_beside
 from include.evergreen.gates.criteria import CriterionResult, verdict
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.testkit.behaviour import Check
@@ -24,6 +26,18 @@ def checks_source(catalog: Catalog, model: ModelConfig) -> str | None:
     """
     path = catalog.model_path(model.name).with_name(FILE)
     return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def checks_code(catalog: Catalog, model: ModelConfig) -> dict[str, Any]:
+    """Describe what the behaviour checks are: part of the question that a gate asks.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :returns: the text of checks.py under ``checks``, and of the modules beside it that it imports, if any, under ``modules``
+    """
+    text = checks_source(catalog, model)
+    modules = _modules(catalog, model, text or "")
+    return {"checks": text, **({"modules": dict(modules)} if modules else {})}
 
 
 def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> CriterionResult:
@@ -60,13 +74,17 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
     )
 
 
+def _modules(catalog: Catalog, model: ModelConfig, text: str) -> Modules:
+    return modules_beside(catalog.model_path(model.name).parent, text)
+
+
 def _checks(catalog: Catalog, model: ModelConfig, place: str) -> list[Check]:
     text = checks_source(catalog, model)
     if text is None:
         raise ConfigError(
             f"{place}: there is no such file; the behaviour criterion of {model.name} needs it. Write it, or remove the criterion."
         )
-    checks = getattr(executed(text, place), "CHECKS", None)
+    checks = getattr(executed(text, place, _modules(catalog, model, text)), "CHECKS", None)
     if not isinstance(checks, list | tuple) or not checks or not all(isinstance(check, Check) for check in checks):
         raise ConfigError(f"{place} must set CHECKS to a list of checks, each made by invariance, direction or must_pass of the testkit.")
     return list(checks)

@@ -1,4 +1,4 @@
-"""The paired bootstrap, vectorised: a resample is a weight per unit (row or day), every metric a function of weighted sums.
+"""The paired bootstrap, vectorised: a resample is a weight per unit (row or day), from which `resampled` gets each metric.
 
 Metrics that see the same weights are paired. No resampled row is ever copied, and nothing is sorted twice. What is resampled
 (`Units`) is each row by itself, or whole days. Units too few for a bootstrap are left out one at a time instead (the jackknife).
@@ -8,21 +8,19 @@ docs/decisions/how-a-gate-decides.md has the figures behind the choices here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from include.evergreen.config.gate import ENOUGH_DAYS
-from include.evergreen.training.metrics import ACCURACY_CUT, PROBABILITY_FLOOR
+from include.evergreen.training.metrics import Finish
 
 HELD_WEIGHTS = 1 << 19  # at once, of 8 bytes each
 MIN_UNITS = ENOUGH_DAYS  # with fewer units there are too few different resamples for quantiles: then it is the jackknife
 BETTER_SHARE = 0.75  # of alpha: at this *better* is said of no difference at most as often as alpha says, in every simulated world
 DEFINED_SHARE = 0.95  # of the resamples, for an interval: a small slice may lack one class in some
-
-Finish = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -142,92 +140,6 @@ class OfSums:
             return self._finish(weights.astype("float64") @ self._columns)
 
 
-class Auc:
-    """The area under the ROC curve: the share of pairs of a positive and a negative row in the right order, ties by half.
-
-    That is the Mann-Whitney statistic (1947), exactly: of rows, by a running sum of the negatives' weights in the order of their
-    scores; of days, by the count of such pairs between each two days, made once.
-
-    :param units: what is resampled
-    :param labels: one float a row, as `training.metrics.measure` takes them
-    :param predicted: one float a row, as `training.metrics.measure` takes them
-    """
-
-    def __init__(self, units: Units, labels: np.ndarray, predicted: np.ndarray) -> None:
-        positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels != 1)
-        self._positive = positive[np.argsort(predicted[positive], kind="stable")]
-        self._negative = negative[np.argsort(predicted[negative], kind="stable")]
-        scores = predicted[self._negative]
-        self._below = np.searchsorted(scores, predicted[self._positive], side="left")
-        self._up_to = np.searchsorted(scores, predicted[self._positive], side="right")
-        self._between = None if units.of_row is None else self._pairs_between(units)
-        if units.of_row is not None:
-            self._positives = np.bincount(units.of_row[positive], minlength=units.count).astype("float64")
-            self._negatives = np.bincount(units.of_row[negative], minlength=units.count).astype("float64")
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """As `Statistic`.
-
-        :param weights: how often each unit was drawn: resamples x units
-        :returns: the metric of each resample; NaN where it has rows of one class only
-        """
-        if self._between is None:
-            return np.array([self._of_rows(drawn) for drawn in weights])
-        drawn = weights.astype("float64")
-        right = ((drawn @ self._between) * drawn).sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result: np.ndarray = right / ((drawn @ self._positives) * (drawn @ self._negatives))
-        return result
-
-    def _of_rows(self, weights: np.ndarray) -> float:
-        running = np.empty(len(self._negative) + 1)
-        running[0] = 0
-        np.cumsum(weights[self._negative], out=running[1:])
-        of_positive = weights[self._positive].astype("float64")
-        pairs = of_positive.sum() * running[-1]
-        return float(of_positive @ (running[self._below] + running[self._up_to])) / 2 / pairs if pairs else math.nan
-
-    def _pairs_between(self, units: Units) -> np.ndarray:
-        """Positive's unit x negative's unit: the pairs in the right order, ties by half."""
-        assert units.of_row is not None
-        pairs = np.empty((units.count, units.count))
-        of_positive, of_negative = units.of_row[self._positive], units.of_row[self._negative]
-        for unit in range(units.count):
-            running = np.concatenate([[0], np.cumsum(of_negative == unit)])
-            right = running[self._below] + running[self._up_to]
-            pairs[:, unit] = np.bincount(of_positive, weights=right, minlength=units.count) / 2
-        return pairs
-
-
-def statistic(metric: str, units: Units, labels: np.ndarray, predicted: np.ndarray) -> Statistic:
-    """The metric of a resample, as `training.metrics.measure` would measure it on the rows that were drawn.
-
-    :param metric: its name, one of `METRICS`
-    :param units: what is resampled
-    :param labels: one float a row, as `training.metrics.measure` takes them
-    :param predicted: one float a row, as `training.metrics.measure` takes them
-    :returns: what gives the metric of each resample
-    """
-    if metric == "auc":
-        return Auc(units, labels, predicted)
-    if metric == "r2":
-        centred = labels - labels.mean()
-        return OfSums(units, [(labels - predicted) ** 2, centred, centred**2], _r2)
-    if metric == "rmse":
-        return OfSums(units, [(labels - predicted) ** 2], lambda sums: np.sqrt(ratio(sums)))
-    return OfSums(units, [_per_row(metric, labels, predicted)], ratio)
-
-
-def ratio(sums: np.ndarray) -> np.ndarray:
-    """Divide the first sum by the second: of one column, that is its mean.
-
-    :param sums: as `OfSums` gives them to ``finish``: resamples x columns, of which there are two at least
-    :returns: one quotient for each resample; NaN or infinity where it divides by 0
-    """
-    result: np.ndarray = sums[:, 0] / sums[:, 1]
-    return result
-
-
 def replicates(statistics: Sequence[Statistic], units: Units, *, resamples: int, seed: int) -> np.ndarray:
     """Measure several statistics on the same resamples, which pairs them.
 
@@ -293,12 +205,6 @@ def student_interval(value: float, values: np.ndarray, units: int, *, confidence
     return value - reach, value + reach
 
 
-def _r2(sums: np.ndarray) -> np.ndarray:
-    residuals, centred, squares, rows = sums.T
-    result: np.ndarray = 1 - residuals / (squares - centred**2 / rows)
-    return result
-
-
 def surely_better(values: np.ndarray, units: int, *, confidence: float) -> tuple[float, float] | None:
     """The `interval` by whose worse end superiority is judged: at `BETTER_SHARE` of alpha, and so a little wider.
 
@@ -311,20 +217,3 @@ def surely_better(values: np.ndarray, units: int, *, confidence: float) -> tuple
     :returns: as `interval`
     """
     return interval(values, units, confidence=1 - BETTER_SHARE * (1 - confidence))
-
-
-def _per_row(metric: str, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """The column whose mean over the rows is the metric."""
-    column: np.ndarray
-    if metric == "mae":
-        column = np.abs(labels - predicted)
-    elif metric == "brier":
-        column = (labels - predicted) ** 2
-    elif metric == "accuracy":
-        column = (labels == (predicted >= ACCURACY_CUT)).astype("float64")
-    elif metric == "log_loss":
-        clipped = predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-        column = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
-    else:
-        raise KeyError(f"{metric!r} is not in METRICS; a new metric needs its sums here")
-    return column

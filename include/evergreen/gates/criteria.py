@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from include.evergreen.config import METRICS
 from include.evergreen.config.gate import (
     AbsoluteCriterion,
     BaselineCriterion,
@@ -21,6 +20,7 @@ from include.evergreen.config.gate import (
     SpeedCriterion,
     StabilityCriterion,
 )
+from include.evergreen.config.metrics import Metric
 from include.evergreen.features.columns import TARGET
 from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
 from include.evergreen.gates.comparators import Comparator
@@ -28,6 +28,7 @@ from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.fit_job import fit_chosen
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import Chosen
 from include.evergreen.training.train import read_chosen
 
@@ -71,15 +72,16 @@ def judge_absolute(criterion: AbsoluteCriterion, evidence: Evidence) -> Criterio
     """
     bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
     assert bound is not None
-    value = evidence.candidate.metrics.get(criterion.metric)
-    if value is None or math.isnan(value):
-        return unmeasured(criterion.kind, criterion.metric, bound)
+    value = evidence.candidate.value(criterion.metric)
+    if value is None:
+        return unmeasured(evidence.candidate, criterion.kind, criterion.metric, bound)
     at_least = criterion.at_least is not None
-    passed = value >= bound if at_least else value <= bound
+    metric = evidence.candidate.measures.metric(criterion.metric)
+    passed = value >= bound if at_least else metric.judged(value) <= bound
     between = metric_interval(evidence.candidate, criterion.metric)
     message = (
         f"{criterion.metric} is {value:.4f}{interval_text(between, 'interval 95%')}; "
-        f"it must be {'at least' if at_least else 'at most'} {bound:g}"
+        f"{'its size' if metric.better == 'zero' else 'it'} must be {'at least' if at_least else 'at most'} {bound:g}"
     )
     return CriterionResult(criterion.kind, criterion.metric, value, bound, verdict(passed), message, between)
 
@@ -125,57 +127,74 @@ def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> 
 
 def _standing(criterion: ChampionCriterion, champion: Rival, comparator: Rival) -> tuple[float, float, bool, bool]:
     """Champion's and comparator's figure on the same rows, and whether the comparator is surely better, and surely worse."""
-    metric, rows = criterion.metric, champion.rows & comparator.rows
+    rows = champion.rows & comparator.rows
     ours, theirs = champion.among(rows), comparator.among(rows)
-    champion_has, comparator_has = (math.nan if (value := scored.value(metric)) is None else value for scored in (ours, theirs))
-    between = surely_better(theirs.replicates(metric) - ours.replicates(metric), ours.units.count, confidence=criterion.confidence)
-    low, high = between or (-math.inf, math.inf)
-    if METRICS[ours.model.task][metric] == "lower":
-        low, high = -high, -low
+    metric = ours.measures.metric(criterion.metric)
+    champion_has, comparator_has = (math.nan if (value := scored.value(metric.name)) is None else value for scored in (ours, theirs))
+    gained = metric.sign * (metric.judged(theirs.replicates(metric.name)) - metric.judged(ours.replicates(metric.name)))
+    low, high = surely_better(gained, ours.units.count, confidence=criterion.confidence) or (-math.inf, math.inf)
     return champion_has, comparator_has, low > 0, high < 0
 
 
 def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:
     """Judge superiority to the constant that is best for every row.
 
-    That is, of the rows that were fitted on, the share of positive ones for a classification; for a regression the median of the
-    target for mae, and its mean for rmse and r2.
+    That is, of the rows that were fitted on, the share of positive ones for a metric of chances; for one of decisions, to call all rows
+    positive or none, whichever is better there; for a regression the median, the mean or the declared quantile of the target, as
+    `Metric.baseline` says.
 
     :param criterion: the criterion as model.yaml declares it
     :param evidence: the candidate, its holdout and the rows that it was fitted on
     :returns: candidate minus constant, against the margin with its sign, in the metric's unit; not evaluated on a single day or where
         the rows do not define the metric
     """
-    target = evidence.fit_rows[TARGET].to_numpy(dtype="float64")
-    answer = float(np.median(target)) if criterion.metric == "mae" else float(target.mean())
-    name = "share of positive rows" if evidence.model.task == "classification" else "median" if criterion.metric == "mae" else "mean"
+    measures = evidence.candidate.measures
+    answer, name = _constant(measures, measures.metric(criterion.metric), evidence.fit_rows[TARGET].to_numpy(dtype="float64"))
     baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.labels), answer))
-    who = f"that of a constant {answer:.4f} (the {name} among those fitted on)"
+    who = f"that of {name} among those fitted on)"
     asked = f"better by more than {criterion.margin:g}"
     result = _compared(criterion, evidence.candidate, baseline, who, criterion.margin, asked)
     return CriterionResult(**{**result.__dict__, "details": {**result.details, "answer": answer}})
+
+
+def _constant(measures: Measures, metric: Metric, target: np.ndarray) -> tuple[float, str]:
+    """The answer that is given for every row, and what it is, up to the words "among those fitted on"."""
+    if metric.baseline == "decision":
+        labels = [(measures.measure_one(metric.name, target, np.full(len(target), answer)), answer) for answer in (1.0, 0.0)]
+        defined = [(metric.sign * value, answer) for value, answer in labels if value is not None]
+        answer = max(defined)[1] if defined else 1.0
+        return answer, f"calling {'every' if answer else 'no'} row positive (the better of the two"
+    if metric.baseline == "quantile":
+        quantile = measures.model.metrics.quantile or 0.5
+        answer = float(np.quantile(target, quantile))
+        return answer, f"a constant {answer:.4f} (the {quantile:g} quantile"
+    answer = float(np.median(target)) if metric.baseline == "median" else float(target.mean())
+    of_classes = "share of positive rows" if measures.model.task == "classification" else metric.baseline
+    return answer, f"a constant {answer:.4f} (the {of_classes}"
 
 
 def _compared(
     criterion: ChampionCriterion | BaselineCriterion, candidate: Scored, other: Scored, whose: str, margin: float, asked: str
 ) -> CriterionResult:
     """``margin``: the gain that the one-sided bound must exceed (superiority); negative: the loss that is allowed (non-inferiority)."""
-    kind, metric, confidence = criterion.kind, criterion.metric, criterion.confidence
-    sign = 1.0 if METRICS[candidate.model.task][metric] == "higher" else -1.0
-    value, theirs = candidate.value(metric), other.value(metric)
-    if value is None or theirs is None or math.isnan(value) or math.isnan(theirs):
-        return unmeasured(kind, metric, sign * margin)
+    kind, confidence = criterion.kind, criterion.confidence
+    what = candidate.measures.metric(criterion.metric)
+    metric, sign = what.judged_name, what.sign
+    value, theirs = candidate.value(what.name), other.value(what.name)
+    if value is None or theirs is None:
+        return unmeasured(candidate, kind, what.name, sign * margin)
+    value, theirs = float(what.judged(value)), float(what.judged(theirs))
     if candidate.units.count == 1:
         message = (
             f"{metric} is {value:.4f}, {whose} {theirs:.4f}, which is not judged: one day does not show how days differ. Set "
             f"train.holdout_days to 5 or more, or gate.resample: rows if the rows of a day are independent"
         )
-        return CriterionResult(kind, metric, value - theirs, sign * margin, "not_evaluated", message)
-    drawn = candidate.replicates(metric) - other.replicates(metric)
+        return CriterionResult(kind, what.name, value - theirs, sign * margin, "not_evaluated", message)
+    drawn = what.judged(candidate.replicates(what.name)) - what.judged(other.replicates(what.name))
     judged_by = surely_better if margin >= 0 else interval
     between = judged_by(drawn, candidate.units.count, confidence=confidence)
     if between is None:
-        return unmeasured(kind, metric, sign * margin)
+        return unmeasured(candidate, kind, what.name, sign * margin)
     gain_at_worst = between[0] if sign > 0 else -between[1]
     passed = gain_at_worst > margin if margin >= 0 else gain_at_worst >= margin
     difference = value - theirs
@@ -184,7 +203,7 @@ def _compared(
         f"{confidence:.0%} bound of {sign * gain_at_worst:+.4f} (resampled by {candidate.units.word}); it must be {asked}"
     )
     details = {"candidate": value, "other": theirs}
-    return CriterionResult(kind, metric, difference, sign * margin, verdict(passed), message, between, details)
+    return CriterionResult(kind, what.name, difference, sign * margin, verdict(passed), message, between, details)
 
 
 def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> CriterionResult:
@@ -282,16 +301,16 @@ def judge_stability(criterion: StabilityCriterion, evidence: Evidence) -> Criter
     model, chosen = evidence.model, read_chosen(evidence.judged, evidence.model)
     open_to_seeds = Chosen(chosen.estimator, _without_seeds(chosen.parameters))
     own = chosen.parameters.get(SEED)
-    values = {model.train.seed if own is None else own: evidence.candidate.metrics.get(criterion.metric)}
+    values = {model.train.seed if own is None else own: evidence.candidate.value(criterion.metric)}
     used = {model.train.seed, *_seeds(chosen.parameters)}
     others = (seed for seed in itertools.count(model.train.seed + 1) if seed not in used)
     for seed in itertools.islice(others, criterion.seeds - 1):
         other = model.model_copy(update={"train": model.train.model_copy(update={"seed": seed})})
-        fitted = fit_chosen(other, evidence.fit_rows, evidence.holdout, open_to_seeds)
+        fitted = fit_chosen(other, evidence.fit_rows, evidence.holdout, open_to_seeds, evidence.candidate.measures)
         values[seed] = fitted.metrics.get(criterion.metric)
     measured = [value for value in values.values() if value is not None]
     if len(measured) < len(values):
-        return unmeasured(criterion.kind, criterion.metric, criterion.max_spread)
+        return unmeasured(evidence.candidate, criterion.kind, criterion.metric, criterion.max_spread)
     low, high = min(measured), max(measured)
     same = "; no seed changes it: the estimator is deterministic" if low == high else ""
     message = (
@@ -336,7 +355,7 @@ def metric_interval(scored: Scored, metric: str, confidence: float = SHOWN_CONFI
     """Give the `interval` of a version's metric.
 
     :param scored: the version's predictions
-    :param metric: its name, one of `METRICS`
+    :param metric: its name
     :param confidence: of each end by itself, as a share; by default 95% in all
     :returns: the lower and the upper end; None as `interval`
     """
@@ -362,13 +381,15 @@ def verdict(passed: bool) -> Verdict:
     return "passed" if passed else "failed"
 
 
-def unmeasured(kind: str, metric: str, threshold: float | None) -> CriterionResult:
+def unmeasured(scored: Scored, kind: str, metric: str, threshold: float | None) -> CriterionResult:
     """Make the result of a criterion whose metric the holdout's rows do not define.
 
+    :param scored: the version's predictions on these rows
     :param kind: the criterion's, as model.yaml names it
-    :param metric: its name, one of `METRICS`
+    :param metric: its name
     :param threshold: what it would have been judged by, as `CriterionResult` has it
     :returns: a result without value, not evaluated
     """
-    message = f"{metric} could not be measured on the holdout (one class only, or no rows)"
+    why = ", or ".join(filter(None, [scored.measures.metric(metric).undefined, "no rows"]))
+    message = f"{metric} could not be measured on the holdout ({why})"
     return CriterionResult(kind, metric, None, threshold, "not_evaluated", message)

@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import WITHOUT_EFFECT, BehaviourCriterion
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
-from include.evergreen.gates.behaviour import checks_source
+from include.evergreen.gates.behaviour import checks_code
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import COMPARISON, Decision, combine_verdicts, find_blessing
 from include.evergreen.gates.evaluate import evaluate
@@ -94,7 +94,7 @@ def gate_digest(catalog: Catalog, model: ModelConfig) -> str:
     """
     asked = model.gate.model_dump(mode="json", exclude_defaults=True, exclude=WITHOUT_EFFECT)
     if any(isinstance(criterion, BehaviourCriterion) for criterion in model.gate.criteria):
-        asked["checks"] = checks_source(catalog, model)
+        asked |= checks_code(catalog, model)
     return document_digest(asked)
 
 

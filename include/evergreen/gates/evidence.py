@@ -23,6 +23,7 @@ from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.fit_job import split_by_time
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
@@ -112,7 +113,8 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     units = Units.days(days) if model.gate.resample == "days" else Units.rows(len(holdout))
     predicted = _predictions(config, pipeline, features_of(holdout, config.feature_names), f"the candidate {judged.run_key[:12]}")
     labels = holdout[TARGET].to_numpy(dtype="float64")
-    scored = Scored(config, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
+    measures = Measures.trained(config, judged.facts, recipe.modules)
+    scored = Scored(measures, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
     others, why_none, is_broken, comparators = None, "there is no champion yet", False, {}
     if champion:
         compare = partial(_rival, catalog, model, scored=scored, holdout=holdout, snapshot=snapshot, recipe=recipe)
@@ -169,7 +171,8 @@ def _rival(
     own = features_of(holdout, config.feature_names) if same else own_features(catalog, model, theirs, snapshot, holdout)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
     predicted = _predictions(config, pipeline, own, f"version {version.version}")
-    return Rival(version.version, scored.predicting(predicted), rows, None if rows.all() else first)
+    threshold = Measures.trained(config, find_candidate(version.run_key).facts).threshold
+    return Rival(version.version, scored.predicting(predicted, threshold=threshold), rows, None if rows.all() else first)
 
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, who: str) -> np.ndarray:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from include.evergreen.config import ModelConfig
-from include.evergreen.gates.bootstrap import Units, replicates, statistic
-from include.evergreen.training.metrics import measure, measure_one
+from include.evergreen.gates.bootstrap import Units, replicates
+from include.evergreen.gates.resampled import statistic
+from include.evergreen.training.metrics import Measures
 
 
 @dataclass(eq=False)
 class Scored:
-    """One version's predictions on some rows. ``units`` say what is resampled, ``seed`` how: with the same of both, in pairs."""
+    """One version's predictions on some rows, and how it is measured.
 
-    model: ModelConfig
+    ``units`` say what is resampled, ``seed`` how: with the same of both, in pairs.
+    """
+
+    measures: Measures
     labels: np.ndarray
     predicted: np.ndarray
     units: Units
@@ -26,28 +29,28 @@ class Scored:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Measure every metric of the model's task that the rows define.
+        """Measure every metric of the model that the rows define.
 
-        :returns: by name, as `training.metrics.measure` gives them; measured once
+        :returns: by name, as `Measures.measure` gives them; measured once
         """
-        return measure(self.model, self.labels, self.predicted)
+        return self.measures.measure(self.labels, self.predicted)
 
     def value(self, metric: str) -> float | None:
         """Measure one metric alone: of many slices, all of them would take longer than everything else.
 
-        :param metric: its name, one of `METRICS`
+        :param metric: its name
         :returns: the metric; None where the rows do not define it
         """
-        return measure_one(metric, self.labels, self.predicted)
+        return self.measures.measure_one(metric, self.labels, self.predicted)
 
     def replicates(self, metric: str) -> np.ndarray:
         """Measure a metric on each resample; drawn once for each metric.
 
-        :param metric: its name, one of `METRICS`
+        :param metric: its name
         :returns: one float for each resample, or for each that `bootstrap.left_out` makes of few units; NaN where one does not define it
         """
         if metric not in self._drawn:
-            measured = statistic(metric, self.units, self.labels, self.predicted)
+            measured = statistic(self.measures, metric, self.units, self.labels, self.predicted)
             self._drawn[metric] = replicates([measured], self.units, resamples=self.resamples, seed=self.seed)[0]
         return self._drawn[metric]
 
@@ -59,7 +62,7 @@ class Scored:
         """
         if chosen.all():
             return self
-        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
+        return Scored(self.measures, self.labels[chosen], self.predicted[chosen], self.units.among(chosen), self.resamples, self.seed)
 
     def within(self, chosen: np.ndarray, number: int) -> Scored:
         """Keep some rows as one group of several that are drawn together: by the same days, or each by its own rows.
@@ -69,15 +72,17 @@ class Scored:
         :returns: the predictions on these, resampled by all the days
         """
         seed = self.seed if self.units.of_row is not None else self.seed + 1 + number
-        return Scored(self.model, self.labels[chosen], self.predicted[chosen], self.units.within(chosen), self.resamples, seed)
+        return Scored(self.measures, self.labels[chosen], self.predicted[chosen], self.units.within(chosen), self.resamples, seed)
 
-    def predicting(self, predicted: np.ndarray) -> Scored:
-        """Put other predictions on the same rows.
+    def predicting(self, predicted: np.ndarray, *, threshold: float | None = None) -> Scored:
+        """Put other predictions on the same rows, measured by the same metrics.
 
         :param predicted: one float a row, in the order of the rows
+        :param threshold: from which predicted chance on the other calls a row positive; None: as these
         :returns: the other predictions, resampled as these, and so in pairs
         """
-        return Scored(self.model, self.labels, predicted, self.units, self.resamples, self.seed)
+        measures = self.measures if threshold is None else replace(self.measures, threshold=threshold)
+        return Scored(measures, self.labels, predicted, self.units, self.resamples, self.seed)
 
 
 @dataclass(eq=False)

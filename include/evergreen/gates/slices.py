@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.evergreen.config import METRICS
 from include.evergreen.config.gate import MOST_CODES, SlicesCriterion
-from include.evergreen.gates.bootstrap import OfSums, Statistic, interval, ratio, replicates, student_interval
+from include.evergreen.config.metrics import Metric
+from include.evergreen.gates.bootstrap import OfSums, Statistic, interval, replicates, student_interval
 from include.evergreen.gates.criteria import SHOWN_CONFIDENCE, CriterionResult, Verdict, verdict
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Scored
+from include.evergreen.training.metrics import Measures, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ WORSE_CONFIDENCE = 0.95  # one-sided confidence that a slice is worse than the c
 BINS = 4  # of a numeric column, unless it is said
 MOST_EXACT = 2**53  # beyond it, floats have no whole numbers apart
 MOST_RATIO = 1e9
+TRUE_POSITIVE_RATE = Metric("true_positive_rate", "higher", (0, 1), "Of the positive rows, the share that it calls so.")
 SHOWN_SLICES = 50  # the largest; a column of thousands of values makes no table
 
 
@@ -163,9 +165,10 @@ def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen:
         theirs, ours = evidence.champion.among(chosen), evidence.candidate.among(chosen & evidence.champion.rows)
         other = _value(criterion, theirs) if len(theirs.labels) and _may_be_measured(criterion, theirs) else None
         if drawn is not None and other is not None and criterion.judge != "disparate_impact":  # of which neither way is better
-            apart = interval(_drawn(criterion, ours) - _drawn(criterion, theirs), ours.units.count, confidence=WORSE_CONFIDENCE)
-            higher_is_better = criterion.metric is None or METRICS[evidence.model.task][criterion.metric] == "higher"
-            is_worse = apart is not None and (apart[1] < 0 if higher_is_better else apart[0] > 0)
+            metric = ours.measures.metric(criterion.metric) if criterion.metric else TRUE_POSITIVE_RATE
+            gained = metric.sign * (metric.judged(_drawn(criterion, ours)) - metric.judged(_drawn(criterion, theirs)))
+            apart = interval(gained, ours.units.count, confidence=WORSE_CONFIDENCE)
+            is_worse = apart is not None and apart[1] < 0
     return Slice(name, rows, value, between, other, is_enough and value is not None, is_worse, chosen)
 
 
@@ -190,9 +193,16 @@ def _drawn(criterion: SlicesCriterion, scored: Scored) -> np.ndarray:
     return drawn
 
 
+def _measured_at(criterion: SlicesCriterion, scored: Scored) -> Measures:
+    """How decisions are made: at the criterion's own threshold, if it has one, else at the version's."""
+    if criterion.decision_threshold is None:
+        return scored.measures
+    return replace(scored.measures, threshold=criterion.decision_threshold)
+
+
 def _rate(criterion: SlicesCriterion, scored: Scored) -> Statistic:
     """The share of rows that are called positive: of all, or (equal opportunity) of those that are."""
-    called: np.ndarray = (scored.predicted >= criterion.decision_threshold).astype("float64")
+    called = _measured_at(criterion, scored).called(scored.predicted)
     if criterion.judge == "disparate_impact":
         return OfSums(scored.units, [called], ratio)
     return OfSums(scored.units, [called * scored.labels, scored.labels], ratio)
@@ -208,14 +218,14 @@ def _verdict(
     assert criterion.metric is not None
     bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
     assert bound is not None
-    by_value = values.__getitem__
-    worst = min(values, key=by_value) if METRICS[evidence.model.task][criterion.metric] == "higher" else max(values, key=by_value)
+    metric = evidence.candidate.measures.metric(criterion.metric)
+    worst = min(values, key=lambda name: metric.sign * metric.judged(values[name]))
     value = values[worst]
     message = (
-        f"the worst {criterion.metric} of {len(values)} slices is {value:.4f}, of {worst}; "
+        f"the worst {metric.judged_name} of {len(values)} slices is {metric.judged(value):.4f}, of {worst}; "
         f"it must be at {'least' if criterion.at_least is not None else 'most'} {bound:g}"
     )
-    passed = value >= bound if criterion.at_least is not None else value <= bound
+    passed = value >= bound if criterion.at_least is not None else metric.judged(value) <= bound
     return value, bound, next(part.interval for part in judged if part.name == worst), verdict(passed), message
 
 
@@ -254,7 +264,7 @@ def _contrasted(
         elif ends[1] < low or ends[0] > high:
             outcome, shown, between = "failed", contrast, ends
             break
-    message = _told(criterion, shown, low, high)
+    message = _told(criterion, evidence, shown, low, high)
     if between:
         message += f" (one-sided {100 * confidence:.4g}% bounds {between[0]:.3g} to {between[1]:.3g})"
     if not low <= shown.value <= high:
@@ -288,14 +298,15 @@ def _ratios(shares: np.ndarray, bases: np.ndarray) -> np.ndarray:
     return np.where(ratios > MOST_RATIO, MOST_RATIO, ratios)
 
 
-def _told(criterion: SlicesCriterion, contrast: _Contrast, low: float, high: float) -> str:
+def _told(criterion: SlicesCriterion, evidence: Evidence, contrast: _Contrast, low: float, high: float) -> str:
     one, other = contrast.one, contrast.other
+    threshold = _measured_at(criterion, evidence.candidate).threshold
     if criterion.judge == "disparate_impact":
         return (
-            f"rows called positive from {criterion.decision_threshold:g}: {one.value:.1%} in {one.name}, {other.value:.1%} in {other.name} "
+            f"rows called positive from {threshold:g}: {one.value:.1%} in {one.name}, {other.value:.1%} in {other.name} "
             f"(the largest), {low:g} to {high:g} times as many are allowed: a ratio of {contrast.value:.3g}"
         )
-    figure = criterion.metric or f"the share of positive rows called so from {criterion.decision_threshold:g}"
+    figure = criterion.metric or f"the share of positive rows called so from {threshold:g}"
     return (
         f"{figure} is {other.value:.4f} in {other.name} and {one.value:.4f} in {one.name}, at most {high:g} apart is allowed: "
         f"it is {contrast.value:.4f}"

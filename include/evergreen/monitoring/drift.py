@@ -1,114 +1,91 @@
-"""Drift scores of a window against the champion's reference sample. `drawing` renders the report.
-
-The score of a number is the Wasserstein distance in standard deviations of the reference; that of a category is the
-Jensen-Shannon distance (natural logarithms: 0 is the same, 0.83 nothing in common). A feature that is one value all day long, such as
-yesterday's rate of cancellations, is far from its reference by any overlap of histograms, but not by Wasserstein.
-
-Both are computed here as Evidently computes them, without importing it: that takes four seconds in every process, and its run a
-third of a second more. A test holds the two together.
-"""
+"""The verdict on a monitored window: whether its features and predictions drifted from what their version was trained on."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.features.columns import PREDICTION, feature_column
+from include.evergreen.config.metrics import drift_name
+from include.evergreen.features.columns import PARTITION, PREDICTION, feature_column
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+    from typing import Any
 
-LEAST_DEVIATION = 0.001  # Evidently's: what hardly varies in the reference has no score without end
+    import pyarrow as pa
+
+    from include.evergreen.monitoring.verdicts import ColumnVerdict, Verdict
 
 
-@dataclass(frozen=True)
-class DriftResult:
-    """``scores`` holds a distance for each feature that both frames have values of; ``prediction`` is None where one has none of it.
+def judge_drift(model: ModelConfig, reference: pa.Table, days: Mapping[str, pa.Table]) -> Verdict:
+    """Profile what was scored, day by day, and judge the window by the model's limits.
 
-    ``share`` is the share of those features whose score is at or above the threshold of their kind.
+    :param model: whose declared features are compared, but for personal ones, and ``prediction``
+    :param reference: the sample of what the version was trained on, with its predictions and, in ``partition``, the day of each row
+    :param days: the scored rows of each day of the window
+    :returns: the verdict, by column
     """
+    from include.evergreen.monitoring.profiles import profile_partition, profile_reference
+    from include.evergreen.monitoring.verdicts import Limits, judge
 
-    prediction: float | None
-    scores: dict[str, float]
-    share: float
-
-
-@dataclass(frozen=True)
-class MonitoredColumns:
-    """The columns of the stored rows whose drift is measured, by kind; numbers come first, and the prediction before them all."""
-
-    numeric: list[str]
-    categorical: list[str]
+    partitions = reference[PARTITION].to_pylist() if PARTITION in reference.column_names else [""] * len(reference)
+    profiled = profile_reference(reference, [str(partition) for partition in partitions], compared_kinds(model))
+    first, *others = [profile_partition(profiled, day, rows) for day, rows in days.items()]
+    limits = Limits(numeric=model.monitor.numeric_threshold, categorical=model.monitor.categorical_threshold)
+    return judge(profiled, first.merge(*others), limits)
 
 
-def measure_drift(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> DriftResult:
-    """Compare the window with what the version was trained on: the declared features, without personal ones, and ``prediction``.
+def compared_kinds(model: ModelConfig) -> dict[str, Any]:
+    """Say which columns of stored rows are compared, and of what kind each is.
 
-    Wasserstein's distance (Vaserstein 1969) and Jensen and Shannon's (Lin 1991; Endres and Schindelin 2003), as the module says.
-
-    :param model: whose declared features are compared, and whose thresholds apply
-    :param reference: the sample of what the version was trained on, with its predictions
-    :param current: the predictions of the window, with their features
-    :returns: the scores; what one of the two frames has no value of gets none, and ``share`` is 0 when no feature gets one
+    :param model: whose declared features they are
+    :returns: ``prediction``, which people look for first, and the features that are not personal, as declared
     """
-    columns = compared_columns(model, reference, current)
-    scores = {name: _wasserstein(_known(reference[name]), _known(current[name])) for name in columns.numeric}
-    scores |= {name: _jensen_shannon(_known(plain(reference[name])), _known(plain(current[name]))) for name in columns.categorical}
-    scores = {name: score for name, score in scores.items() if not math.isnan(score)}
-    limits = dict.fromkeys(columns.numeric, model.monitor.numeric_threshold)
-    limits |= dict.fromkeys(columns.categorical, model.monitor.categorical_threshold)
-    prediction = scores.pop(PREDICTION, None)
-    drifted = [score >= limits[name] for name, score in scores.items()]
-    feature = {feature_column(name): name for name in model.feature_names}
-    by_feature = {feature[column]: score for column, score in scores.items()}
-    return DriftResult(prediction, by_feature, sum(drifted) / len(drifted) if drifted else 0.0)
+    return {PREDICTION: "numeric", **{feature_column(each.name): each.kind for each in model.features if not each.personal}}
 
 
-def compared_columns(model: ModelConfig, reference: pd.DataFrame, current: pd.DataFrame) -> MonitoredColumns:
-    """Choose the columns to compare: ``prediction`` and the features that are not personal, as far as both frames have a value of them.
+def drift_figures(model: ModelConfig, verdict: Verdict) -> list[tuple[str, float]]:
+    """Take what is observed from a verdict.
 
-    :param model: whose declared features they are, and of what kinds
-    :param reference: the sample of what the version was trained on, with its predictions
-    :param current: the predictions of the window, with their features
-    :returns: the names of their columns, each kind in the order of the declaration
+    :param model: whose features it is about
+    :param verdict: from `judge_drift`
+    :returns: names of observations with their values: the share of features that drifted, and the effect on the prediction and on each
+        feature; none of what nothing is said on
     """
-    compared = {feature_column(feature.name): feature.kind for feature in model.features if not feature.personal}
-    columns = [PREDICTION, *compared]  # what people look for first stands first
-    usable = [name for name in columns if len(_known(reference[name])) and len(_known(current[name]))]
-    categorical = [name for name in usable if compared.get(name) == "categorical"]
-    return MonitoredColumns([name for name in usable if name not in categorical], categorical)
+    names = {feature_column(feature.name): drift_name(feature.name) for feature in model.features if not feature.personal}
+    share, prediction = verdict.share(names), verdict.columns[PREDICTION].effect
+    figures = [("drift.share", share), ("prediction_drift.score", prediction)]
+    figures += [(name, verdict.columns[column].effect) for column, name in names.items()]
+    return [(name, value) for name, value in figures if value is not None]
 
 
-def plain(column: pd.Series) -> pd.Series:
-    """Give a column numpy's types alone, as Evidently wants it; of text, a missing value is a category too.
+def in_words(verdict: Verdict) -> str:
+    """Tell people a verdict in one sentence.
 
-    :param column: a feature, in whatever type it is stored; it is not changed
-    :returns: text as objects, with ``''`` for missing; any other column as it is
+    :param verdict: from `judge_drift`
+    :returns: which columns drifted, the worst first, with effect and p-value; or that none did, or why nothing is said
     """
-    return column.fillna("").astype(object) if column.dtype == "string" else column
+    if not any(column.effect is not None for column in verdict.columns.values()):
+        return f"nothing is said on drift: not enough rows ({verdict.rows})"
+    if not verdict.drifted:
+        return "no column drifted"
+    return "drifted: " + ", ".join(f"{column.column} {_effect(column)}" for column in verdict.drifted)
 
 
-def _known(column: pd.Series) -> pd.Series:
-    finite = column.replace([-math.inf, math.inf], math.nan) if column.dtype.kind == "f" else column
-    return finite.dropna()
+def as_detail(verdict: Verdict) -> dict[str, dict[str, Any]]:
+    """Write a verdict down, to be kept beside the observations.
+
+    :param verdict: from `judge_drift`
+    :returns: by column: the state, and where anything is said, the effect, its p-value and what it is of; in plain types
+    """
+    return {
+        column.column: {"state": column.state}
+        | ({"effect": column.effect, "p_value": column.p_value, "aspect": column.aspect} if column.effect is not None else {})
+        for column in verdict.columns.values()
+    }
 
 
-def _wasserstein(reference: pd.Series, current: pd.Series) -> float:
-    import numpy as np
-    from scipy import stats
-
-    return float(stats.wasserstein_distance(reference, current) / max(float(np.std(reference)), LEAST_DEVIATION))
-
-
-def _jensen_shannon(reference: pd.Series, current: pd.Series) -> float:
-    from scipy.spatial import distance
-
-    before, now = dict(reference.value_counts()), dict(current.value_counts())
-    names = sorted({*before, *now}, key=str)  # Evidently's order, and with it the last bit, is another in each process
-    return float(
-        distance.jensenshannon(
-            [before.get(name, 0) / len(reference) for name in names], [now.get(name, 0) / len(current) for name in names]
-        )
-    )
+def _effect(column: ColumnVerdict) -> str:
+    of = " of missing values" if column.aspect == "missing" else ""
+    sure = f"p {column.p_value:.1g}" if column.p_value else "p below 1e-300"
+    return f"{column.effect:.3g}{of} ({sure})"

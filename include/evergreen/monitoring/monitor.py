@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.metrics import drift_name
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.build import join_labels, partition_labels
@@ -15,15 +15,14 @@ from include.evergreen.features.columns import PREDICTION, keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
-from include.evergreen.monitoring.drift import measure_drift
+from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
-from include.evergreen.monitoring.window import load_window
+from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
 from include.evergreen.scoring.score import stage_waits
 from include.evergreen.state.stage_status import Outcome, find_stage, record_stage
-from include.evergreen.training.metrics import measure
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -35,7 +34,8 @@ LABELS_KNOWN_BY = dt.date.max  # monitoring uses the newest labels, whenever the
 def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
-    Drift is of the features and predictions of ``monitor.window_days`` days; performance and quality are of the day. Passes on
+    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days, quality of
+    the day. Later days whose performance is measured together with that of ``partition`` are observed again, too. Passes on
     `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
     failed, and raises an alert until that partition or a later one is observed.
 
@@ -45,7 +45,19 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     :param origin: ``live`` or ``backfill``, recorded with each observation: rules are judged on live ones alone
     :returns: ``done``, ``unchanged``, or that it waits for predictions, with the main figures of the day under ``facts``
     """
-    return attempt(catalog, model, "monitor", partition, origin, lambda: _monitor(catalog, model, partition, origin))
+    outcome = attempt(catalog, model, "monitor", partition, origin, lambda: _monitor(catalog, model, partition, origin))
+    for day, own_origin in _later_windows(model, partition):
+        attempt(catalog, model, "monitor", day, own_origin, partial(_monitor, catalog, model, day, own_origin))
+    return outcome
+
+
+def _later_windows(model: ModelConfig, partition: dt.date) -> list[tuple[dt.date, str]]:
+    """The later days that were observed with their labels, each with its origin; their performance is measured with that of the day."""
+    first, last = partition + dt.timedelta(days=1), partition + dt.timedelta(days=model.monitor.performance_days - 1)
+    if last < first:
+        return []
+    observed = list_observations(model.name, first=first, last=last)
+    return list({figure.partition: figure.origin for figure in observed if figure.metric.startswith("performance.")}.items())
 
 
 def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
@@ -63,13 +75,10 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    figures = [*_quality(model, partition), *_performance(catalog, model, scored)]
+    figures = [*_quality(model, partition), *_performance(catalog, window)]
     reference = window.reference()
-    drift = measure_drift(model, reference, window.current())
-    figures.append(("drift.share", drift.share, window.rows))
-    if drift.prediction is not None:
-        figures.append(("prediction_drift.score", drift.prediction, window.rows))
-    figures += [(drift_name(feature), score, window.rows) for feature, score in drift.scores.items()]
+    verdict = window.verdict(reference)
+    figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
     observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
     path = window.report_path(reference)
 
@@ -80,10 +89,11 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
 
     record_observations(model.name, partition, observed, also=record)
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
+    message = "; ".join(part for part in (message, in_words(verdict)) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels is None:
         message += f"; the labels of {model.target.dataset}/{partition} have not arrived yet"
-    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read})
+    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read, "drift": as_detail(verdict)})
     return Outcome("done", message, _facts(model.name, partition))
 
 
@@ -98,16 +108,25 @@ def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
     return [("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
 
 
-def _performance(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> list[Figure]:
-    """Realised performance over the labelled rows; empty while there are none."""
-    labels = partition_labels(catalog, model, scored.partition, PartitionCache(LABELS_KNOWN_BY))
-    if labels is None:
-        return []
-    predictions = scored.frame()
-    target = join_labels(catalog, model, keys_of(predictions, catalog.dataset(model.rows).keys), labels)
-    known = target.notna()
-    measured = measure(model, target[known].to_numpy(), predictions.loc[known, PREDICTION].to_numpy())
-    return [(f"performance.{name}", value, int(known.sum())) for name, value in measured.items()]
+def _performance(catalog: Catalog, window: Window) -> list[Figure]:
+    """Realised performance over the labelled rows of the window; empty while the labels of its last day have not arrived."""
+    import numpy as np
+
+    labels, predicted = [], []
+    for day in window.labelled_days:
+        truth = partition_labels(catalog, window.model, day.partition, PartitionCache(LABELS_KNOWN_BY))
+        if truth is None:
+            if day.partition == window.scored.partition:
+                return []
+            continue
+        predictions = day.frame()
+        target = join_labels(catalog, window.model, keys_of(predictions, catalog.dataset(window.model.rows).keys), truth)
+        known = target.notna()
+        labels.append(target[known].to_numpy(dtype="float64"))
+        predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
+    every = np.concatenate(labels)
+    measured = window.measures.measure(every, np.concatenate(predicted))
+    return [(f"performance.{name}", value, len(every)) for name, value in measured.items()]
 
 
 def _refuse_overtaken(catalog: Catalog, declared: ModelConfig, observed: PredictionSet, input_digest: str) -> None:

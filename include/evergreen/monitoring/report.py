@@ -134,7 +134,7 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
     path = window.report_path(reference)
     _refuse_other_data(window, record, path)
     heading = f"{model.name}: {window.rows} rows up to {partition}, against what version {scored.version} was trained on"
-    page = draw(window.model, reference, window.current(), heading)
+    page = draw(window.model, reference, window.current(), heading, window.verdict(reference))
     _keep(window, path, gzip.compress(page.encode(), mtime=0), began)
     log.info("%s %s: its drift report is %s", model.name, partition, path)
     return path

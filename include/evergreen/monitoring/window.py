@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.monitoring.drift import judge_drift
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
 from include.evergreen.state import storage
+from include.evergreen.training.candidate import find_candidate
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.recipes import recipe_of_version
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from include.evergreen.monitoring.verdicts import Verdict
 
 REPORT_SUFFIX = ".html.gz"
 
 
 @dataclass(frozen=True)
 class Window:
-    """The days up to the one of ``scored`` that the same version scored; ``model`` is as that version's recipe declares it."""
+    """The days up to the one of ``scored`` that the same version scored; ``model`` is as that version's recipe declares it.
+
+    Drift is measured on ``days``, performance on ``labelled_days``, as ``measures`` says.
+    """
 
     model: ModelConfig
     version: RegisteredVersion
     scored: PredictionSet
     days: list[PredictionSet]
+    labelled_days: list[PredictionSet]
+    measures: Measures
 
     @property
     def rows(self) -> int:
@@ -43,6 +53,17 @@ class Window:
         :returns: the drawn rows of its training frame, with the column ``prediction``
         """
         return storage.read_frame(self.version.reference_path)
+
+    def verdict(self, reference: pd.DataFrame) -> Verdict:
+        """Judge whether features and predictions drifted.
+
+        :param reference: as `reference` returns it
+        :returns: the verdict, by column
+        """
+        import pyarrow as pa
+
+        days = {str(day.partition): storage.read_table(day.path) for day in self.days}
+        return judge_drift(self.model, pa.Table.from_pandas(reference, preserve_index=False), days)
 
     def current(self) -> pd.DataFrame:
         """The predictions of all days, with the features that they were made from.
@@ -58,17 +79,25 @@ class Window:
 
         :returns: a SHA-256 in hex, of predictions, labels and quarantine as they are now, and of ``monitor`` in model.yaml
         """
-        labels = current_partition(self.model.target.dataset, self.scored.partition)
         rows = current_partition(self.model.rows, self.scored.partition)
+        before = [[day.digest, self._truth(day)] for day in self.labelled_days if day.partition != self.scored.partition]
         return document_digest(
             {
                 "version": self.scored.version,
                 "scored": [day.digest for day in self.days],
-                "truth": labels.digest if labels else None,
+                "truth": self._truth(self.scored),
                 "quarantine": rows.quarantine_digest if rows else None,
-                "monitor": self.model.monitor.model_dump(),
+                "monitor": self._drift_settings(),
+                **({"measured with": before} if before else {}),
             }
         )
+
+    def _truth(self, day: PredictionSet) -> str | None:
+        labels = current_partition(self.model.target.dataset, day.partition)
+        return labels.digest if labels else None
+
+    def _drift_settings(self) -> dict[str, Any]:
+        return self.model.monitor.model_dump(exclude={"performance_days"})
 
     def report_path(self, reference: pd.DataFrame) -> str:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.
@@ -80,7 +109,7 @@ class Window:
             "version": self.scored.version,
             "scored": [day.digest for day in self.days],
             "reference": frame_digest(reference),
-            "monitor": self.model.monitor.model_dump(),
+            "monitor": self._drift_settings(),
         }
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"
 
@@ -104,12 +133,19 @@ def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> 
     """The window that ends with what was scored. Passes on `ConfigError` and `DataError` where the version's recipe cannot be had.
 
     :param catalog: what is declared now
-    :param model: the model as it is declared now; ``monitor.window_days`` says how long the window is
+    :param model: the model as it is declared now; ``monitor.window_days`` and ``performance_days`` say how long the window is
     :param scored: the current predictions of its last day
     :returns: the window, without the days that another version scored
     """
     version = champions.version_number(model.name, scored.version)
     recipe = recipe_of_version(catalog, model, version)
-    first = scored.partition - dt.timedelta(days=model.monitor.window_days - 1)
-    days = [day for day in list_predictions(model.name, first, scored.partition) if day.version == scored.version]
-    return Window(recipe.config(model), version, scored, days)
+    longest = max(model.monitor.window_days, model.monitor.performance_days)
+    earliest = scored.partition - dt.timedelta(days=longest - 1)
+    same = [day for day in list_predictions(model.name, earliest, scored.partition) if day.version == scored.version]
+
+    def newest(count: int) -> list[PredictionSet]:
+        return [day for day in same if (scored.partition - day.partition).days < count]
+
+    config = recipe.config(model)
+    measures = Measures.trained(config, find_candidate(version.run_key).facts, recipe.modules)
+    return Window(config, version, scored, newest(model.monitor.window_days), newest(model.monitor.performance_days), measures)

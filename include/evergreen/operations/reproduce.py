@@ -178,8 +178,9 @@ def _source(
     if "parts" in wrong:
         return snapshot, None  # the frame's own digest is not known then
     parts = json.loads(storage.read_bytes(parts_path(snapshot.model, snapshot.digest)))
-    if parts["features"] != recipe.document[FEATURES]:
-        ingredients.source("features.py: the snapshot was taken with another text of it than the recipe holds")
+    held = dict(recipe.modules)
+    if parts["features"] != recipe.document[FEATURES] or any(held.get(name) != text for name, text in parts.get("modules", {}).items()):
+        ingredients.source("features.py: the snapshot was taken with another text of it, or of a module beside it, than the recipe holds")
     return snapshot, None if "frame" in wrong else storage.read_frame(snapshot.frame_path)
 
 

@@ -195,8 +195,7 @@ def withdrawal(connection: sa.Connection, model: str, version: int) -> Row | Non
     place = next((row for row in connection.execute(places) if row.ended_by != TAKES_NO_PLACE), None)
     if place is None or place.ended_by is None:
         return None
-    ended = connection.execute(promotions.select().where(promotions.c.id == place.ended_by)).first()
-    return ended if ended and ended.kind == "rollback" else None
+    return connection.execute(promotions.select().where(promotions.c.id == place.ended_by)).first()  # a later promotion would be the place
 
 
 def take_place(connection: sa.Connection, promotion: int, *, model: str, version: int, after: int | None) -> None:
@@ -273,7 +272,7 @@ def history(connection: sa.Connection, model: str) -> History:
     ended = {version: kinds.get(row.ended_by) for version, row in newest.items() if row.ended_by is not None}
     return History(
         line=tuple(row.version for row in rows if row.ended_by is None),
-        withdrawn={version: row for version, row in ended.items() if row is not None and row.kind == "rollback"},
+        withdrawn={version: row for version, row in ended.items() if row is not None},  # a later promotion would be its newest row
     )
 
 

@@ -18,6 +18,7 @@ from typing import IO
 from include.evergreen import PROJECT_ROOT, telemetry_off
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.team_code import Modules
 from include.evergreen.state import storage
 from include.evergreen.training.fit_job import FRAME, JOB, Outcome, read_outcome, write_job
 from include.evergreen.training.snapshot import Snapshot
@@ -59,7 +60,7 @@ def fit_command(timeout_minutes: float) -> list[str]:
     return ["python", "-m", "include.evergreen", "fit", INPUTS, RESULTS, ends, "--verbose"]
 
 
-def pack_inputs(archive: IO[bytes], model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None) -> None:
+def pack_inputs(archive: IO[bytes], model: ModelConfig, snapshot: Snapshot, modules: Modules, kept: TuningResult | None) -> None:
     """Write all that the container gets, to be unpacked at its root: the declaration and the rows, and an empty folder for the results.
 
     Raises `DataError` when the snapshot's frame is not in the storage, `TransientError` when the storage does not answer.
@@ -67,10 +68,11 @@ def pack_inputs(archive: IO[bytes], model: ModelConfig, snapshot: Snapshot, kept
     :param archive: an open file, which becomes a tar archive
     :param model: the model, as it is declared
     :param snapshot: the rows to train on
+    :param modules: those in the model's folder, as the recipe holds them
     :param kept: the choice of an earlier attempt that counts; None: it chooses
     """
     with TemporaryDirectory() as scratch, storage.local_file(snapshot.frame_path) as frame:
-        write_job(Path(scratch), model, snapshot, kept)
+        write_job(Path(scratch), model, snapshot, modules, kept)
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for folder in (str(Path(INPUTS).parent), INPUTS, RESULTS):
                 entry = tarfile.TarInfo(folder.lstrip("/"))

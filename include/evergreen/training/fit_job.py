@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import ModelConfig
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.team_code import Modules
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training import tracking
 from include.evergreen.training.environment import environment
 from include.evergreen.training.fitting import learn, newest_apart
-from include.evergreen.training.metrics import measure
+from include.evergreen.training.metrics import THRESHOLD_FACT, Measures
+from include.evergreen.training.own_metrics import refuse_unfit
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, predict
 from include.evergreen.training.snapshot import Snapshot
+from include.evergreen.training.thresholds import decision_threshold
 from include.evergreen.training.tuning import TuningResult, check_choices, choose
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ OUTCOME, MODEL, REFERENCE = "outcome.json", "model", "reference.parquet"  # and 
 class Outcome:
     """What was fitted and how well; the fitted model and the reference sample lie beside it, as `MODEL` and `REFERENCE`.
 
-    ``training`` and ``holdout`` have the number of rows and the first and last day of each.
+    ``training`` and ``holdout`` have the number of rows and the first and last day of each. ``threshold`` is the decision threshold, of
+    a classification.
     """
 
     result: TuningResult
@@ -50,34 +54,40 @@ class Outcome:
     fit_seconds: float
     training: tuple[int, str, str]
     holdout: tuple[int, str, str]
+    threshold: float | None = None
 
 
 Settle = Callable[[TuningResult], TuningResult]  # keeps a choice for all attempts, and returns the one that counts
 Attempt = Callable[[TuningResult | None, Settle, Path], Outcome]  # the choice that counts already, if one does; where the files go
-Fitter = Callable[[ModelConfig, Snapshot], Attempt]  # refuses what it can before anything is recorded
+# refuses what it can before anything is recorded; the modules are those in the model's folder that its recipe holds
+Fitter = Callable[[ModelConfig, Snapshot, Modules], Attempt]
 
 
-def fit_here(model: ModelConfig, snapshot: Snapshot) -> Attempt:
+def fit_here(model: ModelConfig, snapshot: Snapshot, modules: Modules) -> Attempt:
     """Fit in this process: the `Fitter` of the worker and the command line. Raises what `train` does for rows and estimators.
 
     :param model: the model as it is declared now
     :param snapshot: the rows to train on, which are read at once
+    :param modules: those in the model's folder, as the recipe holds them: of the model's own metrics
     :returns: the attempt, which fits when it is called
     """
-    fit_rows, holdout = _usable_rows(model, f"{model.name} as of {snapshot.as_of}", snapshot.frame())
-    return partial(_fit, model, f"{model.name} as of {snapshot.as_of}", fit_rows, holdout)
+    subject = f"{model.name} as of {snapshot.as_of}"
+    fit_rows, holdout = _usable_rows(model, subject, snapshot.frame(), modules)
+    return partial(_fit, model, modules, subject, fit_rows, holdout)
 
 
-def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None) -> None:
+def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, modules: Modules, kept: TuningResult | None) -> None:
     """Write what `fit_in_folder` reads besides the training frame.
 
     :param folder: which must be there; gets `JOB`
     :param model: the model, as it is declared
     :param snapshot: whose frame is beside it
+    :param modules: those in the model's folder, as the recipe holds them
     :param kept: the choice that counts already; None: it chooses
     """
     job = {
         "model": model.model_dump(mode="json", exclude_defaults=True),
+        "modules": dict(modules),
         "subject": f"{model.name} as of {snapshot.as_of}",
         "kept": asdict(kept) if kept else None,
     }
@@ -94,8 +104,11 @@ def fit_in_folder(folder: Path, results: Path) -> None:
 
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     model = ModelConfig.model_validate(job["model"])
-    rows = _usable_rows(model, job["subject"], pd.read_parquet(folder / FRAME))
-    outcome = _fit(model, job["subject"], *rows, _tuning_result(job["kept"]) if job["kept"] else None, lambda result: result, results)
+    modules = tuple(job["modules"].items())
+    rows = _usable_rows(model, job["subject"], pd.read_parquet(folder / FRAME), modules)
+    outcome = _fit(
+        model, modules, job["subject"], *rows, _tuning_result(job["kept"]) if job["kept"] else None, lambda result: result, results
+    )
     (results / OUTCOME).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
 
 
@@ -131,19 +144,20 @@ class Fitted:
     environment: dict[str, Any]
 
 
-def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame, chosen: Chosen) -> Fitted:
+def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame, chosen: Chosen, measures: Measures) -> Fitted:
     """Fit and measure as a training does, with no effect on anything outside: equal rows and an equal choice give equal bits.
 
     :param model: the model, as its recipe declares it
     :param fit_rows: the rows of the training frame to fit on
     :param holdout: the rows of the training frame to measure on
     :param chosen: the estimator and its parameters
+    :param measures: how it is measured
     :returns: the fitted pipeline, its metrics on the holdout and the environment
     """
     pipeline = learn(model, fit_rows, chosen)
     with one_thread():
         predicted = predict(pipeline, model, features_of(holdout, model.feature_names))
-        return Fitted(pipeline, measure(model, holdout[TARGET].to_numpy(), predicted), environment())
+        return Fitted(pipeline, measures.measure(holdout[TARGET].to_numpy(), predicted), environment())
 
 
 def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:
@@ -184,6 +198,7 @@ def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _fit(
     model: ModelConfig,
+    modules: Modules,
     subject: str,
     fit_rows: pd.DataFrame,
     holdout: pd.DataFrame,
@@ -192,8 +207,9 @@ def _fit(
     results: Path,
 ) -> Outcome:
     began = time.monotonic()
-    result = kept or settle(choose(model, fit_rows))
-    fitted = fit_chosen(model, fit_rows, holdout, result.chosen)
+    result = kept or settle(choose(model, fit_rows, modules=modules))
+    threshold = decision_threshold(model, fit_rows, result.chosen)
+    fitted = fit_chosen(model, fit_rows, holdout, result.chosen, Measures.trained(model, {THRESHOLD_FACT: threshold}, modules))
     seconds = time.monotonic() - began
     log.info(
         "%s: fitted on %d rows; on the holdout of %d rows: %s", subject, len(fit_rows), len(holdout),
@@ -203,7 +219,7 @@ def _fit(
     tracking.save(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example), results / MODEL)
     reference_rows(model, fitted.pipeline, fit_rows).to_parquet(results / REFERENCE, index=False)
     return Outcome(
-        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout)
+        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold
     )  # fmt: skip
 
 
@@ -215,7 +231,7 @@ def _tuning_result(written: dict[str, Any]) -> TuningResult:
     return TuningResult(Chosen(**written["chosen"]), written["tuning"])
 
 
-def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules: Modules) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to fit on and the holdout; refused are rows of which nothing can be learnt, or on which nothing can be measured."""
     fit_rows, holdout = split_by_time(model, frame)
     for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
@@ -230,4 +246,5 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame) -> tuple
             f"nothing to learn. Check target.{model.target.positive_text} and the window."
         )
     check_choices(model)
+    refuse_unfit(model, modules)
     return fit_rows, holdout

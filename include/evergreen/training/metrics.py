@@ -1,65 +1,361 @@
-"""The metrics of gates and monitoring, all from scikit-learn, or to the last bit as it has them."""
+"""How each metric of `config.metrics` is measured: by scikit-learn where it has it, and by which sums it can be resampled.
+
+Labels are 0 or 1 for a classification, else the target in its own unit; predictions are the probability of 1, else in the target's unit.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
-from include.evergreen.config import METRICS, ModelConfig
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.measuring import OwnMetric
+from include.evergreen.config.metrics import ONE_CLASS, Metric, metrics_of
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.team_code import Modules
+from include.evergreen.training.own_metrics import measure_own
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
 
-ACCURACY_CUT = 0.5
 PROBABILITY_FLOOR = 1e-7
+THRESHOLD_FACT = "decision_threshold"  # among the facts of a candidate
+Finish = Callable[["np.ndarray"], "np.ndarray"]
 
 
-def measure(model: ModelConfig, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Measure every metric of the model's task.
+@dataclass(frozen=True)
+class Measures:
+    """The metrics of one version: those of ``model``, as the version's recipe declares it, at the version's own decision threshold.
 
-    :param model: the model whose task says which metrics there are
-    :param labels: one float a row: 0 or 1 for a classification, else the target in its own unit
-    :param predicted: one float a row: the probability of 1 for a classification, else in the target's unit
-    :returns: each metric that the rows define; one that they do not (AUC of a single class) is left out
+    ``modules`` are those of the model's folder that the recipe holds, of its own metrics.
     """
-    measured = {metric: measure_one(metric, labels, predicted) for metric in METRICS[model.task]}
-    return {metric: value for metric, value in measured.items() if value is not None}
+
+    model: ModelConfig
+    threshold: float
+    modules: Modules = ()
+
+    @classmethod
+    def trained(cls, model: ModelConfig, facts: Mapping[str, Any], modules: Modules = ()) -> Measures:
+        """Find how a version is measured.
+
+        :param model: the model as the version's recipe declares it
+        :param facts: the facts of its training, which hold the threshold that was learned or declared; one that an older release trained
+            has none, and then it is as declared
+        :param modules: those in the model's folder, as the version's recipe holds them: of its own metrics
+        :returns: its metrics
+        """
+        return cls(model, facts.get(THRESHOLD_FACT) or model.metrics.decision_threshold, modules)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Find what is measured.
+
+        :returns: by name, those that the gate names first, as pages show the first few alone
+        """
+        known = metrics_of(self.model)
+        named = (getattr(criterion, "metric", None) for criterion in self.model.gate.criteria)
+        return {name: known[name] for name in [*named, *known] if name in known}
+
+    def metric(self, name: str) -> Metric:
+        """Find a metric that a gate, a rule or tuning names.
+
+        :param name: its name
+        :returns: the metric
+        :raises ConfigError: when the version has no such metric, as it was trained before that was declared
+        """
+        if name not in self.metrics:
+            raise ConfigError(
+                f"{self.model.name}: the version has no metric {name!r}, as it was trained before model.yaml declared what it needs. Train "
+                f"again."
+            )
+        return self.metrics[name]
+
+    def own(self, name: str) -> OwnMetric | None:
+        """Find a metric of the team's own.
+
+        :param name: of any metric of the version
+        :returns: its declaration; None of one of ours
+        """
+        return next((own for own in self.model.metrics.own if own.name == name and name not in _MEASURED), None)
+
+    def measure(self, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        """Measure every metric of the model. Raises `ConfigError` as `measure_one`.
+
+        :param labels: one float a row
+        :param predicted: one float a row
+        :returns: each metric that the rows define; one that they do not (AUC of a single class) is left out
+        """
+        measured = {name: self.measure_one(name, labels, predicted) for name in self.metrics}
+        return {name: value for name, value in measured.items() if value is not None}
+
+    def measure_one(self, name: str, labels: np.ndarray, predicted: np.ndarray) -> float | None:
+        """Measure a single metric. Raises `ConfigError` as `metric`.
+
+        :param name: the metric's
+        :param labels: one float a row
+        :param predicted: one float a row
+        :returns: the metric; None where the rows do not define it
+        """
+        metric, own = self.metric(name), self.own(name)
+        if len(labels) == 0 or (metric.undefined == ONE_CLASS and len(set(labels.tolist())) < 2) or (name == "r2" and len(labels) == 1):
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that rows define no metric, which its value says
+            measured = (
+                _MEASURED[name](self, labels, predicted) if own is None else measure_own(self.model, own, self.modules, labels, predicted)
+            )
+            value = float(measured)
+        return value if math.isfinite(value) else None
+
+    def called(self, predicted: np.ndarray) -> np.ndarray:
+        """Decide which rows are called positive.
+
+        :param predicted: one probability a row
+        :returns: 1.0 or 0.0 for each
+        """
+        return (predicted >= self.threshold).astype("float64")
 
 
-def measure_one(metric: str, labels: np.ndarray, predicted: np.ndarray) -> float | None:
-    """Measure a single metric.
+def sums(measures: Measures, name: str, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish] | None:
+    """Write a metric as a function of sums over the rows, by which it is resampled without a copy of any row.
 
-    :param metric: its name, one of `METRICS`
-    :param labels: as `measure` takes them
-    :param predicted: as `measure` takes them
-    :returns: the metric; None where the rows do not define it
-    :raises KeyError: when `METRICS` has a metric that nobody has taught this function
+    :param measures: the version's metrics
+    :param name: one of them
+    :param labels: one float a row
+    :param predicted: one float a row
+    :returns: what is added up, one number for each row in each column; and what makes the metric (NaN or infinity where it is
+        undefined) of the sums, which are resamples x columns and have the number of rows as one more column at the end; None of a metric
+        that is no such function
     """
-    from sklearn import metrics
-
-    if len(labels) == 0 or (metric == "r2" and len(labels) == 1) or (metric == "auc" and len(set(labels.tolist())) != 2):
-        return None
-    measures: dict[str, Callable[[], float]] = {
-        "mae": lambda: metrics.mean_absolute_error(labels, predicted),
-        "rmse": lambda: metrics.root_mean_squared_error(labels, predicted),
-        "r2": lambda: metrics.r2_score(labels, predicted),
-        "auc": lambda: metrics.roc_auc_score(labels, predicted),
-        "log_loss": lambda: _log_loss(labels, predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)),
-        "brier": lambda: metrics.brier_score_loss(labels, predicted),
-        "accuracy": lambda: metrics.accuracy_score(labels, predicted >= ACCURACY_CUT),
-    }
-    if metric not in measures:
-        raise KeyError(f"{metric!r} is not in METRICS; a new metric needs its measure here")
-    return float(measures[metric]())
+    return _SUMS[name](measures, labels, predicted) if name in _SUMS else None
 
 
-def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The metric `sklearn.metrics.log_loss`, to the last bit.
+def by_sums(measures: Measures, name: str, labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Measure a metric by its `sums`, over all rows.
+
+    :param measures: the version's metrics
+    :param name: one of them, which has sums
+    :param labels: one float a row
+    :param predicted: one float a row
+    :returns: the metric; NaN or infinity where the rows do not define it
+    """
+    import numpy as np
+
+    columns, finish = _SUMS[name](measures, labels, predicted)
+    totals = np.array([[*(column.sum() for column in columns), float(len(labels))]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(finish(totals)[0])
+
+
+def ratio(totals: np.ndarray) -> np.ndarray:
+    """Divide the first sum by the second: of one column, that is its mean.
+
+    :param totals: resamples x columns, of which there are two at least
+    :returns: one quotient for each resample; NaN or infinity where it divides by 0
+    """
+    result: np.ndarray = totals[:, 0] / totals[:, 1]
+    return result
+
+
+def _library(name: str, **keywords: Any) -> Callable[[Measures, np.ndarray, np.ndarray], float]:
+    """scikit-learn's function of labels and predictions."""
+
+    def measured(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> float:
+        from sklearn import metrics
+
+        return float(getattr(metrics, name)(labels, predicted, **keywords))
+
+    return measured
+
+
+def _decided(name: str, **keywords: Any) -> Callable[[Measures, np.ndarray, np.ndarray], float]:
+    """scikit-learn's function of labels and decisions."""
+    measured = _library(name, **keywords)
+    return lambda measures, labels, predicted: measured(measures, labels, measures.called(predicted))
+
+
+def _own_sums(name: str) -> Callable[[Measures, np.ndarray, np.ndarray], float]:
+    """By sums over all rows: scikit-learn has no such metric."""
+    return lambda measures, labels, predicted: by_sums(measures, name, labels, predicted)
+
+
+def _log_loss(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> float:
+    """What `sklearn.metrics.log_loss` gives, to the last bit.
 
     Of the rows of a slice that one takes 1.9 ms to find out which classes there are, and .01 to measure. A gate has hundreds of slices.
     """
     import numpy as np
     from scipy.special import xlogy
 
-    return float(-xlogy(1.0, np.where(labels == 1, probabilities, 1 - probabilities)).mean())
+    clipped = predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return float(-xlogy(1.0, np.where(labels == 1, clipped, 1 - clipped)).mean())
+
+
+def _pinball(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> float:
+    from sklearn import metrics
+
+    return float(metrics.mean_pinball_loss(labels, predicted, alpha=measures.model.metrics.quantile))
+
+
+def _mape(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> float:
+    return _library("mean_absolute_percentage_error")(measures, labels, predicted) if labels.all() else math.nan
+
+
+def _average_precision(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> float:
+    return _library("average_precision_score")(measures, labels, predicted) if labels.any() else math.nan
+
+
+_MEASURED: Final[dict[str, Callable[[Measures, np.ndarray, np.ndarray], float]]] = {
+    "auc": _library("roc_auc_score"),
+    "log_loss": _log_loss,
+    "brier": _library("brier_score_loss"),
+    "accuracy": _decided("accuracy_score"),
+    "average_precision": _average_precision,
+    "precision": _decided("precision_score", zero_division=math.nan),
+    "recall": _decided("recall_score", zero_division=math.nan),
+    "f1": _decided("f1_score", zero_division=math.nan),
+    "balanced_accuracy": _decided("balanced_accuracy_score"),
+    "mcc": _decided("matthews_corrcoef"),
+    "cost": _own_sums("cost"),
+    "mae": _library("mean_absolute_error"),
+    "rmse": _library("root_mean_squared_error"),
+    "r2": _library("r2_score"),
+    "median_absolute_error": _library("median_absolute_error"),
+    "bias": _own_sums("bias"),
+    "mape": _mape,
+    "smape": _own_sums("smape"),
+    "wape": _own_sums("wape"),
+    "pinball": _pinball,
+}
+"""Name -> what measures it, from the version's metrics, labels and predictions; NaN where the rows do not define it."""
+
+
+def _mean(column: Callable[[Measures, np.ndarray, np.ndarray], np.ndarray]) -> Callable[..., tuple[list[np.ndarray], Finish]]:
+    return lambda measures, labels, predicted: ([column(measures, labels, predicted)], ratio)
+
+
+def _row_log_loss(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    clipped = predicted.clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    losses: np.ndarray = -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
+    return losses
+
+
+def _row_cost(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    called, costs = measures.called(predicted), measures.model.metrics.costs
+    assert costs is not None
+    paid: np.ndarray = costs.false_positive * called * (1 - labels) + costs.false_negative * (1 - called) * labels
+    return paid
+
+
+def _row_smape(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    sizes = abs(labels) + abs(predicted)
+    shares: np.ndarray = np.divide(2 * abs(labels - predicted), sizes, out=np.zeros(len(labels)), where=sizes > 0)
+    return shares
+
+
+def _row_mape(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    shares: np.ndarray = np.divide(abs(labels - predicted), abs(labels), out=np.full(len(labels), math.nan), where=labels != 0)
+    return shares
+
+
+def _row_pinball(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    quantile, errors = measures.model.metrics.quantile, labels - predicted
+    assert quantile is not None
+    losses: np.ndarray = np.maximum(quantile * errors, (quantile - 1) * errors)
+    return losses
+
+
+def _precision_sums(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+    called = measures.called(predicted)
+    return [called * labels, called], ratio
+
+
+def _recall_sums(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+    return [measures.called(predicted) * labels, labels], ratio
+
+
+def _f1_sums(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+    called = measures.called(predicted)
+    return [2 * called * labels, called + labels], ratio
+
+
+def _decision_sums(finish: Finish) -> Callable[[Measures, np.ndarray, np.ndarray], tuple[list[np.ndarray], Finish]]:
+    """Rows that are positive and called so, called so, and positive."""
+
+    def columns(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+        called = measures.called(predicted)
+        return [called * labels, called, labels], finish
+
+    return columns
+
+
+def _balanced_accuracy(totals: np.ndarray) -> np.ndarray:
+    hits, called, positive, rows = totals.T
+    result: np.ndarray = (hits / positive + 1 - (called - hits) / (rows - positive)) / 2
+    return result
+
+
+def _mcc(totals: np.ndarray) -> np.ndarray:
+    """Of decisions that are all the same it is 0, as scikit-learn has it; of one class it is undefined."""
+    import numpy as np
+
+    hits, called, positive, rows = totals.T
+    both = called * (rows - called)
+    of_labels = positive * (rows - positive)
+    result: np.ndarray = (rows * hits - called * positive) / np.sqrt(
+        np.where(both == 0, 1, both) * np.where(of_labels == 0, np.nan, of_labels)
+    )
+    return result
+
+
+def _r2_sums(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+    centred = labels - labels.mean()
+    return [(labels - predicted) ** 2, centred, centred**2], _r2
+
+
+def _r2(totals: np.ndarray) -> np.ndarray:
+    residuals, centred, squares, rows = totals.T
+    result: np.ndarray = 1 - residuals / (squares - centred**2 / rows)
+    return result
+
+
+def _rmse_sums(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+    return [(labels - predicted) ** 2], lambda totals: ratio(totals) ** 0.5
+
+
+def _wape_sums(measures: Measures, labels: np.ndarray, predicted: np.ndarray) -> tuple[list[np.ndarray], Finish]:
+    return [abs(labels - predicted), abs(labels)], ratio
+
+
+_SUMS: Final[dict[str, Callable[[Measures, np.ndarray, np.ndarray], tuple[list[np.ndarray], Finish]]]] = {
+    "log_loss": _mean(_row_log_loss),
+    "brier": _mean(lambda measures, labels, predicted: (labels - predicted) ** 2),
+    "accuracy": _mean(lambda measures, labels, predicted: (labels == measures.called(predicted)).astype("float64")),
+    "precision": _precision_sums,
+    "recall": _recall_sums,
+    "f1": _f1_sums,
+    "balanced_accuracy": _decision_sums(_balanced_accuracy),
+    "mcc": _decision_sums(_mcc),
+    "cost": _mean(_row_cost),
+    "mae": _mean(lambda measures, labels, predicted: abs(labels - predicted)),
+    "rmse": _rmse_sums,
+    "r2": _r2_sums,
+    "bias": _mean(lambda measures, labels, predicted: predicted - labels),
+    "mape": _mean(_row_mape),
+    "smape": _mean(_row_smape),
+    "wape": _wape_sums,
+    "pinball": _mean(_row_pinball),
+}
+"""Name -> its columns and what makes it of their sums. The others (auc, average_precision, median_absolute_error) go by order."""

@@ -18,21 +18,23 @@ from include.evergreen.features.reader import EDITION
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.team_code import Modules, modules_beside
 from include.evergreen.registry.versions import RegisteredVersion, refuse_changed
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import recipes
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.training.candidate import Candidate, find_candidate
 
-DECLARED = ("task", "rows", "inputs", "target", "features", "train")
+DECLARED = ("task", "rows", "inputs", "target", "features", "train", "metrics")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
 FEATURES = "features.py"
+MODULES = "modules"  # beside it; there is no such key when there is none
 EDITION_FACT = "features_edition"  # among the facts of a candidate
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``document`` holds ``declared`` (keys of model.yaml without defaults) and the text of features.py; ``digest`` is its SHA-256.
+    """``document`` holds ``declared`` (keys of model.yaml without defaults) and the team's code; ``digest`` is its SHA-256.
 
     ``edition`` is that of our own by which the version that it belongs to computes its features.
     """
@@ -45,13 +47,20 @@ class Recipe:
     @property
     def code(self) -> FeatureCode:
         """The features.py of this recipe."""
-        return FeatureCode(self.document[FEATURES], f"features.py of recipe {self.digest[:12]} of {self.model}", self.edition)
+        place = f"features.py of recipe {self.digest[:12]} of {self.model}"
+        return FeatureCode(self.document[FEATURES], place, self.edition, self.modules)
+
+    @property
+    def modules(self) -> Modules:
+        """The modules in the model's folder that features.py and the model's own metrics import."""
+        return tuple(self.document.get(MODULES, {}).items())
 
     @property
     def features_digest(self) -> str:
         """Of all that decides which features a row gets: equal digests, equal features."""
         declared = {name: self.document["declared"].get(name) for name in ("rows", "inputs", "features")}
-        return document_digest({"declared": declared, FEATURES: self.document[FEATURES], "edition": self.edition})
+        code = {name: self.document[name] for name in (FEATURES, MODULES) if name in self.document}
+        return document_digest({"declared": declared, **code, "edition": self.edition})
 
     def config(self, now: ModelConfig) -> ModelConfig:
         """Restore the model that the recipe declares.
@@ -77,7 +86,20 @@ def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
     declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True)
     declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
     document = {"declared": declared, FEATURES: features_source(catalog, model)}
+    if modules := modules_now(catalog, model):
+        document[MODULES] = dict(modules)
     return Recipe(document_digest(document), model.name, document)
+
+
+def modules_now(catalog: Catalog, model: ModelConfig) -> Modules:
+    """Read the modules in the model's folder that a recipe of now holds.
+
+    :param catalog: what is declared now
+    :param model: the model as it is declared now
+    :returns: name and text of those that features.py and the model's own metrics import, by name
+    """
+    functions = (f"import {own.function.rpartition('.')[0]}" for own in model.metrics.own)
+    return modules_beside(catalog.features_path(model.name).parent, features_source(catalog, model), *functions)
 
 
 def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:

@@ -13,7 +13,9 @@ from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training.kept_rows import holds_rows
+from include.evergreen.training.own_metrics import unfit
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, build_pipeline, fit, predict, refuse_lacking
+from include.evergreen.training.recipes import modules_now
 from include.evergreen.training.storable import stored
 
 if TYPE_CHECKING:
@@ -52,6 +54,20 @@ def check_estimators(catalog: Catalog) -> list[str]:
                 rehearse(model, first_setting(choice))
             except EvergreenError as error:
                 found.append((key, str(error).removeprefix(f"{model.name}: ")))
+        problems += describe(catalog.model_path(model.name), found)
+    return problems
+
+
+def check_own_metrics(catalog: Catalog) -> list[str]:
+    """Find the metrics of the models' own that cannot be imported or called, or are none of labels and predictions alone.
+
+    :param catalog: what is declared now, which must be sound
+    :returns: ``file:line: key: why`` for each, by model; none when all is well
+    """
+    problems = []
+    for model in map(catalog.model, catalog.model_names()):
+        tried = ((index, unfit(model, own, modules_now(catalog, model))) for index, own in enumerate(model.metrics.own))
+        found: list[tuple[Key, str]] = [(("metrics", "own", index, "function"), why) for index, why in tried if why]
         problems += describe(catalog.model_path(model.name), found)
     return problems
 

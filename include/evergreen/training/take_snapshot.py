@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions.corrections import refuse_corrected
 from include.evergreen.data.partitions.store import refuse_changed_versions
-from include.evergreen.features.build import features_source, labelled_frame
+from include.evergreen.features.build import code_now, labelled_frame
 from include.evergreen.features.columns import PARTITION
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -48,11 +48,11 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int
 
     began = clock.now()
     window = model.train.window_days if window_days is None else window_days
-    cache = PartitionCache(as_of)
+    cache, code = PartitionCache(as_of), code_now(catalog, model)
     window_of_days = clock.days(as_of - dt.timedelta(days=window), as_of - dt.timedelta(days=1))
     frames = []
     for done, day in enumerate(window_of_days, start=1):
-        frame = labelled_frame(catalog, model, day, cache)
+        frame = labelled_frame(catalog, model, day, cache, code)
         if frame is not None and len(frame):
             frames.append(frame)
         if done % PROGRESS_EVERY_DAYS == 0:
@@ -66,7 +66,13 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int
     frame_hash = frame_digest(frame)
     digests = {name: member["digest"] for name, member in members.items()}
     asked = {"model": model.name, "as_of": as_of, "window_days": window}  # without it, runs that read the same would share a record
-    parts = {**asked, "members": digests, "frame": frame_hash, "features": features_source(catalog, model)}
+    parts = {
+        **asked,
+        "members": digests,
+        "frame": frame_hash,
+        "features": code.text,
+        **({"modules": dict(code.beside)} if code.beside else {}),
+    }
     digest = document_digest(parts)
     path = f"training/{model.name}/{digest[:16]}.parquet"
     storage.write_frame(path, frame)

@@ -26,6 +26,7 @@ from include.evergreen.state.effects import side_effect
 from include.evergreen.training import claims, tracking
 from include.evergreen.training.candidate import Candidate, find_candidate, recorded_candidate
 from include.evergreen.training.fit_job import MODEL, REFERENCE, Fitter, Outcome, fit_here, reference_rows, split_by_time
+from include.evergreen.training.metrics import THRESHOLD_FACT
 from include.evergreen.training.pipeline import Chosen, declared
 from include.evergreen.training.recipes import EDITION_FACT, Recipe, build_recipe, keep_recipe, signature_digest
 from include.evergreen.training.snapshot import Snapshot
@@ -65,7 +66,7 @@ def train(
         _restore_reference(model, snapshot, existing)
         _tidy(existing)
         return existing, False
-    attempt = fitter(model, snapshot)
+    attempt = fitter(model, snapshot, recipe.modules)
     run_id = tracking.begin_run(model.name, run_key, f"{model.name} as of {snapshot.as_of}", began)
     tell = partial(error_text, catalog, model)
     with tracking.failing(run_id, lambda: recorded_candidate(run_key) is not None, tell), TemporaryDirectory() as folder:
@@ -122,6 +123,7 @@ def _log(
         "estimator": chosen.estimator,
         "parameters": chosen.parameters,
         "tuning": tuning,
+        **({THRESHOLD_FACT: outcome.threshold} if outcome.threshold is not None else {}),
         "fit_seconds": outcome.fit_seconds,
     }
     if tuning is not None:

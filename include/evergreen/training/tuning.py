@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.evergreen.config import METRICS, ModelConfig
+from include.evergreen.config import ModelConfig
+from include.evergreen.config.metrics import METRICS
 from include.evergreen.config.training import Choice, Search, Tune
 from include.evergreen.features.build import quotable
 from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.team_code import Modules
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.fitting import learn
-from include.evergreen.training.metrics import measure
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import Chosen, declared, predict
 from include.evergreen.training.rehearsal import SyntheticRowsError, first_setting, rehearse
 
@@ -65,13 +67,14 @@ class TuningResult:
     tuning: dict[str, Any] | None
 
 
-def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] = time.monotonic) -> TuningResult:
+def choose(model: ModelConfig, rows: pd.DataFrame, *, modules: Modules = (), now: Callable[[], float] = time.monotonic) -> TuningResult:
     """Choose the best of what ``train`` leaves open; equal rows give an equal choice, unless seconds end the search.
 
     Raises `ConfigError` for estimators or parameters that are refused, or when every trial failed; `DataError` for too few days.
 
     :param model: the model to train
     :param rows: the rows of the training frame to fit on; the holdout is not among them
+    :param modules: those in the model's folder, as the recipe holds them: of the model's own metrics
     :param now: a clock in seconds, for ``tune.seconds`` and the log
     :returns: what to fit, and how it was chosen
     """
@@ -79,7 +82,7 @@ def choose(model: ModelConfig, rows: pd.DataFrame, *, now: Callable[[], float] =
         return TuningResult(declared(model), None)
     assert model.train.tune is not None
     check_choices(model)
-    search = _Running(model, rows, model.train.tune, now)
+    search = _Running(model, rows, model.train.tune, modules, now)
     if model.train.tune.method == "halving":
         search.halve(list(settings(model)))
     else:
@@ -99,11 +102,12 @@ def check_choices(model: ModelConfig) -> None:
             rehearse(model, first_setting(choice))
 
 
-def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str]]]:
+def time_folds(rows: pd.DataFrame, folds: int, key: str = "train.tune.folds") -> list[tuple[list[str], list[str]]]:
     """Cut the days of a training frame into time-ordered folds: blocks of equal length, each judged after all the days before it.
 
     :param rows: rows of a training frame
     :param folds: how many blocks are judged
+    :param key: of model.yaml, which says how many
     :returns: for each fold, the days to fit on and the days to judge on, oldest judges first
     :raises DataError: when there are too few days for so many folds
     """
@@ -112,7 +116,8 @@ def time_folds(rows: pd.DataFrame, folds: int) -> list[tuple[list[str], list[str
     days = sorted(rows[PARTITION].unique())
     if len(days) <= folds:
         raise DataError(
-            f"{len(days)} days of rows cannot be tuned on with train.tune.folds {folds}; give a longer train.window_days, or fewer folds."
+            f"{len(days)} days of rows cannot be cut into {folds} folds ({key}), as each needs days before it; give a longer "
+            f"train.window_days, or fewer folds."
         )
     return [([days[i] for i in before], [days[i] for i in judges]) for before, judges in TimeSeriesSplit(n_splits=folds).split(days)]
 
@@ -136,13 +141,15 @@ class _Running:
     :param model: the model to train
     :param rows: the rows of the training frame to fit on; the holdout is not among them
     :param tune: the budget, the folds and the metric
+    :param modules: those in the model's folder, as the recipe holds them
     :param now: a clock in seconds, for ``tune.seconds`` and the log
     """
 
-    def __init__(self, model: ModelConfig, rows: pd.DataFrame, tune: Tune, now: Callable[[], float]) -> None:
+    def __init__(self, model: ModelConfig, rows: pd.DataFrame, tune: Tune, modules: Modules, now: Callable[[], float]) -> None:
         self.model, self.rows, self.tune, self.now = model, rows, tune, now
         self.metric = tune.metric or next(iter(METRICS[model.task]))
-        self.sign = 1 if METRICS[model.task][self.metric] == "higher" else -1
+        self.measures = Measures(model, model.metrics.decision_threshold, modules)
+        self.better = self.measures.metric(self.metric)
         self.folds = time_folds(rows, tune.folds)
         self.all_days = max(len(before) for before, _ in self.folds)
         self.trials: list[Trial] = []
@@ -232,14 +239,12 @@ class _Running:
         features = features_of(judged, self.model.feature_names)
         with one_thread():
             predicted = predict(pipeline, self.model, features)
-        score = measure(self.model, judged[TARGET].to_numpy(), predicted).get(self.metric)
-        if score is not None and not math.isfinite(score):
-            raise ConfigError(f"{self.metric} of {chosen} is {score}")
-        return score
+        score = self.measures.measure_one(self.metric, judged[TARGET].to_numpy(), predicted)
+        return None if score is None else float(self.better.judged(score))
 
     def _best_first(self, trials: list[Trial]) -> list[Trial]:
         good = [trial for trial in trials if trial.score is not None]
-        return sorted(good, key=lambda trial: (-self.sign * (trial.score or 0.0), trial.number))
+        return sorted(good, key=lambda trial: (-self.better.sign * (trial.score or 0.0), trial.number))
 
     def _best(self) -> Trial | None:
         """Of those on the most days: scores on fewer days compare with no others."""

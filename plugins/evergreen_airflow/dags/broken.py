@@ -11,7 +11,14 @@ from include.evergreen.foundation.errors import ConfigError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-CONFIG_ERROR = "config_error"  # in place of a stage, in the DAG's id
+
+def broken_stage(kind: str) -> str:
+    """Name what stands in place of a stage in the DAG's id; a dataset and a model may have one name, and both may be broken.
+
+    :param kind: ``dataset`` or ``model``
+    :returns: ``invalid_dataset`` or ``invalid_model``
+    """
+    return f"invalid_{kind}"
 
 
 class ShowConfigErrorOperator(BaseOperator):
@@ -40,11 +47,11 @@ def broken_dag(name: str, kind: str, error: ConfigError) -> DAG:
     :param name: the dataset's or model's, as its folder is called
     :param kind: ``dataset`` or ``model``
     :param error: what reading the YAML raised
-    :returns: the DAG ``<name>.config_error``
+    :returns: the DAG ``<name>.invalid_dataset`` or ``<name>.invalid_model``
     """
     indented = "\n".join(f"    {line}" for line in str(error).splitlines())
     with DAG(
-        f"{name}.{CONFIG_ERROR}",
+        f"{name}.{broken_stage(kind)}",
         dag_display_name=f"{name}: invalid {kind}.yaml",
         description=str(error).splitlines()[0][:200],
         schedule=None,

@@ -8,7 +8,7 @@ from functools import partial
 from airflow.sdk import DAG, get_parsing_context
 
 from evergreen_airflow.dags.audit import audit_dag
-from evergreen_airflow.dags.broken import CONFIG_ERROR, broken_dag
+from evergreen_airflow.dags.broken import broken_dag, broken_stage
 from evergreen_airflow.dags.dataset import ingest_dag
 from evergreen_airflow.dags.maintenance import maintenance_dag
 from evergreen_airflow.dags.model import MODEL_DAGS
@@ -66,7 +66,7 @@ def _build_all(names: Callable[[], list[str]], builders: Mapping[str, Callable[[
     name, _, stage = requested.rpartition(".")
     if stage in builders:
         yield builders[stage](name)
-    elif stage == CONFIG_ERROR and name in names():
+    elif stage == broken_stage(kind) and name in names():
         yield from (dag for dag in _build_dags(name, builders, kind) if dag.dag_id == requested)
 
 

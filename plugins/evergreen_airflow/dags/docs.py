@@ -109,7 +109,7 @@ A run starts when the day is scored, and again when its labels arrive. Labels of
 stored as observations, which the rules of `{model.name}.retrain` evaluate. *Drift report* on the task's Details tab opens Evidently's
 report of the window. It is rendered when it is first opened, or as soon as a rule trips.
 
-A numeric feature counts as drifted from a Wasserstein distance of {model.monitor.numeric_threshold:g} standard deviations, a categorical feature from a Jensen-Shannon distance of {model.monitor.categorical_threshold:g}.
+A feature counts as drifted when its p-value, corrected for all columns, is at most .05, and it moved far enough to matter: a numeric feature by a Wasserstein distance of {model.monitor.numeric_threshold:g} standard deviations, a categorical one by a Jensen-Shannon distance of {model.monitor.categorical_threshold:g}.
 
 | state | meaning | action |
 |---|---|---|

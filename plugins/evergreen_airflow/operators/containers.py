@@ -29,6 +29,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.docker import Docker
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.team_code import Modules
 from include.evergreen.training import container
 
 if TYPE_CHECKING:
@@ -96,24 +97,24 @@ class TrainInContainerOperator(DockerOperator):
         if self._task and self.hook.client_created:
             self._remove_own()
 
-    def _fitter(self, model: ModelConfig, snapshot: Snapshot) -> Attempt:
+    def _fitter(self, model: ModelConfig, snapshot: Snapshot, modules: Modules) -> Attempt:
         """Return how to fit on the snapshot in a container. A choice that another attempt made meanwhile is fitted instead."""
         self._connect()
 
         def attempt(kept: TuningResult | None, settle: Settle, folder: Path) -> Outcome:
-            outcome = self._fit(model, snapshot, kept, folder)
+            outcome = self._fit(model, snapshot, modules, kept, folder)
             if kept is None and (settled := settle(outcome.result)).chosen != outcome.result.chosen:
                 shutil.rmtree(folder)
                 folder.mkdir()
-                outcome = self._fit(model, snapshot, settled, folder)
+                outcome = self._fit(model, snapshot, modules, settled, folder)
             return outcome
 
         return attempt
 
-    def _fit(self, model: ModelConfig, snapshot: Snapshot, kept: TuningResult | None, folder: Path) -> Outcome:
+    def _fit(self, model: ModelConfig, snapshot: Snapshot, modules: Modules, kept: TuningResult | None, folder: Path) -> Outcome:
         """Run one container, copy its results into ``folder`` and return what it fitted. It is removed when this returns or raises."""
         with TemporaryFile() as inputs, TemporaryFile() as results:
-            container.pack_inputs(inputs, model, snapshot, kept)
+            container.pack_inputs(inputs, model, snapshot, modules, kept)
             inputs.seek(0)
             self._run_container(inputs, results)
             results.seek(0)

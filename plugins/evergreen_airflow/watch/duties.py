@@ -37,6 +37,11 @@ OVERLAP = dt.timedelta(minutes=10)  # between two looks at what failed, beyond A
 FIRST_LOOK_BACK = dt.timedelta(days=1)
 LOOK_BACK = dt.timedelta(days=7)  # when a watcher begins, at what failed while none was there
 LOOKS_BEFORE_UNWELL = 2  # a component that misses one heartbeat on a busy machine is no alert
+RUN_LATE_AFTER = dt.timedelta(minutes=10)
+TASK_LATE_AFTER = dt.timedelta(minutes=5)  # in the queue, while no other begins; Airflow itself takes it back after ten
+TRIGGER_LATE_AFTER = dt.timedelta(minutes=2)  # for a triggerer to take it
+LOOKS_BEFORE_LATE = 6  # at the same run: one that catches up makes one after the other
+MANY_LATE = 10  # DAGs whose runs are late at once: the scheduler is what is unwell
 MOST_REMEMBERED = 100_000
 MOST_SETTLED = 1000  # attempts that are looked at in one round
 
@@ -59,6 +64,7 @@ class Watch:
     newest_run: int | None = None
     expected: dict[object, float | None] = field(default_factory=dict)
     unwell: dict[str, int] = field(default_factory=dict)
+    overdue: dict[tuple[str, dt.datetime], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.retries = Retries(self.look_back)
@@ -106,7 +112,29 @@ class Watch:
             self.unwell[name] = 0 if is_well else self.unwell.get(name, 0) + 1
             if self.unwell[name] >= LOOKS_BEFORE_UNWELL:
                 findings.append(_component(name, heartbeat))
+        scheduler_is_well = not self.unwell.get("scheduler")
+        if scheduler_is_well and (queued := facts.queued_tasks(clock.now() - TASK_LATE_AFTER)):
+            findings += _workers(queued, facts.has_begun)
+        if not self.unwell.get("triggerer") and (unheard := facts.unheard_triggers(clock.now() - TRIGGER_LATE_AFTER)):
+            findings.append(_full_triggerer(unheard))
+        overdue = facts.overdue_dags(clock.now() - RUN_LATE_AFTER) if scheduler_is_well else []
+        self.overdue = {run: self.overdue.get(run, 0) + 1 for run in overdue}
+        late = [run for run, looks in self.overdue.items() if looks >= LOOKS_BEFORE_LATE]
+        if len(late) > MANY_LATE:
+            findings.append(_idle_scheduler(late))
         keep("airflow", findings, "It answers again.")
+        keep("late", [self._late(*run) for run in late if len(late) <= MANY_LATE], "Its run has begun, or is no longer due.")
+
+    def _late(self, dag_id: str, due: dt.datetime) -> Finding:
+        subject = self.declared.subject(dag_id)
+        message = (
+            f"{dag_id} should have begun a run at {due:%Y-%m-%d %H:%M} UTC, and the scheduler has made none, though it answers and may "
+            f"make one: its log says why."
+        )
+        place = Place(dag_id=dag_id, model=subject.model, dataset=subject.dataset)
+        severity: Severity = "critical" if subject.stops_live else "warning"
+        return Finding(f"late/{dag_id}"[:250], severity, message, {"due": f"{due:%Y-%m-%d %H:%M} UTC"},
+                       model=subject.model, dataset=subject.dataset, places=(place,))  # fmt: skip
 
     def notice_import_errors(self) -> None:
         """Keep the alerts of files that do not parse."""
@@ -226,6 +254,41 @@ def _component(name: str, heartbeat: str) -> Finding:
     severity: Severity = "warning" if name == "dag_processor" else "critical"
     message = f"Airflow's {spoken} does not answer, so {consequence}. Its last heartbeat: {heartbeat[:19]}."
     return Finding(f"airflow/{name.replace('_', '-')}", severity, message, {"component": spoken, "last_heartbeat": heartbeat})
+
+
+def _idle_scheduler(late: list[tuple[str, dt.datetime]]) -> Finding:
+    """One alert for all the runs that it does not make."""
+    first, due = late[0]
+    message = (
+        f"Airflow's scheduler answers, and makes no runs: {len(late)} DAGs should have begun one, the first ({first}) at "
+        f"{due:%Y-%m-%d %H:%M} UTC."
+    )
+    return Finding("airflow/scheduler", "critical", message, {"component": "scheduler"})
+
+
+def _full_triggerer(unheard: int) -> Finding:
+    from airflow.configuration import conf
+
+    capacity = conf.getint("triggerer", "capacity")
+    message = (
+        f"{unheard} deferred tasks wait for room in a triggerer, which takes {capacity} at most, so that these sensors and approvals hear "
+        f"nothing. Raise AIRFLOW__TRIGGERER__CAPACITY above the number of models, or start another triggerer."
+    )
+    return Finding("airflow/triggerer", "critical", message, {"component": "triggerer", "capacity": capacity})
+
+
+def _workers(queued: list[Any], has_begun: Callable[[dt.datetime], bool]) -> list[Finding]:
+    """What waits in the queue while nothing begins: workers send no heartbeat of their own to Airflow's database."""
+    now, first = clock.now(), queued[0]
+    if has_begun(now - TASK_LATE_AFTER):
+        return []
+    running = sum(row.last_heartbeat_at is not None and row.last_heartbeat_at > now - SILENT_AFTER for row in facts.running_tasks())
+    state = f"all workers are busy ({running} running)" if running else "no worker takes them"
+    message = (
+        f"No task has begun for {TASK_LATE_AFTER.seconds // 60} minutes, and {len(queued)} wait in the queue, the first "
+        f"({first.task_id} of {first.dag_id}) since {first.queued_dttm:%Y-%m-%d %H:%M} UTC: {state}."
+    )
+    return [Finding("airflow/workers", "warning" if running else "critical", message, {"component": "workers"})]
 
 
 def _heartbeat_timeout() -> dt.timedelta:

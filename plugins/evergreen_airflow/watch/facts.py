@@ -19,6 +19,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
+from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 from sqlalchemy.orm import Session
 
@@ -33,7 +34,7 @@ RECENT_RUNS = 20_000  # looked through once, when a watcher begins
 MOST_RUNNING = 10_000
 COMPARED_RUNS = 150  # of a DAG: some of them failed, or are of a backfill
 LONGEST_CHAIN = 4  # of runs, from a backfill to what reads what it made: ingest, score, monitor
-FAILED, RETRYING, RUNNING = "failed", "up_for_retry", "running"
+FAILED, RETRYING, RUNNING, QUEUED = "failed", "up_for_retry", "running", "queued"
 _TI = TaskInstance
 
 
@@ -65,6 +66,40 @@ def running_tasks() -> list[sa.Row[Any]]:
     """
     with create_session() as session:
         return list(session.execute(_attempts().where(_TI.state == RUNNING).limit(MOST_RUNNING)))
+
+
+def queued_tasks(before: dt.datetime) -> list[sa.Row[Any]]:
+    """List the task instances that have waited for a worker since a time, up to `MOST_RUNNING`.
+
+    :param before: a time, in UTC
+    :returns: rows of ``dag_id``, ``task_id`` and ``queued_dttm``, the longest waiting first
+    """
+    waits = (_TI.state == QUEUED, _TI.queued_dttm < before)
+    query = sa.select(_TI.dag_id, _TI.task_id, _TI.queued_dttm).where(*waits).order_by(_TI.queued_dttm).limit(MOST_RUNNING)
+    with create_session() as session:
+        return list(session.execute(query))
+
+
+def unheard_triggers(before: dt.datetime) -> int:
+    """Count the triggers that have waited since a time for a triggerer with room for them.
+
+    :param before: a time, in UTC
+    :returns: how many; each is a task that is deferred, such as a sensor of retraining
+    """
+    waits = (Trigger.triggerer_id.is_(None), Trigger.created_date < before)
+    with create_session() as session:
+        return int(session.execute(sa.select(sa.func.count()).select_from(Trigger).where(*waits)).scalar_one())
+
+
+def has_begun(since: dt.datetime) -> bool:
+    """Say whether any task has begun since a time.
+
+    :param since: a time, in UTC
+    :returns: True for one that has ended meanwhile, too
+    """
+    query = sa.select(_TI.id).where(_TI.last_heartbeat_at >= since, _TI.start_date >= since).limit(1)
+    with create_session() as session:
+        return session.execute(query).first() is not None
 
 
 def failures_of_runs(run_ids: Collection[int]) -> list[sa.Row[Any]]:
@@ -248,6 +283,21 @@ def ingest_dags() -> frozenset[str]:
     query = sa.select(DagModel.dag_id).where(DagModel.dag_id.like("%.ingest"), DagModel.is_paused.is_(False), DagModel.is_stale.is_(False))
     with create_session() as session:
         return frozenset(session.execute(query).scalars())
+
+
+def overdue_dags(before: dt.datetime) -> list[tuple[str, dt.datetime]]:
+    """List the DAGs whose next run the scheduler should have made before a time, and has not.
+
+    A DAG that is switched off, that does not parse, or that has as many runs as it may have at once is none of them.
+
+    :param before: a time, in UTC
+    :returns: each one's id and when its run was due, the longest overdue first
+    """
+    due = DagModel.next_dagrun_create_after
+    is_on = (DagModel.is_paused, DagModel.is_stale, DagModel.has_import_errors, DagModel.exceeds_max_non_backfill)
+    query = sa.select(DagModel.dag_id, due).where(due < before, *(flag.is_(False) for flag in is_on)).order_by(due, DagModel.dag_id)
+    with create_session() as session:
+        return [(row.dag_id, row.next_dagrun_create_after) for row in session.execute(query)]
 
 
 def first_run(dag_id: str) -> dt.datetime | None:

@@ -15,6 +15,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance, uuid7
 from airflow.models.taskinstancehistory import TaskInstanceHistory
+from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 
 from include.evergreen.foundation import clock
@@ -26,8 +27,9 @@ def clear() -> None:
     """Remove what tests have written."""
     with create_session() as session:
         for table in (association_table, AssetEvent.__table__, TaskInstanceHistory.__table__, TaskInstance.__table__, DagRun.__table__,
-                      Backfill.__table__, ParseImportError.__table__):  # fmt: skip
+                      Backfill.__table__, ParseImportError.__table__, Trigger.__table__):  # fmt: skip
             session.execute(sa.delete(table))
+        session.execute(sa.update(DagModel.__table__).values(next_dagrun_create_after=None))
 
 
 def run(dag_id: str, run_id: str, *, state: str = "running", kind: str = "manual", **more: Any) -> int:
@@ -101,9 +103,17 @@ def import_error(file: str, trace: str) -> None:
         session.execute(sa.insert(ParseImportError.__table__).values(filename=file, stacktrace=trace, timestamp=clock.now()))
 
 
-def dag(dag_id: str, *, is_paused: bool = False) -> None:
+def trigger(**values: Any) -> None:
+    """A task is deferred."""
+    with create_session() as session:
+        session.execute(sa.insert(Trigger.__table__).values(classpath="x", kwargs="", **values))
+
+
+def dag(dag_id: str, *, is_paused: bool = False, **more: Any) -> None:
     """Write a DAG down."""
     with create_session() as session:
         session.merge(DagBundleModel(name="ours"))
         session.flush()
-        session.merge(DagModel(dag_id=dag_id, is_paused=is_paused, is_stale=False, bundle_name="ours", fileloc="x", timetable_type=""))
+        session.merge(
+            DagModel(dag_id=dag_id, is_paused=is_paused, bundle_name="ours", fileloc="x", timetable_type="", **{"is_stale": False, **more})
+        )

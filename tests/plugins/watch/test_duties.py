@@ -202,6 +202,78 @@ def test_a_component_is_unwell_when_it_misses_two_looks_and_well_when_it_answers
         session.execute(sa.delete(Job.__table__))
 
 
+def test_tasks_that_wait_while_none_begins_are_the_workers_alert_until_one_does(watch: Any, rows: Any) -> None:
+    now = dt.datetime.now(dt.UTC)
+    rows.run("their.dag", "one")
+    rows.task("their.dag", "one", "waits", state="queued", heard=None, queued_dttm=now - 301 * SECOND)
+    rows.task("their.dag", "one", "new", state="queued", heard=None, queued_dttm=now - 299 * SECOND)
+    rows.task("their.dag", "one", "ended", state="success", start_date=now - 299 * SECOND)
+    watch.notice_components()
+    assert open_alerts() == [], "others begin: it is its turn later"
+    rows.set_state("their.dag", "one", "ended", start_date=now - 400 * SECOND)
+    rows.task("their.dag", "one", "long", state="running", heard=SECOND, start_date=now - 3600 * SECOND)
+    watch.notice_components()
+    (alert,) = open_alerts()
+    assert (alert.key, alert.severity) == ("airflow/workers", "warning") and "all workers are busy (1 running)" in alert.message
+    assert "1 wait in the queue, the first (waits of their.dag) since" in alert.message
+    rows.set_state("their.dag", "one", "long", state="success")
+    watch.notice_components()
+    (alert,) = open_alerts()
+    assert alert.severity == "critical" and "no worker takes them" in alert.message
+    rows.set_state("their.dag", "one", "waits", state="running", start_date=now)
+    watch.notice_components()
+    assert open_alerts() == []
+
+
+def test_triggers_for_which_no_triggerer_has_room_are_its_alert(watch: Any, rows: Any) -> None:
+    now = dt.datetime.now(dt.UTC)
+    rows.trigger(created_date=now - 121 * SECOND)
+    rows.trigger(created_date=now - 119 * SECOND)
+    rows.trigger(created_date=now - 3600 * SECOND, triggerer_id=7)
+    watch.notice_components()
+    (alert,) = open_alerts()
+    assert (alert.key, alert.severity) == ("airflow/triggerer", "critical")
+    assert alert.message.startswith("1 deferred tasks wait for room in a triggerer, which takes 1000 at most")
+    rows.clear()
+    watch.notice_components()
+    assert open_alerts() == []
+
+
+def test_a_run_that_is_not_made_ten_minutes_after_it_was_due_is_late_and_many_are_one_alert(watch: Any, rows: Any) -> None:
+    due = dt.datetime.now(dt.UTC) - 601 * SECOND
+    rows.dag("their.late", next_dagrun_create_after=due)
+    rows.dag("their.soon", next_dagrun_create_after=due + 10 * SECOND)
+    rows.dag("their.off", is_paused=True, next_dagrun_create_after=due)
+    rows.dag("their.stale", next_dagrun_create_after=due, is_stale=True)
+    rows.dag("their.broken", next_dagrun_create_after=due, has_import_errors=True)
+    rows.dag("their.full", next_dagrun_create_after=due, exceeds_max_non_backfill=True)
+    rows.dag("their.manual", next_dagrun_create_after=None)
+    assert late(watch) == [("late/their.late", "warning", {"due": f"{due:%Y-%m-%d %H:%M} UTC"})]
+    for number in range(10):
+        rows.dag(f"their.late{number}", next_dagrun_create_after=due)
+    assert late(watch) == [("airflow/scheduler", "critical", {"component": "scheduler"})]
+    (alert,) = open_alerts()
+    assert "makes no runs: 11 DAGs should have begun one, the first (their.late) at" in alert.message
+    for name in ("", *range(10)):
+        rows.dag(f"their.late{name}", next_dagrun_create_after=due + 3600 * SECOND)
+    assert late(watch) == []
+
+
+def test_a_dag_that_catches_up_is_not_late(watch: Any, rows: Any) -> None:
+    due = dt.datetime.now(dt.UTC) - dt.timedelta(days=30)
+    for day in range(20):
+        rows.dag("their.dag", next_dagrun_create_after=due + dt.timedelta(days=day))
+        watch.notice_components()
+    assert open_alerts() == []
+
+
+def late(watch: Any) -> list[tuple[str, str, Any]]:
+    """After a minute of looks."""
+    for _ in range(6):
+        watch.notice_components()
+    return [(alert.key, alert.severity, alert.evidence) for alert in open_alerts()]
+
+
 def test_every_question_to_airflow_is_answered_by_an_index(watch: Any, rows: Any) -> None:
     from airflow.utils.session import create_session
 
@@ -213,6 +285,7 @@ def test_every_question_to_airflow_is_answered_by_an_index(watch: Any, rows: Any
     rows.task("air_time.score", "s1", "score")
     rows.run("long", "one")
     rows.task("long", "one", "work", state="running", heard=60 * SECOND, start_date=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
+    rows.task("long", "one", "waits", state="queued", heard=None, queued_dttm=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
     rows.dag("weather.ingest")
     rows.run("retried", "one", state="success")
     says("retried", "one", "work")
@@ -230,7 +303,7 @@ def test_every_question_to_airflow_is_answered_by_an_index(watch: Any, rows: Any
     try:
         for _ in range(2):
             look(watch)
-            watch.notice_stuck_tasks(), watch.notice_late_data(), watch.notice_retries()
+            watch.notice_stuck_tasks(), watch.notice_late_data(), watch.notice_retries(), watch.notice_components()
             rows.run("long", f"another {_}", state="failed")
             rows.set_run(reader, state="running")
     finally:
@@ -249,4 +322,4 @@ def test_every_question_to_airflow_is_answered_by_an_index(watch: Any, rows: Any
     }
     assert not scans
     by_state = [step for steps in plans.values() for step in steps if "ti_state " in step]
-    assert len(by_state) == 1, "only what runs now is found by its state: of what failed there is more each year"
+    assert len(by_state) == 2, "only what runs or is queued now is found by its state: of what failed there is more each year"

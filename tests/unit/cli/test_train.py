@@ -99,7 +99,7 @@ def job(digest: str, tmp_path: Path) -> Path:
     folder = tmp_path / "job"
     folder.mkdir()
     snapshot = find_snapshot(digest)
-    write_job(folder, Catalog().model(MODEL), snapshot, None)
+    write_job(folder, Catalog().model(MODEL), snapshot, (), None)
     snapshot.frame().to_parquet(folder / FRAME)
     (folder / "results").mkdir()
     return folder

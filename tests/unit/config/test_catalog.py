@@ -294,7 +294,8 @@ class TestCheckFinds:
     def test_a_criterion_on_a_metric_of_another_task(self, include: Path, change_model: Change) -> None:
         path = change_model("metric: mae", "metric: auc")
         assert check_catalog(Catalog(include)) == [
-            f"{path}:16: gate.criteria[0].metric: unknown metric of a regression 'auc'; allowed: mae, rmse, r2"
+            f"{path}:16: gate.criteria[0].metric: unknown metric of a regression 'auc'; it is a metric of a classification; allowed: "
+            "mae, rmse, r2, median_absolute_error, bias, mape, smape, wape"
         ]
 
     @pytest.mark.parametrize(
@@ -351,6 +352,20 @@ class TestCheckFinds:
                 "kind: slices, by: shop, judge: worst, metric: r2, at_least: 2",
                 "at_least: 2 can never be met: r2 is at most 1",
             ),
+            ("classification", "kind: absolute, metric: mcc, at_least: 2", "at_least: 2 can never be met: mcc is at most 1"),
+            (
+                "classification",
+                "kind: absolute, metric: cost, at_most: 2",
+                "metric: cost needs metrics.costs; declare it, or choose another",
+            ),
+            ("classification", "kind: baseline, metric: recall", "metric: recall is no measure against a constant: calling every row"),
+            ("regression", "kind: absolute, metric: pinball, at_most: 2", "metric: pinball needs metrics.quantile; declare it"),
+            ("regression", "kind: absolute, metric: smape, at_least: 3", "at_least: 3 can never be met: smape is at most 2"),
+            ("regression", "kind: absolute, metric: bias, at_least: 3", "at_least: bias is best at 0, and this asks for a large one"),
+            ("regression", "kind: absolute, metric: bias, at_most: -3", "at_most: -3 can never be met: |bias| is at least 0"),
+            ("regression", "kind: baseline, metric: bias", "metric: bias is no measure against a constant: the mean of what"),
+            ("regression", "kind: champion, metric: mse, margin: 3", "metric: unknown metric of a regression 'mse'; did you mean 'rmse'?"),
+            ("regression", "kind: absolute, metric: bias, at_most: 3", ""),
             ("classification", "kind: absolute, metric: auc, at_least: 1", ""),
             ("classification", "kind: baseline, metric: log_loss, margin: 2", ""),
             ("classification", "kind: champion, metric: auc, margin: 1", ""),
@@ -397,7 +412,7 @@ class TestCheckFinds:
         names = observation_names(Catalog(include).model("revenue"))
         assert names == [
             "drift.share",
-            *(f"performance.{metric}" for metric in METRICS["regression"]),
+            *(f"performance.{metric}" for metric in METRICS["regression"] if metric != "pinball"),
             "quality.quarantined_share",
             "prediction_drift.score",
             "drift.shop",
@@ -405,6 +420,71 @@ class TestCheckFinds:
         rules = "".join(f"    - {{metric: {name}, above: 0.5, k: 1, n: 1}}\n" for name in names)
         change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", rules)
         assert check_catalog(Catalog(include)) == []
+
+    @pytest.mark.parametrize(
+        ("metrics", "key", "words"),
+        [
+            ("{costs: {false_positive: 1, false_negative: 9}}", "costs", "is for classification, and this is a regression; remove it"),
+            ("{decision_threshold: 0.3}", "decision_threshold", "is for classification, and this is a regression; remove it"),
+            ("{quantile: 1}", "quantile", "must be less than 1, got 1"),
+            ("{own: [{name: mae, function: a.b, better: lower, description: x}]}", "own[0].name", "'mae' is one of ours; give"),
+            ("{own: [{name: auc, function: a.b, better: lower, description: x}]}", "own[0].name", "'auc' is one of ours; give"),
+            (
+                "{own: [{name: profit, function: profit, better: lower, description: x}]}",
+                "own[0].function",
+                "'profit' is not an import path",
+            ),
+            (
+                "{own: [{name: p, function: a.b, better: up, description: x}]}",
+                "own[0].better",
+                "'up' is not allowed; allowed: higher, lower, zero",
+            ),
+        ],
+    )
+    def test_metrics_that_cannot_be_meant(self, include: Path, change_model: Change, metrics: str, key: str, words: str) -> None:
+        path = change_model("gate:\n", f"metrics: {metrics}\ngate:\n")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:14: metrics.{key}: {words}"), line
+
+    @pytest.mark.parametrize(
+        ("metrics", "words"),
+        [
+            ("{quantile: 0.3}", "metrics.quantile: is for regression, and this is a classification; remove it"),
+            ("{costs: {false_positive: 0, false_negative: 0}}", "metrics.costs: give a cost above 0 to false_positive, to false_negative"),
+            ("{learned_threshold: {best: cost}}", "metrics.learned_threshold.best: cost needs metrics.costs"),
+            ("{learned_threshold: {best: recall}}", "metrics.learned_threshold.best: "),
+            ("{learned_threshold: {best: f1, folds: 9}}", "metrics.learned_threshold.folds: 9 needs more days to fit on than the 7 "),
+            (
+                "{learned_threshold: {best: f1}, decision_threshold: 0.3}",
+                "metrics.learned_threshold: learns what decision_threshold declares",
+            ),
+        ],
+    )
+    def test_decisions_that_cannot_be_meant(self, include: Path, change_model: Change, metrics: str, words: str) -> None:
+        change_model("task: regression", "task: classification")
+        change_model("column: amount}", "column: amount, positive_above: 3}")
+        change_model("metric: mae, at_most: 15", "metric: auc, at_least: 0.5")
+        path = change_model("gate:\n", f"metrics: {metrics}\ngate:\n")
+        (line,) = check_catalog(Catalog(include))
+        assert line.startswith(f"{path}:14: {words}"), line
+
+    def test_tuning_by_decisions_at_a_threshold_that_is_learned_afterwards(self, include: Path, change_model: Change) -> None:
+        change_model("task: regression", "task: classification")
+        change_model("column: amount}", "column: amount, positive_above: 3}")
+        change_model("metric: mae, at_most: 15", "metric: auc, at_least: 0.5")
+        forest = "estimators: [{estimator: sklearn.svm.SVC}, {estimator: sklearn.linear_model.LogisticRegression}]"
+        change_model("estimator: sklearn.linear_model.Ridge", f"{forest}\n  tune: {{candidates: 2, metric: f1}}")
+        path = change_model("gate:\n", "metrics: {learned_threshold: {best: f1}}\ngate:\n")
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:14: train.tune.metric: f1 depends on the decision threshold, which is learned after tuning; allowed: auc, log_loss, "
+            f"brier, average_precision, or declare metrics.decision_threshold"
+        ]
+
+    def test_a_rule_on_a_metric_of_what_is_not_declared(self, include: Path, change_model: Change) -> None:
+        path = change_model("metric: drift.shop", "metric: performance.pinball")
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:19: retrain.rules[0].metric: pinball needs metrics.quantile; declare it, or choose another metric"
+        ]
 
     def test_an_expectation_on_a_column_that_is_not_declared(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset(

@@ -83,7 +83,8 @@ def test_check_finds_what_the_model_and_its_training_say_of_each_other(include: 
     lines = [line.removeprefix(f"{path}:") for line in check_catalog(Catalog(include))]
     assert lines == [
         "13: train.estimators[1].estimator: 'Ridge' is not an import path, such as sklearn.linear_model.Ridge",
-        "14: train.tune.metric: unknown metric of a regression 'auc'; allowed: mae, rmse, r2",
+        "14: train.tune.metric: unknown metric of a regression 'auc'; it is a metric of a classification; "
+        "allowed: mae, rmse, r2, median_absolute_error, bias, mape, smape, wape",
         "15: train.weights.classes: is for classification, and this is a regression; remove it",
         "15: train.weights.feature: unknown numeric feature 'shop'; allowed: none",
         "16: train.trusted_types[0]: 'Booster' is not an import path, such as lightgbm.sklearn.LGBMClassifier",

@@ -24,6 +24,7 @@ from include.evergreen.operations.reproduce import reproduce
 from include.evergreen.registry import champions
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
+from include.evergreen.training import take_snapshot
 from include.evergreen.training import train as training
 from include.evergreen.training.recipes import build_recipe
 from tests.unit.flights import FIRST_AS_OF, january, registered_as_of
@@ -113,7 +114,8 @@ def test_a_version_of_before_keeps_its_spelling(numbered: Catalog, monkeypatch: 
     code.write_text(code.read_text().replace('astype("int64")', 'astype("float64")'))
     model = numbered.model("flight_delay")
     with monkeypatch.context() as before:
-        before.setattr(build, "code_now", lambda *of: replace(code_now(*of), edition=1))
+        for place in (build, take_snapshot):
+            before.setattr(place, "code_now", lambda *of: replace(code_now(*of), edition=1))
         before.setattr(training, "build_recipe", lambda *of: replace(build_recipe(*of), edition=1))
         version = registered_as_of(model, FIRST_AS_OF)
     champions.promote(model.name, version.version, actor="a person", reason="the first")

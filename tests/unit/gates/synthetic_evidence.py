@@ -16,6 +16,7 @@ from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
 from include.evergreen.training.candidate import Candidate
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.snapshot import Snapshot
 
 DAYS, ROWS_A_DAY = 7, 100
@@ -38,13 +39,16 @@ def evidence_of(
     why_no_champion: str = "there is no champion yet",
     fitted_before: int = 0,
     comparator: np.ndarray | None = None,
+    measures: Measures | None = None,
 ) -> Evidence:
     """Rows of equal days in order, resampled by day; ``columns`` are features beside what the test needs none of.
 
     ``fitted_before``: the number of the day before which the champion was fitted.
     """
     days = np.repeat([str(DAY - dt.timedelta(days=DAYS - n)) for n in range(DAYS)], len(labels) // DAYS)
-    scored = Scored(model, labels.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1)
+    scored = Scored(
+        measures or Measures.trained(model, {}), labels.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1
+    )
     holdout = pd.DataFrame({PARTITION_COLUMN: days, **(columns or {}), TARGET: labels})
     fit_rows = pd.DataFrame({TARGET: labels if fitted_on is None else fitted_on})
     others = None

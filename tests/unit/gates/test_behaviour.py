@@ -136,6 +136,18 @@ def test_other_checks_are_another_question_and_where_none_are_asked_for_their_te
     assert digests[1][0] == digests[1][1]
 
 
+def test_checks_may_import_a_module_beside_them_whose_text_is_part_of_the_question(flight_delay: ModelConfig, catalog_with: Any) -> None:
+    text = IMPORT + "from hours import later\nCHECKS = [direction('later is later', later, up=True)]\n"
+    model, catalog = flight_delay.model_copy(update={"gate": Gate(criteria=(CRITERION,))}), catalog_with(text)
+    module = catalog.model_path("flight_delay").with_name("hours.py")
+    module.write_text("def later(rows):\n    return rows.assign(departure_hour=rows['departure_hour'] + 1)\n")
+    assert judge_behaviour(CRITERION, evidence(flight_delay, catalog)).verdict == "passed"
+    asked = gate_digest(catalog, model)
+    module.write_text("def later(rows):\n    return rows.assign(departure_hour=rows['departure_hour'] - 1)\n")
+    assert judge_behaviour(CRITERION, evidence(flight_delay, catalog)).verdict == "failed"
+    assert gate_digest(catalog, model) != asked
+
+
 def test_how_often_one_is_alerted_is_no_part_of_the_question(flight_delay: ModelConfig, catalog: Catalog) -> None:
     often = flight_delay.model_copy(update={"gate": flight_delay.gate.model_copy(update={"alert_after_rejections": 9})})
     dry = flight_delay.model_copy(update={"gate": flight_delay.gate.model_copy(update={"mode": "dry_run"})})

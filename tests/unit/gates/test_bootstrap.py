@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn import metrics
 
-from benchmarks.gate_statistics import WORLDS, World, simulate
-from include.evergreen.config import METRICS
-from include.evergreen.gates.bootstrap import Units, draw, interval, replicates, statistic
+from benchmarks.gate_statistics import CLASSIFIER, REGRESSOR, WORLDS, World, simulate
+from include.evergreen.config import METRICS, ModelConfig
+from include.evergreen.gates.bootstrap import Units, draw, interval, replicates
+from include.evergreen.gates.resampled import statistic
+from tests.unit.training.test_metrics import full
 
 RANDOM = np.random.default_rng(5)
 ROWS, DAYS = 420, 7
@@ -16,27 +17,30 @@ LATE = (RANDOM.random(ROWS) < 0.3).astype("float64")
 CHANCES = np.where(RANDOM.random(ROWS) < 0.5, RANDOM.random(ROWS).round(1), RANDOM.random(ROWS))  # half of them tied
 MINUTES = RANDOM.normal(100, 30, ROWS)
 ESTIMATES = MINUTES + RANDOM.normal(0, 10, ROWS)
-THEIRS = {
-    "auc": metrics.roc_auc_score,
-    "log_loss": lambda labels, chances: metrics.log_loss(labels, chances.clip(1e-7, 1 - 1e-7)),
-    "brier": metrics.brier_score_loss,
-    "accuracy": lambda labels, chances: metrics.accuracy_score(labels, chances >= 0.5),
-    "mae": metrics.mean_absolute_error,
-    "rmse": metrics.root_mean_squared_error,
-    "r2": metrics.r2_score,
-}
 
 
 @pytest.mark.parametrize("by", ["rows", "days"])
-@pytest.mark.parametrize("metric", [name for names in METRICS.values() for name in names])
-def test_each_resample_gives_what_scikit_learn_gives_on_its_copied_rows(metric: str, by: str) -> None:
-    labels, predicted = (LATE, CHANCES) if metric in METRICS["classification"] else (MINUTES, ESTIMATES)
+@pytest.mark.parametrize(("task", "metric"), [(task, name) for task, names in METRICS.items() for name in names])
+def test_each_resample_gives_what_the_metric_is_on_its_copied_rows(
+    flight_delay: ModelConfig, air_time: ModelConfig, task: str, metric: str, by: str
+) -> None:
+    """Which is scikit-learn's own: test_metrics."""
+    labels, predicted = (LATE, CHANCES) if task == "classification" else (MINUTES, ESTIMATES)
+    measures = full(flight_delay if task == "classification" else air_time)
     units = Units.days(DAY) if by == "days" else Units.rows(ROWS)
-    ours = replicates([statistic(metric, units, labels, predicted)], units, resamples=30, seed=3)[0]
+    ours = replicates([statistic(measures, metric, units, labels, predicted)], units, resamples=30, seed=3)[0]
     weights = np.concatenate(list(draw(units.count, 30, 3)))
     for ours_once, drawn in zip(ours, weights, strict=True):
         rows = np.repeat(np.arange(ROWS), drawn if units.of_row is None else drawn[units.of_row])
-        assert ours_once == pytest.approx(THEIRS[metric](labels[rows], predicted[rows]), abs=1e-12)
+        assert ours_once == pytest.approx(measures.measure_one(metric, labels[rows], predicted[rows]), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["mcc", "balanced_accuracy", "average_precision", "recall", "precision", "f1"])
+def test_a_resample_that_does_not_define_a_metric_is_no_figure(flight_delay: ModelConfig, metric: str) -> None:
+    units = Units.rows(4)
+    undefined = statistic(full(flight_delay), metric, units, np.array([0.0, 0, 1, 1]), np.array([0.1, 0.2, 0.9, 0.8]))
+    assert np.isnan(undefined(np.array([[2, 2, 0, 0]]))).tolist() == [True]
+    assert undefined(np.array([[1, 1, 1, 1]])).tolist() == [1.0]
 
 
 def test_the_same_seed_draws_the_same_and_each_unit_as_often_as_it_may() -> None:
@@ -53,7 +57,7 @@ def test_memory_stays_small_however_many_rows_are_resampled() -> None:
 
 def test_two_versions_see_the_same_resamples_so_their_difference_has_no_noise_of_its_own() -> None:
     units = Units.rows(ROWS)
-    pair = [statistic("brier", units, LATE, each) for each in (CHANCES, CHANCES)]
+    pair = [statistic(CLASSIFIER, "brier", units, LATE, each) for each in (CHANCES, CHANCES)]
     one, other = replicates(pair, units, resamples=100, seed=1)
     assert np.array_equal(one, other)
 
@@ -76,20 +80,22 @@ def test_of_few_days_that_are_alike_better_is_said_of_equals_no_more_often_than_
 def test_of_few_units_the_interval_is_students_by_the_jackknife() -> None:
     values = np.array([3.0, 5.0, 4.0])
     units = Units(3, np.arange(3))
-    drawn = replicates([statistic("mae", units, np.zeros(3), values)], units, resamples=1000, seed=1)[0]
+    drawn = replicates([statistic(REGRESSOR, "mae", units, np.zeros(3), values)], units, resamples=1000, seed=1)[0]
     theirs = stats.ttest_1samp(values, 0).confidence_interval(0.9)
     assert interval(drawn, 3, confidence=0.95) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_one_day_has_no_interval() -> None:
     units = Units.days(np.repeat("2013-01-01", 50))
-    drawn = replicates([statistic("mae", units, np.arange(50.0), np.zeros(50))], units, resamples=1000, seed=1)[0]
+    drawn = replicates([statistic(REGRESSOR, "mae", units, np.arange(50.0), np.zeros(50))], units, resamples=1000, seed=1)[0]
     assert (units.count, interval(drawn, 1, confidence=0.95)) == (1, None)
 
 
 def test_a_resample_of_one_class_has_no_auc_and_too_many_of_them_leave_no_interval() -> None:
     units = Units.rows(6)
-    drawn = replicates([statistic("auc", units, np.array([0.0, 0, 0, 0, 0, 1]), np.arange(6.0))], units, resamples=300, seed=1)[0]
+    drawn = replicates([statistic(CLASSIFIER, "auc", units, np.array([0.0, 0, 0, 0, 0, 1]), np.arange(6.0))], units, resamples=300, seed=1)[
+        0
+    ]
     assert np.isnan(drawn).mean() == pytest.approx((5 / 6) ** 6 + (1 / 6) ** 6, abs=0.1)
     assert interval(drawn, 6, confidence=0.95) is None
 

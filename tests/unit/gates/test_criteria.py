@@ -8,13 +8,17 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.gate_statistics import creep, nights
-from include.evergreen.config import ModelConfig
+from include.evergreen.config import METRICS, ModelConfig
 from include.evergreen.config.gate import Gate
+from include.evergreen.config.measuring import Costs, Metrics
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import combine_verdicts
 from include.evergreen.gates.evaluate import JUDGES
 from include.evergreen.gates.evidence import Evidence
+from include.evergreen.training.metrics import Measures
 from tests.unit.gates.synthetic_evidence import ROWS, ROWS_A_DAY, evidence_of, late
+from tests.unit.training.test_metrics import full
 
 
 def judged(evidence: Evidence, **criterion: Any) -> CriterionResult:
@@ -67,7 +71,7 @@ def test_a_metric_that_rows_of_one_class_do_not_define_is_no_pass_and_no_fail(fl
     chances = np.linspace(0.1, 0.9, ROWS)
     result = judged(evidence_of(flight_delay, np.zeros(ROWS), chances, chances), **criterion)
     assert (result.verdict, result.value) == ("not_evaluated", None)
-    assert result.message == "auc could not be measured on the holdout (one class only, or no rows)"
+    assert result.message == "auc could not be measured on the holdout (rows of one class only, or no rows)"
 
 
 def test_as_good_as_the_champion_is_not_worse_and_is_not_better(good: Evidence) -> None:
@@ -192,6 +196,67 @@ def test_a_regression_must_beat_the_median_by_mae_and_the_mean_by_rmse(air_time:
     assert by_mae.details["answer"] == pytest.approx(np.median(labels))
     assert by_rmse.details["answer"] == pytest.approx(labels.mean())
     assert (by_mae.verdict, by_rmse.verdict) == ("passed", "passed")
+
+
+def test_decisions_must_beat_the_better_of_calling_every_row_positive_and_none(flight_delay: ModelConfig) -> None:
+    """Where a miss costs twenty false alarms, to call every row positive is hard to beat; where both cost the same, to call none."""
+    labels, chances = late(np.random.default_rng(6), strength=3.0)
+    for miss, answer, words in ((20.0, 1.0, "calling every row positive"), (1.0, 0.0, "calling no row positive")):
+        model = flight_delay.model_copy(update={"metrics": Metrics(costs=Costs(false_positive=1, false_negative=miss))})
+        careful = evidence_of(model, labels, chances, measures=Measures(model, 1 / (1 + miss)))
+        result = judged(careful, kind="baseline", metric="cost")
+        assert (result.verdict, result.details["answer"]) == ("passed", answer)
+        assert f"that of {words} (the better of the two among those fitted on)" in result.message
+    assert judged(careful, kind="baseline", metric="f1").verdict == "passed"
+
+
+def test_each_version_decides_at_its_own_threshold(good: Evidence) -> None:
+    """The champion's chances are half of the candidate's, and so is its threshold: both decide alike, and cost the same."""
+    evidence = evidence_of(good.model, good.candidate.labels, good.candidate.predicted, good.candidate.predicted / 2)
+    assert evidence.champion is not None
+    theirs = good.candidate.predicting(good.candidate.predicted / 2, threshold=0.25)
+    evidence.champion = dataclasses.replace(evidence.champion, everywhere=theirs)
+    result = judged(evidence, kind="champion", metric="f1", margin=0.01)
+    assert (result.verdict, result.value, result.interval) == ("passed", 0.0, (0.0, 0.0))
+
+
+def test_bias_is_judged_by_its_size(air_time: ModelConfig) -> None:
+    labels = np.random.default_rng(7).normal(100, 10, ROWS)
+    below, near = evidence_of(air_time, labels, labels - 4, labels + 1), evidence_of(air_time, labels, labels + 1, labels - 4)
+    assert judged(below, kind="absolute", metric="bias", at_most=3).verdict == "failed"
+    assert judged(below, kind="absolute", metric="bias", at_most=5).message == (
+        "bias is -4.0000 (interval 95%: -4.0000 to -4.0000); its size must be at most 5"
+    )
+    worse, better = judged(below, kind="champion", metric="bias", margin=1), judged(near, kind="champion", metric="bias", must="better")
+    assert (worse.verdict, worse.value) == ("failed", pytest.approx(3))
+    assert (better.verdict, better.value) == ("passed", pytest.approx(-3))
+    assert better.message.startswith("|bias| is 1.0000, the champion's on the same rows 4.0000: a difference of -3.0000")
+
+
+def test_a_metric_that_the_version_was_trained_without_is_named_with_what_to_do(good: Evidence) -> None:
+    with pytest.raises(ConfigError, match="flight_delay: the version has no metric 'cost', as it was trained before model.yaml declared"):
+        judged(good, kind="absolute", metric="cost", at_most=3)
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_every_metric_has_an_interval_is_compared_and_divided_into_slices(
+    flight_delay: ModelConfig, air_time: ModelConfig, task: str
+) -> None:
+    measures = full(flight_delay if task == "classification" else air_time)
+    labels, predicted = late(np.random.default_rng(1))
+    labels = labels if task == "classification" else labels + 2 + predicted
+    origin = np.tile(["EWR", "JFK"], ROWS // 2)
+    evidence = evidence_of(measures.model, labels, predicted, predicted[::-1].copy(), columns={"origin": origin}, measures=measures)
+    for name, metric in measures.metrics.items():
+        bound = {"at_least": metric.range[0] if np.isfinite(metric.range[0]) else -99} if metric.sign > 0 else {"at_most": 99}
+        shown = judged(evidence, kind="absolute", metric=name, **bound)
+        assert (shown.verdict, shown.interval is not None) == ("passed", True), name
+        assert judged(evidence, kind="champion", metric=name, margin=0.9).interval is not None, name
+        worst = judged(evidence, kind="slices", by="origin", judge="worst", metric=name, **bound)
+        assert [part["interval"] is not None for part in worst.details["slices"]] == [True, True], name
+        assert judged(evidence, kind="slices", by="origin", judge="difference", metric=name, max_difference=9).verdict == "passed", name
+        if metric.baseline:
+            assert judged(evidence, kind="baseline", metric=name).value is not None, name
 
 
 def test_chances_that_come_true_are_calibrated_and_doubled_ones_are_not(good: Evidence) -> None:

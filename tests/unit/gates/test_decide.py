@@ -81,7 +81,7 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
     decision = decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
     assert decision.verdict == "not_evaluated"
-    assert "not_evaluated: auc could not be measured on the holdout (one class only, or no rows)" in decision.message
+    assert "not_evaluated: auc could not be measured on the holdout (rows of one class only, or no rows)" in decision.message
     with pytest.raises(DataError, match="has no blessed decision"):
         champions.register("flight_delay", decision.run_key)
 
@@ -158,6 +158,10 @@ def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_whe
     assert (details["compared_with"], details["comparator"]) == (1, 1)  # the champion, as there was none before
     assert champions.register("air_time", second.run_key).version == 2
     champions.promote("air_time", 2, actor="a person", reason="newer")
+    champion = champions.champion("air_time")
+    assert champion is not None
+    unknown = dataclasses.replace(champion, run_key="0" * 64)  # of a release that kept no decision
+    assert find_comparators(model.gate, unknown, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Comparator(2)}
     third = trained_as_of(air_time, AS_OF)
     result = decide(Catalog(), model, third).criteria[0]
     assert (result["verdict"], result["details"]["comparator"]) == ("passed", 1)
@@ -226,6 +230,7 @@ def test_a_criterion_that_cannot_be_evaluated_is_no_rejection(
     decision = decide(Catalog(), _gated(air_time, criterion), candidate)
     assert decision.verdict == "not_evaluated"
     assert words in decision.message
+    assert "it could not be evaluated" not in decision.message, "an error of ours says so itself"
     assert champions.champion("air_time") is None
 
 

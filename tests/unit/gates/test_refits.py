@@ -54,7 +54,7 @@ def test_each_fit_has_a_seed_of_its_own_at_any_depth_and_the_first_that_of_the_c
 ) -> None:
     fitted: list[tuple[int, Chosen]] = []
 
-    def fit(model: ModelConfig, _rows: object, _holdout: object, chosen: Chosen) -> SimpleNamespace:
+    def fit(model: ModelConfig, _rows: object, _holdout: object, chosen: Chosen, _measures: object) -> SimpleNamespace:
         fitted.append((model.train.seed, chosen))
         return SimpleNamespace(metrics={"mae": 3.0 + len(fitted)})
 
@@ -62,7 +62,7 @@ def test_each_fit_has_a_seed_of_its_own_at_any_depth_and_the_first_that_of_the_c
     model = air_time.model_copy(update={"train": air_time.train.model_copy(update={"seed": 6})})
     judged = SimpleNamespace(facts={"estimator": "a.Forest", "parameters": parameters})
     evidence: Any = SimpleNamespace(
-        model=model, judged=judged, candidate=SimpleNamespace(metrics={"mae": 3.0}), fit_rows=None, holdout=None
+        model=model, judged=judged, candidate=SimpleNamespace(value={"mae": 3.0}.get, measures=None), fit_rows=None, holdout=None
     )  # fmt: skip
     result = judge_stability(STABLE.model_copy(update={"seeds": 4}), evidence)
     seeds = [int(seed) for seed in result.details["seeds"]]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import errno
+import signal
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +72,19 @@ def test_a_process_that_takes_too_long_is_ended_and_nothing_is_said_of_the_candi
     assert (result.verdict, result.message) == ("not_evaluated", "a clean process did not load the artifact and score within 0.01 s")
     assert not [each for each in psutil.Process().children() if "include.evergreen.serving.check" in each.cmdline()]
     assert not serving._folder.exists()
+
+
+def test_a_process_that_never_answers_is_killed(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(*_: object) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]))
+        return started[0]
+
+    monkeypatch.setattr(serving, "start_clean_process", start)
+    with ServingCheck(evidence, 0.01) as serving_check:
+        assert serving_check.result().verdict == "not_evaluated"
+    assert started[0].returncode == -signal.SIGKILL
 
 
 @pytest.mark.usefixtures("both_kinds")

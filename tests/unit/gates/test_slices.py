@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.gate import Gate, SlicesCriterion
+from include.evergreen.config.gate import MOST_CODES, Gate, SlicesCriterion
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.evidence import Evidence
@@ -40,9 +40,17 @@ def test_the_worst_slice_is_named_with_its_figure(flight_delay: ModelConfig) -> 
     assert judged(evidence(flight_delay, CHANCES), judge="worst", metric="auc", at_least=0.5).verdict == "passed"
 
 
-def test_a_slice_that_got_worse_than_the_champions_is_named_and_one_that_did_not_is_not(flight_delay: ModelConfig) -> None:
-    guessed_at_newark = np.where(ORIGINS == "EWR", GUESSES, CHANCES)
-    result = judged(evidence(flight_delay, guessed_at_newark, CHANCES), judge="worst", metric="auc", at_least=0.1)
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        {"judge": "worst", "metric": "auc", "at_least": 0.1},
+        {"judge": "worst", "metric": "log_loss", "at_most": 9.0},
+        {"judge": "equal_opportunity", "max_difference": 0.9},
+    ],
+)
+def test_a_slice_that_got_worse_than_the_champions_is_named_and_one_that_did_not_is_not(flight_delay: ModelConfig, criterion: Any) -> None:
+    guessed_at_newark = np.where(ORIGINS == "EWR", 1 - CHANCES, CHANCES)
+    result = judged(evidence(flight_delay, guessed_at_newark, CHANCES), **criterion)
     assert result.details["worse_than_champion"] == ["origin=EWR"]
     assert "worse than the champion's on the same rows: origin=EWR" in result.message
     assert all(each["champion"] is not None for each in result.details["slices"])
@@ -224,8 +232,9 @@ def test_codes_are_slices_by_value_so_that_no_minority_hides_in_another(flight_d
 
 
 def test_more_whole_numbers_than_a_table_holds_are_cut_unless_they_are_declared_as_categories(flight_delay: ModelConfig) -> None:
-    many = np.arange(ROWS) % 35
+    as_many, many = np.arange(ROWS) % MOST_CODES, np.arange(ROWS) % 35
     asked: dict[str, Any] = {"by": "distance", "judge": "worst", "metric": "log_loss", "at_most": 9, "min_rows": 20}
+    assert len(judged(evidence(flight_delay, CHANCES, distance=as_many), **asked).details["slices"]) == MOST_CODES
     assert len(judged(evidence(flight_delay, CHANCES, distance=many), **asked).details["slices"]) == 4
     kinds = {"distance": "categorical"}
     features = tuple(each.model_copy(update={"kind": kinds.get(each.name, each.kind)}) for each in flight_delay.features)

@@ -2,160 +2,141 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Feature
-from include.evergreen.features.columns import PREDICTION, feature_column
-from include.evergreen.monitoring.drawing import compare, draw
-from include.evergreen.monitoring.drift import measure_drift
+from include.evergreen.features.columns import feature_column
+from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words, judge_drift
+from include.evergreen.monitoring.verdicts import Verdict
 from tests.unit.flights import run_python
 
 pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
 
 ROWS = 2000
+KINDS = {"origin": "categorical", "carrier": "categorical", "distance": "numeric", "wind": "numeric"}
 
 
 @pytest.fixture
 def model(air_time: ModelConfig) -> ModelConfig:
     """Two features of each kind."""
-    kinds = {"origin": "categorical", "carrier": "categorical", "distance": "numeric", "wind": "numeric"}
-    features = [Feature.model_validate({"name": name, "kind": kind, "description": ""}) for name, kind in kinds.items()]
-    return air_time.model_copy(update={"features": tuple(features)})
+    features = [Feature.model_validate({"name": name, "kind": kind, "description": ""}) for name, kind in KINDS.items()]
+    monitor = air_time.monitor.model_copy(update={"numeric_threshold": 0.1, "categorical_threshold": 0.05})
+    return air_time.model_copy(update={"features": tuple(features), "monitor": monitor})
 
 
 def test_rows_like_the_references_have_not_drifted(model: ModelConfig) -> None:
-    found = measure_drift(model, _frame(seed=1), _frame(seed=2))
-    assert set(found.scores) == {"origin", "carrier", "distance", "wind"}
-    assert found.prediction is not None and max(found.prediction, *found.scores.values()) < 0.1
-    assert found.share == 0.0
+    verdict = _judge(model, frame(seed=2))
+    found = dict(drift_figures(model, verdict))
+    assert set(found) == {"drift.share", "prediction_drift.score", *(f"drift.{name}" for name in KINDS)}
+    assert found["drift.share"] == 0.0
+    assert max(found.values()) < 0.1
+    assert in_words(verdict) == "no column drifted"
 
 
-def test_a_numbers_score_is_how_far_it_moved_in_standard_deviations(model: ModelConfig) -> None:
-    moved = _frame(seed=1).assign(wind=lambda frame: frame["wind"] + 3 * frame["wind"].std())
-    found = measure_drift(model, _frame(seed=1), moved)
-    assert found.scores["wind"] == pytest.approx(3, rel=0.01)
-    assert found.share == 0.25
-
-
-def test_a_number_that_is_one_value_all_day_long_is_far_only_when_its_value_is(model: ModelConfig) -> None:
-    reference = _frame(seed=1)
-    near = measure_drift(model, reference, reference.assign(wind=reference["wind"].mean()))
-    far = measure_drift(model, reference, reference.assign(wind=reference["wind"].max() + 20))
-    assert near.scores["wind"] < 2 < far.scores["wind"]
-
-
-def test_a_categorys_score_tells_the_same_from_another(model: ModelConfig) -> None:
-    elsewhere = measure_drift(model, _frame(seed=1), _frame(seed=1).assign(origin="BOS"))
-    assert elsewhere.scores["origin"] > 0.5
-    assert elsewhere.scores["carrier"] == pytest.approx(0, abs=1e-6)
+def test_a_numbers_figure_is_how_far_it_moved_in_standard_deviations(model: ModelConfig) -> None:
+    found = dict(drift_figures(model, _judge(model, frame(seed=2).assign(wind=lambda rows: rows["wind"] + 12))))
+    assert found["drift.wind"] == pytest.approx(3, rel=0.1)
+    assert found["drift.share"] == 0.25
 
 
 def test_the_share_is_of_features_and_leaves_the_prediction_out(model: ModelConfig) -> None:
-    found = measure_drift(model, _frame(seed=1), _frame(seed=1).assign(prediction=1e6))
-    assert found.prediction is not None and found.prediction > 2
-    assert found.share == 0.0
+    found = dict(drift_figures(model, _judge(model, frame(seed=2).assign(prediction=1e6))))
+    assert found["prediction_drift.score"] > 2
+    assert found["drift.share"] == 0.0
 
 
-@pytest.mark.parametrize("where", ["reference", "current"])
-def test_a_feature_without_any_value_has_no_score(model: ModelConfig, where: str) -> None:
-    frames = {"reference": _frame(seed=1), "current": _frame(seed=2)}
-    frames[where]["wind"] = np.nan
-    found = measure_drift(model, frames["reference"], frames["current"])
-    assert "wind" not in found.scores
-    assert len(found.scores) == 3
+@pytest.mark.parametrize("rows", [0, 1, 29])
+def test_a_window_of_too_few_rows_has_no_figure_and_says_why(model: ModelConfig, rows: int) -> None:
+    """A share of 0 would count as calm."""
+    verdict = _judge(model, frame(seed=2).head(rows))
+    assert drift_figures(model, verdict) == []
+    assert in_words(verdict) == f"nothing is said on drift: not enough rows ({rows})"
 
 
-def test_a_window_without_rows_has_no_scores_and_a_page_all_the_same(model: ModelConfig) -> None:
-    found = measure_drift(model, _frame(seed=1), _frame(seed=1).head(0))
-    assert (found.prediction, found.scores, found.share) == (None, {}, 0.0)
-    assert "<html" in draw(model, _frame(seed=1), _frame(seed=1).head(0), "no rows")
+@pytest.mark.parametrize("name", KINDS)
+def test_a_feature_that_lost_its_values_has_drifted(model: ModelConfig, name: str) -> None:
+    verdict = _judge(model, frame(seed=2).assign(**{name: None}))
+    found = dict(drift_figures(model, verdict))
+    assert found["drift.share"] == 0.25
+    assert found[f"drift.{name}"] > 0.5
+    assert in_words(verdict).startswith(f"drifted: {name} ")
 
 
-@pytest.mark.parametrize("seed", [2, 3, 4])
-def test_the_page_shows_the_scores_that_were_measured(model: ModelConfig, seed: int) -> None:
-    """Bit for bit of numbers; of a category Evidently itself adds up in another order in each process."""
-    reference, current = _frame(seed=1), _drifted(seed)
-    found = measure_drift(model, reference, current)
-    assert found.prediction is not None
-    measured = {PREDICTION: found.prediction, **found.scores}
-    shown = {each["config"]["column"]: float(each["value"]) for each in compare(model, reference, current).dict()["metrics"]}
-    assert list(measured) == list(shown)
-    for name, score in measured.items():
-        assert score == (pytest.approx(shown[name], rel=1e-14) if name in {"origin", "carrier"} else shown[name]), name
-        assert score > 0.01, "the frames must differ"
+def test_nothing_is_recorded_of_a_feature_that_never_had_a_value(model: ModelConfig) -> None:
+    empty = {"wind": np.nan}
+    verdict = _judge(model, frame(seed=2).assign(**empty), reference=frame(seed=1).assign(**empty))
+    assert "drift.wind" not in dict(drift_figures(model, verdict))
+    assert as_detail(verdict)["wind"] == {"state": "no values"}
+
+
+def test_personal_features_are_not_compared(model: ModelConfig) -> None:
+    features = tuple(each.model_copy(update={"personal": each.name == "carrier"}) for each in model.features)
+    verdict = _judge(model.model_copy(update={"features": features}), frame(seed=2))
+    assert list(verdict.columns) == ["prediction", "origin", "distance", "wind"]
+
+
+def test_words_name_the_worst_first_with_effect_and_p_value(model: ModelConfig) -> None:
+    verdict = _judge(model, frame(seed=2).assign(wind=lambda rows: rows["wind"] + 2, origin="BOS"))
+    words = in_words(verdict)
+    assert words.startswith("drifted: origin 0.833 (p ")
+    assert ", wind 0.5" in words
+    assert as_detail(verdict)["wind"] == {
+        "state": "drifted", "effect": verdict.columns["wind"].effect, "p_value": verdict.columns["wind"].p_value, "aspect": "values",
+    }  # fmt: skip
 
 
 def test_a_feature_called_prediction_is_compared_beside_the_prediction(model: ModelConfig) -> None:
     features = tuple(feature.model_copy(update={"name": "prediction"}) if feature.name == "wind" else feature for feature in model.features)
     renamed = model.model_copy(update={"features": features})
-    frames = _frame(seed=1), _drifted(2)
-    plain = measure_drift(model, *frames)
-    reference, current = (frame.rename(columns={"wind": feature_column("prediction")}) for frame in frames)
-    found = measure_drift(renamed, reference, current)
-    assert found.prediction == plain.prediction
-    assert {"wind" if name == "prediction" else name: score for name, score in found.scores.items()} == plain.scores
-    shown = {each["config"]["column"]: float(each["value"]) for each in compare(renamed, reference, current).dict()["metrics"]}
-    assert (shown["prediction"], shown["feature:prediction"]) == (found.prediction, found.scores["prediction"])
+    moved = frame(seed=2).assign(wind=lambda rows: rows["wind"] + 4)
+    plain = dict(drift_figures(model, _judge(model, moved)))
+    column = {"wind": feature_column("prediction")}
+    found = dict(drift_figures(renamed, _judge(renamed, moved.rename(columns=column), reference=frame(seed=1).rename(columns=column))))
+    assert {name.replace("drift.prediction", "drift.wind"): value for name, value in found.items()} == plain
 
 
-def test_a_categorys_score_is_the_same_to_the_last_bit_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_is_the_same_to_the_last_bit_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets of texts have another order in each, and sums of floats another last bit in another order."""
     script = (
-        "import numpy as np, pandas as pd\n"
         "from include.evergreen.config import Catalog\n"
-        "from include.evergreen.config.models import Feature\n"
-        "from include.evergreen.monitoring.drift import measure_drift\n"
-        "names = [f'f{number}' for number in range(20)]\n"
-        "features = tuple(Feature(name=name, kind='categorical', description='') for name in names)\n"
+        "from tests.unit.monitoring.test_drift import *\n"
+        "features = tuple(Feature(name=name, kind=kind, description='') for name, kind in KINDS.items())\n"
         "model = Catalog().model('air_time').model_copy(update={'features': features})\n"
-        "random = np.random.default_rng(1)\n"
-        "def frame(rows):\n"
-        "    texts = [f'category {number}' for number in range(40)]\n"
-        "    columns = {name: random.choice(texts, rows, p=random.dirichlet(np.ones(40))) for name in names}\n"
-        "    return pd.DataFrame({**columns, 'prediction': np.ones(rows)})\n"
-        "print([score.hex() for score in measure_drift(model, frame(900), frame(700)).scores.values()])\n"
+        "print([value.hex() for _, value in drift_figures(model, _judge(model, frame(2)))])\n"
     )
     told = set()
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
-        told.add(run_python(script))
+        told.add(run_python("from tests.unit.monitoring.test_drift import _judge\n" + script))
     assert len(told) == 1
 
 
-def test_the_page_says_whose_it_is_and_escapes_it(model: ModelConfig) -> None:
-    page = draw(model, _frame(seed=1), _frame(seed=2), "air_time <b> & co")
-    assert "<title>air_time &lt;b&gt; &amp; co</title>" in page
-    assert "distance" in page
-
-
-def test_measuring_imports_no_evidently() -> None:
-    """It takes seconds, in every process that monitors."""
+def test_judging_imports_no_evidently_and_importing_monitoring_no_scipy() -> None:
+    """Evidently takes seconds, in every process that monitors."""
     script = (
         "import sys\n"
-        "import pandas as pd\n"
         "from include.evergreen import monitoring\n"
+        "assert not {'pandas', 'pyarrow', 'scipy'} & set(sys.modules)\n"
+        "import pyarrow as pa\n"
         "from include.evergreen.config import Catalog\n"
-        "from include.evergreen.monitoring.drift import measure_drift\n"
+        "from include.evergreen.monitoring.drift import judge_drift\n"
         "model = Catalog().model('air_time')\n"
-        "frame = pd.DataFrame({name: [1.0, 2.0] for name in ['prediction', *(each.name for each in model.features)]})\n"
-        "assert measure_drift(model, frame, frame).scores\n"
+        "table = pa.table({name: [1.0, 2.0] * 40 for name in ['prediction', *(each.name for each in model.features)]})\n"
+        "assert judge_drift(model, table, {'2013-01-01': table}).columns\n"
         "assert 'evidently' not in sys.modules\n"
     )
     run_python(script)
 
 
-def _drifted(seed: int) -> pd.DataFrame:
-    random = np.random.default_rng(seed)
-    frame = _frame(seed)
-    frame["origin"] = pd.array(random.choice(["EWR", "JFK", "BOS", "PHL"], ROWS, p=[0.1, 0.2, 0.3, 0.4]), dtype="string")
-    frame["carrier"] = pd.array(random.choice(["UA", "AA", "B6", None], ROWS, p=[0.05, 0.15, 0.5, 0.3]), dtype="string")
-    frame["distance"] = frame["distance"] * 1.1
-    frame.loc[:9, "wind"] = [np.nan, np.inf, -np.inf, 40, 50, np.nan, np.inf, 60, 70, 80]
-    return frame.assign(wind=frame["wind"] + 1, prediction=frame["prediction"] + 10)
+def _judge(model: ModelConfig, current: pd.DataFrame, reference: pd.DataFrame | None = None) -> Verdict:
+    before = frame(seed=1) if reference is None else reference
+    days = [str(number % 20) for number in range(len(before))]
+    return judge_drift(model, pa.Table.from_pandas(before.assign(partition=days)), {"2013-02-01": pa.Table.from_pandas(current)})
 
 
-def _frame(seed: int) -> pd.DataFrame:
+def frame(seed: int) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     return pd.DataFrame(
         {

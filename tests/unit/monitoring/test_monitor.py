@@ -8,12 +8,14 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from include.evergreen import monitoring
-from include.evergreen.config import METRICS, Catalog, ModelConfig
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.metrics import metrics_of
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
+from include.evergreen.monitoring.window import load_window
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.predictions import find_predictions
@@ -41,7 +43,7 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
     model = catalog.model(name)
     _score_and_monitor(catalog, model)
     features = {f"drift.{feature.name}" for feature in model.features}
-    performance = {f"performance.{metric}" for metric in METRICS[model.task]}
+    performance = {f"performance.{metric}" for metric in metrics_of(model)}
     general = {"drift.share", "prediction_drift.score", "quality.quarantined_share"}
     assert set(_figures(name)) == features | performance | general
     assert {(each.version, each.origin) for each in list_observations(name)} == {(1, "live")}
@@ -70,7 +72,7 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     ingestion.ingest(catalog.dataset("outcomes"), day, "live")
     _monitor(catalog, air_time, day)
     after = _figures("air_time", day)
-    assert set(after) - set(before) == {"performance.mae", "performance.rmse", "performance.r2"}
+    assert set(after) - set(before) == {f"performance.{metric}" for metric in metrics_of(air_time)}
     assert {name: after[name] for name in before} == before
     assert len(rows_of(observations)) == len(after)
 
@@ -121,10 +123,17 @@ def test_it_follows_when_nothing_but_the_quarantine_changes(catalog: Catalog, ai
 
 
 def test_other_thresholds_judge_the_same_drift_anew(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
-    limits = air_time.monitor.model_copy(update={"numeric_threshold": 1e-9, "categorical_threshold": 1e-9})
-    _monitor(catalog, air_time.model_copy(update={"monitor": limits}))
-    assert _figures("air_time")["drift.share"] == 1.0
+    """A lower one may let a feature count whose drift is sure; it makes none of what chance explains."""
+    day = january(22)
+    change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    shares = {}
+    scoring.score(catalog, air_time, day, "live")
+    for threshold in (0.1, 1000.0):
+        limits = air_time.monitor.model_copy(update={"numeric_threshold": threshold, "categorical_threshold": 1.0})
+        _monitor(catalog, air_time.model_copy(update={"monitor": limits}), day)
+        shares[threshold] = _figures("air_time", day)["drift.share"]
+    assert shares == {0.1: 2 / len(air_time.features), 1000.0: 0.0}
 
 
 def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -141,6 +150,46 @@ def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catal
     days = [current_partition("schedules", day) for day in (january(19), DAY)]
     assert drift.rows == sum(each.rows for each in days if each)
     assert performance.rows <= (days[1].rows if days[1] else 0)
+
+
+def test_performance_over_several_days_is_that_of_their_rows_together_and_follows_any_of_their_labels(
+    catalog: Catalog, air_time: ModelConfig
+) -> None:
+    model = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_days": 3})})
+    for day in (january(18), january(19), DAY):
+        _score_and_monitor(catalog, model, day)
+    errors = []
+    for day in (january(18), january(19), DAY):
+        predictions, labels = find_predictions("air_time", day), current_partition("outcomes", day)
+        assert predictions is not None and labels is not None
+        frame = predictions.frame()
+        joined = keys_of(frame, KEYS).join(frame["prediction"]).merge(read_partition(labels), on=KEYS).dropna(subset=["air_time"])
+        errors.append((joined["air_time"] - joined["prediction"]).abs())
+    found = {each.partition: each for each in list_observations("air_time", "performance.mae")}
+    assert found[DAY].value == pytest.approx(pd.concat(errors).mean())
+    assert found[DAY].rows == sum(map(len, errors))
+    assert found[january(18)].value == pytest.approx(errors[0].mean())
+    drift = next(each for each in list_observations("air_time", "drift.share", first=DAY))
+    assert drift.rows == len(find_predictions("air_time", DAY).frame()), "drift has a window of its own"  # type: ignore[union-attr]
+    republish("outcomes", january(18), shifted("air_time", 60))
+    _monitor(catalog, model, january(18))
+    after = {each.partition: each for each in list_observations("air_time", "performance.mae")}
+    assert all(after[day].value > found[day].value + 5 for day in found), "each day whose window the corrected labels are in"
+    assert _monitor(catalog, model).status == "unchanged"
+
+
+def test_another_window_of_performance_leaves_the_report_and_the_figures_of_one_day_as_they_are(
+    catalog: Catalog, air_time: ModelConfig
+) -> None:
+    """An update of ours monitors nothing again, and what was drawn stays."""
+    _score_and_monitor(catalog, air_time)
+    before = rows_of(reports)
+    scored = find_predictions("air_time", DAY)
+    assert scored is not None
+    wider = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_days": 5})})
+    one, five = (load_window(catalog, model, scored) for model in (air_time, wider))
+    assert one.report_path(one.reference()) == five.report_path(five.reference()) == before[0].path
+    assert _monitor(catalog, wider).status == "unchanged", "no other day was scored"
 
 
 def test_monitoring_draws_no_report(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -178,8 +227,25 @@ def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repea
 
 def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig) -> None:
     republish("schedules", DAY, lambda frame: frame.head(0))
-    assert _score_and_monitor(catalog, air_time).status == "done"
-    assert "performance.mae" not in _figures("air_time")
+    outcome = _score_and_monitor(catalog, air_time)
+    assert (outcome.status, outcome.message) == ("done", "nothing is said on drift: not enough rows (0)")
+    assert not [name for name in _figures("air_time") if name.startswith(("performance", "drift", "prediction_drift"))]
+
+
+def test_the_stage_says_what_drifted_and_how_sure_that_is(catalog: Catalog, air_time: ModelConfig) -> None:
+    day = january(22)
+    change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    outcome = _score_and_monitor(catalog, air_time, day)
+    record = find_stage("air_time", "monitor", day)
+    assert record is not None
+    drift = record.detail["drift"]
+    assert drift["distance"]["state"] == "drifted"
+    assert drift["distance"]["p_value"] < 0.001
+    assert drift["wind_speed_1d"]["state"] == "alike"
+    assert "drifted: " in outcome.message
+    assert "distance" in outcome.message
+    assert _figures("air_time", day)["drift.distance"] == drift["distance"]["effect"]
 
 
 def test_observations_carry_the_origin_that_they_are_given(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -193,17 +259,17 @@ def test_labels_that_are_corrected_while_a_day_is_observed_are_in_what_is_record
 ) -> None:
     """By a second monitoring, side by side, that is quicker: the slower one does not put the old figures in place of its own."""
     scoring.score(catalog, air_time, DAY, "live")
-    measured = MODULE.measure_drift
+    measured = MODULE.drift_figures
 
     def corrected_meanwhile(*arguments: object) -> object:
-        monkeypatch.setattr(MODULE, "measure_drift", measured)
+        monkeypatch.setattr(MODULE, "drift_figures", measured)
         republish("outcomes", DAY, shifted("air_time", 50.0))
         _monitor(catalog, air_time)
         quicker.update(_figures("air_time"))
         return measured(*arguments)
 
     quicker: dict[str, float] = {}
-    monkeypatch.setattr(MODULE, "measure_drift", corrected_meanwhile)
+    monkeypatch.setattr(MODULE, "drift_figures", corrected_meanwhile)
     assert _monitor(catalog, air_time).status == "unchanged"
     assert _figures("air_time") == quicker
     assert _monitor(catalog, air_time).status == "unchanged"

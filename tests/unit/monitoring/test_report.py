@@ -35,7 +35,7 @@ class Painter:
         self.headings: list[str] = []
         self.meanwhile = lambda: None
 
-    def draw(self, _model: object, _reference: object, _current: object, heading: str) -> str:
+    def draw(self, _model: object, _reference: object, _current: object, heading: str, _verdict: object) -> str:
         self.headings.append(heading)
         self.meanwhile()
         return f"<html>{heading}</html>"
@@ -57,6 +57,7 @@ def test_evidently_draws_a_page_that_says_whose_it_is_and_it_is_kept_small(catal
     assert scored is not None
     assert f"<title>air_time: {scored.rows} rows up to 2013-01-20, against what version 1 was trained on</title>" in page
     assert "Wasserstein distance" in page
+    assert '<table id="verdict"' in page
     assert len(storage.read_bytes(path)) < len(page) / 2
 
 

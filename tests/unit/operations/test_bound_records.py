@@ -143,6 +143,12 @@ def test_every_table_is_bound_or_has_a_reason_not_to_be() -> None:
     assert all(reason for binding in ledger.BINDINGS.values() for reason in binding.unbound.values())
 
 
+def test_rows_of_which_the_newest_counts_keep_the_order_of_their_entries() -> None:
+    """Of the others each row speaks for itself, or says itself which is current."""
+    of_which_the_newest_counts = {"approvals", "decisions", "firings", "knowledge_corrections", "pauses", "promotions"}
+    assert {name for name, binding in ledger.BINDINGS.items() if binding.newest_counts} == of_which_the_newest_counts
+
+
 def test_each_bound_column_that_is_changed_is_found_raises_the_alert_and_is_named() -> None:
     record_one_of_each()
     for name, column in BOUND:
@@ -202,6 +208,8 @@ def test_an_invented_promotion_moves_no_alias_and_makes_no_champion() -> None:
         connection.execute(promotions.insert().values(**row))
     with pytest.raises(ChangedRecordError, match="promotions .* has no entry in the ledger"):
         champions.reconcile(MODEL)
+    [alert] = [alert for alert in open_alerts(MODEL) if alert.key == f"bypass/{MODEL}/champion"]
+    assert alert.severity == "critical" and "MLflow's alias was left as it is" in alert.message
     assert mlflow_store.alias(MODEL, "champion") == 2
     assert [version.version for version in champions.serving(MODEL, AS_OF)] == [2, 1]
     with pytest.raises(DataError, match="has no entry in the ledger"):

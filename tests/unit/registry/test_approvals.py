@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def test_a_request_keeps_its_first_answer_and_the_newest_request_counts(trained:
         assert approvals.newest_answer(connection, "air_time", 1) == newer
         assert approvals.newest_answer(connection, "air_time", 2) is None
         assert approvals.newest_answer(connection, "flight_delay", 1) is None
+
+
+@pytest.mark.parametrize("because", ["", "there is no champion"])
+@pytest.mark.parametrize("verdict", ["", "refused", "approved"])
+def test_only_an_approval_that_is_required_and_not_given_blocks_the_promotion(because: str, verdict: Any) -> None:
+    answer = approvals.Answer(1, "m", 1, "run#1", verdict, "ada", "", dt.datetime(2013, 1, 2, tzinfo=dt.UTC)) if verdict else None
+    assert approvals.ApprovalStatus(because, answer).blocks_promotion is (because != "" and verdict != "approved")
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,13 @@ def test_no_retry_brings_back_what_was_withdrawn_and_a_person_may_by_force(model
     assert champions.rollback(MODEL, **PERSON).version == 1
 
 
+def test_the_newest_version_of_the_champions_own_day_or_later_challenges_it() -> None:
+    assert copied_version("b", as_of=EARLIER).version == 2
+    assert champions.challenger(MODEL) is None
+    of_the_same_day = copied_version("c")
+    assert champions.challenger(MODEL) == of_the_same_day
+
+
 def test_a_repeated_request_is_one_rollback() -> None:
     three_champions()
     for _ in range(3):
@@ -464,6 +471,28 @@ def test_another_registry_than_the_one_on_record_is_refused() -> None:
     mlflow_store.mlflow_client().delete_registered_model(MODEL)
     with pytest.raises(DataError, match="MLflow gave the new version the number 1, which our record has for run key .* already"):
         champions.register(MODEL, run_key)
+
+
+def test_who_asks_for_an_approval_is_told_whether_there_ever_was_a_champion() -> None:
+    told: list[bool] = []
+
+    def why_ask(semver: str, is_first: bool, criteria: list[dict[str, Any]]) -> str:
+        told.append(is_first)
+        return ""
+
+    champions.register(MODEL, copied_candidate("b"), why_ask=why_ask)
+    with writing() as connection:
+        connection.execute(promotions.delete())
+    champions.register(MODEL, copied_candidate("c"), why_ask=why_ask)
+    assert told == [False, True]
+
+
+def test_a_run_key_of_another_model_registers_nothing_and_says_nothing_of_its_decision() -> None:
+    run_key = copied_candidate("b")
+    champions.register(MODEL, run_key)
+    with pytest.raises(UnearnedError, match="another: run key .* has no blessed decision in the database, so it is not registered"):
+        champions.register("another", run_key)
+    assert not [row for row in rows_of(model_versions) if row.model == "another"]
 
 
 def test_a_card_that_was_lost_is_written_again(model: ModelConfig, cycled: CycleResult) -> None:

@@ -23,7 +23,7 @@ from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.readiness import News, Readiness
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import partition_versions, recipes, stage_records
+from include.evergreen.state.database.tables import partition_versions, prediction_sets, recipes, stage_records
 from tests.unit.flights import january, republish, rows_of, shifted, with_other_features
 
 pytestmark = pytest.mark.sqlite_only  # state/database/test_on_postgresql.py has what a server may tell otherwise
@@ -204,11 +204,15 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(catalog, air_time)
-    champions.register(MODEL, all_decisions(MODEL)[0].run_key)
     own = {1: [("schedules", DAY)], 2: [("schedules", DAY), ("outcomes", january(18))]}
     monkeypatch.setattr(readiness, "list_inputs", lambda version, _: own[version.version])
+    assert not readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "there is no challenger"
+    champions.register(MODEL, all_decisions(MODEL)[0].run_key)
     assert readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due
     assert not readiness.scoring(MODEL, DAY, ("outcomes", january(17))).is_due
+    with writing() as connection:
+        connection.execute(prediction_sets.update().values(challenger_version=2))
+    assert not readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "it has scored the day already"
 
 
 def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -26,6 +26,7 @@ from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import prediction_sets, recipes
 from include.evergreen.state.stage_status import Outcome, find_stage
+from include.evergreen.training.recipes import Recipe
 from tests.unit.flights import january, registered_as_of, republish, rows_of, shifted, with_other_features
 
 DAY = january(20)
@@ -204,8 +205,29 @@ def test_a_challenger_scores_in_the_shadow_and_changes_nothing_that_is_served(
     predictions = _predictions("air_time")
     assert (predictions.version, predictions.challenger_version) == (1, 2)
     frame = predictions.frame()
+    assert list(frame.columns)[-2:] == ["prediction", "challenger_prediction"]
     assert np.array_equal(frame["prediction"].to_numpy(), alone)
     assert not np.array_equal(frame["challenger_prediction"].to_numpy(), alone)
+
+
+@pytest.mark.parametrize("other", [{"task": "classification"}, {"rows": "weather"}])
+def test_a_challenger_of_another_task_or_other_rows_casts_no_shadow(
+    second: champions.RegisteredVersion, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    class Other(Recipe):
+        def config(self, now: ModelConfig) -> ModelConfig:
+            return super().config(now).model_copy(update=other)
+
+    recipe_of_version = scoring.recipe_of_version
+
+    def recipe(catalog: Catalog, model: ModelConfig, version: champions.RegisteredVersion) -> Recipe:
+        own = recipe_of_version(catalog, model, version)
+        return Other(**vars(own)) if version.version == second.version else own
+
+    monkeypatch.setattr(scoring, "recipe_of_version", recipe)
+    _score(catalog, air_time)
+    assert _predictions("air_time").challenger_version == 0
+    assert open_alerts("air_time") == []
 
 
 def test_a_challenger_casts_no_shadow_on_a_day_that_it_has_seen(
@@ -239,7 +261,7 @@ def test_predictions_that_the_storage_lost_are_made_again(trained: Path, catalog
     first = _predictions("air_time")
     (trained / "storage" / first.path).unlink()
     assert _score(catalog, air_time).status == "done"
-    assert _predictions("air_time") == first
+    assert _predictions("air_time") == first and first.scoring == 1
     assert len(first.frame()) == first.rows
 
 
@@ -278,7 +300,15 @@ def test_a_challenger_that_cannot_be_computed_is_left_out_and_the_champion_score
             raise ValueError("could not convert string to float")
         return predict(*given)  # type: ignore[arg-type]
 
-    for name, stand_in, cause in (("recipe_of_version", without_its_own, "kept no recipe"), ("predict", once, "could not convert")):
+    def one_too_few(*given: object) -> object:
+        predicted = predict(*given)  # type: ignore[arg-type]
+        return predicted[:-1] if next(calls) % 2 else predicted
+
+    for name, stand_in, cause in (
+        ("recipe_of_version", without_its_own, "kept no recipe"),
+        ("predict", once, "could not convert"),
+        ("predict", one_too_few, "rows where the champion scores"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(scoring, name, stand_in)
             assert _score(catalog, air_time).is_done

@@ -198,6 +198,14 @@ def test_the_next_day_has_its_own_anchor(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ledger.verified().anchors == [first, second]
 
 
+def test_a_day_on_which_nothing_happened_is_anchored_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    _append(2)
+    first, _ = ledger.anchor()
+    _on_day(monkeypatch, first.date + dt.timedelta(days=1))
+    second, is_new = ledger.anchor()
+    assert (is_new, second.sequence, second.hash) == (True, first.sequence, first.hash)
+
+
 def test_a_ledger_without_entries_is_anchored_too() -> None:
     assert ledger.anchor()[0].sequence == 0
     _append(2)
@@ -272,6 +280,8 @@ def test_anchors_may_lie_at_another_place(tmp_path: Path, monkeypatch: pytest.Mo
     ledger.anchor()
     assert len(list((tmp_path / "elsewhere").iterdir())) == 1
     assert ledger.verified().anchors == ledger.anchors()[0]
+    (tmp_path / "elsewhere").rename(tmp_path / "a copy")
+    assert [len(ledger.anchors(place)[0]) for place in (None, str(tmp_path / "a copy"))] == [0, 1]
 
 
 def test_a_place_that_does_not_answer_is_worth_a_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

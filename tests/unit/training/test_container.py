@@ -81,7 +81,7 @@ def test_it_gets_no_variable_of_the_worker_but_those_of_arithmetic(home: Path, m
 def test_what_goes_in_is_the_declaration_and_the_rows_and_an_empty_folder(trained: Path, catalog: Catalog) -> None:
     snapshot, model = next(iter(list_model_snapshots("air_time"))), catalog.model("air_time")
     with io.BytesIO() as archive:
-        container.pack_inputs(archive, model, find_snapshot(snapshot.digest), None)
+        container.pack_inputs(archive, model, find_snapshot(snapshot.digest), (), None)
         archive.seek(0)
         with tarfile.open(fileobj=archive) as tar:
             entries = tar.getmembers()

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Monitor
+from include.evergreen.features.build import code_now, load_code
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.state.database import writing
@@ -49,6 +50,22 @@ def test_another_text_of_features_py_is_another_recipe_with_other_features(catal
     changed.features_path("air_time").write_text(catalog.features_path("air_time").read_text() + "# a word\n")
     assert build_recipe(changed, air_time).digest != build_recipe(catalog, air_time).digest
     assert build_recipe(changed, air_time).features_digest != build_recipe(catalog, air_time).features_digest
+
+
+def test_a_module_beside_features_py_is_part_of_the_recipe_and_a_version_keeps_its_own(
+    catalog: Catalog, air_time: ModelConfig, tmp_path: Path
+) -> None:
+    changed = with_other_features(catalog, tmp_path / "include")
+    path = changed.features_path("air_time")
+    path.write_text(f"from helper import WORD\n{path.read_text()}")
+    (path.parent / "helper.py").write_text("WORD = 1")
+    recipe = build_recipe(changed, air_time)
+    assert recipe.modules == recipe.code.beside == (("helper", "WORD = 1"),)
+    (path.parent / "helper.py").write_text("WORD = 2")
+    later = build_recipe(changed, air_time)
+    assert (later.digest != recipe.digest, later.features_digest != recipe.features_digest) == (True, True)
+    kept, now = load_code(recipe.code), load_code(code_now(changed, air_time))
+    assert (kept.__globals__["WORD"], now.__globals__["WORD"]) == (1, 2)  # type: ignore[attr-defined]
 
 
 def test_a_recipe_is_kept_once_and_found_as_it_was(home: Path, catalog: Catalog, air_time: ModelConfig) -> None:

@@ -14,7 +14,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.training import tuning
 from include.evergreen.training.fitting import learn
-from include.evergreen.training.metrics import measure
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import Chosen, predict
 from include.evergreen.training.tuning import choose, settings, time_folds
 from tests.unit.training.synthetic_rows import BOOSTING, LOGISTIC, RIDGE, synthetic_model, synthetic_rows
@@ -74,7 +74,7 @@ def test_the_best_on_the_folds_is_chosen_and_its_score_is_the_mean_of_scikit_lea
     for before, judges in time_folds(rows, 3):
         judged = rows[rows["partition"].isin(judges)]
         pipeline = learn(model, rows[rows["partition"].isin(before)], Chosen(RIDGE, {"alpha": 0.1}))
-        expected.append(measure(model, judged["target"].to_numpy(), predict(pipeline, model, judged))["mae"])
+        expected.append(Measures.trained(model, {}).measure_one("mae", judged["target"].to_numpy(), predict(pipeline, model, judged)))
     assert best["scores"] == expected
     assert best["score"] == pytest.approx(np.mean(expected))
 
@@ -238,7 +238,7 @@ def test_a_mistake_in_any_estimator_ends_the_search_before_it_begins(air_time: M
 
 def test_too_few_days_for_the_folds_are_told(air_time: ModelConfig) -> None:
     model = synthetic_model(air_time, estimator=RIDGE, search=ALPHAS, tune={"candidates": 2, "folds": 5})
-    with pytest.raises(DataError, match="5 days of rows cannot be tuned on with train.tune.folds 5"):
+    with pytest.raises(DataError, match=r"5 days of rows cannot be cut into 5 folds \(train.tune.folds\)"):
         choose(model, synthetic_rows(days=5, is_classified=False))
 
 

@@ -7,7 +7,9 @@ evidence may then fire at once, and the same evidence asks for its training agai
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,16 +19,18 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring.observations import newest_live
+from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, Quiet, quiet_after
 from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
-from include.evergreen.state.database.tables import firings
+from include.evergreen.state.database.tables import decisions, firings
 from include.evergreen.state.pauses import active_pause, refuse_changed_pauses
 
 log = logging.getLogger(__name__)
 FIRST_WAIT = dt.timedelta(hours=1)  # after a training that failed, until it is asked for again; doubled with each attempt
 LONGEST_WAIT = dt.timedelta(days=1)
+DECISIONS_LOOKED_AT = 200  # the newest: those on the candidates of the newest firings are among them
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
     for rule in model.retrain.rules:
         if evidence := evaluate(rule, newest_live(model.name, rule.metric, rule.n, min_rows=rule.min_rows)):
             with reading() as connection:
-                if not _cooling_down(connection, model, evidence.as_of):
+                if not _is_quiet(connection, model, evidence.as_of):
                     return evidence
     return None
 
@@ -104,7 +108,7 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
         return None
     with writing() as connection:
         refuse_changed_pauses(connection)
-        if _cooling_down(connection, model, evidence.as_of):
+        if _is_quiet(connection, model, evidence.as_of):
             return None
         body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "message": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
@@ -224,25 +228,41 @@ def list_firings(model: str) -> list[Firing]:
     return [as_record(Firing, row) for row in rows]
 
 
-def quiet_until(connection: sa.Connection, model: ModelConfig) -> dt.date | None:
-    """The last as_of for which no rule of the model fires anew, because of earlier firings.
+def find_quiet(connection: sa.Connection, model: ModelConfig) -> Quiet | None:
+    """Find until when no rule of the model fires anew, because of earlier firings.
 
-    A firing cools down, in partition time, unless its training failed; then it only keeps the same evidence from firing twice.
+    A firing whose training failed does not cool down; it only keeps the same evidence from firing twice.
 
     :param connection: to read with; the write transaction where a firing depends on it
-    :param model: the model as it is declared now; ``retrain.cooldown_days`` counts
-    :returns: the day, itself included; None when the model never fired
+    :param model: the model as it is declared now; ``retrain`` counts
+    :returns: until which as_of, and why; None when the model never fired
     """
-    last = sa.select(sa.func.max(firings.c.as_of)).where(firings.c.model == model.name)
-    newest = connection.execute(last).scalar()
-    cooling = connection.execute(last.where(firings.c.failed_at.is_(None))).scalar()
-    ends = [newest, cooling and cooling + dt.timedelta(days=model.retrain.cooldown_days)]
-    return max((day for day in ends if day), default=None)
+    own = firings.select().where(firings.c.model == model.name).order_by(firings.c.as_of.desc(), firings.c.id.desc())
+    newest = connection.execute(own.limit(1)).first()
+    if newest is None:
+        return None
+    counted = connection.execute(own.where(firings.c.failed_at.is_(None)).limit(LOOKED_AT)).all()
+    fired = [row.as_of for row in counted]
+    quiet = quiet_after(model.retrain, fired, rejected=_rejected_in_a_row(connection, model.name, counted))
+    if newest.failed_at is not None and (quiet is None or quiet.until < newest.as_of):
+        return Quiet(newest.as_of, f"it fired as of {newest.as_of}, and {as_record(Firing, newest).training}")
+    return quiet
 
 
-def _cooling_down(connection: sa.Connection, model: ModelConfig, as_of: dt.date) -> bool:
-    until = quiet_until(connection, model)
-    return until is not None and as_of <= until
+def _rejected_in_a_row(connection: sa.Connection, model: str, fired: Sequence[sa.Row[Any]]) -> int:
+    """How many of the newest firings trained a candidate that was rejected; one that is not answered yet ends the row."""
+    columns = (decisions.c.as_of, decisions.c.verdict)
+    query = sa.select(*columns).where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(DECISIONS_LOOKED_AT)
+    newest: dict[dt.date, str] = {}
+    for row in connection.execute(query):
+        newest.setdefault(row.as_of, row.verdict)
+    was_rejected = (row.answered_at is not None and newest.get(row.as_of) == "rejected" for row in fired)
+    return sum(1 for _ in itertools.takewhile(bool, was_rejected))
+
+
+def _is_quiet(connection: sa.Connection, model: ModelConfig, as_of: dt.date) -> bool:
+    quiet = find_quiet(connection, model)
+    return quiet is not None and as_of <= quiet.until
 
 
 def _minute(moment: dt.datetime) -> str:

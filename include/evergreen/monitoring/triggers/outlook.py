@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
-from include.evergreen.monitoring.triggers.firings import newest_firing, quiet_until
+from include.evergreen.monitoring.triggers.firings import find_quiet
 from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, evaluate
 from include.evergreen.state.database import reading
 from include.evergreen.state.pauses import active_pause
@@ -63,11 +63,6 @@ def _held_back(model: ModelConfig, as_of: dt.date) -> str:
     """What keeps a rule that trips from firing; empty when nothing does."""
     if pause := active_pause():
         return pause.message
-    newest = newest_firing(model.name)
     with reading() as connection:
-        until = quiet_until(connection, model)
-    if newest is None or until is None or as_of > until:
-        return ""
-    if newest.failed_at:
-        return f"it fired as of {newest.as_of}, and {newest.training}"
-    return f"the model cools down until {until}, since it fired as of {until - dt.timedelta(days=model.retrain.cooldown_days)}"
+        quiet = find_quiet(connection, model)
+    return quiet.because if quiet is not None and as_of <= quiet.until else ""

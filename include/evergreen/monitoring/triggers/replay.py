@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.monitoring.observations import Observation
+from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, quiet_after
 from include.evergreen.monitoring.triggers.rules import evaluate
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """A day on which a rule tripped. ``held_until`` is the end of the cool-down that kept it from firing; None: it fired."""
+    """A day on which a rule tripped. ``held_until`` is until when earlier firings kept it from firing; None: it fired."""
 
     partition: dt.date
     rule: str
@@ -23,7 +24,7 @@ class Replayed:
 
 
 def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Replayed]:
-    """Evaluate the model's rules after each observed day, as if every training that they fire had succeeded.
+    """Evaluate the model's rules after each observed day, as if every training that they fire had succeeded and was blessed.
 
     Backfilled observations count as live ones do: they are all that there is before a model goes live. As in life, a rule is judged on
     figures of one version, and the first rule that trips fires.
@@ -36,7 +37,7 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
     for observation in observed:
         by_day[observation.partition][observation.metric] = replace(observation, origin="live")
     tripped: list[Replayed] = []
-    quiet_until: dt.date | None = None
+    fired: list[dt.date] = []  # newest first
     seen: dict[str, list[Observation]] = {rule.name: [] for rule in model.retrain.rules}
     for partition in sorted(by_day):
         for rule in model.retrain.rules:
@@ -52,8 +53,9 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
         evidence = next((trip for trip in trips if trip is not None and trip.as_of == partition), None)
         if evidence is None:
             continue
-        held_until = quiet_until if quiet_until is not None and partition <= quiet_until else None
+        quiet = quiet_after(model.retrain, fired[:LOOKED_AT])
+        held_until = quiet.until if quiet is not None and partition <= quiet.until else None
         tripped.append(Replayed(partition, evidence.rule, evidence.message, held_until))
         if held_until is None:
-            quiet_until = partition + dt.timedelta(days=model.retrain.cooldown_days)
+            fired.insert(0, partition)
     return tripped

@@ -18,6 +18,7 @@ from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.state import mlflow_store
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import candidates, model_versions, partition_versions, snapshots
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.recipes import recipe_of_version
 from include.evergreen.training.snapshot import Snapshot, find_snapshot
 
@@ -78,6 +79,7 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
     assert decision is not None
     snapshot = find_snapshot(candidate.snapshot_digest)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, model.train.trusted_types)
+    measures = Measures.trained(config, candidate.facts, recipe.modules)
     return Facts(
         config=config,
         version=version,
@@ -90,7 +92,7 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
         read=tuple(_read(catalog, snapshot)),
         target_unit=_unit(catalog, config),
         decision=decision,
-        holdout=examine(config, pipeline, snapshot.frame(), decision.criteria, run_key=version.run_key),
+        holdout=examine(measures, pipeline, snapshot.frame(), decision.criteria, run_key=version.run_key),
         origins=find_origins(catalog, config, recipe),
     )
 

@@ -19,6 +19,7 @@ from include.evergreen.gates.criteria import metric_interval, share_interval
 from include.evergreen.gates.scored import Scored
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training.fit_job import split_by_time
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
 
 if TYPE_CHECKING:
@@ -97,18 +98,19 @@ class Holdout:
     histogram: Histogram
 
 
-def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteria: Sequence[dict[str, Any]], *, run_key: str) -> Holdout:
+def examine(measures: Measures, pipeline: Pipeline, frame: pd.DataFrame, criteria: Sequence[dict[str, Any]], *, run_key: str) -> Holdout:
     """The figures of ``pipeline`` on the holdout of ``frame``, a training frame; the gate's own bins where ``criteria`` hold some.
 
     The metrics' intervals are the gate's own, to the last bit: the same resamples, drawn by ``run_key``.
 
-    :param model: the model as the version's recipe declares it
+    :param measures: how the version is measured, with the model as its recipe declares it
     :param pipeline: the version's own fitted pipeline
     :param frame: the rows that the training read, fitted on and holdout
     :param criteria: the criteria of the version's decision, as recorded
     :param run_key: the key of the version's training run
     :returns: the figures, none of which stands for fewer than `MIN_CATEGORY_ROWS` rows
     """
+    model = measures.model
     fit_rows, holdout = split_by_time(model, frame)
     features = features_of(holdout, model.feature_names)
     labels = holdout[TARGET].to_numpy(dtype="float64")
@@ -116,7 +118,7 @@ def examine(model: ModelConfig, pipeline: Pipeline, frame: pd.DataFrame, criteri
     with one_thread():
         predicted = predict(pipeline, model, features)
         importances, metric, rows = _importances(model, pipeline, features, labels)
-    scored = Scored(model, labels, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
+    scored = Scored(measures, labels, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
     return Holdout(
         first=str(holdout[PARTITION].min()),
         last=str(holdout[PARTITION].max()),

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.evergreen.config import METRICS
+from include.evergreen.config.metrics import metrics_of
 from include.evergreen.promotion.cards.facts import Facts
 from include.evergreen.promotion.cards.holdout import IMPORTANCE_REPEATS, Metric
 from include.evergreen.promotion.cards.plots import BarInRow, CalibrationPlot, HistogramPlot, bars_in_rows
-from include.evergreen.promotion.cards.wording import METRIC_WORDS, SCORED_BY, figure, interval, plural, share
+from include.evergreen.promotion.cards.wording import SCORED_BY, figure, interval, plural, share
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
 
 DAYS_OF_A_YEAR = 365
@@ -125,8 +126,8 @@ class View:
     @property
     def metrics(self) -> list[tuple[Metric, str, str]]:
         """(metric, which direction is better, what it means)."""
-        better = METRICS[self.config.task]
-        return [(metric, f"{better[metric.name]} is better", METRIC_WORDS[metric.name]) for metric in self.holdout.metrics]
+        known = metrics_of(self.config)
+        return [(metric, known[metric.name].better_words, known[metric.name].words) for metric in self.holdout.metrics]
 
     @property
     def target_share(self) -> str:
@@ -140,6 +141,19 @@ class View:
         return (
             f"The mean of {self.config.target.column} is {figure(fit)} in the rows it was fitted on and {figure(held)} in the holdout. "
             f"Its predictions there have a mean of {figure(said)}."
+        )
+
+    @property
+    def decision_text(self) -> str:
+        """From which chance on a row is called positive, and who says so; empty of a regression."""
+        if not self.is_classification:
+            return ""
+        declared, threshold = self.config.metrics, figure(Measures.trained(self.config, self.facts.training).threshold)
+        if declared.learned_threshold is None:
+            return f"Metrics of decisions call a row positive from a predicted chance of {threshold} on, as model.yaml declares."
+        return (
+            f"Metrics of decisions call a row positive from a predicted chance of {threshold} on: there, {declared.learned_threshold.best} "
+            f"was best on rows before the holdout, each predicted by a model of the days before it."
         )
 
     @property

@@ -1,16 +1,7 @@
-"""Formats figures for a card, and explains metrics for readers without statistics."""
+"""Formats figures for a card."""
 
 from __future__ import annotations
 
-METRIC_WORDS = {
-    "auc": "How often a positive row gets a higher probability than a negative one: 0.5 is random, 1 is perfect.",
-    "log_loss": "The mean penalty on predicted probabilities: 0 is perfect; confident errors cost most.",
-    "brier": "The mean squared difference between the probability and the outcome (0 or 1): 0 is perfect.",
-    "accuracy": "How often the outcome it calls more probable is the one that happens.",
-    "mae": "The mean size of its errors, in the target's unit.",
-    "rmse": "The typical size of its errors, large ones weighing more, in the target's unit.",
-    "r2": "The share of the target's variance that it explains: 1 is all, 0 is no better than predicting the mean.",
-}
 SCORED_BY = {"auc": "AUC", "brier": "the Brier score", "mae": "the mean absolute error"}
 
 

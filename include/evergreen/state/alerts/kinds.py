@@ -20,6 +20,7 @@ _ALL = (
     AlertKind("stuck", "A task is stuck", "It runs far longer than it ever did. What waits for it is late."),
     AlertKind("retries", "Tasks fail more often", "A retry still makes it good: it comes later. When none does any more, it is missing."),
     AlertKind("run", "A run failed", "A DAG's run ended as failed though none of its tasks did, so nothing follows from it."),
+    AlertKind("late", "A run is late", "It was due, and Airflow has not made it. What it makes is missing."),
     AlertKind("backfill", "A backfill failed", "Some days of a backfill are not made. What serves now is not touched by it."),
     AlertKind("validation", "A partition was stopped", "The data of a day did not pass its expectations and was not published."),
     AlertKind("freshness", "Data is late", "A partition is past its deadline. Models that read it score later, or not at all."),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,9 +71,17 @@ def test_a_writer_that_is_left_half_way_leaves_nothing(_own_home: Path) -> None:
     assert storage.unfinished_files() == []
 
 
-def test_buckets_on_disk_are_gone_when_the_rows_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_bucket_on_disk_is_gone_when_its_rows_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_order, left = files.in_order, []
+
+    def sorted_bucket(*given: Any) -> pa.Table:
+        left.append(len(storage.unfinished_files()))
+        return in_order(*given)
+
     monkeypatch.setattr(files, "SORTED_IN_MEMORY", 1000)
+    monkeypatch.setattr(files, "in_order", sorted_bucket)
     _written(_table(500), KEYS, 50)
+    assert len(left) > 5 and left == list(range(left[0], left[0] - len(left), -1))
     assert storage.unfinished_files() == []
 
 

@@ -23,7 +23,7 @@ from include.evergreen.monitoring.triggers import (
 )
 from include.evergreen.state import ledger, pauses
 from include.evergreen.state.database import writing
-from include.evergreen.state.database.tables import firings
+from include.evergreen.state.database.tables import candidates, decisions, firings, snapshots
 from include.evergreen.state.database.tables import ledger as entries
 from tests.unit.flights import january, rows_of
 from tests.unit.warm import start_code
@@ -92,6 +92,16 @@ def test_no_other_fires_within_the_cool_down_whatever_the_rule(model: ModelConfi
         _observe(day, 30, drift=0.9)
         fire_if_tripped(model)
     assert [each.as_of for each in list_firings("air_time")] == [january(1), january(9)]  # a week of days lies between
+
+
+def test_each_rejected_candidate_in_a_row_doubles_the_cool_down_and_another_verdict_ends_it(model: ModelConfig) -> None:
+    fired = []
+    for day in range(1, 32):
+        _observe(day, 30, drift=0.9)
+        if firing := fire_if_tripped(model.model_copy(update={"retrain": model.retrain.model_copy(update={"cooldown_days": 2})})):
+            fired.append(day)
+            _decide(firing, "blessed" if len(fired) == 3 else "rejected")
+    assert fired == [1, 6, 15, 18, 23]
 
 
 def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: ModelConfig) -> None:
@@ -264,3 +274,20 @@ def _training_failed(firing_id: int) -> str:
     assert run_id is not None
     fail_firing(firing_id, run_id)
     return run_id
+
+
+def _decide(firing: Firing, verdict: str) -> None:
+    """The gate decides on the candidate of the firing's training."""
+    training, now = str(ask_training(firing.id)), clock.now()
+    common = {"model": firing.model, "as_of": firing.as_of, "recorded_at": now}
+    candidate = dict.fromkeys(
+        ("recipe_digest", "signature_digest", "mlflow_run_id", "artifact_uri", "artifact_digest", "reference_path"), ""
+    )
+    decision = {"champion_version": 1, "gate_digest": "", "attempt": 1, "mode": "enforce", "verdict": verdict, "criteria": []}
+    with writing() as connection:
+        connection.execute(snapshots.insert().values(**common, digest=training, window_days=1, rows=1, members={}, frame_path=""))
+        connection.execute(
+            candidates.insert().values(**common, **candidate, run_key=training, snapshot_digest=training, metrics={}, facts={})
+        )
+        connection.execute(decisions.insert().values(**common, **decision, run_key=training))
+    answer_firing(firing.model, training)

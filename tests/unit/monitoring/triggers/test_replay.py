@@ -19,8 +19,12 @@ DRIFT = Rule(metric="drift.share", above=0.5, k=2, n=3)
 ERROR = Rule(metric="performance.mae", above=20, k=1, n=1, min_rows=100)
 
 
-def model_with(*rules: Rule, cooldown_days: int = 3) -> ModelConfig:
-    return Catalog().model("air_time").model_copy(update={"retrain": Retrain(rules=rules, cooldown_days=cooldown_days)})
+def model_with(*rules: Rule, cooldown_days: int = 3, max_per_week: int | None = None) -> ModelConfig:
+    return (
+        Catalog()
+        .model("air_time")
+        .model_copy(update={"retrain": Retrain(rules=rules, cooldown_days=cooldown_days, max_per_week=max_per_week)})
+    )
 
 
 def observed(day: int, metric: str, value: float, *, version: int = 1, rows: int = 900, origin: str = "live") -> Observation:
@@ -64,7 +68,7 @@ def test_it_says_what_the_sensor_does_when_it_looks_after_each_day(seed: int) ->
 
     chance = random.Random(seed)
     rules = (DRIFT, Rule(metric="performance.mae", above=20, k=2, n=4, within_days=6, min_rows=100))
-    model = model_with(*rules, cooldown_days=chance.randrange(4))
+    model = model_with(*rules, cooldown_days=chance.randrange(3), max_per_week=chance.choice([None, 1, 2]))
     figures = [
         observed(day, metric, chance.choice([value, 0.0]), version=1 + day // 12, rows=chance.choice([9, 900]))
         for day in range(1, 25) if chance.random() < 0.8

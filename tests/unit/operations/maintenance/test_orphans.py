@@ -105,8 +105,8 @@ def test_what_was_served_stays_though_the_day_was_scored_again(cycled: None) -> 
     correct("schedules", day(20), "distance", 999)
     score(catalog, model, day(20), "live")
     after = find_predictions(MODEL, day(20))
-    assert before
-    assert after
+    assert before and after
+    assert (before.scoring, after.scoring) == (1, 2)
     assert before.path != after.path
     days_pass(2)
     assert before.path not in {each.path for each in sweep()}

@@ -1,0 +1,18 @@
+"""Statistical summaries of partitions, counted on the bins and cells of a champion's reference. Windows put them side by side."""
+
+from include.evergreen.monitoring.profiles.columns import CategoryColumn, NumericColumn
+from include.evergreen.monitoring.profiles.layout import Bins, Cells
+from include.evergreen.monitoring.profiles.profile import Profile, profile_partition, profile_reference
+from include.evergreen.monitoring.profiles.stored import from_bytes, to_bytes
+
+__all__ = [
+    "Bins",
+    "CategoryColumn",
+    "Cells",
+    "NumericColumn",
+    "Profile",
+    "from_bytes",
+    "profile_partition",
+    "profile_reference",
+    "to_bytes",
+]

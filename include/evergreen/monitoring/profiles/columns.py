@@ -1,0 +1,192 @@
+"""What is counted of one column, partition by partition: row i of each array is about partition i."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from include.evergreen.monitoring.profiles.layout import Bins, Cells
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_UNSEEN = 20  # names of unseen categories that a partition keeps, the most frequent ones
+
+
+@dataclass(frozen=True)
+class NumericColumn:
+    """Counts of a number. ``sums`` and ``squares`` are of distances from the origin of ``bins``, of its finite values.
+
+    ``least`` and ``greatest`` are NaN where a partition has no finite value; ``distinct`` counts its different values.
+    """
+
+    bins: Bins
+    counts: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+    missing: np.ndarray
+    infinite: np.ndarray
+    distinct: np.ndarray
+    least: np.ndarray
+    greatest: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of each partition, whatever they hold."""
+        return np.asarray(self.counts.sum(axis=1) + self.missing + self.infinite)
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Of each partition, the rows without a finite value."""
+        return np.asarray(self.missing + self.infinite)
+
+    def merge(self, *others: Self) -> Self:
+        """Put partitions side by side.
+
+        :param *others: on the same bins
+        :returns: a new column, its own partitions first
+        """
+        return type(self)(self.bins, *_side_by_side("bins", self, *others))
+
+    def pick(self, places: np.ndarray) -> Self:
+        """Choose partitions.
+
+        :param places: their numbers, in the order wanted
+        :returns: a new column
+        """
+        return type(self)(self.bins, *(getattr(self, name)[places] for name in _arrays(self, "bins")))
+
+    @classmethod
+    def of(cls, bins: Bins, values: pa.Array | pa.ChunkedArray) -> NumericColumn:
+        """Count one partition.
+
+        :param bins: what to count in
+        :param values: its values, of any type: what cannot be read as a number counts as missing
+        :returns: a column of one partition
+        """
+        numbers = as_numbers(values)
+        rows = len(numbers)
+        numbers.sort()  # NaN last; all that follows is read off what is in order
+        known = int(np.searchsorted(numbers, np.nan))
+        first, last = int(np.searchsorted(numbers, -np.inf, side="right")), int(np.searchsorted(numbers, np.inf, side="left"))
+        finite = numbers[first:last]
+        ends = np.searchsorted(finite, bins.edges, side="left")
+        counts = np.diff(np.concatenate([[0], ends, [len(finite)]]))
+        sums, squares, distinct = np.zeros(bins.count), 0.0, 0
+        least = greatest = np.nan
+        if len(finite):
+            least, greatest = float(finite[0]), float(finite[-1])
+            distinct = int(np.count_nonzero(finite[1:] != finite[:-1])) + 1
+            with np.errstate(over="ignore", invalid="ignore"):
+                finite -= bins.origin
+                filled = np.flatnonzero(counts)
+                sums[filled] = np.add.reduceat(finite, (np.cumsum(counts) - counts)[filled])
+                squares = float(finite @ finite)
+        columns = counts, sums, squares, rows - known, known - len(finite), distinct, least, greatest
+        return cls(bins, *(np.asarray(each)[None] for each in columns))
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """Counts of a category, in the order of ``cells``; ``unseen`` names the most frequent categories that the reference has not."""
+
+    cells: Cells
+    counts: np.ndarray
+    distinct: np.ndarray
+    unseen: tuple[dict[str, int], ...] = field(default=())
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of each partition, whatever they hold."""
+        return np.asarray(self.counts.sum(axis=1))
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Of each partition, the rows without a value."""
+        return np.asarray(self.counts[:, -1])
+
+    def merge(self, *others: Self) -> Self:
+        """Put partitions side by side.
+
+        :param *others: on the same cells
+        :returns: a new column, its own partitions first
+        """
+        counts, distinct = _side_by_side("cells", self, *others)
+        return type(self)(self.cells, counts, distinct, tuple(named for column in (self, *others) for named in column.unseen))
+
+    def pick(self, places: np.ndarray) -> Self:
+        """Choose partitions.
+
+        :param places: their numbers, in the order wanted
+        :returns: a new column
+        """
+        return type(self)(self.cells, self.counts[places], self.distinct[places], tuple(self.unseen[place] for place in places))
+
+    @classmethod
+    def of(cls, cells: Cells, values: pa.Array | pa.ChunkedArray) -> CategoryColumn:
+        """Count one partition.
+
+        :param cells: what to count in
+        :param values: its values, of any type that can be written as text
+        :returns: a column of one partition
+        """
+        categories, counts, missing = counted(values)
+        place = cells.place(categories)
+        found = np.bincount(place, weights=counts, minlength=cells.count).astype(np.int64)
+        found[-1] = missing
+        new = np.flatnonzero(place == cells.count - 2)
+        most = new[np.argsort(-counts[new], kind="stable")][:MOST_UNSEEN]
+        named = {categories[int(number)].as_py(): int(counts[number]) for number in most}
+        return cls(cells, found[None], np.array([len(categories)]), (named,))
+
+
+Column = NumericColumn | CategoryColumn
+
+
+def counted(values: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray, int]:
+    """Count the different values of a column.
+
+    :param values: of any type that can be written as text
+    :returns: the different values as text, how often each is there, and how many rows have none
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.value_counts(values)
+    texts, counts = found.field("values"), found.field("counts").to_numpy(zero_copy_only=False)
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    if pa.types.is_null(texts.type):
+        return pa.array([], pa.string()), np.zeros(0, np.int64), len(values)
+    known = pc.is_valid(texts).to_numpy(zero_copy_only=False)
+    return pc.cast(texts.filter(pa.array(known)), pa.string()), counts[known], int(counts[~known].sum())
+
+
+def as_numbers(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Read a column as numbers: false and true as 0 and 1, times as their count of units since 1970.
+
+    :param values: of any type
+    :returns: a new array; NaN for null, and for all of a column that cannot be read as numbers
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        if pa.types.is_temporal(values.type):
+            values = pc.cast(values, pa.int32() if values.type.bit_width == 32 else pa.int64())
+        if not pa.types.is_float64(values.type):
+            values = pc.cast(values, pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return np.full(len(values), np.nan)
+    numbers = values.to_numpy() if isinstance(values, pa.ChunkedArray) else values.to_numpy(zero_copy_only=False)
+    return np.array(numbers, dtype=np.float64)
+
+
+def _arrays(column: Any, layout: str) -> list[str]:
+    return [each.name for each in fields(column) if each.name not in (layout, "unseen")]
+
+
+def _side_by_side(layout: str, *columns: Any) -> list[np.ndarray]:
+    return [np.concatenate([getattr(column, name) for column in columns]) for name in _arrays(columns[0], layout)]

@@ -1,0 +1,43 @@
+"""How long a model's rules stay quiet after it fired: the cool-down, longer after rejections, and the most firings in a week."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.evergreen.config.models import Retrain
+
+WEEK = 7  # days
+LOOKED_AT = WEEK  # firings: the most in a week, and more than it takes to reach the longest cool-down
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """The last as_of, itself included, for which no rule fires anew, and why, as a sentence without its full stop."""
+
+    until: dt.date
+    because: str
+
+
+def quiet_after(retrain: Retrain, fired: Sequence[dt.date], *, rejected: int = 0) -> Quiet | None:
+    """Tell how long earlier firings keep the rules quiet, in partition time.
+
+    :param retrain: as model.yaml declares it now
+    :param fired: the as_of of each firing whose training did not fail, the newest first; `LOOKED_AT` of them are enough
+    :param rejected: how many of the newest in a row trained a candidate that the gate rejected; each doubles the cool-down
+    :returns: the longest of what applies; None when it never fired
+    """
+    if not fired:
+        return None
+    until = fired[0] + dt.timedelta(days=min(retrain.cooldown_days << rejected, retrain.longest_cooldown_days))
+    because = f"the model cools down until {until}, since it fired as of {fired[0]}"
+    if rejected:
+        because += " and its candidate was rejected" if rejected == 1 else f" and its last {rejected} candidates were rejected"
+    quiet = [Quiet(until, because)]
+    most = retrain.max_per_week
+    if most is not None and len(fired) >= most:
+        until = fired[most - 1] + dt.timedelta(days=WEEK - 1)
+        when = ", ".join(str(day) for day in reversed(fired[:most]))
+        quiet.append(Quiet(until, f"max_per_week allows {most} until {until}, since it fired as of {when}"))
+    return max(quiet, key=lambda one: one.until)

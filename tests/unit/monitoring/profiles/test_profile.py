@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.monitoring.profiles import (
+    CategoryColumn,
+    NumericColumn,
+    Profile,
+    from_bytes,
+    profile_partition,
+    profile_reference,
+    to_bytes,
+)
+
+pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
+
+KINDS = {"wind": "numeric", "carrier": "categorical"}
+
+
+def test_every_row_is_counted_once_whatever_it_holds(reference: Profile) -> None:
+    values = [1.0, None, float("nan"), float("inf"), -float("inf"), 1e300, -1e300, 0.0, 1e308, 1e308]
+    found = _numbers(profile_partition(reference, "2", pa.table({"wind": values, "carrier": ["AA"] * 10})))
+    assert (found.rows[0], found.missing[0], found.infinite[0]) == (10, 2, 2)
+    assert (found.counts.sum(), found.distinct[0], found.least[0], found.greatest[0]) == (6, 5, -1e300, 1e308)
+
+
+def test_a_bin_holds_its_lower_edge_and_sums_tell_the_mean_of_its_values(reference: Profile) -> None:
+    values = np.random.default_rng(1).normal(3, 4, 5000)
+    found = _numbers(profile_partition(reference, "2", pa.table({"wind": values, "carrier": ["AA"] * 5000})))
+    place = np.searchsorted(found.bins.edges, values, side="right")
+    assert (found.counts[0] == np.bincount(place, minlength=found.bins.count)).all()
+    assert found.sums[0] + found.counts[0] * found.bins.origin == pytest.approx(np.bincount(place, values, found.bins.count))
+
+
+def test_categories_are_counted_by_cell_and_new_ones_by_name(reference: Profile) -> None:
+    carriers = ["AA"] * 3 + ["UA"] * 2 + [None] + ["new"] * 2 + ["newer"]
+    found = _categories(profile_partition(reference, "2", pa.table({"wind": [1.0] * 9, "carrier": carriers})))
+    assert dict(zip(found.cells.names, found.counts[0].tolist(), strict=True)) == {
+        "UA": 2, "AA": 3, "(other)": 0, "(unseen)": 3, "(missing)": 1,
+    }  # fmt: skip
+    assert (found.unseen[0], found.distinct[0]) == ({"new": 2, "newer": 1}, 4)
+
+
+def test_a_category_of_one_partition_alone_is_what_a_new_partition_brings_by_nature() -> None:
+    """So a feature of which each day has names of its own does not drift by having some today."""
+    carriers = ["AA"] * 40 + ["of day 1"] * 10 + ["AA"] * 40 + ["of day 2"] * 10
+    reference = profile_reference(pa.table({"carrier": carriers}), ["1"] * 50 + ["2"] * 50, {"carrier": "categorical"})
+    assert _categories(reference).counts.tolist() == [[40, 0, 10, 0], [40, 0, 10, 0]]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_window_is_the_same_whatever_was_merged_first(reference: Profile, order: tuple[int, ...]) -> None:
+    days = [profile_partition(reference, f"{number}", _rows(number, 400)) for number in range(3)]
+    merged = days[order[0]].merge(days[order[1]]).merge(days[order[2]])
+    assert merged.partitions == ("0", "1", "2")
+    _same(merged, days[0].merge(days[1], days[2]))
+    assert merged.rows == 1200
+
+
+def test_a_partition_is_in_a_window_once(reference: Profile) -> None:
+    with pytest.raises(ValueError, match="in two profiles"):
+        reference.merge(reference)
+
+
+def test_what_is_stored_is_read_as_it_was_and_is_small() -> None:
+    kinds = {f"feature {number}": "categorical" if number % 5 == 0 else "numeric" for number in range(50)}
+    random = np.random.default_rng(1)
+    table = pa.table(
+        {name: random.normal(size=5000) if kind == "numeric" else random.choice(["a", "b", "c"], 5000) for name, kind in kinds.items()}
+    )
+    reference = profile_reference(table, [str(number % 7) for number in range(5000)], kinds)  # type: ignore[arg-type]
+    day = profile_partition(reference, "8", table)
+    stored = to_bytes(day)
+    assert len(stored) < 100_000
+    _same(from_bytes(stored, "it"), day)
+    _same(from_bytes(to_bytes(reference), "it"), reference)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:200], lambda content: b"", lambda content: b"PK" + content[9:]])
+def test_a_damaged_profile_is_refused_by_name(reference: Profile, damage: object) -> None:
+    with pytest.raises(DataError, match=r"^The profile of 2013-02-08 is damaged: .* Monitor its partition again"):
+        from_bytes(damage(to_bytes(reference)), "The profile of 2013-02-08")  # type: ignore[operator]
+
+
+def test_a_profile_of_a_later_release_is_refused_by_its_format(reference: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = to_bytes(reference)
+    monkeypatch.setattr("include.evergreen.monitoring.profiles.stored.VERSION", 0)
+    with pytest.raises(DataError, match="has the format 1, and this release reads 0"):
+        from_bytes(stored, "It")
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        (pa.array([True, False, None]), [0, 1]),
+        (pa.array([1, 2, None], pa.int8()), [1, 2]),
+        (pa.array(["1.5", "2"]), [1.5, 2]),
+        (pa.array([0, 1, None], pa.timestamp("us")), [0, 1]),
+        (pa.array([3, 4, None], pa.date32()), [3, 4]),
+        (pa.array(["one", "2"]), []),
+        (pa.array([None, None]), []),
+        (pa.array([{"a": 1}]), []),
+    ],
+)
+def test_what_can_be_read_as_numbers_is_and_the_rest_counts_as_missing(reference: Profile, values: pa.Array, known: list[float]) -> None:
+    column = _numbers(profile_partition(reference, "2", pa.table({"wind": values})))
+    assert (column.rows[0], column.counts.sum()) == (len(values), len(known))
+    if known:
+        assert (column.least[0], column.greatest[0]) == (min(known), max(known))
+
+
+def test_a_partition_has_as_many_values_as_differ_in_it(reference: Profile) -> None:
+    found = profile_partition(reference, "2", pa.table({"wind": [3.0] * 900, "carrier": ["AA"] * 900}))
+    assert (_numbers(found).distinct[0], _categories(found).distinct[0]) == (1, 1)
+
+
+@pytest.fixture
+def reference() -> Profile:
+    return profile_reference(_rows(7, 1000), ["0"] * 500 + ["1"] * 500, KINDS)  # type: ignore[arg-type]
+
+
+def _rows(seed: int, count: int) -> pa.Table:
+    random = np.random.default_rng(seed)
+    return pa.table({"wind": random.normal(10, 4, count), "carrier": random.choice(["UA", "AA"], count, p=[0.7, 0.3])})
+
+
+def _numbers(profile: Profile) -> NumericColumn:
+    column = profile.columns["wind"]
+    assert isinstance(column, NumericColumn)
+    return column
+
+
+def _categories(profile: Profile) -> CategoryColumn:
+    column = profile.columns["carrier"]
+    assert isinstance(column, CategoryColumn)
+    return column
+
+
+def _same(one: Profile, other: Profile) -> None:
+    assert one.partitions == other.partitions
+    for name, column in one.columns.items():
+        for part, values in vars(column).items():
+            expected = getattr(other.columns[name], part)
+            if isinstance(values, np.ndarray):
+                np.testing.assert_array_equal(values, expected)
+            elif part == "bins":
+                assert values.origin == expected.origin
+                np.testing.assert_array_equal(values.edges, expected.edges)
+            else:
+                assert values == expected
