@@ -29,7 +29,8 @@ from include.evergreen.foundation.errors import ConfigError, DataError, Evergree
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import partition_versions
-from tests.unit.flights import rows_of, run_python, start_python
+from tests.unit.flights import rows_of
+from tests.unit.warm import run_code, start_code
 
 DAY = dt.date(2013, 2, 9)
 HEADER = "shop,count,amount,opened,open,guest\n"
@@ -525,7 +526,7 @@ def test_a_disk_that_fills_is_worth_a_retry_and_keeps_what_it_had(landing: Path,
         (landing / "2013-02-09.csv").write_text(HEADER + "".join(f"{os.urandom(30).hex()},1,1,,,\n" for _ in range(100_000)))
         with _nothing_changes(published):
             limit = "" if mounted else f"resource.setrlimit(resource.RLIMIT_FSIZE, ({SMALL}, {SMALL}))\n"
-            said = run_python(
+            said = run_code(
                 "import datetime as dt, resource\n"
                 "from include.evergreen.data import ingestion\n"
                 "from include.evergreen.config.models import DatasetConfig\n"
@@ -558,12 +559,12 @@ def test_two_runs_that_write_one_partition_at_once_leave_one_whole_version(publi
         "version, is_new = ingestion.ingest(dataset, dt.date(2013, 2, 9), 'live')\n"
         "print(version.version, version.digest, is_new)"
     )
-    runs = [start_python(code) for _ in range(2)]
+    runs = [start_code(code) for _ in range(2)]
     for run in runs:
         assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"
     go.touch()
-    results = [run.communicate(timeout=300) for run in runs]
+    results = [run.communicate() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], results
     current = current_partition("sales", DAY)
     assert current is not None

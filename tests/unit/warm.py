@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -42,28 +43,39 @@ def run_warm(module: str, *arguments: str, environment: dict[str, str], output: 
 
 
 def start_code(code: str) -> StartedCode:
-    """Run ``code`` in a process of its own, with this one's environment: as `flights.start_python` does, without a new one's imports."""
+    """Run ``code`` in a process of its own, with this one's environment. `flights.run_python` has a new interpreter, for its cleanness."""
     return StartedCode(code)
 
 
-def run_code(code: str) -> str:
+def run_code(code: str, *, exit_code: int = 0) -> str:
     """Run ``code`` as `start_code` does; returns what it printed."""
     process = start_code(code)
     output, errors = process.communicate()  # a test's own time limit holds
-    assert process.returncode == 0, errors
+    assert process.returncode == exit_code, errors
     return output
 
 
 class StartedCode:
-    """As much of `subprocess.Popen` as tests ask of a process."""
+    """As much of `subprocess.Popen` with pipes as tests ask of a process. What it prints to stderr is a file's, so that nothing waits."""
 
     def __init__(self, code: str) -> None:
+        here, there = warm_context().Pipe(duplex=False)
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._output, self._errors = Path(self._folder.name, "output"), Path(self._folder.name, "errors")
-        self._process = start_warm(_run_code, code, str(self._output), str(self._errors))
+        self._errors = Path(self._folder.name, "errors")
+        self._process = start_warm(_run_code, code, there, str(self._errors))
+        there.close()
+        self.stdout = os.fdopen(os.dup(here.fileno()), encoding="utf-8")
+        here.close()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
 
     @property
     def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -72,9 +84,15 @@ class StartedCode:
             raise subprocess.TimeoutExpired("code in a warm process", timeout or 0.0)
         return self._process.exitcode
 
-    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        self.wait(timeout)
-        return self._output.read_text(), self._errors.read_text()
+    def communicate(self) -> tuple[str, str]:
+        """What it printed since, to its end; a test's own time limit holds."""
+        with self.stdout:
+            output = self.stdout.read()
+        self.wait()
+        return output, self._errors.read_text()
+
+    def kill(self) -> None:
+        self._process.kill()
 
 
 def start_warm(work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
@@ -84,21 +102,26 @@ def start_warm(work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
     return process
 
 
-def _run_code(code: str, output: str, errors: str) -> None:
-    _into_files(output, errors)
+def _run_code(code: str, output: Connection, errors: str) -> None:
+    _into(output.fileno(), _file(errors))
+    output.close()
     sys.argv = ["-c"]
     exec(compile(code, "<a test's code>", "exec"), {"__name__": "__main__"})
 
 
 def _run_module(module: str, arguments: tuple[str, ...], output: str, errors: str) -> None:
-    _into_files(output, errors)
+    _into(_file(output), _file(errors))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _into_files(output: str, errors: str) -> None:
-    for number, file in ((1, output), (2, errors)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), number)
+def _file(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+
+
+def _into(output: int, errors: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
     tempfile.tempdir = None  # as it was found for the process that this one is forked from
 
 

@@ -77,14 +77,16 @@ def canonical_text(value: Any) -> str | None:
 
 
 def as_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Write each value of a column as `canonical_text` does.
+    """Write each value of a column as `canonical_text` does, once for all rows that have it.
 
-    :param column: of any type
+    :param column: of any type that a declared column may have
     :returns: as many texts, in the same order; missing values stay missing
     """
     import pyarrow as pa
 
-    return pa.array([canonical_text(value) for value in column.to_pylist()], pa.string())
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    distinct = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    return pa.array([canonical_text(value) for value in distinct.dictionary.to_pylist()], pa.string()).take(distinct.indices)
 
 
 def _typed(dataset: DatasetConfig, column: Column, text: str) -> Any:

@@ -69,9 +69,9 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
         dataset: set().union(*(origins.get(dataset, set()) for origins in columns.values())) for dataset in trial.source.datasets
     }
     for dataset, day in trial.days_read():
-        for feature in trial.changed_by(dataset, depended_on[dataset], days={day}):
-            if dataset in columns[feature]:
-                days[feature].setdefault(dataset, set()).add((trial.source.day - day).days)
+        concerned = {feature for feature, origins in columns.items() if dataset in origins}
+        for feature in trial.changed_by(dataset, depended_on[dataset], days={day}, among=concerned) & concerned:
+            days[feature].setdefault(dataset, set()).add((trial.source.day - day).days)
     declared = {model_input.dataset: catalog.dataset(model_input.dataset).column_names for model_input in model.inputs}
     return {
         feature: tuple(
@@ -220,18 +220,20 @@ class _Trial:
     def days_read(self) -> list[tuple[str, dt.date]]:
         return [(dataset, day) for dataset, day, _ in self._cache.read]
 
-    def changed_by(self, dataset: str, columns: set[str], days: set[dt.date] | None) -> set[str]:
+    def changed_by(self, dataset: str, columns: set[str], days: set[dt.date] | None, among: set[str] | None = None) -> set[str]:
         """Give some columns other values, and see which features change.
 
         :param dataset: an input of the model
         :param columns: which of its columns get other values
         :param days: its partitions that get other values; None: all
+        :param among: the features that are asked about, of which others are not all found; None: every feature
         :returns: the names of the features that change with any of `DRAWS`
         """
         features: set[str] = set()
         for draw in DRAWS:
-            cache = _OtherValues(self._model, self.source, dataset, columns, days, draw)
-            features |= set(changed(self._before, self._features(cache)))
+            if among is None or not among <= features:
+                cache = _OtherValues(self._model, self._cache, self.source, dataset, columns, days, draw)
+                features |= set(changed(self._before, self._features(cache)))
         return features
 
     def _features(self, cache: MadeUpCache) -> pd.DataFrame:
@@ -243,6 +245,7 @@ class _OtherValues(MadeUpCache):
     """Synthetic rows of which some columns have other values.
 
     :param model: the model; none of the rows that it scores is added or lost
+    :param unchanged: holds the same rows as they are; of partitions without other values they are taken from there
     :param source: what generates the rows; they are read as of its ``day``
     :param dataset: the dataset whose columns get other values
     :param columns: which of its columns get other values, where they are read
@@ -251,16 +254,27 @@ class _OtherValues(MadeUpCache):
     """
 
     def __init__(
-        self, model: ModelConfig, source: SyntheticRows, dataset: str, columns: set[str], days: set[dt.date] | None, draw: int
+        self,
+        model: ModelConfig,
+        unchanged: MadeUpCache,
+        source: SyntheticRows,
+        dataset: str,
+        columns: set[str],
+        days: set[dt.date] | None,
+        draw: int,
     ) -> None:
         super().__init__(source.day, source)
+        self._unchanged = unchanged
         self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
         self._rows = (model.rows, source.day - dt.timedelta(days=model.lag_days(model.rows)))
 
+    def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
+        if version.dataset != self._dataset or (self._days is not None and version.partition not in self._days):
+            return self._unchanged._content(version, columns)
+        return super()._content(version, columns)
+
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = super()._read(version, columns)
-        if version.dataset != self._dataset or (self._days is not None and version.partition not in self._days):
-            return content
         others = {
             name: self._source.other_values(self._dataset, name, version.partition, self._draw)
             for name in sorted(self._columns)

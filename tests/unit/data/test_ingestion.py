@@ -23,8 +23,8 @@ from tests.unit.flights import (
     landing_file,
     reversed_rows,
     rows_of,
-    run_python,
 )
+from tests.unit.warm import run_code
 
 pytestmark = pytest.mark.usefixtures("landed")
 DAY = january(5)
@@ -194,7 +194,7 @@ def test_a_disk_that_refuses_publishes_nothing(weather: DatasetConfig, landed: A
 
 def test_a_process_that_is_killed_while_it_publishes_has_published_nothing(weather: DatasetConfig) -> None:
     validated = ingestion.validate_partition(weather, DAY, ingestion.fetch(weather, DAY), "live")
-    run_python(
+    run_code(
         "import datetime as dt, os\n"
         "from include.evergreen.foundation import clock; from include.evergreen.data import ingestion\n"
         "from include.evergreen.config import Catalog\n"

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
-from include.evergreen import PROJECT_ROOT
 from include.evergreen.foundation import clock
 from include.evergreen.oncall.escalation import LEASE_SECONDS
 from include.evergreen.state.alerts import raise_alert
 from include.evergreen.state.database.tables import notifications
 from tests.servers.http import HttpServer
-from tests.unit.flights import rows_of, start_python
+from tests.unit.flights import rows_of
 from tests.unit.oncall.conftest import ONCALL, Write
 from tests.unit.oncall.test_racing_rounds import rounds
+from tests.unit.warm import run_code, start_code
 
 LEAST_DEATHS = 8
 
@@ -27,10 +25,7 @@ LEAST_DEATHS = 8
 @pytest.mark.usefixtures("home")
 def test_a_kill_at_any_line_of_escalation_loses_no_step_and_doubles_none(write: Write) -> None:
     write(ONCALL)
-    command = [sys.executable, "-m", "tests.unit.escalation_killed"]
-    done = subprocess.run(command, check=False, cwd=PROJECT_ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = json.loads(run_code("from tests.unit.escalation_killed import main; main()").splitlines()[-1])
     assert told["differing"] == []
     assert told["deaths"] >= LEAST_DEATHS
     assert told["most_posts_of_one"] == 2  # sent, and dead before that was recorded: the key tells the server so
@@ -49,7 +44,7 @@ def test_when_who_escalates_is_killed_while_it_sends_another_goes_on_as_soon_as_
     raise_alert("task/one", severity="critical", message="it failed", model="air_time")
     with HttpServer() as server:
         server.answers[""] = server.answers["/"] = lambda _: server.leaving.wait(60)  # type: ignore[assignment,return-value]
-        doomed = start_python(f"from tests.unit.oncall.test_racing_rounds import rounds; rounds({server.url!r}, 0)")
+        doomed = start_code(f"from tests.unit.oncall.test_racing_rounds import rounds; rounds({server.url!r}, 0)")
         deadline = time.monotonic() + 120
         while len(server.requests) < 2:
             assert doomed.poll() is None and time.monotonic() < deadline

@@ -16,7 +16,8 @@ from include.evergreen.state import ledger
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import ledger as entries
 from include.evergreen.state.ledger.entries import Entry
-from tests.unit.flights import rows_of, start_python
+from tests.unit.flights import rows_of
+from tests.unit.warm import start_code
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -87,7 +88,7 @@ def test_two_processes_that_append_at_once_keep_one_unbroken_chain(home: Path) -
         "    with writing() as connection:\n"
         "        ledger.append(connection, kind='damage', model='m', body={'number': number})\n"
     )
-    processes = [start_python(code) for _ in range(2)]
+    processes = [start_code(code) for _ in range(2)]
     assert [process.wait(300) for process in processes] == [0, 0]
     assert len(rows_of(entries)) == 40
     assert ledger.verify() == []
@@ -268,8 +269,8 @@ def test_an_anchor_that_cannot_be_read_shows(home: Path) -> None:
 @pytest.mark.sqlite_only
 def test_processes_that_anchor_at_once_write_one_whole_anchor(home: Path) -> None:
     _append(2)
-    processes = [start_python("from include.evergreen.state import ledger\nprint(ledger.anchor())") for _ in range(4)]
-    answers = {process.communicate(timeout=300)[0].split("), ")[0] for process in processes}
+    processes = [start_code("from include.evergreen.state import ledger\nprint(ledger.anchor())") for _ in range(4)]
+    answers = {process.communicate()[0].split("), ")[0] for process in processes}
     assert len(answers) == 1
     assert [file.name for file in (home / "storage" / "ledger" / "anchors").iterdir()] == [f"{ledger.anchors()[0][0].date}.json"]
 

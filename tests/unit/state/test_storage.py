@@ -7,7 +7,7 @@ import pytest
 
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.state import storage
-from tests.unit.flights import run_python
+from tests.unit.warm import run_code
 
 FRAME = pd.DataFrame({"name": pd.array(["a", None], dtype="string"), "value": [1.5, None], "count": [1, 2]})
 PATH = "folder/file.parquet"
@@ -89,7 +89,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(root: Path, mon
 
 def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(root: Path) -> None:
     storage.write_bytes("a", b"old")
-    run_python(
+    run_code(
         "import os; from include.evergreen.state import storage\nos.fsync = lambda number: os._exit(9)\nstorage.write_bytes('a', b'new')",
         exit_code=9,
     )

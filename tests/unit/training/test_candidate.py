@@ -23,7 +23,8 @@ from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import build_recipe
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
-from tests.unit.flights import at_home, brief, copy_home, january, rows_of, run_python
+from tests.unit.flights import at_home, brief, copy_home, january, rows_of
+from tests.unit.warm import run_code
 
 pytestmark = pytest.mark.usefixtures("flights")
 AS_OF = january(18)
@@ -70,7 +71,7 @@ def test_its_mlflow_run_says_what_was_trained_on_what(catalog: Catalog, flight_d
 
 
 def test_a_training_that_was_killed_after_mlflow_had_it_continues_the_same_run(catalog: Catalog) -> None:
-    run_python(
+    run_code(
         "import datetime as dt, os\n"
         "from include.evergreen.config import Catalog\n"
         "from include.evergreen.training import train\n"

@@ -187,14 +187,15 @@ class Derived:
 
         columns = [key_column(name) for name in self.dataset.keys]
         mask = pd.Series(False, index=frame.index)
-        for day, keys in self._days(model).items():
-            of_day = frame[PARTITION] == day.isoformat()
-            if not of_day.any():
+        days, rows_of_days = self._days(model), frame.groupby(PARTITION, sort=False).indices
+        for day, keys in days.items():
+            rows = rows_of_days.get(day.isoformat())
+            if rows is None:
                 continue
             if keys is None or not columns or not set(columns) <= set(frame.columns):
-                mask |= of_day
+                mask.iloc[rows] = True
             else:
-                mask.loc[of_day] = rows_of_people(frame[of_day], columns, keys)
+                mask.iloc[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
         return mask
 
     def _scored_against(self, model: str) -> set[dt.date]:

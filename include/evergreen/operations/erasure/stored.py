@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.evergreen.data.conditions import Conditions, canonical_text
+import numpy as np
+
+from include.evergreen.data.conditions import Conditions, as_texts, canonical_text
 from include.evergreen.data.partitions.files import RowWriter, read_batches, read_schema
 from include.evergreen.data.quarantine import row_digests
 from include.evergreen.state import storage
@@ -98,9 +100,17 @@ def rows_of_people(frame: pd.DataFrame, columns: Sequence[str], keys: frozenset[
     :returns: one boolean a row, in the frame's index
     """
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    values = zip(*(frame[name].astype(object).where(frame[name].notna(), None) for name in columns), strict=True)
-    return pd.Series([tuple(map(canonical_text, row)) in keys for row in values], index=frame.index, dtype=bool)
+    texts = [as_texts(pa.array(frame[name], from_pandas=True)) for name in columns]
+    may_be = np.ones(len(frame), dtype=bool)
+    for place, column in enumerate(texts):
+        may_be &= pc.is_in(column, pa.array({key[place] for key in keys}, pa.string())).to_numpy(zero_copy_only=False)
+    those = np.flatnonzero(may_be)
+    rows = zip(*(column.take(pa.array(those)).to_pylist() for column in texts), strict=True)
+    may_be[those] = [row in keys for row in rows]
+    return pd.Series(may_be, index=frame.index)
 
 
 def partition_files(dataset: str) -> Iterator[tuple[str, str, str]]:

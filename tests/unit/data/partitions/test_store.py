@@ -18,7 +18,8 @@ from include.evergreen.data.partitions import (
 )
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import partition_versions
-from tests.unit.flights import january, rows_of, start_python
+from tests.unit.flights import january, rows_of
+from tests.unit.warm import start_code
 
 pytestmark = pytest.mark.usefixtures("home")
 DAY = january(1)
@@ -117,7 +118,7 @@ def test_two_processes_that_publish_at_once_lose_no_version_and_make_none_twice(
         "    publish(f'{PROCESS}-{number}')\n"
         "publish('the end')\n"
     )
-    processes = [start_python(f"PROCESS = {number}\n{code}") for number in range(2)]
+    processes = [start_code(f"PROCESS = {number}\n{code}") for number in range(2)]
     assert [process.wait(300) for process in processes] == [0, 0]
     rows = rows_of(partition_versions)
     assert [row.version for row in rows] == list(range(1, len(rows) + 1))

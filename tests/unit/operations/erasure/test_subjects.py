@@ -15,8 +15,8 @@ from include.evergreen.data.erased.subjects import Erased, _without, subject_has
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.erasure.erase import erase
-from tests.unit.flights import start_python
 from tests.unit.operations.erasure.conftest import DAYS, PERSON
+from tests.unit.warm import start_code
 
 KEY_FILE = "erasure.key"
 LONG = "a secret that nobody will guess, of more than 32 characters"
@@ -33,8 +33,8 @@ def test_the_secret_is_made_once_and_nobody_else_may_read_it(home: object) -> No
 
 def test_processes_that_need_the_secret_at_once_get_the_same(home: object) -> None:
     code = "from include.evergreen.data.erased.secret import secret; print(secret().decode())"
-    processes = [start_python(code) for _ in range(6)]
-    assert len({process.communicate(timeout=300)[0] for process in processes}) == 1
+    processes = [start_code(code) for _ in range(6)]
+    assert len({process.communicate()[0] for process in processes}) == 1
     assert all(process.returncode == 0 for process in processes)
 
 

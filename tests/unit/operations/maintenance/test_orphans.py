@@ -13,9 +13,10 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.operations.maintenance import Limits, Removal, remove_orphans
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import reports
-from tests.unit.flights import rows_of, run_python
+from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL, day, everything, landing, shorten
 from tests.unit.operations.maintenance.homes import correct, days_pass, ingest, set_age, stored
+from tests.unit.warm import run_code
 
 
 def sweep(**limits: float) -> list[Removal]:
@@ -159,7 +160,7 @@ def test_publishing_what_waited_so_long_that_it_was_removed_is_refused(landed: N
 
 
 def test_what_a_killed_process_was_writing_goes_and_what_a_living_one_writes_stays(landed: None, storage_root: Path) -> None:
-    run_python(
+    run_code(
         """
 import os, signal
 from include.evergreen.state import storage
@@ -184,7 +185,7 @@ with storage.scratch_file() as scratch:
 
 
 def test_an_ingestion_that_was_killed_and_run_again_leaves_nothing_after_maintenance(landed: None) -> None:
-    run_python(
+    run_code(
         """
 import os, signal
 from include.evergreen.data import ingestion

@@ -18,9 +18,10 @@ from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import decisions, firings, model_versions, partition_versions, promotions, snapshots
 from include.evergreen.training.take_snapshot import take_snapshot
-from tests.unit.flights import rows_of, run_python
+from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL, day, everything, include_with
 from tests.unit.operations.maintenance.homes import correct, days_pass, ingest, keep_for, stored
+from tests.unit.warm import run_code
 
 FAR = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
@@ -317,7 +318,7 @@ from include.evergreen.operations.maintenance import Limits, apply_retention
 storage.remove = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 apply_retention(Catalog(), Limits())
 """
-    run_python(code, exit_code=-9)
+    run_code(code, exit_code=-9)
     assert first.path in stored()
     assert versions("weather", day(5))[0].removed_at is not None
     assert records_without_files() == []

@@ -12,7 +12,8 @@ from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.state.database import reading, sessions, writing
 from include.evergreen.state.database.tables import observations, snapshots
 from include.evergreen.state.database.upsert import insert_once, upsert
-from tests.unit.flights import rows_of, start_python
+from tests.unit.flights import rows_of
+from tests.unit.warm import start_code
 
 pytestmark = pytest.mark.usefixtures("home")
 KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
@@ -88,7 +89,7 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
     with writing() as connection:
         values = {"model": "m", "as_of": dt.date(2013, 2, 1), "window_days": 1, "rows": 0, "members": {}}
         upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
-    processes = [start_python(code) for _ in range(2)]
+    processes = [start_code(code) for _ in range(2)]
     assert [process.wait(300) for process in processes] == [0, 0]
     assert rows_of(snapshots)[0].rows == 50
 
@@ -96,7 +97,7 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
 @pytest.mark.sqlite_only
 def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", "0.05")
-    holder = start_python(HOLDING)
+    holder = start_code(HOLDING)
     assert holder.stdout is not None and holder.stdout.readline() == "holding\n"
     named = rf"is locked by another writer, .* 0\.05 s \(EVERGREEN_LOCK_TIMEOUT_SECONDS\)\. It is held by process {holder.pid} \(python"
     with pytest.raises(TransientError, match=named), writing() as impatient:

@@ -16,7 +16,8 @@ from include.evergreen.operations.audit import verify_records
 from include.evergreen.state.database import migrate, reading, writing
 from include.evergreen.state.database.engine import MIGRATIONS
 from include.evergreen.state.database.tables import erasures, metadata, quarantine_releases
-from tests.unit.flights import rows_of, start_python
+from tests.unit.flights import rows_of
+from tests.unit.warm import start_code
 
 
 def test_migrating_makes_the_folder_and_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +39,7 @@ def test_the_migrations_give_exactly_the_declared_tables(home: Path) -> None:
 
 
 def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
-    processes = [start_python("from include.evergreen.state.database import migrate; migrate()") for _ in range(2)]
+    processes = [start_code("from include.evergreen.state.database import migrate; migrate()") for _ in range(2)]
     assert [(process.wait(300), process.communicate()[1]) for process in processes] == [(0, ""), (0, "")]
     assert set(metadata.tables) < set(_tables())
 

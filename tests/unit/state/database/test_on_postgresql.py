@@ -24,8 +24,9 @@ from include.evergreen.state.database.upsert import upsert
 from include.evergreen.state.stage_status import record_stage
 from tests.servers import PostgreSQL
 from tests.unit.copies import migrated_database
-from tests.unit.flights import close_database, rows_of, start_python
+from tests.unit.flights import close_database, rows_of
 from tests.unit.state.database.test_engine import HOLDING
+from tests.unit.warm import start_code
 
 KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
 VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
@@ -58,7 +59,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(ours: PostgreSQL)
 
 
 def test_migrating_again_and_by_several_at_once_does_no_harm(empty: PostgreSQL) -> None:
-    processes = [start_python("from include.evergreen.state.database import migrate\nmigrate()") for _ in range(3)]
+    processes = [start_code("from include.evergreen.state.database import migrate\nmigrate()") for _ in range(3)]
     assert [(process.wait(300), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 3
     migrate()
     assert rows_of(observations) == []
@@ -70,7 +71,7 @@ def test_a_database_without_tables_is_named_without_its_password(empty: PostgreS
 
 
 def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_row(ours: PostgreSQL) -> None:
-    processes = [start_python(_publishing(own=letter)) for letter in "ab"]
+    processes = [start_code(_publishing(own=letter)) for letter in "ab"]
     assert [(process.wait(300), process.communicate()[1][-2000:]) for process in processes] == [(0, "")] * 2
     versions = sorted(rows_of(partition_versions), key=lambda row: row.version)
     assert [row.version for row in versions] == list(range(1, len(versions) + 1))
@@ -81,7 +82,7 @@ def test_two_runs_that_publish_one_partition_at_once_make_whole_versions_in_a_ro
 
 
 def test_runs_that_publish_the_same_content_at_once_make_one_version(ours: PostgreSQL) -> None:
-    processes = [start_python(_publishing(own="a", times=1)) for _ in range(3)]
+    processes = [start_code(_publishing(own="a", times=1)) for _ in range(3)]
     assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert [row.version for row in rows_of(partition_versions)] == [1]
 
@@ -89,7 +90,7 @@ def test_runs_that_publish_the_same_content_at_once_make_one_version(ours: Postg
 def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL) -> None:
     for own, known in (("a", 10), ("b", 20)):
         code = _publishing(own=own, times=1, known=f"2013-02-{known}T00:00:00+00:00")
-        assert start_python(code).wait(300) == 0
+        assert start_code(code).wait(300) == 0
     found = [known_partitions("sales", as_of=dt.datetime(2013, 2, day, tzinfo=dt.UTC), first=DAY, last=DAY) for day in (9, 10, 15, 20)]
     assert [[version.digest for version in versions] for versions in found] == [[], ["a0"], ["a0"], ["b0"]]
 
@@ -97,10 +98,10 @@ def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL)
 def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
     monkeypatch.setattr(readiness, "list_inputs", lambda *_: [("sales", DAY), ("weather", DAY)])
-    assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(60) == 0
+    assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(300) == 0
     assert readiness.scoring("m", DAY).missing == ("weather/2013-02-09",)
     assert readiness.monitoring("m", DAY, "sales").missing == ("predictions of m/2013-02-09",)
-    assert start_python(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00").replace("sales", "weather")).wait(60) == 0
+    assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00").replace("sales", "weather")).wait(300) == 0
     assert readiness.scoring("m", DAY).is_started_by("weather/2013-02-09")
     assert not readiness.scoring("m", DAY).is_started_by("sales/2013-02-09")
     with writing() as connection:
@@ -120,7 +121,7 @@ def test_three_processes_append_to_the_ledger_and_the_chain_is_whole(ours: Postg
         "    with writing() as connection:\n"
         "        ledger.append(connection, kind='damage', model='m', body={'number': number, 'text': 'Zürich \"1\"'})\n"
     )
-    processes = [start_python(code) for _ in range(3)]
+    processes = [start_code(code) for _ in range(3)]
     assert [process.wait(300) for process in processes] == [0, 0, 0]
     assert ledger.verify() == []
     assert sorted(row.sequence for row in rows_of(entries)) == list(range(1, 61))
@@ -143,7 +144,7 @@ def test_a_server_that_restarts_is_worth_a_retry_and_then_serves_again(ours: Pos
 def test_a_lock_that_lasts_too_long_is_worth_a_retry_and_named_with_who_holds_it(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "weather.ingest")
     monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "publish")
-    holder = start_python(HOLDING)
+    holder = start_code(HOLDING)
     assert holder.stdout is not None and holder.stdout.readline() == "holding\n"
     close_database()
     monkeypatch.setenv("EVERGREEN_LOCK_TIMEOUT_SECONDS", "0.1")
