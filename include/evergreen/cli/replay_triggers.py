@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.cli.terminal import console, counted, new_table
-from include.evergreen.config.metrics import metrics_of
 from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,6 +92,8 @@ def _print_table(model: ModelConfig, observed: Sequence[Observation], replayed: 
 def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequence[Replayed], kind: str) -> bytes:
     """A panel for each metric that a rule is about, with its bound, and for the first others of performance; the firings in all."""
     from matplotlib.figure import Figure
+
+    from include.evergreen.config.metrics import metrics_of
 
     ruled = list(dict.fromkeys(rule.metric for rule in model.retrain.rules))
     seen = {observation.metric for observation in observed}

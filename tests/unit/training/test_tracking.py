@@ -19,6 +19,7 @@ from include.evergreen.state.database.tables import candidates, run_claims
 from include.evergreen.training import claims, fit_job, tracking
 from include.evergreen.training import train as training_of_candidates
 from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.metrics import Measures
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 from tests.unit.flights import rows_of
@@ -86,7 +87,8 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
     snapshot = take_snapshot(catalog, model, AS_OF)
     assert snapshot.digest == of_that_day.snapshot_digest
     fit_rows, holdout = fit_job.split_by_time(model, snapshot.frame())
-    now = fit_job.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(of_that_day, model))
+    chosen, measures = training_of_candidates.read_chosen(of_that_day, model), Measures.trained(model, of_that_day.facts)
+    now = fit_job.fit_chosen(model, fit_rows, holdout, chosen, measures)
     then = mlflow_store.load_model(of_that_day.artifact_uri, of_that_day.artifact_digest)
     assert np.array_equal(then.named_steps["estimator"].coef_, now.pipeline.named_steps["estimator"].coef_)
     assert np.array_equal(fit_job.predict(then, model, holdout), fit_job.predict(now.pipeline, model, holdout))
@@ -202,7 +204,8 @@ def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(c
     loaded = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     rows = snapshot.frame()
     fit_rows, holdout = fit_job.split_by_time(model, rows)
-    fitted = fit_job.fit_chosen(model, fit_rows, holdout, training_of_candidates.read_chosen(candidate, model))
+    chosen, measures = training_of_candidates.read_chosen(candidate, model), Measures.trained(model, candidate.facts)
+    fitted = fit_job.fit_chosen(model, fit_rows, holdout, chosen, measures)
     assert np.array_equal(fit_job.predict(loaded, model, rows), fit_job.predict(fitted.pipeline, model, rows))
     with pytest.raises(DataError, match="lightgbm"):
         mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest)
