@@ -183,20 +183,21 @@ class Derived:
 
     def _mask_of_training(self, frame: pd.DataFrame, model: str) -> pd.Series:
         """Which rows go: of a frame that does not name its rows, all of the days concerned."""
+        import numpy as np
         import pandas as pd
 
         columns = [key_column(name) for name in self.dataset.keys]
-        mask = pd.Series(False, index=frame.index)
+        mask = np.zeros(len(frame), dtype=bool)
         days, rows_of_days = self._days(model), frame.groupby(PARTITION, sort=False).indices
         for day, keys in days.items():
             rows = rows_of_days.get(day.isoformat())
             if rows is None:
                 continue
             if keys is None or not columns or not set(columns) <= set(frame.columns):
-                mask.iloc[rows] = True
+                mask[rows] = True
             else:
-                mask.iloc[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
-        return mask
+                mask[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
+        return pd.Series(mask, index=frame.index)
 
     def _scored_against(self, model: str) -> set[dt.date]:
         """The days scored by versions whose reference sample holds rows that go."""
