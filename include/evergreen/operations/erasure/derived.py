@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
@@ -186,17 +187,17 @@ class Derived:
         import pandas as pd
 
         columns = [key_column(name) for name in self.dataset.keys]
-        mask = pd.Series(False, index=frame.index)
+        mask = np.zeros(len(frame), dtype=bool)
         days, rows_of_days = self._days(model), frame.groupby(PARTITION, sort=False).indices
         for day, keys in days.items():
             rows = rows_of_days.get(day.isoformat())
             if rows is None:
                 continue
             if keys is None or not columns or not set(columns) <= set(frame.columns):
-                mask.iloc[rows] = True
+                mask[rows] = True
             else:
-                mask.iloc[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
-        return mask
+                mask[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
+        return pd.Series(mask, index=frame.index)
 
     def _scored_against(self, model: str) -> set[dt.date]:
         """The days scored by versions whose reference sample holds rows that go."""
