@@ -51,7 +51,7 @@ def check_catalog(catalog: Catalog) -> list[str]:
             problems += str(error).splitlines()
         problems += _features_problems(catalog, name)
         problems += _checks_problems(catalog, name)
-    return problems
+    return list(dict.fromkeys(problems))  # a model that takes features from a dataset's columns repeats what is wrong with that
 
 
 def catalog_warnings(catalog: Catalog) -> list[str]:

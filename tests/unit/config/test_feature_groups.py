@@ -93,6 +93,13 @@ def test_what_is_wrong_with_one_of_a_groups_features_is_laid_at_the_groups(inclu
     assert line.startswith(f"{path}:9: features[0].name: 'place' is a personal column of sales; set personal: true")
 
 
+def test_a_broken_dataset_of_a_group_is_told_once(include: Path, declare: Change, change_dataset: Change) -> None:
+    declare("{columns_of: sales, matching: [sensor_*]}")
+    path = change_dataset("owner: shop\n", "")
+    (line,) = check_catalog(Catalog(include))
+    assert line.startswith(f"{path}:1: owner: missing required key 'owner'")
+
+
 def test_a_feature_of_two_groups_is_named(include: Path, declare: Change) -> None:
     path = declare("{columns_of: sales, matching: [sensor_1*]}", '{numbered: "sensor_{10..12}", kind: numeric, description: x}')
     with pytest.raises(ConfigError, match=f"{path}:11: features_from\\[1\\]: declares sensor_10, sensor_11, sensor_12 once more"):

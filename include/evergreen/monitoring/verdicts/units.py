@@ -38,6 +38,15 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Between:
+    """How partitions of one side differ: the mean ``square`` of their means, its degrees of ``freedom``, and their ``typical`` rows."""
+
+    square: float
+    freedom: int
+    typical: float
+
+
+@dataclass(frozen=True)
 class Side:
     """A side's partitions: their rows, the sum of a score over each, and that of its squares. Those without rows are left out."""
 
@@ -85,6 +94,16 @@ class Side:
         """One by the number of partitions where they are of equal size; more where they are not."""
         return float((self.rows**2).sum() / self.total**2)
 
+    def between(self, noise: float) -> Between:
+        """How the partitions differ.
+
+        :param noise: what a sum of squares that is 0 may be by rounding
+        :returns: the parts of an analysis of variance that are between partitions, of which there are two at least
+        """
+        freedom = len(self.rows) - 1
+        squares = float((self.rows * (self.sums / self.rows - self.mean) ** 2).sum())
+        return Between(squares / freedom if squares > noise else 0.0, freedom, self.total * (1 - self.concentration) / freedom)
+
     def effective_rows(self, likeness: float) -> float:
         """How many independent rows would tell as much.
 
@@ -102,17 +121,15 @@ def contrast(reference: Side, current: Side) -> Contrast:
     :returns: the difference and how sure it is
     """
     sides = reference, current
-    within_squares = sum(float((side.squares - side.sums**2 / side.rows).sum()) for side in sides)
-    between_squares = sum(float((side.rows * (side.sums / side.rows - side.mean) ** 2).sum()) for side in sides)
-    within_freedom = sum(side.total - len(side.rows) for side in sides)
-    between_freedom = sum(len(side.rows) - 1 for side in sides)
-    typical = sum(side.total * (1 - side.concentration) for side in sides) / between_freedom if between_freedom else 1.0
     noise = 1e-12 * sum(float(side.squares.sum()) for side in sides)  # what rounding leaves of a sum of squares that is 0
+    within_squares = sum(float((side.squares - side.sums**2 / side.rows).sum()) for side in sides)
+    within_freedom = sum(side.total - len(side.rows) for side in sides)
     within = within_squares / within_freedom if within_freedom and within_squares > noise else 0.0
-    between = between_squares / between_freedom if between_freedom and between_squares > noise else 0.0
+    between = [side.between(noise) for side in sides if len(side.rows) > 1]
+    between_freedom = sum(each.freedom for each in between)
+    shared = _shared(within, within_freedom, between, between_freedom) if between_freedom else 0.0
     if not within_freedom:  # one row each: nothing says whether they would be alike
-        within, within_freedom, between_freedom = between, between_freedom, 0
-    shared = _shared(within, within_freedom, between, between_freedom, typical) if between_freedom else 0.0
+        within, within_freedom, shared = shared, between_freedom, 0.0
     of_rows = within * (1 / reference.total + 1 / current.total)
     of_partitions = shared * (reference.concentration + current.concentration)
     variance = of_rows + of_partitions
@@ -122,21 +139,20 @@ def contrast(reference: Side, current: Side) -> Contrast:
     return Contrast(current.mean - reference.mean, variance, variance**2 / uncertain, shared / (shared + within))
 
 
-def _shared(within: float, within_freedom: float, between: float, between_freedom: int, typical: float) -> float:
+def _shared(within: float, within_freedom: float, between: list[Between], freedom: int) -> float:
     """The variance that a partition's rows share, as expected of an estimate that is uncertain and cannot be below 0.
 
-    An estimate of 0 from few rows for each partition does not show that there is none.
+    An estimate of 0 from few rows for each partition does not show that there is none. Sides are estimated apart, and count by their
+    partitions: by their rows, a week of large days would outvote fifty days of a sample.
     """
     from scipy import special
 
-    estimate = (between - within) / typical
-    error = (
-        math.sqrt(2 * max(between, within) ** 2 / between_freedom + (2 * within**2 / within_freedom if within_freedom else 0.0)) / typical
-    )
-    if not error:
-        return 0.0
+    estimate = sum(each.freedom * (each.square - within) / each.typical for each in between) / freedom
     if not within:
         return estimate
+    uncertain = sum(2 * each.freedom * (max(each.square, within) / each.typical / freedom) ** 2 for each in between)
+    uncertain += 2 / within_freedom * sum(each.freedom * within / each.typical / freedom for each in between) ** 2
+    error = math.sqrt(uncertain)
     distance = estimate / error
     density = math.exp(-(distance**2) / 2) / math.sqrt(2 * math.pi)
     return error * (density + distance * float(special.ndtr(distance)))
@@ -155,11 +171,12 @@ def compare_shares(reference: Side, current: Side, likeness: float) -> tuple[flo
         likeness = found.likeness
     drawn, seen = reference.effective_rows(likeness), current.effective_rows(likeness)
     pooled = (reference.mean * drawn + current.mean * seen) / (drawn + seen)
-    p_value = found.p_value
-    for before, now, share in ((reference.mean, current.mean, pooled), (1 - reference.mean, 1 - current.mean, 1 - pooled)):
-        if share * min(drawn, seen) < FEW:
-            p_value = max(p_value, _exact(before * drawn, drawn, now * seen, seen))
-    return p_value, found
+    before, now = reference.mean, current.mean
+    if pooled > 0.5:  # what is rare is compared
+        before, now, pooled = 1 - before, 1 - now, 1 - pooled
+    if pooled * min(drawn, seen) >= FEW:
+        return found.p_value, found
+    return max(found.p_value, _exact(before * drawn, drawn, now * seen, seen)), found
 
 
 def _exact(before: float, drawn: float, now: float, seen: float) -> float:
