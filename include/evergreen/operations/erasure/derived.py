@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
