@@ -6,7 +6,7 @@ from scipy import stats
 
 from benchmarks.gate_statistics import CLASSIFIER, REGRESSOR, WORLDS, World, simulate
 from include.evergreen.config import METRICS, ModelConfig
-from include.evergreen.gates.bootstrap import Units, draw, interval, replicates
+from include.evergreen.gates.bootstrap import Units, draw, interval, left_out, replicates
 from include.evergreen.gates.resampled import statistic
 from tests.unit.training.test_metrics import full
 
@@ -123,3 +123,7 @@ def test_rows_of_a_day_that_are_alike_break_the_promise_of_resampling_rows() -> 
     """Why days are what is resampled, unless a model says otherwise."""
     found = simulate(World(7, 100, 0.6), trials=300, seed=3, metrics=("mae",), ways=("rows",))
     assert found["mae, rows, expanded percentile"]["covered"] < 0.7
+
+
+def test_the_jackknife_counts_the_whole_and_then_leaves_out_each_unit_once() -> None:
+    assert left_out(3).tolist() == [[1, 1, 1], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
