@@ -83,7 +83,7 @@ def processes_of(home):
 
 
 def wait_for_processes(home, count):
-    """A process that was just started shows its environment a moment later."""
+    """A process that was just started shows its environment a moment later, and the guard ends a moment after what it guards."""
     deadline = time.monotonic() + 30
     while len(processes_of(home)) != count:
         assert time.monotonic() < deadline, processes_of(home)
@@ -98,7 +98,7 @@ def test_stopped_while_it_serves_it_ends_well_and_leaves_no_process(tmp_path, nu
     out, _ = process.communicate()
     assert process.returncode == 0, out
     assert "Stopping Airflow and MLflow." in out
-    assert processes_of(tmp_path) == []
+    wait_for_processes(tmp_path, 0)
 
 
 def test_stopped_before_that_it_says_how_to_go_on_and_leaves_no_process(tmp_path):
@@ -107,7 +107,7 @@ def test_stopped_before_that_it_says_how_to_go_on_and_leaves_no_process(tmp_path
     out, _ = process.communicate()
     assert process.returncode == 130
     assert "Stopped. Run `make test-command` again to continue from here." in out
-    assert processes_of(tmp_path) == []
+    wait_for_processes(tmp_path, 0)
 
 
 def test_impatience_does_not_keep_it_from_ending_everything(tmp_path):
@@ -116,7 +116,7 @@ def test_impatience_does_not_keep_it_from_ending_everything(tmp_path):
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
     assert process.returncode == 0
-    assert processes_of(tmp_path) == []
+    wait_for_processes(tmp_path, 0)
 
 
 def test_a_process_that_ends_by_itself_ends_it_with_the_log_to_read(tmp_path):
@@ -129,7 +129,7 @@ def test_a_process_that_ends_by_itself_ends_it_with_the_log_to_read(tmp_path):
     out, _ = process.communicate()
     assert process.returncode == 1
     assert "exited unexpectedly. Log: " in " ".join(out.split())
-    assert processes_of(tmp_path) == []
+    wait_for_processes(tmp_path, 0)
 
 
 def test_a_second_airflow_on_a_home_is_refused_and_told_which_command_has_it(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -17,7 +18,8 @@ from include.evergreen.features.build import error_text
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
-from include.evergreen.monitoring.drift import measure_drift
+from include.evergreen.monitoring.drift import drift_figures, judge_drift
+from include.evergreen.monitoring.verdicts import Verdict
 from include.evergreen.training import tuning
 from include.evergreen.training.fit_job import typical_row
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, build_pipeline, fit
@@ -149,10 +151,16 @@ def test_no_report_shows_a_personal_feature(air_time: ModelConfig) -> None:
             frame[feature.name] = pd.Series(random.choice(["a", "b"], 300), dtype="string")
     frame = frame.assign(prediction=random.normal(size=300))
     frame.loc[7, first.name] = 7654.321
-    assert "7654.321" in draw(air_time, frame, frame, "shown")
-    assert first.name in measure_drift(air_time, frame, frame).scores
-    assert "7654.321" not in draw(model, frame, frame, "hidden")
-    assert first.name not in measure_drift(model, frame, frame).scores
+    assert "7654.321" in draw(air_time, frame, frame, "shown", drift(air_time, frame))
+    assert f"drift.{first.name}" in dict(drift_figures(air_time, drift(air_time, frame)))
+    assert "7654.321" not in draw(model, frame, frame, "hidden", drift(model, frame))
+    assert f"drift.{first.name}" not in dict(drift_figures(model, drift(model, frame)))
+
+
+def drift(model: ModelConfig, frame: pd.DataFrame) -> Verdict:
+    """The verdict on rows that are their own reference."""
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    return judge_drift(model, rows, {"2013-01-20": rows})
 
 
 def test_the_input_example_is_a_row_that_nobody_has(air_time: ModelConfig) -> None:
