@@ -106,7 +106,7 @@ class Story:
         serving = champion(model)
         if serving is None:
             raise StoryError(f"{model} has no champion after its first training. `.venv/bin/evergreen decisions {model}` says why.")
-        metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(serving.metrics.items())[:3])
         self.progress.done(f"{model}: version {serving.semver} as of {FIRST_TRAINING} is champion ({metrics})")
 
     def live_night(self, night: dt.date) -> None:

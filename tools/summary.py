@@ -52,7 +52,7 @@ def _model(catalog: Catalog, model: str) -> Table:
         table.add_row(f"gate, as of {decision.as_of}", f"[bold]{decision.verdict}[/bold] {against}: {decision.summary}")
     serving = champion(model)
     if serving:
-        metrics = ", ".join(f"{name} {value:.3f}" for name, value in serving.metrics.items())
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(serving.metrics.items())[:3])
         table.add_row("[bold]champion[/bold]", f"version {serving.semver} (MLflow {serving.version}) as of {serving.as_of}: {metrics}")
     return table
 
