@@ -32,6 +32,7 @@ from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scratch import ROOT, MeasuredProcessError, scratch_folder
 from tests.templates import TEMPLATES, generation
 from tools.affected_tests import affected
+from tools.memory_folder import memory_folder
 
 TARGETS = (
     "include/evergreen/gates",
@@ -269,7 +270,8 @@ def measure(options: argparse.Namespace) -> Report:
     make_templates()
     places = drawn(options.places, options.seed)
     done = []
-    with scratch_folder("mutants-kept") as folder:
+    with memory_folder() as environment, scratch_folder("mutants-kept") as folder:
+        os.environ.update(environment)
         kept = options.keep or folder
         kept.mkdir(parents=True, exist_ok=True)
         say("Recording which tests run which line, unless that is kept ...")

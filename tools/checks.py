@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from tools.affected_tests import ROOT, affected
+from tools.memory_folder import memory_folder
 
 BIN = Path(sys.executable).parent
 STATIC = (
@@ -76,7 +77,9 @@ class _Static:
 
 
 def _pytest(tests: Sequence[str]) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", *IN_PARALLEL, *tests], cwd=ROOT, check=False).returncode
+    with memory_folder() as environment:
+        command = [sys.executable, "-m", "pytest", *IN_PARALLEL, *tests]
+        return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode
 
 
 def _affected_tests(since: str) -> tuple[str, ...] | None:

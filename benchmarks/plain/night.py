@@ -28,6 +28,7 @@ from evidently.metrics import ValueDrift
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
 from mlflow.models.model import ModelInfo
+from scipy import stats
 from sklearn import metrics
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -75,6 +76,7 @@ NUMERIC = [
 FEATURES = CATEGORICAL + NUMERIC
 LATE_MINUTES = 15
 WINDOW_DAYS, HOLDOUT_DAYS, REFERENCE_ROWS = 60, 7, 5000
+NUMERIC_DRIFT, CATEGORICAL_DRIFT, DRIFT_LEVEL = 2.0, 0.1, 0.05
 PARAMETERS = {"max_iter": 1000, "C": 0.1}
 DAY = dt.timedelta(days=1)
 
@@ -103,7 +105,7 @@ def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     champion = mlflow.sklearn.load_model(version.source)
     scored = score(state, partitions, champion, day)
     reference = pd.read_parquet(state / "references" / f"{version.run_id}.parquet")
-    drift = measure_drift(reference, scored)
+    drift, drifted = measure_drift(reference, scored)
     performance = measure_performance(state, partitions, yesterday)
     fit_rows, holdout = split(training_frame(partitions, day))
     candidate = fit(fit_rows)
@@ -122,7 +124,8 @@ def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     return {
         "datasets": datasets,
         "scored_rows": len(scored),
-        "drift": sorted(drift),
+        "drift": drift,
+        "drifted": drifted,
         "performance": performance,
         "candidate": candidate_metrics,
         "seed": seed,
@@ -265,22 +268,35 @@ def measure(truth: Any, predicted: Any) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
-def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame) -> dict[str, float]:
-    """Evidently's distances of the scored day from what the champion was fitted on: of every value, and without a p-value."""
+def measure_drift(reference: pd.DataFrame, scored: pd.DataFrame) -> tuple[dict[str, float], list[str]]:
+    """Evidently's distances of the scored day from what the champion was fitted on, and which of them are large and no chance."""
     columns = [*FEATURES, "prediction"]
     columns = [name for name in columns if reference[name].notna().any() and scored[name].notna().any()]
     categorical = [name for name in columns if name in CATEGORICAL]
     numeric = [name for name in columns if name not in CATEGORICAL]
     definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
-    measured = [ValueDrift(column=name, method="wasserstein", threshold=2.0) for name in numeric]
-    measured += [ValueDrift(column=name, method="jensenshannon", threshold=0.1) for name in categorical]
-    current, reference = (
+    measured = [ValueDrift(column=name, method="wasserstein", threshold=NUMERIC_DRIFT) for name in numeric]
+    measured += [ValueDrift(column=name, method="jensenshannon", threshold=CATEGORICAL_DRIFT) for name in categorical]
+    current, before = (
         Dataset.from_pandas(frame[columns].astype(dict.fromkeys(categorical, "object")), definition) for frame in (scored, reference)
     )
-    run = Report(measured).run(current_data=current, reference_data=reference)
+    run = Report(measured).run(current_data=current, reference_data=before)
     distances = {each["config"]["column"]: float(each["value"]) for each in run.dict()["metrics"]}
-    drifted = [value >= (0.1 if name in CATEGORICAL else 2.0) for name, value in distances.items() if name != "prediction"]
-    return {**distances, "share": sum(drifted) / len(drifted)}
+    by_chance = stats.false_discovery_control([p_value(reference[name].dropna(), scored[name].dropna(), name) for name in distances])
+    drifted = [
+        name
+        for (name, distance), p in zip(distances.items(), by_chance, strict=True)
+        if p <= DRIFT_LEVEL and distance >= (CATEGORICAL_DRIFT if name in CATEGORICAL else NUMERIC_DRIFT)
+    ]
+    return distances, drifted
+
+
+def p_value(reference: pd.Series, scored: pd.Series, name: str) -> float:
+    """Of Kolmogorov and Smirnov's test, or for categories the chi-squared test."""
+    if name not in CATEGORICAL:
+        return float(stats.ks_2samp(reference.to_numpy("float64"), scored.to_numpy("float64"), method="asymp").pvalue)
+    counts = pd.DataFrame({"before": reference.value_counts(), "now": scored.value_counts()}).fillna(0)
+    return float(stats.chi2_contingency(counts.to_numpy("float64")).pvalue) if len(counts) > 1 else 1.0
 
 
 def measure_performance(state: Path, partitions: Partitions, day: dt.date) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""What goes wrong in a real Airflow is an alert by itself, once, and is resolved by itself when it is well again."""
+"""What goes wrong in a real Airflow is an alert by itself, once, and is resolved by itself when it is well again.
+
+Deadlines, escalation and dead workers each take a minute of waiting: they are begun together, and looked at one after the other.
+"""
 
 import datetime as dt
 import json
@@ -6,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,6 +20,7 @@ from include.evergreen.oncall import begin_drill
 from include.evergreen.state.alerts import Filter, list_alerts, resolve, show_alert
 from include.evergreen.state.database import writing
 from tests.integration.airflow_under_test import Running
+from tests.servers.http import HttpServer
 
 LOCKED_SECONDS = 55  # less than our writers wait for each other
 ANY = Filter(states=("firing", "acknowledged", "snoozed", "resolved"))
@@ -42,15 +47,103 @@ def fetching(running: Running, run_id, dag_id="weather.ingest"):
     return next((task for task in tasks if task["task_id"] == "fetch"), None)
 
 
-@pytest.fixture
-def landing(running):
-    """Where the source puts its files; what a test takes away is back afterwards."""
-    return running.home / "landing" / "schedules"  # no other test takes a file of these away: it would be the same cause
+ONCALL = """\
+channels:
+  - {name: hook, type: webhook, connection: hook_ml}
+policies:
+  - name: drills
+    steps:
+      - {after_minutes: 0, through: [hook]}
+      - {after_minutes: 1, through: [hook], repeat: 1, every_minutes: 1}
+  - {name: nobody, steps: []}
+routes:
+  - {kinds: [drill], policy: drills}
+  - {policy: nobody}
+"""
 
 
-def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succeeded(running: Running, landing):
+@pytest.fixture(scope="module")
+def never_comes(running: Running):
+    """The deadline of a partition of today of which there is no file."""
+    if not current_partitions("outcomes"):  # what never came at all is late from its first run on
+        running.run("outcomes.ingest", partition_key="2013-06-05")
+    file = running.include / "datasets" / "outcomes" / "dataset.yaml"
+    kept, today = file.read_text(), clock.now().date()
+    declared = yaml.safe_load(kept)
+    deadline = clock.now() + dt.timedelta(seconds=75)  # the watcher reads declarations anew after a minute
+    declared["schedule"] |= {"start": today, "end": today}
+    declared["freshness"] = {"hours_after_partition": (deadline - clock.day_start(today)).total_seconds() / 3600, "on_fail": "warn"}
+    file.write_text(yaml.safe_dump(declared, sort_keys=False))
+    yield SimpleNamespace(day=today, deadline=deadline, mend=lambda: file.write_text(kept))
+    file.write_text(kept)
+
+
+@pytest.fixture(scope="module")
+def interrupted(running: Running, never_comes):
+    """A drill, and who is told of it: the API server and the triggerer were killed while its second step was being sent."""
+    first_answer, hangs = threading.Event(), threading.Event()
+
+    def answer(request):
+        if first_answer.is_set() and not hangs.is_set():
+            hangs.set()  # the second step: it was received, and the answer never comes
+            server.leaving.wait(PATIENCE_SECONDS)
+        else:
+            request.answer(202)
+            first_answer.set()
+
+    file = running.include / "oncall.yaml"
+    with HttpServer() as server:
+        server.answers["/hook"] = answer
+        host = f"{server.url}/hook"
+        running.api.post("connections", {"connection_id": "hook_ml", "conn_type": "http", "host": host, "password": "key"})
+        file.write_text(ONCALL)
+        drill = begin_drill(actor="ada", minutes=30)
+        assert hangs.wait(PATIENCE_SECONDS), "the second step was not sent"
+        for name in ("api-server", "triggerer"):
+            running.airflow.kill(name)
+        running.airflow.start_again("api-server", "triggerer")
+        yield server
+        resolve(drill.alert_id, reason="it was a drill", actor="ada")
+        file.write_text("routes: []\n")
+
+
+@pytest.fixture(scope="module")
+def killed(running: Running, interrupted):
+    """The runs and the tasks of which the process alone, and of which the whole worker was killed; and the deaths before."""
+    before = deaths()
+    return SimpleNamespace(
+        before=before,
+        alone=hanging_task(running, "weather.ingest", "2013-06-06"),
+        with_worker=hanging_task(running, "schedules.ingest", "2013-06-07", with_worker=True),
+    )
+
+
+def test_a_task_whose_process_is_killed_is_one_alert_within_a_minute(running: Running, killed):
+    run_id, task, since = killed.alone
+    (alert,), _ = wait_for(lambda: alerts_on("weather.ingest", run_id))
+    print(f"its process was killed: an alert after {seconds_until(alert, since):.1f} s")
+    assert seconds_until(alert, since) < 60 and alert.key == f"died/weather.ingest/{task}"
+
+
+def test_a_task_whose_whole_worker_is_killed_is_one_alert_within_a_minute_and_resolved_when_its_run_is_deleted(running: Running, killed):
+    run_id, task, since = killed.with_worker
+    (alert,), _ = wait_for(lambda: alerts_on("schedules.ingest", run_id))
+    print(f"its worker was killed: an alert after {seconds_until(alert, since):.1f} s")
+    assert seconds_until(alert, since) < 60 and alert.key == f"died/schedules.ingest/{task}" and "silent" in alert.message
+    running.api.patch(f"dags/schedules.ingest/dagRuns/{run_id}", {"state": "failed"})
+    running.api.delete(f"dags/schedules.ingest/dagRuns/{run_id}")
+    wait_for(lambda: alerts_on("schedules.ingest", run_id, "resolved"))
+
+
+def test_a_task_that_died_is_well_again_when_airflow_tried_it_again_and_each_death_counted_once(running: Running, killed):
+    run_id, *_ = killed.alone
+    wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"), 240)
+    assert deaths() == killed.before + 2
+
+
+def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succeeded(running: Running, interrupted):
     day = "2013-06-05"
-    kept = landing / f"{day}.csv"
+    kept = running.home / "landing" / "schedules" / f"{day}.csv"  # no other test takes a file of these away: it would be the same cause
     taken = kept.rename(kept.with_suffix(".away"))
     run_id = running.api.trigger("schedules.ingest", partition_key=day)
     wait_for(lambda: (fetching(running, run_id, "schedules.ingest") or {}).get("state") == "failed")
@@ -69,73 +162,24 @@ def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succ
     assert [(event.kind, event.actor) for event in events] == [("raised", ""), ("resolved", "")]
 
 
-def test_a_task_whose_process_is_killed_is_one_alert_within_a_minute_and_resolved_when_airflow_tried_it_again(running: Running):
-    before = deaths()
-    run_id, task = hanging_task(running, "2013-06-06")
-    (alert,), seconds = wait_for(lambda: alerts_on("weather.ingest", run_id))
-    print(f"its process was killed: an alert after {seconds:.1f} s")
-    assert seconds < 60 and alert.key == f"died/weather.ingest/{task}"
-    wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"), 240)
-    assert deaths() == before + 1
+def test_a_partition_that_never_comes_is_an_alert_within_a_minute_of_its_deadline(interrupted, never_comes):
+    (alert,), _ = wait_for(lambda: [each for each in list_alerts(Filter(kind="freshness")) if each.dataset == "outcomes"])
+    late = seconds_until(alert, never_comes.deadline)
+    print(f"a partition never came: an alert {late:.1f} s after its deadline")
+    assert 0 <= late < 60 and alert.evidence["days"] == [str(never_comes.day)]
+    never_comes.mend()
+    wait_for(lambda: show_alert(alert.id).alert.state == "resolved")
 
 
-def test_a_task_whose_whole_worker_is_killed_is_one_alert_within_a_minute_and_resolved_when_its_run_is_deleted(running: Running):
-    before = deaths()
-    run_id, task = hanging_task(running, "2013-06-07", with_worker=True)
-    (alert,), seconds = wait_for(lambda: alerts_on("weather.ingest", run_id))
-    print(f"its worker was killed: an alert after {seconds:.1f} s")
-    assert seconds < 60 and alert.key == f"died/weather.ingest/{task}" and "silent" in alert.message
-    running.api.patch(f"dags/weather.ingest/dagRuns/{run_id}", {"state": "failed"})
-    running.api.delete(f"dags/weather.ingest/dagRuns/{run_id}")
-    wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"))
-    assert deaths() == before + 1
-
-
-ONCALL = """\
-channels:
-  - {name: hook, type: webhook, connection: hook_ml}
-policies:
-  - name: drills
-    steps:
-      - {after_minutes: 0, through: [hook]}
-      - {after_minutes: 1, through: [hook], repeat: 1, every_minutes: 1}
-  - {name: nobody, steps: []}
-routes:
-  - {kinds: [drill], policy: drills}
-  - {policy: nobody}
-"""
-
-
-def test_killing_the_api_server_and_the_triggerer_amid_an_escalation_loses_no_step_and_doubles_none(running: Running, http_server, oncall):
-    first_answer, hangs = threading.Event(), threading.Event()
-
-    def answer(request):
-        if first_answer.is_set() and not hangs.is_set():
-            hangs.set()  # the second step: it was received, and the answer never comes
-            http_server.leaving.wait(PATIENCE_SECONDS)
-        else:
-            request.answer(202)
-            first_answer.set()
-
-    http_server.answers["/hook"] = answer
-    running.api.post("connections", {"connection_id": "hook_ml", "conn_type": "http", "host": f"{http_server.url}/hook", "password": "key"})
-    oncall(ONCALL)
-    drill = begin_drill(actor="ada", minutes=30)
-    assert hangs.wait(PATIENCE_SECONDS), "the second step was not sent"
-    for name in ("api-server", "triggerer"):
-        running.airflow.kill(name)
-    began = time.monotonic()
-    running.airflow.start_again("api-server", "triggerer")
-    wait_for(lambda: len(triggered(http_server)) == 3 or None)
-    print(f"all steps were told {time.monotonic() - began:.1f} s after the kill")
+def test_killing_the_api_server_and_the_triggerer_amid_an_escalation_loses_no_step_and_doubles_none(interrupted):
+    wait_for(lambda: len(triggered(interrupted)) == 3)
     time.sleep(12)  # two rounds of the watcher: nothing more comes
-    keys = [request.headers["Idempotency-Key"] for request in http_server.requests]
+    keys = [request.headers["Idempotency-Key"] for request in interrupted.requests]
     assert len(set(keys)) == 3, "each step is one message to whoever takes a key once"
     assert len(keys) == 4, "what was being sent at the kill came again, under its key; no other did"
-    twice = [request for request in http_server.requests if keys.count(request.headers["Idempotency-Key"]) > 1]
-    interrupted, again = (json.loads(request.body) for request in twice)
-    assert interrupted == again
-    resolve(drill.alert_id, reason="it was a drill", actor="ada")
+    twice = [request for request in interrupted.requests if keys.count(request.headers["Idempotency-Key"]) > 1]
+    before, again = (json.loads(request.body) for request in twice)
+    assert before == again
 
 
 def triggered(server):
@@ -143,32 +187,8 @@ def triggered(server):
     return {request.headers["Idempotency-Key"] for request in server.requests if json.loads(request.body)["action"] == "trigger"}
 
 
-@pytest.fixture
-def oncall(running):
-    """Writes an `oncall.yaml`; afterwards nobody is told, as before."""
-    file = running.include / "oncall.yaml"
-    yield file.write_text
-    file.write_text("routes: []\n")
-
-
-def test_a_partition_that_never_comes_is_an_alert_within_a_minute_of_its_deadline(running: Running):
-    if not current_partitions("schedules"):  # what never came at all is late from its first run on
-        running.run("schedules.ingest", partition_key="2013-06-05")
-    file = running.include / "datasets" / "schedules" / "dataset.yaml"
-    kept, today = file.read_text(), clock.now().date()
-    declared = yaml.safe_load(kept)
-    deadline = clock.now() + dt.timedelta(seconds=75)  # the watcher reads declarations anew after a minute
-    declared["schedule"] |= {"start": today, "end": today}
-    declared["freshness"] = {"hours_after_partition": (deadline - clock.day_start(today)).total_seconds() / 3600, "on_fail": "warn"}
-    try:
-        file.write_text(yaml.safe_dump(declared, sort_keys=False))
-        (alert,), _ = wait_for(lambda: [each for each in list_alerts(Filter(kind="freshness")) if each.dataset == "schedules"])
-    finally:
-        file.write_text(kept)
-    late = (alert.first_at - deadline).total_seconds()
-    print(f"a partition never came: an alert {late:.1f} s after its deadline")
-    assert 0 <= late < 60 and alert.evidence["days"] == [str(today)]
-    wait_for(lambda: show_alert(alert.id).alert.state == "resolved")
+def seconds_until(alert, since):
+    return (alert.first_at - since).total_seconds()
 
 
 def deaths():
@@ -176,25 +196,25 @@ def deaths():
     return sum(alert.times for alert in list_alerts(ANY) if alert.kind == "died")
 
 
-def hanging_task(running: Running, day, *, with_worker=False):
-    """The run and the task of which the process, or the worker too, was killed while it hung."""
+def hanging_task(running: Running, dag_id, day, *, with_worker=False):
+    """The run and the task of which the process, or the worker too, was killed while it hung; and when."""
     with writing():  # so that a task that records something waits, for a minute at most
-        run_id = running.api.trigger("weather.ingest", partition_key=day)
-        (task, pid), _ = wait_for(lambda: waiting_task(running, run_id), LOCKED_SECONDS)
+        run_id = running.api.trigger(dag_id, partition_key=day)
+        (task, pid), _ = wait_for(lambda: waiting_task(running, dag_id, run_id), LOCKED_SECONDS)
         for victim in (parent_of(pid), pid) if with_worker else (pid,):
             os.kill(victim, signal.SIGKILL)
-    return run_id, task
+        return run_id, task, clock.now()
 
 
-def waiting_task(running: Running, run_id):
+def waiting_task(running: Running, dag_id, run_id):
     """The task that runs and does not end, and its process."""
-    first = running_tasks(running, run_id)
+    first = running_tasks(running, dag_id, run_id)
     time.sleep(2.5)
-    return next(((task, pid) for task, pid in first & running_tasks(running, run_id) if os.path.exists(f"/proc/{pid}")), None)
+    return next(((task, pid) for task, pid in first & running_tasks(running, dag_id, run_id) if os.path.exists(f"/proc/{pid}")), None)
 
 
-def running_tasks(running: Running, run_id):
-    tasks = running.api.task_instances("weather.ingest", run_id)
+def running_tasks(running: Running, dag_id, run_id):
+    tasks = running.api.task_instances(dag_id, run_id)
     return {(task["task_id"], task["pid"]) for task in tasks if task["state"] == "running" and task["pid"]}
 
 
