@@ -22,9 +22,10 @@ from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, latest_decision
 from include.evergreen.gates.evidence import first_unfitted_day, gather
+from include.evergreen.gates.scored import NoComparisonError, Rival
 from include.evergreen.promotion.promote import promote_blessed
 from include.evergreen.registry import champions
-from include.evergreen.registry.versions import version_number
+from include.evergreen.registry.versions import RegisteredVersion, version_number
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import writing
@@ -166,6 +167,12 @@ def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_whe
     result = decide(Catalog(), model, third).criteria[0]
     assert (result["verdict"], result["details"]["comparator"]) == ("passed", 1)
     assert f"; the comparator, version 1, has {result['details']['comparator_has']:.4f}" in result["message"]
+
+    def of_another_target(version: RegisteredVersion) -> Rival:
+        raise NoComparisonError(f"with this target (version {version.version} has another)")
+
+    passed_over = ("there is no comparator with this target (version 1 has another)",)
+    assert find_comparators(model.gate, champion, of_another_target) == {"mae": Comparator(2, passed_over=passed_over)}
 
     file = Path(urlsplit(version_number("air_time", 1).artifact_uri).path, "model.skops")
     original = file.read_bytes()

@@ -205,11 +205,14 @@ def test_disparate_impact_shows_its_interval_and_says_what_is_too_uncertain_to_f
     assert result.interval is not None and result.value is not None
     assert result.interval[0] < result.value < result.interval[1]
     assert "(one-sided 97.5% bounds " in result.message
+    assert "rows called positive from 0.5: " in result.message
+    assert "(the largest), 0.8 to 1.25 times as many are allowed: a ratio of " in result.message
 
 
 def test_equal_opportunity_compares_those_who_were_late_alone(flight_delay: ModelConfig) -> None:
     called = np.where(LABELS == 1, 0.9, GUESSES)  # all that were late are called so; the others by chance
-    assert judged(evidence(flight_delay, called), judge="equal_opportunity", max_difference=0.01).value == 0.0
+    equal = judged(evidence(flight_delay, called), judge="equal_opportunity", max_difference=0.01)
+    assert (equal.value, equal.threshold) == (0.0, 0.01)
     missed_at_newark = np.where((ORIGINS == "EWR") & (LABELS == 1), 0.1, called)
     result = judged(evidence(flight_delay, missed_at_newark), judge="equal_opportunity", max_difference=0.5)
     assert (result.verdict, result.value, result.metric) == ("failed", 1.0, "true_positive_rate")

@@ -216,6 +216,13 @@ def test_an_invented_promotion_moves_no_alias_and_makes_no_champion() -> None:
         audit_ledger()
 
 
+def test_a_row_is_named_with_digests_and_moments_as_people_know_them() -> None:
+    promoted = {"model": MODEL, "version": 2, "promoted_at": dt.datetime(2013, 2, 9, 8, 5, 30, tzinfo=dt.UTC)}
+    assert ledger.BINDINGS["promotions"].name(promoted) == f"promotions (model {MODEL}, version 2, promoted_at 2013-02-09 08:05 UTC)"
+    taken = {"model": MODEL, "as_of": dt.date(2013, 2, 9), "digest": "ab" * 32}
+    assert ledger.BINDINGS["snapshots"].name(taken) == f"snapshots (model {MODEL}, as_of 2013-02-09, digest abababababab)"
+
+
 def test_no_entry_vouches_for_two_rows() -> None:
     row = newest(promotions)
     copied = {name: value for name, value in row._mapping.items() if name != "id"}

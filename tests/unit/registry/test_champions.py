@@ -16,6 +16,7 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions, versions
+from include.evergreen.registry.overview import version_history
 from include.evergreen.registry.versions import RegisteredVersion, next_semver
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database.tables import ledger as entries
@@ -50,6 +51,26 @@ def test_a_blessed_candidate_becomes_a_version_and_the_challenger(second: Regist
     champions.show_challenger(MODEL)
     assert _alias("challenger") == 2
     assert [each["version"] for each in _entries("registration")] == [1, 2]
+    roles = [(each.version, each.is_champion, each.is_challenger) for each in version_history(MODEL)]
+    assert roles == [(2, False, True), (1, True, False)]
+
+
+def test_an_alias_that_is_set_after_a_newer_promotion_has_set_its_own_is_set_anew(
+    second: RegisteredVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_alias, overtaken = mlflow_store.set_alias, []
+
+    def overtaken_by_another(model: str, alias: str, version: int | None) -> bool:
+        if not overtaken:
+            overtaken.append(version)
+            champions.promote(MODEL, second.version, actor="ada", reason="newer")
+        return set_alias(model, alias, version)
+
+    set_alias(MODEL, "champion", None)
+    monkeypatch.setattr(mlflow_store, "set_alias", overtaken_by_another)
+    champions.reconcile(MODEL)
+    assert overtaken == [1]
+    assert _alias("champion") == second.version
 
 
 def test_registering_twice_gives_one_version_in_mlflow_and_one_here(second: RegisteredVersion) -> None:

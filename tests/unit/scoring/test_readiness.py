@@ -96,6 +96,14 @@ def test_without_a_champion_nothing_is_started(catalog: Catalog) -> None:
     assert not readiness.scoring("a_model_that_was_added_today", DAY).is_due
 
 
+def test_a_stage_is_due_when_there_is_something_new_and_nothing_is_missing_or_in_its_way() -> None:
+    new = (News("weather/2013-01-21", "live", clock.now()),)
+    assert Readiness(news=new).is_due
+    assert not Readiness().is_due
+    assert not Readiness(news=new, missing=("weather/2013-01-20",)).is_due
+    assert not Readiness(news=new, blocker="no champion").is_due
+
+
 def test_a_model_that_was_promoted_after_its_inputs_came_has_work(catalog: Catalog) -> None:
     assert readiness.scoring(MODEL, january(17)).is_due  # its inputs came before the champion
 
