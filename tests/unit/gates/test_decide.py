@@ -127,6 +127,13 @@ def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(
 
 
 @computing
+def test_a_champion_is_compared_where_just_as_many_days_as_are_needed_are_left(trained: Path, air_time: ModelConfig) -> None:
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(brief(air_time), january(15)))
+    assert "the champion's on the same rows, from 2013-01-10 on" in decision.criteria[0]["message"]  # 5 of the 7 days
+    assert decision.uncompared == ""
+
+
+@computing
 def test_a_champion_is_compared_on_the_days_that_neither_was_fitted_on(trained: Path, air_time: ModelConfig) -> None:
     """The candidate's holdout begins on the 8th; the champion was fitted on the 8th and the 9th too, and knows these by heart."""
     champion = champions.champion("air_time")

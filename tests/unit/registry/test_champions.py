@@ -17,7 +17,7 @@ from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions, versions
 from include.evergreen.registry.overview import version_history
-from include.evergreen.registry.versions import RegisteredVersion, next_semver
+from include.evergreen.registry.versions import RegisteredVersion, UnearnedError, next_semver
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database.tables import ledger as entries
 from include.evergreen.state.database.tables import model_versions, promotions
@@ -53,6 +53,12 @@ def test_a_blessed_candidate_becomes_a_version_and_the_challenger(second: Regist
     assert [each["version"] for each in _entries("registration")] == [1, 2]
     roles = [(each.version, each.is_champion, each.is_challenger) for each in version_history(MODEL)]
     assert roles == [(2, False, True), (1, True, False)]
+
+
+def test_a_run_key_that_nobody_trained_registers_nothing(second: RegisteredVersion) -> None:
+    with pytest.raises(UnearnedError, match=f"{MODEL}: run key 000000000000 has no blessed decision in the database, so it is not registered"):
+        champions.register(MODEL, "0" * 64)
+    assert versions.list_versions(MODEL)[-1] == second
 
 
 def test_an_alias_that_is_set_after_a_newer_promotion_has_set_its_own_is_set_anew(
