@@ -52,6 +52,8 @@ def test_a_rule_that_was_declared_wrongly_is_corrected_in_what_is_stored(weather
     assert corrected == planned
     assert _known(january(7), DAY, NEXT) == [(DAY, 1), (NEXT, 1)]
     assert _known(january(7), DAY, NEXT, said_at=before) == [(NEXT, 1)]
+    [recorded] = rows_of(knowledge_corrections)
+    assert _known(january(7), DAY, NEXT, said_at=recorded.recorded_at) == [(DAY, 1), (NEXT, 1)]  # from that very moment on
     caplog.clear()
     assert _ingest(weather).knowledge_time == clock.day_start(NEXT)
     assert "correct-knowledge" not in caplog.text

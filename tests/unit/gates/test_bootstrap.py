@@ -6,7 +6,7 @@ from scipy import stats
 
 from benchmarks.gate_statistics import CLASSIFIER, REGRESSOR, WORLDS, World, simulate
 from include.evergreen.config import METRICS, ModelConfig
-from include.evergreen.gates.bootstrap import Units, draw, interval, left_out, replicates
+from include.evergreen.gates.bootstrap import Units, draw, interval, left_out, replicates, student_interval
 from include.evergreen.gates.resampled import statistic
 from tests.unit.training.test_metrics import full
 
@@ -98,6 +98,8 @@ def test_a_resample_of_one_class_has_no_auc_and_too_many_of_them_leave_no_interv
     ]
     assert np.isnan(drawn).mean() == pytest.approx((5 / 6) ** 6 + (1 / 6) ** 6, abs=0.1)
     assert interval(drawn, 6, confidence=0.95) is None
+    assert student_interval(0.5, drawn, 6, confidence=0.95) is None
+    assert student_interval(0.5, drawn[np.isfinite(drawn)], 6, confidence=0.95) is not None
 
 
 def test_an_interval_of_many_units_is_the_percentile_interval_and_of_few_it_is_wider() -> None:

@@ -188,7 +188,7 @@ def test_a_classifier_must_beat_the_share_of_the_rows_it_was_fitted_on(good: Evi
     assert judged(guesses, kind="baseline", metric="log_loss").verdict == "failed"
 
 
-def test_a_regression_must_beat_the_median_by_mae_and_the_mean_by_rmse(air_time: ModelConfig) -> None:
+def test_a_regression_must_beat_the_median_by_mae_the_mean_by_rmse_and_its_quantile_by_pinball(air_time: ModelConfig) -> None:
     random = np.random.default_rng(5)
     labels = random.exponential(100, ROWS)
     evidence = evidence_of(air_time, labels, labels + random.normal(0, 10, ROWS))
@@ -196,6 +196,10 @@ def test_a_regression_must_beat_the_median_by_mae_and_the_mean_by_rmse(air_time:
     assert by_mae.details["answer"] == pytest.approx(np.median(labels))
     assert by_rmse.details["answer"] == pytest.approx(labels.mean())
     assert (by_mae.verdict, by_rmse.verdict) == ("passed", "passed")
+    high = evidence_of(air_time.model_copy(update={"metrics": Metrics(quantile=0.9)}), labels, labels + 10)
+    by_pinball = judged(high, kind="baseline", metric="pinball")
+    assert by_pinball.details["answer"] == pytest.approx(np.quantile(labels, 0.9))
+    assert "(the 0.9 quantile among those fitted on)" in by_pinball.message
 
 
 def test_decisions_must_beat_the_better_of_calling_every_row_positive_and_none(flight_delay: ModelConfig) -> None:

@@ -20,12 +20,12 @@ from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
-from include.evergreen.gates.decision import all_decisions, latest_decision
+from include.evergreen.gates.decision import all_decisions, find_blessing, latest_decision
 from include.evergreen.gates.evidence import first_unfitted_day, gather
 from include.evergreen.gates.scored import NoComparisonError, Rival
 from include.evergreen.promotion.promote import promote_blessed
 from include.evergreen.registry import champions
-from include.evergreen.registry.versions import RegisteredVersion, version_number
+from include.evergreen.registry.versions import ChangedRecordError, RegisteredVersion, version_number
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import writing
@@ -180,6 +180,17 @@ def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_whe
 
     passed_over = ("there is no comparator with this target (version 1 has another)",)
     assert find_comparators(model.gate, champion, of_another_target) == {"mae": Comparator(2, passed_over=passed_over)}
+
+    blessing = find_blessing(champion.run_key)
+    assert blessing is not None
+    assert find_blessing(champion.run_key, until=blessing.recorded_at) == blessing
+    assert find_blessing(champion.run_key, until=blessing.recorded_at - dt.timedelta(microseconds=1)) != blessing
+    with writing() as connection:
+        connection.execute(decisions.update().where(decisions.c.id == blessing.id).values(criteria=[]))
+    with pytest.raises(ChangedRecordError, match="so its comparator is not known. See `evergreen verify-ledger`"):
+        find_comparators(model.gate, champion, of_another_target)
+    with writing() as connection:
+        connection.execute(decisions.update().where(decisions.c.id == blessing.id).values(criteria=blessing.criteria))
 
     file = Path(urlsplit(version_number("air_time", 1).artifact_uri).path, "model.skops")
     original = file.read_bytes()
