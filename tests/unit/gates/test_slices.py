@@ -40,6 +40,15 @@ def test_the_worst_slice_is_named_with_its_figure(flight_delay: ModelConfig) -> 
     assert judged(evidence(flight_delay, CHANCES), judge="worst", metric="auc", at_least=0.5).verdict == "passed"
 
 
+def test_the_worst_slice_may_have_just_what_is_allowed(flight_delay: ModelConfig) -> None:
+    for metric, bound in (("auc", "at_least"), ("log_loss", "at_most")):
+        worst = judged(evidence(flight_delay, CHANCES), judge="worst", metric=metric, **{bound: 0.5}).value
+        assert worst is not None
+        assert judged(evidence(flight_delay, CHANCES), judge="worst", metric=metric, **{bound: worst}).verdict == "passed"
+        beyond = np.nextafter(worst, 1 if bound == "at_least" else 0)
+        assert judged(evidence(flight_delay, CHANCES), judge="worst", metric=metric, **{bound: beyond}).verdict == "failed"
+
+
 @pytest.mark.parametrize(
     "criterion",
     [

@@ -102,6 +102,17 @@ def test_when_another_one_became_champion_since_it_is_judged_again(model: ModelC
     assert [row.champion_version for row in rows_of(decisions) if row.run_key == second.run_key] == [1, 2]
 
 
+def test_only_a_blessed_decision_on_that_very_candidate_promotes_it() -> None:
+    wanted, other = copied_version("b"), copied_version("c")
+    rejected = decided(wanted.run_key, "rejected")
+    newest = decided(wanted.run_key, "blessed")
+    for decision in (_decision_on(other), rejected, newest + 1):
+        with pytest.raises(UnearnedError, match=f"version {wanted.version} is not blessed by decision {decision}, so it is not promoted"):
+            champions.promote_judged(wanted, decision, **NIGHT)
+    assert champion() == 1
+    assert champions.promote_judged(wanted, newest, **NIGHT).promoted
+
+
 def test_the_gates_word_against_the_new_champion_counts(model: ModelConfig) -> None:
     first, second = copied_version("b"), copied_version("c")
     promote(model, first.version)
