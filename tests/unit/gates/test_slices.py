@@ -123,6 +123,18 @@ def test_one_small_group_takes_the_next_smallest_with_it(flight_delay: ModelConf
     assert [each["slice"] for each in persons.details["slices"]] == [f"origin of {ROWS} other groups"]
 
 
+def test_no_figure_of_the_champion_is_of_few_people_either(flight_delay: ModelConfig) -> None:
+    """Of the days on which the champion was not fitted there are 100 rows: 60 of A, 40 of B."""
+    groups = np.tile(np.repeat(["A", "B"], [60, 40]), ROWS // 100)
+    found = evidence(flight_delay, CHANCES, CHANCES, origin=groups)
+    assert found.champion is not None
+    found.champion.rows[:-100] = False
+    slices = {each["slice"]: each for each in judged(found, **{**PEOPLE, "smallest_group": 50}).details["slices"]}
+    assert slices["origin=A"]["champion"] is not None
+    assert slices["origin=B"]["value"] is not None
+    assert slices["origin=B"]["champion"] is None
+
+
 def test_a_figure_of_few_positive_people_and_a_persons_own_highest_age_are_not_shown(flight_delay: ModelConfig) -> None:
     groups = np.where(LABELS == 1, "A", "B")
     groups[np.flatnonzero(LABELS == 1)[:10]] = "B"  # 10 of B were late
