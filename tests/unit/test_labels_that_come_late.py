@@ -14,17 +14,20 @@ from include.evergreen.data.conditions import Conditions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring import list_observations, monitor
+from include.evergreen.monitoring.triggers import fire_if_tripped, replay_rules, rule_outlooks
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.erasure.erase import erase
 from include.evergreen.operations.local_run import partitions_needed
 from include.evergreen.operations.missed import GRACE, missed_work
 from include.evergreen.operations.reproduce import reproduce
 from include.evergreen.operations.trace import find_logged
+from include.evergreen.registry import champions
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring.score import score
 from include.evergreen.state.stage_status import find_stage
 from include.evergreen.training.recipes import build_recipe, signature_digest
 from include.evergreen.training.take_snapshot import take_snapshot
+from tests.unit.flights import registered_as_of
 from tests.unit.late_labels import (
     AS_OF,
     MODEL,
@@ -239,6 +242,30 @@ def test_what_became_of_one_row_is_told_as_soon_as_its_label_is_there(catalog: C
     [logged] = find_logged(catalog, MODEL, [f"payment={number}"]).matches
     [other] = find_logged(catalog, MODEL, [f"payment={10_000 * D + ROWS_A_DAY - 1}"]).matches
     assert (logged.label, other.label) == (1.0, None)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("mature")
+def test_a_rule_on_performance_fires_a_training_as_of_the_day_on_which_it_could_be_measured(model: ModelConfig) -> None:
+    replayed = replay_rules(model, list_observations(MODEL))
+    assert [trip.partition for trip in replayed] == [day(LAST)]
+    fired = fire_if_tripped(model)
+    assert fired is not None
+    assert (fired.as_of, fired.partition) == (day(LAST), day(D))
+
+
+@pytest.mark.usefixtures("mature")
+def test_a_new_champion_is_not_judged_by_labels_of_its_predecessors_days(catalog: Catalog, model: ModelConfig) -> None:
+    second = registered_as_of(model, day(LAST), catalog)
+    champions.promote(MODEL, second.version, actor="a person", reason="newer")
+    deliver("payments", day(LAST + 1))
+    score(catalog, model, day(LAST + 1), "live")
+    monitor(catalog, model, day(LAST + 1), "live")
+    assert {figure.version for figure in list_observations(MODEL, "performance.log_loss")} == {1}
+    assert fire_if_tripped(model) is None
+    assert [outlook.would_fire for outlook in rule_outlooks(model)] == [False]
 
 
 # --- persons ----------------------------------------------------------------------------------------------------------
