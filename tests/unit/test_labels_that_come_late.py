@@ -21,9 +21,11 @@ from include.evergreen.operations.local_run import partitions_needed
 from include.evergreen.operations.missed import GRACE, missed_work
 from include.evergreen.operations.reproduce import reproduce
 from include.evergreen.operations.trace import find_logged
+from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring.score import score
+from include.evergreen.state import storage
 from include.evergreen.state.stage_status import find_stage
 from include.evergreen.training.recipes import build_recipe, signature_digest
 from include.evergreen.training.take_snapshot import take_snapshot
@@ -178,6 +180,21 @@ def test_a_day_that_waits_says_for_what(catalog: Catalog, model: ModelConfig, ni
     told = why(catalog, model, day(D))
     assert told[1].startswith("1 of the 6 partitions of chargebacks that may hold labels are there. Monitoring compares predictions with")
     assert "chargebacks/2024-01-27" in told[1] and told[-1].startswith("Next: ")
+
+
+def test_a_broken_declaration_of_the_labels_is_named_as_the_reason(catalog: Catalog, model: ModelConfig, night) -> None:  # type: ignore[no-untyped-def]
+    night(D)
+    catalog.dataset_path("chargebacks").write_text("name: chargebacks\n")
+    told = why(Catalog(catalog.root), model, day(D))
+    assert "will not come: the dataset's declaration is broken" in told[1]
+
+
+def test_the_card_says_how_long_a_label_may_take(catalog: Catalog, model: ModelConfig) -> None:
+    champion = champions.champion(MODEL)
+    assert champion is not None
+    card = storage.read_bytes(ensure_card(catalog, model, champion)).decode()
+    assert "A label may come up to 5 days after its row&#39;s own day, so no newer days are counted." in card
+    assert "A row for which none has come by then is negative." in card
 
 
 def test_a_partition_of_labels_that_arrives_in_order_starts_the_day_that_it_makes_mature_and_no_other(night) -> None:  # type: ignore[no-untyped-def]

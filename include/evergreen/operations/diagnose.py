@@ -85,7 +85,7 @@ def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findin
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
         to_score=scoring(model.name, partition),
-        to_monitor=monitoring(model.name, partition, model.target.labels),
+        to_monitor=_to_monitor(model, partition),
         has_champion=champions.champion_for(model.name, partition) is not None,
     )
 
@@ -105,10 +105,20 @@ def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
     return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
 
 
+def _to_monitor(model: ModelConfig, partition: dt.date) -> Readiness:
+    try:
+        return monitoring(model.name, partition, model.target.labels)
+    except ConfigError as error:
+        return Readiness(blocker=f"the declaration of {model.target.dataset} is broken: {str(error).splitlines()[0]}")
+
+
 def _label_deliveries(catalog: Catalog, labels: LabelSource, partition: dt.date) -> list[_Delivery]:
     """Of each partition that may hold labels: those that are there, and those that are waited for."""
     there = {version.partition for version in current_partitions(labels.dataset, *labels.partitions(partition))}
-    schedule = catalog.dataset(labels.dataset).schedule if labels.within_days else None
+    try:
+        schedule = catalog.dataset(labels.dataset).schedule
+    except ConfigError:  # which the text on the delivery says
+        return [_delivery(catalog, labels.dataset, labels.partitions(partition)[1])]
     return [_delivery(catalog, labels.dataset, day) for day in sorted(there.union(labels.missing(partition, there, schedule)))]
 
 
