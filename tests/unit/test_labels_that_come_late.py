@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.check import check_catalog
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.conditions import Conditions
 from include.evergreen.foundation import clock
@@ -97,6 +99,17 @@ def share_that_came(number: int, until: int) -> float:
     """Of a day's payments, by the law, those whose chargeback came up to another day."""
     came = pd.concat([chargebacks(day(other)) for other in range(number, until + 1)])
     return float(payments(day(number))["payment"].astype("string").isin(came["payment"]).mean())
+
+
+def test_the_example_of_the_guide_is_a_model_that_check_accepts(tmp_path: Path) -> None:
+    guide = (PROJECT_ROOT / "docs/guides/declaring-a-model.md").read_text().split("### Labels that come late")[1]
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    include = declare(tmp_path / "guide")
+    path = include.model_path(MODEL)
+    others = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith(("target:", "train:"))]
+    path.write_text("".join([*others, example]))
+    assert check_catalog(Catalog(include.root)) == []
+    assert Catalog(include.root).model(MODEL).target.within_days == 60
 
 
 # --- what it is trained on --------------------------------------------------------------------------------------------
