@@ -25,6 +25,7 @@ MADE_OF = (
     "tests/templates.py",
     "tests/**/conftest.py",
     "tests/unit/flights.py",
+    "tests/unit/late_labels.py",
     "tests/unit/lifecycle.py",
     "requirements.txt",
 )

@@ -175,10 +175,10 @@ class Story:
 
     def _has_come(self, *partitions: dt.date) -> bool:
         """Return whether nothing is left to score or monitor for these days, by our records: asset events may still be on their way."""
-        targets = {model: self.catalog.model(model).target.dataset for model in MODELS}
+        labels = {model: self.catalog.model(model).target.labels for model in MODELS}
         return not any(
-            scoring(model, partition).is_due or monitoring(model, partition, target).is_due
-            for model, target in targets.items()
+            scoring(model, partition).is_due or monitoring(model, partition, source).is_due
+            for model, source in labels.items()
             for partition in partitions
         )
 

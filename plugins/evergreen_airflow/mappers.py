@@ -9,13 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.partition_mappers.base import PartitionMapper
 
 from include.evergreen.foundation.clock import PARTITION_FORMAT, day_start, parse_partition
 from include.evergreen.foundation.errors import ConfigError, TransientError
 
+if TYPE_CHECKING:
+    from include.evergreen.config.labels import LabelSource
+
+Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = 30  # after our database failed to respond, so that a thousand models do not each wait for it
 
@@ -91,7 +96,7 @@ class _WorkMapper(DayShiftMapper):
         :returns: the model's partition key, or an empty list
         """
         day = _parse(key)
-        return super().to_downstream(key) if day and _Database.has_work(self, day) else []
+        return super().to_downstream(key) if day and _Database.ask(self, day, self.has_work, if_unknown=True) else []
 
     def has_work(self, day: dt.date) -> bool:
         """Return whether an event of the dataset's partition should start a run of the model.
@@ -131,22 +136,73 @@ class ScoringMapper(_WorkMapper):
 
 
 class MonitoringMapper(_WorkMapper):
-    """Map a scored day if its predictions or its labels were not monitored yet.
+    """Map a scored day if its predictions, or its labels once they are mature, were not monitored yet.
 
     :param model: its name, as in ``include/models``
     :param dataset: name of the dataset that contains the labels
-    :param days: number of days from the dataset's partition to the model's
+    :param within_days: number of days after a scored day in which its labels may still come
+    :param **kwargs: passed to ``DayShiftMapper``
     """
 
-    def has_work(self, day: dt.date) -> bool:
-        """Return whether an event of the predictions or labels should start a monitoring run.
+    def __init__(self, *, model: str, dataset: str, within_days: int = 0, **kwargs: Any) -> None:
+        super().__init__(model=model, dataset=dataset, **kwargs)
+        self.within_days = within_days
 
-        :param day: the partition of the predictions or labels
-        :returns: whether they were not monitored yet
+    @property
+    def labels(self) -> LabelSource:
+        """Return where the labels of the model are."""
+        from include.evergreen.config.labels import LabelSource
+
+        return LabelSource(self.dataset, self.within_days)
+
+    def has_work(self, day: dt.date) -> bool:
+        """Return whether an event of the predictions should start a monitoring run.
+
+        :param day: the partition of the predictions
+        :returns: whether there is something that was not monitored yet
         """
         from include.evergreen.scoring.readiness import monitoring
 
-        return monitoring(self.model, day + dt.timedelta(days=self.days), self.dataset).is_due
+        return monitoring(self.model, day, self.labels).is_due
+
+    def serialize(self) -> dict[str, Any]:
+        """Serialize the mapper with its DAG.
+
+        :returns: the arguments from which `deserialize` rebuilds it
+        """
+        return {"within_days": self.within_days, **super().serialize()}
+
+
+class LabelsMapper(MonitoringMapper):
+    """Map a day of labels to the scored days whose labels it makes mature, or whose mature labels it changes.
+
+    :param model: its name, as in ``include/models``
+    :param dataset: name of the dataset that contains the labels
+    :param within_days: number of days after a scored day in which its labels may still come
+    """
+
+    def to_downstream(self, key: str) -> str | list[str]:
+        """Map a day of labels to the scored days that have something new to monitor because of it.
+
+        :param key: the labels' partition key
+        :returns: the scored days' partition keys, often one or none. If our database does not respond, the first day that may be affected:
+            labels mostly arrive in order, and make that one mature
+        """
+        day = _parse(key)
+        if day is None:
+            return []
+        first, _ = self.labels.rows(day)
+        return [scored.strftime(PARTITION_FORMAT) for scored in _Database.ask(self, day, self.affected, if_unknown=[first])]
+
+    def affected(self, day: dt.date) -> list[dt.date]:
+        """Return the scored days for which an event of the labels should start a monitoring run.
+
+        :param day: the partition of the labels
+        :returns: the days that have something new to monitor
+        """
+        from include.evergreen.scoring.readiness import monitorings_started_by
+
+        return monitorings_started_by(self.model, day, self.labels)
 
 
 class _Database:
@@ -155,22 +211,24 @@ class _Database:
     retry_at = 0.0  # on the monotonic clock
 
     @classmethod
-    def has_work(cls, mapper: _WorkMapper, day: dt.date) -> bool:
-        """Return whether there is work, according to the mapper.
+    def ask(cls, mapper: _WorkMapper, day: dt.date, question: Callable[[dt.date], Answer], *, if_unknown: Answer) -> Answer:
+        """Ask what work there is.
 
         :param mapper: the mapper that asks the database
         :param day: the dataset's partition
-        :returns: whether there is; True if that is unknown, so that the task checks
+        :param question: what the mapper asks of the day
+        :param if_unknown: the answer that lets a task check
+        :returns: the answer
         """
         if time.monotonic() < cls.retry_at:
-            return True
+            return if_unknown
         try:
-            return mapper.has_work(day)
+            return question(day)
         except Exception as error:  # any error: an event that is mapped to nothing by mistake is lost
             if isinstance(error, TransientError):
                 cls.retry_at = time.monotonic() + BACKOFF_SECONDS
             log.warning("Unknown whether %s has work for %s/%s, so a task will check: %s", mapper.model, mapper.dataset, day, error)
-            return True
+            return if_unknown
 
 
 def _parse(key: str) -> dt.date | None:

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from evergreen_airflow import mappers
-from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
+from evergreen_airflow.mappers import DayShiftMapper, LabelsMapper, MonitoringMapper, ScoringMapper
+from include.evergreen.config.labels import LabelSource
 from include.evergreen.foundation.clock import now
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.scoring import readiness
@@ -33,6 +34,7 @@ def answer(monkeypatch):
 
         monkeypatch.setattr(readiness, "scoring", reply)
         monkeypatch.setattr(readiness, "monitoring", reply)
+        monkeypatch.setattr(readiness, "monitorings_started_by", reply)
         return asked
 
     return answer
@@ -44,6 +46,7 @@ def due(name="weather/2013-02-28"):
 
 SCORING = ScoringMapper(model="air_time", dataset="weather", days=1)
 MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
+LABELS = LabelsMapper(model="air_time", dataset="outcomes", within_days=60)
 
 
 @pytest.mark.parametrize(("days", "expected"), [(0, "2013-02-28"), (1, "2013-03-01"), (31, "2013-03-31")])
@@ -51,7 +54,7 @@ def test_a_day_concerns_the_day_that_many_days_later(days, expected):
     assert DayShiftMapper(days).to_downstream("2013-02-28") == expected
 
 
-@pytest.mark.parametrize("mapper", [DayShiftMapper(1), SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [DayShiftMapper(1), SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 @pytest.mark.parametrize("key", ["junk; drop table", "2013-2-8", "", "2013-02-30"])
 def test_a_key_that_is_no_day_makes_no_run_and_asks_nothing(mapper, key, answer):
     asked = answer(due())
@@ -78,7 +81,20 @@ def test_an_input_that_came_a_moment_before_the_last_one_makes_none(answer):
 def test_a_scored_day_with_something_new_to_monitor_makes_a_run(answer):
     asked = answer(due("predictions"))
     assert MONITORING.to_downstream("2013-02-28") == "2013-02-28"
-    assert asked == [("air_time", dt.date(2013, 2, 28), "outcomes")]
+    assert asked == [("air_time", dt.date(2013, 2, 28), LabelSource("outcomes"))]
+
+
+def test_a_day_of_labels_makes_a_run_of_each_scored_day_that_it_gives_something_new_to_monitor(answer):
+    asked = answer([dt.date(2012, 12, 30), dt.date(2013, 1, 2)])
+    assert LABELS.to_downstream("2013-02-28") == ["2012-12-30", "2013-01-02"]
+    assert asked == [("air_time", dt.date(2013, 2, 28), LabelSource("outcomes", 60))]
+    answer([])
+    assert LABELS.to_downstream("2013-02-28") == []
+
+
+def test_when_our_database_gives_no_answer_a_day_of_labels_makes_a_run_of_the_day_that_it_mostly_makes_mature(answer):
+    answer(TransientError("locked"))
+    assert LABELS.to_downstream("2013-03-01") == ["2012-12-31"]
 
 
 @pytest.mark.parametrize("nothing", [Readiness(), Readiness(missing=("a",), news=due().news), Readiness(blocker="no", news=due().news)])
@@ -113,7 +129,7 @@ def test_one_model_whose_record_is_broken_keeps_no_other_from_being_asked(answer
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("mapper", [DayShiftMapper(3), SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [DayShiftMapper(3), SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 def test_it_survives_serialisation(mapper):
     from airflow.serialization.decoders import decode_partition_mapper
     from airflow.serialization.encoders import encode_partition_mapper

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from include.evergreen.config import Catalog
+from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
-from include.evergreen.features.build import partition_labels
-from include.evergreen.features.columns import TARGET
+from include.evergreen.data.partitions import current_partition, read_partition
+from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.settings import Settings
@@ -22,6 +22,7 @@ from include.evergreen.state import storage
 from include.evergreen.training.recipes import signature_digest
 from tests.unit.lifecycle import AS_OF, FIRST, MODEL, include_with, settle_cycled, settle_ingested, settle_landed
 
+YESTERDAY = AS_OF.replace(day=AS_OF.day - 1)
 BOUND = "target: {dataset: outcomes, column: arr_delay, positive_above: 15}"
 AS_TEXT = 'target: {dataset: outcomes, column: arrival, positive: "late"}'
 DECLARED = {
@@ -84,9 +85,14 @@ def _labels(catalog: Catalog, target: str) -> pd.Series:
     model = catalog.model(MODEL)
     given = yaml.safe_load(f"{{dataset: outcomes, column: {target}}}")
     asking = type(model).model_validate({**model.model_dump(mode="json", exclude_defaults=True), "target": given})
-    labels = partition_labels(catalog, asking, AS_OF.replace(day=AS_OF.day - 1), PartitionCache(AS_OF))
-    assert labels is not None
-    return labels[TARGET]
+    return _joined(catalog, asking)
+
+
+def _joined(catalog: Catalog, model: ModelConfig) -> pd.Series:
+    """The label of each flight of the day before `AS_OF`."""
+    flights = read_partition(current_partition("outcomes", YESTERDAY))  # type: ignore[arg-type]
+    cache = PartitionCache(AS_OF)
+    return join_labels(catalog, model, flights, known_labels(catalog, model, YESTERDAY, cache), cache)
 
 
 def test_a_text_without_a_positive_value_is_refused_in_a_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +101,7 @@ def test_a_text_without_a_positive_value_is_refused_in_a_run_too(tmp_path: Path,
     catalog = Catalog()
     of_text = catalog.model(MODEL).model_copy(update={"target": catalog.model(MODEL).target.model_copy(update={"column": "origin"})})
     with pytest.raises(ConfigError, match="flight_delay: origin of outcomes 2013-01-19 is no number, so it is no figure to learn"):
-        partition_labels(catalog, of_text, AS_OF.replace(day=AS_OF.day - 1), PartitionCache(AS_OF))
+        _joined(catalog, of_text)
 
 
 def test_what_was_declared_before_keeps_its_signature() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import keyword
 import math
@@ -18,12 +19,14 @@ from include.evergreen.config.gate import (
     Criterion,
     SlicesCriterion,
 )
+from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
-from include.evergreen.config.metrics import METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
+from include.evergreen.config.metrics import LABEL_SHARE, METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 
+A_YEAR = dt.timedelta(days=366)  # in which every cron expression that comes round has come round
 WINDOW_COLUMN = "partition"  # in which `read.window` gives the day of each row
 
 
@@ -134,6 +137,10 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     yield from _train_problems(model)
     yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
+        if rule.metric == LABEL_SHARE:
+            text = f"{LABEL_SHARE} says how many labels have come, and no training brings more; choose another metric"
+            yield ("retrain", "rules", index, "metric"), text
+            continue
         if rule.metric not in (names := observation_names(model)):
             lacks = rule.metric.startswith("performance.") and rule.metric.partition(".")[2] in METRICS[model.task]
             unknown = _unknown(f"observation of a {model.task}", rule.metric, names)
@@ -256,8 +263,35 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
             yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, list(columns))
         else:
             yield from _class_problems(model, columns[target.column].type, datasets[target.dataset])
-        if model.rows in datasets and (problem := _keys_problem(datasets[model.rows], datasets[target.dataset])):
-            yield ("target", "dataset"), problem
+        if model.rows in datasets:
+            if problem := keys_problem(datasets[model.rows], datasets[target.dataset]):
+                yield ("target", "dataset"), problem
+            yield from _late_label_problems(model, datasets[model.rows], datasets[target.dataset])
+
+
+def _late_label_problems(model: ModelConfig, rows: DatasetConfig, target: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    """A wait for labels that no row survives: nothing would ever be mature, or nothing within the window that is trained on."""
+    days, window = model.target.within_days, model.train.window_days
+    if not days:
+        return
+    hours = target.knowledge.hours_after_partition
+    newest = max(1, days + math.ceil(hours / 24))  # days before as_of: of the newest rows whose labels are all known
+    if (mature := window - newest + 1) < model.train.min_days:
+        text = (
+            f"{window} is too few: labels come within {days} days (target.within_days) and are known {hours:g} hours after their day "
+            f"begins, so {max(0, mature) or 'none'} of the {window} days before as_of have all their labels, and train.min_days asks for "
+            f"{model.train.min_days}; use at least {model.train.min_days + newest - 1}"
+        )
+        yield ("train", "window_days"), text
+    lag = dt.timedelta(days=model.lag_days(rows.name))
+    last = min(rows.schedule.end or dt.date.max, rows.schedule.start + A_YEAR)
+    scored = [day + lag for day in rows.schedule.partitions(rows.schedule.start, last)]
+    if scored and not any(target.schedule.partitions(*model.target.labels.partitions(day)) for day in scored):
+        text = (
+            f"{days} is too few: the schedule of {target.name} ({target.schedule.cron}) makes no partition within {days} days of any of "
+            f"{rows.name} ({rows.schedule.cron}), so no row would ever have a label; use more, or correct the schedules"
+        )
+        yield ("target", "within_days"), text
 
 
 def _class_problems(model: ModelConfig, kind: str, dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
@@ -286,18 +320,6 @@ def _written(kind: str, value: object) -> str:
     """How a value of a type is written in YAML, in place of one of another type."""
     ways = {"boolean": "true or false", "integer": "a whole number"}
     return ways.get(kind, f'it in quotes, such as "{str(value).lower()}"')
-
-
-def _keys_problem(rows: DatasetConfig, target: DatasetConfig) -> str | None:
-    """Without keys in common no row would ever find its label."""
-    rule = f"rows of {rows.name} find their labels in {target.name} by keys, which must be"
-    if not rows.keys or rows.keys != target.keys:
-        return f"{rule} the same in both dataset.yaml; got {listed(rows.keys)} and {listed(target.keys)}"
-    here, there = ({column.name: column.type for column in dataset.columns} for dataset in (target, rows))
-    differing = [
-        f"{key} is {_a(there[key])} in {rows.name} and {_a(here[key])} in {target.name}" for key in rows.keys if here[key] != there[key]
-    ]
-    return f"{rule} of one type: {listed(differing)}" if differing else None
 
 
 def _personal_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
@@ -337,10 +359,6 @@ def _checks_problems(catalog: Catalog, name: str) -> list[str]:
     if path.is_file() and not asked:
         return [f"{shown_path(path)}: is never tried; add {{kind: behaviour}} to gate.criteria of model {name!r}, or remove the file"]
     return []
-
-
-def _a(kind: str) -> str:
-    return f"{'an' if kind == 'integer' else 'a'} {kind}"
 
 
 def _is_import_path(text: str) -> bool:

@@ -109,6 +109,7 @@ METRICS: Final[dict[str, dict[str, Metric]]] = {
     "regression": {metric.name: metric for metric in _REGRESSION},
 }
 """Task -> name -> the metric, the one that tuning takes by default first."""
+LABEL_SHARE: Final = "labels.share"  # is observed where labels come late, and no rule watches it
 JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
 
 

@@ -15,12 +15,14 @@ from include.evergreen.config.approval import Approval
 from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
 from include.evergreen.config.card import Card
 from include.evergreen.config.gate import Gate
+from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.measuring import Metrics
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.errors import ConfigError
 
+LONGEST_WAIT_DAYS = 366  # for a label: a training goes back over as many partitions for each of its days
 ERROR_OR_WARN = "error: stop the partition; or warn."
 
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
@@ -289,12 +291,29 @@ class Target(Strict):
     positive: bool | int | str | None = Field(
         default=None, description="Classification: a row is positive when the column is just this, such as true or 'yes'."
     )
+    within_days: int = Field(
+        default=0,
+        ge=0,
+        le=LONGEST_WAIT_DAYS,
+        description="Days after a row's own partition in which its label may still come, in the partition of any of them. 0: it stands in "
+        "the partition of the same day.",
+    )
+    absent: Literal["negative", "unlabelled"] = Field(
+        default="unlabelled",
+        description="What a row is that no label has come for when all its labels are mature: negative, for a classification, or neither "
+        "learnt from nor judged.",
+    )
 
     @model_validator(mode="after")
     def _has_one_way_of_being_positive(self) -> Target:
         if self.positive is not None and self.positive_above is not None:
             raise problem_at("positive", "says which value is positive, and positive_above from where on; give one of the two")
         return self
+
+    @property
+    def labels(self) -> LabelSource:
+        """Which partitions hold the labels of which rows."""
+        return LabelSource(self.dataset, self.within_days)
 
     @property
     def asks_for_two_classes(self) -> bool:
@@ -503,6 +522,8 @@ class ModelConfig(Strict):
         if self.task == "regression" and self.target.asks_for_two_classes:
             name = "positive" if self.target.positive is not None else "positive_above"
             raise problem_at(f"target.{name}", "is for classification, and this is a regression; remove it")
+        if self.task == "regression" and self.target.absent == "negative":
+            raise problem_at("target.absent", "negative is for classification, and this is a regression; allowed: unlabelled")
         if unfit := self.metrics.unfit_for(self.task):
             other = "regression" if self.task == "classification" else "classification"
             raise problem_at(f"metrics.{unfit[0]}", f"is for {other}, and this is a {self.task}; remove it")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import lru_cache
 
 from pydantic import Field, field_validator, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
+from include.evergreen.foundation import clock
 
 LONGEST_WINDOW_DAYS = 3660  # ten years: a slip must not leave the calendar
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+_ANY_DAY = ("*", "*", "*")  # day of month, month and day of week
 _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
 
 
@@ -45,3 +48,25 @@ class PartitionSchedule(Strict):
         if self.end is not None and self.end < self.start:
             raise problem_at("end", f"{self.end} is before start, {self.start}; no partition would ever be made")
         return self
+
+    def partitions(self, first: dt.date, last: dt.date) -> list[dt.date]:
+        """List the partitions that the cron expression makes, whatever ``start`` and ``end`` say: one for each day that it names.
+
+        Runs and partitions are times of the same expression, `run_offset` apart, so the days of its times name the partitions.
+
+        :param first: the first day, included
+        :param last: the last day, included
+        :returns: the days, oldest first
+        """
+        days = clock.days(first, last)
+        if self.cron in ("@hourly", "@daily") or tuple(self.cron.split()[2:]) == _ANY_DAY:
+            return days
+        return [day for day in days if _names(self.cron, day)]
+
+
+@lru_cache(maxsize=4096)  # a training asks of each day again for all the days whose labels may stand in it
+def _names(cron: str, day: dt.date) -> bool:
+    from croniter import croniter  # 40 ms that only who asks need pay
+
+    moment: dt.datetime = croniter(cron, clock.day_start(day) - dt.timedelta(seconds=1)).get_next(dt.datetime)
+    return moment.date() == day

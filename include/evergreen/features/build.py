@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.categories import as_categories, category
+from include.evergreen.features.categories import as_categories
 from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
+from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, Modules, executed, modules_beside
@@ -85,9 +86,9 @@ def compute_features(
 def labelled_frame(
     catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
 ) -> pd.DataFrame | None:
-    """Compute one day of a training frame: the rows whose label is known as of the cache's ``as_of``.
+    """Compute one day of a training frame: the rows whose label is known as of the cache's ``as_of``, once all of them are mature.
 
-    Raises `ConfigError` as `feature_frame`, and when rows and labels have different keys.
+    Raises `ConfigError` as `feature_frame`, and when rows cannot find their labels by their keys.
 
     :param catalog: what is declared now
     :param model: the model, which declares features and target
@@ -95,15 +96,15 @@ def labelled_frame(
     :param cache_: what the past is read through
     :param code: what computes the features; None: the model's `features.py` as it stands now
     :returns: ``partition`` (text), the features, ``target`` and the rows' keys, in the columns that `columns` names; None when an input
-        or the labels of that day are not there
+        or any partition that may hold a label of that day is not there
     """
     if not inputs_known(model, partition, cache_):
         return None
-    labels = partition_labels(catalog, model, partition, cache_)
-    if labels is None:
+    labels = known_labels(catalog, model, partition, cache_)
+    if not labels.is_mature:
         return None
     rows, features = feature_frame(catalog, model, partition, cache_, code)
-    joined = as_columns(features).assign(**{TARGET: join_labels(catalog, model, rows, labels)})
+    joined = as_columns(features).assign(**{TARGET: join_labels(catalog, model, rows, labels, cache_)})
     joined.insert(0, PARTITION, partition.isoformat())
     joined = joined.join(as_keys(rows, catalog.dataset(model.rows).keys))  # so that a person's rows can be found in it
     return joined[joined[TARGET].notna()].reset_index(drop=True)
@@ -121,39 +122,6 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
     return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
 
 
-def partition_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> pd.DataFrame | None:
-    """The labels of one partition, as they are known as of the cache's ``as_of``.
-
-    :param catalog: what is declared now, for the keys
-    :param model: the model, which declares the target
-    :param partition: the day whose rows the labels are of
-    :param cache_: what they are read through
-    :returns: the keys of the target's dataset (``key:NAME``) and ``target``, floats (0 or 1 for a classification, by what is
-        positive), missing where there is no value; None when the partition is not there
-    :raises ConfigError: when the column is no number, and no value of it is declared as positive
-    """
-    import pandas as pd
-
-    versions = cache_.known(model.target.dataset, cache_.as_of, partition, partition)
-    if not versions:
-        return None
-    labels = cache_.frame(versions[0], cache_.as_of)
-    given = labels[model.target.column]
-    if model.target.positive is not None:
-        is_positive = as_categories(given) == category(model.target.positive)
-        value = is_positive.fillna(False).astype("float64").where(given.notna())
-    elif not (pd.api.types.is_numeric_dtype(given) or pd.api.types.is_bool_dtype(given)):
-        raise ConfigError(
-            f"{model.name}: {model.target.column} of {model.target.dataset} {partition} is no number, so it is no figure to learn. Use "
-            f"task: classification with target.positive in model.yaml, or another column."
-        )
-    else:
-        value = pd.to_numeric(given).astype("float64")
-        if model.target.positive_above is not None:
-            value = (value > model.target.positive_above).astype("float64").where(value.notna())
-    return as_keys(labels, catalog.dataset(model.target.dataset).keys).assign(**{TARGET: value})
-
-
 def features_source(catalog: Catalog, model: ModelConfig) -> str:
     """Read the text of the model's `features.py`: part of what makes a training run what it is.
 
@@ -162,30 +130,6 @@ def features_source(catalog: Catalog, model: ModelConfig) -> str:
     :returns: the file as it stands now; FileNotFoundError when there is none
     """
     return catalog.features_path(model.name).read_text(encoding="utf-8")
-
-
-def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels: pd.DataFrame) -> pd.Series:
-    """Match labels to rows by the keys of their datasets. Raises `ConfigError` when the two have different keys.
-
-    :param catalog: what is declared now, for the keys
-    :param model: the model, which declares rows and target
-    :param rows: rows of one partition, or the keys of its predictions (`columns.keys_of`): anything with the key columns
-    :param labels: the labels of the same partition, as `partition_labels` gives them
-    :returns: the label of each of ``rows``, with their index; missing where there is none
-    """
-    keys = as_keys(rows, _shared_keys(catalog, model))
-    return keys.merge(labels, on=list(keys.columns), how="left", validate="one_to_one")[TARGET].set_axis(rows.index)
-
-
-def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
-    """The columns that identify a row in both the rows' and the target's dataset."""
-    rows, target = catalog.dataset(model.rows), catalog.dataset(model.target.dataset)
-    if not rows.keys or rows.keys != target.keys:
-        raise ConfigError(
-            f"{model.name}: rows of {rows.name} and their labels in {target.name} are matched by their keys, "
-            f"which must be the same; got {list(rows.keys)} and {list(target.keys)}."
-        )
-    return list(rows.keys)
 
 
 def code_now(catalog: Catalog, model: ModelConfig) -> FeatureCode:

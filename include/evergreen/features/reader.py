@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -82,6 +82,13 @@ class PartitionCache:
             self.left_out[version.dataset, version.partition, version.version, as_of] = len(held) - len(known)
             held = known
         return (held if columns is None else held[list(columns)]).copy()
+
+    def note_read(self, versions: Iterable[PartitionVersion]) -> None:
+        """Note that versions were read, whether or not any of their rows decided.
+
+        :param versions: those that `known` gave
+        """
+        self.read.update({(version.dataset, version.partition, version.version): version for version in versions})
 
     def _limit(self, as_of: dt.date) -> dt.datetime:
         return min(clock.day_start(as_of), clock.day_start(self.as_of))

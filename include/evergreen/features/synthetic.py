@@ -2,7 +2,8 @@
 
 Types, nullability and keys hold; values keep to the sets, bounds, lengths and patterns of the expectations on one column.
 Columns of one name and type draw from one small pool, so that datasets find each other when they are joined, and
-datasets with the same keys have the same keys on the same day. The same seed gives the same rows, in any process.
+datasets with the same keys have the same keys on the same day, also where one declares a text and the other a number. The same seed
+gives the same rows, in any process.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.models import Column
 from include.evergreen.data.partitions import PartitionVersion
+from include.evergreen.features.categories import category
 from include.evergreen.features.patterns import matching
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -53,8 +55,11 @@ class SyntheticRows:
         self.datasets = {name: catalog.dataset(name) for name in names}
         self._seed = seed
         before = min(MOST_DAYS_BEFORE, max(model_input.lag_days + model_input.window_days for model_input in model.inputs)) + DAYS_AFTER
+        after = dt.timedelta(days=DAYS_AFTER)
         self._first = max(dataset.schedule.start for dataset in self.datasets.values())
         self.day = self._first + dt.timedelta(days=before)
+        self._last = dict.fromkeys(names, self.day + after)
+        self._last[model.target.dataset] = model.target.labels.partitions(self.day)[1] + after
         self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
         _draw_both_classes(model, self._rules[model.target.dataset].setdefault(model.target.column, {}))
         self._pools: dict[tuple[str, str], list[Any]] = {}
@@ -64,11 +69,12 @@ class SyntheticRows:
         """Make the records of a dataset's partitions, each known when the dataset's rule (or its knowledge column) says.
 
         :param dataset: an input of the model, or its target
-        :returns: one version for each partition up to `DAYS_AFTER` days after ``day``, oldest partition first
+        :returns: one version for each partition up to `DAYS_AFTER` days after ``day``, and after the last that may hold its labels; oldest
+            partition first
         """
         declared = self.datasets[dataset]
         versions = []
-        for day in clock.days(self._first, self.day + dt.timedelta(days=DAYS_AFTER)):
+        for day in clock.days(self._first, self._last[dataset]):
             known = clock.day_start(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
             if declared.knowledge.column is not None:
                 known = self.frame(dataset, day)[declared.knowledge.column].min().to_pydatetime()
@@ -192,7 +198,16 @@ class SyntheticRows:
             return list(dict.fromkeys(rules["set"]))
         if kind == "boolean":
             return [False, True]
+        if alike := self._key_of_another_type(name, kind):
+            values = self._pool(*alike)
+            return [category(value) for value in values] if kind == "string" else [float(value) for value in values]
         return list(dict.fromkeys([*self._free_pool(name, kind, rules), *([rules["positive"]] if "positive" in rules else [])]))
+
+    def _key_of_another_type(self, name: str, kind: str) -> tuple[DatasetConfig, Column] | None:
+        """The key of this name that is typed otherwise in another dataset, and whose values this one must have to be joined with it."""
+        others = {"string": ("integer", "number"), "number": ("integer",)}.get(kind, ())
+        keys = ((dataset, column) for dataset in self.datasets.values() for column in dataset.columns if column.name in dataset.keys)
+        return next(((dataset, column) for dataset, column in keys if column.name == name and column.type in others), None)
 
     def _free_pool(self, name: str, kind: str, rules: dict[str, Any]) -> list[Any]:
         size = max([POOL, *(self._pool_size_for_keys(dataset) for dataset in self.datasets.values() if name in dataset.keys)])

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import current_partition
-from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.columns import PREDICTION, keys_of
+from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
+from include.evergreen.monitoring.label_share import label_share, update_label_shares
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.window import Window, load_window
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 log = logging.getLogger(__name__)
-LABELS_KNOWN_BY = dt.date.max  # monitoring uses the newest labels, whenever they became known
 
 
 def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
-    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days, quality of
-    the day. Later days whose performance is measured together with that of ``partition`` are observed again, too. Passes on
+    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days whose labels
+    are mature, quality of the day. Later days whose performance is measured together with that of ``partition`` are observed again, too;
+    of those whose labels are still coming, how many have come. Passes on
     `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
     failed, and raises an alert until that partition or a later one is observed.
 
@@ -48,6 +49,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     outcome = attempt(catalog, model, "monitor", partition, origin, lambda: _monitor(catalog, model, partition, origin))
     for day, own_origin in _later_windows(model, partition):
         attempt(catalog, model, "monitor", day, own_origin, partial(_monitor, catalog, model, day, own_origin))
+    update_label_shares(catalog, model)
     return outcome
 
 
@@ -65,17 +67,18 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
+    # by the target that is declared now, as `readiness` asks: what comes after this is new to it
+    read = {"predictions": scored.digest, "truth": known_labels(catalog, model, partition, PartitionCache(KNOWN_BY_NOW)).digest}
     window = load_window(catalog, model, scored)
     declared, model = model, window.model  # its version's own features and target
-    labels = current_partition(model.target.dataset, partition)
+    labels = window.labels[partition]
     input_digest = window.input_digest()
-    read = {"predictions": scored.digest, "truth": labels.digest if labels else None}
     monitored = find_monitored(model.name, partition)
     if monitored is not None and monitored.input_digest == input_digest:
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    figures = [*_quality(model, partition), *_performance(catalog, window)]
+    figures = [*_quality(model, partition), *_performance(catalog, window), *_label_share(catalog, window)]
     reference = window.reference()
     verdict = window.verdict(reference)
     figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
@@ -91,8 +94,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     message = "; ".join(part for part in (message, in_words(verdict)) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
-    if labels is None:
-        message += f"; the labels of {model.target.dataset}/{partition} have not arrived yet"
+    if labels.waits_for:
+        message += f"; {labels.waits_for}"
     record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read, "drift": as_detail(verdict)})
     return Outcome("done", message, _facts(model.name, partition))
 
@@ -109,24 +112,31 @@ def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
 
 
 def _performance(catalog: Catalog, window: Window) -> list[Figure]:
-    """Realised performance over the labelled rows of the window; empty while the labels of its last day have not arrived."""
+    """Realised performance over the labelled rows of the window; empty while the labels of its last day are not mature."""
     import numpy as np
 
+    if not window.labels[window.scored.partition].is_mature:
+        return []
     labels, predicted = [], []
     for day in window.labelled_days:
-        truth = partition_labels(catalog, window.model, day.partition, PartitionCache(LABELS_KNOWN_BY))
-        if truth is None:
-            if day.partition == window.scored.partition:
-                return []
+        if not window.labels[day.partition].is_mature:
             continue
         predictions = day.frame()
-        target = join_labels(catalog, window.model, keys_of(predictions, catalog.dataset(window.model.rows).keys), truth)
+        keys = keys_of(predictions, catalog.dataset(window.model.rows).keys)
+        target = join_labels(catalog, window.model, keys, window.labels[day.partition], window.cache)
         known = target.notna()
         labels.append(target[known].to_numpy(dtype="float64"))
         predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
     every = np.concatenate(labels)
     measured = window.measures.measure(every, np.concatenate(predicted))
     return [(f"performance.{name}", value, len(every)) for name, value in measured.items()]
+
+
+def _label_share(catalog: Catalog, window: Window) -> list[Figure]:
+    """Of how many rows of the day the label is known, where labels come late."""
+    if not window.model.target.within_days:
+        return []
+    return label_share(catalog, window.model, window.scored, window.labels[window.scored.partition], window.cache)
 
 
 def _refuse_overtaken(catalog: Catalog, declared: ModelConfig, observed: PredictionSet, input_digest: str) -> None:

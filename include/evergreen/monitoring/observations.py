@@ -55,6 +55,39 @@ def record_observations(
             upsert(connection, observation_news, {"model": model}, {"sequence": newest + 1})
 
 
+def observed_at(model: str, metric: str, first: dt.date, last: dt.date) -> dict[dt.date, tuple[int, dt.datetime]]:
+    """Say when a figure of some partitions was recorded.
+
+    :param model: its name, as in ``include/models``
+    :param metric: its whole name, such as ``drift.share``
+    :param first: the first day
+    :param last: the last day, itself included
+    :returns: the version that it is about and the time (UTC), by day; days without it are left out
+    """
+    table = observations.c
+    query = sa.select(table.partition, table.version, table.recorded_at).where(
+        table.model == model, table.metric == metric, table.partition.between(first, last)
+    )
+    with reading() as connection:
+        return {row.partition: (row.version, row.recorded_at) for row in connection.execute(query)}
+
+
+def revise_observations(figures: list[Observation]) -> None:
+    """Replace figures that are recorded and leave all others of their partitions; one that is of another version by now stays.
+
+    Origins stay, too. Nobody is told: no rule may watch a figure that is revised so.
+
+    :param figures: of one metric of each of some partitions
+    """
+    if not figures:
+        return
+    with writing() as connection:
+        for figure in figures:
+            same = {name: getattr(figure, name) for name in ("model", "partition", "metric", "version")}
+            values = {"value": figure.value, "rows": figure.rows, "recorded_at": clock.now()}
+            connection.execute(observations.update().filter_by(**same).values(**values))
+
+
 def newly_observed(after: int) -> tuple[int, set[str]]:
     """The models that were observed since somebody looked last, for all that wait for news at once.
 
@@ -122,6 +155,18 @@ def newest_live(model: str, metric: str, n: int, *, min_rows: int = 1) -> list[O
         same = newest_first.where(table.version == newest.version, table.partition >= as_of).limit(n)
         rows = connection.execute(same).all()
     return [_observation(row) for row in reversed(rows)]
+
+
+def newest_live_version(model: str) -> int | None:
+    """Say which version is observed now.
+
+    :param model: its name, as in ``include/models``
+    :returns: that of the newest partition with a live observation; None when there is none
+    """
+    table = observations.c
+    live = sa.select(table.version).where(table.model == model, table.origin == "live")
+    with reading() as connection:
+        return connection.execute(live.order_by(table.partition.desc()).limit(1)).scalar()
 
 
 def _observation(row: sa.Row[Any]) -> Observation:

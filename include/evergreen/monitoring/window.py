@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition
+from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels
+from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import ConfigError
@@ -32,7 +35,8 @@ REPORT_SUFFIX = ".html.gz"
 class Window:
     """The days up to the one of ``scored`` that the same version scored; ``model`` is as that version's recipe declares it.
 
-    Drift is measured on ``days``, performance on ``labelled_days``, as ``measures`` says.
+    Drift is measured on ``days``, performance on ``labelled_days``, as ``measures`` says. ``labels`` are what is known of the labels of
+    each of these, by its partition, and ``cache`` is what their rows are read through.
     """
 
     model: ModelConfig
@@ -41,6 +45,8 @@ class Window:
     days: list[PredictionSet]
     labelled_days: list[PredictionSet]
     measures: Measures
+    labels: Mapping[dt.date, KnownLabels]
+    cache: PartitionCache
 
     @property
     def rows(self) -> int:
@@ -77,24 +83,22 @@ class Window:
     def input_digest(self) -> str:
         """The digest of all that monitoring reads: when it changes, the partition is monitored again.
 
+        Labels that are not mature are not judged by, and change nothing.
+
         :returns: a SHA-256 in hex, of predictions, labels and quarantine as they are now, and of ``monitor`` in model.yaml
         """
         rows = current_partition(self.model.rows, self.scored.partition)
-        before = [[day.digest, self._truth(day)] for day in self.labelled_days if day.partition != self.scored.partition]
+        before = [[day.digest, self.labels[day.partition].digest] for day in self.labelled_days if day.partition != self.scored.partition]
         return document_digest(
             {
                 "version": self.scored.version,
                 "scored": [day.digest for day in self.days],
-                "truth": self._truth(self.scored),
+                "truth": self.labels[self.scored.partition].digest,
                 "quarantine": rows.quarantine_digest if rows else None,
                 "monitor": self._drift_settings(),
                 **({"measured with": before} if before else {}),
             }
         )
-
-    def _truth(self, day: PredictionSet) -> str | None:
-        labels = current_partition(self.model.target.dataset, day.partition)
-        return labels.digest if labels else None
 
     def _drift_settings(self) -> dict[str, Any]:
         return self.model.monitor.model_dump(exclude={"performance_days"})
@@ -148,4 +152,6 @@ def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> 
 
     config = recipe.config(model)
     measures = Measures.trained(config, find_candidate(version.run_key).facts, recipe.modules)
-    return Window(config, version, scored, newest(model.monitor.window_days), newest(model.monitor.performance_days), measures)
+    labelled, cache = newest(model.monitor.performance_days), PartitionCache(KNOWN_BY_NOW)
+    labels = {day.partition: known_labels(catalog, config, day.partition, cache) for day in labelled}
+    return Window(config, version, scored, newest(model.monitor.window_days), labelled, measures, labels, cache)

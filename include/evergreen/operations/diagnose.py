@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.config.labels import LabelSource
+from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions
 from include.evergreen.data.validation.record import latest_validation
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
@@ -30,7 +31,7 @@ def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
     findings = _gather(catalog, model, partition)
     return [
         *(_delivery_text(delivery) for delivery in findings.inputs),
-        f"{_delivery_text(findings.labels)} Monitoring compares predictions with it.",
+        _labels_text(model, findings.labels),
         _stage_text("score", findings.score, findings.to_score),
         _stage_text("monitor", findings.monitor, findings.to_monitor),
         f"Next: {next(_next_steps(model, partition, findings))}",
@@ -67,7 +68,7 @@ class _Delivery:
 @dataclass(frozen=True)
 class _Findings:
     inputs: list[_Delivery]
-    labels: _Delivery
+    labels: list[_Delivery]  # that may hold labels, oldest first; one where labels stand in the row's own partition
     score: StageRecord | None
     monitor: StageRecord | None
     to_score: Readiness
@@ -80,11 +81,11 @@ def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findin
         inputs=[
             _delivery(catalog, model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs
         ],
-        labels=_delivery(catalog, model.target.dataset, partition),
+        labels=_label_deliveries(catalog, model.target.labels, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
         to_score=scoring(model.name, partition),
-        to_monitor=monitoring(model.name, partition, model.target.dataset),
+        to_monitor=_to_monitor(model, partition),
         has_champion=champions.champion_for(model.name, partition) is not None,
     )
 
@@ -102,6 +103,36 @@ def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
     except ConfigError as error:
         never = f"the dataset's declaration is broken: {str(error).splitlines()[0]}"
     return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
+
+
+def _to_monitor(model: ModelConfig, partition: dt.date) -> Readiness:
+    try:
+        return monitoring(model.name, partition, model.target.labels)
+    except ConfigError as error:
+        return Readiness(blocker=f"the declaration of {model.target.dataset} is broken: {str(error).splitlines()[0]}")
+
+
+def _label_deliveries(catalog: Catalog, labels: LabelSource, partition: dt.date) -> list[_Delivery]:
+    """Of each partition that may hold labels: those that are there, and those that are waited for."""
+    there = {version.partition for version in current_partitions(labels.dataset, *labels.partitions(partition))}
+    try:
+        schedule = catalog.dataset(labels.dataset).schedule
+    except ConfigError:  # which the text on the delivery says
+        return [_delivery(catalog, labels.dataset, labels.partitions(partition)[1])]
+    return [_delivery(catalog, labels.dataset, day) for day in sorted(there.union(labels.missing(partition, there, schedule)))]
+
+
+def _labels_text(model: ModelConfig, labels: list[_Delivery]) -> str:
+    if not model.target.within_days:
+        return f"{_delivery_text(labels[0])} Monitoring compares predictions with it."
+    missing = [delivery for delivery in labels if delivery.version is None]
+    there, dataset = len(labels) - len(missing), model.target.dataset
+    if not missing:
+        return f"All {there} partitions of {dataset} that may hold labels are there. Monitoring compares predictions with them."
+    return (
+        f"{there} of the {len(labels)} partitions of {dataset} that may hold labels are there. Monitoring compares predictions with them "
+        f"when all are. {_delivery_text(missing[0])}"
+    )
 
 
 def _delivery_text(delivery: _Delivery) -> str:
@@ -170,8 +201,8 @@ def _next_steps(model: ModelConfig, partition: dt.date, findings: _Findings) -> 
         yield f"it is scored and not monitored, so monitor it: `{rescore} --stage monitor`."
     if newer := [item.name for item in findings.to_monitor.news]:
         yield f"{' and '.join(newer)} came after monitoring, so monitor again: `{rescore} --stage monitor`."
-    if findings.labels.version is None:
-        yield f"{_unblock([findings.labels])}, so that performance can be measured. All else is done."
+    if missing := [delivery for delivery in findings.labels if delivery.version is None]:
+        yield f"{_unblock(missing[:1])}, so that performance can be measured. All else is done."
     yield "nothing; all is done."
 
 

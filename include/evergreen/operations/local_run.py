@@ -128,7 +128,8 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, wind
     :returns: each with its dataset, oldest first, and of one day by the dataset's name; whether it was ingested or not
     """
     oldest_row = as_of - dt.timedelta(days=window_days)
-    spans = {model.target.dataset: (oldest_row, as_of - dt.timedelta(days=1))}
+    labels = model.target.labels
+    spans = {labels.dataset: (labels.partitions(oldest_row)[0], labels.partitions(as_of - dt.timedelta(days=1))[1])}
     for model_input in model.inputs:
         lag = dt.timedelta(days=model_input.lag_days)
         first, last = oldest_row - lag - dt.timedelta(days=model_input.window_days - 1), as_of - lag

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.rescoring import attempt
-from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
+from include.evergreen.scoring.readiness import Readiness, monitoring, monitorings, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions, prediction_sets
@@ -70,7 +70,7 @@ def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
     model = catalog.model(missed.model)
     if missed.stage == "score":
         return attempt(score, catalog, model, missed.partition, scoring(model.name, missed.partition).origin)
-    origin = monitoring(model.name, missed.partition, model.target.dataset).origin
+    origin = monitoring(model.name, missed.partition, model.target.labels).origin
     return attempt(monitor, catalog, model, missed.partition, origin)
 
 
@@ -96,8 +96,29 @@ def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iter
         ready = scoring(model.name, day)
         _record_waiting(model.name, day, ready, before)
         yield from _overdue(model.name, "score", day, ready, before)
-    for day in sorted(recent.scored[model.name] | recent.partitions[model.target.dataset]):
-        yield from _overdue(model.name, "monitor", day, monitoring(model.name, day, model.target.dataset), before)
+    for day, ready in _to_monitor(model, recent).items():
+        yield from _overdue(model.name, "monitor", day, ready, before)
+
+
+def _to_monitor(model: ModelConfig, recent: _Recent) -> dict[dt.date, Readiness]:
+    """What there is to monitor of the days that were scored lately, and of those whose labels may stand in what was published lately."""
+    labels = model.target.labels
+    published = recent.partitions[labels.dataset]
+    days = recent.scored[model.name].union(*(clock.days(*labels.rows(partition)) for partition in published))
+    ready: dict[dt.date, Readiness] = {}
+    try:
+        for first, last in _spans(sorted(days)):
+            ready |= monitorings(model.name, first, last, labels)
+    except ConfigError as error:  # of the labels' dataset, whose DAG says so by itself
+        log.warning("%s: what there is to monitor is not known: %s", model.name, error)
+    return ready
+
+
+def _spans(days: Sequence[dt.date]) -> Iterator[tuple[dt.date, dt.date]]:
+    """The runs of days that follow one another, each asked for at once."""
+    begins = [place for place, day in enumerate(days) if not place or days[place - 1] + dt.timedelta(days=1) < day]
+    ends = [*begins[1:], len(days)]
+    yield from ((days[begin], days[end - 1]) for begin, end in zip(begins, ends, strict=False))  # without days there is an end alone
 
 
 def _overdue(model: str, stage: Stage, day: dt.date, ready: Readiness, before: dt.datetime) -> Iterator[Missed]:

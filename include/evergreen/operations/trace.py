@@ -15,8 +15,8 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.data.conditions import Conditions, parse_conditions
 from include.evergreen.data.partitions.verification import stored_rows
 from include.evergreen.data.validation.checks import PERSONAL
-from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, features_of, find_key, key_column, keys_of
+from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.gates.decision import Decision, find_blessing
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-LABELS_KNOWN_BY = dt.date.max
 MOST_FOUND = 1000
 SETS_AT_ONCE = 50
 
@@ -230,9 +229,9 @@ def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
 
 
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
-    known = partition_labels(catalog, config, scored.partition, PartitionCache(LABELS_KNOWN_BY))
+    cache = PartitionCache(KNOWN_BY_NOW)
     keys, features = keys_of(rows, dataset.keys), features_of(rows, config.feature_names)
-    labels = join_labels(catalog, config, keys, known) if known is not None else [None] * len(rows)
+    labels = join_labels(catalog, config, keys, known_labels(catalog, config, scored.partition, cache), cache)
     personal = {feature.name for feature in config.features if feature.personal} | dataset.personal_columns
     of_each = (frame.to_dict("records") for frame in (rows, keys, features))
     for row, key, feature, target in zip(*of_each, labels, strict=True):

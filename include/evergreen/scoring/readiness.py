@@ -1,20 +1,23 @@
 """Readiness: whether a model's scoring or monitoring has new inputs to process for a partition.
 
 Each asset event asks here before Airflow makes a run of it, so that no task is started that has nothing to do; `missed` asks for
-what no event has started. It reads a few rows by their keys, and neither YAML nor what scores.
+what no event has started. It reads a few rows by their keys, and nothing that scores; of the YAML, the schedule of labels that come late.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog
+from include.evergreen.config.labels import LabelSource
+from include.evergreen.config.schedule import PartitionSchedule
+from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
 from include.evergreen.registry.history import challenger_for, champion_for
 from include.evergreen.registry.versions import RegisteredVersion
@@ -111,27 +114,53 @@ def scoring(model: str, partition: dt.date, published: Key | None = None) -> Rea
     return Readiness(news=news, previous_origin=row.origin)
 
 
-def monitoring(model: str, partition: dt.date, target_dataset: str) -> Readiness:
-    """What monitoring has not read: the predictions, and the labels.
+def monitoring(model: str, partition: dt.date, labels: LabelSource) -> Readiness:
+    """What monitoring has not read: the predictions, and the labels once they are mature.
+
+    Raises `ConfigError` when labels come late and the YAML of their dataset is wrong.
 
     :param model: name of the model
     :param partition: the day whose rows were scored
-    :param target_dataset: the name of the dataset that holds the labels, in a partition of the same day
+    :param labels: where the labels of the model stand
     :returns: what there is to do for the partition
     """
+    return monitorings(model, partition, partition, labels).get(partition) or _unscored(model, partition, labels)
+
+
+def monitorings(model: str, first: dt.date, last: dt.date, labels: LabelSource) -> dict[dt.date, Readiness]:
+    """What monitoring has not read of each scored partition of a range. Raises what `monitoring` raises.
+
+    :param model: name of the model
+    :param first: the first day, included
+    :param last: the last day, included
+    :param labels: where the labels of the model stand
+    :returns: what there is to do, by partition, oldest first; those that were not scored are left out
+    """
+    of_model = {"model": model, "first": first, "last": last}
     with reading() as connection:
-        row = _scored(connection, model, partition)
-        labels = _versions(connection, [(target_dataset, partition)]).get((target_dataset, partition))
-        if row is None:
-            since = labels[0].recorded_at if labels else None
-            return Readiness(missing=(f"predictions of {model}/{partition}",), since=since)
-        done = connection.execute(_MONITORED, {"model": model, "partition": partition}).first()
-    news = []
-    if _is_new(row.digest, row.recorded_at, "predictions", done):
-        news.append(News("predictions", row.origin, row.recorded_at))
-    if labels and _is_new(labels[-1].digest, labels[-1].recorded_at, "truth", done):
-        news.append(_news(labels[-1]))
-    return Readiness(news=tuple(news), since=row.recorded_at, previous_origin=row.origin)
+        scored = connection.execute(_SCORED, of_model).all()
+        if not scored:
+            return {}
+        done = {row.partition: row for row in connection.execute(_MONITORED, of_model)}
+        newest = _newest_labels(connection, labels, first, last)
+    schedule = Catalog().dataset(labels.dataset).schedule if labels.within_days else None
+    return {row.partition: _monitoring(row, done.get(row.partition), newest, labels, schedule) for row in scored}
+
+
+def monitorings_started_by(model: str, published: dt.date, labels: LabelSource) -> list[dt.date]:
+    """Say of which partitions the monitoring is started by the event of a partition of labels. Raises what `monitoring` raises.
+
+    They are those that it makes mature, and the mature ones whose labels it may change. While a partition waits for others, nothing is
+    started for it, however many of its labels come.
+
+    :param model: name of the model
+    :param published: the partition of the labels' dataset
+    :param labels: where the labels of the model stand
+    :returns: scored partitions, oldest first
+    """
+    name = partition_name((labels.dataset, published))
+    ready = monitorings(model, *labels.rows(published), labels)
+    return [partition for partition, readiness in ready.items() if readiness.is_started_by(name)]
 
 
 def list_inputs(version: RegisteredVersion, partition: dt.date) -> list[Key]:
@@ -200,6 +229,43 @@ def _known(versions: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | Non
 # --- monitoring -------------------------------------------------------------------------------------------------------
 
 
+def _unscored(model: str, partition: dt.date, labels: LabelSource) -> Readiness:
+    with reading() as connection:
+        came = [row.recorded_at for row in connection.execute(_LABELS, _label_range(labels, partition, partition))]
+    return Readiness(missing=(f"predictions of {model}/{partition}",), since=min(came, default=None))
+
+
+def _newest_labels(connection: sa.Connection, labels: LabelSource, first: dt.date, last: dt.date) -> dict[dt.date, sa.Row[Any]]:
+    """The newest version of each partition that may hold labels of a range of rows."""
+    return {row.partition: row for row in connection.execute(_LABELS, _label_range(labels, first, last))}
+
+
+def _label_range(labels: LabelSource, first: dt.date, last: dt.date) -> dict[str, Any]:
+    return {"dataset": labels.dataset, "first": labels.partitions(first)[0], "last": labels.partitions(last)[1]}
+
+
+def _monitoring(
+    scored: sa.Row[Any],
+    done: sa.Row[Any] | None,
+    newest: Mapping[dt.date, sa.Row[Any]],
+    labels: LabelSource,
+    schedule: PartitionSchedule | None,
+) -> Readiness:
+    news = []
+    if _is_new(scored.digest, scored.recorded_at, "predictions", done):
+        news.append(News("predictions", scored.origin, scored.recorded_at))
+    first, last = labels.partitions(scored.partition)
+    theirs = {day: row for day, row in newest.items() if first <= day <= last}
+    truth = truth_digest(labels, {day: row.digest for day, row in theirs.items()}, labels.missing(scored.partition, theirs, schedule))
+    if truth is not None:
+        came_last = max(theirs.values(), key=lambda row: int(row.id))
+        if _is_new(truth, came_last.recorded_at, "truth", done):
+            unread = [row for row in theirs.values() if done is None or row.recorded_at > done.recorded_at]
+            is_live = any(row.origin == "live" for row in unread or [came_last])
+            news.append(replace(_news(came_last), origin="live" if is_live else "backfill"))
+    return Readiness(news=tuple(news), since=scored.recorded_at, previous_origin=scored.origin)
+
+
 def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: sa.Row[Any] | None) -> bool:
     """Whether the last monitoring, if there was one, has not read it; by its time, where an older release did not say what it read."""
     if done is None:
@@ -214,10 +280,18 @@ def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: sa.Row[Any] 
 _version = partition_versions.c
 _record = stage_records.c
 _predictions = prediction_sets.c
+_FIRST, _LAST = sa.bindparam("first", type_=sa.Date), sa.bindparam("last", type_=sa.Date)
 
 # Built once: an event of a dataset asks for each model that reads it, and to build them costs as much as to run them.
 _SCORED: sa.Select[Any] = (
-    sa.select(_predictions.digest, _predictions.origin, _predictions.recorded_at, _predictions.challenger_version, _record.detail)
+    sa.select(
+        _predictions.partition,
+        _predictions.digest,
+        _predictions.origin,
+        _predictions.recorded_at,
+        _predictions.challenger_version,
+        _record.detail,
+    )
     .select_from(
         prediction_sets.outerjoin(
             stage_records,
@@ -227,19 +301,34 @@ _SCORED: sa.Select[Any] = (
             & (_record.status == "done"),
         )
     )
-    .where(_predictions.model == sa.bindparam("model"), _predictions.partition == sa.bindparam("partition"), CURRENT)
+    .where(_predictions.model == sa.bindparam("model"), _predictions.partition.between(_FIRST, _LAST), CURRENT)
+    .order_by(_predictions.partition)
 )
-_MONITORED: sa.Select[Any] = sa.select(_record.detail, _record.recorded_at).where(
+_MONITORED: sa.Select[Any] = sa.select(_record.partition, _record.detail, _record.recorded_at).where(
     _record.model == sa.bindparam("model"),
-    _record.partition == sa.bindparam("partition"),
+    _record.partition.between(_FIRST, _LAST),
     _record.stage == "monitor",
     _record.status == "done",
+)
+_VERSION_COLUMNS = (
+    _version.id,
+    _version.dataset,
+    _version.partition,
+    _version.digest,
+    _version.knowledge_time,
+    _version.origin,
+    _version.recorded_at,
+)
+_LABELS: sa.Select[Any] = (
+    sa.select(*_VERSION_COLUMNS)
+    .where(_version.dataset == sa.bindparam("dataset"), _version.partition.between(_FIRST, _LAST))
+    .order_by(_version.partition, _version.version)
 )
 
 
 def _scored(connection: sa.Connection, model: str, partition: dt.date) -> sa.Row[Any] | None:
     """The predictions that stand, with what the scoring recorded that it read."""
-    return connection.execute(_SCORED, {"model": model, "partition": partition}).first()
+    return connection.execute(_SCORED, {"model": model, "first": partition, "last": partition}).first()
 
 
 def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
@@ -263,8 +352,7 @@ def _versions_query(keys: int) -> sa.Select[Any]:
         (_version.dataset == sa.bindparam(f"dataset{number}")) & (_version.partition == sa.bindparam(f"day{number}"))
         for number in range(keys)
     ]
-    columns = (_version.id, _version.dataset, _version.partition, _version.digest, _version.knowledge_time, _version.origin)
-    return sa.select(*columns, _version.recorded_at).where(sa.or_(sa.false(), *wanted)).order_by(_version.version)
+    return sa.select(*_VERSION_COLUMNS).where(sa.or_(sa.false(), *wanted)).order_by(_version.version)
 
 
 def _news(version: sa.Row[Any]) -> News:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import Catalog
-from include.evergreen.features.build import code_now, join_labels, labelled_frame, load_code, partition_labels
+from include.evergreen.features.build import code_now, labelled_frame, load_code
 from include.evergreen.features.columns import features_of
 from include.evergreen.features.differences import Finding, differences
+from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import publish
 from include.evergreen.foundation.errors import DataError, EvergreenError
@@ -97,11 +98,11 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
     training, findings, compared = subject.cache(subject.later), [], 0
     for day in subject.days:
         rows, scored = subject.features(day)
-        labels = partition_labels(subject.catalog, subject.model, day, training)
         trained_on = labelled_frame(subject.catalog, subject.model, day, training)
-        if labels is None or trained_on is None:
+        if trained_on is None:
             continue
-        known = join_labels(subject.catalog, subject.model, rows, labels).notna()
+        labels = known_labels(subject.catalog, subject.model, day, training)
+        known = join_labels(subject.catalog, subject.model, rows, labels, training).notna()
         comparison = subject.compared(
             day, rows[known], "training computes another value than scoring did",
             "Compute it from read.rows(), read.window() and their like alone, and keep nothing between two calls of features().",
@@ -111,7 +112,7 @@ def training_and_scoring_give_the_same(subject: Subject) -> list[Finding]:
     if not compared:
         raise DataError(
             f"{subject.model.name}: no synthetic row has a label, so training cannot be compared with scoring. "
-            f"The keys of {subject.model.rows} and {subject.model.target.dataset} must name the same rows."
+            f"The keys that {subject.model.rows} and {subject.model.target.dataset} share must name the same rows."
         )
     return findings
 

@@ -24,7 +24,7 @@ class LaterFacts(SyntheticRows):
     - of a partition that is known later: other rows
     - of one that was known: a correction that became known a microsecond after the day began
     - of one whose rows were known one by one: the later ones other, some of them gone
-    - of the labels of the day itself, should they be known already: other values of the target
+    - of the labels of the day's own rows, should they be known already: other values of the target
 
     :param source: the rows that the versions replace
     :param model: the model as it is declared now, whose target is altered
@@ -75,8 +75,9 @@ class LaterFacts(SyntheticRows):
             replacements.append((content, original.knowledge_time))
         target = self._model.target
         keys = self._source.datasets[original.dataset].keys
-        if (original.dataset, original.partition) == (target.dataset, self._day) and target.column not in keys:
-            labels = self._source.other_values(target.dataset, target.column, self._day, OTHER_DRAW)
+        first, last = target.labels.partitions(self._day)
+        if original.dataset == target.dataset and first <= original.partition <= last and target.column not in keys:
+            labels = self._source.other_values(target.dataset, target.column, original.partition, OTHER_DRAW)
             altered = content.assign(**{target.column: labels}) if len(labels) == len(content) else content
             replacements.append((altered, original.knowledge_time))
         return [*replacements, (other, begins + AFTERWARDS)]

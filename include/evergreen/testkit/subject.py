@@ -52,7 +52,8 @@ class Subject:
     def later(self) -> dt.date:
         """An as_of from which the labels of every examined day are known."""
         hours = max(dataset.knowledge.hours_after_partition for dataset in self.source.datasets.values())
-        return self.source.day + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
+        _, last = self.model.target.labels.partitions(self.source.day)
+        return last + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
 
     def cache(self, as_of: dt.date) -> PartitionCache:
         """A new cache over the synthetic rows.

@@ -27,6 +27,7 @@ from include.evergreen.training.candidate import Candidate, find_candidate
 
 DECLARED = ("task", "rows", "inputs", "target", "features", "train", "metrics")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
+ADDED_LATER = ("positive", "within_days", "absent")  # keys of target: with their defaults they change no signature of before
 FEATURES = "features.py"
 MODULES = "modules"  # beside it; there is no such key when there is none
 EDITION_FACT = "features_edition"  # among the facts of a candidate
@@ -136,7 +137,9 @@ def signature_digest(model: ModelConfig) -> str:
     :returns: SHA-256, in hex; another one means a new major version
     """
     features = [(feature.name, feature.kind) for feature in model.features]
-    target = {name: value for name, value in model.target.model_dump().items() if name != "positive" or value is not None}
+    declared = model.target.model_dump()
+    unsaid = {name for name in ADDED_LATER if declared[name] == type(model.target).model_fields[name].default}
+    target = {name: value for name, value in declared.items() if name not in unsaid}
     return document_digest({"features": features, "target": target})
 
 

@@ -103,9 +103,9 @@ def monitor(model: ModelConfig) -> str:
     return f"""# {model.name}.monitor
 
 Monitors one scored partition (day): data quality, drift of features and predictions against the champion's training data, and realised
-performance once the labels in `{model.target.dataset}` are available. Owner: **{model.owner}**.
+performance once its labels in `{model.target.dataset}`{_wait(model)}. Owner: **{model.owner}**.
 
-A run starts when the day is scored, and again when its labels arrive. Labels of a day that was not scored start no run. Metrics are
+A run starts when the day is scored, and again when its labels are complete. Labels of a day that was not scored start no run. Metrics are
 stored as observations, which the rules of `{model.name}.retrain` evaluate. *Drift report* on the task's Details tab opens Evidently's
 report of the window. It is rendered when it is first opened, or as soon as a rule trips.
 
@@ -205,6 +205,12 @@ Your name and reason are recorded in the ledger.
 The same without Airflow: `evergreen rollback {model.name} --reason R`. The decisions on each version:
 `evergreen decisions {model.name}`.
 """
+
+
+def _wait(model: ModelConfig) -> str:
+    """Say until when labels may come."""
+    days = model.target.within_days
+    return f" are complete ({days} {'day' if days == 1 else 'days'} after its own)" if days else " are available"
 
 
 def _approval(model: ModelConfig) -> str:

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
 from evergreen_airflow.dags import docs
 from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, predictions_asset, reason
 from evergreen_airflow.dags.training_task import training_task
-from evergreen_airflow.mappers import DayShiftMapper, MonitoringMapper, ScoringMapper
+from evergreen_airflow.mappers import DayShiftMapper, LabelsMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.operators.approval import ASK, PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
 from evergreen_airflow.operators.serving import MonitorPartitionOperator, RenderDriftReportOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
@@ -84,13 +84,16 @@ def score_dag(model: ModelConfig) -> DAG:
 
 
 def monitor_dag(model: ModelConfig) -> DAG:
-    """Build <model>.monitor: monitors a partition once it is scored, and again when its labels arrive.
+    """Build <model>.monitor: monitors a partition once it is scored, and again when its labels are mature.
 
     :param model: the model as it is declared now
     :returns: the DAG
     """
-    mapper = MonitoringMapper(model=model.name, dataset=model.target.dataset)
-    inputs = {predictions_asset(model.name): mapper, dataset_asset(model.target.dataset): mapper}
+    labels = model.target.labels
+    mappers = [
+        mapper(model=model.name, dataset=labels.dataset, within_days=labels.within_days) for mapper in (MonitoringMapper, LabelsMapper)
+    ]
+    inputs = dict(zip((predictions_asset(model.name), dataset_asset(labels.dataset)), mappers, strict=True))
     with _dag(model, "monitor", docs.monitor(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         MonitorPartitionOperator(task_id="monitor", model=model.name)
     return dag

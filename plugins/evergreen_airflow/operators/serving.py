@@ -53,7 +53,7 @@ class ScorePartitionOperator(ModelOperator):
 
 
 class MonitorPartitionOperator(ModelOperator):
-    """Monitor a scored partition: drift at once, performance once the labels are available.
+    """Monitor a scored partition: drift at once, performance once the labels are mature.
 
     :param model: its name, as in ``include/models`` (templated)
     """
@@ -71,7 +71,7 @@ class MonitorPartitionOperator(ModelOperator):
 
         catalog, partition = Catalog(), resolve_partition(context)
         model = catalog.model(self.model)
-        outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.target.dataset).origin)
+        outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.target.labels).origin)
         if not outcome.is_done:
             skip(self, outcome.message)
         return {"partition": str(partition), "summary": outcome.message, **outcome.facts}
@@ -99,7 +99,8 @@ class RenderDriftReportOperator(ModelOperator):
         """
         from include.evergreen.monitoring import NotAsMonitoredError, ensure_report
 
-        partition = parse_partition(recorded_event(self, context, self.sensor_task_id)["as_of"])
+        event = recorded_event(self, context, self.sensor_task_id)
+        partition = parse_partition(event.get("partition", event["as_of"]))  # an event of an earlier release names no partition
         catalog = Catalog()
         try:
             path = ensure_report(catalog, catalog.model(self.model), partition)

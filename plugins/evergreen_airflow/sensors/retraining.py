@@ -41,7 +41,8 @@ class RetrainingSensor(BaseSensorOperator):
 
         :param context: the running task's Airflow context
         :param event: ignored; the rules are evaluated again
-        :returns: ``firing`` (id of the trigger event), ``as_of``, the ``rule``'s name, and ``summary`` (its evidence)
+        :returns: ``firing`` (id of the trigger event), ``as_of``, the newest ``partition`` of its evidence, the ``rule``'s name, and
+            ``summary`` (its evidence)
         """
         from include.evergreen.monitoring.triggers import due_firing, fire_if_tripped
         from include.evergreen.state.pauses import active_pause
@@ -55,7 +56,13 @@ class RetrainingSensor(BaseSensorOperator):
             self.defer(trigger=FiringTrigger(self.model, self.poll_seconds), method_name="execute_complete")
         assert firing is not None  # defer raises
         self.log.warning("%s: retraining triggered: %s", self.model, firing.message)
-        return {"firing": firing.id, "as_of": str(firing.as_of), "rule": firing.rule, "summary": firing.message}
+        return {
+            "firing": firing.id,
+            "as_of": str(firing.as_of),
+            "partition": str(firing.partition),
+            "rule": firing.rule,
+            "summary": firing.message,
+        }
 
 
 class TriggerTrainingOperator(TriggerDagRunOperator):
@@ -75,7 +82,7 @@ class TriggerTrainingOperator(TriggerDagRunOperator):
         self.sensor_task_id = sensor_task_id
 
     def execute(self, context: Context) -> None:
-        """Trigger ``<model>.train`` as of the newest day of the event's evidence, or skip while a pause is active.
+        """Trigger ``<model>.train`` as of the day of the event, or skip while a pause is active.
 
         :param context: the running task's Airflow context
         """

@@ -196,36 +196,80 @@ class TestCheckFinds:
     def test_rows_and_a_truth_that_no_key_brings_together(self, include: Path, change_dataset: Change) -> None:
         change_dataset("keys: [shop]\n", "")
         assert check_catalog(Catalog(include)) == [
-            f"{include}/models/revenue/model.yaml:8: target.dataset: rows of sales find their labels in sales by keys, "
-            "which must be the same in both dataset.yaml; got none and none"
+            f"{include}/models/revenue/model.yaml:8: target.dataset: rows of sales find their labels in sales by the keys of sales, which "
+            "must be among those of sales; got none and none. Declare keys in both dataset.yaml"
         ]
 
     @pytest.mark.parametrize(
-        ("keys", "types", "words"),
+        ("keys", "types", "problem"),
         [
-            ("[shop, day]", "string", "must be the same in both dataset.yaml; got shop and shop, day"),
-            ("[day, shop]", "string", "must be the same in both dataset.yaml; got shop and day, shop"),
-            ("[shop]", "integer", "must be of one type: shop is a string in sales and an integer in takings"),
-            ("[shop]", "timestamp", "must be of one type: shop is a string in sales and a timestamp in takings"),
+            ("[shop, day]", "string", ""),
+            ("[day, shop]", "string", ""),
+            ("[shop]", "string", ""),
+            ("[day]", "integer", ""),
+            ("[shop]", "integer", ""),
+            (
+                "[shop, day, till]",
+                "string",
+                "among those of sales (shop, day); till is not, so one row may find several labels. Score rows that ",
+            ),
+            ("[shop, till]", "string", "among those of sales (shop, day); till is not. Score rows that have the key, or take the labels "),
+            (
+                "[shop]",
+                "timestamp",
+                "of types that compare: shop is a string in sales and a timestamp in takings. Declare one type in both",
+            ),
+            ("[shop]", "boolean", "of types that compare: shop is a string in sales and a boolean in takings. Declare one type in both"),
         ],
     )
-    def test_rows_and_a_truth_whose_keys_differ_in_number_order_or_type(
-        self, include: Path, change_model: Change, keys: str, types: str, words: str
+    def test_a_truth_whose_keys_are_not_all_keys_of_the_rows_or_never_have_their_values(
+        self, include: Path, change_dataset: Change, change_model: Change, keys: str, types: str, problem: str
     ) -> None:
-        text = (
-            (include / "datasets/sales/dataset.yaml")
-            .read_text()
-            .replace("name: sales", "name: takings")
-            .replace("keys: [shop]", f"keys: {keys}")
+        more = (
+            "  - {name: day, type: integer, description: Of the month}\n  - {name: till, type: integer, description: x}\nkeys: [shop, day]"
         )
-        text = text.replace("name: shop, type: string", f"name: shop, type: {types}")
+        text = change_dataset("keys: [shop]", more).read_text().replace("name: sales", "name: takings").replace("[shop, day]", keys)
         path = include / "datasets/takings/dataset.yaml"
         path.parent.mkdir()
-        path.write_text(text.replace("keys:", "  - {name: day, type: integer, description: Of the month}\nkeys:"))
+        path.write_text(text.replace("name: shop, type: string", f"name: shop, type: {types}"))
         model = change_model("target: {dataset: sales", "target: {dataset: takings")
-        (line,) = check_catalog(Catalog(include))
-        assert line.startswith(f"{model}:8: target.dataset: rows of sales find their labels in takings by keys, which ")
-        assert line.endswith(words)
+        rule = f"{model}:8: target.dataset: rows of sales find their labels in takings by the keys of takings, which must be {problem}"
+        assert [line[: len(rule)] for line in check_catalog(Catalog(include))] == ([rule] if problem else [])
+
+    def test_a_wait_for_labels_that_leaves_too_few_days_of_the_window(self, include: Path, change_model: Change) -> None:
+        path = change_model("column: amount}", "column: amount, within_days: 50}")
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:12: train.window_days: 60 is too few: labels come within 50 days (target.within_days) and are known 0 hours after "
+            f"their day begins, so 11 of the 60 days before as_of have all their labels, and train.min_days asks for 14; use at least 63"
+        ]
+        change_model("window_days: 60", "window_days: 63")
+        assert check_catalog(Catalog(include)) == []
+
+    def test_labels_whose_schedule_makes_none_within_the_wait(self, include: Path, change_dataset: Change, change_model: Change) -> None:
+        text = change_dataset('cron: "0 0 * * *"', 'cron: "0 0 1 * *"').read_text()
+        path = include / "datasets/takings/dataset.yaml"
+        path.parent.mkdir()
+        path.write_text(text.replace("name: sales", "name: takings").replace('"0 0 1 * *"', '"0 0 15 * *"'))
+        model = change_model("target: {dataset: sales, column: amount", "target: {dataset: takings, column: amount, within_days: 13")
+        assert check_catalog(Catalog(include)) == [
+            f"{model}:8: target.within_days: 13 is too few: the schedule of takings (0 0 15 * *) makes no partition within 13 days of any "
+            "of sales (0 0 1 * *), so no row would ever have a label; use more, or correct the schedules"
+        ]
+        change_model("within_days: 13", "within_days: 14")
+        assert check_catalog(Catalog(include)) == []
+
+    def test_absent_labels_of_a_figure(self, include: Path, change_model: Change) -> None:
+        path = change_model("column: amount}", "column: amount, absent: negative}")
+        assert check_catalog(Catalog(include))[0].startswith(
+            f"{path}:8: target.absent: negative is for classification, and this is a regression; allowed: unlabelled"
+        )
+
+    def test_a_rule_that_watches_how_many_labels_have_come(self, include: Path, change_model: Change) -> None:
+        path = change_model("metric: drift.shop", "metric: labels.share")
+        assert check_catalog(Catalog(include)) == [
+            f"{path}:19: retrain.rules[0].metric: labels.share says how many labels have come, and no training brings more; "
+            "choose another metric"
+        ]
 
     def test_a_broken_dataset_once_and_not_again_in_each_model(self, include: Path, change_dataset: Change) -> None:
         path = change_dataset("owner: shop\n", "")

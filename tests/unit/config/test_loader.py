@@ -79,7 +79,8 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
     def test_mapping_expected(self, change_model: Change) -> None:
         path = change_model("target: {dataset: sales, column: amount}", "target: amount")
         assert problems(load_model, path) == [
-            "8: target: must be a mapping of keys to values, got 'amount'; allowed: dataset, column, positive_above, positive"
+            "8: target: must be a mapping of keys to values, got 'amount'; "
+            "allowed: dataset, column, positive_above, positive, within_days, absent"
         ]
 
     def test_missing_key_is_laid_at_the_mapping_that_lacks_it(self, change_model: Change) -> None:

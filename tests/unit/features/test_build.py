@@ -10,8 +10,8 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import feature_frame, labelled_frame
-from include.evergreen.features.build import join_labels, partition_labels
 from include.evergreen.features.columns import TARGET
+from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from tests.unit.flights import january, republish
@@ -120,17 +120,18 @@ def test_a_day_that_lacks_an_input_gives_no_training_rows(catalog: Catalog, air_
 
 def test_truth_finds_its_row_by_the_keys_whatever_the_order(catalog: Catalog, air_time: ModelConfig) -> None:
     rows, _ = feature_frame(catalog, air_time, DAY, PartitionCache(DAY))
-    labels = partition_labels(Catalog(), air_time, DAY, PartitionCache(january(20)))
-    assert labels is not None
-    joined = join_labels(catalog, air_time, rows, labels)
+    cache = PartitionCache(january(20))
+    labels = known_labels(catalog, air_time, DAY, cache)
+    joined = join_labels(catalog, air_time, rows, labels, cache)
     assert joined.index.equals(rows.index)
-    pd.testing.assert_series_equal(joined, join_labels(catalog, air_time, rows, labels.sample(frac=1, random_state=1)))
+    shuffled = rows.sample(frac=1, random_state=1)
+    pd.testing.assert_series_equal(joined, join_labels(catalog, air_time, shuffled, labels, cache).sort_index())
 
 
 def test_rows_and_truth_that_share_no_keys_are_the_authors_fault(catalog: Catalog, air_time: ModelConfig) -> None:
-    path = catalog.dataset_path("outcomes")
+    path = catalog.dataset_path("schedules")
     path.write_text(path.read_text().replace("keys: [carrier, flight, origin]", "keys: [flight, origin]"))
-    with pytest.raises(ConfigError, match=r"air_time: rows of schedules and their labels in outcomes .* \['flight', 'orig"):
+    with pytest.raises(ConfigError, match=r"air_time: rows of schedules find their labels in outcomes .*; carrier is not, so one row may "):
         labelled_frame(catalog, air_time, DAY, PartitionCache(january(20)))
 
 

@@ -9,7 +9,7 @@ import pytest
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, publish_partition, read_partition
 from include.evergreen.features import PointInTimeReader
-from include.evergreen.features.build import partition_labels
+from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
@@ -155,11 +155,12 @@ def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: Mod
 
 
 def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: ModelConfig) -> None:
+    flights = read_partition(current_partition("outcomes", january(8)))  # type: ignore[arg-type]
     _publish_known_one_by_one(january(8))
     for as_of, rows in ((9, 2), (10, 3), (20, 4)):
-        labels = partition_labels(Catalog(), air_time, january(8), PartitionCache(january(as_of)))
-        assert labels is not None
-        assert len(labels) == rows
+        cache = PartitionCache(january(as_of))
+        labels = known_labels(Catalog(), air_time, january(8), cache)
+        assert join_labels(Catalog(), air_time, flights, labels, cache).notna().sum() == rows
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(air_time: ModelConfig) -> None:

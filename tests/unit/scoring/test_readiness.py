@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
@@ -29,6 +30,7 @@ from tests.unit.flights import january, republish, rows_of, shifted, with_other_
 pytestmark = pytest.mark.sqlite_only  # state/database/test_on_postgresql.py has what a server may tell otherwise
 
 MODEL = "air_time"
+LABELS = LabelSource("outcomes")
 DAY, YESTERDAY = january(20), january(19)
 NEXT = january(22)  # the first day of which nothing is there yet but its weather and outcomes
 INPUTS = (("schedules", NEXT), ("weather", january(21)), ("outcomes", january(21)))
@@ -263,7 +265,7 @@ def test_a_live_schedule_makes_the_scoring_live_though_its_weather_was_backfille
 
 
 def test_a_day_that_was_not_scored_is_not_monitored_when_its_truth_arrives() -> None:
-    ready = readiness.monitoring(MODEL, DAY, "outcomes")
+    ready = readiness.monitoring(MODEL, DAY, LABELS)
     assert (ready.missing, ready.is_due) == ((f"predictions of {MODEL}/2013-01-20",), False)
 
 
@@ -309,14 +311,12 @@ def test_an_event_asks_a_handful_of_questions_however_long_the_history_is(catalo
     readiness.scoring(MODEL, NEXT)  # recipes are kept from now on
     assert len(statements(lambda: readiness.scoring(MODEL, DAY, ("weather", YESTERDAY)))) <= 2
     assert len(statements(lambda: readiness.scoring(MODEL, NEXT))) <= 4
-    assert len(statements(lambda: readiness.monitoring(MODEL, DAY, "outcomes"))) <= 3
+    assert len(statements(lambda: readiness.monitoring(MODEL, DAY, LABELS))) <= 3
 
 
 def test_every_question_is_answered_by_an_index(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    asked = statements(
-        lambda: (readiness.scoring(MODEL, DAY), readiness.scoring(MODEL, NEXT), readiness.monitoring(MODEL, DAY, "outcomes"))
-    )
+    asked = statements(lambda: (readiness.scoring(MODEL, DAY), readiness.scoring(MODEL, NEXT), readiness.monitoring(MODEL, DAY, LABELS)))
     with reading() as connection:
         for statement in asked:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("",) * statement.count("?")).all()
@@ -351,7 +351,7 @@ def scored(catalog: Catalog, model: ModelConfig, partition: dt.date = DAY) -> No
 
 
 def news_to_monitor(partition: dt.date) -> list[str]:
-    ready = readiness.monitoring(MODEL, partition, "outcomes")
+    ready = readiness.monitoring(MODEL, partition, LABELS)
     assert ready.is_due == bool(ready.news)
     return [each.name for each in ready.news]
 

@@ -175,6 +175,28 @@ def test_features_that_break_a_promise_are_found_by_its_check(include: Path, che
     assert {each.feature for each in findings} == {"value"}  # and `shop`, which is honest, is not accused
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("keys: [shop, till]", "keys: [till, shop]"),
+        ("keys: [shop, till]", "keys: [shop]"),
+        ("name: till, type: integer", "name: till, type: string"),
+        ("name: till, type: integer", "name: till, type: number"),
+        ('cron: "0 0 * * *"', 'cron: "0 0 * * 1"'),
+    ],
+)
+def test_labels_that_come_late_by_fewer_keys_in_another_order_or_of_another_type_find_their_rows(include: Path, old: str, new: str) -> None:
+    model = include / "models" / "takings" / "model.yaml"
+    model.write_text(MODEL.replace("column: refund", "column: refund, within_days: 9"))
+    returns = include / "datasets" / "returns" / "dataset.yaml"
+    assert old in returns.read_text()
+    returns.write_text(returns.read_text().replace(old, new))
+    for check in (LEAK, TRAINING):
+        assert _examined(include, "rows['price'] * 2", check) == []
+    trained_on_more = _examined(include, "float((read._cache.as_of - read.partition).days)", TRAINING)
+    assert {each.feature for each in trained_on_more} == {"value"}
+
+
 def test_a_target_that_stands_in_the_row_itself_is_no_input(include: Path) -> None:
     """Whatever the dataset says of when it is known: that the declaration is wrong is just what nobody has noticed."""
     model = include / "models" / "takings" / "model.yaml"

@@ -18,9 +18,8 @@ import sqlalchemy as sa
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.monitoring.observations import newest_live
 from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, Quiet, quiet_after
-from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
+from include.evergreen.monitoring.triggers.rules import RuleEvidence, delay_of, evaluate, judged_on
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
@@ -35,7 +34,7 @@ DECISIONS_LOOKED_AT = 200  # the newest: those on the candidates of the newest f
 
 @dataclass(frozen=True)
 class Firing:
-    """A rule that tripped. ``as_of`` is the newest partition of its evidence, and the as_of of the training that it fires."""
+    """A rule that tripped. ``as_of`` is the day on which the newest of its evidence could be there, and that of the training it fires."""
 
     id: int
     model: str
@@ -53,6 +52,11 @@ class Firing:
     def message(self) -> str:
         """The rule and the figures that breached it, as recorded."""
         return str(self.evidence["message"])
+
+    @property
+    def partition(self) -> dt.date:
+        """The newest partition of its evidence."""
+        return dt.date.fromisoformat(self.evidence["observations"][-1]["partition"])
 
     @property
     def is_awaited(self) -> bool:
@@ -88,7 +92,7 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
     :returns: the rule, in the order of the declaration, with the observations that met it; None when none trips
     """
     for rule in model.retrain.rules:
-        if evidence := evaluate(rule, newest_live(model.name, rule.metric, rule.n, min_rows=rule.min_rows)):
+        if evidence := evaluate(rule, judged_on(model, rule), delay_of(model, rule.metric)):
             with reading() as connection:
                 if not _is_quiet(connection, model, evidence.as_of):
                     return evidence

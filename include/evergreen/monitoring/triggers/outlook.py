@@ -9,7 +9,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
 from include.evergreen.monitoring.triggers.firings import find_quiet
-from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, evaluate
+from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, delay_of, evaluate, judged_on
 from include.evergreen.state.database import reading
 from include.evergreen.state.pauses import active_pause
 
@@ -29,16 +29,19 @@ def rule_outlooks(model: ModelConfig) -> list[RuleOutlook]:
     :param model: the model as it is declared now
     :returns: one for each rule, in the order of the declaration; of those that would fire, the sensor would fire the first
     """
-    return [_outlook(model, rule, _observed(model.name, rule)) for rule in model.retrain.rules]
+    return [_outlook(model, rule, _observed(model, rule)) for rule in model.retrain.rules]
 
 
-def _observed(model: str, rule: Rule) -> list[Observation]:
+def _observed(model: ModelConfig, rule: Rule) -> list[Observation]:
     """What the rule is judged on; where nothing is, what was observed by backfills."""
-    return newest_live(model, rule.metric, rule.n, min_rows=rule.min_rows) or list_observations(model, rule.metric)
+    observed = judged_on(model, rule)
+    if observed or newest_live(model.name, rule.metric, rule.n, min_rows=rule.min_rows):  # which are a predecessor's
+        return observed
+    return list_observations(model.name, rule.metric)
 
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:
-    evidence = evaluate(rule, observed)
+    evidence = evaluate(rule, observed, delay_of(model, rule.metric))
     if evidence is None:
         return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed)}")
     if held := _held_back(model, evidence.as_of):

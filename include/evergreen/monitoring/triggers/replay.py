@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from include.evergreen.config import ModelConfig
 from include.evergreen.monitoring.observations import Observation
 from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, quiet_after
-from include.evergreen.monitoring.triggers.rules import evaluate
+from include.evergreen.monitoring.triggers.rules import delay_of, evaluate
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """A day on which a rule tripped. ``held_until`` is until when earlier firings kept it from firing; None: it fired."""
+    """A day on which a rule tripped: that of the newest figure, or, of one that comes late, the first on which it can be there.
+
+    ``held_until`` is until when earlier firings kept it from firing; None: it fired.
+    """
 
     partition: dt.date
     rule: str
@@ -35,7 +38,8 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
     """
     by_day: dict[dt.date, dict[str, Observation]] = defaultdict(dict)
     for observation in observed:
-        by_day[observation.partition][observation.metric] = replace(observation, origin="live")
+        known_on = observation.partition + delay_of(model, observation.metric)
+        by_day[known_on][observation.metric] = replace(observation, origin="live")
     tripped: list[Replayed] = []
     fired: list[dt.date] = []  # newest first
     seen: dict[str, list[Observation]] = {rule.name: [] for rule in model.retrain.rules}
@@ -49,7 +53,11 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
                 of_rule.clear()
             of_rule.append(newest)
             del of_rule[: -rule.n]
-        trips = (evaluate(rule, seen[rule.name]) for rule in model.retrain.rules if rule.metric in by_day[partition])
+        trips = (
+            evaluate(rule, seen[rule.name], delay_of(model, rule.metric))
+            for rule in model.retrain.rules
+            if rule.metric in by_day[partition]
+        )
         evidence = next((trip for trip in trips if trip is not None and trip.as_of == partition), None)
         if evidence is None:
             continue

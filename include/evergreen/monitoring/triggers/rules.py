@@ -6,8 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
-from include.evergreen.monitoring.observations import Observation
+from include.evergreen.monitoring.observations import Observation, newest_live, newest_live_version
+
+NO_DELAY = dt.timedelta()
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,33 @@ class RuleEvidence:
         return f"{self.rule}: {', '.join(figures)}"
 
 
-def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
+def judged_on(model: ModelConfig, rule: Rule) -> list[Observation]:
+    """Look up what a rule is judged on: the newest live observations of one version.
+
+    Of figures that come late it is the version that is observed now, and none when its own have not come: else a new champion would be
+    judged by its predecessor's for weeks.
+
+    :param model: the model as it is declared now
+    :param rule: one of its rules
+    :returns: observations of the rule's metric, oldest first, at most the rule's n
+    """
+    observed = newest_live(model.name, rule.metric, rule.n, min_rows=rule.min_rows)
+    if observed and delay_of(model, rule.metric) and observed[-1].version != newest_live_version(model.name):
+        return []
+    return observed
+
+
+def delay_of(model: ModelConfig, metric: str) -> dt.timedelta:
+    """Say how long after its partition a figure can first be observed: of performance, not before the labels are mature.
+
+    :param model: the model as it is declared now
+    :param metric: the whole name of an observation
+    :returns: the time from the partition to that from which on the figure may be there
+    """
+    return dt.timedelta(days=model.target.within_days if metric.startswith("performance.") else 0)
+
+
+def evaluate(rule: Rule, observed: list[Observation], delay: dt.timedelta = NO_DELAY) -> RuleEvidence | None:
     """Tell whether a rule trips.
 
     Only live observations of the version that is observed now count: backfills fire nothing, and a new champion is not
@@ -36,6 +65,7 @@ def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
 
     :param rule: as model.yaml declares it
     :param observed: observations of the rule's metric, oldest first, of any version and origin
+    :param delay: as `delay_of` says: the evidence is as of the day on which it can be there, and so is the training that it fires
     :returns: the evidence when it trips, else None
     """
     newest = counted(rule, observed)
@@ -48,7 +78,7 @@ def evaluate(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
         {"partition": observation.partition.isoformat(), "value": observation.value, "rows": observation.rows, "breaches": breach}
         for observation, breach in zip(newest, breaches, strict=True)
     ]
-    return RuleEvidence(rule.name, rule.metric, bound, figures, newest[-1].partition, newest[-1].version)
+    return RuleEvidence(rule.name, rule.metric, bound, figures, newest[-1].partition + delay, newest[-1].version)
 
 
 def counted(rule: Rule, observed: list[Observation]) -> list[Observation]:

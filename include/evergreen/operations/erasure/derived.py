@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from include.evergreen.operations.erasure.stored import Key, rows_of_people
 from include.evergreen.operations.maintenance.records import owner
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import candidates, model_versions, prediction_sets
+from include.evergreen.state.database.tables import candidates, model_versions, prediction_sets, recipes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,18 +137,28 @@ class Derived:
         lacking = [name for name in self.dataset.keys if key_column(name) not in frame]
         return frame.join(as_keys(frame, lacking)) if lacking else frame
 
-    def _days(self, model: str) -> Keys:
-        """The keys by the day that the model scores or trains on: a dataset may be read some days late."""
+    def _days(self, model: str, wait: int = 0) -> Keys:
+        """The keys by the day that the model scores or trains on: rows may be read some days late, and labels come up to ``wait`` late."""
         config = next(config for config in self._models if config.name == model)
         days: Keys = {}
         lags = {config.lag_days(self.dataset.name)} if config.rows == self.dataset.name else set()
-        lags |= {0} if config.target.dataset == self.dataset.name else set()
+        lags |= set(range(-wait, 1)) if config.target.dataset == self.dataset.name else set()
         for day, keys in self._keys.items():
             for lag in lags:
                 shifted = day + dt.timedelta(days=lag)
                 existing = days.get(shifted, frozenset())
                 days[shifted] = None if keys is None or existing is None else existing | keys
         return days
+
+    @cached_property
+    def _longest_waits(self) -> dict[str, int]:
+        """For how many days the labels of each model's rows may have come, at most: as any training of it declared, or it does now."""
+        longest = {model.name: model.target.within_days for model in self._models}
+        query = sa.select(recipes.c.model, recipes.c.document).where(recipes.c.model.in_(longest))
+        with reading() as connection:
+            for model, document in connection.execute(query):
+                longest[model] = max(longest[model], json.loads(document)["declared"]["target"].get("within_days", 0))
+        return longest
 
     def _predictions(self, model: ModelConfig, unreadable: set[str]) -> Iterator[Affected]:
         if model.rows != self.dataset.name:
@@ -188,7 +199,7 @@ class Derived:
 
         columns = [key_column(name) for name in self.dataset.keys]
         mask = np.zeros(len(frame), dtype=bool)
-        days, rows_of_days = self._days(model), frame.groupby(PARTITION, sort=False).indices
+        days, rows_of_days = self._days(model, self._longest_waits[model]), frame.groupby(PARTITION, sort=False).indices
         for day, keys in days.items():
             rows = rows_of_days.get(day.isoformat())
             if rows is None:

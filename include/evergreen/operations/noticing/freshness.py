@@ -119,21 +119,12 @@ def due_partitions(schedule: PartitionSchedule, hours: float, now: dt.datetime) 
     :param now: the time, in UTC
     :returns: the days, the oldest first
     """
-    from croniter import croniter  # 40 ms that only who asks need pay
-
     grace = dt.timedelta(hours=hours)
     first = max(schedule.start, (now - LOOK_BACK - grace).date())
     last = min(schedule.end or dt.date.max, (now - grace).date())
     if last < first:
         return []
-    # Runs and partitions are moments of the same expression, `run_offset` apart: those of the days looked at name the partitions.
-    moments = croniter(schedule.cron, clock.day_start(first) - dt.timedelta(seconds=1))
-    days: list[dt.date] = []
-    while (day := moments.get_next(dt.datetime).date()) <= last:
-        if not days or day != days[-1]:
-            days.append(day)
-            moments = croniter(schedule.cron, clock.day_start(day + _DAY) - dt.timedelta(seconds=1))  # one moment of a day is enough
-    return [day for day in days if clock.day_start(day) + grace <= now]
+    return [day for day in schedule.partitions(first, last) if clock.day_start(day) + grace <= now]
 
 
 def _model(name: str) -> Place:

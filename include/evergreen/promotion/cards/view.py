@@ -136,12 +136,23 @@ class View:
         if self.is_classification:
             return (
                 f"Of the rows it was fitted on, {share(fit)} were positive ({self.target_text}); of the holdout's, {share(held)}. "
-                f"Its predictions there have a mean of {share(said)}."
+                f"Its predictions there have a mean of {share(said)}.{self._labels_text}"
             )
         return (
             f"The mean of {self.config.target.column} is {figure(fit)} in the rows it was fitted on and {figure(held)} in the holdout. "
-            f"Its predictions there have a mean of {figure(said)}."
+            f"Its predictions there have a mean of {figure(said)}.{self._labels_text}"
         )
+
+    @property
+    def _labels_text(self) -> str:
+        """How long a label may take, and what a row without one is, as further sentences; empty where neither is declared."""
+        target, sentences = self.config.target, []
+        if target.within_days:
+            wait = plural(target.within_days, "day")
+            sentences.append(f"A label may come up to {wait} after its row's own day, so no newer days are counted.")
+        if target.absent == "negative":
+            sentences.append("A row for which none has come by then is negative.")
+        return "".join(f" {sentence}" for sentence in sentences)
 
     @property
     def decision_text(self) -> str:

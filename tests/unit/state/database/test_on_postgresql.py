@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.store import known_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError
@@ -100,7 +101,7 @@ def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkey
     monkeypatch.setattr(readiness, "list_inputs", lambda *_: [("sales", DAY), ("weather", DAY)])
     assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(300) == 0
     assert readiness.scoring("m", DAY).missing == ("weather/2013-02-09",)
-    assert readiness.monitoring("m", DAY, "sales").missing == ("predictions of m/2013-02-09",)
+    assert readiness.monitoring("m", DAY, LabelSource("sales")).missing == ("predictions of m/2013-02-09",)
     assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00").replace("sales", "weather")).wait(300) == 0
     assert readiness.scoring("m", DAY).is_started_by("weather/2013-02-09")
     assert not readiness.scoring("m", DAY).is_started_by("sales/2013-02-09")
@@ -110,7 +111,7 @@ def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkey
     record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-09": "a0", "weather/2013-02-09": "before"}})
     assert [each.name for each in readiness.scoring("m", DAY).news] == ["weather/2013-02-09"]
     record_stage("m", "monitor", DAY, "done", {"read": {"predictions": "d", "truth": None}})
-    assert [each.name for each in readiness.monitoring("m", DAY, "sales").news] == ["sales/2013-02-09"]
+    assert [each.name for each in readiness.monitoring("m", DAY, LabelSource("sales")).news] == ["sales/2013-02-09"]
 
 
 def test_three_processes_append_to_the_ledger_and_the_chain_is_whole(ours: PostgreSQL) -> None:

@@ -1,0 +1,54 @@
+"""Where labels stand: which partitions of the target's dataset may hold those of a partition's rows, and which of them must be there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from include.evergreen.config.schedule import PartitionSchedule
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """The dataset of a model's labels, and for how many days after a row's own partition its label may still come.
+
+    Whatever asks which partitions hold the labels of a partition, or of which partitions a label may speak, asks here.
+    """
+
+    dataset: str
+    within_days: int = 0
+
+    def partitions(self, partition: dt.date) -> tuple[dt.date, dt.date]:
+        """Say where the labels of a partition's rows may stand.
+
+        :param partition: the partition of the rows
+        :returns: the first and the last partition of the dataset, both included
+        """
+        return partition, partition + dt.timedelta(days=self.within_days)
+
+    def rows(self, published: dt.date) -> tuple[dt.date, dt.date]:
+        """Say of whose rows a partition of the dataset may hold labels: the reverse of `partitions`.
+
+        :param published: the partition of the dataset
+        :returns: the first and the last partition of rows, both included
+        """
+        return published - dt.timedelta(days=self.within_days), published
+
+    def missing(self, partition: dt.date, there: Collection[dt.date], schedule: PartitionSchedule | None) -> list[dt.date]:
+        """List what must still come before the labels of a partition's rows are mature.
+
+        Days on which the dataset never has a partition are not waited for. One that should be there and is not is waited for, however
+        long that takes: nobody knows what stands in it.
+
+        :param partition: the partition of the rows
+        :param there: the partitions of the dataset that are there
+        :param schedule: the dataset's; None: not asked for, as labels stand in the row's own partition
+        :returns: partitions of the dataset, oldest first; empty when all are there. Never empty when none is
+        """
+        first, last = self.partitions(partition)
+        if not self.within_days:
+            return [] if first in there else [first]
+        assert schedule is not None
+        wanted = [day for day in schedule.partitions(first, last) if day not in there]
+        return wanted if wanted or any(first <= day <= last for day in there) else [last]
