@@ -88,6 +88,7 @@ class Window:
                 "truth": self._truth(self.scored),
                 "quarantine": rows.quarantine_digest if rows else None,
                 "monitor": self._drift_settings(),
+                **({} if self.model.monitor.estimate else {"estimate": False}),
                 **({"measured with": before} if before else {}),
             }
         )
@@ -97,7 +98,8 @@ class Window:
         return labels.digest if labels else None
 
     def _drift_settings(self) -> dict[str, Any]:
-        return self.model.monitor.model_dump(exclude={"performance_days"})
+        """What the figures and the report of drift depend on, in words that no default adds to."""
+        return self.model.monitor.model_dump(exclude={"performance_days", "estimate"})
 
     def report_path(self, reference: pd.DataFrame) -> str:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.
