@@ -14,13 +14,14 @@ ROUNDING = 1e-9  # an interval that is narrower is of a figure that can have one
 
 @dataclass(frozen=True)
 class Surprise:
-    """The metric that surprises most: its realised value, and the interval in which chance leaves it, corrected for the metrics.
+    """The metric that surprises most: its value over ``rows`` labelled rows, and where chance leaves it, corrected for the metrics.
 
     ``score`` is how far the value is from the estimate, in halves of that interval.
     """
 
     metric: str
     realised: float
+    rows: int
     low: float
     high: float
     score: float
@@ -53,4 +54,4 @@ def greatest_surprise(estimates: Mapping[str, Estimate], realised: Mapping[str, 
 def _surprise(name: str, estimate: Estimate, value: float, rows: int, comparisons: int) -> Surprise:
     reach = estimate.reach(rows=rows, comparisons=comparisons)
     score = abs(value - estimate.value) / reach if reach > ROUNDING else math.nan
-    return Surprise(name, value, estimate.value - reach, estimate.value + reach, score)
+    return Surprise(name, value, rows, estimate.value - reach, estimate.value + reach, score)

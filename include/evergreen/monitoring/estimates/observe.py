@@ -45,7 +45,7 @@ class Estimated:
     def figures(self) -> list[Figure]:
         """What is observed: each estimate, and how much the realised performance surprises."""
         figures = [(f"{ESTIMATED}{name}", estimate.value, self.rows) for name, estimate in self.observed.items()]
-        return figures + ([(CONCEPT_DRIFT, self.surprise.score, self.rows)] if self.surprise else [])
+        return figures + ([(CONCEPT_DRIFT, self.surprise.score, self.surprise.rows)] if self.surprise else [])
 
     @property
     def message(self) -> str:

@@ -52,6 +52,7 @@ def test_concept_drift_is_told_in_words() -> None:
     assert surprise is not None
     assert surprise.message == "concept drift suspected: log_loss is 0.800, where 0.580 to 0.620 was to be expected"
     assert surprise.score == pytest.approx(0.2 / 0.0196, rel=1e-3)
+    assert surprise.rows == 100
 
 
 def test_nothing_surprises_without_labels() -> None:
