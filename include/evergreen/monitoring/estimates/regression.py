@@ -32,6 +32,7 @@ class _Losses:
     first: int
     columns: np.ndarray
     finish: Finish
+    range: tuple[float, float]
 
     def metric(self, means: np.ndarray) -> float:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -61,7 +62,7 @@ class Losses:
             summed = sums(measures, name, reference.labels, reference.predicted) if metric.is_estimated else None
             if summed is None or not all(np.isfinite(column).all() for column in summed[0]):
                 continue  # such as mape, of a reference with a label of 0
-            self._metrics[name] = _Losses(first, np.stack(summed[0], axis=1), summed[1])
+            self._metrics[name] = _Losses(first, np.stack(summed[0], axis=1), summed[1], metric.range)
             first += len(summed[0])
         self._all = np.concatenate([losses.columns for losses in self._metrics.values()], axis=1)
         self._lowest = self._all.min(axis=0)
@@ -95,7 +96,8 @@ class Losses:
                 continue  # such as mape, of labels near 0: nothing can be said of a mean that single rows decide
             variance = float((weight * influence**2).sum() / weight.sum())
             estimates[name] = Estimate(
-                value=value, rows=rows, sampling=variance / rows,
+                value=min(max(value, losses.range[0]), losses.range[1]),  # what is added may go beyond it
+                rows=rows, sampling=variance / rows,
                 learning=self._learning(losses, own, weights, influence, without),
                 between=self._between(influence), days=days, units=self._units.count,
             )  # fmt: skip

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config.metrics import metrics_of
+from include.evergreen.monitoring.estimates import estimators
 from include.evergreen.monitoring.estimates.choice import ESTIMATORS
 from include.evergreen.monitoring.estimates.concept_drift import greatest_surprise
 from include.evergreen.monitoring.estimates.estimate import Estimate, NotEstimatedError
@@ -29,6 +30,20 @@ def test_every_metric_that_has_an_expectation_is_estimated_by_each_estimator(tas
     told = estimated(task, drawn(task, 1_000, 1), window(drawn(task, 500, 2)))
     expected = {name for name, metric in metrics_of(declared(task)).items() if metric.is_estimated}
     assert {name: set(estimates) for name, estimates in told.items()} == dict.fromkeys(ESTIMATORS[task], expected)
+
+
+def test_an_estimate_stays_in_the_range_of_its_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is added to direct loss estimation, of few rows that count much, may be more than there is."""
+    reference, scored = drawn(REGRESSION, 400, 1), drawn(REGRESSION, 200, 2)
+    model, of_version = declared(REGRESSION), measures(REGRESSION)
+    monkeypatch.setattr(estimators, "tempered", lambda weights, units: np.where(np.arange(400) < 2, 1e6, 1.0))
+    labels = reference.labels.copy()
+    labels[:2] = reference.predicted[:2]  # of the two that count, the errors are 0
+    told = estimate_all(model, of_version, Reference(reference.features * 3, reference.predicted, labels, reference.day), window(scored))
+    for name, each in told["doubly_robust"].items():
+        low, high = metrics_of(model)[name].range
+        assert low <= each.value <= high
+    assert told["doubly_robust"]["mae"].value == 0 < told["direct_loss"]["mae"].value
 
 
 @TASKS
