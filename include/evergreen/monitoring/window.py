@@ -98,7 +98,7 @@ class Window:
         return labels.digest if labels else None
 
     def _drift_settings(self) -> dict[str, Any]:
-        """What the figures and the report of drift depend on, in words that no default adds to."""
+        """What the figures and the report of drift depend on."""
         return self.model.monitor.model_dump(exclude={"performance_days", "estimate"})
 
     def report_path(self, reference: pd.DataFrame) -> str:

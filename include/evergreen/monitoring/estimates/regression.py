@@ -2,8 +2,8 @@
 
 Direct loss estimation (NannyML, "Direct Loss Estimation"): a model of the losses on features and prediction, learned on the reference,
 is averaged over the window. Here it is a ridge regression of everything that a metric adds up for a row (`training.metrics.sums`), out
-of fold. Doubly robust (J. M. Robins, A. Rotnitzky and L. P. Zhao, 1994; for covariate shift M. Reddi, B. Poczos and A. Smola, "Doubly
-Robust Covariate Shift Correction", 2015): what that model gets wrong on the reference, weighted by the density ratio, is added.
+of fold. Doubly robust (J. M. Robins, A. Rotnitzky and L. P. Zhao, 1994; for covariate shift S. J. Reddi, B. Poczos and A. Smola,
+"Doubly Robust Covariate Shift Correction", 2015): what that model gets wrong on the reference, weighted by the density ratio, is added.
 """
 
 from __future__ import annotations
