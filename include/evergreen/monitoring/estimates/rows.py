@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_ROWS = 30  # of the window, as for drift, and of the reference
-WINDOW_ROWS = 10_000  # of which a window's estimate is made at most: a draw adds a tenth of the sampling error of 1,000 labels
+WINDOW_ROWS = 10_000  # of which a window's estimate is made at most: a draw adds a tenth of the variance of 1,000 labels
 DRAW = 0  # the seed of that draw
 
 
