@@ -25,14 +25,14 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     :param verbs: where it is added
     :param common: the options that every verb has
     """
-    text = "list what was observed of a model (drift, quality, performance), newest first"
+    text = "list what was observed of a model (drift, quality, performance, estimates of it), newest first"
     details = f": the newest {DEFAULT_PARTITIONS} partitions, or all from --from to --to."
     verb = common_arguments.add_verb(verbs, common, "observations", text, show_observations, details)
     common_arguments.add_model(verb)
     verb.add_argument("--from", dest="first", type=common_arguments.partition, metavar="DATE", help="the first partition")
     verb.add_argument("--to", dest="last", type=common_arguments.partition, metavar="DATE", help="the last partition")
     verb.add_argument(
-        "--metric", metavar="NAME", help="one metric, such as performance.mae, or all that begin alike: performance, drift"
+        "--metric", metavar="NAME", help="one metric, such as performance.mae, or all that begin alike: performance, estimated, drift"
     )  # fmt: skip
     common_arguments.add_json(verb)
 
@@ -54,7 +54,8 @@ def show_observations(arguments: argparse.Namespace) -> int:
     if arguments.metric is not None:
         observed = _of_metric(observed, arguments.metric)
     if arguments.json:
-        print(json.dumps([asdict(observation) for observation in observed], indent=2, default=str))
+        ends = _intervals(model, observed)
+        print(json.dumps([{**asdict(each), **_named(ends.get(_key(each)))} for each in observed], indent=2, default=str))
     elif observed:
         _print_table(model, observed)
     else:
@@ -86,16 +87,41 @@ def _of_metric(observed: list[Observation], wanted: str) -> list[Observation]:
     return chosen
 
 
+Interval = tuple[float, float]
+
+
+def _intervals(model: str, observed: list[Observation]) -> dict[tuple[dt.date, str], Interval]:
+    """The intervals of the estimates among what was observed, by partition and the observation's name."""
+    from include.evergreen.config.metrics import ESTIMATED
+    from include.evergreen.monitoring.estimates import list_estimates
+
+    days = [each.partition for each in observed if each.metric.startswith(ESTIMATED)]
+    if not days:
+        return {}
+    estimates = list_estimates(model, first=min(days), last=max(days))
+    return {(each.partition, f"{ESTIMATED}{each.metric}"): (each.low, each.high) for each in estimates}
+
+
+def _key(observation: Observation) -> tuple[dt.date, str]:
+    return observation.partition, observation.metric
+
+
+def _named(interval: Interval | None) -> dict[str, float]:
+    return dict(zip(("low", "high"), interval, strict=True)) if interval else {}
+
+
 def _when(arguments: argparse.Namespace) -> str:
     since = f" from {arguments.first}" if arguments.first else ""
     return f"{since} to {arguments.last}" if arguments.last else since
 
 
 def _print_table(model: str, observed: list[Observation]) -> None:
-    table = new_table(f"Observed of {model}", "partition", "metric", "value", "version", "origin", "rows")
+    table = new_table(f"Observed of {model}", "partition", "metric", "value", "interval", "version", "origin", "rows")
+    ends = _intervals(model, observed)
     for column in table.columns:
         if column.header in {"value", "version", "rows"}:
             column.justify = "right"
     for row in observed:
-        table.add_row(str(row.partition), row.metric, f"{row.value:.4f}", str(row.version), row.origin, f"{row.rows:,}")
+        interval = "{:.4f} to {:.4f}".format(*ends[_key(row)]) if _key(row) in ends else ""
+        table.add_row(str(row.partition), row.metric, f"{row.value:.4f}", interval, str(row.version), row.origin, f"{row.rows:,}")
     console().print(table)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.cli.terminal import console, counted, new_table
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.config import ModelConfig
     from include.evergreen.monitoring import Observation
+    from include.evergreen.monitoring.estimates import RecordedEstimate
     from include.evergreen.monitoring.triggers import Replayed
 
 PICTURES = (".svg", ".png", ".pdf")
@@ -89,12 +90,25 @@ def _print_table(model: ModelConfig, observed: Sequence[Observation], replayed: 
     print(f"{counted(len(days), 'observed day')}: {tripped}{counted(fired, 'training')} would be fired.")
 
 
+def _draw_estimates(panel: Any, estimates: Sequence[RecordedEstimate]) -> None:
+    """What was to be expected before labels came, as a band around a broken line."""
+    days = [each.partition for each in estimates]
+    panel.plot(days, [each.value for each in estimates], linestyle=":", linewidth=1, color="#2ca02c")
+    panel.fill_between(days, [each.low for each in estimates], [each.high for each in estimates], color="#2ca02c", alpha=0.12, linewidth=0)
+
+
 def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequence[Replayed], kind: str) -> bytes:
-    """A panel for each metric that a rule is about, with its bound, and for the first others of performance; the firings in all."""
+    """A panel for each metric that a rule is about, with its bound, and for the first others of performance; the firings in all.
+
+    Performance stands before a band: what was estimated of it.
+    """
     from matplotlib.figure import Figure
 
-    from include.evergreen.config.metrics import metrics_of
+    from include.evergreen.config.metrics import ESTIMATED, PERFORMANCE, metrics_of
+    from include.evergreen.monitoring.estimates import list_estimates
 
+    days = [observation.partition for observation in observed]
+    estimates = list_estimates(model.name, first=min(days), last=max(days)) if days else []
     ruled = list(dict.fromkeys(rule.metric for rule in model.retrain.rules))
     seen = {observation.metric for observation in observed}
     performance = (f"performance.{metric}" for metric in metrics_of(model))
@@ -104,6 +118,8 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
     for panel, metric in zip(panels, metrics, strict=True):
         figures = [observation for observation in observed if observation.metric == metric]
         panel.plot([figure.partition for figure in figures], [figure.value for figure in figures], marker=".", linewidth=1, color="#1f77b4")
+        if metric.startswith((PERFORMANCE, ESTIMATED)):
+            _draw_estimates(panel, [each for each in estimates if each.metric == metric.partition(".")[2]])
         for rule in model.retrain.rules:
             if rule.metric == metric:
                 bound = rule.above if rule.above is not None else rule.below

@@ -54,7 +54,7 @@ def _print_tables(document: dict[str, Any]) -> None:
 
 
 def _models(models: dict[str, Any]) -> Table:
-    table = new_table("Models", "model", "champion", "challenger", "last decision", "last firing")
+    table = new_table("Models", "model", "champion", "challenger", "performance", "last decision", "last firing")
     table.add_column("open alerts", justify="right")
     for name, model in models.items():
         decision, firing = model["last_decision"], model["last_firing"]
@@ -62,6 +62,7 @@ def _models(models: dict[str, Any]) -> Table:
             name,
             _version(model["champion"]),
             _version(model["challenger"]) + _waiting(model["waiting_for_approval"]),
+            _performance(model["performance"]),
             f"{decision['verdict']}\nas of {decision['as_of']}" if decision else "-",
             f"{firing['rule']}\nas of {firing['as_of']}" if firing else "-",
             str(model["open_alerts"]),
@@ -84,6 +85,18 @@ def _version(version: dict[str, Any] | None) -> str:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(version["metrics"].items())[:METRICS_SHOWN])
     words = "\nno longer reproducible" if version.get("irreproducible_because") else ""
     return f"{version['version']} ({version['semver']})\nas of {version['as_of']}\n{metrics}{words}"
+
+
+def _performance(newest: dict[str, Any] | None) -> str:
+    """Of the partition that was observed last: each metric as realised, and as estimated before labels came."""
+    if newest is None:
+        return "-"
+    told = [f"of {newest['partition']}"]
+    for name, each in list(newest["metrics"].items())[:METRICS_SHOWN]:
+        realised = [] if each["realised"] is None else [f"{each['realised']:.3f}"]
+        estimated = [] if each["estimated"] is None else [f"estimated {each['estimated']:.3f}"]
+        told.append(f"{name} {', '.join(realised + estimated)}")
+    return "\n".join([*told, *(["concept drift suspected"] if newest["concept_drift_suspected"] else [])])
 
 
 def _waiting(versions: list[dict[str, Any]]) -> str:

@@ -25,6 +25,7 @@ class Metric:
     ``undefined``: rows, besides none at all, that do not define it. ``needs``: the key of ``metrics`` in model.yaml without which a model
     has no such metric. ``is_of_decisions``: it depends on the decision threshold. ``baseline``: the same answer for every row with which
     it is compared by a `BaselineCriterion` (``decision``: the better of calling every row positive and none); empty: there is none.
+    ``is_estimated``: it is also estimated of rows without labels, being a function of sums over the rows or of their order.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Metric:
     needs: str = ""
     is_of_decisions: bool = False
     baseline: Baseline = "mean"
+    is_estimated: bool = True
 
     @property
     def better_words(self) -> str:
@@ -91,7 +93,7 @@ _REGRESSION: Final = (
            "The share of the target's variance that it explains: 1 is all, 0 is no better than predicting the mean.",
            "a single row"),
     Metric("median_absolute_error", "lower", (0, inf), "The size that half of its errors do not exceed, in the target's unit.",
-           baseline="median"),
+           baseline="median", is_estimated=False),
     Metric("bias", "zero", (-inf, inf), "The mean of prediction minus outcome, in the target's unit: above 0 it predicts too much.",
            baseline=""),
     Metric("mape", "lower", (0, inf), "The mean size of its errors as a share of the outcome; errors at small outcomes weigh most.",
@@ -109,6 +111,9 @@ METRICS: Final[dict[str, dict[str, Metric]]] = {
     "regression": {metric.name: metric for metric in _REGRESSION},
 }
 """Task -> name -> the metric, the one that tuning takes by default first."""
+PERFORMANCE: Final = "performance."  # before a metric's name: an observation of what was realised
+ESTIMATED: Final = "estimated."  # likewise, of what is estimated before labels come
+CONCEPT_DRIFT: Final = "concept_drift.score"
 LABEL_SHARE: Final = "labels.share"  # is observed where labels come late, and no rule watches it
 JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
 
@@ -123,7 +128,9 @@ def metrics_of(model: ModelConfig) -> dict[str, Metric]:
         name: metric for name, metric in METRICS[model.task].items() if not metric.needs or getattr(model.metrics, metric.needs) is not None
     }
     return ours | {
-        own.name: Metric(own.name, own.better, (-inf, inf), own.description) for own in model.metrics.own if own.name not in ours
+        own.name: Metric(own.name, own.better, (-inf, inf), own.description, is_estimated=False)
+        for own in model.metrics.own
+        if own.name not in ours
     }
 
 
@@ -161,12 +168,16 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
     :returns: the lowest and the highest value; infinite where there is no bound
     """
     group, _, rest = name.partition(".")
-    if group == "performance":
+    if f"{group}." in (PERFORMANCE, ESTIMATED):
         return metrics_of(model)[rest].range
     if name in ("drift.share", "quality.quarantined_share"):
         return 0, 1
     categorical = {drift_name(feature.name) for feature in model.features if feature.kind == "categorical"}
     return JENSEN_SHANNON if name in categorical else (0, inf)
+
+
+def _estimated_names(model: ModelConfig) -> list[str]:
+    return [*(f"{ESTIMATED}{name}" for name, metric in metrics_of(model).items() if metric.is_estimated), CONCEPT_DRIFT]
 
 
 def observation_names(model: ModelConfig) -> list[str]:
@@ -177,7 +188,8 @@ def observation_names(model: ModelConfig) -> list[str]:
     """
     return [
         "drift.share",
-        *(f"performance.{metric}" for metric in metrics_of(model)),
+        *(f"{PERFORMANCE}{metric}" for metric in metrics_of(model)),
+        *(_estimated_names(model) if model.monitor.estimate else ()),
         "quality.quarantined_share",
         "prediction_drift.score",
         *(drift_name(feature.name) for feature in model.features),

@@ -376,7 +376,7 @@ class FeatureGroup(Strict):
 
 
 class Monitor(Strict):
-    """How drift is measured on each day that was scored."""
+    """How drift and performance are measured on each day that was scored."""
 
     window_days: int = Field(
         default=1,
@@ -402,7 +402,14 @@ class Monitor(Strict):
         le=1,
         description="Jensen-Shannon distance from which the drift of a category, or of the share of missing values, matters.",
     )
-    reference_rows: int = Field(default=5000, ge=100, description="Rows of the training snapshot kept as the drift reference.")
+    reference_rows: int = Field(
+        default=5000,
+        ge=100,
+        description="Rows of the training snapshot kept as the drift reference; as many of its holdout are kept for estimates.",
+    )
+    estimate: bool = Field(
+        default=True, description="Estimate the performance of each scored day before its labels come, beside the realised one."
+    )
 
 
 class Rule(Strict):

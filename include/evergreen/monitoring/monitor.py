@@ -16,6 +16,7 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
+from include.evergreen.monitoring.estimates import estimate_performance
 from include.evergreen.monitoring.label_share import label_share, update_label_shares
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
@@ -34,11 +35,11 @@ log = logging.getLogger(__name__)
 def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
-    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days whose labels
-    are mature, quality of the day. Later days whose performance is measured together with that of ``partition`` are observed again, too;
-    of those whose labels are still coming, how many have come. Passes on
-    `OvertakenError` when predictions or labels changed again and again while they were observed. What cannot be observed is recorded as
-    failed, and raises an alert until that partition or a later one is observed.
+    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days (estimated at
+    once, realised when their labels are mature), quality of the day. Later days whose performance is measured together with that of
+    ``partition`` are observed again, too; of those whose labels are still coming, how many have come. Passes on `OvertakenError` when
+    predictions or labels changed again and again while they were observed. What cannot be observed is recorded as failed, and raises an
+    alert until that partition or a later one is observed.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now; its features and target are those of the version that scored
@@ -78,7 +79,9 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    figures = [*_quality(model, partition), *_performance(catalog, window), *_label_share(catalog, window)]
+    performance = _performance(catalog, window)
+    estimated = estimate_performance(window, performance)
+    figures = [*_quality(model, partition), *performance, *estimated.figures, *_label_share(catalog, window)]
     reference = window.reference()
     verdict = window.verdict(reference)
     figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
@@ -89,14 +92,17 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
         refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         _refuse_overtaken(catalog, declared, scored, input_digest)
         record_monitored(connection, model.name, partition, path=path, input_digest=input_digest)
+        estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
-    message = "; ".join(part for part in (message, in_words(verdict)) if part)
+    message = "; ".join(part for part in (message, in_words(verdict), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels.waits_for:
         message += f"; {labels.waits_for}"
-    record_stage(model.name, "monitor", partition, "done", {"message": message, "read": read, "drift": as_detail(verdict)})
+    record_stage(
+        model.name, "monitor", partition, "done", {"message": message, "read": read, "drift": as_detail(verdict), **estimated.detail}
+    )
     return Outcome("done", message, _facts(model.name, partition))
 
 
@@ -155,6 +161,6 @@ def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, 
 
 
 def _facts(model: str, partition: dt.date) -> dict[str, float]:
-    wanted = ("performance", "drift.share", "quality", "prediction_drift")
+    wanted = ("performance", "estimated", "concept_drift", "drift.share", "quality", "prediction_drift")
     figures = list_observations(model, first=partition, last=partition)
     return {figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted)}

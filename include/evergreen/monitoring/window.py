@@ -96,12 +96,14 @@ class Window:
                 "truth": self.labels[self.scored.partition].digest,
                 "quarantine": rows.quarantine_digest if rows else None,
                 "monitor": self._drift_settings(),
+                **({} if self.model.monitor.estimate else {"estimate": False}),
                 **({"measured with": before} if before else {}),
             }
         )
 
     def _drift_settings(self) -> dict[str, Any]:
-        return self.model.monitor.model_dump(exclude={"performance_days"})
+        """What the figures and the report of drift depend on."""
+        return self.model.monitor.model_dump(exclude={"performance_days", "estimate"})
 
     def report_path(self, reference: pd.DataFrame) -> str:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.

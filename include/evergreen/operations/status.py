@@ -7,6 +7,7 @@ from typing import Any
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions.totals import all_totals
 from include.evergreen.gates.decision import latest_decision
+from include.evergreen.monitoring.performance import recent_performance
 from include.evergreen.monitoring.triggers import newest_firing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import waiting_versions
@@ -39,6 +40,7 @@ def _model(name: str) -> dict[str, Any]:
         "challenger": _version(champions.challenger(name)),
         "last_decision": _decision(name),
         "last_firing": _firing(name),
+        "performance": _performance(name),
         "waiting_for_approval": [
             {"version": version.version, "semver": version.semver, "as_of": version.as_of.isoformat(), "because": version.because}
             for version in waiting_versions(name)
@@ -91,6 +93,23 @@ def _firing(model: str) -> dict[str, Any] | None:
         "message": newest.message,
         "training": newest.training,
         "recorded_at": newest.recorded_at.isoformat(),
+    }
+
+
+def _performance(model: str) -> dict[str, Any] | None:
+    """Of the partition that was observed last."""
+    newest = next(iter(recent_performance(model, 1)), None)
+    if newest is None:
+        return None
+    return {
+        "partition": newest.partition.isoformat(),
+        "version": newest.version,
+        "metrics": {
+            each.name: {"realised": each.realised, "estimated": each.estimated, "low": each.low, "high": each.high}
+            for each in newest.metrics
+        },
+        "concept_drift": newest.concept_drift,
+        "concept_drift_suspected": newest.is_concept_drift_suspected,
     }
 
 

@@ -19,7 +19,7 @@ EFFECTS: dict[str, str] = {
     "train.log": "parameters, metrics, tags and inputs are logged in it",
     "train.artifact": "the model's files are logged in it",
     "train.finish": "the run is ended",
-    "train.reference": "the reference sample for drift is written",
+    "train.reference": "the samples of rows for drift and for estimates are written",
     "train.record": "the candidate and its recipe are recorded",
     "train.tidy": "what other attempts left in MLflow is removed",
     "gate.record": "the decision is recorded, with its entry in the ledger",

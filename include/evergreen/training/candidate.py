@@ -30,6 +30,15 @@ class Candidate:
     facts: dict[str, Any]
 
 
+def holdout_path(reference_path: str) -> str:
+    """Say where a sample of the rows lies that a candidate was not fitted on, with their labels and its predictions.
+
+    :param reference_path: where its reference sample lies
+    :returns: the path in the storage; an earlier release left nothing there
+    """
+    return f"{reference_path.removesuffix('.parquet')}.holdout.parquet"
+
+
 def find_candidate(run_key: str) -> Candidate:
     """Look up a candidate that must be there.
 

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 JOB, FRAME = "job.json", "frame.parquet"  # what `fit_in_folder` reads
-OUTCOME, MODEL, REFERENCE = "outcome.json", "model", "reference.parquet"  # and writes
+OUTCOME, MODEL, REFERENCE, HOLDOUT = "outcome.json", "model", "reference.parquet", "holdout.parquet"  # and writes
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was fitted and how well; the fitted model and the reference sample lie beside it, as `MODEL` and `REFERENCE`.
+    """What was fitted and how well; beside it lie the fitted model (`MODEL`) and samples of rows (`REFERENCE`, and `HOLDOUT`).
 
     ``training`` and ``holdout`` have the number of rows and the first and last day of each. ``threshold`` is the decision threshold, of
     a classification.
@@ -98,7 +98,7 @@ def fit_in_folder(folder: Path, results: Path) -> None:
     """Fit what `write_job` wrote, from and to files alone; raises `DataError` and `ConfigError` as `train` does.
 
     :param folder: has `JOB` and `FRAME`
-    :param results: an empty folder, which gets `OUTCOME`, `MODEL` and `REFERENCE`
+    :param results: an empty folder, which gets `OUTCOME`, `MODEL`, `REFERENCE` and `HOLDOUT`
     """
     import pandas as pd
 
@@ -160,15 +160,17 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
         return Fitted(pipeline, measures.measure(holdout[TARGET].to_numpy(), predicted), environment())
 
 
-def reference_rows(model: ModelConfig, pipeline: Any, fit_rows: pd.DataFrame) -> pd.DataFrame:
-    """Draw a fixed sample of what a candidate was fitted on, with its predictions: what drift is measured against.
+def reference_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """Draw a fixed sample of rows, with a candidate's predictions.
+
+    Drift is measured against one of what it was fitted on, its performance on rows without labels is estimated from one of the holdout.
 
     :param model: the model, whose ``monitor.reference_rows`` and ``train.seed`` decide which rows are drawn
     :param pipeline: the fitted pipeline
-    :param fit_rows: the rows of the training frame that it was fitted on
+    :param rows: rows of the training frame
     :returns: the drawn rows in their order, with the column ``prediction``
     """
-    sample = fit_rows.sample(n=min(model.monitor.reference_rows, len(fit_rows)), random_state=model.train.seed).sort_index()
+    sample = rows.sample(n=min(model.monitor.reference_rows, len(rows)), random_state=model.train.seed).sort_index()
     predicted = predict(pipeline, model, features_of(sample, model.feature_names))
     return sample.assign(**{PREDICTION: predicted}).reset_index(drop=True)
 
@@ -217,7 +219,8 @@ def _fit(
     )  # fmt: skip
     example = typical_row(model, fit_rows)
     tracking.save(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example), results / MODEL)
-    reference_rows(model, fitted.pipeline, fit_rows).to_parquet(results / REFERENCE, index=False)
+    for name, rows in ((REFERENCE, fit_rows), (HOLDOUT, holdout)):
+        reference_rows(model, fitted.pipeline, rows).to_parquet(results / name, index=False)
     return Outcome(
         result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold
     )  # fmt: skip

@@ -24,8 +24,8 @@ from include.evergreen.state.database.tables import candidates
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
 from include.evergreen.training import claims, tracking
-from include.evergreen.training.candidate import Candidate, find_candidate, recorded_candidate
-from include.evergreen.training.fit_job import MODEL, REFERENCE, Fitter, Outcome, fit_here, reference_rows, split_by_time
+from include.evergreen.training.candidate import Candidate, find_candidate, holdout_path, recorded_candidate
+from include.evergreen.training.fit_job import HOLDOUT, MODEL, REFERENCE, Fitter, Outcome, fit_here, reference_rows, split_by_time
 from include.evergreen.training.metrics import THRESHOLD_FACT
 from include.evergreen.training.pipeline import Chosen, declared
 from include.evergreen.training.recipes import EDITION_FACT, Recipe, build_recipe, keep_recipe, signature_digest
@@ -63,7 +63,7 @@ def train(
     run_key = _run_key(recipe, snapshot)
     if existing := recorded_candidate(run_key):
         log.info("%s as of %s: already trained as MLflow run %s", model.name, snapshot.as_of, existing.mlflow_run_id)
-        _restore_reference(model, snapshot, existing)
+        _restore_samples(model, snapshot, existing)
         _tidy(existing)
         return existing, False
     attempt = fitter(model, snapshot, recipe.modules)
@@ -108,7 +108,7 @@ def _log(
     reason: str,
     tags: Mapping[str, str],
 ) -> Candidate:
-    """Log what was fitted in MLflow, and keep its reference sample; the record comes last."""
+    """Log what was fitted in MLflow, and keep its samples of rows; the record comes last."""
     chosen, tuning = outcome.result.chosen, outcome.result.tuning
     saved = tracking.SavedModel.at(folder / MODEL)
     facts = {
@@ -153,7 +153,8 @@ def _log(
     )
     reference_path = f"references/{model.name}/{run_key[:16]}.parquet"
     with side_effect("train.reference"):
-        storage.write_bytes(reference_path, (folder / REFERENCE).read_bytes())
+        for path, name in ((reference_path, REFERENCE), (holdout_path(reference_path), HOLDOUT)):
+            storage.write_bytes(path, (folder / name).read_bytes())
     return Candidate(
         run_key=run_key,
         model=model.name,
@@ -189,13 +190,16 @@ def _as_result(kept: Mapping[str, Any]) -> TuningResult:
     return TuningResult(Chosen(kept["estimator"], kept["parameters"]), kept["tuning"])
 
 
-def _restore_reference(model: ModelConfig, snapshot: Snapshot, candidate: Candidate) -> None:
-    """Maintenance removes the reference sample of an old candidate that nobody wanted; if somebody does now, it is needed."""
-    if storage.exists(candidate.reference_path):
+def _restore_samples(model: ModelConfig, snapshot: Snapshot, candidate: Candidate) -> None:
+    """Maintenance removes the samples of an old candidate that nobody wanted, and earlier releases kept none of the holdout."""
+    paths = candidate.reference_path, holdout_path(candidate.reference_path)
+    if all(map(storage.exists, paths)):
         return
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
-    with one_thread(), side_effect("train.reference"):
-        storage.write_frame(candidate.reference_path, reference_rows(model, pipeline, split_by_time(model, snapshot.frame())[0]))
+    for path, rows in zip(paths, split_by_time(model, snapshot.frame()), strict=True):
+        if not storage.exists(path):
+            with one_thread(), side_effect("train.reference"):
+                storage.write_frame(path, reference_rows(model, pipeline, rows))
 
 
 def _tidy(candidate: Candidate) -> None:

@@ -102,8 +102,9 @@ def monitor(model: ModelConfig) -> str:
     """
     return f"""# {model.name}.monitor
 
-Monitors one scored partition (day): data quality, drift of features and predictions against the champion's training data, and realised
-performance once its labels in `{model.target.dataset}`{_wait(model)}. Owner: **{model.owner}**.
+Monitors one scored partition (day): data quality, drift of features and predictions against the champion's training data, estimated
+performance at once{"" if model.monitor.estimate else " (switched off in model.yaml)"}, and realised performance once its labels in
+`{model.target.dataset}`{_wait(model)}. Owner: **{model.owner}**.
 
 A run starts when the day is scored, and again when its labels are complete. Labels of a day that was not scored start no run. Metrics are
 stored as observations, which the rules of `{model.name}.retrain` evaluate. *Drift report* on the task's Details tab opens Evidently's

@@ -20,6 +20,7 @@ from evergreen_airflow.links import mlflow_ui
 from evergreen_airflow.ui.cards import card_response
 from evergreen_airflow.ui.oncall import api, web
 from evergreen_airflow.ui.pages import PrivateAnswers, Problem, problem_page, render
+from evergreen_airflow.ui.performance import DAYS_SHOWN, PerformanceView
 from evergreen_airflow.ui.report import document_response, report_response
 from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
@@ -109,13 +110,14 @@ def report_document(dag_id: str, partition: str) -> Response:
 
 @dag_pages.get("/versions")
 def versions_page(request: Request, dag_id: str, viewer: api.ViewerDep) -> Response:
-    """Show all versions of the model that ``dag_id`` trains, and the open alerts, also those of the platform.
+    """Show all versions of the model that ``dag_id`` trains, its recent performance, and the open alerts, also those of the platform.
 
     :param request: the request
     :param dag_id: the DAG in the page's path, which the user may read
     :param viewer: who asks
     :returns: the page
     """
+    from include.evergreen.monitoring.performance import recent_performance
     from include.evergreen.registry.overview import version_history
 
     model = _declared_name(dag_id, "train", "model")
@@ -127,6 +129,7 @@ def versions_page(request: Request, dag_id: str, viewer: api.ViewerDep) -> Respo
         dag_id=dag_id,
         model=model,
         versions=[VersionView(history) for history in version_history(model)],
+        performance=[PerformanceView(day) for day in recent_performance(model, DAYS_SHOWN)],
         alerts=[AlertView(alert) for alert in (*of_platform, *list_alerts(Filter(name=model), reads))],
         mlflow=mlflow_ui(),
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.evergreen.foundation import clock
+from include.evergreen.monitoring import Observation, record_observations
+from include.evergreen.monitoring.estimates.records import RecordedEstimate, record_estimates
 from include.evergreen.registry import approvals
 from include.evergreen.state import pauses
 from include.evergreen.state.alerts import raise_alert, resolve_alert
@@ -91,6 +93,28 @@ def test_a_waiting_version_links_to_its_approval_and_a_rejected_one_names_who_re
     page = reader.get(PAGE).text
     assert "required_actions" not in page
     assert "refused by ada" in page and "too few rows" in page
+
+
+def test_realised_and_estimated_performance_stand_side_by_side(reader: TestClient) -> None:
+    registered(1)
+    _performed(DAY, {"performance.mae": 14.5, "estimated.mae": 9.5, "concept_drift.score": 2.25})
+    _performed(DAY + dt.timedelta(days=1), {"estimated.mae": 9.5})
+    waiting, surprising = rows_of(reader.get(PAGE).text.split('id="versions"')[0])
+    assert str(DAY + dt.timedelta(days=1)) in waiting and "not yet" in waiting and "concept drift" not in waiting
+    assert "14.5000" in surprising and "9.5000" in surprising and "8.2500 to 10.7500" in surprising
+    assert "concept drift suspected: 2.2 times as far off as chance explains" in surprising
+
+
+def test_performance_as_estimated_is_said_to_be_so(reader: TestClient) -> None:
+    registered(1)
+    _performed(DAY, {"performance.mae": 9.75, "estimated.mae": 9.5, "concept_drift.score": 0.25})
+    assert "as expected" in reader.get(PAGE).text
+
+
+def _performed(day: dt.date, figures: dict[str, float]) -> None:
+    told = [RecordedEstimate("air_time", day, "doubly_robust", "mae", 9.5, 8.25, 10.75, 1, True)]
+    observed = [Observation("air_time", day, name, value, 1, "live", 900) for name, value in figures.items()]
+    record_observations("air_time", day, observed, also=lambda connection: record_estimates(connection, "air_time", day, told))
 
 
 def test_a_model_without_versions_says_why(reader: TestClient) -> None:

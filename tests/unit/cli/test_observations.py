@@ -5,6 +5,7 @@ import json
 import pytest
 
 from include.evergreen.monitoring import Observation, record_observations
+from include.evergreen.monitoring.estimates.records import RecordedEstimate, record_estimates
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import january
 
@@ -52,6 +53,16 @@ def test_as_json_each_is_whole(ask: Ask, observed: None) -> None:
     assert newest == {
         "model": MODEL, "partition": "2013-01-10", "metric": "performance.mae", "value": 1.25, "version": 1, "origin": "live", "rows": 900,
     }  # fmt: skip
+
+
+def test_an_estimate_is_listed_with_its_interval(ask: Ask, observed: None) -> None:
+    estimate = RecordedEstimate(MODEL, january(11), "doubly_robust", "mae", 9.5, 8.25, 10.75, 1, True)
+    figure = Observation(MODEL, january(11), "estimated.mae", 9.5, 1, "live", 900)
+    record_observations(MODEL, january(11), [figure], also=lambda connection: record_estimates(connection, MODEL, january(11), [estimate]))
+    lines = [line.split() for line in ask("observations", MODEL).out.splitlines()]
+    assert ["2013-01-11", "estimated.mae", "9.5000", "8.2500", "to", "10.7500", "1", "live", "900"] in lines
+    [newest] = json.loads(ask("observations", MODEL, "--metric", "estimated", "--json").out)
+    assert (newest["value"], newest["low"], newest["high"]) == (9.5, 8.25, 10.75)
 
 
 def test_a_metric_that_was_not_observed_is_refused_with_those_that_were(ask: Ask, observed: None) -> None:

@@ -19,14 +19,15 @@ def test_the_tables_show_each_model_and_dataset(ask: Ask, cycled: None) -> None:
     answer = ask("status")
     assert answer.code == 0
     champion = next(line for line in answer.out.splitlines() if MODEL in line)
-    assert "1 (1.0.0)" in champion and "blessed" in champion
+    assert "1 (1.0.0)" in champion and "of 2013-01-20" in champion and "blessed" in champion
+    assert "estimated 0." in answer.out
     schedules = next(line for line in answer.out.splitlines() if "schedules" in line)
     assert schedules.split() == ["schedules", "20", "2013-01-20", "2,400", "0"]
 
 
 def test_a_table_without_anything_in_it_is_readable(ask: Ask, landed: None) -> None:
     model = next(line for line in ask("status").out.splitlines() if MODEL in line)
-    assert model.split() == [MODEL, "-", "-", "-", "-", "0"]
+    assert model.split() == [MODEL, "-", "-", "-", "-", "-", "0"]
 
 
 def test_a_pause_stands_above_the_tables(ask: Ask, landed: None) -> None:

@@ -117,7 +117,7 @@ def test_a_fit_reads_and_writes_nothing_but_its_two_folders_and_gives_what_a_tra
     assert not (tmp_path / "nowhere").exists()
     assert outcome.metrics == trained.metrics
     assert outcome.result.chosen.estimator == trained.facts["estimator"]
-    assert sorted(path.name for path in (job / "results").iterdir()) == ["model", "outcome.json", "reference.parquet"]
+    assert sorted(path.name for path in (job / "results").iterdir()) == ["holdout.parquet", "model", "outcome.json", "reference.parquet"]
 
 
 def test_a_fit_of_rows_that_nothing_can_be_learnt_from_ends_as_a_training_of_them(ask: Ask, job: Path) -> None:

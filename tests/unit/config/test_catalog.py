@@ -457,6 +457,8 @@ class TestCheckFinds:
         assert names == [
             "drift.share",
             *(f"performance.{metric}" for metric in METRICS["regression"] if metric != "pinball"),
+            *(f"estimated.{name}" for name, metric in METRICS["regression"].items() if metric.is_estimated and name != "pinball"),
+            "concept_drift.score",
             "quality.quarantined_share",
             "prediction_drift.score",
             "drift.shop",
@@ -464,6 +466,13 @@ class TestCheckFinds:
         rules = "".join(f"    - {{metric: {name}, above: 0.5, k: 1, n: 1}}\n" for name in names)
         change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", rules)
         assert check_catalog(Catalog(include)) == []
+
+    @pytest.mark.parametrize("name", ["estimated.mae", "concept_drift.score"])
+    def test_a_rule_on_estimates_that_are_switched_off(self, include: Path, change_model: Change, name: str) -> None:
+        rule = f"    - {{metric: {name}, above: 0.5, k: 1, n: 1}}\n"
+        change_model("    - {metric: drift.shop, above: 0.2, k: 1, n: 1}\n", f"{rule}monitor: {{estimate: false}}\n")
+        [problem] = check_catalog(Catalog(include))
+        assert f"unknown observation of a regression '{name}'" in problem
 
     @pytest.mark.parametrize(
         ("metrics", "key", "words"),

@@ -9,7 +9,7 @@ from sklearn.metrics import mean_absolute_error
 
 from include.evergreen import monitoring
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.metrics import metrics_of
+from include.evergreen.config.metrics import metrics_of, observation_names
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
@@ -44,8 +44,11 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
     _score_and_monitor(catalog, model)
     features = {f"drift.{feature.name}" for feature in model.features}
     performance = {f"performance.{metric}" for metric in metrics_of(model)}
-    general = {"drift.share", "prediction_drift.score", "quality.quarantined_share"}
-    assert set(_figures(name)) == features | performance | general
+    estimated = {f"estimated.{metric}" for metric, each in metrics_of(model).items() if each.is_estimated}
+    general = {"drift.share", "prediction_drift.score", "quality.quarantined_share", "concept_drift.score"}
+    observed = set(_figures(name))
+    assert observed == features | performance | estimated | general
+    assert observed == set(observation_names(model)), "a rule may name each"
     assert {(each.version, each.origin) for each in list_observations(name)} == {(1, "live")}
 
 
@@ -72,7 +75,7 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     ingestion.ingest(catalog.dataset("outcomes"), day, "live")
     _monitor(catalog, air_time, day)
     after = _figures("air_time", day)
-    assert set(after) - set(before) == {f"performance.{metric}" for metric in metrics_of(air_time)}
+    assert set(after) - set(before) == {"concept_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
     assert {name: after[name] for name in before} == before
     assert len(rows_of(observations)) == len(after)
 
@@ -228,8 +231,9 @@ def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repea
 def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig) -> None:
     republish("schedules", DAY, lambda frame: frame.head(0))
     outcome = _score_and_monitor(catalog, air_time)
-    assert (outcome.status, outcome.message) == ("done", "nothing is said on drift: not enough rows (0)")
-    assert not [name for name in _figures("air_time") if name.startswith(("performance", "drift", "prediction_drift"))]
+    unsaid = "nothing is said on drift: not enough rows (0); performance is not estimated: 0 rows were scored; 30 are needed"
+    assert (outcome.status, outcome.message) == ("done", unsaid)
+    assert not [name for name in _figures("air_time") if name.startswith(("performance", "estimated", "drift", "prediction_drift"))]
 
 
 def test_the_stage_says_what_drifted_and_how_sure_that_is(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -70,6 +70,7 @@ NOT_BOUND = {
     "notifications": "what was sent about alerts",
     "maintenance_windows": "each has an entry of its own",
     "observations": "figures that can be computed again",
+    "estimates": "figures that can be computed again",
     "observation_news": "which models were observed last, for those that wait",
     "reports": "pictures that can be drawn again",
     "ledger": "the entries themselves",

@@ -31,6 +31,7 @@ def test_before_anything_has_run_all_that_is_declared_is_there_and_empty(catalog
         "challenger": None,
         "last_decision": None,
         "last_firing": None,
+        "performance": None,
         "waiting_for_approval": [],
         "open_alerts": 0,
     }

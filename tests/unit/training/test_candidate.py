@@ -18,7 +18,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError, Transien
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database.tables import candidates
-from include.evergreen.training.candidate import Candidate, find_candidate
+from include.evergreen.training.candidate import Candidate, find_candidate, holdout_path
 from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import build_recipe
@@ -148,6 +148,28 @@ def test_the_reference_is_a_sample_of_what_it_was_fitted_on_with_its_predictions
     assert len(reference) == 200
     assert reference[PARTITION_COLUMN].max() == "2013-01-10"
     assert reference["prediction"].notna().all()
+
+
+def test_the_holdout_sample_is_of_rows_that_it_was_not_fitted_on_with_labels_and_predictions(
+    catalog: Catalog, air_time: ModelConfig
+) -> None:
+    small = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"reference_rows": 200})})
+    candidate = _train(catalog, small)
+    sample = storage.read_frame(holdout_path(candidate.reference_path))
+    assert len(sample) == 200
+    assert sample[PARTITION_COLUMN].min() == candidate.facts["holdout_first"]
+    assert sample[["prediction", "target"]].notna().all(axis=None)
+    assert (sample["prediction"] - sample["target"]).abs().mean() == pytest.approx(candidate.metrics["mae"], rel=0.2)
+
+
+def test_a_candidate_of_an_earlier_release_gets_its_holdout_sample_when_it_is_trained_again(
+    catalog: Catalog, air_time: ModelConfig
+) -> None:
+    path = holdout_path(_train(catalog, air_time).reference_path)
+    before = storage.read_bytes(path)
+    storage.remove(path)
+    _train(catalog, air_time)
+    assert storage.read_bytes(path) == before
 
 
 def test_rows_of_one_class_alone_teach_nothing(catalog: Catalog, flight_delay: ModelConfig) -> None:

@@ -22,6 +22,7 @@ from include.evergreen.state.database.tables import (
     snapshots,
     validations,
 )
+from include.evergreen.training.candidate import holdout_path
 from include.evergreen.training.snapshot import parts_path
 
 OF_DATASETS = ("raw", "datasets", "quarantine")  # folders of the storage, with one folder for each dataset in them
@@ -87,6 +88,8 @@ def files_of_models(model: str | None = None) -> list[Named]:
             whose = f"{row.model} as of {row.as_of}"
             fix = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
             named.append(Named(row.reference_path, f"{whose}: the reference sample of candidate {row.run_key[:12]}", fix))
+            sample = f"{whose}: the holdout sample of candidate {row.run_key[:12]}"
+            named.append(Named(holdout_path(row.reference_path), sample, fix, expected=False))  # earlier releases kept none
             frame = f"{whose}: the training frame of snapshot {row.snapshot_digest[:12]}"
             named.append(Named(row.frame_path, frame, fix, expected=not row.tombstones))  # an erasure may leave none
     return named
@@ -111,9 +114,14 @@ def unregistered_files(model: str) -> set[str]:
     taken = sa.select(snapshots.c.model, snapshots.c.digest, snapshots.c.frame_path).where(snapshots.c.model == model)
     with reading() as connection:
         frames = {path for row in connection.execute(taken) for path in (row.frame_path, parts_path(model, row.digest))}
-        trained = set(connection.execute(sa.select(candidates.c.reference_path).where(candidates.c.model == model)).scalars())
+        references = connection.execute(sa.select(candidates.c.reference_path).where(candidates.c.model == model)).scalars()
+        trained = {path for reference in references for path in (reference, holdout_path(reference))}
         kept = connection.execute(_kept_candidates(model)).all()
-    needed = {path for row in kept for path in (row.frame_path, row.reference_path, parts_path(model, row.snapshot_digest))}
+    needed = {
+        path
+        for row in kept
+        for path in (row.frame_path, row.reference_path, holdout_path(row.reference_path), parts_path(model, row.snapshot_digest))
+    }
     return (frames | trained) - needed
 
 
@@ -134,7 +142,11 @@ def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
     if path.startswith("references/"):
         key = candidates.c.run_key
         trained = sa.select(candidates.c.model, candidates.c.reference_path, is_kept()).where(key >= beginning, key < until)
-        kept = [is_needed for whose, reference, is_needed in connection.execute(trained) if (whose, reference) == (model, path)]
+        kept = [
+            is_needed
+            for whose, reference, is_needed in connection.execute(trained)
+            if whose == model and path in (reference, holdout_path(reference))
+        ]
         return bool(kept) and not any(kept)
     digest = snapshots.c.digest
     taken = sa.select(digest, snapshots.c.model, snapshots.c.frame_path).where(digest >= beginning, digest < until)

@@ -558,6 +558,24 @@ observations = sa.Table(
     _index("ix_observations_partition", "model", "partition"),
 )
 
+# What each estimator told of a window before its labels came, with the ends of its interval; those of the chosen one are observed, too.
+estimates = sa.Table(
+    "estimates",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("partition", sa.Date, nullable=False),
+    _key("estimator", 20),
+    _key("metric", 120),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("low", sa.Float, nullable=False),
+    sa.Column("high", sa.Float, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("is_observed", sa.Boolean, nullable=False),
+    _moment("recorded_at"),
+    sa.UniqueConstraint("model", "partition", "estimator", "metric"),
+)
+
 # When a model was observed last, as a count of all such events: what waits for news asks for the counts after the last that it knows.
 observation_news = sa.Table(
     "observation_news",

@@ -21,6 +21,7 @@ from include.evergreen.scoring.score import score
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, prediction_sets, reports, snapshots
+from include.evergreen.training.candidate import holdout_path
 from tests.unit.flights import SECOND_AS_OF, january, rows_of
 from tests.unit.operations.erasure.conftest import MODEL, places_with
 from tests.unit.warm import run_code
@@ -41,7 +42,8 @@ def test_predictions_frames_and_samples_lose_the_rows_and_nothing_else(tail: str
     assert predictions is not None
     before, flights = predictions.frame(), _flights_of(tail, DAY)
     frames = {row.frame_path: storage.read_frame(row.frame_path) for row in _of_model(snapshots)}
-    samples = {row.reference_path: storage.read_frame(row.reference_path) for row in _of_model(candidates)}
+    paths = [path for row in _of_model(candidates) for path in (row.reference_path, holdout_path(row.reference_path))]
+    samples = {path: storage.read_frame(path) for path in paths}
     gone = {day: _flights_of(tail, day) for day in (january(day) for day in range(1, 22))}
     _erase(tail)
     after = find_predictions(MODEL, DAY)
