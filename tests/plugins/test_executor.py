@@ -94,7 +94,9 @@ def test_the_server_of_clean_processes_is_there_before_the_workers_and_gone_with
     monkeypatch.setattr(executor, "_spawn_workers_with_gc_freeze", lambda number: found.append(os.environ[ADDRESS]))
     executor.start()
     server = psutil.Process(executor._clean_processes.pid)
-    assert server.cmdline()[-1] == str(Path(found[0]).parent)
+    while not (command := server.cmdline()):  # for a moment after a process was replaced by a program it has none
+        assert server.is_running()
+    assert command[-1] == str(Path(found[0]).parent)
     getattr(executor, ended)()
     assert not server.is_running()
     assert ADDRESS not in os.environ

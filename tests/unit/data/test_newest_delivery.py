@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pandas as pd
@@ -84,6 +85,20 @@ def test_what_was_published_is_published_again_after_a_kill_without_a_word(weath
     first, is_new = publish(weather, DAY, validated, "live")
     assert is_new
     assert publish(weather, DAY, validated, "live") == (first, False)
+
+
+def test_an_older_delivery_of_what_is_current_does_not_make_it_older(weather: DatasetConfig) -> None:
+    older, newer = _validated(weather), _validated(weather)
+    publish(weather, DAY, newer, "live")
+    current = _current()
+    assert publish(weather, DAY, older, "live") == (current, False)
+    assert _current().delivered_at == current.delivered_at
+
+
+def test_a_version_is_the_same_however_it_was_delivered_and_entered(weather: DatasetConfig) -> None:
+    version, _ = ingestion.ingest(weather, DAY, "live")
+    assert dataclasses.replace(version, knowledge={"first": "arrival"}, delivered_at=None, entry=99) == version
+    assert dataclasses.replace(version, digest="another") != version
 
 
 def test_the_validation_of_an_older_delivery_does_not_hide_that_of_a_newer_one(weather: DatasetConfig) -> None:

@@ -52,6 +52,7 @@ def test_an_absolute_criterion_holds_a_figure_to_its_bound_and_shows_its_interva
 
 def test_a_bound_that_is_met_exactly_is_met(good: Evidence) -> None:
     assert judged(good, kind="absolute", metric="auc", at_least=good.candidate.metrics["auc"]).verdict == "passed"
+    assert judged(good, kind="absolute", metric="log_loss", at_most=good.candidate.metrics["log_loss"]).verdict == "passed"
 
 
 def test_a_bound_of_nought_is_a_bound(air_time: ModelConfig) -> None:

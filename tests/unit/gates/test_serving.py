@@ -49,6 +49,7 @@ def test_a_clean_process_predicts_the_same_for_all_rows_and_one_last_bit_is_a_di
         failed = serving.result()
     assert (passed.verdict, passed.value) == ("passed", 1.0)
     assert (failed.verdict, "predicted differently for 1 of" in failed.message) == ("failed", True)
+    assert " rows, by up to " in failed.message
 
 
 def test_the_clean_process_brings_in_what_serving_needs_and_no_more(evidence: Evidence) -> None:

@@ -69,7 +69,7 @@ def test_a_request_keeps_its_first_answer_and_the_newest_request_counts(trained:
     again = approvals.record_answer("air_time", 1, request="run#1", verdict="approved", actor="mallory", reason="a retry that lies")
     assert again == first == approvals.find_answer("air_time", 1, "run#1")
     assert [entry.kind for entry in rows_of(entries)].count("approval") == 0
-    newer = approvals.record_answer("air_time", 1, request="run#2", verdict="approved", actor="ada", reason="now it is")
+    newer = approvals.record_answer("air_time", 1, request="run#2".ljust(250, "-"), verdict="approved", actor="ada", reason="now it is")
     with reading() as connection:
         assert approvals.newest_answer(connection, "air_time", 1) == newer
         assert approvals.newest_answer(connection, "air_time", 2) is None
@@ -89,6 +89,7 @@ def test_only_an_approval_that_is_required_and_not_given_blocks_the_promotion(be
         (7, "approved", "run#1", "has no version 7"),
         (1, "maybe", "run#1", "neither approved nor refused"),
         (1, "approved", "", "0 characters"),
+        (1, "approved", "r" * 251, "has 251 characters; give 1 to 250"),
     ],
 )
 def test_an_answer_to_no_question_is_refused_and_nothing_is_recorded(
