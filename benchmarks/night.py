@@ -9,6 +9,8 @@ The scheduler's clock runs from just before the first trigger to the end of the 
 inputs are published: in production its own schedule starts it, at about that time. The plain script's clock is that of its
 whole process. The two take turns, each on a state of its own.
 
+Ours also estimates the day's performance before its labels come, which the script does not: the ratio counts that against us.
+
 The small form is one night of January after a champion of sixteen days. Its steps run in this process, without Airflow, so it says
 whether both sides still do the same, and nothing of how long the night takes.
 """

@@ -13,7 +13,7 @@ import psutil
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - nobody else can read the folder in it
 PREFIX = "evergreen-"
-NEEDED_BYTES = 6 << 30  # a whole run has about one; so much must be free, of the folder and of the machine's memory
+NEEDED_BYTES = 6 << 30  # a whole run was seen with three quarters of one; so much must be free, of the folder and of the machine's memory
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class PerformanceView:
         """Tone and words of how realised and estimated performance agree."""
         if self.day.is_concept_drift_suspected:
             return "bad", f"concept drift suspected: {self.day.concept_drift:.1f} times as far off as chance explains"
-        return ("muted", "") if self.day.concept_drift is None else ("good", "as expected")
+        return ("muted", "") if self.day.concept_drift is None else ("good", "no further off than chance explains")
 
 
 def _view(metric: MetricOfDay) -> MetricView:

@@ -108,7 +108,7 @@ def test_realised_and_estimated_performance_stand_side_by_side(reader: TestClien
 def test_performance_as_estimated_is_said_to_be_so(reader: TestClient) -> None:
     registered(1)
     _performed(DAY, {"performance.mae": 9.75, "estimated.mae": 9.5, "concept_drift.score": 0.25})
-    assert "as expected" in reader.get(PAGE).text
+    assert "no further off than chance explains" in reader.get(PAGE).text
 
 
 def _performed(day: dt.date, figures: dict[str, float]) -> None:

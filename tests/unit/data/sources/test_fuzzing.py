@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from include.evergreen.config.models import DatasetConfig
@@ -121,6 +121,7 @@ def test_arrow_and_our_own_lexer_take_the_same_text_for_the_same_cells(
     ends=st.sampled_from(["\n", "\r\n", "\r"]),
     block=block_sizes,
 )
+@example(lines=[['""a', ""]], ends="\n", block=1)
 def test_arrow_and_our_own_lexer_take_stray_quotes_alike(
     lines: list[list[str]], ends: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,9 +201,9 @@ def _assert_lexed_alike(content: bytes, block: int, monkeypatch: pytest.MonkeyPa
                 outcomes.append(pa.Table.from_batches(batches, arrow_schema(dataset)).to_pylist())
             except DataError as error:
                 outcomes.append([str(error)])
-    if b'""a' in content or b'""NA' in content:
-        return  # a word for no value after an empty pair of quotes: the one or the other forgets that the cell was quoted
     assert outcomes[0] == outcomes[1]
+    if b'""a' in content or b'""NA' in content:
+        return  # a word for no value after an empty pair of quotes: the lexer decides, and takes it for bare
     options = {
         "column_types": {"shop": pa.string()},
         "null_values": ["", "NA", "a"],

@@ -100,7 +100,7 @@ def _by_arrow(block: Block, width: int, wanted: list[int], lexer: _Lexer, piece:
     import pyarrow as pa
     import pyarrow.csv
 
-    if block.data.startswith(codecs.BOM_UTF8) or (block.last and lexer.ends_in_quotes(block.data)):
+    if block.data.startswith(codecs.BOM_UTF8) or lexer.is_ambiguous(block.data) or (block.last and lexer.ends_in_quotes(block.data)):
         return None
     names = [str(number) for number in range(width)]
     used = [names[number] for number in wanted]
@@ -180,6 +180,7 @@ class _Lexer:
         words = "|".join(re.escape(word.encode().decode(BYTES)) for word in missing_values if word)
         border = f"[^{re.escape(delimiter)}\r\n]"
         self._quoted_word = re.compile(f'(?<!{border})"(?=(?:{words})"(?!{border}))') if words else None
+        self._after_nothing = re.compile(f'""(?:{words})(?!{border})'.encode(BYTES)) if words else None
         self._around = np.zeros(256, dtype=bool)
         self._around[list(delimiter.encode() + b"\r\n")] = True
 
@@ -214,6 +215,14 @@ class _Lexer:
                 raise DataError(piece.message("opens a quote that never closes. Ask the source for a whole file.", line=line))
             if cells:
                 yield line, cells, end
+
+    def is_ambiguous(self, data: bytes) -> bool:
+        """Say whether a word for no value follows an empty pair of quotes, which Arrow takes for quoted, and this for a bare word.
+
+        :param data: text in UTF-8
+        :returns: whether there may be such a cell
+        """
+        return self._after_nothing is not None and b'""' in data and self._after_nothing.search(data) is not None
 
     def ends_in_quotes(self, data: bytes) -> bool:
         """Say whether a text breaks off within quotes.
