@@ -22,6 +22,7 @@ from sklearn import metrics
 SERVE = Path(__file__).with_name("serve.py")
 RESAMPLES, MIN_DAYS, MIN_SLICE_ROWS, SHOWN_SLICES, BINS = 1000, 5, 100, 50, 10
 SHOWN = 0.975  # of each end of an interval that nothing is judged by
+COMPARED = ("auc", "log_loss")  # with the champion
 SUPERIOR = 0.75  # of alpha, at which *better* is judged
 Interval = tuple[float, float] | None
 Predict = Callable[[pd.DataFrame], np.ndarray]
@@ -112,22 +113,46 @@ def interval(drawn: np.ndarray, count: int, confidence: float) -> Interval:
     return float(low), float(high)
 
 
-def judge(holdout: pd.DataFrame, candidate: np.ndarray, champion: np.ndarray, base_rate: float, predict: Predict, seed: int) -> list[Any]:
-    """What each criterion finds, in their order. ``base_rate`` is the share of late flights among those fitted on."""
+def judge(
+    holdout: pd.DataFrame,
+    candidate: np.ndarray,
+    champion: np.ndarray,
+    earlier: dict[str, np.ndarray],
+    base_rate: float,
+    predict: Predict,
+    seed: int,
+) -> tuple[list[Any], list[str]]:
+    """What each criterion finds, in their order, and by which metrics the earlier champion is surely worse than this one.
+
+    ``earlier``: by metric, what the best champion so far predicts, where it is another one. ``base_rate`` is the share of late flights
+    among those fitted on.
+    """
     truth = holdout["target"].to_numpy()
     _, days = np.unique(holdout["day"].to_numpy().astype(str), return_inverse=True)
     ours, theirs, constant = (Scored(truth, each, days, seed) for each in (candidate, champion, np.full(len(truth), base_rate)))
-    return [
+    best, surpassed = {}, []
+    for metric in COMPARED:
+        other = Scored(truth, earlier[metric], days, seed) if metric in earlier else theirs
+        low, high = surely_better(other, theirs, metric) if metric in earlier else (0.0, 0.0)
+        best[metric] = other if low > 0 else theirs
+        surpassed += [metric] if high < 0 else []
+    criteria = [
         judge_bound(ours, "auc", at_least=0.55),
         judge_bound(ours, "log_loss", at_most=0.65),
         judge_difference("baseline", ours, constant, "auc", margin=0.0, confidence=0.8),
-        judge_difference("champion", ours, theirs, "auc", margin=-0.05, confidence=0.95),
-        judge_difference("champion", ours, theirs, "log_loss", margin=-0.05, confidence=0.95),
+        *(judge_difference("champion", ours, best[metric], metric, margin=-0.05, confidence=0.95) for metric in COMPARED),
         judge_slices(ours, theirs, holdout["origin"], "origin", "auc", at_least=0.45),
         judge_slices(ours, theirs, holdout["dest"], "dest", "log_loss", at_most=0.9),
         judge_calibration(ours, at_most=0.15),
         judge_behaviour(predict, holdout),
     ]
+    return criteria, surpassed
+
+
+def surely_better(other: Scored, champion: Scored, metric: str) -> Interval:
+    """The interval of what the other one gains: above 0 it is surely better, below 0 surely worse."""
+    sign = 1 if metric == "auc" else -1
+    return champion.interval(sign * (other.replicates(metric) - champion.replicates(metric)), 1 - SUPERIOR * 0.05)
 
 
 def judge_bound(scored: Scored, metric: str, at_least: float = -math.inf, at_most: float = math.inf) -> dict[str, Any]:

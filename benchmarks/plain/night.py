@@ -37,7 +37,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from .gate import CleanProcess, judge
+from .gate import COMPARED, CleanProcess, judge
 
 MODEL = "flight_delay"
 AIRPORTS = ["EWR", "JFK", "LGA"]
@@ -115,12 +115,16 @@ def run_night(state: Path, landing: Path, day: dt.date) -> dict[str, Any]:
     served = CleanProcess(Path(urlsplit(logged.artifact_path).path) / "model.skops", holdout[FEATURES])
     write_frame(state / "references" / f"{run_id}.parquet", reference_sample(candidate, fit_rows))
     seed, base_rate = day.toordinal(), float(fit_rows["target"].mean())
-    criteria = judge(holdout, predicted, predict(champion, holdout), base_rate, partial(predict, candidate), seed)
+    best = best_champions(state, int(version.version))
+    earlier = {metric: predict(load(client, number), holdout) for metric, number in best.items() if number != int(version.version)}
+    criteria, surpassed = judge(holdout, predicted, predict(champion, holdout), earlier, base_rate, partial(predict, candidate), seed)
     criteria.append(served.judged(predicted))
     client.log_dict(run_id, {"criteria": criteria}, "gate.json")
     verdict = "blessed" if all(each["verdict"] == "passed" for each in criteria) else "rejected"
     if verdict == "blessed":
+        stays = {metric: int(version.version) if metric in surpassed else number for metric, number in best.items()}
         version = promote(client, run_id, logged.model_uri, day)
+        write_text(state / "best.json", json.dumps(stays))
     return {
         "datasets": datasets,
         "scored_rows": len(scored),
@@ -352,6 +356,17 @@ def log_candidate(pipeline: Pipeline, measured: dict[str, float], holdout: pd.Da
             pip_requirements=["scikit-learn", "skops"],
         )
     return run.info.run_id, info
+
+
+def best_champions(state: Path, champion: int) -> dict[str, int]:
+    """By metric, the champion so far that no later one was surely better than, so that small losses do not add up."""
+    file = state / "best.json"
+    found: dict[str, int] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {metric: found.get(metric, champion) for metric in COMPARED}
+
+
+def load(client: mlflow.MlflowClient, number: int) -> Pipeline:
+    return mlflow.sklearn.load_model(client.get_model_version(MODEL, str(number)).source)
 
 
 def promote(client: mlflow.MlflowClient, run_id: str, source: str, day: dt.date) -> ModelVersion:
