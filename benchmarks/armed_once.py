@@ -14,12 +14,13 @@ from benchmarks.report import say
 from evergreen_airflow.triggers import firing
 from include.evergreen.config import Catalog
 from include.evergreen.config.models import Rule
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import tripped
 from include.evergreen.state.database import migrate, writing
 from include.evergreen.state.database.tables import observations
 
-LAST = dt.date(2025, 12, 31)
+LAST = "2025-12-31"
 
 
 class Armed:
@@ -109,7 +110,7 @@ async def _seconds_to_fire(armed: Armed, model: str, rules: dict[str, tuple[Rule
 
 async def _observe(model: str, rules: dict[str, tuple[Rule, ...]], day: int, *, trips: bool) -> None:
     """One more day after the last; also the write is part of what is measured, and it is small."""
-    partition = LAST + dt.timedelta(days=day)
+    partition = DAILY.plus_days(LAST, day)
     figures = [Observation(model, partition, rule.metric, _value(rule, trips), 1, "live", 900) for rule in rules[model]]
     await asyncio.to_thread(record_observations, model, partition, figures)
 
@@ -122,7 +123,7 @@ def _value(rule: Rule, trips: bool) -> float:
 
 
 def _observe_years(rules: dict[str, tuple[Rule, ...]], days: int) -> None:
-    moment = dt.datetime.combine(LAST, dt.time(3), dt.UTC)
+    moment = DAILY.start(LAST) + dt.timedelta(hours=3)
     for model, of_model in rules.items():
         with writing() as connection:
             connection.execute(observations.insert(), list(_rows(model, of_model, days, moment)))
@@ -131,7 +132,7 @@ def _observe_years(rules: dict[str, tuple[Rule, ...]], days: int) -> None:
 def _rows(model: str, rules: tuple[Rule, ...], days: int, moment: dt.datetime) -> Iterator[dict[str, object]]:
     for back in range(days):
         for rule in rules:
-            yield {"model": model, "partition": LAST - dt.timedelta(days=back), "metric": rule.metric, "value": _value(rule, False),
+            yield {"model": model, "partition": DAILY.plus_days(LAST, -back), "metric": rule.metric, "value": _value(rule, False),
                    "version": 1, "origin": "live", "rows": 900, "recorded_at": moment}  # fmt: skip
 
 

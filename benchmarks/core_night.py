@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,6 +9,7 @@ from typing import TypeVar
 from benchmarks.outcome import MODEL, ingested_in
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
@@ -20,7 +20,7 @@ from include.evergreen.training.train import train
 T = TypeVar("T")
 
 
-def run_night(night: dt.date) -> dict[str, float]:
+def run_night(night: Partition) -> dict[str, float]:
     """Seconds of each step, on the home of this process."""
     seconds: dict[str, float] = {}
 
@@ -36,7 +36,7 @@ def run_night(night: dt.date) -> dict[str, float]:
         timed(f"ingest_{dataset}", lambda dataset=dataset, day=day: ingestion.ingest(catalog.dataset(dataset), day, "live"))  # type: ignore[misc]
     timed("score", lambda: score(catalog, model, night, "live"))
     timed("monitor_drift", lambda: monitor(catalog, model, night, "live"))
-    timed("monitor_performance", lambda: monitor(catalog, model, night - dt.timedelta(days=1), "live"))
+    timed("monitor_performance", lambda: monitor(catalog, model, DAILY.plus_days(night, -1), "live"))
     snapshot = timed("snapshot", lambda: take_snapshot(catalog, model, night))
     candidate, _ = timed("train", lambda: train(catalog, model, snapshot, "a night"))
     decision = timed("gate", lambda: decide(catalog, model, candidate))

@@ -23,7 +23,6 @@ records of it cost is ``inventory_s_per_1000``. It holds no lock.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 import statistics
@@ -44,6 +43,7 @@ from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.observations import list_observations
@@ -60,9 +60,9 @@ from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 from tools.postgresql import PostgreSQL
 
-AS_OF = dt.date(2025, 1, 1)  # of the trainings; the days that are scored begin here
+AS_OF = "2025-01-01"  # of the trainings; the days that are scored begin here
 DAYS_BEFORE = 12  # with rows: what the training reads
-LAST_MADE_UP = AS_OF - dt.timedelta(days=DAYS_BEFORE + 1)
+LAST_MADE_UP = DAILY.plus_days(AS_OF, -(DAYS_BEFORE + 1))
 ROUNDS, MOST_ROUNDS, SMALL_ROUNDS = 7, 50, 1
 DEFAULT = Years(1000, 100, 1825, 200, 3, LAST_MADE_UP, MODEL, DATASETS)
 FULL = replace(DEFAULT, daily_models=1000, metrics=15)
@@ -197,7 +197,7 @@ def _prepare(years: Years | None, earlier_versions: int, rounds: int) -> int:
     model = catalog.model(MODEL)
     home = Path(os.environ["EVERGREEN_HOME"])
     for number in range(-DAYS_BEFORE, rounds + 1):
-        day = AS_OF + dt.timedelta(days=number)
+        day = DAILY.plus_days(AS_OF, number)
         deliver(home / "landing", day)
         for dataset in map(catalog.dataset, DATASETS):
             ingestion.ingest(dataset, day, "live")
@@ -225,7 +225,7 @@ def _night(number: int, timed: dict[str, list[Timed]]) -> dict[str, Any]:
     """Each verb once; returns what came of them, without what the years before rightly change."""
     catalog = Catalog()
     model = catalog.model(MODEL)
-    day = AS_OF + dt.timedelta(days=number)
+    day = DAILY.plus_days(AS_OF, number)
     serving = champions.champion(MODEL)
     assert serving is not None
     other = serving.version - 1 if number % 2 == 0 else serving.version + 1

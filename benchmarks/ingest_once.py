@@ -14,7 +14,7 @@ from benchmarks.sales import PARTITION
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.data.validation import latest_validation
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.state.database import migrate
 
@@ -29,7 +29,7 @@ def main() -> None:
     import_quietly("great_expectations")
     import_quietly("great_expectations.expectations")
     migrate()
-    dataset, partition = Catalog().dataset("sales"), clock.parse_partition(PARTITION)
+    dataset, partition = Catalog().dataset("sales"), DAILY.parse(PARTITION)
     before_mb = _peak_mb()
     started = time.perf_counter()
     fetched = ingestion.fetch(dataset, partition)

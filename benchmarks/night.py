@@ -17,7 +17,6 @@ whether both sides still do the same, and nothing of how long the night takes.
 
 from __future__ import annotations
 
-import datetime as dt
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -31,19 +30,19 @@ from benchmarks.plain_script import PlainScript
 from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scheduler import Night, airflow_for_nights, anatomy, run_night
 from benchmarks.scratch import forked_clean_processes, land, run_python
-from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring.triggers import list_firings
 
-FIRST_NIGHT = dt.date(2013, 2, 2)  # benchmarks.night_state prepares what is known before it
-LAST_NIGHT = dt.date(2013, 2, 8)  # then comes the blizzard, and with it firings
+FIRST_NIGHT = "2013-02-02"  # benchmarks.night_state prepares what is known before it
+LAST_NIGHT = "2013-02-08"  # then comes the blizzard, and with it firings
 NIGHTS = 5
-LANDED = days(dt.date(2013, 1, 1), LAST_NIGHT)
-SMALL_CHAMPION_AS_OF, SMALL_NIGHT = dt.date(2013, 1, 24), dt.date(2013, 1, 25)  # the earliest that the gate blesses
+LANDED = DAILY.between("2013-01-01", LAST_NIGHT)
+SMALL_CHAMPION_AS_OF, SMALL_NIGHT = "2013-01-24", "2013-01-25"  # the earliest that the gate blesses
 
 
 def main(given: list[str] | None = None) -> int:
     parser = arguments(__doc__ or "")
-    most = (LAST_NIGHT - FIRST_NIGHT).days
+    most = DAILY.number(LAST_NIGHT) - DAILY.number(FIRST_NIGHT)
     parser.add_argument(
         "--nights", type=int, default=NIGHTS, choices=range(1, most + 1), help=f"take the median of this many (default: {NIGHTS})"
     )
@@ -54,7 +53,7 @@ def main(given: list[str] | None = None) -> int:
 
 
 def _measure(folder: Path, count: int, *, without_preloading: bool) -> Report:
-    nights = days(FIRST_NIGHT, FIRST_NIGHT + dt.timedelta(days=count - 1))
+    nights = DAILY.between(FIRST_NIGHT, DAILY.plus_days(FIRST_NIGHT, count - 1))
     home, plain = folder / "home", PlainScript(folder / "plain", folder / "home" / "landing")
     _prepare(home, plain.state)
     say("The plain script runs once while nothing else does, on a copy of its state")
@@ -62,7 +61,7 @@ def _measure(folder: Path, count: int, *, without_preloading: bool) -> Report:
     scheduler: list[Night] = []
     script: list[float] = []
 
-    def between(night: dt.date, run: Callable[[], Night]) -> None:
+    def between(night: Partition, run: Callable[[], Night]) -> None:
         for is_ours in (True, False) if len(script) % 2 == 0 else (False, True):  # whoever comes second finds warmer caches
             scheduler.append(run()) if is_ours else script.append(plain.run(night))
         say(f"Night of {night}: {scheduler[-1].seconds:.1f} s through the scheduler, {script[-1]:.1f} s in the plain script")
@@ -101,23 +100,26 @@ def _prepare(home: Path, plain_state: Path) -> None:
 
 
 def _run_nights(
-    home: Path, nights: Sequence[dt.date], each: Callable[[dt.date, Callable[[], Night]], None], environment: dict[str, str] | None = None
+    home: Path,
+    nights: Sequence[Partition],
+    each: Callable[[Partition, Callable[[], Night]], None],
+    environment: dict[str, str] | None = None,
 ) -> dict[str, float]:
     """Call ``each`` with every night and what runs it, then run one more night without a clock, for its memory."""
     with airflow_for_nights(home, environment) as airflow:
         idle = proportional_memory_mb()
         for night in nights:
             each(night, lambda night=night: run_night(airflow, night))  # type: ignore[misc]
-        peak = peak_memory_mb_during(lambda: run_night(airflow, nights[-1] + dt.timedelta(days=1)))
+        peak = peak_memory_mb_during(lambda: run_night(airflow, DAILY.plus_days(nights[-1], 1)))
     return {"airflow_idle_pss_mb": idle, "airflow_peak_pss_mb": peak}
 
 
-def _without_preloading(folder: Path, nights: Sequence[dt.date]) -> dict[str, Any]:
+def _without_preloading(folder: Path, nights: Sequence[Partition]) -> dict[str, Any]:
     """The scheduler's side again, from the same beginning in a home of its own."""
     _prepare(folder / "home", folder / "plain")
     measured: list[Night] = []
 
-    def one(night: dt.date, run: Callable[[], Night]) -> None:
+    def one(night: Partition, run: Callable[[], Night]) -> None:
         measured.append(run())
         say(f"Night of {night}: {measured[-1].seconds:.1f} s through the scheduler without preloading")
 
@@ -125,7 +127,7 @@ def _without_preloading(folder: Path, nights: Sequence[dt.date]) -> dict[str, An
     return {**anatomy(measured), **memory}
 
 
-def _differences(nights: Sequence[dt.date], plain: PlainScript) -> list[str]:
+def _differences(nights: Sequence[Partition], plain: PlainScript) -> list[str]:
     """In words, where this process's home differs from what the plain script made of the same nights."""
     found = [words for night in nights for words in compare_night(night, plain)]
     fired = [firing for firing in list_firings(MODEL) if firing.as_of <= nights[-1]]

@@ -8,7 +8,6 @@ HOME must hold the landing zone. Run in a process of its own, so that the benchm
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from benchmarks.scratch import use_home
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partitions, read_partition
-from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
@@ -32,8 +31,8 @@ from include.evergreen.state.database import migrate
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 
-FIRST_DAY = dt.date(2013, 1, 1)
-CHAMPION_AS_OF = dt.date(2013, 2, 1)  # the day before the first night; its flights are scored, their truth is not known
+FIRST_DAY = "2013-01-01"
+CHAMPION_AS_OF = "2013-02-01"  # the day before the first night; its flights are scored, their truth is not known
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def prepare(state: Path, champion_as_of: dt.date) -> None:
+def prepare(state: Path, champion_as_of: Partition) -> None:
     """Everything as it is on the evening of that day, whose flights are scored: in this process's home, and plainly in ``state``."""
     migrate()
     mlflow_store.prepare_store()
@@ -59,15 +58,15 @@ def prepare(state: Path, champion_as_of: dt.date) -> None:
     _lay_out_plainly(champion, state)
 
 
-def _ingest(catalog: Catalog, as_of: dt.date) -> None:
+def _ingest(catalog: Catalog, as_of: Partition) -> None:
     """All that was known when ``as_of`` began."""
     for dataset in map(catalog.dataset, DATASETS):
-        last = as_of if dataset.name == "schedules" else as_of - dt.timedelta(days=1)
-        for day in days(FIRST_DAY, last):
+        last = as_of if dataset.name == "schedules" else DAILY.plus_days(as_of, -1)
+        for day in DAILY.between(FIRST_DAY, last):
             ingestion.ingest(dataset, day, "backfill")
 
 
-def _promote_first(catalog: Catalog, model: ModelConfig, as_of: dt.date) -> RegisteredVersion:
+def _promote_first(catalog: Catalog, model: ModelConfig, as_of: Partition) -> RegisteredVersion:
     candidate, _ = train(catalog, model, take_snapshot(catalog, model, as_of), "the first")
     decision = decide(catalog, model, candidate)
     assert decision.verdict == "blessed", decision.message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import Any
 
@@ -10,6 +9,7 @@ from benchmarks.plain_script import PlainScript
 from benchmarks.report import differences
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.criteria import CriterionResult
 from include.evergreen.gates.decision import Decision, all_decisions
 from include.evergreen.gates.evaluate import JUDGES
@@ -28,24 +28,24 @@ TOLERANCE = {"predictions": 1e-9, "performance": 1e-9, "candidate": 1e-9, "crite
 SLICE = ("slice", "rows", "value", "interval", "champion", "judged")
 
 
-def ingested_in(night: dt.date) -> list[tuple[str, dt.date]]:
+def ingested_in(night: Partition) -> list[tuple[str, Partition]]:
     """The datasets and days that become known in a night."""
-    yesterday = night - dt.timedelta(days=1)
+    yesterday = DAILY.plus_days(night, -1)
     return [("schedules", night), ("weather", yesterday), ("outcomes", yesterday)]
 
 
-def decided(night: dt.date) -> Decision | None:
+def decided(night: Partition) -> Decision | None:
     """The gate's decision on the candidate as of ``night``."""
     return next((each for each in all_decisions(MODEL) if each.as_of == night), None)
 
 
-def compare_night(night: dt.date, plain: PlainScript) -> list[str]:
+def compare_night(night: Partition, plain: PlainScript) -> list[str]:
     """In words, where this process's home differs from what the plain script made of the same night."""
     theirs = plain.outputs(night)
     return differences(outputs(night, seed=theirs["seed"]), theirs, tolerance=TOLERANCE, where=str(night))
 
 
-def outputs(night: dt.date, *, seed: int) -> dict[str, Any]:
+def outputs(night: Partition, *, seed: int) -> dict[str, Any]:
     """``seed`` is that of the script's resamples, by which the gate's figures are looked at again."""
     ingested = {dataset: current_partition(dataset, day) for dataset, day in ingested_in(night)}
     predictions, decision, serving = find_predictions(MODEL, night), decided(night), champion_for(MODEL, night)
@@ -56,7 +56,7 @@ def outputs(night: dt.date, *, seed: int) -> dict[str, Any]:
         "scored_rows": predictions.rows,
         "predictions": predictions.frame()["prediction"].tolist(),
         "drift": {**_drift(night), "prediction": _observed("prediction_drift.", night)["score"]},
-        "performance": _observed("performance.", night - dt.timedelta(days=1)),
+        "performance": _observed("performance.", DAILY.plus_days(night, -1)),
         "candidate": candidate.metrics,
         "seed": seed,
         "criteria": _criteria(decision, candidate, seed),
@@ -65,12 +65,12 @@ def outputs(night: dt.date, *, seed: int) -> dict[str, Any]:
     }
 
 
-def _observed(prefix: str, day: dt.date) -> dict[str, float]:
+def _observed(prefix: str, day: Partition) -> dict[str, float]:
     found = list_observations(MODEL, first=day, last=day)
     return {each.metric.removeprefix(prefix): each.value for each in found if each.metric.startswith(prefix)}
 
 
-def _drift(night: dt.date) -> dict[str, float]:
+def _drift(night: Partition) -> dict[str, float]:
     """The effect on each feature; the share of those that drifted is a verdict."""
     return {name: value for name, value in _observed("drift.", night).items() if name != "share"}
 

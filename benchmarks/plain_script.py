@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import shutil
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scratch import run_python
+from include.evergreen.foundation.grain import Partition
 
 
 class PlainScript:
@@ -19,11 +19,11 @@ class PlainScript:
         self.state = state
         self.landing = landing
 
-    def run(self, night: dt.date) -> float:
+    def run(self, night: Partition) -> float:
         """Seconds that the whole process takes."""
         return self._timed(self.state, night)
 
-    def rehearse(self, night: dt.date) -> float:
+    def rehearse(self, night: Partition) -> float:
         """The same on a state that is thrown away. It also brings the libraries into the disk's cache."""
         copy = self.state.with_name("rehearsal")
         shutil.copytree(self.state, copy)
@@ -32,7 +32,7 @@ class PlainScript:
         finally:
             shutil.rmtree(copy)
 
-    def outputs(self, night: dt.date) -> dict[str, Any]:
+    def outputs(self, night: Partition) -> dict[str, Any]:
         """What came of the night. Which columns drifted is left out: the script takes each row for a witness of its own, and we do not."""
         import pandas as pd
 
@@ -40,7 +40,7 @@ class PlainScript:
         del found["drifted"]
         return {**found, "predictions": pd.read_parquet(self.state / "predictions" / f"{night}.parquet")["prediction"].tolist()}
 
-    def _timed(self, state: Path, night: dt.date) -> float:
+    def _timed(self, state: Path, night: Partition) -> float:
         started = time.monotonic()
         run_python("benchmarks.plain.night", state, self.landing, str(night))
         return time.monotonic() - started

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.outcome import DATASETS, MODEL, decided, ingested_in
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation.errors import EvergreenError, TransientError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring import list_observations
 from tools.embedded import EmbeddedAirflow, free_port
 from tools.failures import failures_since
@@ -79,9 +80,9 @@ def airflow_for_nights(home: Path, environment: Mapping[str, str] | None = None)
         yield airflow
 
 
-def run_night(airflow: EmbeddedAirflow, night: dt.date) -> Night:
+def run_night(airflow: EmbeddedAirflow, night: Partition) -> Night:
     """Trigger what a night brings, and wait until nothing more comes of it."""
-    api, yesterday = airflow.api(), night - dt.timedelta(days=1)
+    api, yesterday = airflow.api(), DAILY.plus_days(night, -1)
     api.dag_ids()  # log in before the clock starts
     waiter = _Waiter(airflow)
     for dataset, day in ingested_in(night):
@@ -112,7 +113,7 @@ def anatomy(nights: Sequence[Night]) -> dict[str, Any]:
     }
 
 
-def _trigger(api: AirflowApi, dag_id: str, day: dt.date) -> None:
+def _trigger(api: AirflowApi, dag_id: str, day: Partition) -> None:
     """Start a run under a name of its own. Airflow's SQLite is locked now and then, and its API answers that with 500."""
     for attempts_left in reversed(range(TRIGGER_ATTEMPTS)):
         try:
@@ -159,7 +160,7 @@ class _Waiter:
         return "\n".join(str(each) for each in failures_since(self.airflow.api(), logs, self.started_at.isoformat()))
 
 
-def _is_observed(metric: str, day: dt.date) -> bool:
+def _is_observed(metric: str, day: Partition) -> bool:
     return bool(list_observations(MODEL, metric, day, day))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.serving.clean_processes import ADDRESS, Server
 from tools.landing_zone import lay_out
 
@@ -64,7 +64,7 @@ def forked_clean_processes() -> Iterator[str]:
         server.stop()
 
 
-def land(home: Path, days: Collection[dt.date]) -> None:
+def land(home: Path, days: Collection[Partition]) -> None:
     """The source's files of these days, in what is from then on this process's home."""
     lay_out(home / "landing", only=days)
     use_home(home)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from include.evergreen.foundation.grain import DAILY, Partition
 
 MODEL = "spending"
 DATASETS = ("receipts", "visits")
@@ -97,9 +98,9 @@ def declare(include: Path) -> None:
     (folder / "runbook.md").write_text("# spending\n\nIt is measured and not served.\n", encoding="utf-8")
 
 
-def deliver(landing: Path, day: dt.date) -> None:
+def deliver(landing: Path, day: Partition) -> None:
     """What the source has of one day; the same for the same day."""
-    random = np.random.default_rng(day.toordinal())
+    random = np.random.default_rng(DAILY.number(day))
     visits = np.arange(ROWS_A_DAY) + 1000
     door, basket = np.array(["north", "south"])[visits % 2], random.integers(1, 20, ROWS_A_DAY)
     spent = (basket * 3.0 + random.normal(0, 2, ROWS_A_DAY)).round(2)

@@ -12,7 +12,6 @@ The gate is listed apart: it evaluates too, and loads the artifact in a clean pr
 
 from __future__ import annotations
 
-import datetime as dt
 import statistics
 import sys
 import time
@@ -28,7 +27,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.data import ingestion
 from include.evergreen.features.columns import TARGET
-from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decide import decide
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
@@ -42,7 +41,7 @@ from include.evergreen.training.snapshot import Snapshot
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 
-FIRST_DAY = dt.date(2013, 1, 1)
+FIRST_DAY = "2013-01-01"
 ROUNDS = 3
 MOST_ROUNDS = 20
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
@@ -53,14 +52,14 @@ BOOSTINGS_OWN = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredict
 class Form:
     """As of the day after ``as_of`` is the first round; without ``models`` all of them are trained."""
 
-    as_of: dt.date
+    as_of: Partition
     rounds: int
     rehearsals: int = 1
     models: tuple[str, ...] = ()
 
 
-FULL_AS_OF = dt.date(2013, 3, 4)  # from here on, 60 days before it have all that they need
-SMALL = Form(dt.date(2013, 1, 17), rounds=1, rehearsals=0, models=("flight_delay",))
+FULL_AS_OF = "2013-03-04"  # from here on, 60 days before it have all that they need
+SMALL = Form("2013-01-17", rounds=1, rehearsals=0, models=("flight_delay",))
 AROUND = ("snapshot", "train_around_fit", "register", "card")
 T = TypeVar("T")
 
@@ -77,7 +76,7 @@ def main(given: list[str] | None = None) -> int:
 
 def _measure(folder: Path, form: Form) -> Report:
     catalog = Catalog()
-    last = form.as_of + dt.timedelta(days=form.rounds)
+    last = DAILY.plus_days(form.as_of, form.rounds)
     _prepare(folder / "home", catalog, last)
     figures: dict[str, Any] = {}
     ratios: dict[str, float] = {}
@@ -87,7 +86,7 @@ def _measure(folder: Path, form: Form) -> Report:
             continue
         measured = []
         for number in range(1 - form.rehearsals, form.rounds + 1):
-            as_of = form.as_of + dt.timedelta(days=number)
+            as_of = DAILY.plus_days(form.as_of, number)
             say(f"{name}: {'a rehearsal' if number < 1 else f'round {number} of {form.rounds}'}, as of {as_of}")
             seconds, words = _train_once(catalog, model, as_of)
             found += [f"{name}: {each}" for each in words]
@@ -130,18 +129,18 @@ def _models(catalog: Catalog) -> dict[str, ModelConfig]:
     return {name: model.model_copy(update={"gate": model.gate.model_copy(update={"mode": "dry_run"})}) for name, model in chosen.items()}
 
 
-def _prepare(home: Path, catalog: Catalog, last: dt.date) -> None:
+def _prepare(home: Path, catalog: Catalog, last: Partition) -> None:
     """All that is known as of the last round, ingested."""
     say("the flights until then are ingested")
-    land(home, days(FIRST_DAY, last))
+    land(home, DAILY.between(FIRST_DAY, last))
     migrate()
     mlflow_store.prepare_store()
     for name in DATASETS:
-        for day in days(FIRST_DAY, last):
+        for day in DAILY.between(FIRST_DAY, last):
             ingestion.ingest(catalog.dataset(name), day, "backfill")
 
 
-def _train_once(catalog: Catalog, model: ModelConfig, as_of: dt.date) -> tuple[dict[str, float], list[str]]:
+def _train_once(catalog: Catalog, model: ModelConfig, as_of: Partition) -> tuple[dict[str, float], list[str]]:
     """Seconds by part, and in words where our metrics differ from those of the bare side."""
     seconds: dict[str, float] = {}
 

@@ -23,17 +23,17 @@ from include.evergreen.config.models import Input
 from include.evergreen.data.partitions import current_partitions, publish_partition
 from include.evergreen.data.partitions.files import RowWriter, arrow_schema, write_in_order
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state import storage
 from include.evergreen.state.database import migrate
 
-LAST_DAY = dt.date(2013, 12, 31)
+LAST_DAY = "2013-12-31"
 COLUMNS = ["shop", "price", "quantity"]
 
 
 def main(folder: str, rows_a_day: str, days_before: str, days_asked: str) -> None:
     rows, asked = int(rows_a_day), int(days_asked)
-    days = clock.days(LAST_DAY - dt.timedelta(days=asked - 1 + int(days_before)), LAST_DAY)
+    days = DAILY.between(DAILY.plus_days(LAST_DAY, -(asked - 1 + int(days_before))), LAST_DAY)
     use_home(Path(folder))
     migrate()
     sales.declare(Path(folder) / "include", suffix="csv")
@@ -42,8 +42,8 @@ def main(folder: str, rows_a_day: str, days_before: str, days_asked: str) -> Non
         update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=asked),)}
     )  # fmt: skip
     whole = sum(Path(folder, "storage", each.path).stat().st_size for each in current_partitions("sales"))
-    cache = PartitionCache(dt.date(2014, 1, 1))
-    reader = PointInTimeReader(model, dt.date(2014, 1, 1), cache)
+    cache = PartitionCache("2014-01-01")
+    reader = PointInTimeReader(model, "2014-01-01", cache)
     before, started = _bytes_read(), time.perf_counter()
     frame = reader.window("sales", asked, columns=COLUMNS)
     read, seconds = _bytes_read() - before, time.perf_counter() - started
@@ -62,7 +62,7 @@ def main(folder: str, rows_a_day: str, days_before: str, days_asked: str) -> Non
     shutil.rmtree(folder)
 
 
-def _publish(folder: Path, count: int, days: list[dt.date]) -> None:
+def _publish(folder: Path, count: int, days: list[Partition]) -> None:
     """The same rows on each of the days, under a digest of their own by the order's number."""
     dataset = Catalog(folder / "include").dataset("sales")
     rows = next(sales.sales(count)).cast(arrow_schema(dataset))
@@ -78,7 +78,7 @@ def _publish(folder: Path, count: int, days: list[dt.date]) -> None:
             partition=day,
             content={"digest": digest, "path": path, "rows": count, "quarantine_digest": "", "quarantine_path": "", "quarantined": 0,
                      "source_rows": count},
-            known_at=lambda _, day=day: clock.day_start(day) + dt.timedelta(days=1),
+            known_at=lambda _, day=day: DAILY.start(day) + dt.timedelta(days=1),
             origin="backfill",
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import Moment, metadata
@@ -38,7 +39,7 @@ class Years:
     days: int
     daily_models: int
     metrics: int
-    last: dt.date
+    last: Partition
     own: str
     own_datasets: Sequence[str]
 
@@ -47,8 +48,8 @@ class Years:
         """How many versions the measured model has when all is filled."""
         return len(range(0, (self.days - 1) // WEEK + 1, PROMOTED_EVERY))
 
-    def moment(self, day: dt.date) -> dt.datetime:
-        return dt.datetime.combine(day, dt.time(3), dt.UTC)
+    def moment(self, day: Partition) -> dt.datetime:
+        return DAILY.start(day) + dt.timedelta(hours=3)
 
 
 _temporary = sa.MetaData()
@@ -58,7 +59,7 @@ _models = sa.Table(
 )  # fmt: skip
 _datasets = sa.Table("years_datasets", _temporary, sa.Column("dataset", sa.String(60)), prefixes=["TEMPORARY"])
 _calendar = sa.Table(
-    "years_calendar", _temporary, sa.Column("n", sa.Integer), sa.Column("day", sa.Date), sa.Column("moment", Moment),
+    "years_calendar", _temporary, sa.Column("n", sa.Integer), sa.Column("day", sa.String(20)), sa.Column("moment", Moment),
     prefixes=["TEMPORARY"],
 )  # fmt: skip
 _metrics = sa.Table("years_metrics", _temporary, sa.Column("n", sa.Integer), sa.Column("metric", sa.String(120)), prefixes=["TEMPORARY"])
@@ -107,8 +108,8 @@ def _describe(connection: sa.Connection, years: Years) -> None:
     connection.execute(_models.insert(), [*fleet, {"model": years.own, "metrics": len(METRICS), "is_daily": 1}])
     names = [*years.own_datasets, *(f"dataset_{n:04}" for n in range(years.datasets - len(years.own_datasets)))]
     connection.execute(_datasets.insert(), [{"dataset": name} for name in names])
-    first = years.last - dt.timedelta(days=years.days - 1)
-    days = [first + dt.timedelta(days=n) for n in range(years.days)]
+    first = DAILY.plus_days(years.last, -(years.days - 1))
+    days = [DAILY.plus_days(first, n) for n in range(years.days)]
     connection.execute(_calendar.insert(), [{"n": n, "day": day, "moment": years.moment(day)} for n, day in enumerate(days)])
     connection.execute(_metrics.insert(), [{"n": n, "metric": metric} for n, metric in enumerate(METRICS)])
 

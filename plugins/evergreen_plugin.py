@@ -11,7 +11,7 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk.log import mask_secret
 
 from evergreen_airflow.links import DriftReportLink, MlflowRunLink, ModelCardLink, ValidationLink, VersionsLink
-from evergreen_airflow.mappers import DayShiftMapper, LabelsMapper, MonitoringMapper, ScoringMapper
+from evergreen_airflow.mappers import LabelsMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.ui import URL_PREFIX
 from evergreen_airflow.watch import listener
 from include.evergreen.foundation.redaction import environment_secrets
@@ -32,7 +32,7 @@ class EvergreenPlugin(AirflowPlugin):
 
     name = "evergreen"
     operator_extra_links = [ValidationLink(), DriftReportLink(), MlflowRunLink(), ModelCardLink(), VersionsLink()]
-    partition_mappers = [DayShiftMapper, LabelsMapper, MonitoringMapper, ScoringMapper]
+    partition_mappers = [LabelsMapper, MonitoringMapper, ScoringMapper]
     external_views = [
         {"name": "On call", "destination": "nav", "nav_top_level": True, "url_route": "on-call", "href": f"{URL_PREFIX[1:]}/alerts",
          "icon": _ICON},

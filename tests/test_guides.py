@@ -138,8 +138,9 @@ def test_the_guides_examples_are_sound() -> None:
     for example in examples("monitoring.md"):
         model = ModelConfig.model_validate({**SOUND, **example})
         assert {rule.metric for rule in model.retrain.rules} <= set(observation_names(model))
-    night, monday = examples("schedules.md")
-    PartitionSchedule.model_validate(night["schedule"])
+    night, monday, *others = examples("schedules.md")
+    for example in (night, *others):
+        PartitionSchedule.model_validate(example["schedule"])
     ModelConfig.model_validate({**SOUND, **monday})
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 
 from include.evergreen.config import Catalog
-from include.evergreen.config.schedule import PartitionSchedule
+from include.evergreen.config.schedule import Schedule
 from include.evergreen.foundation.errors import ConfigError
 
 DAG_FILES = ("datasets.py", "models.py", "platform.py")
@@ -46,6 +46,6 @@ def _is_valid(load: Callable[[str], object], name: str) -> bool:
     return True
 
 
-def _has_ended(schedule: PartitionSchedule, today: dt.date) -> bool:
+def _has_ended(schedule: Schedule, today: dt.date) -> bool:
     """Return whether the schedule has ended. A run starts up to a day after its partition."""
     return schedule.end is not None and schedule.end + dt.timedelta(days=1) < today

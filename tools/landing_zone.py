@@ -5,13 +5,14 @@ python -m tools.landing_zone FOLDER
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib.util
 import sys
 from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
+
+from include.evergreen.foundation.grain import Partition
 
 COLUMNS = {
     "schedules": ["carrier", "flight", "tailnum", "origin", "dest", "sched_dep_time", "sched_arr_time", "distance"],
@@ -21,7 +22,7 @@ COLUMNS = {
 DAY = "of the day"  # no column of the source's
 
 
-def lay_out(folder: Path, *, only: Collection[dt.date] = ()) -> int:
+def lay_out(folder: Path, *, only: Collection[Partition] = ()) -> int:
     """Write the missing files, or with ``only`` those of these days, and return the total number of files."""
     done = folder / ".complete"
     if not done.exists():
@@ -42,13 +43,13 @@ def _data_folder() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _rows(file: Path, only: Collection[dt.date]) -> pd.DataFrame:
+def _rows(file: Path, only: Collection[Partition]) -> pd.DataFrame:
     """All rows, or those of these days, with their day in the column ``DAY``."""
     rows = pd.read_csv(file, dtype="string", keep_default_na=False)
     if only:
-        rows = rows[rows["month"].isin({str(day.month) for day in only})]  # a year's days take seconds to put together
+        rows = rows[rows["month"].isin({str(int(day[5:7])) for day in only})]  # a year's days take seconds to put together
     rows = rows.assign(**{DAY: rows["year"] + "-" + rows["month"].str.zfill(2) + "-" + rows["day"].str.zfill(2)})
-    return rows[rows[DAY].isin([str(day) for day in only])] if only else rows
+    return rows[rows[DAY].isin(list(only))] if only else rows
 
 
 def _write_days(rows: pd.DataFrame, folder: Path, columns: list[str]) -> None:

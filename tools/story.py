@@ -15,8 +15,8 @@ from croniter import croniter
 
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition, current_partitions
-from include.evergreen.foundation.clock import day_start, days
 from include.evergreen.foundation.errors import EvergreenError, TransientError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring.triggers import list_firings, tripped
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import find_predictions
@@ -27,8 +27,8 @@ from tools.failures import failures_since
 from tools.progress import Progress
 from tools.rest import AirflowApi
 
-HISTORY = days(dt.date(2013, 1, 1), dt.date(2013, 1, 31))
-NIGHTS = days(dt.date(2013, 2, 1), dt.date(2013, 2, 14))
+HISTORY = DAILY.between(DAILY.parse("2013-01-01"), DAILY.parse("2013-01-31"))
+NIGHTS = DAILY.between(DAILY.parse("2013-02-01"), DAILY.parse("2013-02-14"))
 FIRST_TRAINING = NIGHTS[0]
 STEP_TIMEOUT_SECONDS = 600
 POLL_SECONDS = 0.25
@@ -80,7 +80,7 @@ class Story:
 
     def backfill_history(self) -> None:
         """Backfill January, with one backfill for each dataset."""
-        first, last = HISTORY[0].isoformat(), HISTORY[-1].isoformat()
+        first, last = HISTORY[0], HISTORY[-1]
         missing = [name for name in DATASETS if len(current_partitions(name, HISTORY[0], HISTORY[-1])) < len(HISTORY)]
         if not missing:
             return
@@ -109,9 +109,9 @@ class Story:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(serving.metrics.items())[:3])
         self.progress.done(f"{model}: version {serving.semver} as of {FIRST_TRAINING} is champion ({metrics})")
 
-    def live_night(self, night: dt.date) -> None:
+    def live_night(self, night: Partition) -> None:
         """Ingest what one night brings (the day's schedule, yesterday's weather and outcomes), and wait for everything downstream."""
-        yesterday = night - dt.timedelta(days=1)
+        yesterday = DAILY.shift(night, -1)
         wanted = [("schedules", night), *((name, yesterday) for name in ("weather", "outcomes") if yesterday >= NIGHTS[0])]
         if self._is_done(night, wanted):
             return
@@ -173,9 +173,9 @@ class Story:
                     f"This step did not finish within {STEP_TIMEOUT_SECONDS} s: {step}. Airflow's logs: {self.logs.parent / 'processes'}"
                 )
 
-    def _has_come(self, *partitions: dt.date) -> bool:
+    def _has_come(self, *partitions: Partition) -> bool:
         """Return whether nothing is left to score or monitor for these days, by our records: asset events may still be on their way."""
-        labels = {model: self.catalog.model(model).target.labels for model in MODELS}
+        labels = {model: self.catalog.model(model).labels for model in MODELS}
         return not any(
             scoring(model, partition).is_due or monitoring(model, partition, source).is_due
             for model, source in labels.items()
@@ -207,25 +207,25 @@ class Story:
     def _history_count(self) -> int:
         return sum(len(current_partitions(name, HISTORY[0], HISTORY[-1])) for name in DATASETS)
 
-    def _is_done(self, night: dt.date, wanted: list[tuple[str, dt.date]]) -> bool:
+    def _is_done(self, night: Partition, wanted: list[tuple[str, Partition]]) -> bool:
         return (
             all(current_partition(name, day) for name, day in wanted)
             and all(find_predictions(model, night) for model in MODELS)
             and all(self._decided(model, night) for model in MODELS if self._trains_on(model, night))
         )
 
-    def _trains_on(self, model: str, night: dt.date) -> bool:
+    def _trains_on(self, model: str, night: Partition) -> bool:
         schedule = self.catalog.model(model).train.schedule
-        if schedule is None or night < schedule.start:
+        if schedule is None or night < str(schedule.start):
             return False
-        next_run = croniter(schedule.cron, day_start(night) - dt.timedelta(seconds=1)).get_next(dt.datetime)
-        return bool(next_run.date() == night)
+        next_run = croniter(schedule.cron, DAILY.start(night) - dt.timedelta(seconds=1)).get_next(dt.datetime)
+        return DAILY.at(next_run) == night
 
-    def _scored(self, model: str, night: dt.date) -> str:
+    def _scored(self, model: str, night: Partition) -> str:
         predictions = find_predictions(model, night)
         return f"{model} scored {predictions.rows} flights" if predictions else f"{model} was not scored"
 
-    def _decided(self, model: str, as_of: dt.date) -> str:
+    def _decided(self, model: str, as_of: Partition) -> str:
         from include.evergreen.gates.decision import all_decisions
 
         return next((decision.verdict for decision in all_decisions(model) if decision.as_of == as_of), "")

@@ -63,7 +63,7 @@ def _rule_trips(catalog: Catalog, model: str) -> list[str]:
     config = catalog.model(model)
     for rule in config.retrain.rules:
         observed = list_observations(model, rule.metric)
-        evidence = next((found for end in range(1, len(observed) + 1) if (found := evaluate(rule, observed[:end]))), None)
+        evidence = next((found for end in range(1, len(observed) + 1) if (found := evaluate(rule, observed[:end], config.grain))), None)
         if evidence:
             fired = any(firing.rule == rule.name for firing in list_firings(model))
             suppressed = "" if fired else f"; it triggered nothing because of the cool-down ({config.retrain.cooldown_days} days)"

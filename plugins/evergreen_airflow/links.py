@@ -167,7 +167,7 @@ def _returned_value(ti: RuntimeTaskInstance, name: str) -> Any:
 
 def _partition_page(page: str, ti: RuntimeTaskInstance) -> str:
     try:
-        partition = resolve_partition(ti.get_template_context())
+        partition = resolve_partition(ti.get_template_context(), None)
     except ConfigError:
         return ""
     return f"{URL_PREFIX[1:]}/dags/{quote(ti.dag_id, safe='')}/{page}/{partition}"

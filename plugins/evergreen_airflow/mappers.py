@@ -1,4 +1,4 @@
-"""Partition mappers: which day of a model a dataset's day affects, and whether there is any work for it.
+"""Partition mappers: which partitions of a model a dataset's partition affects, and whether there is any work for them.
 
 Airflow calls a mapper when an asset event is registered: in the API server, within the request in which a task reports success. A
 key that is mapped to nothing starts no run.
@@ -10,12 +10,13 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.partition_mappers.base import PartitionMapper
 
-from include.evergreen.foundation.clock import PARTITION_FORMAT, day_start, parse_partition
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
 
 if TYPE_CHECKING:
     from include.evergreen.config.labels import LabelSource
@@ -25,127 +26,119 @@ log = logging.getLogger(__name__)
 BACKOFF_SECONDS = 30  # after our database failed to respond, so that a thousand models do not each wait for it
 
 
-class DayShiftMapper(PartitionMapper):
-    """Map a day to the day that is ``days`` later: yesterday's weather affects today's scoring.
+class ModelMapper(PartitionMapper):
+    """Map a partition of a dataset to those of a model for which the model has work, according to our database.
 
-    A key that is not a day maps to nothing, so no run is started for it.
+    A key that is no partition of the dataset maps to nothing, so no run is started for it. If the database does not respond, partitions
+    are mapped, and the task checks again.
 
-    :param days: number of days from the dataset's partition to the model's
+    :param model: its name, as in ``include/models``
+    :param dataset: name of the dataset whose partitions are mapped
+    :param grain: that of the dataset, or its unit and time zone, as it is serialized
+    :param rows_grain: that of the model
     :param **kwargs: passed to ``PartitionMapper``
     """
 
-    def __init__(self, days: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        dataset: str,
+        grain: Grain | list[str] = DAILY,
+        rows_grain: Grain | list[str] = DAILY,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.days = days
-
-    def to_downstream(self, key: str) -> str | list[str]:
-        """Map a dataset's partition key to the model's.
-
-        :param key: the dataset's partition key
-        :returns: the model's partition key, or an empty list if the key is not a day
-        """
-        day = _parse(key)
-        return (day + dt.timedelta(days=self.days)).strftime(PARTITION_FORMAT) if day else []
+        self.model = model
+        self.dataset = dataset
+        self.grain, self.rows_grain = (each if isinstance(each, Grain) else Grain(*each) for each in (grain, rows_grain))  # type: ignore[arg-type]
 
     def to_partition_date(self, downstream_key: str) -> dt.datetime | None:
         """Return the date of a run of the model.
 
         :param downstream_key: the model's partition key
-        :returns: midnight UTC of its day, or None if the key is not a day
+        :returns: when its partition begins, in UTC, or None if the key is none of the model's
         """
-        day = _parse(downstream_key)
-        return day_start(day) if day else None
+        partition = _parse(downstream_key, self.rows_grain)
+        return self.rows_grain.start(partition) if partition else None
 
     def serialize(self) -> dict[str, Any]:
         """Serialize the mapper with its DAG.
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        return {"days": self.days, **super().serialize()}
+        grains = {"grain": list(astuple(self.grain)), "rows_grain": list(astuple(self.rows_grain))}
+        return {"model": self.model, "dataset": self.dataset, **grains, **super().serialize()}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> DayShiftMapper:
+    def deserialize(cls, data: dict[str, Any]) -> ModelMapper:
         """Rebuild the mapper.
 
-        :param data: what `serialize` returned
+        :param data: what `serialize` returned, of this release or of an earlier one
         :returns: the mapper
         """
+        if "days" in data:  # of a release that knew days alone
+            days = data.pop("days")
+            data = {**data, "lag": days} if issubclass(cls, ScoringMapper) else data
         return cls(**data)
 
 
-class _WorkMapper(DayShiftMapper):
-    """Map like `DayShiftMapper`, but only days for which the model has work, according to our database.
+class ScoringMapper(ModelMapper):
+    """Map an input's partition to those that can be scored and were not, and to those of which it corrects what was read.
 
-    If the database does not respond the day is mapped, and the task checks again.
-
-    :param model: its name, as in ``include/models``
-    :param dataset: name of the dataset whose partitions are mapped
-    :param days: number of days from the dataset's partition to the model's
-    :param **kwargs: passed to ``PartitionMapper``
+    :param lag: number of the dataset's partitions from the newest one that is read to the one in which the scored one begins
+    :param **kwargs: passed to ``ModelMapper``
     """
 
-    def __init__(self, *, model: str, dataset: str, days: int = 0, **kwargs: Any) -> None:
-        super().__init__(days, **kwargs)
-        self.model = model
-        self.dataset = dataset
+    def __init__(self, *, lag: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lag = lag
 
     def to_downstream(self, key: str) -> str | list[str]:
-        """Map a dataset's partition key to the model's, if there is work for it.
+        """Map an input's partition key to the model's.
 
-        :param key: the dataset's partition key
-        :returns: the model's partition key, or an empty list
+        :param key: the input's partition key
+        :returns: the model's partition keys for which there is work: often one or none, where both are of one grain
         """
-        day = _parse(key)
-        return super().to_downstream(key) if day and _Database.ask(self, day, self.has_work, if_unknown=True) else []
+        published = _parse(key, self.grain)
+        if published is None:
+            return []
+        affected = starting_within(self.rows_grain, self.grain, self.grain.shift(published, self.lag))
+        return [
+            str(partition)
+            for partition in affected
+            if _Database.ask(self, published, lambda name, scored=partition: self.has_work(name, scored), if_unknown=True)  # type: ignore[misc]
+        ]
 
-    def has_work(self, day: dt.date) -> bool:
-        """Return whether an event of the dataset's partition should start a run of the model.
+    def has_work(self, published: Partition, partition: Partition) -> bool:
+        """Return whether an event of an input's partition should start a scoring.
 
-        :param day: the dataset's partition
-        :returns: whether it should
-        :raises NotImplementedError: always: subclasses know
+        :param published: the input's partition
+        :param partition: the model's
+        :returns: whether it can be scored, and was not, or must be scored again
         """
-        raise NotImplementedError
+        from include.evergreen.scoring.readiness import partition_name, scoring
+
+        key = (self.dataset, published)
+        return scoring(self.model, partition, key, grain=self.rows_grain).is_started_by(partition_name(key))
 
     def serialize(self) -> dict[str, Any]:
         """Serialize the mapper with its DAG.
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        return {"model": self.model, "dataset": self.dataset, **super().serialize()}
+        return {"lag": self.lag, **super().serialize()}
 
 
-class ScoringMapper(_WorkMapper):
-    """Map a day if it can be scored and was not, or if an input of its scoring was corrected.
+class MonitoringMapper(ModelMapper):
+    """Map a scored partition if its predictions, or its labels once they are mature, were not monitored yet.
 
-    :param model: its name, as in ``include/models``
-    :param dataset: name of the dataset whose partitions are mapped
-    :param days: number of days from the dataset's partition to the model's
+    :param within_days: number of days after a scored partition in which its labels may still come
+    :param **kwargs: passed to ``ModelMapper``; ``dataset`` and ``grain`` are those of the labels
     """
 
-    def has_work(self, day: dt.date) -> bool:
-        """Return whether an event of the dataset's partition should start a scoring.
-
-        :param day: the dataset's partition
-        :returns: whether the day that it affects can be scored, and was not, or must be scored again
-        """
-        from include.evergreen.scoring.readiness import partition_name, scoring
-
-        published = (self.dataset, day)
-        return scoring(self.model, day + dt.timedelta(days=self.days), published).is_started_by(partition_name(published))
-
-
-class MonitoringMapper(_WorkMapper):
-    """Map a scored day if its predictions, or its labels once they are mature, were not monitored yet.
-
-    :param model: its name, as in ``include/models``
-    :param dataset: name of the dataset that contains the labels
-    :param within_days: number of days after a scored day in which its labels may still come
-    :param **kwargs: passed to ``DayShiftMapper``
-    """
-
-    def __init__(self, *, model: str, dataset: str, within_days: int = 0, **kwargs: Any) -> None:
-        super().__init__(model=model, dataset=dataset, **kwargs)
+    def __init__(self, *, within_days: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.within_days = within_days
 
     @property
@@ -153,17 +146,26 @@ class MonitoringMapper(_WorkMapper):
         """Return where the labels of the model are."""
         from include.evergreen.config.labels import LabelSource
 
-        return LabelSource(self.dataset, self.within_days)
+        return LabelSource(self.dataset, self.within_days, self.rows_grain, self.grain)
 
-    def has_work(self, day: dt.date) -> bool:
+    def to_downstream(self, key: str) -> str | list[str]:
+        """Map a partition of the predictions to itself, if there is something to monitor.
+
+        :param key: the predictions' partition key, which is the model's
+        :returns: the same key, or an empty list
+        """
+        partition = _parse(key, self.rows_grain)
+        return key if partition and _Database.ask(self, partition, self.has_work, if_unknown=True) else []
+
+    def has_work(self, partition: Partition) -> bool:
         """Return whether an event of the predictions should start a monitoring run.
 
-        :param day: the partition of the predictions
+        :param partition: the partition of the predictions
         :returns: whether there is something that was not monitored yet
         """
         from include.evergreen.scoring.readiness import monitoring
 
-        return monitoring(self.model, day, self.labels).is_due
+        return monitoring(self.model, partition, self.labels).is_due
 
     def serialize(self) -> dict[str, Any]:
         """Serialize the mapper with its DAG.
@@ -174,35 +176,34 @@ class MonitoringMapper(_WorkMapper):
 
 
 class LabelsMapper(MonitoringMapper):
-    """Map a day of labels to the scored days whose labels it makes mature, or whose mature labels it changes.
+    """Map a partition of labels to the scored ones whose labels it makes mature, or whose mature labels it changes.
 
-    :param model: its name, as in ``include/models``
-    :param dataset: name of the dataset that contains the labels
-    :param within_days: number of days after a scored day in which its labels may still come
+    :param within_days: number of days after a scored partition in which its labels may still come
+    :param **kwargs: passed to ``ModelMapper``
     """
 
     def to_downstream(self, key: str) -> str | list[str]:
-        """Map a day of labels to the scored days that have something new to monitor because of it.
+        """Map a partition of labels to the scored ones that have something new to monitor because of it.
 
         :param key: the labels' partition key
-        :returns: the scored days' partition keys, often one or none. If our database does not respond, the first day that may be affected:
+        :returns: the scored partitions' keys, often one or none. If our database does not respond, the first one that may be affected:
             labels mostly arrive in order, and make that one mature
         """
-        day = _parse(key)
-        if day is None:
+        published = _parse(key, self.grain)
+        if published is None:
             return []
-        first, _ = self.labels.rows(day)
-        return [scored.strftime(PARTITION_FORMAT) for scored in _Database.ask(self, day, self.affected, if_unknown=[first])]
+        first, _ = self.labels.rows(published)
+        return list(map(str, _Database.ask(self, published, self.affected, if_unknown=[first])))
 
-    def affected(self, day: dt.date) -> list[dt.date]:
-        """Return the scored days for which an event of the labels should start a monitoring run.
+    def affected(self, published: Partition) -> list[Partition]:
+        """Return the scored partitions for which an event of the labels should start a monitoring run.
 
-        :param day: the partition of the labels
-        :returns: the days that have something new to monitor
+        :param published: the partition of the labels
+        :returns: the partitions that have something new to monitor
         """
         from include.evergreen.scoring.readiness import monitorings_started_by
 
-        return monitorings_started_by(self.model, day, self.labels)
+        return monitorings_started_by(self.model, published, self.labels)
 
 
 class _Database:
@@ -211,28 +212,28 @@ class _Database:
     retry_at = 0.0  # on the monotonic clock
 
     @classmethod
-    def ask(cls, mapper: _WorkMapper, day: dt.date, question: Callable[[dt.date], Answer], *, if_unknown: Answer) -> Answer:
+    def ask(cls, mapper: ModelMapper, published: Partition, question: Callable[[Partition], Answer], *, if_unknown: Answer) -> Answer:
         """Ask what work there is.
 
         :param mapper: the mapper that asks the database
-        :param day: the dataset's partition
-        :param question: what the mapper asks of the day
+        :param published: the dataset's partition
+        :param question: what the mapper asks of it
         :param if_unknown: the answer that lets a task check
         :returns: the answer
         """
         if time.monotonic() < cls.retry_at:
             return if_unknown
         try:
-            return question(day)
+            return question(published)
         except Exception as error:  # any error: an event that is mapped to nothing by mistake is lost
             if isinstance(error, TransientError):
                 cls.retry_at = time.monotonic() + BACKOFF_SECONDS
-            log.warning("Unknown whether %s has work for %s/%s, so a task will check: %s", mapper.model, mapper.dataset, day, error)
+            log.warning("Unknown whether %s has work for %s/%s, so a task will check: %s", mapper.model, mapper.dataset, published, error)
             return if_unknown
 
 
-def _parse(key: str) -> dt.date | None:
+def _parse(key: str, grain: Grain) -> Partition | None:
     try:
-        return parse_partition(key)
+        return grain.parse(key)
     except ConfigError:
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Literal
 
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY, Grain, Partition, parse_any
 from include.evergreen.foundation.reasons import LONGEST_ACTOR
 
 if TYPE_CHECKING:
@@ -17,22 +17,24 @@ BACKFILL: Origin = "backfill"
 LIVE: Origin = "live"
 
 
-def resolve_partition(context: Context) -> dt.date:
-    """Return the run's partition. Passes on `ConfigError` if the run names no day, or two.
+def resolve_partition(context: Context, grain: Grain | None) -> Partition:
+    """Return the run's partition. Passes on `ConfigError` if the run names none, or two.
 
     :param context: the running task's Airflow context
+    :param grain: that of the dataset, or of the model; None: any, where the task has checked the key already
     :returns: the run's partition key, or the parameter ``partition`` of a run that has none, as DAGs start it
     """
-    return _resolve_day(context, "partition")
+    return _resolve(context, "partition", grain)
 
 
-def resolve_as_of(context: Context) -> dt.date:
-    """Return the run's as_of. Passes on `ConfigError` if the run names no day, or two.
+def resolve_as_of(context: Context, grain: Grain) -> Partition:
+    """Return the run's as_of. Passes on `ConfigError` if the run names none, or two.
 
     :param context: the running task's Airflow context
+    :param grain: that of the model
     :returns: the run's partition key, or the parameter ``as_of`` of a run that has none
     """
-    return _resolve_day(context, "as_of")
+    return _resolve(context, "as_of", grain)
 
 
 def resolve_known_at(context: Context) -> dt.datetime | None:
@@ -42,7 +44,7 @@ def resolve_known_at(context: Context) -> dt.datetime | None:
     :returns: midnight UTC of that day, or None if the parameter is empty: what the dataset declares then holds
     """
     value = context["params"].get("known_at")
-    return clock.day_start(clock.parse_partition(value, subject="The parameter known_at")) if value else None
+    return DAILY.start(DAILY.parse(value, subject="The parameter known_at")) if value else None
 
 
 def ingestion_origin(context: Context) -> Origin:
@@ -107,18 +109,19 @@ def _run_type(context: Context) -> str:
     return str(getattr(run_type, "value", run_type))  # str() of the enum would be DagRunType.BACKFILL_JOB
 
 
-def _resolve_day(context: Context, parameter: str) -> dt.date:
+def _resolve(context: Context, parameter: str, grain: Grain | None) -> Partition:
+    parse, grain = grain.parse if grain else parse_any, grain or DAILY
     run, value = context["dag_run"], context["params"].get(parameter)
-    given = None if value in (None, "") else clock.parse_partition(value, subject=f"The parameter {parameter}")
-    key = clock.parse_partition(run.partition_key) if run.partition_key else None
+    given = None if value in (None, "") else parse(value, subject=f"The parameter {parameter}")
+    key = parse(run.partition_key) if run.partition_key else None
     if given and key and given != key:
         raise ConfigError(
-            f"This run of {run.dag_id} has the partition key {key} and the parameter {parameter!r} {given}: one run is about one day, so "
-            f"nothing was done. Trigger it again with the day as partition key, and without {parameter}."
+            f"This run of {run.dag_id} has the partition key {key} and the parameter {parameter!r} {given}: one run is about one "
+            f"{grain.unit}, so nothing was done. Trigger it again with the {grain.unit} as partition key, and without {parameter}."
         )
-    if day := key or given:
-        return day
+    if partition := key or given:
+        return partition
     raise ConfigError(
-        f"This run of {run.dag_id} has neither a partition key nor the parameter {parameter!r}, so its day is "
-        f"unknown. Trigger it again with a partition key such as 2013-02-09, or set {parameter}."
+        f"This run of {run.dag_id} has neither a partition key nor the parameter {parameter!r}, so its {grain.unit} is "
+        f"unknown. Trigger it again with a partition key such as {grain.example}, or set {parameter}."
     )

@@ -1,22 +1,21 @@
 """A running Airflow, how to wait for it, and the days, up to the tenth of January, that the integration tests are about."""
 
-import datetime as dt
 import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.grain import DAILY
 from tools.embedded import EmbeddedAirflow
 from tools.failures import TaskFailure, failures_since
 from tools.rest import AirflowApi
 
 DATASETS = ("outcomes", "schedules", "weather")
 MODELS = ("air_time", "flight_delay")
-HISTORY = days(dt.date(2013, 1, 2), dt.date(2013, 1, 7))  # as of the sixth, three days have inputs and labels
-NIGHTS = days(dt.date(2013, 1, 8), dt.date(2013, 1, 10))
-TRAINED_AS_OF = dt.date(2013, 1, 8)
+HISTORY = DAILY.between("2013-01-02", "2013-01-07")  # as of the sixth, three days have inputs and labels
+NIGHTS = DAILY.between("2013-01-08", "2013-01-10")
+TRAINED_AS_OF = "2013-01-08"
 SETTLED_LOOKS = 4
 TIMEOUT_SECONDS = 240
 NOT_YET = "not yet"  # the state of a task whose run was made a moment ago

@@ -1,7 +1,6 @@
 """One real Airflow for all integration tests: own home, own port, the shipped DAGs over a small include tree."""
 
 import contextlib
-import datetime as dt
 import itertools
 import os
 import shutil
@@ -14,6 +13,7 @@ import yaml
 
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state.database import migrate
 from include.evergreen.state.mlflow_store import prepare_store
 from include.evergreen.training.container import MOUNTS
@@ -115,7 +115,7 @@ def ten_days(running):
         running.api.trigger("schedules.ingest", partition_key=str(night))
         if night > NIGHTS[0]:
             for dataset in ("weather", "outcomes"):
-                running.api.trigger(f"{dataset}.ingest", partition_key=str(night - dt.timedelta(days=1)))
+                running.api.trigger(f"{dataset}.ingest", partition_key=str(DAILY.plus_days(night, -1)))
         running.settle()
     assert running.failures() == []
     running.serving_tasks = running.tasks_of("score", "monitor")

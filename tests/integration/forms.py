@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import TimeoutError as NotShownError
 
+from include.evergreen.foundation.grain import DAILY
+
 LOADS = 3
 CLICKS = 10
 
@@ -36,7 +38,7 @@ def run_backfill(page, dag_id, first, last, *, again=False):
         field.wait_for(state="hidden")
     if again:
         form.get_by_text("All Runs", exact=True).click()
-    form.get_by_text(re.compile(rf"\b{(last - first).days + 1} runs? will be triggered")).wait_for()
+    form.get_by_text(re.compile(rf"\b{(DAILY.number(last) - DAILY.number(first)) + 1} runs? will be triggered")).wait_for()
     press(page, form.get_by_role("button", name="Run Backfill"), "/backfills")
     leave(page)
 

@@ -1,6 +1,5 @@
 """The UI as people use it: open the pages, trigger, backfill, follow the links."""
 
-import datetime as dt
 import time
 from contextlib import contextmanager
 
@@ -95,7 +94,7 @@ def test_a_backfill_from_the_form_cascades_to_scoring_and_monitoring_for_just_th
     ten_days.backfill("schedules", "2013-01-21", "2013-01-22")
     ten_days.backfill("weather", "2013-01-20", "2013-01-21")
     before = ten_days.tasks_of("score", "monitor")
-    run_backfill(page, "outcomes.ingest", dt.date(2013, 1, 20), dt.date(2013, 1, 21))
+    run_backfill(page, "outcomes.ingest", "2013-01-20", "2013-01-21")
 
     def new_tasks():
         return {task for task in ten_days.tasks_of("score", "monitor") if task not in before}
@@ -107,11 +106,11 @@ def test_a_backfill_from_the_form_cascades_to_scoring_and_monitoring_for_just_th
 
 def test_training_by_hand_with_a_past_as_of_trains_as_of_that_day_and_promotes_nothing(page, ten_days):
     serving = champion("flight_delay")
-    run_scheduled_training(page, "flight_delay.train", dt.date(2013, 1, 6))
+    run_scheduled_training(page, "flight_delay.train", "2013-01-06")
 
     def trained():
         with reading() as connection:
-            return connection.execute(candidates.select().where(candidates.c.as_of == dt.date(2013, 1, 6))).first()
+            return connection.execute(candidates.select().where(candidates.c.as_of == "2013-01-06")).first()
 
     wait_until(trained)
     ten_days.settle()

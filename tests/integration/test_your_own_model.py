@@ -1,6 +1,5 @@
 """docs/guides/your-own-model.md, followed to the letter: from a CSV to a champion, on the command line and in `make serve`."""
 
-import datetime as dt
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import list_observations
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import list_predictions
@@ -115,7 +114,7 @@ def test_its_files_are_sound_declarations(folder):
 
 
 def test_its_command_line_makes_a_champion_and_says_what_the_rules_would_do(told, folder):
-    as_of = dt.date.fromisoformat(re.search(r"--as-of (\S+)", step(5))[1])
+    as_of = str(re.search(r"--as-of (\S+)", step(5))[1])
     serving = champion(MODEL)
     assert (serving.version, serving.as_of) == (1, as_of)
     assert told["run"].startswith(f"{MODEL} as of {as_of}: version 1 (1.0.0) as of {as_of} is champion.\n")
@@ -130,8 +129,8 @@ def test_its_features_keep_the_promise_of_every_model_s(folder):
 
 
 def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, folder):
-    as_of = dt.date.fromisoformat(AS_OF.search(step(6))[1])
-    backfills = {dataset: tuple(map(dt.date.fromisoformat, days)) for dataset, *days in BACKFILL.findall(step(6))}
+    as_of = str(AS_OF.search(step(6))[1])
+    backfills = {dataset: tuple(map(str, days)) for dataset, *days in BACKFILL.findall(step(6))}
     assert set(backfills) == {"orders", "deliveries"}
     assert f"{MODEL}.train" in serving.shown
     page = browser.new_page(base_url=serving.api.url, viewport={"width": 1400, "height": 1200})
@@ -139,8 +138,8 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
     for dataset, (first, last) in backfills.items():
         run_backfill(page, f"{dataset}.ingest", first, last)
 
-    scored = days(*backfills["orders"])
-    observed = days(*backfills["deliveries"])  # they include the labels of the day that section 5 scored
+    scored = DAILY.between(*backfills["orders"])
+    observed = DAILY.between(*backfills["deliveries"])  # they include the labels of the day that section 5 scored
     wait_until(
         lambda: len(list_observations(MODEL, "performance.mae", observed[0], observed[-1])) == len(observed), "monitoring with the labels"
     )

@@ -58,7 +58,7 @@ def test_its_tasks_give_counts(dag: Any, recorded: Path) -> None:
 def test_each_piece_of_missed_work_starts_the_run_of_its_own_dag_once(dag: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from include.evergreen.operations import missed
 
-    found = missed.Missed("m", "score", dt.date(2013, 2, 9), ("weather/2013-02-08",), dt.datetime(2013, 2, 9, tzinfo=dt.UTC), "mark")
+    found = missed.Missed("m", "score", "2013-02-09", ("weather/2013-02-08",), dt.datetime(2013, 2, 9, tzinfo=dt.UTC), "mark")
     monkeypatch.setattr(missed, "missed_work", lambda _: [found] * 501)
     runs = dag.get_task("missed").execute({})
     assert len(runs) == 500

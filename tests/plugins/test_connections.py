@@ -1,6 +1,5 @@
 """The core's sources through Airflow's own connections, hooks and object storage, to real servers."""
 
-import datetime as dt
 import json
 import traceback
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.state import storage
 from tools.postgresql import PASSWORD
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 YAML = """\
 name: sales
 description: Sales of a day.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gzip
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,7 @@ from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
 
 pytestmark = pytest.mark.usefixtures("home")
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 DRAWN, NOT_DRAWN = f"reports/air_time/{DAY}/a.html.gz", f"reports/air_time/{DAY}/b.html.gz"
 
 

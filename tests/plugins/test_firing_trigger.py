@@ -1,7 +1,6 @@
 """The sensor of a retraining, the trigger behind it, and what it triggers."""
 
 import asyncio
-import datetime as dt
 import threading
 from collections import Counter
 from types import SimpleNamespace
@@ -100,7 +99,7 @@ def test_a_pause_holds_what_trips_is_logged_once_and_lets_go_when_it_is_lifted(r
     assert "ada paused" in logged[0]
 
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 
 
 @pytest.fixture

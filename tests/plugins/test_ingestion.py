@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import OlderDeliveryError
 
-DAY = dt.date(2013, 1, 5)
+DAY = "2013-01-05"
 
 
 def test_publishing_an_older_run_again_skips_the_task_and_tells_nobody_downstream(

@@ -34,7 +34,7 @@ def ingested(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         lines = [f"{origin},2013-01-{day:02d}T{hour:02d}:00:00Z,{temp},60,10,0,10" for origin, hour in hours]
         text = "\n".join(["origin,time_hour,temp,humid,wind_speed,precip,visib", *lines, ""])
         (landing / f"2013-01-{day:02d}.csv").write_text(text)
-        ingestion.ingest(Catalog().dataset("weather"), dt.date(2013, 1, day), "live")
+        ingestion.ingest(Catalog().dataset("weather"), f"2013-01-{day:02}", "live")
     return home / "storage"
 
 
@@ -85,7 +85,7 @@ def test_a_lost_file_and_a_damaged_one_each_fail_their_task_and_are_named(dag: A
     from include.evergreen.data.partitions import current_partition
     from include.evergreen.state import storage
 
-    fifth, sixth = (current_partition("weather", dt.date(2013, 1, day)) for day in (5, 6))
+    fifth, sixth = (current_partition("weather", f"2013-01-{day:02}") for day in (5, 6))
     assert fifth
     assert sixth
     storage.write_frame(fifth.path, storage.read_frame(fifth.path).iloc[1:])

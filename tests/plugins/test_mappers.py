@@ -4,10 +4,11 @@ import json
 import pytest
 
 from evergreen_airflow import mappers
-from evergreen_airflow.mappers import DayShiftMapper, LabelsMapper, MonitoringMapper, ScoringMapper
+from evergreen_airflow.mappers import LabelsMapper, MonitoringMapper, ScoringMapper
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.foundation.clock import now
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.foundation.grain import Grain
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring.readiness import News, Readiness
 
@@ -26,7 +27,7 @@ def answer(monkeypatch):
     def answer(found):
         asked = []
 
-        def reply(*question):
+        def reply(*question, grain=None):
             asked.append(question)
             if isinstance(found, Exception):
                 raise found
@@ -44,17 +45,35 @@ def due(name="weather/2013-02-28"):
     return Readiness(news=(News(name, "live", now()),))
 
 
-SCORING = ScoringMapper(model="air_time", dataset="weather", days=1)
+SCORING = ScoringMapper(model="air_time", dataset="weather", lag=1)
+DAY, HOUR, WEEK, MONTH, NEW_YORK = Grain(), Grain("hour"), Grain("week"), Grain("month"), Grain("day", "America/New_York")
+HOURLY = ScoringMapper(model="fraud", dataset="payments", lag=2, grain=HOUR, rows_grain=NEW_YORK)
 MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
 LABELS = LabelsMapper(model="air_time", dataset="outcomes", within_days=60)
 
 
-@pytest.mark.parametrize(("days", "expected"), [(0, "2013-02-28"), (1, "2013-03-01"), (31, "2013-03-31")])
-def test_a_day_concerns_the_day_that_many_days_later(days, expected):
-    assert DayShiftMapper(days).to_downstream("2013-02-28") == expected
+@pytest.mark.parametrize(
+    ("grain", "rows_grain", "lag", "published", "affected"),
+    [
+        (DAY, DAY, 0, "2013-02-28", ["2013-02-28"]),
+        (DAY, DAY, 31, "2013-02-28", ["2013-03-31"]),
+        (HOUR, HOUR, 1, "2013-02-28T2300Z", ["2013-03-01T0000Z"]),
+        (HOUR, DAY, 1, "2013-02-28T2300Z", ["2013-03-01"]),
+        (HOUR, DAY, 1, "2013-02-28T2200Z", []),
+        (HOUR, NEW_YORK, 1, "2013-02-28T0400Z", ["2013-02-28"]),
+        (DAY, HOUR, 1, "2013-02-28", [f"2013-03-01T{hour:02}00Z" for hour in range(24)]),
+        (MONTH, DAY, 1, "2013-01-01", [f"2013-02-{day:02}" for day in range(1, 29)]),
+        (DAY, WEEK, 1, "2013-03-03", ["2013-03-04"]),
+        (DAY, WEEK, 1, "2013-03-02", []),
+    ],
+)
+def test_an_input_concerns_the_partitions_of_which_it_is_the_newest_that_is_read(grain, rows_grain, lag, published, affected, answer):
+    answer(due(f"weather/{published}"))
+    mapper = ScoringMapper(model="air_time", dataset="weather", lag=lag, grain=grain, rows_grain=rows_grain)
+    assert mapper.to_downstream(published) == affected
 
 
-@pytest.mark.parametrize("mapper", [DayShiftMapper(1), SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 @pytest.mark.parametrize("key", ["junk; drop table", "2013-2-8", "", "2013-02-30"])
 def test_a_key_that_is_no_day_makes_no_run_and_asks_nothing(mapper, key, answer):
     asked = answer(due())
@@ -62,15 +81,15 @@ def test_a_key_that_is_no_day_makes_no_run_and_asks_nothing(mapper, key, answer)
     assert asked == []
 
 
-@pytest.mark.parametrize("mapper", [DayShiftMapper(1), SCORING], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [SCORING, MONITORING], ids=lambda mapper: type(mapper).__name__)
 def test_the_run_is_dated_by_its_own_day(mapper):
     assert mapper.to_partition_date("2013-03-01") == dt.datetime(2013, 3, 1, tzinfo=dt.UTC)
 
 
 def test_a_day_that_can_be_scored_makes_a_run_by_the_event_of_its_last_input(answer):
     asked = answer(due())
-    assert SCORING.to_downstream("2013-02-28") == "2013-03-01"
-    assert asked == [("air_time", dt.date(2013, 3, 1), ("weather", dt.date(2013, 2, 28)))]
+    assert SCORING.to_downstream("2013-02-28") == ["2013-03-01"]
+    assert asked == [("air_time", "2013-03-01", ("weather", "2013-02-28"))]
 
 
 def test_an_input_that_came_a_moment_before_the_last_one_makes_none(answer):
@@ -81,13 +100,13 @@ def test_an_input_that_came_a_moment_before_the_last_one_makes_none(answer):
 def test_a_scored_day_with_something_new_to_monitor_makes_a_run(answer):
     asked = answer(due("predictions"))
     assert MONITORING.to_downstream("2013-02-28") == "2013-02-28"
-    assert asked == [("air_time", dt.date(2013, 2, 28), LabelSource("outcomes"))]
+    assert asked == [("air_time", "2013-02-28", LabelSource("outcomes"))]
 
 
 def test_a_day_of_labels_makes_a_run_of_each_scored_day_that_it_gives_something_new_to_monitor(answer):
-    asked = answer([dt.date(2012, 12, 30), dt.date(2013, 1, 2)])
+    asked = answer(["2012-12-30", "2013-01-02"])
     assert LABELS.to_downstream("2013-02-28") == ["2012-12-30", "2013-01-02"]
-    assert asked == [("air_time", dt.date(2013, 2, 28), LabelSource("outcomes", 60))]
+    assert asked == [("air_time", "2013-02-28", LabelSource("outcomes", 60))]
     answer([])
     assert LABELS.to_downstream("2013-02-28") == []
 
@@ -129,7 +148,7 @@ def test_one_model_whose_record_is_broken_keeps_no_other_from_being_asked(answer
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("mapper", [DayShiftMapper(3), SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [SCORING, HOURLY, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 def test_it_survives_serialisation(mapper):
     from airflow.serialization.decoders import decode_partition_mapper
     from airflow.serialization.encoders import encode_partition_mapper
@@ -137,3 +156,9 @@ def test_it_survives_serialisation(mapper):
     again = decode_partition_mapper(json.loads(json.dumps(encode_partition_mapper(mapper))))
     assert type(again) is type(mapper)
     assert vars(again) == vars(mapper)
+
+
+def test_a_mapper_that_an_earlier_release_serialised_is_read_until_its_dag_is_parsed_again():
+    data = {"model": "air_time", "dataset": "weather", "days": 1}
+    assert vars(ScoringMapper.deserialize(dict(data))) == vars(SCORING)
+    assert vars(MonitoringMapper.deserialize({**data, "dataset": "outcomes", "within_days": 0})) == vars(MONITORING)

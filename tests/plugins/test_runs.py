@@ -4,6 +4,7 @@ import pytest
 
 from evergreen_airflow.runs import ingestion_origin, resolve_as_of, resolve_partition
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY
 from tools.embedded import ROOT
 
 
@@ -25,10 +26,10 @@ def context(partition_key=None, run_type="manual", **params):
 
 @pytest.mark.parametrize(("parameter", "resolve"), [("partition", resolve_partition), ("as_of", resolve_as_of)])
 def test_a_run_is_about_one_day_so_the_parameter_and_the_partition_key_must_agree(parameter, resolve):
-    assert str(resolve(context("2013-02-09", **{parameter: "2013-02-09"}))) == "2013-02-09"
-    assert str(resolve(context(**{parameter: "2013-02-10"}))) == "2013-02-10"
+    assert str(resolve(context("2013-02-09", **{parameter: "2013-02-09"}), DAILY)) == "2013-02-09"
+    assert str(resolve(context(**{parameter: "2013-02-10"}), DAILY)) == "2013-02-10"
     with pytest.raises(ConfigError) as refused:
-        resolve(context("2013-02-09", **{parameter: "2013-02-10"}))
+        resolve(context("2013-02-09", **{parameter: "2013-02-10"}), DAILY)
     assert str(refused.value) == (
         f"This run of weather.ingest has the partition key 2013-02-09 and the parameter {parameter!r} 2013-02-10: one run is about "
         f"one day, so nothing was done. Trigger it again with the day as partition key, and without {parameter}."
@@ -38,7 +39,7 @@ def test_a_run_is_about_one_day_so_the_parameter_and_the_partition_key_must_agre
 @pytest.mark.parametrize("day", ["junk", "2013-02-30", 20130209, True])
 def test_a_mangled_parameter_is_refused_beside_a_good_key(day):
     with pytest.raises(ConfigError, match="The parameter partition .* is not a date"):
-        resolve_partition(context("2013-02-09", partition=day))
+        resolve_partition(context("2013-02-09", partition=day), DAILY)
 
 
 def test_the_first_task_of_each_dag_refuses_it_before_any_effect(dags, home):
@@ -73,18 +74,18 @@ def test_a_training_offers_its_as_of_where_no_schedule_gives_the_run_a_key():
 
 
 def test_the_partition_key_serves_when_no_parameter_is_given():
-    assert str(resolve_partition(context("2013-02-09", partition=None))) == "2013-02-09"
+    assert str(resolve_partition(context("2013-02-09", partition=None), DAILY)) == "2013-02-09"
 
 
 def test_a_run_without_either_is_refused_and_says_what_to_do():
     with pytest.raises(ConfigError, match="neither a partition key nor the parameter 'partition'"):
-        resolve_partition(context())
+        resolve_partition(context(), DAILY)
 
 
 @pytest.mark.parametrize("key", ["junk", "2013-1-9", "2013-02-30", "2013-02-09T00:00:00", " 2013-02-09"])
 def test_a_mangled_key_is_refused(key):
     with pytest.raises(ConfigError, match="is not a date"):
-        resolve_partition(context(key))
+        resolve_partition(context(key), DAILY)
 
 
 @pytest.mark.parametrize(("run_type", "origin"), [("backfill", "backfill"), ("manual", "live"), ("scheduled", "live")])

@@ -11,7 +11,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
-from include.evergreen.foundation.clock import days
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.serving.clean_processes import ADDRESS, Server
@@ -70,7 +70,7 @@ def _make_flights(home: Path) -> None:
         mlflow_store.prepare_store()
         catalog = Catalog()
         for name in catalog.dataset_names():
-            for day in days(january(1), INGESTED_UNTIL):
+            for day in DAILY.between(january(1), INGESTED_UNTIL):
                 ingestion.ingest(catalog.dataset(name), day, "live")
     _drop_what_no_test_reads(home)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from include.evergreen.foundation.digest import document_digest
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import RegisteredVersion
@@ -20,7 +20,7 @@ from tests.unit.flights import close_database, rows_of
 from tests.unit.lifecycle import MODEL
 
 
-def copied_candidate(name: object, *, as_of: dt.date | None = None, verdict: str | None = "blessed") -> str:
+def copied_candidate(name: object, *, as_of: Partition | None = None, verdict: str | None = "blessed") -> str:
     """The run key of a copy of the model's first candidate, with this verdict of the gate against the champion of now, or none."""
     first: dict[str, Any] = next(row._asdict() for row in rows_of(candidates) if row.model == MODEL)
     client = mlflow_store.mlflow_client()
@@ -49,7 +49,7 @@ def decided(run_key: str, verdict: str) -> int:
     return number
 
 
-def copied_version(name: object, *, as_of: dt.date | None = None, approval: str = "") -> RegisteredVersion:
+def copied_version(name: object, *, as_of: Partition | None = None, approval: str = "") -> RegisteredVersion:
     """A registered copy; ``approval`` says why a person must approve it."""
     return champions.register(MODEL, copied_candidate(name, as_of=as_of), why_ask=lambda *_: approval)
 

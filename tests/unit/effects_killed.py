@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime as dt
 import functools
 import importlib
 import json
@@ -50,7 +49,7 @@ from tests.unit.flights import close_database, lenient, rows_of
 from tests.unit.killing import in_a_child
 from tests.unit.lifecycle import MODEL
 
-AS_OF = dt.date(2013, 1, 22)
+AS_OF = "2013-01-22"
 CHANGES_MLFLOW = ("create_", "log_", "set_", "delete_", "update_", "rename_", "restore_", "transition_")
 Point = Callable[[str], None]
 

@@ -21,6 +21,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.data.partitions import PartitionVersion, current_partition, publish_partition, read_partition
 from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
@@ -33,11 +34,11 @@ from tests.templates import template
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
-INGESTED_UNTIL = dt.date(2013, 1, 21)  # 20 days with rows, inputs and labels: enough for two trainings and what follows
-BAD_WIND = dt.date(2013, 2, 12)  # one hour at Newark is recorded with 1048 miles per hour
-LANDED = [dt.date(2013, 1, 1) + dt.timedelta(days=n) for n in range(25)] + [BAD_WIND]
-FIRST_AS_OF = dt.date(2013, 1, 17)  # of the champion of the fixture `trained`
-SECOND_AS_OF = dt.date(2013, 1, 19)  # of the blessed candidate beside it
+INGESTED_UNTIL = "2013-01-21"  # 20 days with rows, inputs and labels: enough for two trainings and what follows
+BAD_WIND = "2013-02-12"  # one hour at Newark is recorded with 1048 miles per hour
+LANDED = [DAILY.plus_days("2013-01-01", n) for n in range(25)] + [BAD_WIND]
+FIRST_AS_OF = "2013-01-17"  # of the champion of the fixture `trained`
+SECOND_AS_OF = "2013-01-19"  # of the blessed candidate beside it
 OVERRIDES = (
     "EVERGREEN_DATABASE_URL",
     "EVERGREEN_STORAGE",
@@ -57,8 +58,8 @@ RELOCATED = {  # where absolute paths stand: a copied home must not reach into t
 }
 
 
-def january(day: int) -> dt.date:
-    return dt.date(2013, 1, day)
+def january(day: int) -> Partition:
+    return f"2013-01-{day:02}"
 
 
 @contextmanager
@@ -105,17 +106,17 @@ def copy_home(template: Path, home: Path) -> Path:
     return home
 
 
-def landing_file(dataset: str, partition: dt.date) -> Path:
+def landing_file(dataset: str, partition: Partition) -> Path:
     return Settings.from_environment().home / "landing" / dataset / f"{partition}.csv"
 
 
-def change_landing(dataset: str, partition: dt.date, change: Change) -> None:
+def change_landing(dataset: str, partition: Partition, change: Change) -> None:
     """Rewrite what the source delivers: ``change`` gets the file's cells as text."""
     file = landing_file(dataset, partition)
     change(pd.read_csv(file, dtype="string", keep_default_na=False)).to_csv(file, index=False)
 
 
-def republish(dataset: str, partition: dt.date, change: Change, *, knowledge_time: dt.datetime | None = None) -> PartitionVersion:
+def republish(dataset: str, partition: Partition, change: Change, *, knowledge_time: dt.datetime | None = None) -> PartitionVersion:
     """Publish a changed version of a partition, past its validation."""
     current = current_partition(dataset, partition)
     assert current is not None
@@ -188,12 +189,12 @@ def with_other_features(catalog: Catalog, folder: Path) -> Catalog:
     return changed
 
 
-def trained_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> Candidate:
+def trained_as_of(model: ModelConfig, as_of: Partition, catalog: Catalog | None = None) -> Candidate:
     catalog = catalog or Catalog()
     return train(catalog, model, take_snapshot(catalog, model, as_of), "a test")[0]
 
 
-def registered_as_of(model: ModelConfig, as_of: dt.date, catalog: Catalog | None = None) -> champions.RegisteredVersion:
+def registered_as_of(model: ModelConfig, as_of: Partition, catalog: Catalog | None = None) -> champions.RegisteredVersion:
     """Train as of a date, bless and register."""
     candidate = trained_as_of(model, as_of, catalog)
     assert decide(catalog or Catalog(), lenient(model), candidate).verdict == "blessed"

@@ -15,7 +15,7 @@ from typing import Any
 
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.maintenance import Limits, remove_orphans
 from include.evergreen.state.database.tables import partition_versions, validations
@@ -29,7 +29,7 @@ WATCHED = (
 
 
 def main(dataset: str, day: str) -> None:
-    killing = Killing(lambda: ingestion.ingest(Catalog().dataset(dataset), clock.parse_partition(day), "live"), WATCHED)
+    killing = Killing(lambda: ingestion.ingest(Catalog().dataset(dataset), DAILY.parse(day), "live"), WATCHED)
     undisturbed = _state()
     differing = []
     for number in killing.points:

@@ -14,15 +14,15 @@ import pandas as pd
 
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import PartitionVersion, publish_partition
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.registry import champions
 from include.evergreen.state import mlflow_store, storage
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home, empty_template, registered_as_of
 
-FIRST = dt.date(2024, 1, 1)
+FIRST = "2024-01-01"
 WITHIN = 5
 ROWS_A_DAY = 80
 MODEL = "chargeback"
@@ -63,9 +63,9 @@ FEATURES = 'def features(read):\n    return read.rows()[["amount"]]\n'
 AS_OF = 25  # the number of the day as of which the champion of `settle_champion` was trained
 
 
-def day(number: int) -> dt.date:
+def day(number: int) -> Partition:
     """The day so many days after the first: 0 is the first."""
-    return FIRST + dt.timedelta(days=number)
+    return DAILY.plus_days(FIRST, number)
 
 
 def declare(folder: Path, *, target: str = "", train: str = "", cron: str = "0 0 * * *") -> Catalog:
@@ -84,14 +84,14 @@ def declare(folder: Path, *, target: str = "", train: str = "", cron: str = "0 0
     return Catalog(folder)
 
 
-def payments(partition: dt.date, rows: int = ROWS_A_DAY) -> pd.DataFrame:
+def payments(partition: Partition, rows: int = ROWS_A_DAY) -> pd.DataFrame:
     """The payments of a day, with what becomes of them: ``chance``, ``disputed`` and ``delay`` in days, 1 to `WITHIN`."""
-    rng = np.random.default_rng(partition.toordinal())
+    rng = np.random.default_rng(DAILY.number(partition))
     amount = rng.normal(size=rows)
     chance = 1 / (1 + np.exp(1.8 - amount))
     return pd.DataFrame(
         {
-            "payment": pd.array(10_000 * (partition - FIRST).days + np.arange(rows), dtype="Int64"),
+            "payment": pd.array(10_000 * (DAILY.number(partition) - DAILY.number(FIRST)) + np.arange(rows), dtype="Int64"),
             "amount": amount,
             "chance": chance,
             "disputed": rng.random(rows) < chance,
@@ -106,11 +106,11 @@ def delays(made: pd.DataFrame, within: int = WITHIN, chance_a_day: float = 0.4) 
     return pd.Series(np.searchsorted(arrived / arrived[-1], made["hurry"]) + 1, index=made.index)
 
 
-def chargebacks(partition: dt.date, rows: int = ROWS_A_DAY, within: int = WITHIN, chance_a_day: float = 0.4) -> pd.DataFrame:
+def chargebacks(partition: Partition, rows: int = ROWS_A_DAY, within: int = WITHIN, chance_a_day: float = 0.4) -> pd.DataFrame:
     """The chargebacks that come on a day."""
     numbers: list[int] = []
     for age in range(1, within + 1):
-        made = payments(partition - dt.timedelta(days=age), rows)
+        made = payments(DAILY.plus_days(partition, -age), rows)
         numbers += made.loc[made["disputed"] & (delays(made, within, chance_a_day) == age), "payment"].tolist()
     return disputed(*numbers)
 
@@ -125,7 +125,7 @@ def disputed(*numbers: int, value: bool | None = True) -> pd.DataFrame:
 
 
 def deliver(
-    dataset: str, partition: dt.date, frame: pd.DataFrame | None = None, *, known: dt.datetime | None = None, **content: object
+    dataset: str, partition: Partition, frame: pd.DataFrame | None = None, *, known: dt.datetime | None = None, **content: object
 ) -> PartitionVersion:
     """Publish a day of a dataset: what the law says, unless a frame is given."""
     if frame is None:
@@ -135,7 +135,7 @@ def deliver(
     storage.write_frame(path, frame)
     counts = {"rows": len(frame), "source_rows": len(frame), "quarantined": 0, "quarantine_digest": "", "quarantine_path": ""}
     hours = -2 if dataset == "payments" else 24
-    known = known or clock.day_start(partition) + dt.timedelta(hours=hours)
+    known = known or DAILY.start(partition) + dt.timedelta(hours=hours)
     content = {"digest": digest, "path": path, **counts, **content}
     return publish_partition(dataset=dataset, partition=partition, content=content, known_at=lambda _: known, origin="live")[0]
 

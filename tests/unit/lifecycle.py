@@ -5,7 +5,6 @@ Lateness follows the hour and the carrier, so that a model can learn something f
 
 from __future__ import annotations
 
-import datetime as dt
 import pickle
 import shutil
 from pathlib import Path
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.local_run import CycleResult, run_cycle
 from include.evergreen.state import mlflow_store
@@ -26,8 +25,8 @@ from include.evergreen.state.database.tables import metadata
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home
 
-FIRST, LAST = dt.date(2013, 1, 1), dt.date(2013, 1, 25)
-AS_OF = dt.date(2013, 1, 20)  # of the cycle that has run in a `cycled` home; it leaves five days to go on with
+FIRST, LAST = "2013-01-01", "2013-01-25"
+AS_OF = "2013-01-20"  # of the cycle that has run in a `cycled` home; it leaves five days to go on with
 MODEL = "flight_delay"
 ROWS_A_DAY = 120
 RESULT = "result.pickle"
@@ -56,15 +55,15 @@ def settle_cycled() -> CycleResult:
     return result
 
 
-def day(number: int) -> dt.date:
-    return dt.date(2013, 1, number)
+def day(number: int) -> Partition:
+    return f"2013-01-{number:02}"
 
 
-def landing(dataset: str, partition: dt.date) -> Path:
+def landing(dataset: str, partition: Partition) -> Path:
     return Settings.from_environment().home / "landing" / dataset / f"{partition}.csv"
 
 
-def shorten(dataset: str, partition: dt.date, rows: int) -> None:
+def shorten(dataset: str, partition: Partition, rows: int) -> None:
     """Leave the first ``rows`` rows of a delivery: too few, and validation stops it."""
     file = landing(dataset, partition)
     file.write_text("".join(file.read_text().splitlines(keepends=True)[: rows + 1]))
@@ -101,7 +100,7 @@ def _make_landed(home: Path) -> None:
     with at_home(home):
         migrate()
         mlflow_store.prepare_store()
-        for partition in clock.days(FIRST, LAST):
+        for partition in DAILY.between(FIRST, LAST):
             _deliver(home / "landing", partition)
 
 
@@ -109,7 +108,7 @@ def _make_ingested(home: Path) -> None:
     with at_home(copy_home(template("made-up-landed", _make_landed), home)):
         catalog = Catalog()
         for dataset in map(catalog.dataset, catalog.dataset_names()):
-            for partition in clock.days(FIRST, AS_OF):
+            for partition in DAILY.between(FIRST, AS_OF):
                 ingestion.ingest(dataset, partition, "live")
 
 
@@ -120,8 +119,8 @@ def _make_cycled(home: Path) -> None:
     (home / RESULT).write_bytes(pickle.dumps(result))
 
 
-def _deliver(folder: Path, partition: dt.date) -> None:
-    random = np.random.default_rng(partition.toordinal())
+def _deliver(folder: Path, partition: Partition) -> None:
+    random = np.random.default_rng(DAILY.number(partition))
     flights = _flights(random)
     deliveries = {
         "schedules": flights.drop(columns=["dep_delay", "arr_delay", "air_time"]),
@@ -156,7 +155,7 @@ def _flights(random: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _weather(random: np.random.Generator, partition: dt.date) -> pd.DataFrame:
+def _weather(random: np.random.Generator, partition: Partition) -> pd.DataFrame:
     hours = [(origin, hour) for origin in ORIGINS for hour in range(24)]
     return pd.DataFrame(
         {

@@ -9,14 +9,14 @@ import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state.database.tables import partition_versions
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home, january, rows_of
 from tests.unit.warm import start_code
 from tools.landing_zone import COLUMNS, lay_out
 
-MONTH = clock.days(january(1), january(31))
+MONTH = DAILY.between(january(1), january(31))
 RUNS_AT_ONCE = 4
 INGEST = """\
 import datetime as dt
@@ -24,7 +24,7 @@ from include.evergreen.data import ingestion
 from include.evergreen.config import Catalog
 for text in {days}:
     for name in Catalog().dataset_names():
-        ingestion.ingest(Catalog().dataset(name), dt.date.fromisoformat(text), "backfill")
+        ingestion.ingest(Catalog().dataset(name), str(text), "backfill")
 """
 
 

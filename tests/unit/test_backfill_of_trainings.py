@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 
 import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
 from include.evergreen.operations.local_run import partitions_needed
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
@@ -24,7 +23,7 @@ from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 
 PAST_DATES = 14
-FIRST = AS_OF - dt.timedelta(days=PAST_DATES)
+FIRST = DAILY.plus_days(AS_OF, -PAST_DATES)
 
 
 @pytest.mark.timeout(600)
@@ -37,7 +36,7 @@ def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champ
     for dataset, partition in partitions_needed(catalog, model, AS_OF, short.window_days + PAST_DATES):
         ingestion.ingest(dataset, partition, "backfill")
     before = champions.champion(MODEL)
-    dates = list(clock.days(FIRST, AS_OF - dt.timedelta(days=1)))
+    dates = list(DAILY.between(FIRST, DAILY.plus_days(AS_OF, -1)))
     refused = []
     for as_of in reversed(dates):  # the order in which a backfill runs must not matter
         candidate, _ = train(catalog, model, take_snapshot(catalog, model, as_of), "a backfill")

@@ -24,15 +24,15 @@ from fsspec.implementations.memory import MemoryFileSystem
 from include.evergreen.config.models import DatasetConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import partition_versions
 from tests.unit.flights import rows_of
 from tests.unit.warm import run_code, start_code
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 HEADER = "shop,count,amount,opened,open,guest\n"
 ROWS = [f"s{number},{number},{number}.5,2013-02-09T08:00:00Z,true,Jane\n" for number in range(4)]
 SOUND = HEADER + "".join(ROWS)
@@ -502,7 +502,7 @@ def test_a_file_that_is_still_being_written_is_worth_a_retry(published: Partitio
 )
 def test_a_partition_key_that_is_no_date_is_refused_before_anything_is_done(published: PartitionVersion, key: str) -> None:
     with _nothing_changes(published), pytest.raises(ConfigError) as refused:
-        ingestion.ingest(_dataset(), clock.parse_partition(key), "live")
+        ingestion.ingest(_dataset(), DAILY.parse(key), "live")
     assert str(refused.value) == f"partition key {key!r} is not a date. Write it as YYYY-MM-DD, such as 2013-02-09."
 
 
@@ -533,7 +533,7 @@ def test_a_disk_that_fills_is_worth_a_retry_and_keeps_what_it_had(landing: Path,
                 f"dataset = DatasetConfig.model_validate({DATASET})\n"
                 f"{limit}"
                 "try:\n"
-                "    ingestion.ingest(dataset, dt.date(2013, 2, 9), 'live')\n"
+                "    ingestion.ingest(dataset, '2013-02-09', 'live')\n"
                 "except Exception as error:\n"
                 "    print(type(error).__name__, error)"
             )
@@ -556,7 +556,7 @@ def test_two_runs_that_write_one_partition_at_once_leave_one_whole_version(publi
         f"dataset = DatasetConfig.model_validate({DATASET})\n"
         "print('ready', flush=True)\n"
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.001)\n"
-        "version, is_new = ingestion.ingest(dataset, dt.date(2013, 2, 9), 'live')\n"
+        "version, is_new = ingestion.ingest(dataset, '2013-02-09', 'live')\n"
         "print(version.version, version.digest, is_new)"
     )
     runs = [start_code(code) for _ in range(2)]

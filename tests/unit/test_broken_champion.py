@@ -10,8 +10,8 @@ import pytest
 from include.evergreen.cli.main import main
 from include.evergreen.config import Catalog
 from include.evergreen.data.ingestion import ingest
-from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decision import latest_decision
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.local_run import run_cycle
@@ -36,7 +36,7 @@ def renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
         file.write_text(file.read_text().replace("name: wind_speed,", "name: wind,").replace("column: wind_speed", "column: wind"))
         file.write_text(file.read_text().replace('column="wind_speed"', 'column="wind"'))
     catalog = Catalog()
-    for name, partitions in {"weather": days(day(20), day(21)), "outcomes": [day(20)], "schedules": [day(21), day(22)]}.items():
+    for name, partitions in {"weather": DAILY.between(day(20), day(21)), "outcomes": [day(20)], "schedules": [day(21), day(22)]}.items():
         for partition in partitions:
             if name == "weather":
                 _rename(partition)
@@ -60,7 +60,7 @@ def test_who_declares_what_the_source_now_calls_the_column_breaks_nothing(
     assert score(Catalog(), Catalog().model(MODEL), BROKEN, "live").is_done
 
 
-def _rename(partition: dt.date) -> None:
+def _rename(partition: Partition) -> None:
     file = landing("weather", partition)
     file.write_text(file.read_text().replace("wind_speed", "wind", 1))
 
@@ -83,7 +83,7 @@ def test_it_is_said_what_the_champion_cannot_compute_until_the_next_candidate_is
     assert score(renamed, model, AS_OF, "live").is_done  # it still can, of the days before
     assert [alert.key for alert in open_alerts(MODEL)] == [f"score/{MODEL}"]
 
-    for partition in days(FIRST, day(19)):
+    for partition in DAILY.between(FIRST, day(19)):
         _rename(partition)
         ingest(renamed.dataset("weather"), partition, "backfill")
     cycle = run_cycle(renamed, model, day(22), reason="the wind has another name", actor="a person")
@@ -108,6 +108,6 @@ def test_a_range_goes_on_after_a_day_that_cannot_be_scored_and_names_it_at_the_e
     assert scored == {AS_OF: "unchanged", BROKEN: "failed", day(22): "waiting"}
     assert open_alerts(MODEL) == []  # days that were never scored are a backfill, which pages nobody
 
-    assert main(["rescore", MODEL, "--from", str(BROKEN), "--to", str(AS_OF + dt.timedelta(days=1)), "--stage", "score"]) == 3
+    assert main(["rescore", MODEL, "--from", str(BROKEN), "--to", str(DAILY.plus_days(AS_OF, 1)), "--stage", "score"]) == 3
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"Failed: {BROKEN} score. `evergreen why {MODEL} {BROKEN}` says why")
     assert make_up_for(renamed, Missed(MODEL, "score", BROKEN, (), dt.datetime.now(dt.UTC), "")).status == "failed"

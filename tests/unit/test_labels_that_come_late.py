@@ -15,6 +15,7 @@ from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.conditions import Conditions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.monitoring.triggers import fire_if_tripped, replay_rules, rule_outlooks
 from include.evergreen.operations.diagnose import why
@@ -88,7 +89,7 @@ def mature(catalog: Catalog, model: ModelConfig, night) -> None:  # type: ignore
 def arrive(number: int, frame: pd.DataFrame | None = None) -> list[int]:
     """The chargebacks of a day arrive; returns the numbers of the days whose monitoring their event starts."""
     deliver("chargebacks", day(number), frame)
-    return [(partition - day(0)).days for partition in readiness.monitorings_started_by(MODEL, day(number), LABELS)]
+    return [(DAILY.number(partition) - DAILY.number(day(0))) for partition in readiness.monitorings_started_by(MODEL, day(number), LABELS)]
 
 
 def figures(number: int) -> dict[str, float]:
@@ -133,7 +134,7 @@ def test_what_arrives_after_the_as_of_changes_no_bit_of_a_snapshot(catalog: Cata
     for number in range(AS_OF, AS_OF + 3):
         deliver("chargebacks", day(number))
     late = pd.concat([chargebacks(day(10)), disputed(*payments(day(9))["payment"].astype(int)[:5])])
-    deliver("chargebacks", day(10), late, known=clock.day_start(day(AS_OF + 1)))
+    deliver("chargebacks", day(10), late, known=DAILY.start(day(AS_OF + 1)))
     assert take_snapshot(catalog, model, day(AS_OF)) == before
     assert take_snapshot(catalog, model, day(AS_OF + 1)).frame()["target"].sum() != before.frame()["target"].sum()
 

@@ -13,6 +13,7 @@ from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring.observations import list_observations
 from include.evergreen.operations.local_run import run_cycle
@@ -22,7 +23,7 @@ from include.evergreen.state import storage
 from include.evergreen.training.recipes import signature_digest
 from tests.unit.lifecycle import AS_OF, FIRST, MODEL, include_with, settle_cycled, settle_ingested, settle_landed
 
-YESTERDAY = AS_OF.replace(day=AS_OF.day - 1)
+YESTERDAY = DAILY.shift(AS_OF, -1)
 BOUND = "target: {dataset: outcomes, column: arr_delay, positive_above: 15}"
 AS_TEXT = 'target: {dataset: outcomes, column: arrival, positive: "late"}'
 DECLARED = {

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Partition, parse_any
 
 if TYPE_CHECKING:
     from include.evergreen.config import Catalog
@@ -75,13 +75,13 @@ def add_json(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def partition(text: str) -> dt.date:
+def partition(text: str) -> Partition:
     """The partition that is named by a date on the command line. Passes on `ConfigError` when it is none.
 
     :param text: such as ``2013-02-09``
     :returns: the day
     """
-    return clock.parse_partition(text, subject="the date")
+    return parse_any(text, subject="the date")
 
 
 def parse_end(text: str) -> dt.datetime:
@@ -90,7 +90,7 @@ def parse_end(text: str) -> dt.datetime:
     :param text: ISO 8601: a date, or a date and a time, in UTC unless it says otherwise
     :returns: in UTC
     """
-    return dt.datetime.combine(partition(text), dt.time.max, tzinfo=dt.UTC) if is_date(text) else _moment(text)
+    return DAILY.end(DAILY.parse(text)) - dt.timedelta.resolution if is_date(text) else _moment(text)
 
 
 def parse_start(text: str) -> dt.datetime:
@@ -99,7 +99,7 @@ def parse_start(text: str) -> dt.datetime:
     :param text: ISO 8601: a date, or a date and a time, in UTC unless it says otherwise
     :returns: in UTC
     """
-    return clock.day_start(partition(text)) if is_date(text) else _moment(text)
+    return DAILY.start(DAILY.parse(text)) if is_date(text) else _moment(text)
 
 
 def is_date(text: str) -> bool:
@@ -109,7 +109,7 @@ def is_date(text: str) -> bool:
     :returns: true for a real date, such as ``2013-02-09``
     """
     try:
-        partition(text)
+        DAILY.parse(text)
     except ConfigError:
         return False
     return True

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.cli import arguments as common_arguments
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -136,7 +137,7 @@ def _as_json(decision: Decision) -> dict[str, Any]:
         "verdict": decision.verdict,
         "mode": decision.mode,
         "attempt": decision.attempt,
-        "as_of": decision.as_of.isoformat(),
+        "as_of": decision.as_of,
         "champion_version": decision.champion_version,
         "run_key": decision.run_key,
         "criteria": decision.criteria,
@@ -144,7 +145,7 @@ def _as_json(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _print_who_scored(model: str, partition: dt.date) -> None:
+def _print_who_scored(model: str, partition: Partition) -> None:
     from include.evergreen.scoring.predictions import find_predictions
 
     if predictions := find_predictions(model, partition):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -64,10 +65,9 @@ def ingest(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
     from include.evergreen.data.ingestion import ingest as ingest_partition
     from include.evergreen.data.partitions import OlderDeliveryError
-    from include.evergreen.foundation import clock
 
     dataset = Catalog().dataset(arguments.dataset)
-    days = clock.days(arguments.first, arguments.last or arguments.first)
+    days = dataset.grain.between(arguments.first, arguments.last or arguments.first)
     if not 0 < len(days) <= LONGEST_RANGE_DAYS:
         raise ConfigError(
             f"{dataset.name}: the range {arguments.first} to {arguments.last} has {len(days)} days; "
@@ -103,7 +103,6 @@ def correct_knowledge(arguments: argparse.Namespace) -> int:
     :param arguments: ``dataset``, ``first`` and ``last`` (None: of all), ``known_at`` (None: as dataset.yaml says), ``reason``, ``dry_run``
     :returns: the exit code 0, whether there was anything to correct or not
     """
-    import datetime as dt
 
     from include.evergreen.cli.terminal import counted
     from include.evergreen.cli.user import actor
@@ -112,7 +111,7 @@ def correct_knowledge(arguments: argparse.Namespace) -> int:
 
     catalog = Catalog()
     dataset = catalog.dataset(arguments.dataset)
-    first, last = arguments.first or dt.date.min, arguments.last or dt.date.max
+    first, last = arguments.first or EARLIEST, arguments.last or LATEST
     if arguments.dry_run:
         corrected = correction.plan_corrections(dataset, first, last, known_at=arguments.known_at)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.cli.terminal import console, new_table
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -47,7 +47,7 @@ def show_observations(arguments: argparse.Namespace) -> int:
     from include.evergreen.config import Catalog
 
     model = common_arguments.known_model(Catalog(), arguments.model)
-    first, last = arguments.first or dt.date.min, arguments.last or dt.date.max
+    first, last = arguments.first or EARLIEST, arguments.last or LATEST
     if last < first:
         raise ConfigError(f"--to {last} is before --from {first}; give the earlier day as --from.")
     observed = _newest(model) if arguments.first is arguments.last is None else _between(model, first, last)
@@ -70,7 +70,7 @@ def _newest(model: str) -> list[Observation]:
     return _between(model, partitions[-1], partitions[0]) if partitions else []
 
 
-def _between(model: str, first: dt.date, last: dt.date) -> list[Observation]:
+def _between(model: str, first: Partition, last: Partition) -> list[Observation]:
     from include.evergreen.monitoring import list_observations
 
     return sorted(list_observations(model, first=first, last=last), key=lambda observation: observation.partition, reverse=True)
@@ -90,7 +90,7 @@ def _of_metric(observed: list[Observation], wanted: str) -> list[Observation]:
 Interval = tuple[float, float]
 
 
-def _intervals(model: str, observed: list[Observation]) -> dict[tuple[dt.date, str], Interval]:
+def _intervals(model: str, observed: list[Observation]) -> dict[tuple[Partition, str], Interval]:
     """The intervals of the estimates among what was observed, by partition and the observation's name."""
     from include.evergreen.config.metrics import ESTIMATED
     from include.evergreen.monitoring.estimates import list_estimates
@@ -102,7 +102,7 @@ def _intervals(model: str, observed: list[Observation]) -> dict[tuple[dt.date, s
     return {(each.partition, f"{ESTIMATED}{each.metric}"): (each.low, each.high) for each in estimates}
 
 
-def _key(observation: Observation) -> tuple[dt.date, str]:
+def _key(observation: Observation) -> tuple[Partition, str]:
     return observation.partition, observation.metric
 
 

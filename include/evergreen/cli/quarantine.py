@@ -134,4 +134,4 @@ def _add_partition(verb: argparse.ArgumentParser) -> None:
 
 
 def _as_json(waiting: WaitingRows) -> dict[str, Any]:
-    return {**waiting.__dict__, "partition": waiting.partition.isoformat(), "since": waiting.since.isoformat()}
+    return {**waiting.__dict__, "partition": waiting.partition, "since": waiting.since.isoformat()}

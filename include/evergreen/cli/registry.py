@@ -107,4 +107,4 @@ def _as_json(version: RegisteredVersion, roles: dict[int, str]) -> dict[str, Any
     names = ("version", "semver", "run_key", "artifact_digest", "recipe_digest", "snapshot_digest", "mlflow_run_id", "metrics",
              "approval_because", "irreproducible_because")  # fmt: skip
     document = {name: getattr(version, name) for name in names}
-    return {**document, "as_of": version.as_of.isoformat(), "role": roles.get(version.version, "")}
+    return {**document, "as_of": version.as_of, "role": roles.get(version.version, "")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import io
 import json
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.cli.terminal import console, counted, new_table
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
@@ -58,7 +58,7 @@ def replay_triggers(arguments: argparse.Namespace) -> int:
 
     catalog = Catalog()
     model = catalog.model(common_arguments.known_model(catalog, arguments.model))
-    first, last = arguments.first or dt.date.min, arguments.last or dt.date.max
+    first, last = arguments.first or EARLIEST, arguments.last or LATEST
     if last < first:
         raise ConfigError(f"--to {last} is before --from {first}; give the earlier day as --from.")
     if not model.retrain.rules:

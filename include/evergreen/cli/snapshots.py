@@ -152,7 +152,7 @@ def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
     return {
         "digest": snapshot.digest,
         "model": snapshot.model,
-        "as_of": snapshot.as_of.isoformat(),
+        "as_of": snapshot.as_of,
         "window_days": snapshot.window_days,
         "rows": snapshot.rows,
         "partitions": len(snapshot.members),

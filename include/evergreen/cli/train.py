@@ -95,7 +95,7 @@ def as_json(candidate: Candidate, *, is_new: bool) -> dict[str, object]:
     """
     return {
         "model": candidate.model,
-        "as_of": candidate.as_of.isoformat(),
+        "as_of": candidate.as_of,
         "snapshot": candidate.snapshot_digest,
         "run_key": candidate.run_key,
         "is_new": is_new,

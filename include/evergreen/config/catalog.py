@@ -13,8 +13,10 @@ from pathlib import Path
 from include.evergreen.config.feature_groups import with_grouped_features
 from include.evergreen.config.loader import load_dataset, load_model, shown_path
 from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Grain
 
 ROOT_VARIABLE = "EVERGREEN_INCLUDE"
 _CACHED_FILES = 4096  # several times the largest fleet that we have in mind; a config is about 20 kB
@@ -66,8 +68,27 @@ class Catalog:
         :param name: that of its folder, and so of the model
         :returns: the model as it is declared now, with every feature of ``features_from`` written out
         """
-        declared = _parsed_model(*self._file("model", name))
+        declared = _parsed_model(self, *self._file("model", name))
         return with_grouped_features(self, declared) if declared.features_from else declared
+
+    def grain_of(self, dataset: str) -> Grain:
+        """Look up how long the partitions of a dataset are, and in whose time.
+
+        A model goes on while the file of a dataset that it reads is wrong elsewhere; whatever needs the dataset itself says what is wrong.
+
+        :param dataset: name of the dataset
+        :returns: its grain; days, when nothing can be read of it
+        """
+        try:
+            return self.dataset(dataset).grain
+        except ConfigError:
+            return _written_grain(self.root / "datasets" / dataset / "dataset.yaml")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Catalog) and other.root == self.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
 
     def dataset_path(self, name: str) -> Path:
         """Find the ``dataset.yaml`` of a dataset. Raises `ConfigError` when none is declared by this name.
@@ -136,11 +157,21 @@ class Catalog:
         )
 
 
+def _written_grain(path: Path) -> Grain:
+    import yaml
+
+    try:
+        schedule = yaml.safe_load(path.read_text(encoding="utf-8"))["schedule"]
+        return PartitionSchedule.model_validate(schedule).partition_grain
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):  # of pydantic, too
+        return DAILY
+
+
 @lru_cache(maxsize=_CACHED_FILES)
 def _parsed_dataset(path: Path, mtime_ns: int, size: int) -> DatasetConfig:
     return load_dataset(path)
 
 
 @lru_cache(maxsize=_CACHED_FILES)
-def _parsed_model(path: Path, mtime_ns: int, size: int) -> ModelConfig:
-    return load_model(path)
+def _parsed_model(catalog: Catalog, path: Path, mtime_ns: int, size: int) -> ModelConfig:
+    return load_model(path).with_grains(catalog.grain_of)

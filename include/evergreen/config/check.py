@@ -7,6 +7,7 @@ import importlib
 import keyword
 import math
 from collections.abc import Iterator
+from itertools import count
 
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
@@ -22,11 +23,13 @@ from include.evergreen.config.gate import (
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
 from include.evergreen.config.metrics import LABEL_SHARE, METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
-from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.models import LONGEST_WAIT_DAYS, DatasetConfig, Input, ModelConfig
+from include.evergreen.config.schedule import cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Partition
 
-A_YEAR = dt.timedelta(days=366)  # in which every cron expression that comes round has come round
+A_YEAR = 366  # days, in which every cron expression that comes round has come round
 WINDOW_COLUMN = "partition"  # in which `read.window` gives the day of each row
 
 
@@ -119,12 +122,12 @@ def _reference_problems(dataset: DatasetConfig, known: list[str], datasets: dict
 
 def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
     for index, model_input in enumerate(model.inputs):
-        name, lag_days = model_input.dataset, model_input.lag_days
+        name = model_input.dataset
         if name not in known:
             yield ("inputs", index, "dataset"), _unknown("dataset", name, known)
-        elif name in datasets and (hours := datasets[name].knowledge.hours_after_partition) > 24 * lag_days:
-            text = f"{lag_days} is too few: {name} is known {hours:g} hours after its day begins; use at least {math.ceil(hours / 24)}"
-            yield ("inputs", index, "lag_days"), text
+        elif name in datasets and model.rows in datasets:
+            for key, text in _lag_problems(model, model_input, datasets[name]):
+                yield ("inputs", index, key), text
         if name in datasets and WINDOW_COLUMN in datasets[name].column_names:
             text = (
                 f"{name} has a column {WINDOW_COLUMN!r}, by which read.window() calls the day of each row; give it another name in its "
@@ -135,6 +138,8 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     yield from _personal_problems(model, datasets)
     yield from _own_metric_problems(model)
     yield from _train_problems(model)
+    if model.rows in datasets:
+        yield from _schedule_problems(model)
     yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric == LABEL_SHARE:
@@ -151,6 +156,36 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             yield ("retrain", "rules", index, "above"), f"{rule.above:g} can never be passed: {rule.metric} is at most {highest:g}"
         if rule.below is not None and rule.below <= lowest:
             yield ("retrain", "rules", index, "below"), f"{rule.below:g} can never be passed: {rule.metric} is at least {lowest:g}"
+
+
+def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
+    """An input that is not known yet when the newest partition of it that is read is asked for: nothing would ever be scored."""
+    grain, name = dataset.grain, dataset.name
+    if model_input.lag_hours and grain.is_of_days:
+        yield "lag_hours", f"is for partitions shorter than a day, and those of {name} are of a {grain.unit}; use lag_days"
+        return
+    lag, read = model_input.lag(grain), _read_as_of(model, dataset)
+    enough = next(more for more in count(lag) if all(dataset.known_from(grain.shift(newest, -more)) <= moment for newest, moment in read))
+    if enough == lag:
+        return
+    if grain.is_of_days:
+        given, least, key = model_input.lag_days, grain.days_of(enough), "lag_days"
+    else:
+        given, least, key = model_input.lag_hours, math.ceil(enough / grain.partitions_in_hours(1)), "lag_hours"
+    yield key, f"{given} is too few: {name} is known {dataset.knowledge.text(grain)}; use at least {least}"
+
+
+def _read_as_of(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partition, dt.datetime]]:
+    """For a year of scored partitions: the dataset's partition in which each begins, and when that is."""
+    rows, first = model.grain, model.grain.on(dataset.schedule.start)
+    begins = [rows.start(partition) for partition in rows.between(first, rows.shift(first, min(A_YEAR, rows.partitions_in(A_YEAR))))]
+    return [(dataset.grain.at(moment), moment) for moment in begins]
+
+
+def _schedule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    if model.train.schedule and (problem := cron_problem(model.train.schedule.cron, model.grain)):
+        _, text = problem
+        yield ("train", "schedule", "cron"), f"{text}; as_of is a {model.grain.unit}, as the partitions of {model.rows} are"
 
 
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
@@ -274,19 +309,24 @@ def _late_label_problems(model: ModelConfig, rows: DatasetConfig, target: Datase
     days, window = model.target.within_days, model.train.window_days
     if not days:
         return
-    hours = target.knowledge.hours_after_partition
-    newest = max(1, days + math.ceil(hours / 24))  # days before as_of: of the newest rows whose labels are all known
-    if (mature := window - newest + 1) < model.train.min_days:
+    labels, schedule, grain = model.labels, rows.schedule, rows.grain
+    as_of = grain.plus_days(schedule.first, A_YEAR + LONGEST_WAIT_DAYS)
+    before, wanted = grain.between(grain.plus_days(as_of, -window), grain.shift(as_of, -1)), grain.partitions_in(model.train.min_days)
+    ends = [labels.partitions(partition)[1] for partition in before]
+    begins = grain.start(as_of)
+    mature = sum(target.known_from(last) <= begins for last in ends)
+    if mature < wanted:
+        newest = (labels.partitions(grain.shift(as_of, -1 - number))[1] for number in count())
+        immature = next(number for number, last in enumerate(newest) if target.known_from(last) <= begins)
         text = (
-            f"{window} is too few: labels come within {days} days (target.within_days) and are known {hours:g} hours after their day "
-            f"begins, so {max(0, mature) or 'none'} of the {window} days before as_of have all their labels, and train.min_days asks for "
-            f"{model.train.min_days}; use at least {model.train.min_days + newest - 1}"
+            f"{window} is too few: labels come within {days} days (target.within_days) and are known "
+            f"{target.knowledge.text(labels.grain, 'their')}, so {mature or 'none'} of the {len(before)} {grain.unit}s before "
+            f"as_of have all their labels, and train.min_days asks for {wanted}; use at least {grain.days_of(wanted + immature)}"
         )
         yield ("train", "window_days"), text
-    lag = dt.timedelta(days=model.lag_days(rows.name))
-    last = min(rows.schedule.end or dt.date.max, rows.schedule.start + A_YEAR)
-    scored = [day + lag for day in rows.schedule.partitions(rows.schedule.start, last)]
-    if scored and not any(target.schedule.partitions(*model.target.labels.partitions(day)) for day in scored):
+    last = min(schedule.last, grain.plus_days(schedule.first, A_YEAR))
+    scored = [day for partition in schedule.partitions(schedule.first, last) for day in model.scored_by(rows.name, partition)]
+    if scored and not any(target.schedule.partitions(*model.labels.partitions(day)) for day in scored):
         text = (
             f"{days} is too few: the schedule of {target.name} ({target.schedule.cron}) makes no partition within {days} days of any of "
             f"{rows.name} ({rows.schedule.cron}), so no row would ever have a label; use more, or correct the schedules"

@@ -7,35 +7,51 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from include.evergreen.config.schedule import PartitionSchedule
+from include.evergreen.foundation.grain import DAILY, Grain, Partition
 
 
 @dataclass(frozen=True)
 class LabelSource:
     """The dataset of a model's labels, and for how many days after a row's own partition its label may still come.
 
+    ``grain`` is that of this dataset, ``rows_grain`` that of the rows.
+
     Whatever asks which partitions hold the labels of a partition, or of which partitions a label may speak, asks here.
     """
 
     dataset: str
     within_days: int = 0
+    rows_grain: Grain = DAILY
+    grain: Grain = DAILY
 
-    def partitions(self, partition: dt.date) -> tuple[dt.date, dt.date]:
+    @property
+    def is_spread(self) -> bool:
+        """Whether the labels of one partition's rows may stand in several partitions."""
+        return self.within_days > 0 or self.grain != self.rows_grain
+
+    def partitions(self, partition: Partition) -> tuple[Partition, Partition]:
         """Say where the labels of a partition's rows may stand.
 
         :param partition: the partition of the rows
         :returns: the first and the last partition of the dataset, both included
         """
-        return partition, partition + dt.timedelta(days=self.within_days)
+        if self.grain == self.rows_grain:
+            return partition, self.grain.plus_days(partition, self.within_days)
+        within = self.grain.at(self.rows_grain.end(partition) - dt.timedelta.resolution)
+        return self.grain.at(self.rows_grain.start(partition)), self.grain.plus_days(within, self.within_days)
 
-    def rows(self, published: dt.date) -> tuple[dt.date, dt.date]:
+    def rows(self, published: Partition) -> tuple[Partition, Partition]:
         """Say of whose rows a partition of the dataset may hold labels: the reverse of `partitions`.
 
         :param published: the partition of the dataset
         :returns: the first and the last partition of rows, both included
         """
-        return published - dt.timedelta(days=self.within_days), published
+        earliest = self.grain.plus_days(published, -self.within_days)
+        if self.grain == self.rows_grain:
+            return earliest, published
+        return self.rows_grain.at(self.grain.start(earliest)), self.rows_grain.at(self.grain.end(published) - dt.timedelta.resolution)
 
-    def missing(self, partition: dt.date, there: Collection[dt.date], schedule: PartitionSchedule | None) -> list[dt.date]:
+    def missing(self, partition: Partition, there: Collection[Partition], schedule: PartitionSchedule | None) -> list[Partition]:
         """List what must still come before the labels of a partition's rows are mature.
 
         Days on which the dataset never has a partition are not waited for. One that should be there and is not is waited for, however
@@ -47,7 +63,7 @@ class LabelSource:
         :returns: partitions of the dataset, oldest first; empty when all are there. Never empty when none is
         """
         first, last = self.partitions(partition)
-        if not self.within_days:
+        if not self.is_spread:
             return [] if first in there else [first]
         assert schedule is not None
         wanted = [day for day in schedule.partitions(first, last) if day not in there]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from include.evergreen.config.approval import Approval
 from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
@@ -21,6 +22,7 @@ from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSche
 from include.evergreen.config.sources import Source
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
 
 LONGEST_WAIT_DAYS = 366  # for a label: a training goes back over as many partitions for each of its days
 ERROR_OR_WARN = "error: stop the partition; or warn."
@@ -28,17 +30,56 @@ ERROR_OR_WARN = "error: stop the partition; or warn."
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
 
 
-class Knowledge(Strict):
-    """When a partition's rows could first have been known.
+class AfterPartition(Strict):
+    """A moment, told from the beginning of a partition, or from its end."""
+
+    hours_after_partition: float | None = Field(
+        default=None, description="Hours from the partition's beginning, its midnight where it is a day; negative means before."
+    )
+    hours_after_end: float | None = Field(
+        default=None,
+        description="Instead: hours from the partition's end, for partitions that are not all of one length, such as months, or days of a "
+        "time zone with summer time.",
+    )
+
+    @model_validator(mode="after")
+    def _is_told_once(self) -> AfterPartition:
+        if (self.hours_after_partition is None) == (self.hours_after_end is None):
+            raise ValueError("give exactly one of hours_after_partition and hours_after_end")
+        return self
+
+    def moment(self, grain: Grain, partition: Partition) -> dt.datetime:
+        """Tell when the moment of a partition is.
+
+        :param grain: that of the partition
+        :param partition: its key
+        :returns: the moment, aware and in UTC
+        """
+        if self.hours_after_end is not None:
+            return grain.end(partition) + dt.timedelta(hours=self.hours_after_end)
+        assert self.hours_after_partition is not None
+        return grain.start(partition) + dt.timedelta(hours=self.hours_after_partition)
+
+    def text(self, grain: Grain, whose: str = "its") -> str:
+        """Say when the moment is, for a message.
+
+        :param grain: that of the partitions
+        :param whose: ``its``, or ``their``
+        :returns: such as ``24 hours after its day begins``
+        """
+        if self.hours_after_end is not None:
+            return f"{self.hours_after_end:g} hours after {whose} {grain.unit} ends"
+        return f"{self.hours_after_partition:g} hours after {whose} {grain.unit} begins"
+
+
+class Knowledge(AfterPartition):
+    """When a partition's rows could first have been known: the rule, and what it holds for.
 
     The first version of a partition, and all that a backfill ingests, is known by the rule: so a backfill of history
     pretends to have known neither too late nor too early. A correction (changed content in a live run) is known when it
     arrives, unless ``corrections`` says otherwise. A run may set another time itself.
     """
 
-    hours_after_partition: float = Field(
-        description="The rule: hours from the partition's midnight (UTC) until its rows are known; negative means before."
-    )
     column: str | None = Field(
         default=None,
         description="A timestamp column that says of each row when it was known. Reads as of T leave out rows that were known later.",
@@ -135,10 +176,9 @@ class Volume(Strict):
         return self
 
 
-class Freshness(Strict):
+class Freshness(AfterPartition):
     """A deadline: a partition that has not arrived by then is late."""
 
-    hours_after_partition: float = Field(description="Hours from the partition's midnight (UTC) by which it must have arrived.")
     on_fail: Literal["error", "warn"] = Field(default="warn", description=ERROR_OR_WARN)
 
 
@@ -216,6 +256,19 @@ class DatasetConfig(Strict):
     retention: Retention = Retention()
 
     @property
+    def grain(self) -> Grain:
+        """How long its partitions are, and in whose time."""
+        return self.schedule.partition_grain
+
+    def known_from(self, partition: Partition) -> dt.datetime:
+        """Tell from when on a partition is known, by the rule.
+
+        :param partition: its key
+        :returns: the moment, aware and in UTC
+        """
+        return self.knowledge.moment(self.grain, partition)
+
+    @property
     def column_names(self) -> list[str]:
         """The declared columns, in the order of the file, which is that of the stored rows."""
         return [column.name for column in self.columns]
@@ -270,13 +323,28 @@ class Input(Strict):
     """A dataset that the model reads, and how late: lag_days 1 means that day D reads partitions up to D-1."""
 
     dataset: Name
-    lag_days: int = Field(default=0, ge=0, le=31, description="Day D reads its partitions up to D less this, and waits for that one.")
+    lag_days: int = Field(
+        default=0,
+        ge=0,
+        le=366,
+        description="Day D reads its partitions up to D less this, and waits for that one. Of weeks, months and longer partitions, one for "
+        "each that is begun: from 1 to 31 days are a month.",
+    )
+    lag_hours: int = Field(default=0, ge=0, le=744, description="The same in hours, for a dataset whose partitions are shorter than a day.")
     window_days: int = Field(
         default=31,
         ge=1,
         le=LONGEST_WINDOW_DAYS,
         description="Days of it that features may look back over; a correction older than this re-scores nothing.",
     )
+
+    def lag(self, grain: Grain) -> int:
+        """Count the partitions from the newest one that may be read to the one in which a scored partition begins.
+
+        :param grain: the dataset's
+        :returns: the number of partitions; 0: that one itself
+        """
+        return grain.partitions_in(self.lag_days) + grain.partitions_in_hours(self.lag_hours)
 
 
 class Target(Strict):
@@ -309,11 +377,6 @@ class Target(Strict):
         if self.positive is not None and self.positive_above is not None:
             raise problem_at("positive", "says which value is positive, and positive_above from where on; give one of the two")
         return self
-
-    @property
-    def labels(self) -> LabelSource:
-        """Which partitions hold the labels of which rows."""
-        return LabelSource(self.dataset, self.within_days)
 
     @property
     def asks_for_two_classes(self) -> bool:
@@ -543,6 +606,67 @@ class ModelConfig(Strict):
                 )
         return self
 
+    _grain_of: Callable[[str], Grain] | None = PrivateAttr(default=None)
+
+    def with_grains(self, grain_of: Callable[[str], Grain]) -> ModelConfig:
+        """Tell the model of which grains the datasets are that it reads.
+
+        :param grain_of: the grain of a dataset, by its name
+        :returns: the same model, which knows them; one that was never told takes all for days
+        """
+        told = self.model_copy()
+        told._grain_of = grain_of
+        return told
+
+    def grain_of(self, dataset: str) -> Grain:
+        """Look up the grain of a dataset.
+
+        :param dataset: name of an input, or of the target's dataset
+        :returns: how long its partitions are, and in whose time
+        """
+        return self._grain_of(dataset) if self._grain_of else DAILY
+
+    @property
+    def grain(self) -> Grain:
+        """How long the partitions of its rows are, and in whose time: as_of and what the model makes are keyed by them."""
+        return self.grain_of(self.rows)
+
+    @property
+    def labels(self) -> LabelSource:
+        """Which partitions hold the labels of which rows."""
+        return LabelSource(self.target.dataset, self.target.within_days, self.grain, self.grain_of(self.target.dataset))
+
+    def newest(self, dataset: str, partition: Partition) -> Partition:
+        """Name the newest partition of an input that is read to score a partition. Raises `ConfigError` as `input` does.
+
+        :param dataset: name of an input of the model
+        :param partition: the scored one
+        :returns: its key: of the one in which the scored partition begins, less the input's lag
+        """
+        read, grain = self.input(dataset), self.grain_of(dataset)
+        return grain.shift(grain.at(self.grain.start(partition)), -read.lag(grain))
+
+    def oldest(self, dataset: str, partition: Partition) -> Partition:
+        """Name the oldest partition of an input that features may look back to. Raises what `newest` raises.
+
+        :param dataset: name of an input of the model
+        :param partition: the scored one
+        :returns: its key
+        """
+        grain = self.grain_of(dataset)
+        return grain.shift(self.newest(dataset, partition), 1 - grain.partitions_in(self.input(dataset).window_days))
+
+    def scored_by(self, dataset: str, published: Partition) -> list[Partition]:
+        """List the partitions for which a partition of an input is the newest that is read: the reverse of `newest`.
+
+        :param dataset: name of an input of the model
+        :param published: the input's partition
+        :returns: keys of the model's partitions, oldest first: one where both have the same grain, many of a longer input, none or one of
+            a shorter one
+        """
+        grain = self.grain_of(dataset)
+        return starting_within(self.grain, grain, grain.shift(published, self.input(dataset).lag(grain)))
+
     @property
     def feature_names(self) -> list[str]:
         """The declared features, in the order in which the estimator gets them."""
@@ -552,14 +676,6 @@ class ModelConfig(Strict):
     def has_personal_features(self) -> bool:
         """Whether what a library says of the rows may quote a person's."""
         return any(feature.personal for feature in self.features)
-
-    def lag_days(self, dataset: str) -> int:
-        """Say how far behind a scored partition an input is read. Raises `ConfigError` as `input` does.
-
-        :param dataset: name of an input of the model
-        :returns: the days from the newest partition of it that may be read to the scored one; 0: the same day
-        """
-        return self.input(dataset).lag_days
 
     def input(self, dataset: str) -> Input:
         """Find how the model reads a dataset.

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import LATEST, UNITS, Grain, Partition, Unit
 
 LONGEST_WINDOW_DAYS = 3660  # ten years: a slip must not leave the calendar
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+_TIMES = 64  # of a cron expression that are looked at: more than two days of half-hours, two months of days, years of the rest
 _ANY_DAY = ("*", "*", "*")  # day of month, month and day of week
 _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
 
 
-class PartitionSchedule(Strict):
-    """When runs start, and which day's partition each makes."""
+class Schedule(Strict):
+    """When runs start, and which partition each is for."""
 
-    cron: str = Field(description="Cron expression, read in UTC, that starts a run.")
+    cron: str = Field(description="Cron expression that starts a run; read in UTC, unless timezone says otherwise.")
     run_offset: int = Field(default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition.")
-    start: dt.date = Field(description="First partition.")
+    start: dt.date = Field(description="First partition: the one in which this day begins.")
     end: dt.date | None = Field(default=None, description="Last partition; none means that it goes on.")
 
     @field_validator("cron")
@@ -44,29 +48,111 @@ class PartitionSchedule(Strict):
         return cron
 
     @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> PartitionSchedule:
+    def _ends_after_it_starts(self) -> Schedule:
         if self.end is not None and self.end < self.start:
             raise problem_at("end", f"{self.end} is before start, {self.start}; no partition would ever be made")
         return self
 
-    def partitions(self, first: dt.date, last: dt.date) -> list[dt.date]:
-        """List the partitions that the cron expression makes, whatever ``start`` and ``end`` say: one for each day that it names.
 
-        Runs and partitions are times of the same expression, `run_offset` apart, so the days of its times name the partitions.
+class PartitionSchedule(Schedule):
+    """When a dataset's partitions come, and how long they are."""
 
-        :param first: the first day, included
-        :param last: the last day, included
-        :returns: the days, oldest first
+    grain: Unit = Field(default="day", description="How long a partition is. Its key is its first day, or, within a day, its time in UTC.")
+    timezone: str = Field(
+        default="UTC", description="IANA zone in which cron is read, and at whose midnights days and longer partitions begin."
+    )
+
+    @property
+    def partition_grain(self) -> Grain:
+        """How long the partitions are, and in whose time."""
+        return Grain(self.grain, self.timezone)
+
+    @property
+    def first(self) -> Partition:
+        """The first partition."""
+        return self.partition_grain.on(self.start)
+
+    @property
+    def last(self) -> Partition:
+        """The last partition; later than any, when the schedule goes on."""
+        return LATEST if self.end is None else self.partition_grain.on(self.end)
+
+    def partitions(self, first: Partition, last: Partition) -> list[Partition]:
+        """List the partitions that the cron expression makes, whatever ``start`` and ``end`` say: those in which it has a time.
+
+        Runs and partitions are times of the same expression, `run_offset` apart, so its times name the partitions.
+
+        :param first: the first one, included
+        :param last: the last one, included
+        :returns: the partitions, oldest first
         """
-        days = clock.days(first, last)
-        if self.cron in ("@hourly", "@daily") or tuple(self.cron.split()[2:]) == _ANY_DAY:
-            return days
-        return [day for day in days if _names(self.cron, day)]
+        partitions = self.partition_grain.between(first, last)
+        if self.partition_grain.unit == "day" and (self.cron == "@daily" or tuple(self.cron.split()[2:]) == _ANY_DAY):
+            return partitions
+        return [partition for partition in partitions if _names(self.cron, self.partition_grain, partition)]
+
+    @model_validator(mode="after")
+    def _makes_partitions_of_its_grain(self) -> PartitionSchedule:
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError):
+            raise problem_at("timezone", f"{self.timezone!r} is no IANA zone; write one such as UTC or America/New_York") from None
+        if not self.partition_grain.is_of_days and self.timezone != "UTC":
+            raise problem_at(
+                "timezone", f"a partition of {self.grain} has its key in UTC, so that the hour that happens twice has two; remove timezone"
+            )
+        if problem := cron_problem(self.cron, self.partition_grain):
+            raise problem_at(*problem)
+        return self
 
 
-@lru_cache(maxsize=4096)  # a training asks of each day again for all the days whose labels may stand in it
-def _names(cron: str, day: dt.date) -> bool:
+def cron_problem(cron: str, grain: Grain) -> tuple[str, str] | None:
+    """Say why a cron expression cannot make partitions of a grain: Airflow writes a run's key from one of its times.
+
+    :param cron: a sound expression
+    :param grain: that of the partitions
+    :returns: the key of the schedule that is wrong, and what is; None when nothing is
+    """
+    times = _times(cron, grain.timezone)
+    for moment, following in pairwise(times):
+        if grain.at(moment) == grain.at(following):
+            shorter = next((unit for unit in reversed(UNITS[: UNITS.index(grain.unit)]) if _is_apart(unit, times)), UNITS[0])
+            return "grain", (
+                f"{cron!r} comes round more than once in the partition {grain.at(moment)} ({moment:%a %H:%M} and {following:%a %H:%M}); "
+                f"use grain: {shorter}, or another cron expression"
+            )
+        if (written := moment.strftime(grain.key_format)) != grain.at(moment):
+            return "cron", (
+                f"{cron!r} comes round at {written}, within the {grain.unit} {grain.at(moment)}; let it come round when one begins, "
+                f"such as {_BEGINNINGS[grain.unit]!r}, with run_offset: -1 for the one that has ended"
+            )
+    return None
+
+
+_BEGINNINGS = {"15min": "*/15 * * * *", "30min": "*/30 * * * *", "week": "0 6 * * 1", "quarter": "0 6 1 1,4,7,10 *"}
+
+
+@lru_cache(maxsize=1024)
+def _times(cron: str, timezone: str) -> tuple[dt.datetime, ...]:
+    """The times of two days, and of each day on which it comes round for some years, as far as they are few."""
+    from croniter import croniter
+
+    found, times = [], croniter(cron, dt.datetime(2013, 1, 1, tzinfo=ZoneInfo(timezone)) - dt.timedelta(seconds=1))
+    for _ in range(_TIMES):
+        found.append(times.get_next(dt.datetime))
+    return tuple(found)
+
+
+def _is_apart(unit: Unit, times: Sequence[dt.datetime]) -> bool:
+    """Whether no two of these times are in one partition of this length."""
+    grain = Grain(unit)
+    return all(grain.at(one) != grain.at(other) for one, other in pairwise(times))
+
+
+@lru_cache(maxsize=4096)  # a training asks of each partition again for all those whose labels may stand in it
+def _names(cron: str, grain: Grain, partition: Partition) -> bool:
     from croniter import croniter  # 40 ms that only who asks need pay
 
-    moment: dt.datetime = croniter(cron, clock.day_start(day) - dt.timedelta(seconds=1)).get_next(dt.datetime)
-    return moment.date() == day
+    before = (grain.start(partition) - dt.timedelta(seconds=1)).astimezone(ZoneInfo(grain.timezone))
+    moment: dt.datetime = croniter(cron, before).get_next(dt.datetime)
+    return moment < grain.end(partition)

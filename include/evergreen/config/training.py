@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
 from include.evergreen.config.docker import Docker
-from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
+from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, Schedule
 
 CAN_STOP_EARLY: Final[dict[str, str]] = {
     "HistGradientBoostingClassifier": "sklearn",
@@ -102,7 +102,7 @@ class EarlyStop(Strict):
 class Train(Strict):
     """When, on what and with which estimator the model is trained."""
 
-    schedule: PartitionSchedule | None = Field(
+    schedule: Schedule | None = Field(
         default=None, description="Trains on schedule; none: trains only when triggered by hand or by a rule."
     )
     window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")

@@ -22,6 +22,7 @@ from include.evergreen.data.partitions.store import all_versions, change_version
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError, OvertakenError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.state import ledger, storage
@@ -48,7 +49,7 @@ class Correction:
         return (version.knowledge_time, version.knowledge_column) != (self.knowledge_time, self.knowledge_column)
 
 
-def plan_corrections(dataset: DatasetConfig, first: dt.date, last: dt.date, *, known_at: dt.datetime | None = None) -> list[Correction]:
+def plan_corrections(dataset: DatasetConfig, first: Partition, last: Partition, *, known_at: dt.datetime | None = None) -> list[Correction]:
     """Work out what `correct_knowledge` would correct, and write nothing.
 
     Raises `ConfigError` when the range is none, and `DataError` when no partition of it is published, or when rows lack the knowledge
@@ -64,7 +65,7 @@ def plan_corrections(dataset: DatasetConfig, first: dt.date, last: dt.date, *, k
 
 
 def correct_knowledge(
-    dataset: DatasetConfig, first: dt.date, last: dt.date, *, actor: str, reason: str, known_at: dt.datetime | None = None
+    dataset: DatasetConfig, first: Partition, last: Partition, *, actor: str, reason: str, known_at: dt.datetime | None = None
 ) -> list[Correction]:
     """Give the stored versions of some partitions the knowledge that dataset.yaml declares now, or one of them a time.
 
@@ -85,7 +86,7 @@ def correct_knowledge(
 
 
 def _correct(
-    dataset: DatasetConfig, first: dt.date, last: dt.date, known_at: dt.datetime | None, actor: str, reason: str
+    dataset: DatasetConfig, first: Partition, last: Partition, known_at: dt.datetime | None, actor: str, reason: str
 ) -> list[Correction]:
     began = clock.now()
     versions = _versions(dataset, first, last)
@@ -106,13 +107,13 @@ def _correct(
     return seen
 
 
-def _versions(dataset: DatasetConfig, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+def _versions(dataset: DatasetConfig, first: Partition, last: Partition) -> list[PartitionVersion]:
     with reading() as connection:
         return all_versions(connection, dataset.name, first, last)
 
 
 def _plan(
-    dataset: DatasetConfig, versions: list[PartitionVersion], first: dt.date, last: dt.date, known_at: dt.datetime | None
+    dataset: DatasetConfig, versions: list[PartitionVersion], first: Partition, last: Partition, known_at: dt.datetime | None
 ) -> list[Correction]:
     if first > last:
         raise ConfigError(f"{dataset.name}: the range {first} to {last} ends before it begins; give the earlier day first.")
@@ -137,7 +138,7 @@ def _as_declared(dataset: DatasetConfig, version: PartitionVersion) -> Correctio
     first_row, last_row = _extremes(version, declared.column) if declared.column else (None, None)
     arrived = version.arrived_at or version.recorded_at
     delivered = DeliveredVersion(version.partition, version.origin, arrived, version.version > 1, first_row, last_row)
-    return Correction(version, knowledge_time(declared, delivered), declared.column, as_recorded(declared, None))
+    return Correction(version, knowledge_time(declared, dataset.grain, delivered), declared.column, as_recorded(declared, None))
 
 
 def _can_be_read(dataset: DatasetConfig, version: PartitionVersion) -> bool:
@@ -181,4 +182,4 @@ def _record(
 
 
 def _said(version: PartitionVersion, of: PartitionVersion | Correction) -> list[Any]:
-    return [version.partition.isoformat(), version.version, of.knowledge_time.isoformat(), of.knowledge_column]
+    return [version.partition, version.version, of.knowledge_time.isoformat(), of.knowledge_column]

@@ -28,6 +28,7 @@ from include.evergreen.data.validation import Delivered, RawRows, Validation, re
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
@@ -80,7 +81,7 @@ class Validated(TypedDict):
     known_last: str | None
 
 
-def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
+def fetch(dataset: DatasetConfig, partition: Partition) -> Fetched:
     """Read a partition at its source and keep its rows, typed but unjudged.
 
     Raises `DataError`, `TransientError` or `ConfigError` as the source does, and as `refuse_stale_reads` does.
@@ -90,6 +91,7 @@ def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
     :returns: what `validate_partition` needs; the rows themselves lie in the storage
     """
     began = clock.now()
+    dataset.grain.number(partition)  # refuses what is the key of no partition
     delivery = make_source(dataset).open(partition)
     with RowWriter(arrow_schema(dataset)) as raw:
         for batch in without_erased(dataset, delivery.batches):
@@ -111,7 +113,7 @@ def fetch(dataset: DatasetConfig, partition: dt.date) -> Fetched:
             "undeclared": delivery.undeclared}  # fmt: skip
 
 
-def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetched, origin: Origin) -> Validated:
+def validate_partition(dataset: DatasetConfig, partition: Partition, fetched: Fetched, origin: Origin) -> Validated:
     """Judge the fetched rows, record the result, and keep accepted and quarantined rows apart.
 
     :param dataset: by whose contract the rows are judged
@@ -154,7 +156,7 @@ def validate_partition(dataset: DatasetConfig, partition: dt.date, fetched: Fetc
 
 def publish(
     dataset: DatasetConfig,
-    partition: dt.date,
+    partition: Partition,
     validated: Validated,
     origin: Origin,
     *,
@@ -185,7 +187,7 @@ def publish(
 
 
 def _publish(
-    dataset: DatasetConfig, partition: dt.date, validated: Validated, origin: Origin, known_at: dt.datetime | None, also: Also | None
+    dataset: DatasetConfig, partition: Partition, validated: Validated, origin: Origin, known_at: dt.datetime | None, also: Also | None
 ) -> tuple[PartitionVersion, bool]:
     content: dict[str, Any] = {name: value for name, value in validated.items() if name in partition_versions.c}
     arrived = dt.datetime.fromisoformat(validated["arrived"])
@@ -213,7 +215,9 @@ def _publish(
         dataset=dataset.name,
         partition=partition,
         content=content,
-        known_at=lambda superseded: known_at or knowledge_time(dataset.knowledge, _delivered(partition, validated, origin, superseded)),
+        known_at=lambda superseded: (
+            known_at or knowledge_time(dataset.knowledge, dataset.grain, _delivered(partition, validated, origin, superseded))
+        ),
         origin=origin,
         delivered_at=dt.datetime.fromisoformat(validated["began"]) if "began" in validated else None,
         also=within,
@@ -244,7 +248,7 @@ def _warn_of_knowledge(dataset: DatasetConfig, version: PartitionVersion, known_
 
 
 def ingest(
-    dataset: DatasetConfig, partition: dt.date, origin: Origin, *, known_at: dt.datetime | None = None
+    dataset: DatasetConfig, partition: Partition, origin: Origin, *, known_at: dt.datetime | None = None
 ) -> tuple[PartitionVersion, bool]:
     """Fetch, validate and publish in this process; raises what the three do.
 
@@ -274,13 +278,13 @@ def _fetched(validated: Validated) -> Fetched:
     }
 
 
-def _delivered(partition: dt.date, validated: Validated, origin: Origin, superseded: PartitionVersion | None) -> DeliveredVersion:
+def _delivered(partition: Partition, validated: Validated, origin: Origin, superseded: PartitionVersion | None) -> DeliveredVersion:
     first, last = (dt.datetime.fromisoformat(moment) if moment else None for moment in (validated["known_first"], validated["known_last"]))
     arrived = dt.datetime.fromisoformat(validated["arrived"])
     return DeliveredVersion(partition, origin, arrived, superseded is not None, first, last)
 
 
-def keep_accepted(dataset: DatasetConfig, partition: dt.date, rows: Rows) -> dict[str, Any]:
+def keep_accepted(dataset: DatasetConfig, partition: Partition, rows: Rows) -> dict[str, Any]:
     """Write the accepted rows in the order of their keys.
 
     :param dataset: whose rows they are
@@ -336,7 +340,7 @@ def _quarantined(raw: Path, validation: Validation) -> pa.Table:
     return rows_at(raw, validation.failing).append_column(REASON_COLUMN, pa.array(validation.reasons(), pa.string()))
 
 
-def keep_quarantined(dataset: DatasetConfig, partition: dt.date, table: pa.Table) -> dict[str, Any]:
+def keep_quarantined(dataset: DatasetConfig, partition: Partition, table: pa.Table) -> dict[str, Any]:
     """Write quarantined rows in an order that depends on nothing but the rows.
 
     :param dataset: whose rows they are

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Knowledge
+from include.evergreen.config.models import AfterPartition, Knowledge
 from include.evergreen.data.partitions import PartitionVersion
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import Grain, Partition
 
 GIVEN = "known_at"  # in a version's `knowledge`, beside the declaration: that a person gave the time
 
@@ -21,7 +21,7 @@ class DeliveredVersion:
     ``first_row`` and ``last_row`` are the extremes of the knowledge column, if there is one; ``origin`` is ``live`` or ``backfill``.
     """
 
-    partition: dt.date
+    partition: Partition
     origin: str
     arrived: dt.datetime
     is_correction: bool
@@ -29,17 +29,18 @@ class DeliveredVersion:
     last_row: dt.datetime | None = None
 
 
-def knowledge_time(declared: Knowledge, version: DeliveredVersion) -> dt.datetime:
+def knowledge_time(declared: Knowledge, grain: Grain, version: DeliveredVersion) -> dt.datetime:
     """Tell when a version could first have been known.
 
     With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
     with its last: before that, what it corrects is what was known.
 
     :param declared: ``knowledge`` of its dataset.yaml
+    :param grain: that of its dataset
     :param version: what is known of it
     :returns: the time in UTC
     """
-    rule = clock.day_start(version.partition) + dt.timedelta(hours=declared.hours_after_partition)
+    rule = declared.moment(grain, version.partition)
     if declared.column is not None:
         return (version.last_row if version.is_correction else version.first_row) or rule
     by = declared.corrections if version.is_correction else declared.first
@@ -55,7 +56,9 @@ def as_recorded(declared: Knowledge, known_at: dt.datetime | None) -> dict[str, 
     :param known_at: the time (UTC) that a person gave; None when none was given
     :returns: a JSON document: the declaration, and with `GIVEN` that time, if there is one
     """
-    return {**declared.model_dump(mode="json"), **({GIVEN: known_at.isoformat()} if known_at else {})}
+    kept = declared.model_dump(mode="json")
+    unsaid = {name for name in AfterPartition.model_fields if kept[name] is None}
+    return {**{name: value for name, value in kept.items() if name not in unsaid}, **({GIVEN: known_at.isoformat()} if known_at else {})}
 
 
 def why_other_than_declared(dataset: DatasetConfig, version: PartitionVersion) -> str:
@@ -71,16 +74,16 @@ def why_other_than_declared(dataset: DatasetConfig, version: PartitionVersion) -
     if version.knowledge is not None:
         recorded = {name: value for name, value in version.knowledge.items() if name != GIVEN}
         now = as_recorded(declared, None)
-        differ = [name for name in now if recorded.get(name) != now[name]]
+        differ = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
         if not differ or (GIVEN in version.knowledge and declared.column is None):
             return ""
-        return ", ".join(f"by {name} {recorded.get(name)}, and dataset.yaml declares {now[name]}" for name in differ)
-    if declared.column or _is_possible(declared, version):
+        return ", ".join(f"by {name} {recorded.get(name)}, and dataset.yaml declares {now.get(name)}" for name in differ)
+    if declared.column or _is_possible(declared, dataset.grain, version):
         return ""
     return f"at {version.knowledge_time:%Y-%m-%d %H:%M} UTC, and not by the rule that dataset.yaml declares"
 
 
-def correction_command(dataset: str, first: dt.date, last: dt.date, known_at: dt.datetime | None = None) -> str:
+def correction_command(dataset: str, first: Partition, last: Partition, known_at: dt.datetime | None = None) -> str:
     """Write the command that corrects when partitions were known, for a message.
 
     :param dataset: name of the dataset
@@ -91,14 +94,14 @@ def correction_command(dataset: str, first: dt.date, last: dt.date, known_at: dt
     """
     given = ""
     if known_at:
-        is_midnight = known_at == clock.day_start(known_at.date())
+        is_midnight = known_at.time() == dt.time()
         given = f" --known-at {known_at.date() if is_midnight else known_at.isoformat()}"
     return f'evergreen correct-knowledge {dataset} --from {first} --to {last}{given} --reason "..."'
 
 
-def _is_possible(declared: Knowledge, version: PartitionVersion) -> bool:
+def _is_possible(declared: Knowledge, grain: Grain, version: PartitionVersion) -> bool:
     """Whether a version of an earlier release, which kept no declaration, may have been recorded under this one."""
-    rule = clock.day_start(version.partition) + dt.timedelta(hours=declared.hours_after_partition)
+    rule = declared.moment(grain, version.partition)
     by: Literal["rule", "arrival"] = declared.corrections if version.version > 1 else declared.first
     if version.origin == "backfill" or by == "rule":
         return version.knowledge_time == rule

@@ -21,6 +21,7 @@ from include.evergreen.data.validation import Validation
 from include.evergreen.data.validation.checks import PERSONAL, judge, split_reasons
 from include.evergreen.foundation.digest import canonical_json
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions, quarantine_releases
@@ -36,7 +37,7 @@ class WaitingRows:
     """The quarantined rows of one partition's current version; ``since`` is when a version of it began to have some."""
 
     dataset: str
-    partition: dt.date
+    partition: Partition
     version: int
     rows: int
     source_rows: int
@@ -72,7 +73,7 @@ def without_released(dataset: DatasetConfig, released: set[str], raw: Path, vali
     return replace(judged, reason=f"{judged.reason}; {len(positions)} of the failing rows were released by a person")
 
 
-def released_digests(connection: sa.Connection, dataset: str, partition: dt.date) -> set[str]:
+def released_digests(connection: sa.Connection, dataset: str, partition: Partition) -> set[str]:
     """Look up which rows of a partition a person has released.
 
     :param connection: any that reads
@@ -176,7 +177,7 @@ def waiting(dataset: str) -> list[WaitingRows]:
     ]
 
 
-def quarantined_rows(dataset: str, partition: dt.date) -> tuple[PartitionVersion, pa.Table]:
+def quarantined_rows(dataset: str, partition: Partition) -> tuple[PartitionVersion, pa.Table]:
     """Read the quarantined rows of a partition's current version.
 
     :param dataset: name of the dataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from include.evergreen.data.partitions.files import arrow_schema, read_batches
 from include.evergreen.data.quarantine import counted_reasons, lacking_a_unique_key, quarantined_rows, released_rows, row_digests
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database.tables import quarantine_releases
@@ -41,7 +41,7 @@ class Released:
     version: PartitionVersion
 
 
-def release(dataset: DatasetConfig, partition: dt.date, chosen: Conditions | None, *, actor: str, reason: str) -> Released:
+def release(dataset: DatasetConfig, partition: Partition, chosen: Conditions | None, *, actor: str, reason: str) -> Released:
     """Publish the partition with the chosen quarantined rows among its accepted ones, as a person decided.
 
     The version is the one that ingesting the same rows again makes, so that makes no other. Raises `ConfigError` for a reason that

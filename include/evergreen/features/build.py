@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as
 from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.team_code import TEAM_ERRORS, Modules, executed, modules_beside
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class FeatureCode:
 
 
 def feature_frame(
-    catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
+    catalog: Catalog, model: ModelConfig, partition: Partition, cache_: PartitionCache, code: FeatureCode | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compute the features of one partition, for training and for scoring alike.
 
@@ -84,7 +84,7 @@ def compute_features(
 
 
 def labelled_frame(
-    catalog: Catalog, model: ModelConfig, partition: dt.date, cache_: PartitionCache, code: FeatureCode | None = None
+    catalog: Catalog, model: ModelConfig, partition: Partition, cache_: PartitionCache, code: FeatureCode | None = None
 ) -> pd.DataFrame | None:
     """Compute one day of a training frame: the rows whose label is known as of the cache's ``as_of``, once all of them are mature.
 
@@ -105,12 +105,12 @@ def labelled_frame(
         return None
     rows, features = feature_frame(catalog, model, partition, cache_, code)
     joined = as_columns(features).assign(**{TARGET: join_labels(catalog, model, rows, labels, cache_)})
-    joined.insert(0, PARTITION, partition.isoformat())
+    joined.insert(0, PARTITION, partition)
     joined = joined.join(as_keys(rows, catalog.dataset(model.rows).keys))  # so that a person's rows can be found in it
     return joined[joined[TARGET].notna()].reset_index(drop=True)
 
 
-def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache) -> bool:
+def inputs_known(model: ModelConfig, partition: Partition, cache_: PartitionCache) -> bool:
     """Tell whether a partition's features can be computed.
 
     :param model: the model, which declares the inputs and their lags
@@ -118,7 +118,7 @@ def inputs_known(model: ModelConfig, partition: dt.date, cache_: PartitionCache)
     :param cache_: what the past is read through, which bounds what is known
     :returns: whether each input's newest partition that is read for the day was known when the day began (UTC)
     """
-    newest = ((model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs)
+    newest = ((model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs)
     return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
 
 

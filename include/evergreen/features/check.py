@@ -31,7 +31,7 @@ def check_features(catalog: Catalog) -> list[str]:
 def _problems(catalog: Catalog, model: ModelConfig) -> Iterator[str]:
     load_code(code_now(catalog, model))
     target = model.target
-    if any(model_input.dataset == target.dataset and model_input.lag_days == 0 for model_input in model.inputs):
+    if any(model_input.dataset == target.dataset and model_input.lag(model.labels.grain) == 0 for model_input in model.inputs):
         file = shown_path(catalog.features_path(model.name))
         for feature in features_from(catalog, model, target.dataset, target.column):
             yield (

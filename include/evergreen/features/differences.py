@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ class Finding:
 
     model: str
     feature: str
-    partition: dt.date
+    partition: Partition
     row: str
     before: object
     after: object
@@ -44,7 +45,7 @@ class Comparison:
 
     model: str
     path: Path
-    partition: dt.date
+    partition: Partition
     rows: pd.DataFrame
     keys: Sequence[str]
     promise: str

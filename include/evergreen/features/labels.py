@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -10,20 +9,21 @@ from typing import TYPE_CHECKING, Literal
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.labels import LabelSource
+from include.evergreen.config.models import AfterPartition
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.categories import as_categories, category
 from include.evergreen.features.columns import PARTITION, TARGET, as_keys
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import LATEST, Partition
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COMPARED_AS_THEY_ARE = {"integer", "boolean", "datetime", "string"}  # kinds of keys of which two types of pandas hold equal values
 MATCHED = "matched"  # a column beside `key:NAME` and TARGET
-KNOWN_BY_NOW = dt.date.max  # an as_of: the newest labels, whenever they became known
+KNOWN_BY_NOW = LATEST  # an as_of: the newest labels, whenever they became known
 ROWS_AT_ONCE = 20_000  # of labels that are matched together, at least: many small partitions cost as much as one
 
 
@@ -33,7 +33,7 @@ class KnownLabels:
 
     source: LabelSource
     versions: tuple[PartitionVersion, ...]
-    missing: tuple[dt.date, ...]
+    missing: tuple[Partition, ...]
 
     @property
     def is_mature(self) -> bool:
@@ -50,14 +50,14 @@ class KnownLabels:
         """What is still to come, as part of a sentence; empty when nothing is."""
         if not self.missing:
             return ""
-        if not self.source.within_days:
+        if not self.source.is_spread:
             return f"the labels of {self.source.dataset}/{self.missing[0]} have not arrived yet"
         first, last = self.missing[0], self.missing[-1]
         which = f"{first}" if first == last else f"{first} to {last}" if len(self.missing) > 2 else f"{first} and {last}"
         return f"labels may still come: of {self.source.dataset}, {which} {'is' if first == last else 'are'} not there yet"
 
 
-def truth_digest(source: LabelSource, digests: Mapping[dt.date, str], missing: Collection[dt.date]) -> str | None:
+def truth_digest(source: LabelSource, digests: Mapping[Partition, str], missing: Collection[Partition]) -> str | None:
     """Digest the labels of a partition's rows, so that it shows when any of them may have changed.
 
     :param source: where they stand
@@ -67,12 +67,12 @@ def truth_digest(source: LabelSource, digests: Mapping[dt.date, str], missing: C
     """
     if missing:
         return None
-    if not source.within_days:
+    if not source.is_spread:
         return next(iter(digests.values()))
     return document_digest({str(partition): digest for partition, digest in sorted(digests.items())})
 
 
-def known_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache: PartitionCache) -> KnownLabels:
+def known_labels(catalog: Catalog, model: ModelConfig, partition: Partition, cache: PartitionCache) -> KnownLabels:
     """Find what is known of the labels of a partition's rows, as of the cache's ``as_of``. Reads no rows.
 
     :param catalog: what is declared now, for the schedule of the target's dataset
@@ -81,10 +81,10 @@ def known_labels(catalog: Catalog, model: ModelConfig, partition: dt.date, cache
     :param cache: what they are read through
     :returns: the newest known version of each partition that may hold them
     """
-    source = model.target.labels
-    schedule = catalog.dataset(source.dataset).schedule if source.within_days else None
+    source = model.labels
+    schedule = catalog.dataset(source.dataset).schedule if source.is_spread else None
     versions = cache.known(source.dataset, cache.as_of, *source.partitions(partition))
-    whole = {version.partition for version in versions if not source.within_days or _is_whole(version, cache.as_of)}
+    whole = {version.partition for version in versions if not source.is_spread or _is_whole(model, version, cache.as_of)}
     return KnownLabels(source, tuple(versions), tuple(source.missing(partition, whole, schedule)))
 
 
@@ -126,12 +126,12 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
     return pd.Series(values, index=rows.index, name=TARGET)
 
 
-def _is_whole(version: PartitionVersion, as_of: dt.date) -> bool:
+def _is_whole(model: ModelConfig, version: PartitionVersion, as_of: Partition) -> bool:
     """Whether none of its rows should still become known, by the rule; rows that are known one by one begin before that."""
     if version.knowledge_column is None or version.knowledge is None:
         return True
-    hours = dt.timedelta(hours=version.knowledge["hours_after_partition"])
-    return clock.day_start(version.partition) + hours <= clock.day_start(as_of)
+    rule = AfterPartition(**{name: version.knowledge.get(name) for name in AfterPartition.model_fields})
+    return rule.moment(model.labels.grain, version.partition) <= model.grain.start(as_of)
 
 
 def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
@@ -173,7 +173,7 @@ def _given(model: ModelConfig, names: list[str], versions: Sequence[PartitionVer
     return keys.assign(**{TARGET: _values(model, stored[model.target.column], versions[0].partition)})
 
 
-def _values(model: ModelConfig, column: pd.Series, partition: dt.date) -> pd.Series:
+def _values(model: ModelConfig, column: pd.Series, partition: Partition) -> pd.Series:
     """What a column says: the figure, or 1 and 0 by what is positive; missing where it has no value."""
     import pandas as pd
 

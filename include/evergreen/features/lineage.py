@@ -7,7 +7,6 @@ looks at few of them is found too. What no synthetic row exercises is not found;
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,8 @@ from include.evergreen.features.build import FeatureCode, code_now, compute_feat
 from include.evergreen.features.differences import changed
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import EvergreenError
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,21 +70,27 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
     for dataset, day in trial.days_read():
         concerned = {feature for feature, origins in columns.items() if dataset in origins}
         for feature in trial.changed_by(dataset, depended_on[dataset], days={day}, among=concerned) & concerned:
-            days[feature].setdefault(dataset, set()).add((trial.source.day - day).days)
+            days[feature].setdefault(dataset, set()).add(_partitions_back(model, dataset, trial.source.day, day))
     declared = {model_input.dataset: catalog.dataset(model_input.dataset).column_names for model_input in model.inputs}
     return {
         feature: tuple(
             FeatureOrigin(
                 dataset=dataset,
                 columns=tuple(name for name in declared[dataset] if name in origins[dataset]),
-                newest_day=min(days[feature].get(dataset, {model.lag_days(dataset)})),
-                oldest_day=max(days[feature].get(dataset, {model.lag_days(dataset)})),
+                newest_day=min(days[feature].get(dataset, {model.input(dataset).lag(model.grain_of(dataset))})),
+                oldest_day=max(days[feature].get(dataset, {model.input(dataset).lag(model.grain_of(dataset))})),
             )
             for dataset in declared
             if dataset in origins
         )
         for feature, origins in columns.items()
     }
+
+
+def _partitions_back(model: ModelConfig, dataset: str, scored: Partition, read: Partition) -> int:
+    """How many partitions of a dataset lie between the one in which the scored partition begins and the one that is read."""
+    grain = model.grain_of(dataset)
+    return grain.number(grain.at(model.grain.start(scored))) - grain.number(read)
 
 
 def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: str) -> list[str]:
@@ -100,7 +105,7 @@ def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: st
     :returns: the names of the features
     """
     trial = _Trial(catalog, model, None)
-    concerned = trial.changed_by(dataset, {column}, days={trial.source.day})
+    concerned = trial.changed_by(dataset, {column}, days={model.grain_of(dataset).at(model.grain.start(trial.source.day))})
     return [name for name in model.feature_names if name in concerned]
 
 
@@ -202,7 +207,7 @@ class _Trial:
 
     def __init__(self, catalog: Catalog, model: ModelConfig, code: FeatureCode | None) -> None:
         self.source = SyntheticRows(catalog, model)
-        self._model = model
+        self._model = self.source.model
         self._code = code or code_now(catalog, model)
         self._cache = MadeUpCache(self.source.day, self.source)
         self._before = self._features(self._cache)
@@ -217,10 +222,10 @@ class _Trial:
             for dataset, asked in self._cache.asked.items()
         }
 
-    def days_read(self) -> list[tuple[str, dt.date]]:
+    def days_read(self) -> list[tuple[str, Partition]]:
         return [(dataset, day) for dataset, day, _ in self._cache.read]
 
-    def changed_by(self, dataset: str, columns: set[str], days: set[dt.date] | None, among: set[str] | None = None) -> set[str]:
+    def changed_by(self, dataset: str, columns: set[str], days: set[Partition] | None, among: set[str] | None = None) -> set[str]:
         """Give some columns other values, and see which features change.
 
         :param dataset: an input of the model
@@ -260,13 +265,13 @@ class _OtherValues(MadeUpCache):
         source: SyntheticRows,
         dataset: str,
         columns: set[str],
-        days: set[dt.date] | None,
+        days: set[Partition] | None,
         draw: int,
     ) -> None:
         super().__init__(source.day, source)
         self._unchanged = unchanged
         self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
-        self._rows = (model.rows, source.day - dt.timedelta(days=model.lag_days(model.rows)))
+        self._rows = (model.rows, model.newest(model.rows, source.day))
 
     def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         if version.dataset != self._dataset or (self._days is not None and version.partition not in self._days):
@@ -281,7 +286,7 @@ class _OtherValues(MadeUpCache):
             if name in content
         }
         if version.knowledge_column in others and (version.dataset, version.partition) == self._rows:
-            known, limit = version.knowledge_column, clock.day_start(self.as_of)
+            known, limit = version.knowledge_column, self._grain.start(self.as_of)
             stays = (others[known] <= limit) == (content[known] <= limit)  # else there would be other rows to compare, or fewer
             others[known] = others[known].where(stays, content[known])
         return content.assign(**others)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.features.lookback import Aggregation, latest_rows, trailing_values
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, Grain, Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,24 +33,27 @@ class PartitionCache:
     ``as_of`` bounds everything: no version, and no row, with a later knowledge time is seen through it. It reads the
     columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to.
 
-    :param as_of: the day at whose beginning (UTC) a version or a row must have been known
+    :param as_of: the partition of the model at whose beginning a version or a row must have been known
     :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
+    :param model: for which it is read, and which knows the grains of its datasets and its own; None: all are days
     """
 
-    def __init__(self, as_of: dt.date, said_at: dt.datetime | None = None) -> None:
+    def __init__(self, as_of: Partition, said_at: dt.datetime | None = None, *, model: ModelConfig | None = None) -> None:
         self.as_of = as_of
+        self._grain = DAILY if model is None else model.grain
+        self._grain_of: Callable[[str], Grain] = (lambda _: DAILY) if model is None else model.grain_of
         self.said_at = said_at
-        self.read: dict[tuple[str, dt.date, int], PartitionVersion] = {}
-        self.left_out: dict[tuple[str, dt.date, int, dt.date], int] = {}  # rows that a day did not know yet
+        self.read: dict[tuple[str, Partition, int], PartitionVersion] = {}
+        self.left_out: dict[tuple[str, Partition, int, Partition], int] = {}  # rows that a day did not know yet
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
-        self._versions: dict[str, dict[dt.date, list[PartitionVersion]]] = {}
+        self._versions: dict[str, dict[Partition, list[PartitionVersion]]] = {}
         self._looked_up: dict[str, tuple[int, int]] = {}  # of each dataset, the first and last partition, as ordinals of their days
         self._held: dict[tuple[str, str], pd.DataFrame] = {}  # by dataset and path, the one that was used last at the end
         self._sizes: dict[tuple[str, str], int] = {}  # of what is held, in bytes
         self._held_bytes = 0
         self._whole: set[tuple[str, str]] = set()  # of which all columns are held
 
-    def known(self, dataset: str, as_of: dt.date, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+    def known(self, dataset: str, as_of: Partition, first: Partition, last: Partition) -> list[PartitionVersion]:
         """The newest version of each partition that was known as of a day.
 
         :param dataset: name of the dataset
@@ -61,10 +64,11 @@ class PartitionCache:
         """
         limit = self._limit(as_of)
         versions = self._find_versions(dataset, first, last)
-        known = ([version for version in versions.get(day, []) if version.knowledge_time <= limit] for day in clock.days(first, last))
+        partitions = self._grain_of(dataset).between(first, last)
+        known = ([version for version in versions.get(day, []) if version.knowledge_time <= limit] for day in partitions)
         return [of_day[-1] for of_day in known if of_day]
 
-    def frame(self, version: PartitionVersion, as_of: dt.date, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def frame(self, version: PartitionVersion, as_of: Partition, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of a version that were known as of a day.
 
         Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
@@ -90,8 +94,8 @@ class PartitionCache:
         """
         self.read.update({(version.dataset, version.partition, version.version): version for version in versions})
 
-    def _limit(self, as_of: dt.date) -> dt.datetime:
-        return min(clock.day_start(as_of), clock.day_start(self.as_of))
+    def _limit(self, as_of: Partition) -> dt.datetime:
+        return min(self._grain.start(as_of), self._grain.start(self.as_of))
 
     def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         """All rows of the version, with ``columns`` among its columns."""
@@ -134,11 +138,12 @@ class PartitionCache:
             self._held_bytes -= self._sizes.pop(longest_unused)
             self._whole.discard(longest_unused)
 
-    def _find_versions(self, dataset: str, first: dt.date, last: dt.date) -> dict[dt.date, list[PartitionVersion]]:
+    def _find_versions(self, dataset: str, first: Partition, last: Partition) -> dict[Partition, list[PartitionVersion]]:
         """All versions that ``as_of`` allows, by partition, older ones first: an earlier day may not know the newest yet."""
         versions = self._versions.setdefault(dataset, {})
-        spans, looked_up = self._to_look_up(dataset, first.toordinal(), last.toordinal())
-        recorded = [self._recorded(dataset, dt.date.fromordinal(begin), dt.date.fromordinal(end)) for begin, end in spans]
+        grain = self._grain_of(dataset)
+        spans, looked_up = self._to_look_up(dataset, grain.number(first), grain.number(last))
+        recorded = [self._recorded(dataset, grain.numbered(begin), grain.numbered(end)) for begin, end in spans]
         for version in chain.from_iterable(recorded):
             versions.setdefault(version.partition, []).append(version)
         self._looked_up[dataset] = looked_up
@@ -153,14 +158,15 @@ class PartitionCache:
         if dataset not in self._looked_up:
             return [(first, last)], (first, last)
         begin, end = self._looked_up[dataset]
+        earliest, latest = (self._grain_of(dataset).number(key) for key in (EARLIEST, LATEST))
         more = end - begin + 1
-        new_begin = begin if first >= begin else min(first, max(begin - more, dt.date.min.toordinal()))
-        new_end = end if last <= end else max(last, min(end + more, dt.date.max.toordinal()))
+        new_begin = begin if first >= begin else min(first, max(begin - more, earliest))
+        new_end = end if last <= end else max(last, min(end + more, latest))
         spans = [span for span in ((new_begin, begin - 1), (end + 1, new_end)) if span[0] <= span[1]]
         return spans, (new_begin, new_end)
 
-    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
-        return known_versions(dataset, as_of=clock.day_start(self.as_of), first=first, last=last, said_at=self.said_at)
+    def _recorded(self, dataset: str, first: Partition, last: Partition) -> list[PartitionVersion]:
+        return known_versions(dataset, as_of=self._grain.start(self.as_of), first=first, last=last, said_at=self.said_at)
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)
@@ -195,7 +201,7 @@ class PointInTimeReader:
     :param edition: by which of our editions it reads
     """
 
-    def __init__(self, model: ModelConfig, partition: dt.date, cache: PartitionCache, edition: int = EDITION) -> None:
+    def __init__(self, model: ModelConfig, partition: Partition, cache: PartitionCache, edition: int = EDITION) -> None:
         self.edition = edition
         self._model = model
         self._partition = partition
@@ -207,7 +213,7 @@ class PointInTimeReader:
 
         :returns: the day, in UTC; to be taken in place of any clock
         """
-        return self._partition
+        return self._model.grain.begins(self._partition)
 
     def rows(self) -> pd.DataFrame:
         """The rows to score, each of which gets one row of features.
@@ -217,7 +223,7 @@ class PointInTimeReader:
         :raises DataError: when the partition has not been ingested, or was not known in time
         """
         dataset = self._model.rows
-        newest = self._partition - dt.timedelta(days=self._model.lag_days(dataset))
+        newest = self._model.newest(dataset, self._partition)
         versions = self._cache.known(dataset, self._partition, newest, newest)
         if not versions:
             raise DataError(f"{self._model.name}: {dataset} {newest} was not known on {self._partition}. Ingest it first.")
@@ -256,8 +262,8 @@ class PointInTimeReader:
                 f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{windows[dataset]}, "
                 f"its window_days in model.yaml."
             )
-        last = self._partition - dt.timedelta(days=self._model.lag_days(dataset))
-        versions = self._cache.known(dataset, self._partition, last - dt.timedelta(days=days - 1), last)
+        grain, last = self._model.grain_of(dataset), self._model.newest(dataset, self._partition)
+        versions = self._cache.known(dataset, self._partition, grain.shift(last, 1 - grain.partitions_in(days)), last)
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
         frames = [self._frame(version, columns) for version in versions]
@@ -266,7 +272,9 @@ class PointInTimeReader:
                 f"{self._model.name}: {dataset} has a column 'partition' of its own, by which window() calls the day of each row. Give it "
                 f"another name in dataset.yaml ({{name: {dataset}_partition, from: partition}}), and ingest it again."
             )
-        dated = [frame.assign(**{PARTITION_COLUMN: version.partition}) for frame, version in zip(frames, versions, strict=True)]
+        dated = [
+            frame.assign(**{PARTITION_COLUMN: grain.begins(version.partition)}) for frame, version in zip(frames, versions, strict=True)
+        ]
         return pd.concat(dated, ignore_index=True)
 
     def _frame(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
@@ -351,5 +359,5 @@ class PointInTimeReader:
         keys = [by] if isinstance(by, str) else list(by)
         known = [KNOWN] if self.edition >= BY_KNOWLEDGE else []
         window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns, *known])))
-        moments = rows[at] if at is not None else clock.day_start(self._partition)
+        moments = rows[at] if at is not None else self._model.grain.start(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance, known=known)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.categories import category
 from include.evergreen.features.patterns import matching
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import partition_versions
@@ -35,11 +35,32 @@ ROWS = 48  # of a partition, about; enough for groups, and few enough for second
 POOL = 6  # different texts of a column that says nothing of its values
 KEYS_WANTED = 2 * ROWS
 MOST_DAYS_BEFORE = 70  # a longer window finds that there was nothing before
+EXAMINED_BEFORE = 8  # partitions of the model: the oldest that a check looks at beside the examined one
+SOME_TIME = dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
 DAYS_AFTER = 4  # that are generated after the examined day
 MISSING_SHARE = 0.1  # of a nullable column
 PRESENT_SHARE = 0.8  # of all keys, on one day
 WITHIN = (0.0, 100.0)  # numbers that are not bounded otherwise
 Row = tuple[Any, ...]
+
+
+def _partitions_before(model: ModelConfig, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions of each dataset are generated before the examined one: what its features may look back over, and some more."""
+    looked_back = {each.dataset: each.lag(grain) + grain.partitions_in(each.window_days) for each in model.inputs
+                   for grain in [model.grain_of(each.dataset)]}  # fmt: skip
+    alike = max(count for name, count in looked_back.items() if model.grain_of(name) == model.grain)  # the rows are one of them
+    before = {}
+    for name in names:
+        grain = model.grain_of(name)
+        count, examined = (alike, 0) if grain == model.grain else (looked_back.get(name, alike), _count_within(model.grain, grain))
+        before[name] = min(MOST_DAYS_BEFORE, count) + examined + DAYS_AFTER
+    return before
+
+
+def _count_within(rows: Grain, grain: Grain) -> int:
+    """How many partitions of a grain lie between the oldest and the newest examined partition of the rows."""
+    newest = rows.at(SOME_TIME)
+    return grain.number(grain.at(rows.start(newest))) - grain.number(grain.at(rows.start(rows.shift(newest, -EXAMINED_BEFORE))))
 
 
 class SyntheticRows:
@@ -54,16 +75,21 @@ class SyntheticRows:
         names = dict.fromkeys([*(model_input.dataset for model_input in model.inputs), model.target.dataset])
         self.datasets = {name: catalog.dataset(name) for name in names}
         self._seed = seed
-        before = min(MOST_DAYS_BEFORE, max(model_input.lag_days + model_input.window_days for model_input in model.inputs)) + DAYS_AFTER
-        after = dt.timedelta(days=DAYS_AFTER)
-        self._first = max(dataset.schedule.start for dataset in self.datasets.values())
-        self.day = self._first + dt.timedelta(days=before)
-        self._last = dict.fromkeys(names, self.day + after)
-        self._last[model.target.dataset] = model.target.labels.partitions(self.day)[1] + after
+        self.model = model = model.with_grains(catalog.grain_of)  # the rows are those of this catalog's datasets
+        before = _partitions_before(model, names)
+        grains = {name: dataset.grain for name, dataset in self.datasets.items()}
+        first = max(grains[name].start(grains[name].shift(self.datasets[name].schedule.first, before[name])) for name in names)
+        self.day = model.grain.at(first)
+        if model.grain.start(self.day) < first:
+            self.day = model.grain.shift(self.day, 1)
+        begins = {name: grain.at(model.grain.start(self.day)) for name, grain in grains.items()}
+        self._first = {name: grains[name].shift(begins[name], -before[name]) for name in names}
+        self._last = {name: grains[name].shift(begins[name], DAYS_AFTER) for name in names}
+        self._last[model.target.dataset] = grains[model.target.dataset].shift(model.labels.partitions(self.day)[1], DAYS_AFTER)
         self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
         _draw_both_classes(model, self._rules[model.target.dataset].setdefault(model.target.column, {}))
         self._pools: dict[tuple[str, str], list[Any]] = {}
-        self._frames: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
+        self._frames: dict[tuple[str, Partition, int], pd.DataFrame] = {}
 
     def versions(self, dataset: str) -> list[PartitionVersion]:
         """Make the records of a dataset's partitions, each known when the dataset's rule (or its knowledge column) says.
@@ -74,8 +100,8 @@ class SyntheticRows:
         """
         declared = self.datasets[dataset]
         versions = []
-        for day in clock.days(self._first, self._last[dataset]):
-            known = clock.day_start(day) + dt.timedelta(hours=declared.knowledge.hours_after_partition)
+        for day in declared.grain.between(self._first[dataset], self._last[dataset]):
+            known = declared.known_from(day)
             if declared.knowledge.column is not None:
                 known = self.frame(dataset, day)[declared.knowledge.column].min().to_pydatetime()
             versions.append(synthetic_version(declared, day, 1, known))
@@ -89,7 +115,7 @@ class SyntheticRows:
         """
         return self.frame(version.dataset, version.partition)
 
-    def frame(self, dataset: str, day: dt.date, draw: int = 0) -> pd.DataFrame:
+    def frame(self, dataset: str, day: Partition, draw: int = 0) -> pd.DataFrame:
         """Generate the rows of one partition; asked again, it gives the same.
 
         :param dataset: an input of the model, or its target
@@ -101,7 +127,7 @@ class SyntheticRows:
             self._frames[dataset, day, draw] = self._generate(self.datasets[dataset], day, draw)
         return self._frames[dataset, day, draw]
 
-    def other_values(self, dataset: str, column: str, day: dt.date, draw: int) -> pd.Series:
+    def other_values(self, dataset: str, column: str, day: Partition, draw: int) -> pd.Series:
         """Other values for one column of a partition: drawn again, or, in a key, each exchanged for another.
 
         :param dataset: name of the dataset
@@ -117,13 +143,14 @@ class SyntheticRows:
             values = self._drawn(declared, kind, self._rng(dataset, column, day, draw), len(frame), day)
             return _typed(declared, frame.assign(**{column: values}))[column]
         if kind.type == "timestamp":
-            later = frame[column] + dt.timedelta(hours=7)
-            return later.where(later < clock.day_start(day + dt.timedelta(days=1)), later - dt.timedelta(days=1))
+            begins, ends = declared.grain.start(day), declared.grain.end(day)
+            later = frame[column] + (ends - begins) * 7 / 24
+            return later.where(later < ends, later - (ends - begins))
         pool = self._pool(declared, kind)
         exchanged = dict(zip(pool, [*pool[draw % len(pool) :], *pool[: draw % len(pool)]], strict=True))
         return frame[column].map(exchanged).astype(frame[column].dtype)
 
-    def _generate(self, dataset: DatasetConfig, day: dt.date, draw: int) -> pd.DataFrame:
+    def _generate(self, dataset: DatasetConfig, day: Partition, draw: int) -> pd.DataFrame:
         import pandas as pd
 
         keys = self._keys(dataset, day)
@@ -137,7 +164,7 @@ class SyntheticRows:
         frame = _typed(dataset, pd.DataFrame(columns))
         return frame.sort_values(list(dataset.keys), ignore_index=True) if dataset.keys else frame  # as they are stored
 
-    def _keys(self, dataset: DatasetConfig, day: dt.date) -> list[Row]:
+    def _keys(self, dataset: DatasetConfig, day: Partition) -> list[Row]:
         """The key of each row of a day: the same for all datasets with the same keys."""
         kinds = {column.name: column for column in dataset.columns}
         still = [name for name in dataset.keys if kinds[name].type != "timestamp"]
@@ -148,23 +175,24 @@ class SyntheticRows:
             present = self._rng(*still, day).random(len(chosen)) < PRESENT_SHARE
             chosen = chosen[present] if present.any() else chosen
         each_has = 1 if len(still) == len(dataset.keys) else max(1, min(24, ROWS // len(chosen)))
-        keys = []
+        keys, begins, ends = [], dataset.grain.start(day), dataset.grain.end(day)
         for number in chosen:
             places = np.unravel_index(number, [len(pool) for pool in pools]) if pools else ()
             values = {name: pool[int(place)] for name, pool, place in zip(still, pools, places, strict=True)}
             for turn in range(each_has):
-                moment = clock.day_start(day) + turn * dt.timedelta(days=1) / each_has
+                moment = begins + turn * (ends - begins) / each_has
                 keys.append(tuple(values.get(name, moment) for name in dataset.keys))
         return keys
 
-    def _drawn(self, dataset: DatasetConfig, column: Column, rng: np.random.Generator, rows: int, day: dt.date) -> list[Any]:
-        rules = self._rules[dataset.name].get(column.name, {})
+    def _drawn(self, dataset: DatasetConfig, column: Column, rng: np.random.Generator, rows: int, day: Partition) -> list[Any]:
+        rules, begins = self._rules[dataset.name].get(column.name, {}), dataset.grain.start(day)
         values: Sequence[Any]
         if column.name == dataset.knowledge.column:  # some before the day begins, some after it has ended
-            around = dataset.knowledge.hours_after_partition + rng.uniform(-18, 18, rows)
-            values = [clock.day_start(day) + dt.timedelta(seconds=round(3600 * hours)) for hours in around]
+            known = dataset.known_from(day)
+            values = [known + dt.timedelta(seconds=round(3600 * hours)) for hours in rng.uniform(-18, 18, rows)]
         elif column.type == "timestamp":
-            values = [clock.day_start(day) + dt.timedelta(seconds=int(second)) for second in rng.integers(0, 86_400, rows)]
+            seconds = int((dataset.grain.end(day) - begins).total_seconds())
+            values = [begins + dt.timedelta(seconds=int(second)) for second in rng.integers(0, seconds, rows)]
         elif column.type == "boolean":
             values = [bool(value) for value in rng.integers(0, 2, rows)]
         elif column.type == "string" or "set" in rules or "positive" in rules or self._is_shared(column):
@@ -255,20 +283,20 @@ class MadeUpCache(PartitionCache):
     :param source: what generates the rows
     """
 
-    def __init__(self, as_of: dt.date, source: SyntheticRows) -> None:
-        super().__init__(as_of)
+    def __init__(self, as_of: Partition, source: SyntheticRows) -> None:
+        super().__init__(as_of, model=source.model)
         self._source = source
 
-    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+    def _recorded(self, dataset: str, first: Partition, last: Partition) -> list[PartitionVersion]:
         versions = [version for version in self._source.versions(dataset) if first <= version.partition <= last]
-        return [version for version in versions if version.knowledge_time <= clock.day_start(self.as_of)]
+        return [version for version in versions if version.knowledge_time <= self._grain.start(self.as_of)]
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = self._source.content(version)
         return content if columns is None else content[[name for name in columns if name in content]]
 
 
-def synthetic_version(dataset: DatasetConfig, day: dt.date, number: int, known: dt.datetime) -> PartitionVersion:
+def synthetic_version(dataset: DatasetConfig, day: Partition, number: int, known: dt.datetime) -> PartitionVersion:
     """The record of a synthetic partition.
 
     :param dataset: the dataset as it is declared

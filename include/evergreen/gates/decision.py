@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Final
 
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import decisions
@@ -27,7 +28,7 @@ class Decision:
     run_key: str
     champion_version: int
     gate_digest: str
-    as_of: dt.date
+    as_of: Partition
     attempt: int
     mode: str
     verdict: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
 from include.evergreen.features.columns import PARTITION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.bootstrap import MIN_UNITS, Units
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.holdout import column_of_rows, own_features
@@ -131,14 +131,14 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     return Evidence(catalog, config, judged, snapshot, pipeline, fit_rows, holdout, scored, others, why_none, comparators, is_broken)
 
 
-def first_unfitted_day(version: RegisteredVersion) -> dt.date:
+def first_unfitted_day(version: RegisteredVersion) -> Partition:
     """Find the day from which on a version was fitted on nothing, so that it can be judged from there.
 
     :param version: the registered version, whose candidate must be recorded
     :returns: the first day of its holdout; its as_of where its training, by an older release, did not record that
     """
     first = find_candidate(version.run_key).facts.get("holdout_first")
-    return dt.date.fromisoformat(first) if first else version.as_of
+    return Partition(first) if first else version.as_of
 
 
 def _rival(

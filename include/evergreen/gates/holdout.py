@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from include.evergreen.features.build import feature_frame
 from include.evergreen.features.columns import PARTITION, as_columns, as_keys, features_of, key_column
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.training.recipes import Recipe
 from include.evergreen.training.snapshot import Snapshot, SnapshotCache
 
@@ -35,10 +35,10 @@ def own_features(catalog: Catalog, model: ModelConfig, recipe: Recipe, snapshot:
     """
     config = recipe.config(model)
     keys = catalog.dataset(config.rows).keys
-    cache = SnapshotCache(snapshot)
+    cache = SnapshotCache(snapshot, config)
     frames = []
     for day in holdout[PARTITION].unique():
-        rows, features = feature_frame(catalog, config, dt.date.fromisoformat(day), cache, recipe.code)
+        rows, features = feature_frame(catalog, config, Partition(day), cache, recipe.code)
         frames.append(_named(as_columns(features), rows, keys, day))
     return features_of(_matched(model, holdout, frames, keys, f"are not there for {recipe.code.place}"), config.feature_names)
 
@@ -58,10 +58,10 @@ def column_of_rows(catalog: Catalog, model: ModelConfig, snapshot: Snapshot, hol
     :raises DataError: when the dataset has no such column on some day
     """
     keys = catalog.dataset(model.rows).keys
-    cache = SnapshotCache(snapshot)
+    cache = SnapshotCache(snapshot, model)
     frames = []
     for day in holdout[PARTITION].unique():
-        rows = PointInTimeReader(model, dt.date.fromisoformat(day), cache).rows()
+        rows = PointInTimeReader(model, Partition(day), cache).rows()
         if name not in rows:
             raise DataError(
                 f"{model.name}: {model.rows} of {day} has no column {name!r} to make slices by, nor is it a feature; "

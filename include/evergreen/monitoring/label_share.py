@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from functools import cache, partial
 
@@ -14,6 +13,7 @@ from include.evergreen.features.columns import key_column, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.observations import Observation, observed_at, revise_observations
 from include.evergreen.registry import champions
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
@@ -54,12 +54,12 @@ def update_label_shares(catalog: Catalog, model: ModelConfig) -> None:
     :param catalog: what is declared now
     :param model: the model as it is declared now
     """
-    newest = _newest_partition(model.target.dataset) if model.target.within_days else None
+    newest = _newest_partition(model.target.dataset) if model.labels.is_spread else None
     if newest is None:
         return
-    first, last = model.target.labels.rows(newest)
+    first, last = model.labels.rows(newest)
     measured = observed_at(model.name, LABEL_SHARE, first, last)
-    labels_cache, config_of = PartitionCache(KNOWN_BY_NOW), cache(partial(_config, catalog, model))
+    labels_cache, config_of = PartitionCache(KNOWN_BY_NOW, model=model), cache(partial(_config, catalog, model))
     revised = []
     for scored in list_predictions(model.name, first, last):
         version, timestamp = measured.get(scored.partition, (None, None))
@@ -75,7 +75,7 @@ def update_label_shares(catalog: Catalog, model: ModelConfig) -> None:
     revise_observations(revised)
 
 
-def _newest_partition(dataset: str) -> dt.date | None:
+def _newest_partition(dataset: str) -> Partition | None:
     with reading() as connection:
         newest = sa.select(dataset_totals.c.latest).where(dataset_totals.c.dataset == dataset)
         return connection.execute(newest).scalar()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_l
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.estimates import estimate_performance
 from include.evergreen.monitoring.label_share import label_share, update_label_shares
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+def monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
     Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days (estimated at
@@ -54,22 +54,26 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: st
     return outcome
 
 
-def _later_windows(model: ModelConfig, partition: dt.date) -> list[tuple[dt.date, str]]:
+def _later_windows(model: ModelConfig, partition: Partition) -> list[tuple[Partition, str]]:
     """The later days that were observed with their labels, each with its origin; their performance is measured with that of the day."""
-    first, last = partition + dt.timedelta(days=1), partition + dt.timedelta(days=model.monitor.performance_days - 1)
+    first = model.grain.shift(partition, 1)
+    last = model.grain.shift(partition, model.grain.partitions_in(model.monitor.performance_days) - 1)
     if last < first:
         return []
     observed = list_observations(model.name, first=first, last=last)
     return list({figure.partition: figure.origin for figure in observed if figure.metric.startswith("performance.")}.items())
 
 
-def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     began = clock.now()
     scored = find_predictions(model.name, partition)
     if scored is None:
         return stage_waits(model, "monitor", partition, [f"predictions of {model.name}/{partition}"])
     # by the target that is declared now, as `readiness` asks: what comes after this is new to it
-    read = {"predictions": scored.digest, "truth": known_labels(catalog, model, partition, PartitionCache(KNOWN_BY_NOW)).digest}
+    read = {
+        "predictions": scored.digest,
+        "truth": known_labels(catalog, model, partition, PartitionCache(KNOWN_BY_NOW, model=model)).digest,
+    }
     window = load_window(catalog, model, scored)
     declared, model = model, window.model  # its version's own features and target
     labels = window.labels[partition]
@@ -109,7 +113,7 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: s
 Figure = tuple[str, float, int]
 
 
-def _quality(model: ModelConfig, partition: dt.date) -> list[Figure]:
+def _quality(model: ModelConfig, partition: Partition) -> list[Figure]:
     """The share of the partition's source rows that were quarantined."""
     version = current_partition(model.rows, partition)
     if version is None or not version.source_rows:
@@ -140,7 +144,7 @@ def _performance(catalog: Catalog, window: Window) -> list[Figure]:
 
 def _label_share(catalog: Catalog, window: Window) -> list[Figure]:
     """Of how many rows of the day the label is known, where labels come late."""
-    if not window.model.target.within_days:
+    if not window.model.labels.is_spread:
         return []
     return label_share(catalog, window.model, window.scored, window.labels[window.scored.partition], window.cache)
 
@@ -152,7 +156,7 @@ def _refuse_overtaken(catalog: Catalog, declared: ModelConfig, observed: Predict
         raise OvertakenError(f"{declared.name} {observed.partition}: its predictions or its labels changed while it was monitored")
 
 
-def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, str | None]) -> None:
+def _confirm_done(model: str, partition: Partition, message: str, read: dict[str, str | None]) -> None:
     """For a run that was killed between its last record and that of the stage; the message of any other stays."""
     record = find_stage(model, "monitor", partition)
     detail = record.detail if record and record.status == "done" else {"message": message}
@@ -160,7 +164,7 @@ def _confirm_done(model: str, partition: dt.date, message: str, read: dict[str, 
         record_stage(model, "monitor", partition, "done", {**detail, "read": read})
 
 
-def _facts(model: str, partition: dt.date) -> dict[str, float]:
+def _facts(model: str, partition: Partition) -> dict[str, float]:
     wanted = ("performance", "estimated", "concept_drift", "drift.share", "quality", "prediction_drift")
     figures = list_observations(model, first=partition, last=partition)
     return {figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted)}

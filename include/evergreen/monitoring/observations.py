@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import model_versions, observation_news, observations
@@ -21,7 +22,7 @@ class Observation:
     """One figure of one model for the window that ``partition`` ends, over ``rows`` rows, about ``version``."""
 
     model: str
-    partition: dt.date
+    partition: Partition
     metric: str
     value: float
     version: int
@@ -30,7 +31,7 @@ class Observation:
 
 
 def record_observations(
-    model: str, partition: dt.date, figures: list[Observation], *, also: Callable[[sa.Connection], None] | None = None
+    model: str, partition: Partition, figures: list[Observation], *, also: Callable[[sa.Connection], None] | None = None
 ) -> None:
     """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction.
 
@@ -55,7 +56,7 @@ def record_observations(
             upsert(connection, observation_news, {"model": model}, {"sequence": newest + 1})
 
 
-def observed_at(model: str, metric: str, first: dt.date, last: dt.date) -> dict[dt.date, tuple[int, dt.datetime]]:
+def observed_at(model: str, metric: str, first: Partition, last: Partition) -> dict[Partition, tuple[int, dt.datetime]]:
     """Say when a figure of some partitions was recorded.
 
     :param model: its name, as in ``include/models``
@@ -100,7 +101,7 @@ def newly_observed(after: int) -> tuple[int, set[str]]:
     return max((row.sequence for row in rows), default=after), {row.model for row in rows}
 
 
-def newest_observed(model: str, count: int) -> list[dt.date]:
+def newest_observed(model: str, count: int) -> list[Partition]:
     """The partitions of a model that were observed last.
 
     :param model: its name, as in ``include/models``
@@ -113,9 +114,7 @@ def newest_observed(model: str, count: int) -> list[dt.date]:
         return list(connection.execute(query).scalars())
 
 
-def list_observations(
-    model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max
-) -> list[Observation]:
+def list_observations(model: str, metric: str | None = None, first: Partition = EARLIEST, last: Partition = LATEST) -> list[Observation]:
     """The observations of a model, of any version and origin.
 
     :param model: its name, as in ``include/models``
@@ -151,7 +150,7 @@ def newest_live(model: str, metric: str, n: int, *, min_rows: int = 1) -> list[O
         if newest is None:
             return []
         own = sa.select(model_versions.c.as_of).where(model_versions.c.model == model, model_versions.c.version == newest.version)
-        as_of = connection.execute(own).scalar() or dt.date.min
+        as_of = connection.execute(own).scalar() or EARLIEST
         same = newest_first.where(table.version == newest.version, table.partition >= as_of).limit(n)
         rows = connection.execute(same).all()
     return [_observation(row) for row in reversed(rows)]

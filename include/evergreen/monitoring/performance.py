@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 
 from include.evergreen.config.metrics import CONCEPT_DRIFT, PERFORMANCE
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.estimates.concept_drift import SUSPECTED
 from include.evergreen.monitoring.estimates.records import list_estimates
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_observed
@@ -27,7 +27,7 @@ class MetricOfDay:
 class PerformanceOfDay:
     """Performance of the window that ``partition`` ends, by ``version``; its first metrics are those that its gate names."""
 
-    partition: dt.date
+    partition: Partition
     version: int
     metrics: tuple[MetricOfDay, ...]
     concept_drift: float | None
@@ -48,17 +48,17 @@ def recent_performance(model: str, count: int) -> list[PerformanceOfDay]:
     days = newest_observed(model, count)
     if not days:
         return []
-    observed: dict[dt.date, list[Observation]] = {day: [] for day in days}
+    observed: dict[Partition, list[Observation]] = {day: [] for day in days}
     for observation in list_observations(model, first=days[-1], last=days[0]):
         observed[observation.partition].append(observation)
-    estimates: dict[dt.date, dict[str, MetricOfDay]] = {day: {} for day in days}
+    estimates: dict[Partition, dict[str, MetricOfDay]] = {day: {} for day in days}
     for each in list_estimates(model, first=days[-1], last=days[0]):
         estimates[each.partition][each.metric] = MetricOfDay(each.metric, estimated=each.value, low=each.low, high=each.high)
     performance = [_of_day(day, observed[day], estimates[day]) for day in days]
     return [each for each in performance if each.metrics]
 
 
-def _of_day(day: dt.date, observed: list[Observation], estimates: dict[str, MetricOfDay]) -> PerformanceOfDay:
+def _of_day(day: Partition, observed: list[Observation], estimates: dict[str, MetricOfDay]) -> PerformanceOfDay:
     realised = {each.metric.removeprefix(PERFORMANCE): each.value for each in observed if each.metric.startswith(PERFORMANCE)}
     drift = next((each.value for each in observed if each.metric == CONCEPT_DRIFT), None)
     version = observed[0].version

@@ -21,6 +21,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, load_window
 from include.evergreen.scoring.predictions import find_predictions
@@ -37,7 +38,7 @@ class NotAsMonitoredError(DataError):
     """The report would not show what was monitored: its inputs have changed."""
 
 
-def find_report(model: str, partition: dt.date) -> str | None:
+def find_report(model: str, partition: Partition) -> str | None:
     """Where the report of the window that ``partition`` ends lies in the storage.
 
     :param model: its name, as in ``include/models``
@@ -55,7 +56,7 @@ def find_report(model: str, partition: dt.date) -> str | None:
     return str(record.path)
 
 
-def find_monitored(model: str, partition: dt.date) -> sa.Row[Any] | None:
+def find_monitored(model: str, partition: Partition) -> sa.Row[Any] | None:
     """The record that a partition was monitored.
 
     :param model: its name, as in ``include/models``
@@ -67,7 +68,7 @@ def find_monitored(model: str, partition: dt.date) -> sa.Row[Any] | None:
         return connection.execute(reports.select().where(reports.c.model == model, reports.c.partition == partition)).first()
 
 
-def record_monitored(connection: sa.Connection, model: str, partition: dt.date, *, path: str, input_digest: str) -> None:
+def record_monitored(connection: sa.Connection, model: str, partition: Partition, *, path: str, input_digest: str) -> None:
     """Record that a partition was monitored, on what, and where its report will lie; an earlier record of it is replaced.
 
     :param connection: inside a transaction; nothing is committed here
@@ -100,7 +101,7 @@ def read_report(path: str) -> bytes:
     raise DataError(f"The drift report {path} is damaged: {told}. `evergreen report {model} {day}` draws it again.")
 
 
-def ensure_report(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
+def ensure_report(catalog: Catalog, model: ModelConfig, partition: Partition) -> str:
     """Find the report of a window, or draw it now; on one machine, one at a time.
 
     Passes on `DataError` when the partition was not monitored, `NotAsMonitoredError` when what was monitored is there no more, and
@@ -117,7 +118,7 @@ def ensure_report(catalog: Catalog, model: ModelConfig, partition: dt.date) -> s
         return find_report(model.name, partition) or _draw(catalog, model, partition)
 
 
-def _draw(catalog: Catalog, model: ModelConfig, partition: dt.date) -> str:
+def _draw(catalog: Catalog, model: ModelConfig, partition: Partition) -> str:
     from include.evergreen.monitoring.drawing import draw
 
     began = clock.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,9 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Partition, parse_any
 from include.evergreen.monitoring.drift import judge_drift
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
@@ -45,7 +44,7 @@ class Window:
     days: list[PredictionSet]
     labelled_days: list[PredictionSet]
     measures: Measures
-    labels: Mapping[dt.date, KnownLabels]
+    labels: Mapping[Partition, KnownLabels]
     cache: PartitionCache
 
     @property
@@ -120,7 +119,7 @@ class Window:
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"
 
 
-def parse_report_path(path: str) -> tuple[str, dt.date] | None:
+def parse_report_path(path: str) -> tuple[str, Partition] | None:
     """Read a path as `Window.report_path` writes it.
 
     :param path: of any file in the storage
@@ -129,7 +128,7 @@ def parse_report_path(path: str) -> tuple[str, dt.date] | None:
     match path.split("/"):
         case ["reports", model, day, _]:
             try:
-                return model, clock.parse_partition(day)
+                return model, parse_any(day)
             except ConfigError:
                 return None
     return None
@@ -145,15 +144,16 @@ def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> 
     """
     version = champions.version_number(model.name, scored.version)
     recipe = recipe_of_version(catalog, model, version)
-    longest = max(model.monitor.window_days, model.monitor.performance_days)
-    earliest = scored.partition - dt.timedelta(days=longest - 1)
+    grain = model.grain
+    longest = max(grain.partitions_in(days) for days in (model.monitor.window_days, model.monitor.performance_days))
+    earliest = grain.shift(scored.partition, 1 - longest)
     same = [day for day in list_predictions(model.name, earliest, scored.partition) if day.version == scored.version]
 
-    def newest(count: int) -> list[PredictionSet]:
-        return [day for day in same if (scored.partition - day.partition).days < count]
+    def newest(days: int) -> list[PredictionSet]:
+        return [day for day in same if day.partition > grain.plus_days(scored.partition, -days)]
 
     config = recipe.config(model)
     measures = Measures.trained(config, find_candidate(version.run_key).facts, recipe.modules)
-    labelled, cache = newest(model.monitor.performance_days), PartitionCache(KNOWN_BY_NOW)
+    labelled, cache = newest(model.monitor.performance_days), PartitionCache(KNOWN_BY_NOW, model=config)
     labels = {day.partition: known_labels(catalog, config, day.partition, cache) for day in labelled}
     return Window(config, version, scored, newest(model.monitor.window_days), labelled, measures, labels, cache)

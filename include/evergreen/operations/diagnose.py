@@ -13,6 +13,7 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.data.validation.record import latest_validation
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry import champions
 from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
 from include.evergreen.state.stage_status import Stage, StageRecord, find_stage
@@ -20,7 +21,7 @@ from include.evergreen.state.stage_status import Stage, StageRecord, find_stage
 COMMAND = "evergreen"
 
 
-def why(catalog: Catalog, model: ModelConfig, partition: dt.date) -> list[str]:
+def why(catalog: Catalog, model: ModelConfig, partition: Partition) -> list[str]:
     """Explain what became of the inputs, labels, scoring and monitoring of a partition. Reads alone.
 
     :param catalog: what is declared now; a dataset whose YAML is broken is named as the reason
@@ -43,7 +44,7 @@ class _Delivery:
     """One partition of one dataset: what is published of it, or why nothing is."""
 
     dataset: str
-    day: dt.date
+    day: Partition
     version: PartitionVersion | None
     validation: dict[str, Any] | None
     never: str | None  # why its schedule will never make it
@@ -76,43 +77,41 @@ class _Findings:
     has_champion: bool
 
 
-def _gather(catalog: Catalog, model: ModelConfig, partition: dt.date) -> _Findings:
+def _gather(catalog: Catalog, model: ModelConfig, partition: Partition) -> _Findings:
     return _Findings(
-        inputs=[
-            _delivery(catalog, model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs
-        ],
-        labels=_label_deliveries(catalog, model.target.labels, partition),
+        inputs=[_delivery(catalog, model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs],
+        labels=_label_deliveries(catalog, model.labels, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
-        to_score=scoring(model.name, partition),
+        to_score=scoring(model.name, partition, grain=model.grain),
         to_monitor=_to_monitor(model, partition),
         has_champion=champions.champion_for(model.name, partition) is not None,
     )
 
 
-def _delivery(catalog: Catalog, name: str, day: dt.date) -> _Delivery:
+def _delivery(catalog: Catalog, name: str, day: Partition) -> _Delivery:
     never, known_from = None, None
     try:
         dataset = catalog.dataset(name)
         schedule = dataset.schedule
-        if day < schedule.start:
-            never = f"its schedule starts on {schedule.start}"
-        elif schedule.end and day > schedule.end:
-            never = f"its schedule ended on {schedule.end}"
-        known_from = clock.day_start(day) + dt.timedelta(hours=dataset.knowledge.hours_after_partition)
+        if day < schedule.first:
+            never = f"its schedule starts on {schedule.first}"
+        elif day > schedule.last:
+            never = f"its schedule ended on {schedule.last}"
+        known_from = dataset.known_from(day)
     except ConfigError as error:
         never = f"the dataset's declaration is broken: {str(error).splitlines()[0]}"
     return _Delivery(name, day, current_partition(name, day), latest_validation(name, day), never, known_from)
 
 
-def _to_monitor(model: ModelConfig, partition: dt.date) -> Readiness:
+def _to_monitor(model: ModelConfig, partition: Partition) -> Readiness:
     try:
-        return monitoring(model.name, partition, model.target.labels)
+        return monitoring(model.name, partition, model.labels)
     except ConfigError as error:
         return Readiness(blocker=f"the declaration of {model.target.dataset} is broken: {str(error).splitlines()[0]}")
 
 
-def _label_deliveries(catalog: Catalog, labels: LabelSource, partition: dt.date) -> list[_Delivery]:
+def _label_deliveries(catalog: Catalog, labels: LabelSource, partition: Partition) -> list[_Delivery]:
     """Of each partition that may hold labels: those that are there, and those that are waited for."""
     there = {version.partition for version in current_partitions(labels.dataset, *labels.partitions(partition))}
     try:
@@ -123,7 +122,7 @@ def _label_deliveries(catalog: Catalog, labels: LabelSource, partition: dt.date)
 
 
 def _labels_text(model: ModelConfig, labels: list[_Delivery]) -> str:
-    if not model.target.within_days:
+    if not model.labels.is_spread:
         return f"{_delivery_text(labels[0])} Monitoring compares predictions with it."
     missing = [delivery for delivery in labels if delivery.version is None]
     there, dataset = len(labels) - len(missing), model.target.dataset
@@ -178,7 +177,7 @@ def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> s
     return f"The {stage} stage has not run."
 
 
-def _next_steps(model: ModelConfig, partition: dt.date, findings: _Findings) -> Iterator[str]:
+def _next_steps(model: ModelConfig, partition: Partition, findings: _Findings) -> Iterator[str]:
     """What is left to do, the most pressing first."""
     rescore = f"{COMMAND} rescore {model.name} --from {partition} --to {partition}"
     if blocked := [delivery for delivery in findings.inputs if delivery.version is None]:

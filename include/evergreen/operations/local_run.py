@@ -18,6 +18,7 @@ from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import OlderDeliveryError, current_partitions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import Decision
@@ -48,7 +49,7 @@ class CycleResult:
     """
 
     model: str
-    as_of: dt.date
+    as_of: Partition
     ingested: list[str]
     unavailable: dict[str, str]
     snapshot: Snapshot
@@ -65,7 +66,7 @@ class CycleResult:
 def run_cycle(
     catalog: Catalog,
     model: ModelConfig,
-    as_of: dt.date,
+    as_of: Partition,
     *,
     window_days: int | None = None,
     reason: str,
@@ -114,7 +115,7 @@ def run_cycle(
     )  # fmt: skip
 
 
-def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int) -> list[tuple[DatasetConfig, dt.date]]:
+def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int) -> list[tuple[DatasetConfig, Partition]]:
     """List every partition that training and scoring as of one day may read.
 
     Only those that the dataset's schedule makes and that were known by then. Inputs reach their ``window_days`` further
@@ -127,30 +128,29 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: dt.date, wind
     :param window_days: how many days before ``as_of`` are trained on
     :returns: each with its dataset, oldest first, and of one day by the dataset's name; whether it was ingested or not
     """
-    oldest_row = as_of - dt.timedelta(days=window_days)
-    labels = model.target.labels
-    spans = {labels.dataset: (labels.partitions(oldest_row)[0], labels.partitions(as_of - dt.timedelta(days=1))[1])}
+    oldest_row = model.grain.plus_days(as_of, -window_days)
+    labels = model.labels
+    spans = {labels.dataset: (labels.partitions(oldest_row)[0], labels.partitions(model.grain.shift(as_of, -1))[1])}
     for model_input in model.inputs:
-        lag = dt.timedelta(days=model_input.lag_days)
-        first, last = oldest_row - lag - dt.timedelta(days=model_input.window_days - 1), as_of - lag
+        first, last = model.oldest(model_input.dataset, oldest_row), model.newest(model_input.dataset, as_of)
         earlier, later = spans.get(model_input.dataset, (first, last))
         spans[model_input.dataset] = (min(first, earlier), max(last, later))
     needed = [
         (dataset, day)
         for dataset, (first, last) in ((catalog.dataset(name), span) for name, span in spans.items())
-        for day in clock.days(max(first, dataset.schedule.start), min(last, dataset.schedule.end or last))
-        if _is_known(dataset, day, as_of)
+        for day in dataset.grain.between(max(first, dataset.schedule.first), min(last, dataset.schedule.last))
+        if _is_known(dataset, day, model.grain.start(as_of))
     ]
     return sorted(needed, key=lambda partition: (partition[1], partition[0].name))
 
 
-def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: dt.date, window: int) -> None:
+def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: Partition, window: int) -> None:
     if not model.train.min_days <= window <= LONGEST_WINDOW_DAYS:
         raise ConfigError(
             f"{model.name}: a window of {window} days cannot train it; give {model.train.min_days} (its train.min_days) "
             f"to {LONGEST_WINDOW_DAYS}."
         )
-    first, today = catalog.dataset(model.rows).schedule.start, clock.now().date()
+    first, today = catalog.dataset(model.rows).schedule.first, model.grain.at(clock.now())
     if not first < as_of <= today:
         raise ConfigError(
             f"{model.name}: as_of {as_of} is {'in the future' if as_of > today else 'not after the first rows'}; "
@@ -165,11 +165,11 @@ def _promote(catalog: Catalog, model: ModelConfig, version: RegisteredVersion, a
     return promote_blessed(catalog, model, version.version, actor=actor, reason=reason)
 
 
-def _is_known(dataset: DatasetConfig, partition: dt.date, as_of: dt.date) -> bool:
-    return clock.day_start(partition) + dt.timedelta(hours=dataset.knowledge.hours_after_partition) <= clock.day_start(as_of)
+def _is_known(dataset: DatasetConfig, partition: Partition, moment: dt.datetime) -> bool:
+    return dataset.known_from(partition) <= moment
 
 
-def _ingest_missing(needed: list[tuple[DatasetConfig, dt.date]], progress: Progress) -> tuple[list[str], dict[str, str]]:
+def _ingest_missing(needed: list[tuple[DatasetConfig, Partition]], progress: Progress) -> tuple[list[str], dict[str, str]]:
     """Ingest what of ``needed`` is not there; returns what now is, and why the rest could not be."""
     missing = _missing(needed)
     ingested: list[str] = []
@@ -188,15 +188,15 @@ def _ingest_missing(needed: list[tuple[DatasetConfig, dt.date]], progress: Progr
     return ingested, unavailable
 
 
-def _missing(needed: list[tuple[DatasetConfig, dt.date]]) -> list[tuple[DatasetConfig, dt.date]]:
-    spans: dict[str, tuple[dt.date, dt.date]] = {}
+def _missing(needed: list[tuple[DatasetConfig, Partition]]) -> list[tuple[DatasetConfig, Partition]]:
+    spans: dict[str, tuple[Partition, Partition]] = {}
     for dataset, day in needed:  # oldest first
         spans[dataset.name] = (spans.get(dataset.name, (day, day))[0], day)
     there = {(name, partition.partition) for name, span in spans.items() for partition in current_partitions(name, *span)}
     return [(dataset, day) for dataset, day in needed if (dataset.name, day) not in there]
 
 
-def _snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window: int, unavailable: dict[str, str]) -> Snapshot:
+def _snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window: int, unavailable: dict[str, str]) -> Snapshot:
     try:
         return take_snapshot(catalog, model, as_of, window)
     except DataError as error:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.rescoring import attempt
 from include.evergreen.scoring.readiness import Readiness, monitoring, monitorings, scoring
@@ -36,7 +37,7 @@ class Missed:
 
     model: str
     stage: Stage
-    partition: dt.date
+    partition: Partition
     news: tuple[str, ...]
     since: dt.datetime
     mark: str  # the same work has the same mark, so that it is not started twice
@@ -69,15 +70,15 @@ def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
     """
     model = catalog.model(missed.model)
     if missed.stage == "score":
-        return attempt(score, catalog, model, missed.partition, scoring(model.name, missed.partition).origin)
-    origin = monitoring(model.name, missed.partition, model.target.labels).origin
+        return attempt(score, catalog, model, missed.partition, scoring(model.name, missed.partition, grain=model.grain).origin)
+    origin = monitoring(model.name, missed.partition, model.labels).origin
     return attempt(monitor, catalog, model, missed.partition, origin)
 
 
 @dataclass(frozen=True)
 class _Recent:
-    partitions: defaultdict[str, set[dt.date]]  # by dataset
-    scored: defaultdict[str, set[dt.date]]  # by model
+    partitions: defaultdict[str, set[Partition]]  # by dataset
+    scored: defaultdict[str, set[Partition]]  # by model
 
 
 def _published_since(timestamp: dt.datetime) -> _Recent:
@@ -91,43 +92,43 @@ def _published_since(timestamp: dt.datetime) -> _Recent:
 
 
 def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iterator[Missed]:
-    delivered = ((published, model_input.lag_days) for model_input in model.inputs for published in recent.partitions[model_input.dataset])
-    for day in sorted({published + dt.timedelta(days=lag) for published, lag in delivered}):
-        ready = scoring(model.name, day)
+    names = [model_input.dataset for model_input in model.inputs]
+    for day in sorted({day for name in names for published in recent.partitions[name] for day in model.scored_by(name, published)}):
+        ready = scoring(model.name, day, grain=model.grain)
         _record_waiting(model.name, day, ready, before)
         yield from _overdue(model.name, "score", day, ready, before)
     for day, ready in _to_monitor(model, recent).items():
         yield from _overdue(model.name, "monitor", day, ready, before)
 
 
-def _to_monitor(model: ModelConfig, recent: _Recent) -> dict[dt.date, Readiness]:
+def _to_monitor(model: ModelConfig, recent: _Recent) -> dict[Partition, Readiness]:
     """What there is to monitor of the days that were scored lately, and of those whose labels may stand in what was published lately."""
-    labels = model.target.labels
+    labels = model.labels
     published = recent.partitions[labels.dataset]
-    days = recent.scored[model.name].union(*(clock.days(*labels.rows(partition)) for partition in published))
-    ready: dict[dt.date, Readiness] = {}
+    days = recent.scored[model.name].union(*(model.grain.between(*labels.rows(partition)) for partition in published))
+    ready: dict[Partition, Readiness] = {}
     try:
-        for first, last in _spans(sorted(days)):
+        for first, last in _spans(sorted(days), model.grain):
             ready |= monitorings(model.name, first, last, labels)
     except ConfigError as error:  # of the labels' dataset, whose DAG says so by itself
         log.warning("%s: what there is to monitor is not known: %s", model.name, error)
     return ready
 
 
-def _spans(days: Sequence[dt.date]) -> Iterator[tuple[dt.date, dt.date]]:
+def _spans(days: Sequence[Partition], grain: Grain) -> Iterator[tuple[Partition, Partition]]:
     """The runs of days that follow one another, each asked for at once."""
-    begins = [place for place, day in enumerate(days) if not place or days[place - 1] + dt.timedelta(days=1) < day]
+    begins = [place for place, day in enumerate(days) if not place or grain.shift(days[place - 1], 1) < day]
     ends = [*begins[1:], len(days)]
     yield from ((days[begin], days[end - 1]) for begin, end in zip(begins, ends, strict=False))  # without days there is an end alone
 
 
-def _overdue(model: str, stage: Stage, day: dt.date, ready: Readiness, before: dt.datetime) -> Iterator[Missed]:
+def _overdue(model: str, stage: Stage, day: Partition, ready: Readiness, before: dt.datetime) -> Iterator[Missed]:
     since = max((item.recorded_at for item in ready.news), default=before)
     if ready.is_due and since < before:
         yield Missed(model, stage, day, tuple(item.name for item in ready.news), since, f"{since:%Y%m%dT%H%M%S%f}")
 
 
-def _record_waiting(model: str, day: dt.date, ready: Readiness, before: dt.datetime) -> None:
+def _record_waiting(model: str, day: Partition, ready: Readiness, before: dt.datetime) -> None:
     """For whoever watches what waits too long; `why` finds it by itself."""
     if ready.missing and ready.since and ready.since < before:
         detail = {"message": f"waiting for {', '.join(ready.missing)}", "waiting_for": list(ready.missing)}

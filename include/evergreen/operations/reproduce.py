@@ -6,7 +6,6 @@ from there; where it differs from what is found now, the ingredient is named.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.columns import PARTITION, features_of
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.operations.verification import SnapshotRecord, Verifier, recorded_snapshots
 from include.evergreen.registry import champions
@@ -61,7 +60,7 @@ class Reproduction:
     model: str
     version: int
     semver: str
-    as_of: dt.date
+    as_of: Partition
     compared: list[PredictionDifference]
     changed: list[str]
     frame: str
@@ -190,8 +189,8 @@ def _rebuilt(
     """The training frame, computed anew from the snapshot's members by the version's own features.py."""
     import pandas as pd
 
-    cache = SnapshotCache(snapshot)
-    days = clock.days(snapshot.as_of - dt.timedelta(days=snapshot.window_days), snapshot.as_of - dt.timedelta(days=1))
+    cache = SnapshotCache(snapshot, config)
+    days = config.grain.between(config.grain.plus_days(snapshot.as_of, -snapshot.window_days), config.grain.shift(snapshot.as_of, -1))
     frames = []
     try:
         for done, day in enumerate(days):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.scoring.predictions import find_predictions
@@ -18,7 +17,7 @@ from include.evergreen.state.stage_status import Outcome, Stage
 
 LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
 FAILED = "failed"
-Work = Callable[[Catalog, ModelConfig, dt.date, str], Outcome]
+Work = Callable[[Catalog, ModelConfig, Partition, str], Outcome]
 # in the order in which a partition passes them
 _WORK: Mapping[Stage, Work] = {"score": score, "monitor": monitor}
 
@@ -27,7 +26,7 @@ _WORK: Mapping[Stage, Work] = {"score": score, "monitor": monitor}
 class StageOutcome:
     """What came of one stage of one partition; beside the stage's own statuses there is ``failed``, with the error's message."""
 
-    partition: dt.date
+    partition: Partition
     stage: Stage
     outcome: Outcome
 
@@ -35,8 +34,8 @@ class StageOutcome:
 def rescore(
     catalog: Catalog,
     model: ModelConfig,
-    first: dt.date,
-    last: dt.date,
+    first: Partition,
+    last: Partition,
     *,
     stages: Sequence[Stage] = ("score", "monitor"),
     progress: Progress = no_progress,
@@ -55,7 +54,7 @@ def rescore(
     :returns: one for each day and stage, oldest day first; of what could not be done, ``failed`` with the error's message
     """
     _refuse_bad_arguments(model, first, last, stages)
-    days = clock.days(first, last)
+    days = model.grain.between(first, last)
     progress("rescore", 0, len(days))
     outcomes = []
     for done, day in enumerate(days, start=1):
@@ -64,13 +63,13 @@ def rescore(
     return outcomes
 
 
-def _refuse_bad_arguments(model: ModelConfig, first: dt.date, last: dt.date, stages: Sequence[Stage]) -> None:
+def _refuse_bad_arguments(model: ModelConfig, first: Partition, last: Partition, stages: Sequence[Stage]) -> None:
     if first > last:
         raise ConfigError(f"{model.name}: the range {first} to {last} ends before it begins; give the earlier day first.")
-    length = (last - first).days + 1
-    if length > LONGEST_RANGE_DAYS:
+    length = len(model.grain.between(first, last))
+    if length > (longest := model.grain.partitions_in(LONGEST_RANGE_DAYS)):
         raise ConfigError(
-            f"{model.name}: the range {first} to {last} has {length} days; at most {LONGEST_RANGE_DAYS} at a time. "
+            f"{model.name}: the range {first} to {last} has {length} {model.grain.unit}s; at most {longest} at a time. "
             f"Give a shorter one, and the next after it."
         )
     unknown = [stage for stage in stages if stage not in _WORK]
@@ -78,7 +77,7 @@ def _refuse_bad_arguments(model: ModelConfig, first: dt.date, last: dt.date, sta
         raise ConfigError(f"{model.name}: cannot rescore the stages {list(stages)}; give one or more of {', '.join(_WORK)}.")
 
 
-def _one_partition(catalog: Catalog, model: ModelConfig, day: dt.date, stages: Sequence[Stage]) -> list[StageOutcome]:
+def _one_partition(catalog: Catalog, model: ModelConfig, day: Partition, stages: Sequence[Stage]) -> list[StageOutcome]:
     existing = find_predictions(model.name, day)
     origin = existing.origin if existing else "backfill"
     outcomes = []
@@ -88,7 +87,7 @@ def _one_partition(catalog: Catalog, model: ModelConfig, day: dt.date, stages: S
     return outcomes
 
 
-def attempt(work: Work, catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+def attempt(work: Work, catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     """Do a stage's work for one partition among several; what fails, for whatever reason but a transient one, is an outcome too.
 
     :param work: `score` or `monitor`

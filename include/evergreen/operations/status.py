@@ -42,7 +42,7 @@ def _model(name: str) -> dict[str, Any]:
         "last_firing": _firing(name),
         "performance": _performance(name),
         "waiting_for_approval": [
-            {"version": version.version, "semver": version.semver, "as_of": version.as_of.isoformat(), "because": version.because}
+            {"version": version.version, "semver": version.semver, "as_of": version.as_of, "because": version.because}
             for version in waiting_versions(name)
         ],
         "open_alerts": len(open_alerts(name)),
@@ -63,7 +63,7 @@ def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
     return {
         "version": version.version,
         "semver": version.semver,
-        "as_of": version.as_of.isoformat(),
+        "as_of": version.as_of,
         "metrics": version.metrics,
         **({"irreproducible_because": version.irreproducible_because} if version.irreproducible_because else {}),
     }
@@ -75,7 +75,7 @@ def _decision(model: str) -> dict[str, Any] | None:
         return None
     return {
         "verdict": decision.verdict,
-        "as_of": decision.as_of.isoformat(),
+        "as_of": decision.as_of,
         "champion_version": decision.champion_version,
         "message": decision.message,
         "recorded_at": decision.recorded_at.isoformat(),
@@ -88,7 +88,7 @@ def _firing(model: str) -> dict[str, Any] | None:
         return None
     return {
         "rule": newest.rule,
-        "as_of": newest.as_of.isoformat(),
+        "as_of": newest.as_of,
         "version": newest.version,
         "message": newest.message,
         "training": newest.training,
@@ -102,7 +102,7 @@ def _performance(model: str) -> dict[str, Any] | None:
     if newest is None:
         return None
     return {
-        "partition": newest.partition.isoformat(),
+        "partition": newest.partition,
         "version": newest.version,
         "metrics": {
             each.name: {"realised": each.realised, "estimated": each.estimated, "low": each.low, "high": each.high}
@@ -116,5 +116,4 @@ def _performance(model: str) -> dict[str, Any] | None:
 def _dataset_figures() -> dict[str, dict[str, Any]]:
     """Counts over the current version of every partition, by dataset."""
     with reading() as connection:
-        totals = all_totals(connection)
-    return {name: {**figures, "latest": figures["latest"].isoformat()} for name, figures in totals.items()}
+        return all_totals(connection)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, feature
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import LATEST, Partition
 from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import ApprovalStatus, approval_status
@@ -77,7 +77,7 @@ class TraceSearch:
     """The matches, all of the newest partition that has any; the partitions that were searched, newest first; and which could not be."""
 
     matches: list[Logged]
-    searched: list[dt.date]
+    searched: list[Partition]
     unreadable: list[str]
 
 
@@ -93,7 +93,7 @@ class PredictionOrigin:
     decision: Decision | None
 
 
-def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: dt.date | None = None) -> TraceSearch:
+def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: Partition | None = None) -> TraceSearch:
     """Find the predictions for rows by the values of their keys.
 
     They are those that were served first; a partition may have been scored again since, after a correction or by another champion.
@@ -105,7 +105,7 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
     :param partition: the day to search; None: all, newest first, until one matches
     :returns: the matches, at most `MOST_FOUND`, and what was searched; files that could not be read are named, and raise nothing
     """
-    searched: list[dt.date] = []
+    searched: list[Partition] = []
     unreadable: list[str] = []
     asked: dict[int, tuple[ModelConfig, DatasetConfig, Conditions]] = {}  # by version: their recipes may name other rows
     for scored in _newest_first(model, partition):
@@ -126,17 +126,17 @@ def find_logged(catalog: Catalog, model: str, texts: Sequence[str], partition: d
     return TraceSearch([], searched, unreadable)
 
 
-def _newest_first(model: str, partition: dt.date | None) -> Iterator[PredictionSet]:
+def _newest_first(model: str, partition: Partition | None) -> Iterator[PredictionSet]:
     """What was served first, of a model or of one partition, some at a time: a match is mostly among the newest."""
     if partition:
         yield from all_scorings(model, partition)[:1]
         return
-    before: dt.date | None = dt.date.max
+    before: Partition | None = LATEST
     while before is not None:
         newest = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
         for current in newest:
             yield current if current.scoring == 1 else all_scorings(model, current.partition)[0]
-        before = newest[-1].partition - dt.timedelta(days=1) if newest else None
+        before = newest[-1].partition if newest else None
 
 
 def _with_later(logged: list[Logged], rows: pd.DataFrame, dataset: DatasetConfig, conditions: Conditions) -> list[Logged]:
@@ -229,7 +229,7 @@ def _matching(scored: PredictionSet, conditions: Conditions) -> pd.DataFrame:
 
 
 def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, scored: PredictionSet, rows: pd.DataFrame) -> Iterator[Logged]:
-    cache = PartitionCache(KNOWN_BY_NOW)
+    cache = PartitionCache(KNOWN_BY_NOW, model=config)
     keys, features = keys_of(rows, dataset.keys), features_of(rows, config.feature_names)
     labels = join_labels(catalog, config, keys, known_labels(catalog, config, scored.partition, cache), cache)
     personal = {feature.name for feature in config.features if feature.personal} | dataset.personal_columns

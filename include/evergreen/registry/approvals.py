@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import EARLIEST, Partition
 from include.evergreen.foundation.reasons import LONGEST_ACTOR, LONGEST_REASON
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
@@ -189,7 +190,7 @@ class WaitingVersion:
 
     version: int
     semver: str
-    as_of: dt.date
+    as_of: Partition
     because: str
     since: dt.datetime
 
@@ -205,7 +206,7 @@ def waiting_versions(model: str) -> list[WaitingVersion]:
     answered = sa.select(approvals.c.id).where(approvals.c.model == model, approvals.c.version == own.version).exists()
     asked = sa.select(own.version, own.semver, own.as_of, own.approval_because.label("because"), own.recorded_at.label("since"))
     with reading() as connection:
-        as_of = connection.execute(serving).scalar() or dt.date.min
+        as_of = connection.execute(serving).scalar() or EARLIEST
         query = asked.where(own.model == model, own.as_of >= as_of, own.approval_because != "", ~answered).order_by(own.version.desc())
         return [as_record(WaitingVersion, row) for row in connection.execute(query)]
 

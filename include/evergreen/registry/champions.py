@@ -6,7 +6,6 @@ set after it, and reset when they differ.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.reasons import LONGEST_ACTOR, LONGEST_REASON, checked_reason
 from include.evergreen.registry.aliases import reconcile, show_challenger
 from include.evergreen.registry.approvals import keep_answer, newest_answer
@@ -104,7 +104,7 @@ class ChampionChangedError(TransientError):
     """The decision is not the newest one against the champion that serves: its version must be judged again."""
 
 
-def serving(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
+def serving(model: str, partition: Partition) -> Iterator[RegisteredVersion]:
     """The `champions_for` of a partition that may serve by our own record; one that may not makes the one critical alert.
 
     Each is looked at when it is asked for: the next one only where one cannot serve. Their artifacts are still to be verified:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry.versions import ChangedRecordError, RegisteredVersion, bypass_key, raise_bypass, select_versions
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import resolve_alert
@@ -38,7 +39,7 @@ def champion(model: str) -> RegisteredVersion | None:
         return version_within(connection, model, champion_number(connection, model))
 
 
-def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
+def champion_for(model: str, partition: Partition) -> RegisteredVersion | None:
     """Find the version that may score a partition, by the history alone.
 
     :param model: name of the model
@@ -48,7 +49,7 @@ def champion_for(model: str, partition: dt.date) -> RegisteredVersion | None:
     return next(champions_for(model, partition), None)
 
 
-def champions_for(model: str, partition: dt.date) -> Iterator[RegisteredVersion]:
+def champions_for(model: str, partition: Partition) -> Iterator[RegisteredVersion]:
     """List the champions, of now and before, that may score a partition.
 
     Each is read when it is asked for, since mostly the first is enough; `CHAMPIONS_TRIED` of them at most.
@@ -95,7 +96,7 @@ def challenger(model: str) -> RegisteredVersion | None:
         return version_within(connection, model, rival)
 
 
-def challenger_for(model: str, partition: dt.date) -> RegisteredVersion | None:
+def challenger_for(model: str, partition: Partition) -> RegisteredVersion | None:
     """Find the version that may score a partition as the champion's shadow.
 
     :param model: name of the model

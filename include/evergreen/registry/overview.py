@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import Answer, ApprovalStatus
 from include.evergreen.state.database import reading
@@ -28,7 +29,7 @@ class VersionHistory:
 
     version: int
     semver: str
-    as_of: dt.date
+    as_of: Partition
     registered_at: dt.datetime
     metrics: dict[str, float]
     mlflow_run_id: str

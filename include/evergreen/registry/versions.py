@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry.approvals import newest_answer
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.alerts import raise_alert, resolve_alert
@@ -36,7 +36,7 @@ class RegisteredVersion:
     version: int
     semver: str
     run_key: str
-    as_of: dt.date
+    as_of: Partition
     artifact_uri: str
     artifact_digest: str
     signature_digest: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
 from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.state.alerts import Alert, open_alerts, raise_alert, resolve_alert
@@ -17,7 +17,7 @@ from include.evergreen.state.stage_status import Outcome, Stage, record_stage
 LONGEST_CAUSE = 700  # of an alert's characters
 
 
-def attempt(catalog: Catalog, model: ModelConfig, stage: Stage, partition: dt.date, origin: str, work: Callable[[], Outcome]) -> Outcome:
+def attempt(catalog: Catalog, model: ModelConfig, stage: Stage, partition: Partition, origin: str, work: Callable[[], Outcome]) -> Outcome:
     """Do a stage's work on a partition, again when it was overtaken, and say what becomes of it.
 
     What fails and will fail again is recorded with its cause; of live data, it raises the model's alert on the stage. Work that is done
@@ -45,7 +45,7 @@ def attempt(catalog: Catalog, model: ModelConfig, stage: Stage, partition: dt.da
     return outcome
 
 
-def _record(model: str, stage: Stage, partition: dt.date, pages: bool, message: str) -> None:
+def _record(model: str, stage: Stage, partition: Partition, pages: bool, message: str) -> None:
     record_stage(model, stage, partition, "failed", {"message": message})
     if not pages:
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
@@ -29,7 +30,7 @@ class PredictionSet:
     """
 
     model: str
-    partition: dt.date
+    partition: Partition
     scoring: int
     version: int
     challenger_version: int
@@ -51,7 +52,7 @@ class PredictionSet:
         return storage.read_frame(self.path)
 
 
-def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
+def find_predictions(model: str, partition: Partition) -> PredictionSet | None:
     """Find the current predictions of one partition.
 
     :param model: name of the model
@@ -61,7 +62,7 @@ def find_predictions(model: str, partition: dt.date) -> PredictionSet | None:
     return next(iter(list_predictions(model, partition, partition)), None)
 
 
-def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PredictionSet]:
+def list_predictions(model: str, first: Partition = EARLIEST, last: Partition = LATEST) -> list[PredictionSet]:
     """List the current prediction sets of a model.
 
     :param model: name of the model
@@ -72,7 +73,7 @@ def list_predictions(model: str, first: dt.date = dt.date.min, last: dt.date = d
     return _sets(prediction_sets.c.partition.between(first, last), CURRENT, model=model, order=prediction_sets.c.partition)
 
 
-def all_scorings(model: str, partition: dt.date) -> list[PredictionSet]:
+def all_scorings(model: str, partition: Partition) -> list[PredictionSet]:
     """List every scoring of one partition that is kept.
 
     :param model: name of the model
@@ -82,7 +83,7 @@ def all_scorings(model: str, partition: dt.date) -> list[PredictionSet]:
     return _sets(prediction_sets.c.partition == partition, model=model, order=prediction_sets.c.scoring)
 
 
-def newest_predictions(model: str, *, until: dt.date, limit: int) -> list[PredictionSet]:
+def newest_predictions(model: str, *, until: Partition, limit: int) -> list[PredictionSet]:
     """List the newest current prediction sets of a model.
 
     :param model: name of the model
@@ -107,7 +108,7 @@ def differing_scorings(connection: sa.Connection) -> Iterator[str]:
         yield f"prediction_sets (model {row.model}, partition {row.partition}, scoring {row.scoring}): it was {said}"
 
 
-def record_scoring(connection: sa.Connection, model: str, partition: dt.date, **values: Any) -> None:
+def record_scoring(connection: sa.Connection, model: str, partition: Partition, **values: Any) -> None:
     """Record a scoring as the partition's current one; the one before stays, as superseded.
 
     One that says what the current one says is not recorded again.

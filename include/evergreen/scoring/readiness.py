@@ -7,7 +7,7 @@ what no event has started. It reads a few rows by their keys, and nothing that s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -16,9 +16,11 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.labels import LabelSource
+from include.evergreen.config.models import Input
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.registry.history import challenger_for, champion_for
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import CURRENT
@@ -27,7 +29,7 @@ from include.evergreen.state.database.tables import partition_versions, predicti
 from include.evergreen.training.recipes import find_recipe
 
 Origin = Literal["live", "backfill"]
-Key = tuple[str, dt.date]  # a dataset and its partition
+Key = tuple[str, Partition]  # a dataset and its partition
 OWN_EVENT_WITHIN = dt.timedelta(seconds=30)  # of a publication: by then its event has come, or its publisher died
 
 
@@ -93,28 +95,31 @@ def partition_name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
 
 
-def scoring(model: str, partition: dt.date, published: Key | None = None) -> Readiness:
+def scoring(model: str, partition: Partition, published: Key | None = None, *, grain: Grain = DAILY) -> Readiness:
     """What scoring has not read: all inputs, of a partition that was never scored, and later what was corrected since.
 
     :param model: name of the model
     :param partition: the day whose rows are scored
     :param published: the input whose event asks, if one does: a challenger may read what the champion does not
+    :param grain: that of the model
     :returns: what there is to do for the partition
     """
     with reading() as connection:
         row = _scored(connection, model, partition)
         read = (row.detail or {}).get("read") if row else None
-        news = () if read is None else _corrections(connection, partition, {_key(name): digest for name, digest in read.items()})
+        news = (
+            () if read is None else _corrections(connection, grain.start(partition), {_key(name): digest for name, digest in read.items()})
+        )
     if row is None:
         return _first_scoring(model, partition)
     if read is None:
-        news = _since_then(model, partition, row.recorded_at)
+        news = _since_then(model, partition, grain.start(partition), row.recorded_at)
     elif not news and published and partition_name(published) not in read:
         news = _for_the_challenger(model, partition, published, row.challenger_version)
     return Readiness(news=news, previous_origin=row.origin)
 
 
-def monitoring(model: str, partition: dt.date, labels: LabelSource) -> Readiness:
+def monitoring(model: str, partition: Partition, labels: LabelSource) -> Readiness:
     """What monitoring has not read: the predictions, and the labels once they are mature.
 
     Raises `ConfigError` when labels come late and the YAML of their dataset is wrong.
@@ -127,7 +132,7 @@ def monitoring(model: str, partition: dt.date, labels: LabelSource) -> Readiness
     return monitorings(model, partition, partition, labels).get(partition) or _unscored(model, partition, labels)
 
 
-def monitorings(model: str, first: dt.date, last: dt.date, labels: LabelSource) -> dict[dt.date, Readiness]:
+def monitorings(model: str, first: Partition, last: Partition, labels: LabelSource) -> dict[Partition, Readiness]:
     """What monitoring has not read of each scored partition of a range. Raises what `monitoring` raises.
 
     :param model: name of the model
@@ -143,11 +148,11 @@ def monitorings(model: str, first: dt.date, last: dt.date, labels: LabelSource) 
             return {}
         done = {row.partition: row for row in connection.execute(_MONITORED, of_model)}
         newest = _newest_labels(connection, labels, first, last)
-    schedule = Catalog().dataset(labels.dataset).schedule if labels.within_days else None
+    schedule = Catalog().dataset(labels.dataset).schedule if labels.is_spread else None
     return {row.partition: _monitoring(row, done.get(row.partition), newest, labels, schedule) for row in scored}
 
 
-def monitorings_started_by(model: str, published: dt.date, labels: LabelSource) -> list[dt.date]:
+def monitorings_started_by(model: str, published: Partition, labels: LabelSource) -> list[Partition]:
     """Say of which partitions the monitoring is started by the event of a partition of labels. Raises what `monitoring` raises.
 
     They are those that it makes mature, and the mature ones whose labels it may change. While a partition waits for others, nothing is
@@ -163,7 +168,7 @@ def monitorings_started_by(model: str, published: dt.date, labels: LabelSource) 
     return [partition for partition, readiness in ready.items() if readiness.is_started_by(name)]
 
 
-def list_inputs(version: RegisteredVersion, partition: dt.date) -> list[Key]:
+def list_inputs(version: RegisteredVersion, partition: Partition) -> list[Key]:
     """List what a version reads to score a partition, by its own recipe.
 
     Raises `DataError` when that was changed in the database; `ConfigError` when none was kept and the model is not declared now.
@@ -173,16 +178,17 @@ def list_inputs(version: RegisteredVersion, partition: dt.date) -> list[Key]:
     :returns: the newest partition of each input, whether or not it is there, in the order of the recipe
     """
     try:
-        inputs = _kept_inputs(version.recipe_digest)
+        grain, inputs = _kept_inputs(version.recipe_digest)
     except LookupError:  # an older release trained it, and kept no recipe
-        inputs = tuple((model_input.dataset, model_input.lag_days) for model_input in Catalog().model(version.model).inputs)
-    return [(dataset, partition - dt.timedelta(days=lag)) for dataset, lag in inputs]
+        model = Catalog().model(version.model)
+        return [(model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs]
+    return [(dataset, of_input.shift(of_input.at(grain.start(partition)), -lag)) for dataset, of_input, lag in inputs]
 
 
 # --- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def _first_scoring(model: str, partition: dt.date) -> Readiness:
+def _first_scoring(model: str, partition: Partition) -> Readiness:
     champion = champion_for(model, partition)
     if champion is None:
         return Readiness(blocker=f"no champion with an as_of up to {partition}")
@@ -195,13 +201,13 @@ def _first_scoring(model: str, partition: dt.date) -> Readiness:
     )
 
 
-def _corrections(connection: sa.Connection, partition: dt.date, read: dict[Key, str]) -> tuple[News, ...]:
+def _corrections(connection: sa.Connection, moment: dt.datetime, read: dict[Key, str]) -> tuple[News, ...]:
     """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
-    known = {key: _known(versions, partition) for key, versions in _versions(connection, read).items()}
+    known = {key: _known(versions, moment) for key, versions in _versions(connection, read).items()}
     return tuple(_news(version) for key, version in known.items() if version is not None and version.digest != read[key])
 
 
-def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: int) -> tuple[News, ...]:
+def _for_the_challenger(model: str, partition: Partition, published: Key, shadow: int) -> tuple[News, ...]:
     """What the challenger alone reads came after the champion had scored: it can join now."""
     rival = challenger_for(model, partition)
     if rival is None or rival.version == shadow:
@@ -213,41 +219,41 @@ def _for_the_challenger(model: str, partition: dt.date, published: Key, shadow: 
     return (_news(versions[published][-1]),)
 
 
-def _since_then(model: str, partition: dt.date, scored_at: dt.datetime) -> tuple[News, ...]:
+def _since_then(model: str, partition: Partition, moment: dt.datetime, scored_at: dt.datetime) -> tuple[News, ...]:
     """Of a scoring whose record, by an older release, does not say what it read: the versions that came after it."""
     champion = champion_for(model, partition)
     versions = _published(list_inputs(champion, partition)) if champion else {}
-    known = [_known(published, partition) for published in versions.values()]
+    known = [_known(published, moment) for published in versions.values()]
     return tuple(_news(version) for version in known if version is not None and version.recorded_at > scored_at)
 
 
-def _known(versions: list[sa.Row[Any]], partition: dt.date) -> sa.Row[Any] | None:
-    """The newest version that scoring ``partition`` may read."""
-    return next((version for version in reversed(versions) if version.knowledge_time <= clock.day_start(partition)), None)
+def _known(versions: list[sa.Row[Any]], moment: dt.datetime) -> sa.Row[Any] | None:
+    """The newest version that was known at the moment at which a scored partition begins."""
+    return next((version for version in reversed(versions) if version.knowledge_time <= moment), None)
 
 
 # --- monitoring -------------------------------------------------------------------------------------------------------
 
 
-def _unscored(model: str, partition: dt.date, labels: LabelSource) -> Readiness:
+def _unscored(model: str, partition: Partition, labels: LabelSource) -> Readiness:
     with reading() as connection:
         came = [row.recorded_at for row in connection.execute(_LABELS, _label_range(labels, partition, partition))]
     return Readiness(missing=(f"predictions of {model}/{partition}",), since=min(came, default=None))
 
 
-def _newest_labels(connection: sa.Connection, labels: LabelSource, first: dt.date, last: dt.date) -> dict[dt.date, sa.Row[Any]]:
+def _newest_labels(connection: sa.Connection, labels: LabelSource, first: Partition, last: Partition) -> dict[Partition, sa.Row[Any]]:
     """The newest version of each partition that may hold labels of a range of rows."""
     return {row.partition: row for row in connection.execute(_LABELS, _label_range(labels, first, last))}
 
 
-def _label_range(labels: LabelSource, first: dt.date, last: dt.date) -> dict[str, Any]:
+def _label_range(labels: LabelSource, first: Partition, last: Partition) -> dict[str, Any]:
     return {"dataset": labels.dataset, "first": labels.partitions(first)[0], "last": labels.partitions(last)[1]}
 
 
 def _monitoring(
     scored: sa.Row[Any],
     done: sa.Row[Any] | None,
-    newest: Mapping[dt.date, sa.Row[Any]],
+    newest: Mapping[Partition, sa.Row[Any]],
     labels: LabelSource,
     schedule: PartitionSchedule | None,
 ) -> Readiness:
@@ -280,7 +286,7 @@ def _is_new(digest: str, recorded_at: dt.datetime, name: str, done: sa.Row[Any] 
 _version = partition_versions.c
 _record = stage_records.c
 _predictions = prediction_sets.c
-_FIRST, _LAST = sa.bindparam("first", type_=sa.Date), sa.bindparam("last", type_=sa.Date)
+_FIRST, _LAST = sa.bindparam("first", type_=sa.String), sa.bindparam("last", type_=sa.String)
 
 # Built once: an event of a dataset asks for each model that reads it, and to build them costs as much as to run them.
 _SCORED: sa.Select[Any] = (
@@ -326,7 +332,7 @@ _LABELS: sa.Select[Any] = (
 )
 
 
-def _scored(connection: sa.Connection, model: str, partition: dt.date) -> sa.Row[Any] | None:
+def _scored(connection: sa.Connection, model: str, partition: Partition) -> sa.Row[Any] | None:
     """The predictions that stand, with what the scoring recorded that it read."""
     return connection.execute(_SCORED, {"model": model, "first": partition, "last": partition}).first()
 
@@ -361,13 +367,17 @@ def _news(version: sa.Row[Any]) -> News:
 
 def _key(name: str) -> Key:
     dataset, _, day = name.rpartition("/")
-    return dataset, dt.date.fromisoformat(day)
+    return dataset, Partition(day)
 
 
 @lru_cache(maxsize=4096)  # a recipe never changes; one for each of a large fleet's champions and challengers
-def _kept_inputs(recipe_digest: str) -> tuple[tuple[str, int], ...]:
+def _kept_inputs(recipe_digest: str) -> tuple[Grain, tuple[tuple[str, Grain, int], ...]]:
+    """The grain of a recipe's rows, and of each input its dataset, that one's grain, and the lag in its partitions."""
     recipe = find_recipe(recipe_digest)
     if recipe is None:
         raise LookupError(recipe_digest)
-    inputs: Iterable[dict[str, Any]] = recipe.document["declared"]["inputs"]
-    return tuple((model_input["dataset"], model_input.get("lag_days", 0)) for model_input in inputs)
+    declared = recipe.document["declared"]
+    inputs = [Input.model_validate(model_input) for model_input in declared["inputs"]]
+    grains = {model_input.dataset: recipe.grain_of(model_input.dataset) for model_input in inputs}
+    lags = tuple((each.dataset, grains[each.dataset], each.lag(grains[each.dataset])) for each in inputs)
+    return recipe.grain_of(declared["rows"]), lags

@@ -18,6 +18,7 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.explain import explained
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+def score(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     """Score ``partition`` unless an input is missing or no champion may score it; scoring it again finds the same, or becomes current.
 
     Each version computes its own features, as its recipe says. Passes on `ArtifactError` when the files of no champion that may score
@@ -56,7 +57,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str)
     return attempt(catalog, model, "score", partition, origin, lambda: _score(catalog, model, partition, origin))
 
 
-def _score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str) -> Outcome:
+def _score(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     able = champions.serving(model.name, partition)
     first = next(able, None)
     if first is None and (missing := missing_inputs(model, partition)):
@@ -74,7 +75,7 @@ def _score(catalog: Catalog, model: ModelConfig, partition: dt.date, origin: str
     raise refused
 
 
-def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str) -> Outcome:
+def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: str) -> Outcome:
     """Score with this champion. Raises `ArtifactError` before anything is written when its files do not verify."""
     model = serving.config
     if missing := missing_inputs(model, partition):
@@ -87,7 +88,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: dt.date, origin: str
         record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
         return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
-    cache = PartitionCache(partition)
+    cache = PartitionCache(partition, model=serving.config)
     predictions, features = _predict(catalog, partition, serving, pipeline, cache)
     if reads.shadow:
         beside = _predict_beside(catalog, partition, reads.shadow, serving, features, cache)
@@ -120,18 +121,18 @@ def _scorer(catalog: Catalog, model: ModelConfig, version: champions.RegisteredV
     return Scorer(version, recipe, recipe.config(model))
 
 
-def missing_inputs(model: ModelConfig, partition: dt.date) -> list[str]:
+def missing_inputs(model: ModelConfig, partition: Partition) -> list[str]:
     """List the input partitions that a scoring needs and that are not there.
 
     :param model: the model, as the version's recipe declares it, or as it is declared now
     :param partition: the day whose rows are scored
     :returns: the newest partition of each input that was never published, as ``dataset/day``; none when all are there
     """
-    wanted = [(model_input.dataset, partition - dt.timedelta(days=model_input.lag_days)) for model_input in model.inputs]
+    wanted = [(model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs]
     return [f"{dataset}/{day}" for dataset, day in wanted if current_partition(dataset, day) is None]
 
 
-def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: list[str]) -> Outcome:
+def stage_waits(model: ModelConfig, stage: Stage, partition: Partition, missing: list[str]) -> Outcome:
     """Record that a stage waits, and say so.
 
     :param model: the model as it is declared
@@ -145,7 +146,7 @@ def stage_waits(model: ModelConfig, stage: Stage, partition: dt.date, missing: l
     return Outcome("waiting", message, {"waiting_for": missing})
 
 
-def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: Scorer) -> Scorer | None:
+def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving: Scorer) -> Scorer | None:
     """The challenger, when it can score the champion's rows: of the same dataset, all of its own inputs being there."""
     challenger = champions.challenger_for(model.name, partition)
     if challenger is None:
@@ -166,7 +167,7 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: dt.date, serving: S
 
 
 def _predict(
-    catalog: Catalog, partition: dt.date, scorer: Scorer, pipeline: Pipeline, cache: PartitionCache
+    catalog: Catalog, partition: Partition, scorer: Scorer, pipeline: Pipeline, cache: PartitionCache
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is kept of the champion's predictions, and the features that they were made from."""
     rows, features = feature_frame(catalog, scorer.config, partition, cache, scorer.recipe.code)
@@ -179,7 +180,7 @@ def _predict(
 
 
 def _predict_beside(
-    catalog: Catalog, partition: dt.date, shadow: Scorer, serving: Scorer, features: pd.DataFrame, cache: PartitionCache
+    catalog: Catalog, partition: Partition, shadow: Scorer, serving: Scorer, features: pd.DataFrame, cache: PartitionCache
 ) -> np.ndarray | None:
     """The challenger's predictions; None, and an alert, when it cannot be verified or computed: the champion does not wait for it."""
     try:
@@ -244,7 +245,7 @@ class _Reads:
     ``of_champion`` are those that its own features may read, ``of_shadow`` those of the challenger's.
     """
 
-    partition: dt.date
+    partition: Partition
     serving: Scorer
     shadow: Scorer | None
     champion: int
@@ -252,9 +253,9 @@ class _Reads:
     of_shadow: dict[str, PartitionVersion]
 
     @classmethod
-    def now(cls, partition: dt.date, serving: Scorer, shadow: Scorer | None) -> _Reads:
+    def now(cls, partition: Partition, serving: Scorer, shadow: Scorer | None) -> _Reads:
         champion = champions.champion_for(serving.config.name, partition)
-        cache = PartitionCache(partition)
+        cache = PartitionCache(partition, model=serving.config)
         of_shadow = _known_inputs(partition, shadow, cache) if shadow else {}
         return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, cache), of_shadow)
 
@@ -288,7 +289,7 @@ class _Reads:
     def newest(self) -> dict[str, str]:
         """The newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
         names = [
-            f"{model_input.dataset}/{self.partition - dt.timedelta(days=model_input.lag_days)}"
+            f"{model_input.dataset}/{scorer.config.newest(model_input.dataset, self.partition)}"
             for scorer in (self.serving, self.shadow)
             if scorer
             for model_input in scorer.config.inputs
@@ -312,7 +313,7 @@ class _Reads:
             raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
 
-def _known_inputs(partition: dt.date, scorer: Scorer, cache: PartitionCache) -> dict[str, PartitionVersion]:
+def _known_inputs(partition: Partition, scorer: Scorer, cache: PartitionCache) -> dict[str, PartitionVersion]:
     """Every partition that a version's features may read, by ``dataset/day``."""
     return {
         f"{model_input.dataset}/{version.partition}": version
@@ -320,8 +321,8 @@ def _known_inputs(partition: dt.date, scorer: Scorer, cache: PartitionCache) -> 
         for version in cache.known(
             model_input.dataset,
             partition,
-            partition - dt.timedelta(days=model_input.lag_days + model_input.window_days - 1),
-            partition - dt.timedelta(days=model_input.lag_days),
+            scorer.config.oldest(model_input.dataset, partition),
+            scorer.config.newest(model_input.dataset, partition),
         )
     }
 

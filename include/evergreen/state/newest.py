@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import sqlalchemy as sa
 
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import reports, validations
 
 
-def newest_pages() -> tuple[dict[str, dt.date], dict[str, dt.date]]:
+def newest_pages() -> tuple[dict[str, Partition], dict[str, Partition]]:
     """Look up what was validated and monitored last.
 
     :returns: the newest validated partition of each dataset, and the newest monitored one of each model

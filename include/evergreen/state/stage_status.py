@@ -10,6 +10,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import stage_records
@@ -26,7 +27,7 @@ class StageRecord:
 
     model: str
     stage: str
-    partition: dt.date
+    partition: Partition
     status: str
     detail: dict[str, Any]
     since: dt.datetime
@@ -39,7 +40,7 @@ class StageRecord:
 
 
 def record_stage(
-    model: str, stage: Stage, partition: dt.date, status: Status, detail: dict[str, Any], *, since: dt.datetime | None = None
+    model: str, stage: Stage, partition: Partition, status: Status, detail: dict[str, Any], *, since: dt.datetime | None = None
 ) -> None:
     """Record the status of a stage in place of its earlier one.
 
@@ -59,7 +60,7 @@ def record_stage(
         upsert(connection, stage_records, key, values, keep=("since",) if existing == status else ())
 
 
-def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | None:
+def find_stage(model: str, stage: Stage, partition: Partition) -> StageRecord | None:
     """Look up the status of one stage of one partition.
 
     :param model: name of the model
@@ -70,9 +71,7 @@ def find_stage(model: str, stage: Stage, partition: dt.date) -> StageRecord | No
     return next(iter(list_stages(model, first=partition, last=partition, stages=(stage,))), None)
 
 
-def list_stages(
-    model: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max, stages: Sequence[Stage] = STAGES
-) -> list[StageRecord]:
+def list_stages(model: str, first: Partition = EARLIEST, last: Partition = LATEST, stages: Sequence[Stage] = STAGES) -> list[StageRecord]:
     """List the status of a model's stages over some partitions.
 
     :param model: name of the model

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.evergreen.config import Catalog
+from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.build import code_now, labelled_frame, load_code
 from include.evergreen.features.columns import features_of
 from include.evergreen.features.differences import Finding, differences
@@ -22,6 +23,7 @@ from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.features.synthetic import publish
 from include.evergreen.foundation.errors import DataError, EvergreenError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import disconnect, migrate
 from include.evergreen.testkit.leakage import LaterFacts
 from include.evergreen.testkit.subject import Subject
@@ -55,6 +57,11 @@ def examine(catalog: Catalog, name: str, check: str) -> list[Finding]:
         raise
 
 
+def _is_near(model: ModelConfig, version: PartitionVersion, day: Partition) -> bool:
+    grain = model.grain_of(version.dataset)
+    return abs(grain.number(version.partition) - grain.number(grain.at(model.grain.start(day)))) <= NEAR_DAYS
+
+
 def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
     """No leakage: partitions, corrections and rows that became known later, and the day's own labels are all altered.
 
@@ -66,7 +73,7 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
     migrate()
     day, source = subject.source.day, subject.source
     versions = [version for name in source.datasets for version in source.versions(name)]
-    around = [version for version in versions if abs((version.partition - day).days) <= NEAR_DAYS]
+    around = [version for version in versions if _is_near(subject.model, version, day)]
     publish(source, around)  # what a features.py that looks past the reader would look at
     touched = subject.cache(subject.later)
     subject.features(day, touched)
@@ -74,7 +81,7 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
     publish(source, [version for version in read if version not in around])
     concerned = {(version.dataset, version.partition) for version in [*around, *read]}
     views = {"scoring": day, "training": subject.later}
-    before = {view: subject.features(day, PartitionCache(as_of)) for view, as_of in views.items()}
+    before = {view: subject.features(day, PartitionCache(as_of, model=subject.model)) for view, as_of in views.items()}
     later = LaterFacts(source, subject.model, day, concerned)
     publish(later, [version for name in source.datasets for version in later.versions(name)])
     findings = []
@@ -84,7 +91,7 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
             day, rows, f"in {view}, it changes with what was not known when its day began",
             "Read the past through `read` alone, with lag_days that wait for it; a target is no input of its own day.",
         )  # fmt: skip
-        findings += differences(comparison, features, subject.features(day, PartitionCache(as_of))[1])
+        findings += differences(comparison, features, subject.features(day, PartitionCache(as_of, model=subject.model))[1])
     return findings
 
 

@@ -19,6 +19,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.catalog import ROOT_VARIABLE
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ ZONE = "Pacific/Kiritimati"  # 14 hours ahead
 LIMIT_SECONDS = 120
 
 
-def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFrame]:
+def features_elsewhere(catalog: Catalog, name: str) -> dict[Partition, pd.DataFrame]:
     """Compute the features of each examined day in another process.
 
     :param catalog: what is declared now
@@ -60,7 +61,7 @@ def features_elsewhere(catalog: Catalog, name: str) -> dict[dt.date, pd.DataFram
         told = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise ConfigError(f"{catalog.features_path(name)}: features() failed in a process of its own, and not in this one: {told[0]}")
     return {
-        dt.date.fromisoformat(day): pd.DataFrame({column: _from_text(kind, values) for column, (kind, values) in columns.items()})
+        Partition(day): pd.DataFrame({column: _from_text(kind, values) for column, (kind, values) in columns.items()})
         for day, columns in json.loads(answer.stdout.splitlines()[-1]).items()
     }
 
@@ -73,7 +74,7 @@ def _main(name: str) -> None:
     with _clock_ahead():
         for day in subject.days:
             _, features = subject.features(day)
-            computed[day.isoformat()] = {column: _as_text(features[column]) for column in features.columns}
+            computed[day] = {column: _as_text(features[column]) for column in features.columns}
     print(json.dumps(computed))  # noqa: T201
 
 

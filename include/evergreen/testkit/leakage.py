@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.synthetic import SyntheticRows
-from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,9 @@ class LaterFacts(SyntheticRows):
     :param concerned: partitions, by dataset and day; the others have no versions here
     """
 
-    def __init__(self, source: SyntheticRows, model: ModelConfig, day: dt.date, concerned: set[tuple[str, dt.date]]) -> None:
+    def __init__(self, source: SyntheticRows, model: ModelConfig, day: Partition, concerned: set[tuple[str, Partition]]) -> None:
         self._source, self._model, self._day, self._concerned = source, model, day, concerned
-        self._contents: dict[tuple[str, dt.date, int], pd.DataFrame] = {}
+        self._contents: dict[tuple[str, Partition, int], pd.DataFrame] = {}
 
     def versions(self, dataset: str) -> list[PartitionVersion]:
         """The new versions of a dataset's concerned partitions.
@@ -64,7 +64,7 @@ class LaterFacts(SyntheticRows):
 
     def _replacements(self, original: PartitionVersion) -> list[tuple[pd.DataFrame, dt.datetime]]:
         """The contents that supersede one another, and from when on they are known."""
-        begins = clock.day_start(self._day)
+        begins = self._model.grain.start(self._day)
         other = _thinned(self._source.frame(original.dataset, original.partition, OTHER_DRAW))
         if original.knowledge_time > begins:
             return [(other, original.knowledge_time)]
@@ -75,7 +75,7 @@ class LaterFacts(SyntheticRows):
             replacements.append((content, original.knowledge_time))
         target = self._model.target
         keys = self._source.datasets[original.dataset].keys
-        first, last = target.labels.partitions(self._day)
+        first, last = self._model.labels.partitions(self._day)
         if original.dataset == target.dataset and first <= original.partition <= last and target.column not in keys:
             labels = self._source.other_values(target.dataset, target.column, original.partition, OTHER_DRAW)
             altered = content.assign(**{target.column: labels}) if len(labels) == len(content) else content

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import Features, code_now, compute_features, load_code
 from include.evergreen.features.differences import Comparison
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
-from include.evergreen.features.synthetic import MadeUpCache, SyntheticRows
+from include.evergreen.features.synthetic import EXAMINED_BEFORE, MadeUpCache, SyntheticRows
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,18 +43,21 @@ class Subject:
         return self.catalog.features_path(self.model.name)
 
     @property
-    def days(self) -> list[dt.date]:
+    def days(self) -> list[Partition]:
         """The days whose features are compared, oldest first."""
-        return [self.source.day - dt.timedelta(days=back) for back in (8, 1, 0)]
+        return [self.model.grain.shift(self.source.day, -back) for back in (EXAMINED_BEFORE, 1, 0)]
 
     @property
-    def later(self) -> dt.date:
+    def later(self) -> Partition:
         """An as_of from which the labels of every examined day are known."""
-        hours = max(dataset.knowledge.hours_after_partition for dataset in self.source.datasets.values())
-        _, last = self.model.target.labels.partitions(self.source.day)
-        return last + dt.timedelta(days=math.ceil(max(hours, 0) / 24) + 2)
+        _, last = self.model.labels.partitions(self.source.day)
+        moment = self.model.labels.grain.end(last)
+        around = [(dataset, dataset.grain.at(moment)) for dataset in self.source.datasets.values()]
+        return self.model.grain.shift(
+            self.model.grain.at(max(moment, *(dataset.known_from(partition) for dataset, partition in around))), 2
+        )
 
-    def cache(self, as_of: dt.date) -> PartitionCache:
+    def cache(self, as_of: Partition) -> PartitionCache:
         """A new cache over the synthetic rows.
 
         :param as_of: the day at whose beginning (UTC) a row must have been known
@@ -65,11 +67,11 @@ class Subject:
 
     def features(
         self,
-        day: dt.date,
+        day: Partition,
         cache: PartitionCache | None = None,
         *,
         function: Features | None = None,
-        reader: Callable[[ModelConfig, dt.date, PartitionCache], PointInTimeReader] = PointInTimeReader,
+        reader: Callable[[ModelConfig, Partition, PartitionCache], PointInTimeReader] = PointInTimeReader,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Compute the features of a day, as scoring does unless told otherwise.
 
@@ -84,7 +86,7 @@ class Subject:
         reads = reader(self.model, day, cache or self.cache(day))
         return compute_features(self.model, reads, function or load_code(code_now(self.catalog, self.model)), self.path)
 
-    def compared(self, day: dt.date, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
+    def compared(self, day: Partition, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:
         """Say what a comparison of this model's features is about.
 
         :param day: which one, as `days` lists them

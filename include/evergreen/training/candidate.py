@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import candidates
@@ -18,7 +18,7 @@ class Candidate:
 
     run_key: str
     model: str
-    as_of: dt.date
+    as_of: Partition
     snapshot_digest: str
     recipe_digest: str
     signature_digest: str

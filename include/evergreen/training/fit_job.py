@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import ModelConfig
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Grain
 from include.evergreen.foundation.team_code import Modules
 from include.evergreen.serving.inference import as_fitted, one_thread
 from include.evergreen.training import tracking
@@ -88,6 +89,7 @@ def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, modules: Mod
     job = {
         "model": model.model_dump(mode="json", exclude_defaults=True),
         "modules": dict(modules),
+        "grain": asdict(model.grain),
         "subject": f"{model.name} as of {snapshot.as_of}",
         "kept": asdict(kept) if kept else None,
     }
@@ -103,7 +105,8 @@ def fit_in_folder(folder: Path, results: Path) -> None:
     import pandas as pd
 
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    model = ModelConfig.model_validate(job["model"])
+    grain = Grain(**job["grain"])
+    model = ModelConfig.model_validate(job["model"]).with_grains(lambda _: grain)  # fitting asks for that of its rows alone
     modules = tuple(job["modules"].items())
     rows = _usable_rows(model, job["subject"], pd.read_parquet(folder / FRAME), modules)
     outcome = _fit(
@@ -132,7 +135,7 @@ def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame
     :param frame: the rows that the training read, in any order
     :returns: the rows to fit on, and the holdout: the newest days that the frame has; either may have no rows, both keep index and order
     """
-    return newest_apart(frame, model.train.holdout_days)
+    return newest_apart(frame, model.grain.partitions_in(model.train.holdout_days))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     features, name = model.feature_names, type(pipeline[-1]).__name__
     judges = None
     if model.train.early_stop is not None:
-        rows, judging = newest_apart(rows, model.train.early_stop.days)
+        rows, judging = newest_apart(rows, model.grain.partitions_in(model.train.early_stop.days))
         judges = (features_of(judging, features), judging[TARGET].to_numpy())
         _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "more train.early_stop.days")
     if not len(rows):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from include.evergreen.features.reader import EDITION
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY, Grain
 from include.evergreen.foundation.team_code import Modules, modules_beside
 from include.evergreen.registry.versions import RegisteredVersion, refuse_changed
 from include.evergreen.state.database import reading
@@ -30,6 +31,7 @@ WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: 
 ADDED_LATER = ("positive", "within_days", "absent")  # keys of target: with their defaults they change no signature of before
 FEATURES = "features.py"
 MODULES = "modules"  # beside it; there is no such key when there is none
+GRAINS = "grains"  # of the datasets that it reads, where their partitions are no days of UTC; nor is there this one, else
 EDITION_FACT = "features_edition"  # among the facts of a candidate
 
 
@@ -56,11 +58,19 @@ class Recipe:
         """The modules in the model's folder that features.py and the model's own metrics import."""
         return tuple(self.document.get(MODULES, {}).items())
 
+    def grain_of(self, dataset: str) -> Grain:
+        """Look up the grain that a dataset had when the recipe was made.
+
+        :param dataset: one that the recipe reads
+        :returns: its grain; days, where the recipe names none
+        """
+        return Grain(**self.document.get(GRAINS, {}).get(dataset, {}))
+
     @property
     def features_digest(self) -> str:
         """Of all that decides which features a row gets: equal digests, equal features."""
         declared = {name: self.document["declared"].get(name) for name in ("rows", "inputs", "features")}
-        code = {name: self.document[name] for name in (FEATURES, MODULES) if name in self.document}
+        code = {name: self.document[name] for name in (FEATURES, MODULES, GRAINS) if name in self.document}
         return document_digest({"declared": declared, **code, "edition": self.edition})
 
     def config(self, now: ModelConfig) -> ModelConfig:
@@ -74,7 +84,7 @@ class Recipe:
         kept_out = {name: value for name, value in current["train"].items() if name in WITHOUT_EFFECT}
         train = {"train": {**declared["train"], **kept_out}}
         rest = {name: value for name, value in current.items() if name not in DECLARED}
-        return ModelConfig.model_validate({**rest, **declared, **train})
+        return ModelConfig.model_validate({**rest, **declared, **train}).with_grains(self.grain_of)
 
 
 def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
@@ -89,6 +99,9 @@ def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
     document = {"declared": declared, FEATURES: features_source(catalog, model)}
     if modules := modules_now(catalog, model):
         document[MODULES] = dict(modules)
+    read = sorted({model.target.dataset, *(model_input.dataset for model_input in model.inputs)})
+    if grains := {name: asdict(grain) for name in read if (grain := model.grain_of(name)) != DAILY}:
+        document[GRAINS] = grains
     return Recipe(document_digest(document), model.name, document)
 
 
@@ -117,7 +130,7 @@ def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
         declared = recipe.document["declared"]
         criterion = {"kind": "absolute", "metric": "auc" if declared["task"] == "classification" else "mae", "at_least": 0}
         unlearnt = {"name": recipe.model, "description": "", "owner": "", "gate": {"criteria": [criterion]}}
-        return ModelConfig.model_validate({**unlearnt, **declared})
+        return ModelConfig.model_validate({**unlearnt, **declared}).with_grains(recipe.grain_of)
 
 
 def keep_recipe(connection: sa.Connection, recipe: Recipe) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import snapshots
@@ -27,7 +29,7 @@ class Snapshot:
 
     digest: str
     model: str
-    as_of: dt.date
+    as_of: Partition
     window_days: int
     rows: int
     members: dict[str, Any]
@@ -61,18 +63,19 @@ class SnapshotCache(PartitionCache):
     What was known when, too, is taken as it was said then, whatever was corrected since.
 
     :param snapshot: a recorded one
+    :param model: whose training it is of, which knows the grains of what it reads
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, model: ModelConfig) -> None:
         with reading() as connection:
             taken_at = connection.execute(sa.select(snapshots.c.recorded_at).where(snapshots.c.digest == snapshot.digest)).scalar_one()
-        super().__init__(snapshot.as_of, said_at=taken_at)
+        super().__init__(snapshot.as_of, said_at=taken_at, model=model)
         self._taken_at: dt.datetime = taken_at
         places = [name.split("/") for name in snapshot.members]
         self._days = {(dataset, day) for dataset, day, _ in places}
         self._members = {(dataset, day, int(number.removeprefix("v"))) for dataset, day, number in places}
 
-    def _recorded(self, dataset: str, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+    def _recorded(self, dataset: str, first: Partition, last: Partition) -> list[PartitionVersion]:
         return [version for version in super()._recorded(dataset, first, last) if self._was_seen(version)]
 
     def _was_seen(self, version: PartitionVersion) -> bool:
@@ -101,8 +104,8 @@ def compute_spans(digest: str, members: Iterable[str]) -> list[dict[str, Any]]:
     :param members: the names of what it read, as ``dataset/day/vN``
     :returns: one row for each dataset, in the order of their names
     """
-    days: defaultdict[str, list[dt.date]] = defaultdict(list)
+    days: defaultdict[str, list[Partition]] = defaultdict(list)
     for name in members:
         dataset, day, *_ = name.split("/")
-        days[dataset].append(dt.date.fromisoformat(day))
+        days[dataset].append(Partition(day))
     return [{"snapshot_digest": digest, "dataset": name, "first": min(read), "last": max(read)} for name, read in sorted(days.items())]

@@ -17,6 +17,7 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.overtaken import until_not_overtaken
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY_DAYS = 10
 
 
-def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int | None = None) -> Snapshot:
+def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int | None = None) -> Snapshot:
     """Read the days before ``as_of`` as they were known then, and keep what was read.
 
     The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
@@ -43,13 +44,13 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_d
     return until_not_overtaken(lambda: _take(catalog, model, as_of, window_days))
 
 
-def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int | None) -> Snapshot:
+def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int | None) -> Snapshot:
     import pandas as pd
 
     began = clock.now()
     window = model.train.window_days if window_days is None else window_days
-    cache, code = PartitionCache(as_of), code_now(catalog, model)
-    window_of_days = clock.days(as_of - dt.timedelta(days=window), as_of - dt.timedelta(days=1))
+    cache, code = PartitionCache(as_of, model=model), code_now(catalog, model)
+    window_of_days = model.grain.between(model.grain.plus_days(as_of, -window), model.grain.shift(as_of, -1))
     frames = []
     for done, day in enumerate(window_of_days, start=1):
         frame = labelled_frame(catalog, model, day, cache, code)
@@ -88,8 +89,8 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: dt.date, window_days: int
     return snapshot
 
 
-def _refuse_too_few_days(model: ModelConfig, as_of: dt.date, window: int, days: int) -> None:
-    if days < model.train.min_days:
+def _refuse_too_few_days(model: ModelConfig, as_of: Partition, window: int, days: int) -> None:
+    if days < model.grain.partitions_in(model.train.min_days):
         raise DataError(
             f"{model.name} as of {as_of}: only {days} of the {window} days before it have rows, inputs and labels that were "
             f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "

@@ -35,8 +35,8 @@ def row_weights(model: ModelConfig, rows: pd.DataFrame) -> np.ndarray | None:
 
         weights *= compute_sample_weight(declared.classes, rows[TARGET].to_numpy())
     if declared.half_life_days is not None:
-        days = pd.to_datetime(rows[PARTITION])
-        weights *= 0.5 ** ((days.max() - days).dt.days.to_numpy() / declared.half_life_days)
+        begins = pd.to_datetime(rows[PARTITION].map({key: model.grain.begins(key) for key in rows[PARTITION].unique()}))
+        weights *= 0.5 ** ((begins.max() - begins) / pd.Timedelta(days=1) / declared.half_life_days).to_numpy()
     if declared.feature is not None:
         values = rows[feature_column(declared.feature)].to_numpy(dtype=float, na_value=np.nan)
         if wrong := int((~np.isfinite(values) | (values < 0)).sum()):

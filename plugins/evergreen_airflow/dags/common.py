@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable, Param
 
-from include.evergreen.config.schedule import PartitionSchedule
-from include.evergreen.foundation.clock import PARTITION_FORMAT, day_start
+from include.evergreen.config.schedule import Schedule
+from include.evergreen.foundation.grain import Grain
 
 STAGE_TIMEOUT = dt.timedelta(hours=2)
 DAY_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
@@ -32,17 +32,22 @@ def predictions_asset(model: str) -> Asset:
     return Asset(name=f"{model}.predictions", uri=f"evergreen://models/{model}/predictions")
 
 
-def partition_schedule(schedule: PartitionSchedule) -> dict[str, Any]:
+def partition_schedule(schedule: Schedule, grain: Grain) -> dict[str, Any]:
     """Return the DAG arguments that make one scheduled run for each partition, from the schedule's start to its end.
 
     :param schedule: the schedule, as declared in YAML
+    :param grain: that of the partitions: of a dataset the schedule's own, of a training the model's
     :returns: keyword arguments of ``DAG``
     """
     return {
-        "schedule": CronPartitionTimetable(schedule.cron, timezone="UTC", run_offset=schedule.run_offset, key_format=PARTITION_FORMAT),
-        "start_date": day_start(schedule.start),
-        # a run starts up to a day after its partition
-        "end_date": day_start(schedule.end) + dt.timedelta(days=1) if schedule.end else None,
+        "schedule": CronPartitionTimetable(
+            schedule.cron, timezone=grain.timezone, run_offset=schedule.run_offset, key_format=grain.key_format
+        ),
+        "start_date": grain.start(grain.on(schedule.start)),
+        # a run starts up to a day after its partition, and that of a longer one when it has ended
+        "end_date": max(grain.start(grain.on(schedule.end)) + dt.timedelta(days=1), grain.end(grain.on(schedule.end)))
+        if schedule.end
+        else None,
         "catchup": False,
     }
 
@@ -55,6 +60,19 @@ def optional_day(title: str, description: str) -> Param:
     :returns: the DAG parameter, empty by default
     """
     return Param(None, type=["null", "string"], format="date", title=title, description=description)
+
+
+def optional_partition(title: str, description: str, grain: Grain) -> Param:
+    """Return a form field for a partition, which may stay empty.
+
+    :param title: label of the field
+    :param description: help text of the field
+    :param grain: that of the partition: the field is a date, or, of partitions shorter than a day, text
+    :returns: the DAG parameter, empty by default
+    """
+    if grain.is_of_days:
+        return optional_day(title, description)
+    return Param(None, type=["null", "string"], title=title, description=f"{description} A time in UTC, such as {grain.example}.")
 
 
 def reason(description: str = "Why you trigger this run. Stored with its results.") -> Param:

@@ -34,7 +34,7 @@ def ingest_dag(dataset: DatasetConfig) -> DAG:
         default_args={**DEFAULT_ARGS, "owner": dataset.owner},
         max_active_runs=MAX_ACTIVE_RUNS,
         dagrun_timeout=STAGE_TIMEOUT,
-        **partition_schedule(dataset.schedule),
+        **partition_schedule(dataset.schedule, dataset.grain),
     ) as dag:
         fetch = FetchPartitionOperator(task_id="fetch", dataset=dataset.name)
         validate = ValidatePartitionOperator(task_id="validate", dataset=dataset.name)

@@ -15,6 +15,7 @@ from include.evergreen.config.gate import (
     SpeedCriterion,
     StabilityCriterion,
 )
+from include.evergreen.config.models import Input
 
 
 def train(model: ModelConfig) -> str:
@@ -70,7 +71,7 @@ def score(model: ModelConfig) -> str:
     :param model: the model as it is declared now
     :returns: Markdown, for ``doc_md``
     """
-    inputs = "\n".join(f"- `{entry.dataset}`{_lag(entry.lag_days)}" for entry in model.inputs)
+    inputs = "\n".join(f"- `{entry.dataset}`{_lag(entry)}" for entry in model.inputs)
     return f"""# {model.name}.score
 
 Scores one partition (day) of `{model.rows}` with the champion, and with the challenger in shadow mode. Owner: **{model.owner}**.
@@ -291,5 +292,6 @@ def _bound(at_least: float | None, at_most: float | None) -> str:
     return f"at least {at_least:g}" if at_least is not None else f"at most {at_most:g}"
 
 
-def _lag(days: int) -> str:
-    return " of the same day" if days == 0 else f" up to {days} day{'s' * (days > 1)} before"
+def _lag(entry: Input) -> str:
+    given = [f"{count} {unit}{'s' * (count > 1)}" for count, unit in ((entry.lag_days, "day"), (entry.lag_hours, "hour")) if count]
+    return f" up to {' and '.join(given)} before" if given else " of the same time"

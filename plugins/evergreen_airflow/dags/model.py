@@ -9,9 +9,9 @@ from typing import Any
 from airflow.sdk import DAG, AssetAny, Param, PartitionedAssetTimetable
 
 from evergreen_airflow.dags import docs
-from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_day, partition_schedule, predictions_asset, reason
+from evergreen_airflow.dags.common import STAGE_TIMEOUT, dataset_asset, optional_partition, partition_schedule, predictions_asset, reason
 from evergreen_airflow.dags.training_task import training_task
-from evergreen_airflow.mappers import DayShiftMapper, LabelsMapper, MonitoringMapper, ScoringMapper
+from evergreen_airflow.mappers import LabelsMapper, ModelMapper, MonitoringMapper, ScoringMapper
 from evergreen_airflow.operators.approval import ASK, PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
 from evergreen_airflow.operators.serving import MonitorPartitionOperator, RenderDriftReportOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
@@ -42,8 +42,10 @@ def train_dag(model: ModelConfig) -> DAG:
     :param model: the model as it is declared now
     :returns: the DAG
     """
-    schedule = partition_schedule(model.train.schedule) if model.train.schedule else {"schedule": None}
-    as_of = optional_day("As of", "Train with what was known on this day, and nothing later.")
+    schedule = partition_schedule(model.train.schedule, model.grain) if model.train.schedule else {"schedule": None}
+    as_of = optional_partition(
+        "As of", f"Train with what was known at the beginning of this {model.grain.unit}, and nothing later.", model.grain
+    )
     params = {
         **({} if model.train.schedule else {"as_of": as_of}),  # with a schedule, a run's partition key says it, in backfills too
         "window_days": Param(
@@ -76,7 +78,11 @@ def score_dag(model: ModelConfig) -> DAG:
     :returns: the DAG
     """
     inputs = {
-        dataset_asset(entry.dataset): ScoringMapper(model=model.name, dataset=entry.dataset, days=entry.lag_days) for entry in model.inputs
+        dataset_asset(entry.dataset): ScoringMapper(
+            model=model.name, dataset=entry.dataset, lag=entry.lag(grain), grain=grain, rows_grain=model.grain
+        )
+        for entry in model.inputs
+        for grain in [model.grain_of(entry.dataset)]
     }
     with _dag(model, "score", docs.score(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
@@ -89,9 +95,10 @@ def monitor_dag(model: ModelConfig) -> DAG:
     :param model: the model as it is declared now
     :returns: the DAG
     """
-    labels = model.target.labels
+    labels = model.labels
     mappers = [
-        mapper(model=model.name, dataset=labels.dataset, within_days=labels.within_days) for mapper in (MonitoringMapper, LabelsMapper)
+        mapper(model=model.name, dataset=labels.dataset, within_days=labels.within_days, grain=labels.grain, rows_grain=labels.rows_grain)
+        for mapper in (MonitoringMapper, LabelsMapper)
     ]
     inputs = dict(zip((predictions_asset(model.name), dataset_asset(labels.dataset)), mappers, strict=True))
     with _dag(model, "monitor", docs.monitor(model), {"reason": reason()}, **_on_any(inputs)) as dag:
@@ -186,7 +193,7 @@ def _dag(model: ModelConfig, stage: str, doc: str, params: dict[str, Param], **e
     )
 
 
-def _on_any(inputs: Mapping[Any, DayShiftMapper]) -> dict[str, Any]:
+def _on_any(inputs: Mapping[Any, ModelMapper]) -> dict[str, Any]:
     """Schedule a run for the mapped day when an event of any of the assets brings work, as its mapper decides.
 
     Requiring all of them would wait forever after a correction of one.

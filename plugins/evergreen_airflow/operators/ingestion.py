@@ -10,6 +10,7 @@ from evergreen_airflow.links import ValidationLink
 from evergreen_airflow.operators.training import skip
 from evergreen_airflow.runs import ingestion_origin, resolve_known_at, resolve_partition, task_result
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,9 +46,10 @@ class FetchPartitionOperator(DatasetOperator):
         from evergreen_airflow.connections import use_airflow_connections
         from include.evergreen.data.ingestion import fetch
 
-        partition = resolve_partition(context)
+        dataset = Catalog().dataset(self.dataset)
+        partition = resolve_partition(context, dataset.grain)
         use_airflow_connections()
-        return {"partition": str(partition), **fetch(Catalog().dataset(self.dataset), partition)}
+        return {"partition": str(partition), **fetch(dataset, partition)}
 
 
 class ValidatePartitionOperator(DatasetOperator):
@@ -74,7 +76,8 @@ class ValidatePartitionOperator(DatasetOperator):
         """
         from include.evergreen.data.ingestion import Fetched, validate_partition
 
-        dataset, partition = Catalog().dataset(self.dataset), resolve_partition(context)
+        dataset = Catalog().dataset(self.dataset)
+        partition = resolve_partition(context, dataset.grain)
         fetched: Fetched = task_result(context, self.fetch_task_id)  # type: ignore[assignment]
         return {"partition": str(partition), **validate_partition(dataset, partition, fetched, ingestion_origin(context))}
 
@@ -101,14 +104,15 @@ class PublishPartitionOperator(DatasetOperator):
         from include.evergreen.data.ingestion import Validated, publish
         from include.evergreen.data.partitions import OlderDeliveryError
 
-        partition, origin, known_at = resolve_partition(context), ingestion_origin(context), resolve_known_at(context)
+        dataset, origin, known_at = Catalog().dataset(self.dataset), ingestion_origin(context), resolve_known_at(context)
+        partition = resolve_partition(context, dataset.grain)
         returned = task_result(context, self.validate_task_id)
         validated: Validated = {name: returned[name] for name in Validated.__annotations__ if name in returned}  # type: ignore[assignment]
         try:
-            version, is_new = publish(Catalog().dataset(self.dataset), partition, validated, origin, known_at=known_at)
+            version, is_new = publish(dataset, partition, validated, origin, known_at=known_at)
         except OlderDeliveryError as error:
             skip(self, str(error))
-        emit_asset_events(self, context, {"origin": origin, "digest": version.digest, "version": version.version})
+        emit_asset_events(self, context, partition, {"origin": origin, "digest": version.digest, "version": version.version})
         return {
             "partition": str(partition),
             "version": version.version,
@@ -119,15 +123,16 @@ class PublishPartitionOperator(DatasetOperator):
         }
 
 
-def emit_asset_events(operator: BaseOperator, context: Context, extra: dict[str, Any]) -> None:
+def emit_asset_events(operator: BaseOperator, context: Context, partition: Partition, extra: dict[str, Any]) -> None:
     """Attach ``extra`` and the run's partition to the asset event of each of the operator's outlets.
 
     :param operator: the running operator
     :param context: its Airflow context
+    :param partition: the run's, which Airflow knows by itself only where it is the run's key
     :param extra: the event's ``extra``: small and JSON-serializable
     """
     for outlet in operator.outlets:
         event = context["outlet_events"][outlet]
         event.extra = extra
         if context["dag_run"].partition_key is None:  # otherwise Airflow adds the run's own key
-            event.add_partitions(str(resolve_partition(context)))
+            event.add_partitions(str(partition))

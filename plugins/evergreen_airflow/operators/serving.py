@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ from evergreen_airflow.operators.training import ModelOperator, skip
 from evergreen_airflow.runs import resolve_partition
 from evergreen_airflow.sensors.retraining import recorded_event
 from include.evergreen.config import Catalog
-from include.evergreen.foundation.clock import parse_partition
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import DAILY, parse_any
 from include.evergreen.state.stage_status import Stage
 
 if TYPE_CHECKING:
@@ -42,13 +43,14 @@ class ScorePartitionOperator(ModelOperator):
         from include.evergreen.scoring import readiness
         from include.evergreen.scoring.score import score
 
-        catalog, partition = Catalog(), resolve_partition(context)
-        origin = readiness.scoring(self.model, partition).origin
+        catalog = Catalog()
+        partition = resolve_partition(context, catalog.model(self.model).grain)
+        origin = readiness.scoring(self.model, partition, grain=catalog.model(self.model).grain).origin
         outcome = score(catalog, catalog.model(self.model), partition, origin)
         is_first_try = context["ti"].try_number == 1  # an earlier try may have scored and died before its asset event
         if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
             skip(self, outcome.message)
-        emit_asset_events(self, context, {"origin": outcome.facts["origin"], "version": outcome.facts["version"]})
+        emit_asset_events(self, context, partition, {"origin": outcome.facts["origin"], "version": outcome.facts["version"]})
         return {"partition": str(partition), "summary": outcome.message, **outcome.facts}
 
 
@@ -69,9 +71,10 @@ class MonitorPartitionOperator(ModelOperator):
         from include.evergreen.monitoring import monitor
         from include.evergreen.scoring import readiness
 
-        catalog, partition = Catalog(), resolve_partition(context)
+        catalog = Catalog()
+        partition = resolve_partition(context, catalog.model(self.model).grain)
         model = catalog.model(self.model)
-        outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.target.labels).origin)
+        outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.labels).origin)
         if not outcome.is_done:
             skip(self, outcome.message)
         return {"partition": str(partition), "summary": outcome.message, **outcome.facts}
@@ -100,7 +103,7 @@ class RenderDriftReportOperator(ModelOperator):
         from include.evergreen.monitoring import NotAsMonitoredError, ensure_report
 
         event = recorded_event(self, context, self.sensor_task_id)
-        partition = parse_partition(event.get("partition", event["as_of"]))  # an event of an earlier release names no partition
+        partition = parse_any(event.get("partition", event["as_of"]))  # an event of an earlier release names no partition
         catalog = Catalog()
         try:
             path = ensure_report(catalog, catalog.model(self.model), partition)
@@ -155,11 +158,13 @@ class RescoreOperator(ModelOperator):
         from include.evergreen.operations.rescoring import rescore
 
         params = context["params"]
-        first = parse_partition(params["first"], subject="The parameter first")
-        last = parse_partition(params["last"], subject="The parameter last")
-        stages: Sequence[Stage] = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
         catalog = Catalog()
-        results = rescore(catalog, catalog.model(params["model"]), first, last, stages=stages, progress=self._log_progress)
+        model = catalog.model(params["model"])
+        days = [DAILY.begins(DAILY.parse(params[name], subject=f"The parameter {name}")) for name in ("first", "last")]
+        first, last = model.grain.on(days[0]), model.grain.shift(model.grain.on(days[1] + dt.timedelta(days=1)), -1)
+        last = max(last, model.grain.on(days[1]))  # of partitions longer than a day, the one that the day is in
+        stages: Sequence[Stage] = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
+        results = rescore(catalog, model, first, last, stages=stages, progress=self._log_progress)
         if failed := [result for result in results if result.outcome.status == "failed"]:
             raise DataError(
                 f"{len(failed)} of {len(results)} could not be rescored. The first: {failed[0].partition}: {failed[0].outcome.message}"

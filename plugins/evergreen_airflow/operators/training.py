@@ -60,7 +60,7 @@ class TakeSnapshotOperator(ModelOperator):
         from include.evergreen.training.take_snapshot import take_snapshot
 
         catalog = Catalog()
-        model, as_of = catalog.model(self.model), resolve_as_of(context)
+        model, as_of = catalog.model(self.model), resolve_as_of(context, catalog.model(self.model).grain)
         snapshot = take_snapshot(catalog, model, as_of, context["params"].get("window_days"))
         return {"as_of": str(as_of), "snapshot": snapshot.digest, "rows": snapshot.rows, "partitions": len(snapshot.members)}
 

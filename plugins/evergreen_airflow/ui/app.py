@@ -6,7 +6,6 @@ or model's records are shown, so access to one DAG gives no access to another's 
 
 from __future__ import annotations
 
-import datetime as dt
 from functools import cache
 
 from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
@@ -26,8 +25,8 @@ from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
 from evergreen_airflow.watch.health import health_routes
 from evergreen_airflow.watch.lifespan import watching
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.grain import Partition, parse_any
 from include.evergreen.state.alerts import Filter, Scope, StaleActError, list_alerts
 
 dag_pages = APIRouter(
@@ -160,9 +159,9 @@ def _declared_name(dag_id: str, stage: str, kind: str) -> str:
     return name
 
 
-def _day(partition: str) -> dt.date:
+def _day(partition: str) -> Partition:
     try:
-        return clock.parse_partition(partition)
+        return parse_any(partition)
     except ConfigError as error:
         raise Problem(400, "Invalid partition", str(error)) from error
 

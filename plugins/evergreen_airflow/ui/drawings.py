@@ -6,7 +6,6 @@ renders a report. So two API servers may each start one, and the report is rende
 
 from __future__ import annotations
 
-import datetime as dt
 import subprocess
 import sys
 import threading
@@ -16,11 +15,12 @@ from typing import Literal
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import EXIT_CODES
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 
 MAX_PARALLEL = 2
 TIMEOUT_SECONDS = 180.0
 MAX_MESSAGE_LENGTH = 600
-Key = tuple[str, dt.date]
+Key = tuple[str, Partition]
 State = Literal["waiting", "rendering", "done", "failed"]
 
 
@@ -49,7 +49,7 @@ class ReportRenderer:
         self._lock = threading.Lock()
         self._renderings: dict[Key, Rendering] = {}
 
-    def render(self, model: str, partition: dt.date) -> Rendering:
+    def render(self, model: str, partition: Partition) -> Rendering:
         """Start to render a report unless it has been started, and return its state immediately.
 
         :param model: its name, as in ``include/models``

@@ -5,10 +5,11 @@ templates/history.html renders it as SVG with attributes and classes only, becau
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+
+from include.evergreen.foundation.grain import Partition
 
 MIN_HEIGHT = 2.0  # of a bar for a value above zero, so that one row in a million is visible
 
@@ -23,7 +24,7 @@ class Point:
     :param hollow: whether its bar is drawn without a fill
     """
 
-    day: dt.date
+    day: Partition
     value: int
     note: str = ""
     hollow: bool = False
@@ -39,7 +40,7 @@ class Bar:
     height: float
     slot_x: float
     slot_width: float
-    day: dt.date
+    day: Partition
     here: bool
     hollow: bool
     label: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from fastapi import Request, Response
 
 from evergreen_airflow.ui.drawings import ReportRenderer
 from evergreen_airflow.ui.pages import Problem, render
+from include.evergreen.config import Catalog
+from include.evergreen.foundation.grain import Partition
 
 REFRESH_SECONDS = 2
 # Tested with Evidently 0.7.23 in Chromium: the page looks the same as without the policy. `sandbox` removes the report from
@@ -19,7 +19,7 @@ REPORT_POLICY = (
 RENDERER = ReportRenderer()
 
 
-def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> Response:
+def report_response(request: Request, dag_id: str, model: str, day: Partition) -> Response:
     """Return the page that frames the report of the window that ends with ``day``, or one that refreshes itself while it is rendered.
 
     :param request: the request
@@ -54,7 +54,7 @@ def report_response(request: Request, dag_id: str, model: str, day: dt.date) -> 
     return render(request, "drawing.html", status=202, headers=refresh, dag_id=dag_id, model=model, day=day, progress=progress)
 
 
-def document_response(model: str, day: dt.date) -> Response:
+def document_response(model: str, day: Partition) -> Response:
     """Return the report itself, as Evidently wrote it, for the frame of its page.
 
     :param model: its name, as in ``include/models``
@@ -69,7 +69,7 @@ def document_response(model: str, day: dt.date) -> Response:
     raise Problem(404, f"No drift report of {model} for {day} yet", "It is not rendered.", "Its page renders it.")
 
 
-def _why_not_monitored(model: str, day: dt.date) -> str:
+def _why_not_monitored(model: str, day: Partition) -> str:
     from include.evergreen.state.stage_status import find_stage
 
     stage = find_stage(model, "monitor", day) or find_stage(model, "score", day)
@@ -81,10 +81,10 @@ def _why_not_monitored(model: str, day: dt.date) -> str:
     return f"The {activity} of {model} for {day} is {stage.status}: {stage.message} (since {stage.since:%Y-%m-%d %H:%M} UTC)."
 
 
-def _why_not_scored(model: str, day: dt.date) -> str:
+def _why_not_scored(model: str, day: Partition) -> str:
     from include.evergreen.scoring.readiness import scoring
 
-    readiness = scoring(model, day)
+    readiness = scoring(model, day, grain=Catalog().model(model).grain)
     if readiness.missing and readiness.since:
         return (
             f"The scoring of {model} for {day} is waiting for {', '.join(readiness.missing)} (since {readiness.since:%Y-%m-%d %H:%M} UTC)."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evergreen_airflow.ui.history import Chart, Point
+from include.evergreen.foundation.grain import Partition
 
 Tone = Literal["good", "fair", "bad"]
 ON_FAIL = {
@@ -39,12 +40,12 @@ class ValidationView:
     dataset: str
     record: dict[str, Any]
     before: list[dict[str, Any]] = field(default_factory=list)
-    next_day: dt.date | None = None
+    next_day: Partition | None = None
 
     @property
-    def previous_day(self) -> dt.date | None:
+    def previous_day(self) -> Partition | None:
         """The previous validated partition, if there is one."""
-        day: dt.date | None = self.before[-1]["partition"] if self.before else None
+        day: Partition | None = self.before[-1]["partition"] if self.before else None
         return day
 
     @property

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import re
 import sys
 import threading
@@ -11,6 +10,7 @@ import pytest
 
 from include.evergreen.data.validation import record_validation
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.plugins.conftest import LogIn
 
 pytestmark = pytest.mark.usefixtures("home")
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 VALIDATION = f"/evergreen/dags/weather.ingest/validations/{DAY}"
 REPORT = f"/evergreen/dags/flight_delay.monitor/reports/{DAY}"
 DOCUMENT = f"{REPORT}/document"
@@ -171,7 +171,7 @@ def test_a_stopped_partition_says_why_and_claims_no_accepted_row(reader: TestCli
 def validated(days: int, **changes: Any) -> None:
     """The partitions before `DAY`, of which the n-th last has n quarantined rows."""
     for ago in range(days, 0, -1):
-        day = DAY - dt.timedelta(days=ago)
+        day = DAILY.plus_days(DAY, -ago)
         found = {"verdict": "quarantined", "reason": "", "rows": 72 - ago, "quarantined": ago, "checks": [check()], **changes}
         record_validation("weather", day, "d1935t", found)
 
@@ -179,7 +179,7 @@ def validated(days: int, **changes: Any) -> None:
 def test_a_partition_is_shown_beside_the_thirty_before_it_each_a_link_to_its_own_page(reader: TestClient) -> None:
     validated(33)
     record_validation(
-        "outcomes", DAY - dt.timedelta(days=1), "x", {"verdict": "passed", "reason": "", "rows": 1, "quarantined": 0, "checks": []}
+        "outcomes", DAILY.plus_days(DAY, -1), "x", {"verdict": "passed", "reason": "", "rows": 1, "quarantined": 0, "checks": []}
     )
     record(rows=70, quarantined=2)
     page = reader.get(VALIDATION).text

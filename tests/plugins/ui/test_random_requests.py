@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("home", "dags")
 REQUESTS = int(os.environ.get("EVERGREEN_RANDOM_REQUESTS", "200"))
 DAGS = ("flight_delay.train", "flight_delay.monitor", "schedules.ingest", "air_time.train", "weather.ingest", "evergreen.audit")
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 HIDDEN = "only-for-the-team-of-flight-delay"
 RUN, TASK = "their-run", "their-task"  # which others may guess, and ask for
 SECRET = "correct-horse-battery-staple"

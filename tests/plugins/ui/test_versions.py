@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.estimates.records import RecordedEstimate, record_estimates
 from include.evergreen.registry import approvals
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("home")
 PAGE = "/evergreen/dags/air_time.train/versions"
-DAY = dt.date(2013, 2, 1)
+DAY = "2013-02-01"
 
 
 def registered(version: int, *, because: str = "", model: str = "air_time", card: str = "") -> None:
     """A blessed version, as the night would have recorded it, without any file."""
-    run_key, as_of = f"{model}-{version}", DAY + dt.timedelta(days=version)
+    run_key, as_of = f"{model}-{version}", DAILY.plus_days(DAY, version)
     now = clock.now()
     digests = {name: "d" for name in ("recipe_digest", "signature_digest", "artifact_digest")}
     candidate = {"run_key": run_key, "model": model, "as_of": as_of, "snapshot_digest": run_key, "mlflow_run_id": f"run{version}",
@@ -56,7 +56,7 @@ def registered(version: int, *, because: str = "", model: str = "air_time", card
 
 
 def promoted(version: int, **changes: Any) -> None:
-    record = {"model": "air_time", "version": version, "as_of": DAY + dt.timedelta(days=version), "previous_version": version - 1,
+    record = {"model": "air_time", "version": version, "as_of": DAILY.plus_days(DAY, version), "previous_version": version - 1,
               "actor": "airflow (scheduled)", "reason": "blessed by the gate", **changes}  # fmt: skip
     with writing() as connection:
         connection.execute(promotions.insert().values(**record, promoted_at=clock.now()))
@@ -98,9 +98,9 @@ def test_a_waiting_version_links_to_its_approval_and_a_rejected_one_names_who_re
 def test_realised_and_estimated_performance_stand_side_by_side(reader: TestClient) -> None:
     registered(1)
     _performed(DAY, {"performance.mae": 14.5, "estimated.mae": 9.5, "concept_drift.score": 2.25})
-    _performed(DAY + dt.timedelta(days=1), {"estimated.mae": 9.5})
+    _performed(DAILY.plus_days(DAY, 1), {"estimated.mae": 9.5})
     waiting, surprising = rows_of(reader.get(PAGE).text.split('id="versions"')[0])
-    assert str(DAY + dt.timedelta(days=1)) in waiting and "not yet" in waiting and "concept drift" not in waiting
+    assert str(DAILY.plus_days(DAY, 1)) in waiting and "not yet" in waiting and "concept drift" not in waiting
     assert "14.5000" in surprising and "9.5000" in surprising and "8.2500 to 10.7500" in surprising
     assert "concept drift suspected: 2.2 times as far off as chance explains" in surprising
 
@@ -111,7 +111,7 @@ def test_performance_as_estimated_is_said_to_be_so(reader: TestClient) -> None:
     assert "no further off than chance explains" in reader.get(PAGE).text
 
 
-def _performed(day: dt.date, figures: dict[str, float]) -> None:
+def _performed(day: Partition, figures: dict[str, float]) -> None:
     told = [RecordedEstimate("air_time", day, "doubly_robust", "mae", 9.5, 8.25, 10.75, 1, True)]
     observed = [Observation("air_time", day, name, value, 1, "live", 900) for name, value in figures.items()]
     record_observations("air_time", day, observed, also=lambda connection: record_estimates(connection, "air_time", day, told))

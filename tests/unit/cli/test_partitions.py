@@ -9,13 +9,14 @@ from include.evergreen.config import Catalog
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.diagnose import why
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL
 
-NEXT = AS_OF + dt.timedelta(days=1)
+NEXT = DAILY.plus_days(AS_OF, 1)
 
 
 def test_why_tells_what_the_core_found(ask: Ask, cycled: None) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def test_a_root_that_is_not_there_is_refused_and_never_an_empty_catalog(tmp_path
 
 def test_a_dataset_that_is_no_input_is_named_with_those_that_are() -> None:
     model = Catalog().model("air_time")
-    assert model.lag_days("weather") == 1
-    for asked in (model.input, model.lag_days):
+    assert model.input("weather").lag_days == 1
+    for asked in (model.input, partial(model.newest, partition="2013-01-05")):
         with pytest.raises(
             ConfigError, match="air_time: 'revenue' is not among the inputs of model.yaml; allowed: schedules, weather, outcomes"
         ):

@@ -68,8 +68,8 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
         ]
 
     def test_out_of_range(self, change_model: Change) -> None:
-        assert problems(load_model, change_model("{dataset: sales}\n", "{dataset: sales, lag_days: 99}\n")) == [
-            "7: inputs[0].lag_days: must be less than or equal to 31, got 99"
+        assert problems(load_model, change_model("{dataset: sales}\n", "{dataset: sales, lag_days: 999}\n")) == [
+            "7: inputs[0].lag_days: must be less than or equal to 366, got 999"
         ]
 
     def test_value_that_is_not_there(self, change_model: Change) -> None:
@@ -193,7 +193,8 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(change_model: Cha
 
 @pytest.mark.parametrize("cron", ["0 6 * * 1", "*/15 8-18 * * MON-FRI", "0 0 29 2 *", "@daily"])
 def test_cron_that_is_accepted(change_dataset: Change, cron: str) -> None:
-    assert load_dataset(change_dataset('"0 0 * * *"', f'"{cron}"')).schedule.cron == cron
+    grain = "15min" if cron.startswith("*") else "day"
+    assert load_dataset(change_dataset('"0 0 * * *"', f'"{cron}", grain: {grain}')).schedule.cron == cron
 
 
 @pytest.mark.parametrize(

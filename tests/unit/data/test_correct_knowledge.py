@@ -18,6 +18,7 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import knowledge_corrections, ledger, partition_versions
 from tests.unit.flights import change_landing, january, rows_of
@@ -45,7 +46,7 @@ def test_a_rule_that_was_declared_wrongly_is_corrected_in_what_is_stored(weather
     assert command in caplog.text
 
     planned = plan_corrections(weather, DAY, NEXT)
-    assert [(each.version, each.knowledge_time) for each in planned] == [(wrong, clock.day_start(NEXT))]
+    assert [(each.version, each.knowledge_time) for each in planned] == [(wrong, DAILY.start(NEXT))]
     assert rows_of(knowledge_corrections) == []
     before = clock.now()
     corrected = _correct(weather)
@@ -55,7 +56,7 @@ def test_a_rule_that_was_declared_wrongly_is_corrected_in_what_is_stored(weather
     [recorded] = rows_of(knowledge_corrections)
     assert _known(january(7), DAY, NEXT, said_at=recorded.recorded_at) == [(DAY, 1), (NEXT, 1)]  # from that very moment on
     caplog.clear()
-    assert _ingest(weather).knowledge_time == clock.day_start(NEXT)
+    assert _ingest(weather).knowledge_time == DAILY.start(NEXT)
     assert "correct-knowledge" not in caplog.text
 
     [entry] = _entries()
@@ -75,7 +76,7 @@ def test_what_was_said_to_be_known_too_early_is_hidden_until_it_was(weather: Dat
     _correct(_knowing(weather, hours_after_partition=A_YEAR))
     assert _known(january(20), DAY, DAY) == []
     assert _known(january(20), DAY, DAY, said_at=clock.now() - dt.timedelta(hours=1)) == [(DAY, 2)]
-    assert _known(dt.date(2014, 1, 6), DAY, DAY) == [(DAY, 2)]
+    assert _known("2014-01-06", DAY, DAY) == [(DAY, 2)]
 
 
 def test_it_is_corrected_twice_and_each_time_that_was_said_can_be_asked_for(weather: DatasetConfig) -> None:
@@ -85,10 +86,10 @@ def test_it_is_corrected_twice_and_each_time_that_was_said_can_be_asked_for(weat
         said.append(clock.now())
         _correct(_knowing(weather, hours_after_partition=hours))
     times = [
-        known_versions("weather", as_of=clock.day_start(january(20)), first=DAY, last=DAY, said_at=at)[0].knowledge_time
+        known_versions("weather", as_of=DAILY.start(january(20)), first=DAY, last=DAY, said_at=at)[0].knowledge_time
         for at in [*said, clock.now()]
     ]
-    assert times == [clock.day_start(january(day)) for day in (6, 7, 8)]
+    assert times == [DAILY.start(january(day)) for day in (6, 7, 8)]
 
 
 def test_what_arrived_is_known_from_its_arrival_as_exactly_as_when_it_was_recorded(catalog: Catalog) -> None:
@@ -97,7 +98,7 @@ def test_what_arrived_is_known_from_its_arrival_as_exactly_as_when_it_was_record
     change_landing("outcomes", DAY, lambda rows: rows.assign(arr_delay="99"))
     arrived = _ingest(outcomes)
     by_rule = _knowing(outcomes, corrections="rule")
-    assert [each.knowledge_time for each in _correct(by_rule)] == [clock.day_start(NEXT)]
+    assert [each.knowledge_time for each in _correct(by_rule)] == [DAILY.start(NEXT)]
     assert [each.knowledge_time for each in _correct(outcomes)] == [arrived.knowledge_time]
     assert current_partition("outcomes", DAY) == arrived
 
@@ -122,7 +123,7 @@ def test_a_time_that_was_given_for_unchanged_content_says_that_it_does_nothing_a
     weather: DatasetConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = _ingest(weather)
-    late = clock.day_start(january(20))
+    late = DAILY.start(january(20))
     with caplog.at_level(logging.WARNING, "include.evergreen"):
         assert ingestion.ingest(weather, DAY, "live", known_at=late) == (first, False)
     assert "the time that was given, 2013-01-20 00:00 UTC, does nothing: version 1 stays known at 2013-01-06 00:00 UTC" in caplog.text
@@ -142,7 +143,7 @@ def test_versions_of_an_earlier_release_are_corrected_too(weather: DatasetConfig
     with caplog.at_level(logging.WARNING, "include.evergreen"):
         _ingest(weather)
     assert "not by the rule that dataset.yaml declares" in caplog.text
-    assert [each.knowledge_time for each in _correct(weather)] == [clock.day_start(NEXT)]
+    assert [each.knowledge_time for each in _correct(weather)] == [DAILY.start(NEXT)]
 
 
 def test_what_is_published_while_it_is_worked_out_is_corrected_as_well(weather: DatasetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,21 +190,21 @@ def _knowing(dataset: DatasetConfig, **knowledge: object) -> DatasetConfig:
     return dataset.model_copy(update={"knowledge": Knowledge.model_validate(declared)})
 
 
-def _ingest(dataset: DatasetConfig, day: dt.date = DAY) -> PartitionVersion:
+def _ingest(dataset: DatasetConfig, day: Partition = DAY) -> PartitionVersion:
     return ingestion.ingest(dataset, day, "live")[0]
 
 
 def _correct(
-    dataset: DatasetConfig, first: dt.date = DAY, last: dt.date = NEXT, known_at: dt.datetime | None = None
+    dataset: DatasetConfig, first: Partition = DAY, last: Partition = NEXT, known_at: dt.datetime | None = None
 ) -> list[module.Correction]:
     return correct_knowledge(dataset, first, last, actor="ann", reason="it was a slip", known_at=known_at)
 
 
-def _known(as_of: dt.date, first: dt.date, last: dt.date, said_at: dt.datetime | None = None) -> list[tuple[dt.date, int]]:
+def _known(as_of: Partition, first: Partition, last: Partition, said_at: dt.datetime | None = None) -> list[tuple[Partition, int]]:
     """The partitions that a read as of a day sees, each with the version: by both ways of reading."""
     seen = [(each.partition, each.version) for each in PartitionCache(as_of, said_at).known("weather", as_of, first, last)]
     if said_at is None:
-        known = known_partitions("weather", as_of=clock.day_start(as_of), first=first, last=last)
+        known = known_partitions("weather", as_of=DAILY.start(as_of), first=first, last=last)
         assert [(each.partition, each.version) for each in known] == seen
     return seen
 
@@ -212,7 +213,7 @@ def _entries() -> list[object]:
     return [row for row in rows_of(ledger) if row.kind == "knowledge-correction"]
 
 
-def _read(as_of: dt.date) -> object:
+def _read(as_of: Partition) -> object:
     cache = PartitionCache(as_of)
     [version] = cache.known("weather", as_of, DAY, DAY)
     return cache.frame(version, as_of)

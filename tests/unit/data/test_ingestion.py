@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.data.quarantine import REASON_COLUMN
 from include.evergreen.data.validation import latest_validation
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import partition_versions
 from tests.unit.flights import (
@@ -199,14 +199,14 @@ def test_a_process_that_is_killed_while_it_publishes_has_published_nothing(weath
         "from include.evergreen.foundation import clock; from include.evergreen.data import ingestion\n"
         "from include.evergreen.config import Catalog\n"
         "clock.now = lambda: os._exit(9)  # within the transaction, before its row is written\n"
-        f"ingestion.publish(Catalog().dataset('weather'), dt.date(2013, 1, 5), {validated}, 'live')",
+        f"ingestion.publish(Catalog().dataset('weather'), '2013-01-05', {validated}, 'live')",
         exit_code=9,
     )
     assert current_partition("weather", DAY) is None
     assert ingestion.publish(weather, DAY, validated, "live")[0].version == 1
 
 
-def _ingest(dataset: DatasetConfig, partition: dt.date = DAY) -> PartitionVersion:
+def _ingest(dataset: DatasetConfig, partition: Partition = DAY) -> PartitionVersion:
     return ingestion.ingest(dataset, partition, "live")[0]
 
 

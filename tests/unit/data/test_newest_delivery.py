@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 
 import pandas as pd
 import pytest
@@ -15,6 +14,7 @@ from include.evergreen.data.ingestion import Fetched, Validated, fetch, publish,
 from include.evergreen.data.partitions import OlderDeliveryError, PartitionVersion, current_partition, known_partitions, read_partition
 from include.evergreen.data.release import release
 from include.evergreen.data.validation import latest_validation
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import dataset_totals, ledger, partition_versions
 from tests.unit.flights import change_landing, january, landing_file, rows_of
@@ -159,11 +159,11 @@ def test_a_run_that_was_fetched_by_an_earlier_release_is_published_by_when_its_r
 # --- deliveries -------------------------------------------------------------------------------------------------------
 
 
-def _validated(dataset: DatasetConfig, day: dt.date = DAY) -> Validated:
+def _validated(dataset: DatasetConfig, day: Partition = DAY) -> Validated:
     return validate_partition(dataset, day, fetch(dataset, day), "live")
 
 
-def _two_deliveries(dataset: DatasetConfig, day: dt.date = DAY, **cells: str) -> tuple[Validated, Validated]:
+def _two_deliveries(dataset: DatasetConfig, day: Partition = DAY, **cells: str) -> tuple[Validated, Validated]:
     older = fetch(dataset, day)
     change_landing(dataset.name, day, lambda rows: rows.assign(**(cells or {"temp": "33"})))
     newer = fetch(dataset, day)

@@ -18,6 +18,7 @@ from include.evergreen.data.release import Released, release
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import ledger, partition_versions, quarantine_releases
 from tests.unit.flights import BAD_WIND, change_landing, january, landing_file, reversed_rows, rows_of
@@ -220,7 +221,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.quarantine import waiting
 from tests.unit.killing import Killing
-weather, day = Catalog().dataset("weather"), dt.date(2013, 1, 5)
+weather, day = Catalog().dataset("weather"), '2013-01-05'
 killing = Killing(
     lambda: release.release(weather, day, None, actor="a person", reason="it was a storm"),
     ("data/release.py", "data/ingestion.py", "data/partitions/store.py", "data/partitions/files.py", "state/storage.py", "state/ledger/"),
@@ -285,7 +286,7 @@ def _with(changes: dict[int, dict[str, str]]) -> Callable[[pd.DataFrame], pd.Dat
     return change
 
 
-def _ingest(dataset: DatasetConfig, partition: dt.date = DAY) -> PartitionVersion:
+def _ingest(dataset: DatasetConfig, partition: Partition = DAY) -> PartitionVersion:
     return ingestion.ingest(dataset, partition, "live")[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +12,8 @@ from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.columns import TARGET
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import DAILY, Partition
 from tests.unit.late_labels import MODEL, WITHIN, chargebacks, day, declare, deliver, disputed, payments
 
 D = day(6)
@@ -38,7 +37,7 @@ def all_came(home: Path) -> None:
         deliver("chargebacks", day(number))
 
 
-def labels_of(catalog: Catalog, model: ModelConfig, as_of: dt.date = KNOWN_BY_NOW) -> pd.Series:
+def labels_of(catalog: Catalog, model: ModelConfig, as_of: Partition = KNOWN_BY_NOW) -> pd.Series:
     cache = PartitionCache(as_of)
     return join_labels(catalog, model, payments(D), known_labels(catalog, model, D, cache), cache)
 
@@ -49,9 +48,9 @@ def undisputed() -> list[tuple[int, int]]:
     return list(rows.loc[~rows["disputed"], "payment"].astype(int).items())  # type: ignore[arg-type]
 
 
-def missing(catalog: Catalog, model: ModelConfig, as_of: dt.date = KNOWN_BY_NOW) -> list[int]:
+def missing(catalog: Catalog, model: ModelConfig, as_of: Partition = KNOWN_BY_NOW) -> list[int]:
     found = known_labels(catalog, model, D, PartitionCache(as_of)).missing
-    return [(partition - day(0)).days for partition in found]
+    return [(DAILY.number(partition) - DAILY.number(day(0))) for partition in found]
 
 
 @pytest.mark.usefixtures("all_came")
@@ -132,7 +131,7 @@ def test_a_correction_is_in_what_is_read_from_when_it_was_known(catalog: Catalog
     before = labels_of(catalog, model, day(LAST + 1))
     place, number = undisputed()[0]
     late = pd.concat([chargebacks(day(8)), disputed(number)])
-    deliver("chargebacks", day(8), late, known=clock.day_start(day(LAST + 3)))
+    deliver("chargebacks", day(8), late, known=DAILY.start(day(LAST + 3)))
     assert labels_of(catalog, model, day(LAST + 2)).equals(before)
     assert labels_of(catalog, model, day(LAST + 3))[place] == 1.0
 
@@ -166,11 +165,11 @@ def test_two_labels_of_one_row_in_one_partition_are_refused(
 def test_labels_that_become_known_row_by_row_are_not_mature_before_the_rule_says_so(catalog: Catalog, model: ModelConfig) -> None:
     for number in range(6, LAST):
         deliver("chargebacks", day(number), disputed())
-    version = deliver("chargebacks", day(LAST), disputed(), known=clock.day_start(day(LAST)))
+    version = deliver("chargebacks", day(LAST), disputed(), known=DAILY.start(day(LAST)))
     assert version.knowledge_column is None and missing(catalog, model, day(LAST)) == []
     one_by_one = {"knowledge_column": "known", "knowledge": {"hours_after_partition": 24}}
-    known = disputed(1).assign(known=pd.Series([clock.day_start(day(LAST))], dtype="datetime64[us, UTC]"))
-    deliver("chargebacks", day(LAST), known, known=clock.day_start(day(LAST)), **one_by_one)
+    known = disputed(1).assign(known=pd.Series([DAILY.start(day(LAST))], dtype="datetime64[us, UTC]"))
+    deliver("chargebacks", day(LAST), known, known=DAILY.start(day(LAST)), **one_by_one)
     assert missing(catalog, model, day(LAST)) == [LAST]
     assert missing(catalog, model, day(LAST + 1)) == []
 

@@ -14,8 +14,8 @@ from include.evergreen.data.partitions import current_partitions
 from include.evergreen.features import feature_frame
 from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import january, republish, reversed_rows
 
@@ -41,9 +41,9 @@ def test_no_feature_of_a_scored_day_knows_what_came_later(catalog: Catalog, mode
 
 def test_a_correction_of_the_past_that_came_later_reaches_no_feature(catalog: Catalog, model: ModelConfig) -> None:
     before = _features(catalog, model)
-    later = clock.day_start(DAY) + dt.timedelta(microseconds=1)
+    later = DAILY.start(DAY) + dt.timedelta(microseconds=1)
     for dataset, newest in (("outcomes", YESTERDAY), ("weather", YESTERDAY), ("schedules", DAY)):
-        for day in clock.days(january(10), newest):
+        for day in DAILY.between(january(10), newest):
             republish(dataset, day, _tampered, knowledge_time=later)
     _assert_same_to_the_last_bit(before, _features(catalog, model))
 
@@ -112,7 +112,7 @@ def test_features_do_not_depend_on_the_order_of_the_days_rows(catalog: Catalog, 
 def test_features_do_not_depend_on_the_order_of_the_rows_that_they_look_back_at(catalog: Catalog, model: ModelConfig) -> None:
     before = _features(catalog, model)
     for dataset in ("outcomes", "weather", "schedules"):
-        for day in clock.days(january(12), YESTERDAY):
+        for day in DAILY.between(january(12), YESTERDAY):
             republish(dataset, day, reversed_rows)
     assert_frame_equal(before, _features(catalog, model), check_exact=False, rtol=1e-12)
 
@@ -121,11 +121,11 @@ def _features(catalog: Catalog, model: ModelConfig) -> pd.DataFrame:
     return feature_frame(catalog, model, DAY, PartitionCache(DAY))[1]
 
 
-def _tamper_with_all_that_was_unknown_on(catalog: Catalog, day: dt.date) -> dict[str, list[dt.date]]:
-    touched: dict[str, list[dt.date]] = {}
+def _tamper_with_all_that_was_unknown_on(catalog: Catalog, day: Partition) -> dict[str, list[Partition]]:
+    touched: dict[str, list[Partition]] = {}
     for dataset in catalog.dataset_names():
         for version in current_partitions(dataset):
-            if version.knowledge_time > clock.day_start(day):
+            if version.knowledge_time > DAILY.start(day):
                 republish(dataset, version.partition, _tampered)
                 touched.setdefault(dataset, []).append(version.partition)
     return touched
@@ -145,7 +145,7 @@ def _turned_around(outcomes: pd.DataFrame) -> pd.DataFrame:
     return outcomes.assign(arr_delay=16 - outcomes["arr_delay"], air_time=500 - outcomes["air_time"])
 
 
-def _has_truth(model: ModelConfig, rows: pd.DataFrame, day: dt.date) -> pd.Series:
+def _has_truth(model: ModelConfig, rows: pd.DataFrame, day: Partition) -> pd.Series:
     cache = PartitionCache(DAY)
     keys = ["carrier", "flight", "origin"]
     labels = cache.frame(cache.known("outcomes", DAY, day, day)[0], DAY)[[*keys, model.target.column]]

@@ -16,8 +16,8 @@ from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.build import FeatureCode, compute_features, load_code
 from include.evergreen.features.lookback import latest_rows, trailing_values
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Partition
 from tests.unit.flights import january, republish
 
 DAY = january(10)
@@ -93,7 +93,7 @@ def test_a_rate_over_seven_days_is_that_of_exactly_these_days(air_time: ModelCon
 def test_a_day_whose_truth_is_late_adds_nothing_to_a_figure(air_time: ModelConfig) -> None:
     """8 January's outcomes were corrected on the 11th: on the 10th the figure is that of what was first known."""
     before = _count(air_time)
-    late = clock.day_start(january(11))
+    late = DAILY.start(january(11))
     republish("outcomes", january(8), lambda frame: frame.head(1), knowledge_time=late)
     assert _count(air_time).equals(before)
     later = PointInTimeReader(air_time, january(11), PartitionCache(january(11)))
@@ -131,9 +131,9 @@ def test_the_latest_row_is_that_before_midnight_unless_a_row_has_a_moment_of_its
     rows = pd.DataFrame({"origin": ["EWR", "JFK", "nowhere"], "left": [_hour(9, 5), _hour(9, 0) - dt.timedelta(hours=30), _hour(9, 5)]})
     observed = _stored("weather", january(9)).set_index(["origin", "time_hour"])["temp"]
     latest = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"])
-    assert latest["time_hour"].tolist()[:2] == [clock.day_start(DAY)] * 2  # though the day's file goes on, for it counts in local time
-    assert latest["temp"].tolist()[:2] == [observed["EWR", clock.day_start(DAY)], observed["JFK", clock.day_start(DAY)]]
-    assert _stored("weather", january(9))["time_hour"].max() > clock.day_start(DAY)
+    assert latest["time_hour"].tolist()[:2] == [DAILY.start(DAY)] * 2  # though the day's file goes on, for it counts in local time
+    assert latest["temp"].tolist()[:2] == [observed["EWR", DAILY.start(DAY)], observed["JFK", DAILY.start(DAY)]]
+    assert _stored("weather", january(9))["time_hour"].max() > DAILY.start(DAY)
     assert latest.iloc[2].isna().all()
     own = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"], at="left")
     assert own["temp"].iloc[0] == observed["EWR", _hour(9, 5)]
@@ -183,7 +183,7 @@ def _latest(window: pd.DataFrame, *, moments: pd.Series | dt.datetime | None = N
 
 
 def _hour(day: int, hour: int) -> dt.datetime:
-    return clock.day_start(january(day)) + dt.timedelta(hours=hour)
+    return DAILY.start(january(day)) + dt.timedelta(hours=hour)
 
 
 def _count(model: ModelConfig) -> pd.Series:
@@ -195,7 +195,7 @@ def _reader(model: ModelConfig) -> PointInTimeReader:
     return PointInTimeReader(model, DAY, PartitionCache(DAY))
 
 
-def _stored(dataset: str, day: dt.date) -> pd.DataFrame:
+def _stored(dataset: str, day: Partition) -> pd.DataFrame:
     version = current_partition(dataset, day)
     assert version is not None
     return read_partition(version)

@@ -11,9 +11,9 @@ from include.evergreen.data.partitions import current_partition, publish_partiti
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.labels import join_labels, known_labels
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state import storage
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, january, republish, shifted
@@ -30,14 +30,14 @@ def test_the_rows_are_those_of_the_day(air_time: ModelConfig) -> None:
 
 
 def test_rows_that_were_not_ingested_are_named_with_what_to_do(air_time: ModelConfig) -> None:
-    day = INGESTED_UNTIL + dt.timedelta(days=1)
+    day = DAILY.plus_days(INGESTED_UNTIL, 1)
     with pytest.raises(DataError, match="air_time: schedules 2013-01-22 was not known on 2013-01-22. Ingest it first."):
         _reader(air_time, day).rows()
 
 
 def test_rows_that_were_known_too_late_are_not_there(air_time: ModelConfig) -> None:
     before = _reader(air_time, DAY).rows()
-    late = clock.day_start(DAY) + dt.timedelta(seconds=1)
+    late = DAILY.start(DAY) + dt.timedelta(seconds=1)
     republish("schedules", DAY, shifted("distance", 1), knowledge_time=late)
     assert _reader(air_time, DAY).rows().equals(before)
 
@@ -45,12 +45,12 @@ def test_rows_that_were_known_too_late_are_not_there(air_time: ModelConfig) -> N
 @pytest.mark.parametrize(("dataset", "last"), [("schedules", 10), ("weather", 9), ("outcomes", 9)])
 def test_a_window_ends_where_the_lag_of_its_dataset_says(air_time: ModelConfig, dataset: str, last: int) -> None:
     window = _reader(air_time, DAY).window(dataset, days=3)
-    assert window[PARTITION_COLUMN].unique().tolist() == [january(last - 2), january(last - 1), january(last)]
+    assert window[PARTITION_COLUMN].astype(str).unique().tolist() == [january(last - 2), january(last - 1), january(last)]
 
 
 def test_a_window_knows_nothing_of_days_that_were_not_ingested(air_time: ModelConfig) -> None:
     window = _reader(air_time, january(3)).window("outcomes", days=7, columns=["air_time"])
-    assert window[PARTITION_COLUMN].unique().tolist() == [january(1), january(2)]
+    assert window[PARTITION_COLUMN].astype(str).unique().tolist() == [january(1), january(2)]
     assert list(window.columns) == ["air_time", PARTITION_COLUMN]
 
 
@@ -61,14 +61,14 @@ def test_an_empty_window_has_its_columns(air_time: ModelConfig) -> None:
 
 def test_a_correction_is_seen_from_the_moment_on_at_which_it_was_known(air_time: ModelConfig) -> None:
     before = _outcomes_of(air_time, january(5), seen_on=DAY)
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.day_start(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=DAILY.start(january(8)))
     assert _outcomes_of(air_time, january(5), seen_on=january(7)) == before
     assert _outcomes_of(air_time, january(5), seen_on=january(8)) > before
 
 
 def test_a_training_of_later_sees_each_day_as_that_day_saw_itself(air_time: ModelConfig) -> None:
     before = _outcomes_of(air_time, january(5), seen_on=january(7))
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.day_start(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=DAILY.start(january(8)))
     assert _outcomes_of(air_time, january(5), seen_on=january(7), as_of=january(20)) == before
 
 
@@ -90,7 +90,7 @@ def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelCon
         "rows": reader.rows,
         "window of one day": lambda: reader.window("schedules", days=1),
         "window of three days": lambda: reader.window("schedules", days=3),
-        "another day's": lambda: PointInTimeReader(air_time, DAY + dt.timedelta(days=1), cache).window("schedules", days=2),
+        "another day's": lambda: PointInTimeReader(air_time, DAILY.plus_days(DAY, 1), cache).window("schedules", days=2),
     }
     before = {name: read() for name, read in reads.items()}
     for read in reads.values():
@@ -107,7 +107,7 @@ def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelCon
 def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) -> None:
     cache = PartitionCache(DAY)
     PointInTimeReader(air_time, DAY, cache).window("weather", days=2)
-    assert {(dataset, day.day): version.version for (dataset, day, _), version in cache.read.items()} == {
+    assert {(dataset, int(day[-2:])): version.version for (dataset, day, _), version in cache.read.items()} == {
         ("weather", 8): 1,
         ("weather", 9): 1,
     }
@@ -115,7 +115,7 @@ def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) 
 
 def test_both_versions_that_a_training_read_of_one_partition_are_remembered(catalog: Catalog, air_time: ModelConfig) -> None:
     """A day before the correction saw the one, a day after it the other."""
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=clock.day_start(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=DAILY.start(january(8)))
     members = take_snapshot(catalog, air_time, january(20)).members
     first, second = (members[f"outcomes/2013-01-05/v{version}"] for version in (1, 2))
     assert (first["version"], second["version"]) == (1, 2)
@@ -126,7 +126,7 @@ def test_both_versions_that_a_training_read_of_one_partition_are_remembered(cata
 def test_rows_that_were_known_later_are_left_out_whatever_columns_are_asked_for(air_time: ModelConfig, columns: list[str] | None) -> None:
     _publish_known_one_by_one(january(8))
     seen = {day: _reader(air_time, january(day)).window("outcomes", days=7, columns=columns) for day in (9, 10, 12)}
-    of_the_8th = {day: int((window[PARTITION_COLUMN] == january(8)).sum()) for day, window in seen.items()}
+    of_the_8th = {day: int((window[PARTITION_COLUMN].astype(str) == january(8)).sum()) for day, window in seen.items()}
     assert of_the_8th == {9: 2, 10: 3, 12: 4}
     if columns:
         assert list(seen[10].columns) == [*columns, PARTITION_COLUMN]
@@ -151,7 +151,7 @@ def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: Mod
     cache = PartitionCache(january(20))
     for day, rows in ((12, 4), (9, 2), (10, 3)):  # in any order, from one cache
         window = PointInTimeReader(air_time, january(day), cache).window("outcomes", days=7)
-        assert (window[PARTITION_COLUMN] == january(8)).sum() == rows
+        assert (window[PARTITION_COLUMN].astype(str) == january(8)).sum() == rows
 
 
 def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: ModelConfig) -> None:
@@ -265,11 +265,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str] | None]]
     return seen
 
 
-def _publish_known_one_by_one(day: dt.date) -> None:
+def _publish_known_one_by_one(day: Partition) -> None:
     """Four flights of a day, of which the knowledge column says: two known the next midnight, one a day later, one two."""
     current = current_partition("outcomes", day)
     assert current is not None
-    midnight = clock.day_start(day + dt.timedelta(days=1))
+    midnight = DAILY.start(DAILY.plus_days(day, 1))
     known = [midnight, midnight - dt.timedelta(hours=1), midnight + dt.timedelta(hours=24), midnight + dt.timedelta(hours=49)]
     frame = read_partition(current).head(4).assign(known=pd.Series(known, dtype="datetime64[us, UTC]"))
     storage.write_frame("datasets/one-by-one.parquet", frame)
@@ -287,10 +287,10 @@ def _publish_known_one_by_one(day: dt.date) -> None:
     publish_partition(dataset="outcomes", partition=day, content=content, known_at=lambda _: known_at, origin="live")
 
 
-def _reader(model: ModelConfig, day: dt.date, as_of: dt.date | None = None) -> PointInTimeReader:
+def _reader(model: ModelConfig, day: Partition, as_of: Partition | None = None) -> PointInTimeReader:
     return PointInTimeReader(model, day, PartitionCache(as_of or day))
 
 
-def _outcomes_of(model: ModelConfig, day: dt.date, *, seen_on: dt.date, as_of: dt.date | None = None) -> float:
+def _outcomes_of(model: ModelConfig, day: Partition, *, seen_on: Partition, as_of: Partition | None = None) -> float:
     window = _reader(model, seen_on, as_of).window("outcomes", days=7)
-    return float(window.loc[window[PARTITION_COLUMN] == day, "air_time"].sum())
+    return float(window.loc[window[PARTITION_COLUMN].astype(str) == day, "air_time"].sum())

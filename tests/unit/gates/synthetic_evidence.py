@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from include.evergreen.config import METRICS, Catalog, ModelConfig
 from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
@@ -21,7 +21,7 @@ from include.evergreen.training.snapshot import Snapshot
 
 DAYS, ROWS_A_DAY = 7, 100
 ROWS = DAYS * ROWS_A_DAY
-DAY = dt.date(2013, 1, 20)
+DAY = "2013-01-20"
 CANDIDATE = Candidate(
     run_key="0123456789abcdef", model="made_up", as_of=DAY, snapshot_digest="", recipe_digest="", signature_digest="", mlflow_run_id="",
     artifact_uri="", artifact_digest="", reference_path="", metrics={}, facts={},
@@ -45,7 +45,7 @@ def evidence_of(
 
     ``fitted_before``: the number of the day before which the champion was fitted.
     """
-    days = np.repeat([str(DAY - dt.timedelta(days=DAYS - n)) for n in range(DAYS)], len(labels) // DAYS)
+    days = np.repeat([str(DAILY.plus_days(DAY, -(DAYS - n))) for n in range(DAYS)], len(labels) // DAYS)
     scored = Scored(
         measures or Measures.trained(model, {}), labels.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1
     )
@@ -53,7 +53,7 @@ def evidence_of(
     fit_rows = pd.DataFrame({TARGET: labels if fitted_on is None else fitted_on})
     others = None
     if champion is not None:
-        first = str(DAY - dt.timedelta(days=DAYS - fitted_before))
+        first = str(DAILY.plus_days(DAY, -(DAYS - fitted_before)))
         others = Rival(1, scored.predicting(champion.astype("float64")), days >= first, first if fitted_before else None)
     snapshot = Snapshot("", model.name, DAY, 60, len(labels), {}, "")
     comparators = {}

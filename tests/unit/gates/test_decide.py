@@ -16,8 +16,8 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.features import reader
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.clock import days
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, find_blessing, latest_decision
@@ -78,7 +78,7 @@ def test_a_no_is_recorded_as_well_as_a_yes(candidate: Candidate, air_time: Model
 
 @computing
 def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(flights: Path, flight_delay: ModelConfig) -> None:
-    for day in days(january(13), january(19)):  # on the whole holdout, nobody is late
+    for day in DAILY.between(january(13), january(19)):  # on the whole holdout, nobody is late
         republish("outcomes", day, lambda frame: frame.assign(arr_delay=frame["arr_delay"] * 0))
     decision = decide(Catalog(), lenient(flight_delay), trained_as_of(flight_delay, AS_OF))
     assert decision.verdict == "not_evaluated"
@@ -440,7 +440,7 @@ def test_a_later_correction_of_what_was_known_does_not_change_what_a_candidate_i
     monkeypatch.setattr(EVIDENCE, "recipe_of_version", _with_other_text(EVIDENCE.recipe_of_version, champion))
     catalog = Catalog()
     before = gather(catalog, air_time, candidate, champion)
-    day = dt.date.fromisoformat(before.holdout["partition"].iloc[-1])
+    day = str(before.holdout["partition"].iloc[-1])
     rows = catalog.dataset(air_time.rows)
     correct_knowledge(rows, day, day, known_at=clock.now(), actor="ann", reason="it came late")
     republish(air_time.rows, january(17), lambda frame: frame.iloc[1:])  # by the rule, this too was known then

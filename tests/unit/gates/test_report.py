@@ -25,7 +25,7 @@ RESULTS = [
 ]
 NOON = dt.datetime(2013, 2, 4, 12, tzinfo=dt.UTC)
 DECISION = Decision(
-    1, "flight_delay", "abcdef0123456789", 3, "", dt.date(2013, 2, 4), 2, "enabled", "rejected",
+    1, "flight_delay", "abcdef0123456789", 3, "", '2013-02-04', 2, "enabled", "rejected",
     [result.as_record() for result in RESULTS], NOON,
 )  # fmt: skip
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import importlib
 
 import pandas as pd
@@ -13,6 +12,7 @@ from include.evergreen.config.metrics import metrics_of, observation_names
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
 from include.evergreen.monitoring.window import load_window
@@ -279,16 +279,16 @@ def test_labels_that_are_corrected_while_a_day_is_observed_are_in_what_is_record
     assert _monitor(catalog, air_time).status == "unchanged"
 
 
-def _monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
+def _monitor(catalog: Catalog, model: ModelConfig, day: Partition = DAY) -> Outcome:
     return monitoring.monitor(catalog, model, day, "live")
 
 
-def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
+def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: Partition = DAY) -> Outcome:
     assert scoring.score(catalog, model, day, "live").is_done
     return _monitor(catalog, model, day)
 
 
-def _figures(model: str, day: dt.date = DAY) -> dict[str, float]:
+def _figures(model: str, day: Partition = DAY) -> dict[str, float]:
     return {each.metric: each.value for each in list_observations(model, first=day, last=day)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.errors import DataError, TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import NotAsMonitoredError, drawing, ensure_report, find_monitored, find_report, monitor, read_report
 from include.evergreen.operations.erasure.record import begin
@@ -212,7 +212,7 @@ def test_one_that_was_being_drawn_when_an_erasure_began_is_not_kept(catalog: Cat
     assert list(storage.files("reports")) == []
 
 
-def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> None:
+def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: Partition = DAY) -> None:
     assert scoring.score(catalog, model, day, "live").is_done
     assert monitor(catalog, model, day, "live").status == "done"
 

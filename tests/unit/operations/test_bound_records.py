@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from include.evergreen.data.quarantine import released_rows
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring.triggers import ask_training
 from include.evergreen.operations.audit import audit_ledger, verify_records
@@ -51,7 +53,7 @@ from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, day, settle_cycled
 
-INGESTED = AS_OF - dt.timedelta(days=1)  # the last day that the cycle ingested
+INGESTED = DAILY.plus_days(AS_OF, -1)  # the last day that the cycle ingested
 BOUND = [(table, column) for table, binding in ledger.BINDINGS.items() for column in binding.columns]
 # What answers an auditor, or has no part in it; nothing else may be unbound.
 NOT_BOUND = {
@@ -90,8 +92,8 @@ def changed(value: Any) -> Any:
     """Another value of the same type."""
     if isinstance(value, dt.datetime):
         return value + dt.timedelta(seconds=1)
-    if isinstance(value, dt.date):
-        return value + dt.timedelta(days=1)
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return DAILY.plus_days(value, 1)
     if isinstance(value, int | float):
         return value + 1
     if isinstance(value, dict):
@@ -220,7 +222,7 @@ def test_an_invented_promotion_moves_no_alias_and_makes_no_champion() -> None:
 def test_a_row_is_named_with_digests_and_moments_as_people_know_them() -> None:
     promoted = {"model": MODEL, "version": 2, "promoted_at": dt.datetime(2013, 2, 9, 8, 5, 30, tzinfo=dt.UTC)}
     assert ledger.BINDINGS["promotions"].name(promoted) == f"promotions (model {MODEL}, version 2, promoted_at 2013-02-09 08:05 UTC)"
-    taken = {"model": MODEL, "as_of": dt.date(2013, 2, 9), "digest": "ab" * 32}
+    taken = {"model": MODEL, "as_of": "2013-02-09", "digest": "ab" * 32}
     assert ledger.BINDINGS["snapshots"].name(taken) == f"snapshots (model {MODEL}, as_of 2013-02-09, digest abababababab)"
 
 

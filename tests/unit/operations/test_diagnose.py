@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,13 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.rescoring import rescore
 from include.evergreen.state.stage_status import find_stage
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, landing, settle_cycled, shorten
 
-NEXT = AS_OF + dt.timedelta(days=1)
+NEXT = DAILY.plus_days(AS_OF, 1)
 RESCORE_NEXT = "`evergreen rescore flight_delay --from 2013-01-21 --to 2013-01-21`"
 
 
@@ -23,7 +23,7 @@ def _cycled() -> None:
     settle_cycled()
 
 
-def deliver(dataset: str, partition: dt.date) -> None:
+def deliver(dataset: str, partition: Partition) -> None:
     ingest(Catalog().dataset(dataset), partition, "live")
 
 
@@ -121,7 +121,7 @@ def test_a_skipped_day_says_why_and_what_would_help(catalog: Catalog, flight_del
 
 
 def test_a_day_outside_the_schedules_says_that_it_will_not_come(catalog: Catalog, flight_delay: ModelConfig) -> None:
-    before, after = why(catalog, flight_delay, day(1)), why(catalog, flight_delay, dt.date(2014, 1, 1))
+    before, after = why(catalog, flight_delay, day(1)), why(catalog, flight_delay, "2014-01-01")
     assert before[1] == "weather/2012-12-31 is not there and will not come: its schedule starts on 2013-01-01."
     assert after[0] == "schedules/2014-01-01 is not there and will not come: its schedule ended on 2013-12-31."
     assert "nothing brings weather/2012-12-31, unless the dataset.yaml of weather changes" in before[-1]
@@ -131,7 +131,7 @@ def test_a_day_outside_the_schedules_says_that_it_will_not_come(catalog: Catalog
 def test_a_day_that_is_still_to_come_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flight_delay: ModelConfig) -> None:
     schedules = include_with(tmp_path, monkeypatch) / "datasets" / "schedules" / "dataset.yaml"
     schedules.write_text(schedules.read_text().replace("end: 2013-12-31", "end: 2199-12-31"))
-    lines = why(Catalog(), flight_delay, dt.date(2199, 1, 2))
+    lines = why(Catalog(), flight_delay, "2199-01-02")
     assert lines[0] == "schedules/2199-01-02 is not there yet: it will be known from 2199-01-01 18:00 UTC."
     assert "wait for schedules/2199-01-02 until 2199-01-01 18:00 UTC" in lines[-1]
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, current_partitions
 from include.evergreen.foundation.clock import now
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY, EARLIEST, Partition
 from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.local_run import CycleResult, partitions_needed, run_cycle
 from include.evergreen.registry import champions
@@ -21,7 +20,7 @@ def cycled() -> CycleResult:
     return settle_cycled()
 
 
-def run(model: ModelConfig, as_of: dt.date, **others: object) -> CycleResult:
+def run(model: ModelConfig, as_of: Partition, **others: object) -> CycleResult:
     arguments: dict[str, object] = {"reason": "a test", "actor": "a person", **others}
     return run_cycle(Catalog(), model, as_of, **arguments)  # type: ignore[arg-type]
 
@@ -121,9 +120,9 @@ def test_a_window_of_ones_own_is_what_is_trained_on(cycled: CycleResult, flight_
     [
         ({"window_days": 13}, "a window of 13 days cannot train it; give 14"),
         ({"window_days": 4000}, "a window of 4000 days"),
-        ({"as_of": now().date() + dt.timedelta(days=1)}, "is in the future"),
+        ({"as_of": DAILY.shift(DAILY.at(now()), 1)}, "is in the future"),
         ({"as_of": day(1)}, "schedules begins on 2013-01-01"),
-        ({"as_of": dt.date.min}, "schedules begins on 2013-01-01"),
+        ({"as_of": EARLIEST}, "schedules begins on 2013-01-01"),
         ({"reason": " why "}, "has 3 characters; give 5 to 500"),
         ({"reason": "x" * 501}, "has 501 characters"),
     ],
@@ -132,7 +131,7 @@ def test_bad_arguments_are_refused_before_anything_happens(arguments: dict[str, 
     settle_landed()
     before = everything()
     as_of = arguments.pop("as_of", AS_OF)
-    assert isinstance(as_of, dt.date)
+    assert isinstance(as_of, str)
     with pytest.raises(ConfigError, match=complaint):
         run(flight_delay, as_of, **arguments)
     assert everything() == before
@@ -140,7 +139,7 @@ def test_bad_arguments_are_refused_before_anything_happens(arguments: dict[str, 
 
 
 def test_a_cycle_needs_what_was_known_and_what_features_may_look_back_to(catalog: Catalog, flight_delay: ModelConfig) -> None:
-    as_of = dt.date(2013, 6, 1)
+    as_of = "2013-06-01"
     needed = partitions_needed(catalog, flight_delay, as_of, 14)
     spans = {
         name: (min(days), max(days))
@@ -148,13 +147,13 @@ def test_a_cycle_needs_what_was_known_and_what_features_may_look_back_to(catalog
         if (days := [each for dataset, each in needed if dataset.name == name])
     }
     assert spans == {
-        "schedules": (dt.date(2013, 4, 18), as_of),  # 14 days of rows, and 30 more for the windows of the first
-        "weather": (dt.date(2013, 4, 17), dt.date(2013, 5, 31)),
-        "outcomes": (dt.date(2013, 4, 17), dt.date(2013, 5, 31)),
+        "schedules": ("2013-04-18", as_of),  # 14 days of rows, and 30 more for the windows of the first
+        "weather": ("2013-04-17", "2013-05-31"),
+        "outcomes": ("2013-04-17", "2013-05-31"),
     }
 
 
 def test_a_cycle_needs_nothing_outside_a_datasets_schedule(catalog: Catalog, flight_delay: ModelConfig) -> None:
     assert min(each for _, each in partitions_needed(catalog, flight_delay, day(20), 60)) == day(1)
-    beyond = partitions_needed(catalog, flight_delay, dt.date(2014, 1, 2), 14)
-    assert max(each for dataset, each in beyond if dataset.name == "weather") == dt.date(2013, 12, 30)
+    beyond = partitions_needed(catalog, flight_delay, "2014-01-02", 14)
+    assert max(each for dataset, each in beyond if dataset.name == "weather") == "2013-12-30"

@@ -10,6 +10,7 @@ import pytest
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.operations.missed import GRACE, LOOK_BACK, Missed, make_up_for, missed_work
 from include.evergreen.scoring.predictions import find_predictions
@@ -20,7 +21,7 @@ from include.evergreen.state.stage_status import find_stage, record_stage
 from tests.unit.flights import january, republish, shifted
 
 CHAMPION_AS_OF, LAST = january(17), january(21)
-DAYS = clock.days(CHAMPION_AS_OF, LAST)  # that a champion may score and all of whose inputs are there
+DAYS = DAILY.between(CHAMPION_AS_OF, LAST)  # that a champion may score and all of whose inputs are there
 MODEL = "air_time"
 
 
@@ -35,7 +36,7 @@ def at(monkeypatch: pytest.MonkeyPatch, later: dt.timedelta) -> None:
 
 
 def of_model(found: list[Missed], model: str = MODEL) -> list[tuple[str, int]]:
-    return [(each.stage, each.partition.day) for each in found if each.model == model]
+    return [(each.stage, int(each.partition[-2:])) for each in found if each.model == model]
 
 
 def test_what_an_event_may_still_start_was_not_missed(catalog: Catalog) -> None:
@@ -47,7 +48,7 @@ def test_days_whose_inputs_came_before_the_champion_are_found_and_those_that_it_
 ) -> None:
     at(monkeypatch, 2 * GRACE)
     found = missed_work(catalog)
-    assert of_model(found) == of_model(found, "flight_delay") == [("score", day.day) for day in DAYS]
+    assert of_model(found) == of_model(found, "flight_delay") == [("score", int(day[-2:])) for day in DAYS]
     assert str(found[0]).startswith("air_time 2013-01-17: score has not read schedules/2013-01-17, ")
 
 
@@ -57,7 +58,7 @@ def test_making_up_for_it_leaves_nothing(catalog: Catalog, monkeypatch: pytest.M
     assert make_up_for(catalog, first).status == "done"
     at(monkeypatch, 4 * GRACE)
     left = of_model(missed_work(catalog))
-    assert left == [*(("score", day.day) for day in DAYS[1:]), ("monitor", 17)]
+    assert left == [*(("score", int(day[-2:])) for day in DAYS[1:]), ("monitor", 17)]
     assert find_predictions(MODEL, CHAMPION_AS_OF).origin == "live"  # type: ignore[union-attr]  # as its inputs were
     last = next(each for each in missed_work(catalog) if (each.model, each.stage) == (MODEL, "monitor"))
     assert make_up_for(catalog, last).status == "done"
@@ -76,7 +77,7 @@ def test_a_correction_and_a_truth_whose_events_were_lost_are_found(
     republish("outcomes", january(21), shifted("air_time", 1))
     at(monkeypatch, 2 * GRACE)
     found = [each for each in missed_work(catalog) if each.model == MODEL]
-    assert [(each.stage, each.partition.day, each.news) for each in found] == [
+    assert [(each.stage, int(each.partition[-2:]), each.news) for each in found] == [
         ("score", 20, ("weather/2013-01-19",)),
         ("monitor", 21, ("outcomes/2013-01-21",)),
     ]
@@ -101,7 +102,7 @@ def test_what_was_published_long_ago_is_a_persons_decision(catalog: Catalog, mon
     began = clock.now() - dt.timedelta(days=1)
     at(monkeypatch, LOOK_BACK + GRACE)
     assert missed_work(catalog) == []
-    assert of_model(missed_work(catalog, since=began)) == [("score", day.day) for day in DAYS]
+    assert of_model(missed_work(catalog, since=began)) == [("score", int(day[-2:])) for day in DAYS]
 
 
 def test_a_day_that_waits_is_recorded_with_what_it_waits_for_and_since_when(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +17,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Knowledge
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.reproduce import Reproduction, reproduce
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.state import ledger, storage
@@ -33,7 +33,7 @@ from tests.unit.lifecycle import everything, include_with
 AIR_TIME = "air_time"
 
 
-def known_after(hours: float, first: dt.date = january(1), last: dt.date = january(21)) -> None:
+def known_after(hours: float, first: Partition = january(1), last: Partition = january(21)) -> None:
     """Correct when labels were known, as a person does after the declaration was wrong."""
     outcomes = Catalog().dataset("outcomes")
     declared = outcomes.model_copy(update={"knowledge": Knowledge(hours_after_partition=hours)})

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import current_partition, current_partitions
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.rescoring import LONGEST_RANGE_DAYS, StageOutcome, rescore
@@ -18,7 +18,7 @@ from include.evergreen.state.stage_status import list_stages
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL, day, everything, settle_cycled
 
-NEXT = AS_OF + dt.timedelta(days=1)
+NEXT = DAILY.plus_days(AS_OF, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +26,14 @@ def _cycled() -> None:
     settle_cycled()
 
 
-def deliver(dataset: str, partition: dt.date) -> None:
+def deliver(dataset: str, partition: Partition) -> None:
     ingest(Catalog().dataset(dataset), partition, "live")
 
 
-def deliver_inputs(partition: dt.date) -> None:
+def deliver_inputs(partition: Partition) -> None:
     deliver("schedules", partition)
-    deliver("weather", partition - dt.timedelta(days=1))
-    deliver("outcomes", partition - dt.timedelta(days=1))
+    deliver("weather", DAILY.plus_days(partition, -1))
+    deliver("outcomes", DAILY.plus_days(partition, -1))
 
 
 def a_minute_later(rows: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def a_minute_later(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def statuses(outcomes: list[StageOutcome]) -> dict[str, str]:
-    return {f"{each.stage} {each.partition:%d}": each.outcome.status for each in outcomes}
+    return {f"{each.stage} {each.partition[-2:]}": each.outcome.status for each in outcomes}
 
 
 def test_what_is_up_to_date_stays(catalog: Catalog, flight_delay: ModelConfig) -> None:
@@ -119,13 +119,13 @@ def test_progress_counts_partitions(catalog: Catalog, flight_delay: ModelConfig)
     ("first", "last", "stages", "complaint"),
     [
         (day(2), day(1), ["score"], "ends before it begins"),
-        (day(1), day(1) + dt.timedelta(days=LONGEST_RANGE_DAYS), ["score"], "has 367 days; at most 366"),
+        (day(1), DAILY.plus_days(day(1), LONGEST_RANGE_DAYS), ["score"], "has 367 days; at most 366"),
         (day(1), day(1), ["train"], r"\['train'\]; give one or more of score, monitor"),
         (day(1), day(1), [], "give one or more of score, monitor"),
     ],
 )
 def test_a_bad_range_or_stage_is_refused_before_anything_happens(
-    first: dt.date, last: dt.date, stages: list[str], complaint: str, catalog: Catalog, flight_delay: ModelConfig
+    first: Partition, last: Partition, stages: list[str], complaint: str, catalog: Catalog, flight_delay: ModelConfig
 ) -> None:
     before = list_stages(MODEL)
     with pytest.raises(ConfigError, match=complaint):
@@ -134,6 +134,6 @@ def test_a_bad_range_or_stage_is_refused_before_anything_happens(
 
 
 def test_a_leap_years_worth_of_days_is_not_too_many(catalog: Catalog, flight_delay: ModelConfig) -> None:
-    last = dt.date(2030, 1, 1)
-    first = last - dt.timedelta(days=LONGEST_RANGE_DAYS - 1)
+    last = "2030-01-01"
+    first = DAILY.plus_days(last, -(LONGEST_RANGE_DAYS - 1))
     assert len(rescore(catalog, flight_delay, first, last, stages=["monitor"])) == LONGEST_RANGE_DAYS

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.maintenance import Limits, apply_retention
 from include.evergreen.operations.verification import (
@@ -55,7 +56,7 @@ def path_of(member: str) -> str:
     table = partition_versions.c
     with writing() as connection:
         query = sa.select(table.path).where(
-            table.dataset == dataset, table.partition == clock.parse_partition(partition), table.version == int(version[1:])
+            table.dataset == dataset, table.partition == DAILY.parse(partition), table.version == int(version[1:])
         )
         return str(connection.execute(query).scalar_one())
 

@@ -42,7 +42,7 @@ def record(kind: str, version: int) -> None:
     """As the registry does: the row, and its place in the line."""
     with writing() as connection:
         place = find_place(connection, "m", version) if kind == "rollback" else None
-        values = {"model": "m", "version": version, "as_of": clock.now().date(), "previous_version": 0, "kind": kind,
+        values = {"model": "m", "version": version, "as_of": str(clock.now().date()), "previous_version": 0, "kind": kind,
                   "actor": "a test", "reason": "a test", "promoted_at": clock.now()}  # fmt: skip
         made = connection.execute(promotions.insert().values(**values).returning(promotions.c.id)).scalar_one()
         take_place(connection, made, model="m", version=version, after=place.id if place else None)

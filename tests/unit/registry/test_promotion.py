@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from include.evergreen.config.approval import Approval
 from include.evergreen.config.gate import Gate
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.operations.local_run import CycleResult
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
@@ -35,7 +35,7 @@ from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 
-EARLIER = AS_OF - dt.timedelta(days=2)
+EARLIER = DAILY.plus_days(AS_OF, -2)
 NIGHT = {"actor": "the night", "reason": "blessed by the gate"}
 PERSON = {"actor": "a person", "reason": "it went wrong"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from include.evergreen import monitoring
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.verification import list_model_snapshots
 from include.evergreen.registry import champions
 from include.evergreen.scoring import explain
@@ -188,7 +188,7 @@ def _scored(model: ModelConfig) -> pd.DataFrame:
     return found.frame()
 
 
-def _observed(model: str, day: dt.date) -> dict[str, float]:
+def _observed(model: str, day: Partition) -> dict[str, float]:
     from include.evergreen.monitoring.observations import list_observations
 
     return {each.metric: each.value for each in list_observations(model, first=day, last=day)}

@@ -16,6 +16,7 @@ from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
@@ -138,13 +139,13 @@ def test_a_correction_that_is_taken_back_before_it_was_scored_starts_nothing(cat
 
 def test_a_correction_that_was_known_too_late_for_the_day_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=clock.day_start(DAY) + dt.timedelta(hours=1))
+    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=DAILY.start(DAY) + dt.timedelta(hours=1))
     assert not starts(("weather", YESTERDAY), DAY)
 
 
 def test_an_input_of_which_it_was_said_later_that_nobody_knew_it_then_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    known_at = clock.day_start(DAY) + dt.timedelta(hours=1)
+    known_at = DAILY.start(DAY) + dt.timedelta(hours=1)
     correct_knowledge(catalog.dataset("weather"), YESTERDAY, YESTERDAY, known_at=known_at, actor="ann", reason="it came late")
     assert not readiness.scoring(MODEL, DAY).is_due
 
@@ -338,19 +339,19 @@ def statements(ask: Callable[[], object]) -> list[str]:
     return found
 
 
-def deliver(catalog: Catalog, dataset: str, day: dt.date) -> None:
+def deliver(catalog: Catalog, dataset: str, day: Partition) -> None:
     ingest(catalog.dataset(dataset), day, "live")
 
 
-def starts(published: readiness.Key, partition: dt.date = NEXT) -> bool:
+def starts(published: readiness.Key, partition: Partition = NEXT) -> bool:
     return readiness.scoring(MODEL, partition, published).is_started_by(readiness.partition_name(published))
 
 
-def scored(catalog: Catalog, model: ModelConfig, partition: dt.date = DAY) -> None:
+def scored(catalog: Catalog, model: ModelConfig, partition: Partition = DAY) -> None:
     assert scoring.score(catalog, model, partition, "live").is_done
 
 
-def news_to_monitor(partition: dt.date) -> list[str]:
+def news_to_monitor(partition: Partition) -> list[str]:
     ready = readiness.monitoring(MODEL, partition, LABELS)
     assert ready.is_due == bool(ready.news)
     return [each.name for each in ready.news]

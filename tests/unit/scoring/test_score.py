@@ -15,8 +15,8 @@ from include.evergreen.data import ingestion
 from include.evergreen.features import feature_frame
 from include.evergreen.features.columns import keys_of
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
@@ -189,7 +189,7 @@ def test_weather_that_is_ingested_again_unchanged_scores_nothing_again(trained: 
 
 def test_a_correction_that_came_after_the_day_scores_nothing_again(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     _score(catalog, air_time)
-    later = clock.day_start(DAY) + dt.timedelta(hours=1)
+    later = DAILY.start(DAY) + dt.timedelta(hours=1)
     republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=later)
     assert _score(catalog, air_time).status == "unchanged"
 
@@ -322,11 +322,11 @@ def test_a_challenger_that_cannot_be_computed_is_left_out_and_the_champion_score
     assert open_alerts("air_time") == []
 
 
-def _score(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
+def _score(catalog: Catalog, model: ModelConfig, day: Partition = DAY) -> Outcome:
     return scoring.score(catalog, model, day, "live")
 
 
-def _predictions(model: str, day: dt.date = DAY) -> PredictionSet:
+def _predictions(model: str, day: Partition = DAY) -> PredictionSet:
     found = find_predictions(model, day)
     assert found is not None
     return found

@@ -5,10 +5,11 @@ import datetime as dt
 import pytest
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state.stage_status import find_stage, list_stages, record_stage
 
 pytestmark = pytest.mark.usefixtures("home")
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 
 
 @pytest.fixture
@@ -54,6 +55,6 @@ def test_a_new_status_begins_now(tick: list[dt.datetime]) -> None:
 def test_each_stage_of_each_model_and_day_is_its_own() -> None:
     for model, stage, day in (("a", "score", DAY), ("a", "monitor", DAY), ("b", "score", DAY)):
         record_stage(model, stage, day, "done", {})  # type: ignore[arg-type]
-    record_stage("a", "score", DAY - dt.timedelta(days=1), "skipped", {})
-    assert [(each.partition.day, each.stage) for each in list_stages("a")] == [(8, "score"), (9, "monitor"), (9, "score")]
+    record_stage("a", "score", DAILY.plus_days(DAY, -1), "skipped", {})
+    assert [(each.partition[-2:], each.stage) for each in list_stages("a")] == [("08", "score"), ("09", "monitor"), ("09", "score")]
     assert len(list_stages("a", first=DAY)) == 2

@@ -87,7 +87,7 @@ def test_what_is_not_there_and_who_does_not_answer_are_told_apart(on_s3: S3, mon
 
 
 def test_a_day_is_ingested_and_read_again(on_s3: S3, landed: Path, catalog: Catalog) -> None:
-    dataset, day = catalog.dataset("weather"), dt.date(2013, 1, 2)
+    dataset, day = catalog.dataset("weather"), "2013-01-02"
     version, is_new = ingestion.ingest(dataset, day, "live")
     assert is_new and len(read_partition(version)) == version.rows > 60
     again, is_new = ingestion.ingest(dataset, day, "live")

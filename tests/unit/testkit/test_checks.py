@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import subprocess
 import sys
@@ -12,13 +11,14 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.testkit import CHECKS, Finding, examine
 from include.evergreen.testkit.leakage import LaterFacts
 from include.evergreen.testkit.subject import Subject
 
 LEAK, TRAINING, ORDER, BOUNDARIES, ROWS_ALONE = CHECKS
+KNOWN_SINCE = "float((type(read.partition).fromisoformat(read._cache.as_of) - read.partition).days)"
 DATASET = """
 name: {name}
 description: For a test.
@@ -102,10 +102,13 @@ HONEST = {
     "the day of the week": "float(read.partition.weekday())",
 }
 BROKEN = {  # what features.py does; the check that finds it
-    "the truth of its own day, out of the database": (LEAK, "newest(rows, 'returns', read.partition, 'refund')"),
-    "a correction that came later, out of the database": (LEAK, "newest(rows, 'orders', read.partition, 'price')"),
+    "the truth of its own day, out of the database": (LEAK, "newest(rows, 'returns', str(read.partition), 'refund')"),
+    "a correction that came later, out of the database": (LEAK, "newest(rows, 'orders', str(read.partition), 'price')"),
     "the truth of its own day, out of the cache of a training": (LEAK, "peeped(rows, read, read._cache.as_of)"),
-    "what a training knows and scoring did not": (TRAINING, "float((read._cache.as_of - read.partition).days)"),
+    "what a training knows and scoring did not": (
+        TRAINING,
+        "float((type(read.partition).fromisoformat(read._cache.as_of) - read.partition).days)",
+    ),
     "the number of its row": (ORDER, "np.arange(len(rows)) * 1.0"),
     "the row before": (ORDER, "rows['price'].shift(1)"),
     "the first of a window": (ORDER, "read.window('returns', days=1)['refund'].bfill().iloc[0]"),
@@ -131,7 +134,7 @@ def newest(rows, dataset, day, column):
     return rows[["shop", "till"]].merge(frame, on=["shop", "till"], how="left")[column]
 
 def peeped(rows, read, as_of):
-    found = read._cache.known("returns", as_of, read.partition, read.partition)
+    found = read._cache.known("returns", as_of, str(read.partition), str(read.partition))
     limit = read._cache.as_of
     return float(read._cache.frame(found[0], limit)["refund"].sum()) if found else 0.0
 
@@ -193,7 +196,7 @@ def test_labels_that_come_late_by_fewer_keys_in_another_order_or_of_another_type
     returns.write_text(returns.read_text().replace(old, new))
     for check in (LEAK, TRAINING):
         assert _examined(include, "rows['price'] * 2", check) == []
-    trained_on_more = _examined(include, "float((read._cache.as_of - read.partition).days)", TRAINING)
+    trained_on_more = _examined(include, KNOWN_SINCE, TRAINING)
     assert {each.feature for each in trained_on_more} == {"value"}
 
 
@@ -209,8 +212,8 @@ def test_what_is_tampered_with_is_exactly_what_was_not_known(include: Path) -> N
     """Of a partition whose rows were known one by one, the rows that were known are left as they are."""
     _write(include, "rows['price']")
     subject = Subject.of(Catalog(include), "takings")
-    day, yesterday = subject.source.day, subject.source.day - dt.timedelta(days=1)
-    midnight = clock.day_start(day)
+    day, yesterday = subject.source.day, DAILY.plus_days(subject.source.day, -1)
+    midnight = DAILY.start(day)
     later = LaterFacts(subject.source, subject.model, day, {(name, each) for name in subject.source.datasets for each in (day, yesterday)})
     for name in subject.source.datasets:
         for original in subject.source.versions(name):

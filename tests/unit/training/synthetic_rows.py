@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Feature
 from include.evergreen.config.training import Train
+from include.evergreen.foundation.grain import DAILY
 
 FEATURES = (
     Feature(name="carrier", kind="categorical", description="Airline"),
@@ -29,10 +29,10 @@ def synthetic_rows(*, days: int = 12, rows_a_day: int = 60, is_classified: bool 
     count = days * rows_a_day
     carrier, hour = random.integers(0, 3, count), random.integers(5, 23, count).astype(float)
     minutes = 3 * (hour - 14) + 10 * carrier + random.normal(0, 12, count)
-    first = dt.date(2013, 1, 1)
+    first = "2013-01-01"
     return pd.DataFrame(
         {
-            "partition": [str(first + dt.timedelta(days=n // rows_a_day)) for n in range(count)],
+            "partition": [str(DAILY.plus_days(first, n // rows_a_day)) for n in range(count)],
             "carrier": pd.array(np.array(["AA", "B6", "UA"])[carrier], dtype="string"),
             "hour": hour,
             "noise": random.normal(0, 1, count),

@@ -79,7 +79,7 @@ def test_a_training_that_was_killed_after_mlflow_had_it_continues_the_same_run(c
         "from include.evergreen.training.take_snapshot import take_snapshot\n"
         "catalog = Catalog()\n"
         "model = catalog.model('air_time')\n"
-        "snapshot = take_snapshot(catalog, model, dt.date(2013, 1, 18))\n"
+        "snapshot = take_snapshot(catalog, model, '2013-01-18')\n"
         "train.insert_once = lambda *_: os._exit(9)\n"
         "train.train(catalog, model, snapshot, 'to be killed')\n",
         exit_code=9,

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -78,7 +76,7 @@ def test_too_few_days_are_the_datas_fault_and_are_counted(catalog: Catalog, air_
 
 def test_days_before_the_first_are_too_few_and_no_crash(catalog: Catalog, air_time: ModelConfig) -> None:
     with pytest.raises(DataError, match="only 0 of the 60 days"):
-        take_snapshot(catalog, air_time, dt.date(2012, 6, 1))
+        take_snapshot(catalog, air_time, "2012-06-01")
 
 
 def test_rows_in_another_order_make_another_frame_and_so_another_snapshot(catalog: Catalog, air_time: ModelConfig) -> None:

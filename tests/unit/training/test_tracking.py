@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from mlflow.entities import Run
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.data.ingestion import ingest
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state import effects, mlflow_store
 from include.evergreen.state.database.tables import candidates, run_claims
 from include.evergreen.training import claims, fit_job, tracking
@@ -79,11 +78,11 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
     """The cycle trained as of the 20th before anything later was ingested; now five more days are, and an old one is corrected."""
     model = catalog.model(MODEL)
     [of_that_day] = [find_candidate(str(row.run_key)) for row in rows_of(candidates)]
-    for partition in clock.days(AS_OF, LAST):
+    for partition in DAILY.between(AS_OF, LAST):
         for dataset in catalog.dataset_names():
             ingest(catalog.dataset(dataset), partition, "live")
-    shorten("outcomes", AS_OF - dt.timedelta(days=5), 110)
-    ingest(catalog.dataset("outcomes"), AS_OF - dt.timedelta(days=5), "live")  # known only today
+    shorten("outcomes", DAILY.plus_days(AS_OF, -5), 110)
+    ingest(catalog.dataset("outcomes"), DAILY.plus_days(AS_OF, -5), "live")  # known only today
     snapshot = take_snapshot(catalog, model, AS_OF)
     assert snapshot.digest == of_that_day.snapshot_digest
     fit_rows, holdout = fit_job.split_by_time(model, snapshot.frame())

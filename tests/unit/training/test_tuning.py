@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import math
 from typing import Any
@@ -12,6 +11,7 @@ from sklearn.linear_model import Ridge
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.training import tuning
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import Measures
@@ -36,7 +36,7 @@ def test_no_fold_is_fitted_on_a_day_that_is_not_before_all_those_it_is_judged_on
         assert before[0] == "2013-01-01"  # the window expands
     judged = [day for _, judges in found for day in judges]
     assert judged == sorted(set(judged))
-    assert judged[-1] == str(dt.date(2013, 1, 1) + dt.timedelta(days=days - 1))
+    assert judged[-1] == str(DAILY.plus_days("2013-01-01", days - 1))
 
 
 def test_trials_are_fitted_on_the_days_before_those_they_are_judged_on(air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation.errors import OvertakenError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database.tables import knowledge_corrections
 
 
 def known_before_corrections(
-    connection: sa.Connection, dataset: str, first: dt.date, last: dt.date, said_at: dt.datetime
-) -> dict[tuple[dt.date, int], dict[str, Any]]:
+    connection: sa.Connection, dataset: str, first: Partition, last: Partition, said_at: dt.datetime
+) -> dict[tuple[Partition, int], dict[str, Any]]:
     """The knowledge of the versions of some partitions as it was said at a time, of those for which it was corrected since.
 
     :param connection: any that reads
@@ -27,11 +28,11 @@ def known_before_corrections(
     table = knowledge_corrections.c
     query = knowledge_corrections.select().where(table.dataset == dataset, table.recorded_at > said_at)
     within = query.where(table.first <= last, table.last >= first).order_by(table.id)
-    said: dict[tuple[dt.date, int], dict[str, Any]] = {}
+    said: dict[tuple[Partition, int], dict[str, Any]] = {}
     for row in connection.execute(within):
         for partition, version, time, column in row.before:
             values = {"knowledge_time": dt.datetime.fromisoformat(time), "knowledge_column": column}
-            said.setdefault((dt.date.fromisoformat(partition), version), values)  # the first correction since names what stood then
+            said.setdefault((Partition(partition), version), values)  # the first correction since names what stood then
     return said
 
 

@@ -14,6 +14,7 @@ from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError, EvergreenError
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
@@ -37,7 +38,7 @@ class OlderDeliveryError(EvergreenError):
 def publish_partition(
     *,
     dataset: str,
-    partition: dt.date,
+    partition: Partition,
     content: dict[str, Any],
     known_at: KnownAt,
     origin: str,
@@ -93,7 +94,7 @@ def publish_partition(
         return published, True
 
 
-def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | None:
+def current_partition(dataset: str, partition: Partition) -> PartitionVersion | None:
     """Look up the current version of a partition, which is the newest.
 
     :param dataset: name of the dataset
@@ -104,7 +105,7 @@ def current_partition(dataset: str, partition: dt.date) -> PartitionVersion | No
         return newest_version(connection, dataset, partition)
 
 
-def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> list[PartitionVersion]:
+def current_partitions(dataset: str, first: Partition = EARLIEST, last: Partition = LATEST) -> list[PartitionVersion]:
     """Look up the current version of each of some partitions.
 
     :param dataset: name of the dataset
@@ -115,7 +116,7 @@ def current_partitions(dataset: str, first: dt.date = dt.date.min, last: dt.date
     return known_partitions(dataset, as_of=None, first=first, last=last)
 
 
-def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date, last: dt.date) -> list[PartitionVersion]:
+def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: Partition, last: Partition) -> list[PartitionVersion]:
     """Look up what was known at a time: of each partition the newest version that was known by then.
 
     :param dataset: name of the dataset
@@ -135,7 +136,7 @@ def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: dt.date,
 
 
 def known_versions(
-    dataset: str, *, as_of: dt.datetime, first: dt.date, last: dt.date, said_at: dt.datetime | None = None
+    dataset: str, *, as_of: dt.datetime, first: Partition, last: Partition, said_at: dt.datetime | None = None
 ) -> list[PartitionVersion]:
     """Look up every version of some partitions that was known at a time, superseded ones included.
 
@@ -157,7 +158,7 @@ def known_versions(
 
 
 def all_versions(
-    connection: sa.Connection, dataset: str, first: dt.date, last: dt.date, *conditions: sa.ColumnElement[bool]
+    connection: sa.Connection, dataset: str, first: Partition, last: Partition, *conditions: sa.ColumnElement[bool]
 ) -> list[PartitionVersion]:
     """Look up the versions of some partitions that meet all conditions.
 
@@ -189,7 +190,7 @@ def read_partition(version: PartitionVersion, columns: Sequence[str] | None = No
     return storage.read_frame(version.path, columns)
 
 
-def newest_version(connection: sa.Connection, dataset: str, partition: dt.date) -> PartitionVersion | None:
+def newest_version(connection: sa.Connection, dataset: str, partition: Partition) -> PartitionVersion | None:
     """Look up the current version of a partition, within the caller's transaction.
 
     :param connection: any that reads

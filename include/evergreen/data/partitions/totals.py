@@ -26,7 +26,7 @@ def count_change(connection: sa.Connection, before: PartitionVersion | None, aft
     later = sa.case((totals.latest < after.partition, after.partition), else_=totals.latest)
     changed = {
         "partitions": totals.partitions + (0 if before else 1),
-        "latest": sa.type_coerce(later, sa.Date),
+        "latest": later,
         "rows": totals.rows + after.rows - (before.rows if before else 0),
         "quarantined": totals.quarantined + after.quarantined - (before.quarantined if before else 0),
     }

@@ -6,13 +6,15 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
+from include.evergreen.foundation.grain import Partition
+
 
 @dataclass(frozen=True)
 class PartitionVersion:
     """One validated content of one partition, as ``partition_versions`` records it; the columns are explained there."""
 
     dataset: str
-    partition: dt.date
+    partition: Partition
     version: int
     digest: str
     path: str

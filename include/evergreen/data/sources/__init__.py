@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from include.evergreen.config import DatasetConfig
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ class Delivery:
 class Source(Protocol):
     """Reads the partitions of one dataset as it is declared."""
 
-    def open(self, partition: dt.date) -> Delivery:
+    def open(self, partition: Partition) -> Delivery:
         """Find a partition's rows.
 
         Raises `DataError` when there are none to find, `TransientError` when the source does not answer, `ConfigError` when

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +12,7 @@ from include.evergreen.config.sources import FilesSource
 from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.unpacking import DeliveredFile, answering, no_file, read_files
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -31,7 +31,7 @@ class FilesReader:
         self.dataset = dataset
         self.source = cast(FilesSource, dataset.source)
 
-    def open(self, partition: dt.date) -> Delivery:
+    def open(self, partition: Partition) -> Delivery:
         """Find the partition's files; raises what `located` and `matching_files` do, as `Source` has it.
 
         :param partition: the partition's date
@@ -63,7 +63,7 @@ def located(url: str, *, where: str) -> tuple[AbstractFileSystem, str]:
         raise ConfigError(f"{where} is {url!r}, which fsspec cannot open: {error}. Give a path or a known URL.") from error
 
 
-def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.date, dataset: DatasetConfig) -> list[str]:
+def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: Partition, dataset: DatasetConfig) -> list[str]:
     """Find the files of a partition. Those of a pattern with ``*`` are all that are there; hidden ones must be named as such.
 
     Raises `ConfigError` for a pattern that climbs out of the folder before its first placeholder, `TransientError` when the
@@ -77,7 +77,7 @@ def matching_files(filesystem: AbstractFileSystem, pattern: str, partition: dt.d
     :raises DataError: when there are none, when one is a folder or a device, or when a folder has more than `MOST_FILES` entries
     """
     _refuse_climbing(pattern, dataset)
-    path = pattern.replace("{partition}", partition.isoformat())
+    path = pattern.replace("{partition}", partition)
     paths = sorted(_expanded(filesystem, path, dataset)) if ANY in path else [path]
     if not paths:
         raise DataError(no_file(dataset, path))

@@ -32,6 +32,7 @@ from include.evergreen.data.sources.formats.jsonl import strict_decoder
 from include.evergreen.data.sources.unpacking import COMPRESSIONS, DeliveredFile, read_files
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state import storage
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class HttpReader:
         self.dataset = dataset
         self.source = cast(HttpSource, dataset.source)
 
-    def open(self, partition: dt.date) -> Delivery:
+    def open(self, partition: Partition) -> Delivery:
         """Prepare the partition's first request; raises `ConfigError` for a wrong URL or connection.
 
         :param partition: the partition's date
@@ -91,8 +92,8 @@ class HttpReader:
         delivery.batches = self._single(partition, url, downloader, delivery) if is_single else self._pages(url, downloader, delivery)
         return delivery
 
-    def _first_url(self, partition: dt.date, base: str | None) -> httpx.URL:
-        start = clock.day_start(partition)
+    def _first_url(self, partition: Partition, base: str | None) -> httpx.URL:
+        start = self.dataset.grain.start(partition)
         end = start + dt.timedelta(days=1)
         values = {"partition": str(partition), "start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
         path = expand(self.source.url, where=f"{self.dataset.name}: source.url").replace("{partition}", quote(str(partition), safe=""))
@@ -117,7 +118,9 @@ class HttpReader:
 
     # --- one page, that may be unchanged ------------------------------------------------------------------------------
 
-    def _single(self, partition: dt.date, url: httpx.URL, downloader: partial[Downloader], delivery: Delivery) -> Iterator[pa.RecordBatch]:
+    def _single(
+        self, partition: Partition, url: httpx.URL, downloader: partial[Downloader], delivery: Delivery
+    ) -> Iterator[pa.RecordBatch]:
         request = self._request_digest(url)
         known = _remembered(f"raw/{self.dataset.name}/{partition}", request)
         with downloader() as asking, storage.scratch_file() as file:

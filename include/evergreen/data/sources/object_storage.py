@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,6 +14,7 @@ from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.files import matching_files
 from include.evergreen.data.sources.unpacking import DeliveredFile, read_files
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -33,7 +33,7 @@ class ObjectStorageReader:
         self.dataset = dataset
         self.source = cast(ObjectStorageSource, dataset.source)
 
-    def open(self, partition: dt.date) -> Delivery:
+    def open(self, partition: Partition) -> Delivery:
         """Find the partition's objects; raises what `matching_files` does, and `ConfigError` for a bucket or a credential that fails.
 
         :param partition: the partition's date

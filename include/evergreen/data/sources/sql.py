@@ -18,8 +18,8 @@ from include.evergreen.data.sources import Delivery
 from include.evergreen.data.sources.connections import connections
 from include.evergreen.data.sources.conversion import convert_batch
 from include.evergreen.data.sources.formats import as_the_source_has_them
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.foundation.redaction import redact
 from include.evergreen.state.database import faults
 
@@ -57,7 +57,7 @@ class SqlReader:
         self.dataset = dataset
         self.source = cast(SqlSource, dataset.source)
 
-    def open(self, partition: dt.date) -> Delivery:
+    def open(self, partition: Partition) -> Delivery:
         """Prepare the partition's query, and raise nothing yet: the connection is asked for, too, when the first row is read.
 
         :param partition: the partition's date
@@ -67,7 +67,7 @@ class SqlReader:
         delivery.batches = self._batches(partition, delivery)
         return delivery
 
-    def _batches(self, partition: dt.date, delivery: Delivery) -> Iterator[pa.RecordBatch]:
+    def _batches(self, partition: Partition, delivery: Delivery) -> Iterator[pa.RecordBatch]:
         engine = connections().engine(self.source.connection)
         ends = time.monotonic() + self.source.timeout_seconds
         try:
@@ -76,7 +76,7 @@ class SqlReader:
                 if in_utc := SESSION_IN_UTC.get(connection.dialect.name):
                     connection.exec_driver_sql(in_utc)
                 result = connection.execute(
-                    sa.text(self.source.query).bindparams(*_bound(self.source.query, partition)),
+                    sa.text(self.source.query).bindparams(*_bound(self.source.query, self.dataset.grain, partition)),
                     execution_options={"stream_results": True, "max_row_buffer": self.source.fetch_rows},
                 )
                 names = self._column_names(result)
@@ -150,12 +150,14 @@ class SqlReader:
         )
 
 
-def _bound(query: str, partition: dt.date) -> list[sa.BindParameter[Any]]:
+def _bound(query: str, grain: Grain, partition: Partition) -> list[sa.BindParameter[Any]]:
     """The query's parameters, as a date and as moments: values that are bound, whatever a partition's key may be."""
-    start = clock.day_start(partition)
-    values = {"partition": partition, "start": start, "end": start + dt.timedelta(days=1)}
+    begins = grain.begins(partition)
+    values = {"partition": begins, "start": grain.start(partition), "end": grain.end(partition)}
     named = sa.text(query).compile().params
-    return [sa.bindparam(name, values[name], type_=PARAMETERS[name]) for name in named]
+    return [
+        sa.bindparam(name, values[name], type_=PARAMETERS["start" if isinstance(values[name], dt.datetime) else name]) for name in named
+    ]
 
 
 @contextmanager

@@ -101,11 +101,12 @@ def correlation_check(
         return CheckResult("correlation", arguments, correlation.on_fail, status, observed=message)
 
     x, y = correlation.columns
-    if correlation.first <= delivered.partition <= correlation.last:
+    first, last = dataset.grain.on(correlation.first), dataset.grain.on(correlation.last)
+    if first <= delivered.partition <= last:
         return result("not_evaluated", "the partition belongs to the reference period")
-    versions = current_partitions(dataset.name, correlation.first, correlation.last)
+    versions = current_partitions(dataset.name, first, last)
     if not versions:
-        return result("not_evaluated", f"no partition from {correlation.first} to {correlation.last} is ingested")
+        return result("not_evaluated", f"no partition from {first} to {last} is ingested")
     usual = sum((Moments.of(*_numbers(storage.read_table(version.path, [x, y]), x, y)) for version in versions), Moments())
     now = sum(_moments(raw, x, y, failing), Moments())
     if usual.correlation is None or now.correlation is None:

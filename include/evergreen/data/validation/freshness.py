@@ -8,7 +8,6 @@ from include.evergreen.config import DatasetConfig
 from include.evergreen.config.models import Freshness
 from include.evergreen.data.validation.checks import CheckResult, shown
 from include.evergreen.data.validation.rows import Delivered
-from include.evergreen.foundation import clock
 
 COLUMNS_SHOWN = 10
 
@@ -26,18 +25,19 @@ def undeclared_check(dataset: DatasetConfig, delivered: Delivered) -> CheckResul
     return CheckResult("undeclared_columns", {}, dataset.undeclared_columns, "failed" if extra else "passed", observed=message)
 
 
-def freshness_check(freshness: Freshness, delivered: Delivered) -> CheckResult:
+def freshness_check(dataset: DatasetConfig, freshness: Freshness, delivered: Delivered) -> CheckResult:
     """Check whether a live delivery arrived by its deadline; a backfill comes late by its nature.
 
+    :param dataset: whose partition it is
     :param freshness: the deadline, in hours from the partition's midnight (UTC)
     :param delivered: what else is known of the partition
     :returns: the result; not evaluated in a backfill
     """
-    arguments = {"hours_after_partition": freshness.hours_after_partition}
+    arguments = freshness.model_dump(exclude={"on_fail"}, exclude_none=True)
     if not delivered.live:
         message = "this is a backfill, and only what is ingested live has a deadline"
         return CheckResult("freshness", arguments, freshness.on_fail, "not_evaluated", observed=message)
-    deadline = clock.day_start(delivered.partition) + dt.timedelta(hours=freshness.hours_after_partition)
+    deadline = freshness.moment(dataset.grain, delivered.partition)
     late = delivered.arrived - deadline
     message = f"arrived {_minute(delivered.arrived)}, with a deadline of {_minute(deadline)} UTC"
     if late <= dt.timedelta():

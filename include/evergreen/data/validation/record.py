@@ -8,13 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import validations
 from include.evergreen.state.database.upsert import upsert
 
 
 def record_validation(
-    dataset: str, partition: dt.date, raw_digest: str, result: dict[str, Any], *, delivered_at: dt.datetime | None = None
+    dataset: str, partition: Partition, raw_digest: str, result: dict[str, Any], *, delivered_at: dt.datetime | None = None
 ) -> None:
     """Keep the result of a partition's validation in place of its earlier one, unless that is of a newer delivery.
 
@@ -33,7 +34,7 @@ def record_validation(
             upsert(connection, validations, {"dataset": dataset, "partition": partition}, values)
 
 
-def latest_validation(dataset: str, partition: dt.date) -> dict[str, Any] | None:
+def latest_validation(dataset: str, partition: Partition) -> dict[str, Any] | None:
     """Look up the newest validation of a partition.
 
     :param dataset: name of the dataset
@@ -46,7 +47,7 @@ def latest_validation(dataset: str, partition: dt.date) -> dict[str, Any] | None
     return _validation(row) if row else None
 
 
-def recent_validations(dataset: str, before: dt.date, limit: int = 30) -> list[dict[str, Any]]:
+def recent_validations(dataset: str, before: Partition, limit: int = 30) -> list[dict[str, Any]]:
     """Look up the newest validation of each of the newest partitions before a day.
 
     :param dataset: name of the dataset
@@ -64,7 +65,7 @@ def recent_validations(dataset: str, before: dt.date, limit: int = 30) -> list[d
         return [_validation(row) for row in connection.execute(query)][::-1]
 
 
-def next_validated(dataset: str, after: dt.date) -> dt.date | None:
+def next_validated(dataset: str, after: Partition) -> Partition | None:
     """Find the first partition after a day that was validated.
 
     :param dataset: name of the dataset
@@ -73,7 +74,7 @@ def next_validated(dataset: str, after: dt.date) -> dt.date | None:
     """
     query = sa.select(sa.func.min(validations.c.partition)).where(validations.c.dataset == dataset, validations.c.partition > after)
     with reading() as connection:
-        partition: dt.date | None = connection.execute(query).scalar()
+        partition: Partition | None = connection.execute(query).scalar()
     return partition
 
 

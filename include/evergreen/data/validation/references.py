@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,8 +33,8 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
     :returns: the result, not evaluated when no partition to look into is there; and the rows that fail, if the reference
         quarantines and any do
     """
-    last = delivered.partition - dt.timedelta(days=reference.lag_days)
-    first = last - dt.timedelta(days=reference.days - 1)
+    last = dataset.grain.plus_days(delivered.partition, -reference.lag_days)
+    first = dataset.grain.plus_days(last, 1 - reference.days)
     arguments = {"columns": list(reference.columns), **reference.model_dump(mode="json", exclude_defaults=True, exclude={"on_fail"})}
     looked_into = current_partitions(reference.dataset, first, last)
     if not looked_into:

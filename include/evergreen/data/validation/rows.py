@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.evergreen.foundation.grain import Partition
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -24,7 +26,7 @@ class Delivered:
     ``live`` is False in a backfill; ``arrived`` is when it was fetched; ``undeclared`` has the columns that were not kept.
     """
 
-    partition: dt.date
+    partition: Partition
     live: bool
     arrived: dt.datetime
     undeclared: tuple[str, ...] = ()

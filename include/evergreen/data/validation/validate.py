@@ -31,7 +31,7 @@ def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Vali
     if dataset.volume:
         checks.append(volume_check(dataset.volume, raw.rows, earlier))
     if dataset.freshness:
-        checks.append(freshness_check(dataset.freshness, delivered))
+        checks.append(freshness_check(dataset, dataset.freshness, delivered))
     for reference in dataset.references:
         check, failure = check_reference(dataset, reference, raw, delivered)
         checks.append(check)

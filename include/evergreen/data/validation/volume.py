@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from statistics import median
 
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config.models import Volume
 from include.evergreen.data.validation.checks import CheckResult, Usual
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions
 
@@ -20,12 +20,12 @@ COMPARED_PARTITIONS = 30
 class Neighbour:
     """The current version of an earlier partition, in numbers of rows."""
 
-    partition: dt.date
+    partition: Partition
     delivered: int
     quarantined: int
 
 
-def earlier_partitions(dataset: str, before: dt.date, limit: int) -> list[Neighbour]:
+def earlier_partitions(dataset: str, before: Partition, limit: int) -> list[Neighbour]:
     """Count the rows of the newest partitions before a day.
 
     :param dataset: name of the dataset

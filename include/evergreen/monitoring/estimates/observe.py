@@ -115,7 +115,7 @@ def estimate_performance(window: Window, performance: Sequence[Figure]) -> Estim
     except Exception as error:  # what it says may quote a row
         log.warning("%s %s: performance is not estimated: %s", window.model.name, window.scored.partition, type(error).__name__)
         return Estimated(window, reason=f"{type(error).__name__} while it was estimated; this is a defect of ours, please report it")
-    past = past_windows(window.model.name, window.scored.version, window.scored.partition)
+    past = past_windows(window.model.name, window.scored.version, window.scored.partition, window.model.grain)
     chosen = choose_estimator(window.model.task, past)
     realised = {name.removeprefix(PERFORMANCE): (value, count) for name, value, count in performance}
     return Estimated(window, chosen, by_estimator, rows.total, greatest_surprise(by_estimator[chosen], realised))

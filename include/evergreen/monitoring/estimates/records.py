@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config.metrics import PERFORMANCE
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Grain, Partition
 from include.evergreen.monitoring.estimates.choice import PAST_DAYS, PastWindow
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
@@ -25,7 +25,7 @@ class RecordedEstimate:
     """
 
     model: str
-    partition: dt.date
+    partition: Partition
     estimator: str
     metric: str
     value: float
@@ -35,7 +35,7 @@ class RecordedEstimate:
     is_observed: bool
 
 
-def record_estimates(connection: sa.Connection, model: str, partition: dt.date, told: Sequence[RecordedEstimate]) -> None:
+def record_estimates(connection: sa.Connection, model: str, partition: Partition, told: Sequence[RecordedEstimate]) -> None:
     """Make these all that is estimated of a partition; earlier estimates of it go.
 
     :param connection: of the caller's writing transaction; nothing is committed here
@@ -49,9 +49,7 @@ def record_estimates(connection: sa.Connection, model: str, partition: dt.date, 
         connection.execute(estimates.insert(), [{**each.__dict__, "recorded_at": now} for each in told])
 
 
-def list_estimates(
-    model: str, metric: str | None = None, first: dt.date = dt.date.min, last: dt.date = dt.date.max
-) -> list[RecordedEstimate]:
+def list_estimates(model: str, metric: str | None = None, first: Partition = EARLIEST, last: Partition = LATEST) -> list[RecordedEstimate]:
     """List the estimates that are observed, of any version.
 
     :param model: its name, as in ``include/models``
@@ -67,24 +65,25 @@ def list_estimates(
         return [_estimate(row) for row in connection.execute(query.order_by(estimates.c.partition, estimates.c.metric))]
 
 
-def past_windows(model: str, version: int, before: dt.date) -> list[PastWindow]:
+def past_windows(model: str, version: int, before: Partition, grain: Grain) -> list[PastWindow]:
     """Find what each estimator told of earlier windows whose labels have come.
 
     :param model: its name, as in ``include/models``
     :param version: whose windows count
     :param before: the day whose earlier ones are looked at, as far as `PAST_DAYS` back
+    :param grain: that of the model
     :returns: the windows, oldest first
     """
     own, seen = estimates.c, observations.c
     same = (seen.model == own.model) & (seen.partition == own.partition) & (seen.metric == sa.literal(PERFORMANCE) + own.metric)
-    first, last = before - dt.timedelta(days=PAST_DAYS), before - dt.timedelta(days=1)
+    first, last = grain.plus_days(before, -PAST_DAYS), grain.shift(before, -1)
     query = (
         sa.select(own.partition, own.estimator, own.metric, own.value, seen.value.label("realised"))
         .join(observations, same)
         .where(own.model == model, own.partition.between(first, last), own.version == version, seen.version == version)
         .order_by(own.partition)
     )
-    windows: dict[dt.date, tuple[dict[str, float], dict[str, dict[str, float]]]] = {}
+    windows: dict[Partition, tuple[dict[str, float], dict[str, dict[str, float]]]] = {}
     with reading() as connection:
         for row in connection.execute(query):
             realised, estimated = windows.setdefault(row.partition, ({}, {}))

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, Quiet, quiet_after
 from include.evergreen.monitoring.triggers.rules import RuleEvidence, delay_of, evaluate, judged_on
 from include.evergreen.state import ledger
@@ -39,7 +40,7 @@ class Firing:
     id: int
     model: str
     rule: str
-    as_of: dt.date
+    as_of: Partition
     version: int
     evidence: dict[str, Any]
     recorded_at: dt.datetime
@@ -54,9 +55,9 @@ class Firing:
         return str(self.evidence["message"])
 
     @property
-    def partition(self) -> dt.date:
+    def partition(self) -> Partition:
         """The newest partition of its evidence."""
-        return dt.date.fromisoformat(self.evidence["observations"][-1]["partition"])
+        return Partition(self.evidence["observations"][-1]["partition"])
 
     @property
     def is_awaited(self) -> bool:
@@ -92,7 +93,7 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
     :returns: the rule, in the order of the declaration, with the observations that met it; None when none trips
     """
     for rule in model.retrain.rules:
-        if evidence := evaluate(rule, judged_on(model, rule), delay_of(model, rule.metric)):
+        if evidence := evaluate(rule, judged_on(model, rule), model.grain, delay_of(model, rule.metric)):
             with reading() as connection:
                 if not _is_quiet(connection, model, evidence.as_of):
                     return evidence
@@ -114,7 +115,7 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
         refuse_changed_pauses(connection)
         if _is_quiet(connection, model, evidence.as_of):
             return None
-        body = {**asdict(evidence), "as_of": evidence.as_of.isoformat(), "message": evidence.message}
+        body = {**asdict(evidence), "as_of": evidence.as_of, "message": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
         row = firings.insert().values(**values, evidence=body, recorded_at=clock.now()).returning(firings.c.id)
         ledger.bind(connection, firings, {"id": connection.execute(row).scalar_one()}, kind="firing")
@@ -247,7 +248,7 @@ def find_quiet(connection: sa.Connection, model: ModelConfig) -> Quiet | None:
         return None
     counted = connection.execute(own.where(firings.c.failed_at.is_(None)).limit(LOOKED_AT)).all()
     fired = [row.as_of for row in counted]
-    quiet = quiet_after(model.retrain, fired, rejected=_rejected_in_a_row(connection, model.name, counted))
+    quiet = quiet_after(model.retrain, fired, model.grain, rejected=_rejected_in_a_row(connection, model.name, counted))
     if newest.failed_at is not None and (quiet is None or quiet.until < newest.as_of):
         return Quiet(newest.as_of, f"it fired as of {newest.as_of}, and {as_record(Firing, newest).training}")
     return quiet
@@ -257,14 +258,14 @@ def _rejected_in_a_row(connection: sa.Connection, model: str, fired: Sequence[sa
     """How many of the newest firings trained a candidate that was rejected; one that is not answered yet ends the row."""
     columns = (decisions.c.as_of, decisions.c.verdict)
     query = sa.select(*columns).where(decisions.c.model == model).order_by(decisions.c.id.desc()).limit(DECISIONS_LOOKED_AT)
-    newest: dict[dt.date, str] = {}
+    newest: dict[Partition, str] = {}
     for row in connection.execute(query):
         newest.setdefault(row.as_of, row.verdict)
     was_rejected = (row.answered_at is not None and newest.get(row.as_of) == "rejected" for row in fired)
     return sum(1 for _ in itertools.takewhile(bool, was_rejected))
 
 
-def _is_quiet(connection: sa.Connection, model: ModelConfig, as_of: dt.date) -> bool:
+def _is_quiet(connection: sa.Connection, model: ModelConfig, as_of: Partition) -> bool:
     quiet = find_quiet(connection, model)
     return quiet is not None and as_of <= quiet.until
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Rule
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
 from include.evergreen.monitoring.triggers.firings import find_quiet
 from include.evergreen.monitoring.triggers.rules import breaches_bound, counted, delay_of, evaluate, judged_on
@@ -41,16 +41,16 @@ def _observed(model: ModelConfig, rule: Rule) -> list[Observation]:
 
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:
-    evidence = evaluate(rule, observed, delay_of(model, rule.metric))
+    evidence = evaluate(rule, observed, model.grain, delay_of(model, rule.metric))
     if evidence is None:
-        return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed)}")
+        return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed, model.grain)}")
     if held := _held_back(model, evidence.as_of):
         return RuleOutlook(rule.name, False, f"rule {evidence.message} trips, and would not fire: {held}")
     return RuleOutlook(rule.name, True, f"rule {evidence.message} would fire a training as of {evidence.as_of}")
 
 
-def _why_not(rule: Rule, observed: list[Observation]) -> str:
-    newest = counted(rule, observed)
+def _why_not(rule: Rule, observed: list[Observation], grain: Grain) -> str:
+    newest = counted(rule, observed, grain)
     if not newest:
         if any(observation.origin == "live" for observation in observed):
             return f"{rule.metric} has no observation over at least {rule.min_rows} rows"
@@ -62,7 +62,7 @@ def _why_not(rule: Rule, observed: list[Observation]) -> str:
     return f"{sum(breaches)} of the last {len(newest)} breach, and it takes {rule.k}; {last}"
 
 
-def _held_back(model: ModelConfig, as_of: dt.date) -> str:
+def _held_back(model: ModelConfig, as_of: Partition) -> str:
     """What keeps a rule that trips from firing; empty when nothing does."""
     if pause := active_pause():
         return pause.message

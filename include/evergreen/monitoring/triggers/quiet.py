@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.evergreen.config.models import Retrain
+from include.evergreen.foundation.grain import Grain, Partition
 
 WEEK = 7  # days
 LOOKED_AT = WEEK  # firings: the most in a week, and more than it takes to reach the longest cool-down
@@ -16,28 +16,29 @@ LOOKED_AT = WEEK  # firings: the most in a week, and more than it takes to reach
 class Quiet:
     """The last as_of, itself included, for which no rule fires anew, and why, as a sentence without its full stop."""
 
-    until: dt.date
+    until: Partition
     because: str
 
 
-def quiet_after(retrain: Retrain, fired: Sequence[dt.date], *, rejected: int = 0) -> Quiet | None:
+def quiet_after(retrain: Retrain, fired: Sequence[Partition], grain: Grain, *, rejected: int = 0) -> Quiet | None:
     """Tell how long earlier firings keep the rules quiet, in partition time.
 
     :param retrain: as model.yaml declares it now
     :param fired: the as_of of each firing whose training did not fail, the newest first; `LOOKED_AT` of them are enough
+    :param grain: that of the model
     :param rejected: how many of the newest in a row trained a candidate that the gate rejected; each doubles the cool-down
     :returns: the longest of what applies; None when it never fired
     """
     if not fired:
         return None
-    until = fired[0] + dt.timedelta(days=min(retrain.cooldown_days << rejected, retrain.longest_cooldown_days))
+    until = grain.plus_days(fired[0], min(retrain.cooldown_days << rejected, retrain.longest_cooldown_days))
     because = f"the model cools down until {until}, since it fired as of {fired[0]}"
     if rejected:
         because += " and its candidate was rejected" if rejected == 1 else f" and its last {rejected} candidates were rejected"
     quiet = [Quiet(until, because)]
     most = retrain.max_per_week
     if most is not None and len(fired) >= most:
-        until = fired[most - 1] + dt.timedelta(days=WEEK - 1)
+        until = grain.shift(grain.plus_days(fired[most - 1], WEEK), -1)
         when = ", ".join(str(day) for day in reversed(fired[:most]))
         quiet.append(Quiet(until, f"max_per_week allows {most} until {until}, since it fired as of {when}"))
     return max(quiet, key=lambda one: one.until)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.observations import Observation
 from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, quiet_after
 from include.evergreen.monitoring.triggers.rules import delay_of, evaluate
@@ -20,10 +20,10 @@ class Replayed:
     ``held_until`` is until when earlier firings kept it from firing; None: it fired.
     """
 
-    partition: dt.date
+    partition: Partition
     rule: str
     message: str
-    held_until: dt.date | None
+    held_until: Partition | None
 
 
 def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Replayed]:
@@ -36,12 +36,12 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
     :param observed: observations of the model, in any order, at most one for a metric and a partition
     :returns: the days on which a rule tripped, oldest first; at most one rule a day
     """
-    by_day: dict[dt.date, dict[str, Observation]] = defaultdict(dict)
+    by_day: dict[Partition, dict[str, Observation]] = defaultdict(dict)
     for observation in observed:
-        known_on = observation.partition + delay_of(model, observation.metric)
+        known_on = model.grain.plus_days(observation.partition, delay_of(model, observation.metric))
         by_day[known_on][observation.metric] = replace(observation, origin="live")
     tripped: list[Replayed] = []
-    fired: list[dt.date] = []  # newest first
+    fired: list[Partition] = []  # newest first
     seen: dict[str, list[Observation]] = {rule.name: [] for rule in model.retrain.rules}
     for partition in sorted(by_day):
         for rule in model.retrain.rules:
@@ -54,14 +54,14 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
             of_rule.append(newest)
             del of_rule[: -rule.n]
         trips = (
-            evaluate(rule, seen[rule.name], delay_of(model, rule.metric))
+            evaluate(rule, seen[rule.name], model.grain, delay_of(model, rule.metric))
             for rule in model.retrain.rules
             if rule.metric in by_day[partition]
         )
         evidence = next((trip for trip in trips if trip is not None and trip.as_of == partition), None)
         if evidence is None:
             continue
-        quiet = quiet_after(model.retrain, fired[:LOOKED_AT])
+        quiet = quiet_after(model.retrain, fired[:LOOKED_AT], model.grain)
         held_until = quiet.until if quiet is not None and partition <= quiet.until else None
         tripped.append(Replayed(partition, evidence.rule, evidence.message, held_until))
         if held_until is None:

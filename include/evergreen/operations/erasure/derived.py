@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.features.columns import PARTITION, as_keys, feature_column, find_key, key_column
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
 from include.evergreen.operations.maintenance.records import owner
@@ -25,7 +25,7 @@ from include.evergreen.state.database.tables import candidates, model_versions, 
 if TYPE_CHECKING:
     import pandas as pd
 
-Keys = dict[dt.date, frozenset[Key] | None]  # by day: whose rows go; None: all of that day's, since no key tells them apart
+Keys = dict[Partition, frozenset[Key] | None]  # by day: whose rows go; None: all of that day's, since no key tells them apart
 FOLDERS = ("predictions", "reports", "training", "references")
 LONGEST_REPORT_WINDOW = 31  # days: monitor.window_days may have been other than it is now
 
@@ -37,7 +37,7 @@ class Affected:
     model: str
     path: str
     rows: int
-    day: dt.date | None  # of predictions; None: a training frame or a reference sample
+    day: Partition | None  # of predictions; None: a training frame or a reference sample
 
 
 class Derived:
@@ -57,6 +57,7 @@ class Derived:
         declared = [catalog.model(name) for name in catalog.model_names()]  # one that is wrong is refused: what it made cannot be told
         self._models = [model for model in declared if dataset.name in {model.rows, model.target.dataset}]
         self._declared = {model.name for model in declared}
+        self._grains = {model.name: model.grain for model in self._models}
 
     @cached_property
     def affected(self) -> list[Affected]:
@@ -93,7 +94,7 @@ class Derived:
         return sorted(told)
 
     @cached_property
-    def reports(self) -> list[tuple[str, dt.date]]:
+    def reports(self) -> list[tuple[str, Partition]]:
         """Every report that is kept and may show a row that goes, recorded or not; searched once.
 
         :returns: model and last day of the report's window, sorted
@@ -101,7 +102,9 @@ class Derived:
         showing = set()
         for model in {file.model for file in self.affected}:
             scored = {file.day for file in self.affected if file.model == model and file.day}
-            near = {day + dt.timedelta(days=offset) for day in scored for offset in range(LONGEST_REPORT_WINDOW)}
+            grain = self._grains[model]
+            longest = grain.partitions_in(LONGEST_REPORT_WINDOW)
+            near = {later for day in scored for later in grain.between(day, grain.shift(day, longest - 1))}
             against = self._scored_against(model)
             windows = {window for report in storage.files(f"reports/{model}") if (window := parse_report_path(report.path))}
             showing |= {(model, day) for _, day in windows if day in near or day in against}
@@ -141,13 +144,13 @@ class Derived:
         """The keys by the day that the model scores or trains on: rows may be read some days late, and labels come up to ``wait`` late."""
         config = next(config for config in self._models if config.name == model)
         days: Keys = {}
-        lags = {config.lag_days(self.dataset.name)} if config.rows == self.dataset.name else set()
-        lags |= set(range(-wait, 1)) if config.target.dataset == self.dataset.name else set()
+        labels = replace(config.labels, within_days=wait)
         for day, keys in self._keys.items():
-            for lag in lags:
-                shifted = day + dt.timedelta(days=lag)
-                existing = days.get(shifted, frozenset())
-                days[shifted] = None if keys is None or existing is None else existing | keys
+            concerned = set(config.scored_by(config.rows, day)) if config.rows == self.dataset.name else set()
+            concerned.update(config.grain.between(*labels.rows(day)) if config.target.dataset == self.dataset.name else ())
+            for scored in concerned:
+                existing = days.get(scored, frozenset())
+                days[scored] = None if keys is None or existing is None else existing | keys
         return days
 
     @cached_property
@@ -201,7 +204,7 @@ class Derived:
         mask = np.zeros(len(frame), dtype=bool)
         days, rows_of_days = self._days(model, self._longest_waits[model]), frame.groupby(PARTITION, sort=False).indices
         for day, keys in days.items():
-            rows = rows_of_days.get(day.isoformat())
+            rows = rows_of_days.get(day)
             if rows is None:
                 continue
             if keys is None or not columns or not set(columns) <= set(frame.columns):
@@ -210,7 +213,7 @@ class Derived:
                 mask[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
         return pd.Series(mask, index=frame.index)
 
-    def _scored_against(self, model: str) -> set[dt.date]:
+    def _scored_against(self, model: str) -> set[Partition]:
         """The days scored by versions whose reference sample holds rows that go."""
         references = [file.path for file in self.affected if file.model == model and file.path.startswith("references/")]
         query = (

@@ -7,7 +7,6 @@ is still there, so the same command goes on where it was killed.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -18,8 +17,8 @@ from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.data.conditions import Conditions, canonical_text
 from include.evergreen.data.erased.secret import secret
 from include.evergreen.data.erased.subjects import subject_hash
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.operations.erasure.derived import Derived, erase_derived
 from include.evergreen.operations.erasure.partitions import erase_partition, members_by_version
@@ -39,7 +38,7 @@ class Erasure:
     dry: bool
     subject: str
     counts: Counter[str] = field(default_factory=Counter)
-    partitions: list[dt.date] = field(default_factory=list)
+    partitions: list[Partition] = field(default_factory=list)
     unsearched: list[str] = field(default_factory=list)
 
 
@@ -117,13 +116,13 @@ def _refuse_reason(subject: Conditions, reason: str) -> None:
             )
 
 
-def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[dt.date, list[FileWithRows]]:
-    files_by_day: dict[dt.date, list[FileWithRows]] = {}
+def _search_all(dataset: DatasetConfig, subject: Conditions, outcome: Erasure, progress: Progress) -> dict[Partition, list[FileWithRows]]:
+    files_by_day: dict[Partition, list[FileWithRows]] = {}
     files = sorted(partition_files(dataset.name))
     for done, (partition, kind, path) in enumerate(files):
         progress("search", done, len(files))
         try:
-            day = clock.parse_partition(partition)
+            day = dataset.grain.parse(partition)
             file = search(path, kind, subject, list(dataset.keys))
         except (ConfigError, KeyError, DataError):  # of no partition, without the columns, or damaged
             outcome.unsearched.append(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.quarantine import released_rows
 from include.evergreen.data.release import LEDGER_KIND as RELEASE
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.erasure.record import add_counts
 from include.evergreen.operations.erasure.stored import FileWithRows, Rewritten, rewrite
 from include.evergreen.state import ledger, storage
@@ -53,7 +53,7 @@ def members_by_version(dataset: str) -> dict[tuple[str, int], list[tuple[str, st
 
 def erase_partition(
     dataset: str,
-    partition: dt.date,
+    partition: Partition,
     files: list[FileWithRows],
     subject: Conditions,
     key: dict[str, str],
@@ -102,7 +102,7 @@ def erase_partition(
     )
 
 
-def _recorded(connection: sa.Connection, dataset: str, partition: dt.date) -> tuple[Sequence[sa.Row[Any]], set[str]]:
+def _recorded(connection: sa.Connection, dataset: str, partition: Partition) -> tuple[Sequence[sa.Row[Any]], set[str]]:
     """The partition's versions, and the paths of all files that they name."""
     versions = connection.execute(partition_versions.select().filter_by(dataset=dataset, partition=partition)).all()
     return versions, {path for version in versions for path in (version.path, version.quarantine_path, version.raw_path)}
@@ -125,7 +125,7 @@ def _without(version: Any, rewritten: dict[str, Rewritten], removed: dict[str, i
     return values
 
 
-def _forget_releases(connection: sa.Connection, dataset: str, partition: dt.date, digests: set[str]) -> None:
+def _forget_releases(connection: sa.Connection, dataset: str, partition: Partition, digests: set[str]) -> None:
     """A release names its rows by unkeyed digests, from which a short row could be guessed."""
     for row in connection.execute(quarantine_releases.select().filter_by(dataset=dataset, partition=partition)).all():
         known = row.rows["digests"]
@@ -138,7 +138,7 @@ def _forget_releases(connection: sa.Connection, dataset: str, partition: dt.date
             ledger.unbind(connection, quarantine_releases, {"id": row.id}, reason="its rows were erased")
 
 
-def _forget_examples(connection: sa.Connection, dataset: str, partition: dt.date) -> None:
+def _forget_examples(connection: sa.Connection, dataset: str, partition: Partition) -> None:
     for row in connection.execute(validations.select().filter_by(dataset=dataset, partition=partition)).all():
         connection.execute(sa.update(validations).where(validations.c.id == row.id).values(result=_without_values(row.result)))
 
@@ -156,7 +156,7 @@ def _without_values(document: Any) -> Any:
 def _set_tombstones(
     connection: sa.Connection,
     dataset: str,
-    partition: dt.date,
+    partition: Partition,
     versions: list[int],
     members: dict[tuple[str, int], list[tuple[str, str]]],
     subject: str,
@@ -164,7 +164,7 @@ def _set_tombstones(
 ) -> int:
     """Say in each snapshot which member is no longer what was read, and of its candidates that they cannot be made again."""
     timestamp = clock.now()
-    named = [member for version in versions for member in members.get((partition.isoformat(), version), [])]
+    named = [member for version in versions for member in members.get((partition, version), [])]
     for digest, name in named:
         existing = connection.execute(sa.select(snapshots.c.tombstones).where(snapshots.c.digest == digest)).scalar() or []
         stone = {"member": name, "when": timestamp.isoformat(), "why": f"rows were erased: {reason}", "erasure": subject[:12]}

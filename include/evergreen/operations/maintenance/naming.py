@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation.batches import in_batches
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, snapshot_spans, snapshots
 
-Member = tuple[str, dt.date, int]  # dataset, partition, version
+Member = tuple[str, Partition, int]  # dataset, partition, version
 AT_ONCE = 200  # snapshots whose members are read at a time: each may name hundreds
 CLOCKS_APART = dt.timedelta(hours=1)  # those of two machines, at most
 
@@ -45,7 +46,7 @@ def snapshots_naming(connection: sa.Connection, versions: Collection[Member]) ->
     :param versions: which ones
     :returns: for each, the digests of the snapshots that name it; those that none names are left out
     """
-    days: dict[str, list[dt.date]] = defaultdict(list)
+    days: dict[str, list[Partition]] = defaultdict(list)
     for dataset, partition, _ in versions:
         days[dataset].append(partition)
     span = snapshot_spans.c
@@ -106,7 +107,7 @@ def parse_member(key: str, member: Mapping[str, Any]) -> Member:
     :returns: dataset, partition and number of the version
     """
     dataset, partition, *_ = key.split("/")
-    return dataset, dt.date.fromisoformat(partition), int(member["version"])
+    return dataset, Partition(partition), int(member["version"])
 
 
 def _naming(connection: sa.Connection, digests: Iterable[str], versions: set[Member]) -> dict[Member, set[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.maintenance.naming import is_kept, kept_snapshots
 from include.evergreen.state.database import reading
@@ -156,7 +157,7 @@ def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
     return bool(digests) and not kept_snapshots(connection, digests)
 
 
-def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, partitions: Collection[dt.date] | None = None) -> set[str]:
+def raw_files_of_validations(dataset: str, newer_than: dt.datetime | None, partitions: Collection[Partition] | None = None) -> set[str]:
     """Tell where the raw rows of each partition's newest validation lie; of a stopped one there is nothing else.
 
     :param dataset: its name, as in ``include/datasets``
@@ -194,7 +195,7 @@ def reports_without_evidence(paths: Iterable[str]) -> list[str]:
         return [path for path in paths if (window := parse_report_path(path)) and not _has_fired(connection, *window)]
 
 
-def _has_fired(connection: sa.Connection, model: str, day: dt.date) -> bool:
+def _has_fired(connection: sa.Connection, model: str, day: Partition) -> bool:
     fired = sa.select(firings.c.id).where(firings.c.model == model, firings.c.as_of == day).limit(1)
     return connection.execute(fired).first() is not None
 

@@ -21,6 +21,7 @@ from include.evergreen.config.models import Retention
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.batches import in_batches
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.maintenance.limits import Limits
 from include.evergreen.operations.maintenance.naming import Member, Seen, kept_snapshots, look, named_since, snapshots_naming
 from include.evergreen.operations.maintenance.records import (
@@ -150,7 +151,7 @@ def _written_since(frames: dict[str, str], timestamp: dt.datetime) -> set[str]:
     return {digest for digest, file in files.items() if file is not None and file.modified >= timestamp}
 
 
-def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable[dt.date]) -> list[Version]:
+def _of_partitions(connection: sa.Connection, dataset: str, partitions: Iterable[Partition]) -> list[Version]:
     """All versions of these partitions."""
     query = partition_versions.select().filter_by(dataset=dataset)
     rows: list[Version] = []
@@ -194,7 +195,7 @@ def _member(row: Version) -> Member:
     return row.dataset, row.partition, row.version
 
 
-def validated_raw(dataset: str, retention: Retention, timestamp: dt.datetime, partitions: Collection[dt.date] | None = None) -> set[str]:
+def validated_raw(dataset: str, retention: Retention, timestamp: dt.datetime, partitions: Collection[Partition] | None = None) -> set[str]:
     """Tell where the raw rows of each partition's newest validation lie, for as long as raw rows are kept.
 
     :param dataset: its name, as in ``include/datasets``

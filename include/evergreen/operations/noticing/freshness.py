@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from include.evergreen.config import DatasetConfig
+from include.evergreen.config.models import AfterPartition, Freshness
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.noticing.causes import some
 from include.evergreen.operations.noticing.declared import Declared
 from include.evergreen.state.alerts import Finding, Place
@@ -26,8 +28,8 @@ class Late:
     """The partitions of a dataset that have not come, the oldest first, and the models that read it."""
 
     dataset: str
-    days: tuple[dt.date, ...]
-    hours: float
+    days: tuple[Partition, ...]
+    deadline: str
     readers: tuple[str, ...]
     is_critical: bool
 
@@ -37,11 +39,11 @@ class Late:
         days = [str(day) for day in self.days]
         waiting = f"Waiting for it: {some(self.readers, 20)}." if self.readers else "No model reads it."
         message = (
-            f"{self.dataset} is late: {some(days)} should have come within {self.hours:g} hours of the partition's midnight (UTC) and "
+            f"{self.dataset} is late: {some(days)} should have come {self.deadline} and "
             f"{'has' if len(days) == 1 else 'have'} not. {waiting}"
         )
         places = (Place(dag_id=f"{self.dataset}.ingest", dataset=self.dataset, partition=days[-1]), *map(_model, self.readers))
-        evidence = {"days": days, "models": list(self.readers), "hours_after_partition": self.hours}
+        evidence = {"days": days, "models": list(self.readers), "deadline": self.deadline}
         return Finding(f"freshness/{self.dataset}", "critical" if self.is_critical else "warning", message, evidence,
                        dataset=self.dataset, places=places)  # fmt: skip
 
@@ -50,9 +52,9 @@ class Deadlines:
     """Which partitions are late. It remembers what has come and when the next deadline is, so that a look costs almost nothing."""
 
     def __init__(self) -> None:
-        self._come: dict[str, set[dt.date]] = {}
-        self._oldest: dict[str, dt.date] = {}
-        self._due: dict[tuple[PartitionSchedule, float], tuple[list[dt.date], dt.datetime]] = {}
+        self._come: dict[str, set[Partition]] = {}
+        self._oldest: dict[str, Partition] = {}
+        self._due: dict[tuple[PartitionSchedule, Freshness], tuple[list[Partition], dt.datetime]] = {}
 
     def late(
         self,
@@ -75,8 +77,8 @@ class Deadlines:
             dag_id = f"{dataset.name}.ingest"
             if dataset.freshness is None or dag_id not in switched_on:
                 continue
-            hours = dataset.freshness.hours_after_partition
-            due = self._due_days(dataset.schedule, hours, now)
+            freshness, grain = dataset.freshness, dataset.grain
+            due = self._due_days(dataset.schedule, freshness, now)
             come = self._come.setdefault(dataset.name, set())
             if not come.issuperset(due):
                 self._look(dataset, due)
@@ -84,23 +86,22 @@ class Deadlines:
             if missing and (oldest := self._oldest.get(dataset.name)):
                 missing = [day for day in missing if day > oldest]
             elif missing:
-                began, grace = first_run(dag_id), dt.timedelta(hours=hours)
-                missing = [day for day in missing if began is not None and clock.day_start(day) + grace > began]
+                began = first_run(dag_id)
+                missing = [day for day in missing if began is not None and freshness.moment(grain, day) > began]
             if missing:
                 readers = declared.readers(dataset.name)
-                late.append(Late(dataset.name, tuple(missing), hours, readers, bool(declared.serving & set(readers))))
+                late.append(Late(dataset.name, tuple(missing), freshness.text(grain), readers, bool(declared.serving & set(readers))))
         return late
 
-    def _due_days(self, schedule: PartitionSchedule, hours: float, now: dt.datetime) -> list[dt.date]:
-        due, valid_until = self._due.get((schedule, hours), ([], now))
+    def _due_days(self, schedule: PartitionSchedule, freshness: Freshness, now: dt.datetime) -> list[Partition]:
+        due, valid_until = self._due.get((schedule, freshness), ([], now))
         if now >= valid_until:
-            due = due_partitions(schedule, hours, now)
-            grace = dt.timedelta(hours=hours)
-            coming = [clock.day_start(day) + grace for day in due_partitions(schedule, hours, now + _DAY)]
-            self._due[schedule, hours] = due, min([*(deadline for deadline in coming if deadline > now), now + _DAY])
+            due = due_partitions(schedule, freshness, now)
+            coming = [freshness.moment(schedule.partition_grain, day) for day in due_partitions(schedule, freshness, now + _DAY)]
+            self._due[schedule, freshness] = due, min([*(deadline for deadline in coming if deadline > now), now + _DAY])
         return due
 
-    def _look(self, dataset: DatasetConfig, due: list[dt.date]) -> None:
+    def _look(self, dataset: DatasetConfig, due: list[Partition]) -> None:
         table = partition_versions.c
         recent = sa.select(table.partition).where(table.dataset == dataset.name, table.partition >= due[0]).distinct()
         with reading() as connection:
@@ -111,20 +112,22 @@ class Deadlines:
                     self._oldest[dataset.name] = oldest
 
 
-def due_partitions(schedule: PartitionSchedule, hours: float, now: dt.datetime) -> list[dt.date]:
+def due_partitions(schedule: PartitionSchedule, deadline: AfterPartition, now: dt.datetime) -> list[Partition]:
     """List the partitions whose deadline is past, for not longer than `LOOK_BACK`.
 
-    :param schedule: which partitions there are: one for each day that the cron expression names, from its start to its end
-    :param hours: from a partition's midnight (UTC) to its deadline
+    :param schedule: which partitions there are: one for each in which the cron expression has a time, from its start to its end
+    :param deadline: of a partition
     :param now: the time, in UTC
-    :returns: the days, the oldest first
+    :returns: their keys, the oldest first
     """
-    grace = dt.timedelta(hours=hours)
-    first = max(schedule.start, (now - LOOK_BACK - grace).date())
-    last = min(schedule.end or dt.date.max, (now - grace).date())
+    grain = schedule.partition_grain
+    now_in = grain.at(now)
+    grace = deadline.moment(grain, now_in) - grain.start(now_in)
+    first = max(schedule.first, grain.at(now - LOOK_BACK - grace))
+    last = min(schedule.last, grain.shift(grain.at(now - grace), 1))
     if last < first:
         return []
-    return [day for day in schedule.partitions(first, last) if clock.day_start(day) + grace <= now]
+    return [partition for partition in schedule.partitions(first, last) if deadline.moment(grain, partition) <= now]
 
 
 def _model(name: str) -> Place:

@@ -48,14 +48,14 @@ def old_champions(declared: Declared, now: dt.datetime | None = None) -> list[Fi
     :param now: the time, in UTC; by default the clock's
     :returns: one for each such model
     """
-    today = (now or clock.now()).date()
+    now = now or clock.now()
     found = []
     for model in declared.models():
         limit = model.max_champion_age_days
         if limit is None or model.name not in declared.serving:
             continue
         serving = champion(model.name)
-        if serving is None or (today - serving.as_of).days <= limit:
+        if serving is None or now < model.grain.start(serving.as_of) + dt.timedelta(days=limit + 1):
             continue
         message = (
             f"Version {serving.version} of {model.name} serves, and was trained as of {serving.as_of}: it may be {limit} days old "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
 
@@ -72,7 +73,7 @@ def _sample(file: Path) -> pd.DataFrame:
     return frame
 
 
-def _deliveries(file: Path) -> tuple[str, list[dt.date]]:
+def _deliveries(file: Path) -> tuple[str, list[Partition]]:
     """The path with ``{partition}`` for the day in the file's name, and the days that are there."""
     file = file.absolute()
     day = _DAY.search(file.name)
@@ -81,10 +82,8 @@ def _deliveries(file: Path) -> tuple[str, list[dt.date]]:
     before, after = file.name[: day.start()], file.name[day.end() :]
     days = []
     for delivery in file.parent.glob(f"{escape(before)}????-??-??{escape(after)}"):
-        try:
-            days.append(dt.date.fromisoformat(delivery.name[day.start() : day.end()]))
-        except ValueError:
-            continue
+        with suppress(ConfigError):
+            days.append(DAILY.parse(delivery.name[day.start() : day.end()]))
     return f"{_from_home(file.parent)}/{before}{{partition}}{after}", days
 
 

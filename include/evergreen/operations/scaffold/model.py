@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import math
 from pathlib import Path
 
 from include.evergreen.config import Catalog, DatasetConfig
@@ -49,7 +49,7 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
         "owner": in_yaml(owner),
         "task": task,
         "rows": rows,
-        "lag": max(0, math.ceil(scored.knowledge.hours_after_partition / 24)),
+        "lag": _lag(scored),
         "truth": target_dataset.name,
         "column": in_yaml(column.name),
         "above": "" if positive_above is None else f", positive_above: {positive_above:g}",
@@ -88,3 +88,10 @@ def _declared(column: Column) -> str:
     kind = "categorical" if column.type == "string" else "numeric"
     personal = ", personal: true" if column.personal else ""
     return f"  - {{name: {in_yaml(column.name)}, kind: {kind}, description: {json.dumps(column.description)}{personal}}}"
+
+
+def _lag(dataset: DatasetConfig) -> int:
+    """The days after which a partition is known when a later one begins."""
+    partition = dataset.schedule.first
+    later = dataset.grain.at(dataset.known_from(partition) - dt.timedelta.resolution)
+    return max(0, dataset.grain.days_of(dataset.grain.number(later) + 1 - dataset.grain.number(partition)))

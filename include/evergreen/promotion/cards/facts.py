@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import Decision, find_blessing
 from include.evergreen.promotion.cards.holdout import Holdout, examine
 from include.evergreen.promotion.cards.origins import Origins, find_origins
@@ -30,8 +31,8 @@ class Read:
     dataset: str
     description: str
     partitions: int
-    first: dt.date
-    last: dt.date
+    first: Partition
+    last: Partition
     rows: int
     quarantined: int
 
@@ -99,10 +100,10 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
 
 def _read(catalog: Catalog, snapshot: Snapshot) -> list[Read]:
     """The members of the snapshot, by dataset."""
-    members: dict[str, set[tuple[dt.date, int]]] = {}
+    members: dict[str, set[tuple[Partition, int]]] = {}
     for name, member in snapshot.members.items():
         dataset, partition, _ = name.split("/")
-        members.setdefault(dataset, set()).add((dt.date.fromisoformat(partition), member["version"]))
+        members.setdefault(dataset, set()).add((Partition(partition), member["version"]))
     summaries = []
     with reading() as connection:
         for dataset, wanted in sorted(members.items()):

@@ -27,6 +27,11 @@ def _json(name: str) -> sa.Column[dict[str, object]]:
     return sa.Column(name, sa.JSON, nullable=False)
 
 
+def _partition(name: str) -> sa.Column[str]:
+    """The key of a partition: of one dataset, or one model, in the order of time."""
+    return sa.Column(name, sa.String(20), nullable=False)
+
+
 def _moment(name: str) -> sa.Column[dt.datetime]:
     return sa.Column(name, Moment, nullable=False)
 
@@ -48,7 +53,7 @@ partition_versions = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("dataset"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     sa.Column("version", sa.Integer, nullable=False),
     _key("digest", 64),
     _key("path", 500),
@@ -90,8 +95,8 @@ knowledge_corrections = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("dataset"),
-    sa.Column("first", sa.Date, nullable=False),
-    sa.Column("last", sa.Date, nullable=False),
+    _partition("first"),
+    _partition("last"),
     sa.Column("before", sa.JSON, nullable=False),
     _key("actor", 120),
     _key("reason", 500),
@@ -106,7 +111,7 @@ dataset_totals = sa.Table(
     metadata,
     sa.Column("dataset", sa.String(60), primary_key=True),
     sa.Column("partitions", sa.Integer, nullable=False),
-    sa.Column("latest", sa.Date, nullable=False),
+    _partition("latest"),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("quarantined", sa.BigInteger, nullable=False),
 )
@@ -117,7 +122,7 @@ validations = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("dataset"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     _key("raw_digest", 64),
     _key("verdict", 12),
     _json("result"),
@@ -134,7 +139,7 @@ quarantine_releases = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("dataset"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     _json("rows"),
     _key("actor", 120),
     _key("reason", 500),
@@ -166,7 +171,7 @@ stage_records = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
     _key("stage", 20),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     _key("status", 12),
     _json("detail"),
     _moment("since"),
@@ -180,7 +185,7 @@ snapshots = sa.Table(
     metadata,
     sa.Column("digest", sa.String(64), primary_key=True),
     _key("model"),
-    sa.Column("as_of", sa.Date, nullable=False),
+    _partition("as_of"),
     sa.Column("window_days", sa.Integer, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     _json("members"),
@@ -198,8 +203,8 @@ snapshot_spans = sa.Table(
     metadata,
     sa.Column("snapshot_digest", sa.String(64), sa.ForeignKey("snapshots.digest"), primary_key=True),
     sa.Column("dataset", sa.String(60), primary_key=True),
-    sa.Column("first", sa.Date, nullable=False),
-    sa.Column("last", sa.Date, nullable=False),
+    _partition("first"),
+    _partition("last"),
     _index("ix_snapshot_spans_dataset", "dataset", "last"),
 )
 
@@ -230,7 +235,7 @@ candidates = sa.Table(
     metadata,
     sa.Column("run_key", sa.String(64), primary_key=True),
     _key("model"),
-    sa.Column("as_of", sa.Date, nullable=False),
+    _partition("as_of"),
     sa.Column("snapshot_digest", sa.String(64), sa.ForeignKey("snapshots.digest"), nullable=False),
     _key("recipe_digest", 64),
     _key("signature_digest", 64),
@@ -256,7 +261,7 @@ decisions = sa.Table(
     sa.Column("run_key", sa.String(64), sa.ForeignKey("candidates.run_key"), nullable=False),
     sa.Column("champion_version", sa.Integer, nullable=False),  # 0: there was none
     _key("gate_digest", 64),  # of the criteria: others are another question
-    sa.Column("as_of", sa.Date, nullable=False),
+    _partition("as_of"),
     sa.Column("attempt", sa.Integer, nullable=False, server_default=sa.text("1")),  # a broken evaluation is tried again
     sa.Column("mode", sa.String(10), nullable=False, server_default=sa.text("'enabled'")),
     _key("verdict", 15),
@@ -276,7 +281,7 @@ model_versions = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     _key("semver", 20),
     sa.Column("run_key", sa.String(64), sa.ForeignKey("candidates.run_key"), nullable=False, unique=True),
-    sa.Column("as_of", sa.Date, nullable=False),
+    _partition("as_of"),
     sa.Column("approval_because", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: no person need approve it
     sa.Column("card_path", sa.String(500), nullable=False, server_default=sa.text("''")),  # empty: registered before cards were written
     _moment("recorded_at"),
@@ -309,7 +314,7 @@ promotions = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
     sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("as_of", sa.Date, nullable=False),
+    _partition("as_of"),
     sa.Column("previous_version", sa.Integer, nullable=False),  # 0: there was none
     # Kind: promotion, or rollback, which marks the previous one as rolled back.
     sa.Column("kind", sa.String(10), nullable=False, server_default=sa.text("'promotion'")),
@@ -525,7 +530,7 @@ prediction_sets = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     sa.Column("scoring", sa.Integer, nullable=False, server_default=sa.text("1")),  # counts the partition's, from 1
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("challenger_version", sa.Integer, nullable=False),  # 0: none in shadow
@@ -547,7 +552,7 @@ observations = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     _key("metric", 120),
     sa.Column("value", sa.Float, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
@@ -564,7 +569,7 @@ estimates = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     _key("estimator", 20),
     _key("metric", 120),
     sa.Column("value", sa.Float, nullable=False),
@@ -592,7 +597,7 @@ reports = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
-    sa.Column("partition", sa.Date, nullable=False),
+    _partition("partition"),
     _key("path", 500),
     _key("input_digest", 64),
     _moment("recorded_at"),
@@ -606,7 +611,7 @@ firings = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     _key("model"),
     _key("rule", 200),
-    sa.Column("as_of", sa.Date, nullable=False),
+    _partition("as_of"),
     sa.Column("version", sa.Integer, nullable=False),
     _json("evidence"),
     _moment("recorded_at"),

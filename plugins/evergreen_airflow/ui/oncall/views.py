@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 
 from evergreen_airflow.links import mlflow_ui, report_page, versions_page
 from evergreen_airflow.ui import URL_PREFIX
-from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import parse_any
 from include.evergreen.state.alerts import Alert, Detail, Event, Filter, Place
 
 MOST_EVIDENCE = 30
@@ -143,7 +143,7 @@ def _subject(place: Place, *stages: str) -> str:
 
 def _day(partition: str) -> str:
     try:
-        return str(clock.parse_partition(partition))
+        return str(parse_any(partition))
     except ConfigError:
         return ""
 

@@ -16,6 +16,7 @@ from include.evergreen.data.partitions import (
     publish_partition,
     read_partition,
 )
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import partition_versions
 from tests.unit.flights import january, rows_of
@@ -69,7 +70,7 @@ def test_partitions_are_counted_apart() -> None:
     _publish("a", partition=january(1))
     _publish("b", partition=january(2))
     _publish("c", dataset="outcomes")
-    assert {(row.dataset, row.partition.day, row.version) for row in rows_of(partition_versions)} == {
+    assert {(row.dataset, int(row.partition[-2:]), row.version) for row in rows_of(partition_versions)} == {
         ("weather", 1, 1), ("weather", 2, 1), ("outcomes", 1, 1),
     }  # fmt: skip
 
@@ -78,8 +79,8 @@ def test_current_partitions_come_oldest_first_and_within_their_bounds() -> None:
     for day in (3, 1, 2):
         _publish("a", partition=january(day))
         _publish("b", partition=january(day))
-    assert [(each.partition.day, each.version) for each in current_partitions("weather")] == [(1, 2), (2, 2), (3, 2)]
-    assert [each.partition.day for each in current_partitions("weather", january(2), january(2))] == [2]
+    assert [(int(each.partition[-2:]), each.version) for each in current_partitions("weather")] == [(1, 2), (2, 2), (3, 2)]
+    assert [int(each.partition[-2:]) for each in current_partitions("weather", january(2), january(2))] == [2]
 
 
 def test_a_read_as_of_a_moment_sees_what_was_known_then_and_no_more() -> None:
@@ -95,7 +96,7 @@ def test_a_read_as_of_a_moment_sees_what_was_known_then_and_no_more() -> None:
 def test_superseded_versions_are_known_too_and_later_ones_are_not() -> None:
     for digest, known in (("morning", MORNING), ("noon", NOON), ("evening", EVENING)):
         _publish(digest, known=known)
-    assert [each.digest for each in known_versions("weather", as_of=NOON, first=dt.date.min, last=dt.date.max)] == ["morning", "noon"]
+    assert [each.digest for each in known_versions("weather", as_of=NOON, first=EARLIEST, last=LATEST)] == ["morning", "noon"]
 
 
 def test_a_version_is_read_back_whole_or_by_column() -> None:
@@ -111,7 +112,7 @@ def test_two_processes_that_publish_at_once_lose_no_version_and_make_none_twice(
         "import datetime as dt\n"
         "from include.evergreen.data.partitions import publish_partition\n"
         "def publish(digest):\n"
-        "    publish_partition(dataset='weather', partition=dt.date(2013, 1, 1), origin='live',\n"
+        "    publish_partition(dataset='weather', partition='2013-01-01', origin='live',\n"
         "        known_at=lambda _: dt.datetime(2013, 1, 2, tzinfo=dt.UTC), content={'digest': digest, 'path': 'p', 'rows': 1,\n"
         "        'quarantine_digest': 'q', 'quarantine_path': 'q', 'quarantined': 0, 'source_rows': 1})\n"
         "for number in range(15):\n"
@@ -130,7 +131,7 @@ def _publish(
     digest: str,
     *,
     dataset: str = "weather",
-    partition: dt.date = DAY,
+    partition: Partition = DAY,
     known: dt.datetime = MORNING,
     origin: str = "live",
     quarantine_digest: str = "q",

@@ -41,6 +41,6 @@ def test_the_guides_own_source_is_registered_and_read(monkeypatch: pytest.Monkey
         "columns": [{"name": "n", "type": "integer", "description": "A number"}],
     }
     dataset = DatasetConfig.model_validate(sound).model_copy(update={"source": source})
-    delivery = make_source(dataset).open(dt.date(2013, 2, 9))
+    delivery = make_source(dataset).open("2013-02-09")
     assert [row for batch in delivery.batches for row in batch.to_pylist()] == [{"n": 1}, {"n": 2}, {"n": 3}]
     assert (delivery.places, delivery.undeclared) == (["the counter"], [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.foundation.errors import ConfigError, DataError
 from tests.servers import HttpServer
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 COLUMNS = [
     {"name": "shop", "from": "place", "type": "string", "description": "Which shop"},
     {"name": "place", "from": "count", "type": "integer", "description": "Sales; under the source's name of another column"},

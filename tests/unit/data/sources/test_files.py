@@ -24,7 +24,7 @@ from include.evergreen.data.sources.formats import blocks, csv
 from include.evergreen.foundation.errors import ConfigError, DataError
 from tests.unit.flights import run_python
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 HEADER = "shop,count,amount,opened,open\n"
 NORTH = "north,3,1.5,2013-02-09T08:00:00Z,true\n"
 SOUND = HEADER + NORTH + "south,-4,-2e3,2013-02-09 10:00:00+02:00,0\n"
@@ -360,7 +360,7 @@ def test_memory_does_not_grow_with_the_file(landing: Path) -> None:
                     "import datetime as dt, re\n"
                     "from include.evergreen.config.models import DatasetConfig\n"
                     "from include.evergreen.data.sources import make_source\n"
-                    f"delivery = make_source(DatasetConfig.model_validate({DATASET})).open(dt.date(2013, 2, 9))\n"
+                    f"delivery = make_source(DatasetConfig.model_validate({DATASET})).open('2013-02-09')\n"
                     f"assert sum(batch.num_rows for batch in delivery.batches) == {rows}\n"
                     "print(int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"
                 )

@@ -29,7 +29,7 @@ from include.evergreen.foundation.digest import table_digest
 from include.evergreen.foundation.errors import DataError
 from tests.unit.data.sources.test_files import DATASET
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 LIMIT = 10 * 1024**2  # of what a partition may have when unpacked
 MAIN = DatasetConfig.model_validate({**DATASET, "columns": [{**each, "nullable": True} for each in DATASET["columns"]]})
 SCHEMA = arrow_schema(MAIN)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import email.utils
 import gzip
 import json
@@ -18,12 +17,13 @@ from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state import storage
 from tests.servers import HttpServer
 from tests.servers.http import Request
 from tools.ports import reserved_port
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 ROW = {"shop": "north", "count": 3}
 SECRET = "gooseberries&cream"
 CSV = b"shop,count\nnorth,3\n"
@@ -496,7 +496,7 @@ def test_a_partition_that_is_unchanged_is_not_sent_again_and_has_the_same_rows(h
 def test_what_is_remembered_goes_for_its_own_partition_request_and_columns_alone(http_server: HttpServer, home: Path) -> None:
     tag_and_answer(http_server, '"v1"', CSV)
     ingestion.fetch(dataset(http_server, format="csv"), DAY)
-    ingestion.fetch(dataset(http_server, format="csv"), DAY + dt.timedelta(days=1))
+    ingestion.fetch(dataset(http_server, format="csv"), DAILY.plus_days(DAY, 1))
     ingestion.fetch(dataset(http_server, format="csv", params={"v": "2"}), DAY)
     ingestion.fetch(dataset(http_server, format="csv", columns=COLUMNS[:1]), DAY)
     assert [request.headers["if-none-match"] for request in http_server.requests] == [None] * 4

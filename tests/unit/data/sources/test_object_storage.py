@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import gzip
 import io
 import logging
@@ -17,7 +16,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError, Transien
 from tests.servers.s3 import KEY, S3, SECRET
 from tools.ports import reserved_port
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 CSV = b"shop,count\nnorth,3\n"
 ROW = {"shop": "north", "count": 3}
 

@@ -17,12 +17,12 @@ from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.data.sources import Delivery, make_source
 from include.evergreen.data.sources import sql as sql_source
-from include.evergreen.foundation.clock import parse_partition
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.grain import DAILY, Partition
 from tests.servers import PostgreSQL
 from tools.postgresql import PASSWORD
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 SALES = """
 CREATE TABLE sales (shop text, count bigint, amount numeric(38,10), sold timestamptz, open boolean, day date, note text);
 INSERT INTO sales VALUES
@@ -96,7 +96,7 @@ def test_a_partition_is_bound_as_a_value_and_is_never_part_of_the_text(warehouse
 
 def test_a_partition_key_with_sql_in_it_is_refused_before_any_query(warehouse: PostgreSQL) -> None:
     with pytest.raises(ConfigError, match="is not a date"):
-        parse_partition("2013-02-09'; DROP TABLE sales; --")
+        DAILY.parse("2013-02-09'; DROP TABLE sales; --")
     assert warehouse.execute("SELECT count(*) FROM sales", "warehouse") == [(3,)]
 
 
@@ -214,7 +214,7 @@ def test_a_value_that_the_database_cannot_handle_is_the_datas_fault_and_not_show
 
 
 def test_a_query_without_rows_is_a_partition_without_rows(warehouse: PostgreSQL) -> None:
-    assert _rows(_open(partition=dt.date(2013, 3, 1))) == []
+    assert _rows(_open(partition="2013-03-01")) == []
 
 
 def test_a_query_that_takes_too_long_is_stopped_by_the_database(warehouse: PostgreSQL) -> None:
@@ -322,8 +322,8 @@ def test_sqlite_is_read_too_and_only_read(lite: sa.Engine) -> None:
 
 
 def test_two_days_read_at_once_do_not_mix(warehouse: PostgreSQL) -> None:
-    found: dict[dt.date, list[dict[str, Any]]] = {}
-    days = [DAY, DAY + dt.timedelta(days=1)]
+    found: dict[Partition, list[dict[str, Any]]] = {}
+    days = [DAY, DAILY.plus_days(DAY, 1)]
     threads = [threading.Thread(target=lambda day=day: found.update({day: _rows(_open(partition=day))})) for day in days]
     for thread in threads:
         thread.start()
@@ -353,7 +353,7 @@ def _dataset(query: str = QUERY, columns: list[dict[str, Any]] | None = None, **
     )
 
 
-def _open(query: str = QUERY, columns: list[dict[str, Any]] | None = None, partition: dt.date = DAY, **source: Any) -> Delivery:
+def _open(query: str = QUERY, columns: list[dict[str, Any]] | None = None, partition: Partition = DAY, **source: Any) -> Delivery:
     return make_source(_dataset(query, columns, **source)).open(partition)
 
 

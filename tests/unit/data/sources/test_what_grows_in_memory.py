@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gzip
 import io
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.servers import PostgreSQL
 
 MB = 1024**2
 ROWS, TEXT_BYTES = 5000, 4 * MB  # 20 GB, once each row has its copy
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 
 
 def dataset(*columns: str, **source: Any) -> DatasetConfig:

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from include.evergreen.config.models import DatasetConfig
 from include.evergreen.data.partitions.files import GROUP_ROWS, arrow_schema
 from include.evergreen.data.validation import Delivered, RawRows, Validation, validate
+from include.evergreen.foundation.grain import DAILY, Partition
 
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 DATASET: dict[str, Any] = {
     "name": "sales",
     "description": "Sales of a day.",
@@ -53,8 +54,10 @@ def dataset(*expectations: dict[str, Any], max_share: float = 0.05, **changes: A
     return DatasetConfig.model_validate({**DATASET, "expectations": expectations, "quarantine": {"max_share": max_share}, **changes})
 
 
-def delivered(day: dt.date = DAY, *, live: bool = True, arrived: dt.datetime | None = None, undeclared: tuple[str, ...] = ()) -> Delivered:
-    return Delivered(partition=day, live=live, arrived=arrived or dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC), undeclared=undeclared)
+def delivered(
+    day: Partition = DAY, *, live: bool = True, arrived: dt.datetime | None = None, undeclared: tuple[str, ...] = ()
+) -> Delivered:
+    return Delivered(partition=day, live=live, arrived=arrived or DAILY.start(day), undeclared=undeclared)
 
 
 def written(declared: DatasetConfig, raw: pd.DataFrame, folder: Path, group_rows: int = GROUP_ROWS) -> RawRows:

@@ -18,6 +18,7 @@ from include.evergreen.data.validation import CheckResult, RawRows, Validation, 
 from include.evergreen.data.validation.correlations import Moments
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state import storage
 from tests.unit.data.validation.judged import DATASET, DAY, dataset, delivered, judged
 
@@ -25,11 +26,11 @@ pytestmark = pytest.mark.usefixtures("home")
 _numbers = itertools.count()
 
 
-def ago(days: int) -> dt.date:
-    return DAY - dt.timedelta(days=days)
+def ago(days: int) -> Partition:
+    return DAILY.plus_days(DAY, -days)
 
 
-def publish(name: str, day: dt.date, rows: pd.DataFrame, *, quarantined: int = 0) -> None:
+def publish(name: str, day: Partition, rows: pd.DataFrame, *, quarantined: int = 0) -> None:
     """A partition as ingestion would leave it."""
     digest = f"{next(_numbers):064x}"
     path = f"datasets/{name}/{day}/{digest[-16:]}.parquet"
@@ -43,7 +44,7 @@ def publish(name: str, day: dt.date, rows: pd.DataFrame, *, quarantined: int = 0
         "quarantined": quarantined,
         "source_rows": len(rows) + quarantined,
     }
-    publish_partition(dataset=name, partition=day, content=content, known_at=lambda _: clock.day_start(day), origin="live")
+    publish_partition(dataset=name, partition=day, content=content, known_at=lambda _: DAILY.start(day), origin="live")
 
 
 def sales(rows: int = 10) -> pd.DataFrame:
@@ -118,7 +119,7 @@ def test_a_volume_may_stop_the_partition() -> None:
 
 @pytest.mark.parametrize(("hours", "status"), [(29, "passed"), (30, "passed"), (30.5, "failed"), (300, "failed")])
 def test_a_live_delivery_must_arrive_by_its_deadline(hours: float, status: str) -> None:
-    arrived = clock.day_start(DAY) + dt.timedelta(hours=hours)
+    arrived = DAILY.start(DAY) + dt.timedelta(hours=hours)
     found = judged(dataset(freshness={"hours_after_partition": 30}), sales(), delivered(arrived=arrived)).validation
     assert check_of(found, "freshness").status == status
     assert "with a deadline of 2013-02-10 06:00 UTC" in check_of(found, "freshness").observed
@@ -127,7 +128,7 @@ def test_a_live_delivery_must_arrive_by_its_deadline(hours: float, status: str) 
 
 
 def test_a_backfill_has_no_deadline() -> None:
-    arrived = clock.day_start(DAY) + dt.timedelta(days=3000)
+    arrived = DAILY.start(DAY) + dt.timedelta(days=3000)
     found = judged(dataset(freshness={"hours_after_partition": 30}), sales(), delivered(live=False, arrived=arrived)).validation
     assert (check_of(found, "freshness").status, found.verdict) == ("not_evaluated", "passed")
 
@@ -229,7 +230,7 @@ CORRELATION: dict[str, Any] = {"columns": ["hour", "amount"], "first": "2013-01-
 
 def test_columns_that_no_longer_go_together_are_told() -> None:
     for day in (1, 2, 3):
-        publish("sales", dt.date(2013, 1, day), sales(20))
+        publish("sales", f"2013-01-{day:02}", sales(20))
     config = dataset(correlations=[CORRELATION])
     assert check_of(judged(config, sales()).validation, "correlation").status == "passed"
     reversed_amounts = sales().assign(amount=lambda rows: -rows["amount"])
@@ -239,7 +240,7 @@ def test_columns_that_no_longer_go_together_are_told() -> None:
 
 
 def test_rows_that_are_quarantined_have_no_part_in_it() -> None:
-    publish("sales", dt.date(2013, 1, 1), sales(20))
+    publish("sales", "2013-01-01", sales(20))
     raw = sales(30)
     raw.loc[0, "amount"] = 1e9
     between = {"expect": "expect_column_values_to_be_between", "arguments": {"column": "amount", "max_value": 99}, "on_fail": "quarantine"}
@@ -253,8 +254,8 @@ def test_without_a_reference_period_or_within_it_a_correlation_is_not_evaluated(
     config = dataset(correlations=[{**CORRELATION, "on_fail": "error"}])
     found = judged(config, sales()).validation
     assert check_of(found, "correlation").observed == "no partition from 2013-01-01 to 2013-01-31 is ingested"
-    publish("sales", dt.date(2013, 1, 1), sales(20))
-    within = judged(config, sales(), delivered(dt.date(2013, 1, 5))).validation
+    publish("sales", "2013-01-01", sales(20))
+    within = judged(config, sales(), delivered("2013-01-05")).validation
     assert check_of(within, "correlation").observed == "the partition belongs to the reference period"
     constant = judged(config, sales().assign(amount=3.0)).validation
     assert "have no correlation here" in check_of(constant, "correlation").observed
@@ -283,7 +284,7 @@ def test_a_correlation_of_texts_is_refused_when_the_yaml_is_read(columns: list[s
 def test_a_delivery_without_a_single_row_is_judged_too(tmp_path: Path) -> None:
     publish("shops", DAY, pd.DataFrame({"shop": ["shop 0"]}))
     for day in range(1, 10):
-        publish("sales", dt.date(2013, 1, day), sales(20))
+        publish("sales", f"2013-01-{day:02}", sales(20))
     unique = {"expect": "expect_column_values_to_be_unique", "arguments": {"column": "shop"}, "on_fail": "quarantine"}
     columns = {"expect": "expect_table_column_count_to_equal", "arguments": {"value": 3}}
     config = dataset(unique, columns, references=[REFERENCE], correlations=[CORRELATION], volume=VOLUME)
@@ -324,10 +325,10 @@ def test_the_first_partition_is_compared_with_nothing() -> None:
 def test_the_same_rows_beside_the_same_partitions_give_the_same_result() -> None:
     publish("shops", DAY, pd.DataFrame({"shop": ["shop 0"]}))
     for day in range(1, 10):
-        publish("sales", dt.date(2013, 1, day), sales(20))
+        publish("sales", f"2013-01-{day:02}", sales(20))
     config = dataset(references=[REFERENCE], correlations=[CORRELATION], volume=VOLUME, max_share=1)
     first, second = (
-        judged(config, sales(), delivered(live=False, arrived=timestamp)).validation for timestamp in (clock.day_start(DAY), clock.now())
+        judged(config, sales(), delivered(live=False, arrived=timestamp)).validation for timestamp in (DAILY.start(DAY), clock.now())
     )
     assert (first.summary(), first.reasons()) == (second.summary(), second.reasons())
 

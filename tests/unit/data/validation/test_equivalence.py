@@ -18,7 +18,7 @@ from include.evergreen.data.validation import evaluation, rows, uniqueness
 from include.evergreen.data.validation.evaluation import evaluate
 from include.evergreen.data.validation.expectations import declared_expectations
 from include.evergreen.data.validation.rows import RawRows
-from include.evergreen.foundation.clock import day_start
+from include.evergreen.foundation.grain import DAILY
 from tests.unit.data.validation.judged import DATASET, written
 from tests.unit.flights import january
 
@@ -46,7 +46,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("expect_column_values_to_be_between", {"column": "count", "min_value": -5, "max_value": 2**53 + 1}),
     ("expect_column_values_to_be_between", {"column": "amount", "min_value": 0.1, "strict_min": True, "mostly": 0.5}),
     ("expect_column_values_to_be_between", {"column": "amount", "max_value": 0, "strict_max": True}),
-    ("expect_column_values_to_be_between", {"column": "at", "min_value": day_start(january(2)), "max_value": day_start(january(5))}),
+    ("expect_column_values_to_be_between", {"column": "at", "min_value": DAILY.start(january(2)), "max_value": DAILY.start(january(5))}),
     ("expect_column_values_to_be_in_set", {"column": "code", "value_set": ["a", "bb", "B-12"]}),
     ("expect_column_values_to_be_in_set", {"column": "count", "value_set": [0, 1, 2**53 + 1]}),
     ("expect_column_values_to_be_in_set", {"column": "ok", "value_set": [True]}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import pytest
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.features.columns import feature_column
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.monitoring.estimates import list_estimates
 from include.evergreen.monitoring.estimates import rows as rows_module
@@ -147,11 +147,11 @@ def test_estimates_can_be_switched_off_and_on_again(catalog: Catalog, air_time: 
 
 def test_the_estimator_that_told_the_models_past_best_is_observed(catalog: Catalog, air_time: ModelConfig) -> None:
     """Ten earlier days, of which direct loss estimation told the truth."""
-    days = [dt.date(2013, 1, 1) + dt.timedelta(days=number) for number in range(ENOUGH_WINDOWS)]
+    days = [DAILY.plus_days("2013-01-01", number) for number in range(ENOUGH_WINDOWS)]
     for day in days:
         _told(day, doubly_robust=12.0, direct_loss=9.0, realised=9.0)
-    assert len(past_windows("air_time", 1, DAY)) == ENOUGH_WINDOWS
-    assert past_windows("air_time", 2, DAY) == [], "another version's say nothing of this one"
+    assert len(past_windows("air_time", 1, DAY, DAILY)) == ENOUGH_WINDOWS
+    assert past_windows("air_time", 2, DAY, DAILY) == [], "another version's say nothing of this one"
     _monitored(catalog, air_time)
     assert {row.estimator for row in rows_of(estimates) if row.partition == DAY and row.is_observed} == {"direct_loss"}
     record = find_stage("air_time", "monitor", DAY)
@@ -198,7 +198,7 @@ def test_recent_performance_has_realised_and_estimated_side_by_side(catalog: Cat
     assert before.metrics[0].realised == _figures("air_time")["performance.mae"] and before.concept_drift is not None
 
 
-def _monitored(catalog: Catalog, model: ModelConfig, day: dt.date = DAY) -> Outcome:
+def _monitored(catalog: Catalog, model: ModelConfig, day: Partition = DAY) -> Outcome:
     score(catalog, model, day, "live")
     return monitor(catalog, model, day, "live")
 
@@ -216,7 +216,7 @@ def _expect_not_estimated(catalog: Catalog, model: ModelConfig, reason: str) -> 
     assert rows_of(estimates) == []
 
 
-def _told(day: dt.date, *, realised: float, **by_estimator: float) -> None:
+def _told(day: Partition, *, realised: float, **by_estimator: float) -> None:
     assert set(by_estimator) == set(ESTIMATORS["regression"])
     told = [RecordedEstimate("air_time", day, name, "mae", value, value - 1, value + 1, 1, False) for name, value in by_estimator.items()]
     with writing() as connection:
@@ -224,11 +224,11 @@ def _told(day: dt.date, *, realised: float, **by_estimator: float) -> None:
     record_observations("air_time", day, [Observation("air_time", day, "performance.mae", realised, 1, "live", 100)])
 
 
-def _figures(model: str, day: dt.date = DAY) -> dict[str, float]:
+def _figures(model: str, day: Partition = DAY) -> dict[str, float]:
     return {each.metric: each.value for each in list_observations(model, first=day, last=day)}
 
 
-def _message(model: str, day: dt.date = DAY) -> str:
+def _message(model: str, day: Partition = DAY) -> str:
     record = find_stage(model, "monitor", day)
     return record.message if record else ""
 

@@ -10,6 +10,7 @@ import pytest
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import answer_firing, ask_training, fire_if_tripped, list_firings
 from include.evergreen.monitoring.triggers.replay import replay_rules
@@ -33,7 +34,8 @@ def observed(day: int, metric: str, value: float, *, version: int = 1, rows: int
 
 def told(model: ModelConfig, figures: list[Observation]) -> list[tuple[int, str, int | None]]:
     return [
-        (row.partition.day, row.rule.split(">")[0], row.held_until.day if row.held_until else None) for row in replay_rules(model, figures)
+        (int(row.partition[-2:]), row.rule.split(">")[0], int(row.held_until[-2:]) if row.held_until else None)
+        for row in replay_rules(model, figures)
     ]
 
 
@@ -76,7 +78,7 @@ def test_it_says_what_the_sensor_does_when_it_looks_after_each_day(seed: int) ->
     ]  # fmt: skip
     for day in sorted({figure.partition for figure in figures}):
         record_observations("air_time", day, [figure for figure in figures if figure.partition == day])
-        with patch.object(clock, "now", return_value=dt.datetime.combine(day, dt.time(12), dt.UTC)):
+        with patch.object(clock, "now", return_value=DAILY.start(day) + dt.timedelta(hours=12)):
             fired = fire_if_tripped(model)
             if fired is not None:
                 answer_firing("air_time", ask_training(fired.id) or "")

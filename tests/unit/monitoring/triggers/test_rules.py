@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.evergreen.config.models import Rule
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import Observation
 from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from tests.unit.flights import january
@@ -12,7 +13,7 @@ BELOW = Rule(metric="performance.auc", below=0.6, k=1, n=1)
 
 
 def test_no_observation_trips_nothing() -> None:
-    assert evaluate(ABOVE, []) is None
+    assert _judge(ABOVE, []) is None
 
 
 @pytest.mark.parametrize(
@@ -51,21 +52,21 @@ def test_the_evidence_holds_every_figure_that_was_judged_and_which_breach() -> N
 
 
 def test_backfilled_observations_never_trip_a_rule() -> None:
-    assert evaluate(ABOVE, [_observed(day, 30, origin="backfill") for day in range(1, 10)]) is None
+    assert _judge(ABOVE, [_observed(day, 30, origin="backfill") for day in range(1, 10)]) is None
 
 
 def test_nor_do_they_count_among_live_ones() -> None:
     observed = [_observed(1, 30), _observed(2, 30, origin="backfill"), _observed(3, 10), _observed(4, 30)]
-    evidence = evaluate(ABOVE, observed)
+    evidence = _judge(ABOVE, observed)
     assert evidence is not None
     assert [each["partition"][-1] for each in evidence.observations] == ["1", "3", "4"]
-    assert evaluate(ABOVE, [*observed[:3], _observed(4, 30, origin="backfill")]) is None
+    assert _judge(ABOVE, [*observed[:3], _observed(4, 30, origin="backfill")]) is None
 
 
 def test_a_new_version_is_not_judged_by_its_predecessors_figures() -> None:
     predecessors = [_observed(day, 30, version=1) for day in (1, 2, 3)]
-    assert evaluate(ABOVE, [*predecessors, _observed(4, 30, version=2)]) is None
-    evidence = evaluate(ABOVE, [*predecessors, _observed(4, 30, version=2), _observed(5, 30, version=2)])
+    assert _judge(ABOVE, [*predecessors, _observed(4, 30, version=2)]) is None
+    evidence = _judge(ABOVE, [*predecessors, _observed(4, 30, version=2), _observed(5, 30, version=2)])
     assert evidence is not None
     assert (evidence.version, [each["partition"][-1] for each in evidence.observations]) == (2, ["4", "5"])
 
@@ -73,7 +74,7 @@ def test_a_new_version_is_not_judged_by_its_predecessors_figures() -> None:
 @pytest.mark.parametrize(("days", "trips"), [((1, 14, 15), True), ((2, 15), True), ((1, 15), False)])
 def test_breaches_that_lie_too_far_apart_do_not_count_together(days: tuple[int, ...], trips: bool) -> None:
     rule = ABOVE.model_copy(update={"within_days": 14})
-    evidence = evaluate(rule, [_observed(day, 30) for day in days])
+    evidence = _judge(rule, [_observed(day, 30) for day in days])
     assert (evidence is not None) == trips
     assert rule.name == "performance.mae>20 (2 of 3 within 14 days)"
 
@@ -81,10 +82,10 @@ def test_breaches_that_lie_too_far_apart_do_not_count_together(days: tuple[int, 
 def test_an_observation_over_few_rows_does_not_count_not_even_as_the_newest() -> None:
     rule = ABOVE.model_copy(update={"min_rows": 100})
     observed = [_observed(1, 30), _observed(2, 30), _observed(3, 10, rows=99)]
-    evidence = evaluate(rule, observed)
+    evidence = _judge(rule, observed)
     assert evidence is not None
     assert evidence.as_of == january(2)
-    assert evaluate(rule, [_observed(1, 30), _observed(2, 30, rows=99)]) is None
+    assert _judge(rule, [_observed(1, 30), _observed(2, 30, rows=99)]) is None
 
 
 def test_a_span_that_can_never_hold_k_observations_is_refused() -> None:
@@ -92,8 +93,12 @@ def test_a_span_that_can_never_hold_k_observations_is_refused() -> None:
         Rule(metric="performance.mae", above=20, k=3, n=5, within_days=2)
 
 
+def _judge(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
+    return evaluate(rule, observed, DAILY)
+
+
 def _evaluate(rule: Rule, *values: float) -> RuleEvidence | None:
-    return evaluate(rule, [_observed(day, value) for day, value in enumerate(values, start=1)])
+    return _judge(rule, [_observed(day, value) for day, value in enumerate(values, start=1)])
 
 
 def _observed(day: int, value: float, *, origin: str = "live", version: int = 1, rows: int = 900) -> Observation:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ from include.evergreen.data.conditions import Conditions
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import NotAsMonitoredError, ensure_report, monitor
 from include.evergreen.operations.erasure.erase import Erasure, erase
 from include.evergreen.promotion.cards import ensure_card
@@ -55,7 +55,7 @@ def test_predictions_frames_and_samples_lose_the_rows_and_nothing_else(tail: str
     assert storage.exists(after.path)
     assert not storage.exists(predictions.path)
     for path, frame in {**frames, **samples}.items():
-        days = frame["partition"].map(dt.date.fromisoformat)
+        days = frame["partition"]
         rows = zip(days, frame["key:carrier"], frame["key:flight"], frame["key:origin"], strict=True)
         stays = [key not in gone[day] for day, *rest in rows for key in [tuple(rest)]]
         assert storage.read_frame(path).equals(frame[stays].reset_index(drop=True))
@@ -167,7 +167,7 @@ def test_a_frame_that_does_not_name_its_rows_loses_whole_days(tail: str) -> None
     [row] = [row for row in _of_model(snapshots) if row.as_of == SECOND_AS_OF]
     frame = storage.read_frame(row.frame_path)
     storage.write_frame(row.frame_path, frame[[name for name in frame if not name.startswith("key:")]])
-    days = {day.isoformat() for day in (january(day) for day in range(1, 22)) if _flights_of(tail, day)}
+    days = {day for day in (january(day) for day in range(1, 22)) if _flights_of(tail, day)}
     _erase(tail)
     left = storage.read_frame(row.frame_path)["partition"]
     assert set(left) == set(frame["partition"]) - days
@@ -241,13 +241,13 @@ def _schedules() -> DatasetConfig:
     return Catalog().dataset("schedules")
 
 
-def _current(day: dt.date):  # type: ignore[no-untyped-def]
+def _current(day: Partition):  # type: ignore[no-untyped-def]
     version = current_partition("schedules", day)
     assert version is not None
     return version
 
 
-def _flights_of(tail: str, day: dt.date) -> set[tuple[str, int, str]]:
+def _flights_of(tail: str, day: Partition) -> set[tuple[str, int, str]]:
     rows = read_partition(_current(day))
     return set(rows[rows["tailnum"] == tail][["carrier", "flight", "origin"]].itertuples(index=False, name=None))
 

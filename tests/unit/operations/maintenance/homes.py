@@ -13,6 +13,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partitions
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import ledger
 from include.evergreen.state.database import writing
@@ -46,19 +47,19 @@ def set_age(file: Path, days: float) -> None:
     os.utime(file, (written, written))
 
 
-def ingest(dataset: str, partition: dt.date, known_at: dt.datetime | None = None) -> PartitionVersion:
+def ingest(dataset: str, partition: Partition, known_at: dt.datetime | None = None) -> PartitionVersion:
     return ingestion.ingest(Catalog().dataset(dataset), partition, "live", known_at=known_at)[0]
 
 
-def ingest_missing(until: dt.date) -> None:
+def ingest_missing(until: Partition) -> None:
     """Every day of every dataset up to then that the cycle of a `cycled` home did not need."""
     for name in Catalog().dataset_names():
         there = {version.partition for version in current_partitions(name)}
-        for partition in set(clock.days(FIRST, until)) - there:
+        for partition in set(DAILY.between(FIRST, until)) - there:
             ingest(name, partition)
 
 
-def correct(dataset: str, partition: dt.date, column: str, value: object, known_at: dt.datetime | None = None) -> PartitionVersion:
+def correct(dataset: str, partition: Partition, column: str, value: object, known_at: dt.datetime | None = None) -> PartitionVersion:
     """The source delivers another value in the first row; ingest that."""
     file = landing(dataset, partition)
     rows = pd.read_csv(file, dtype="string", keep_default_na=False)

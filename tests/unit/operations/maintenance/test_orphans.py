@@ -189,9 +189,9 @@ def test_an_ingestion_that_was_killed_and_run_again_leaves_nothing_after_mainten
         """
 import os, signal
 from include.evergreen.data import ingestion
-from include.evergreen.foundation.clock import parse_partition
+
 from include.evergreen.config import Catalog
-dataset, day = Catalog().dataset("weather"), parse_partition("2013-01-05")
+dataset, day = Catalog().dataset("weather"), "2013-01-05"
 ingestion.publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 ingestion.publish(dataset, day, ingestion.validate_partition(dataset, day, ingestion.fetch(dataset, day), "live"), "live")
 """,

@@ -8,8 +8,8 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.clock import day_start
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import ensure_report
 from include.evergreen.operations.maintenance import Limits, Removal, Retained, apply_retention, remove_orphans
@@ -39,7 +39,7 @@ def retain(**limits: float) -> Retained:
     return apply_retention(Catalog(), Limits(**limits))  # type: ignore[arg-type]
 
 
-def versions(dataset: str, partition: dt.date) -> list[PartitionVersion]:
+def versions(dataset: str, partition: Partition) -> list[PartitionVersion]:
     return known_versions(dataset, as_of=FAR, first=partition, last=partition)
 
 
@@ -121,7 +121,7 @@ def test_what_the_snapshot_of_a_registered_version_names_is_never_removed(cycled
     days_pass(4000)
     assert retain().versions == []
     for dataset in ("weather", "schedules", "outcomes"):
-        for version in known_versions(dataset, as_of=FAR, first=dt.date.min, last=dt.date.max):
+        for version in known_versions(dataset, as_of=FAR, first=EARLIEST, last=LATEST):
             assert len(read_partition(version)) == version.rows
     assert ("weather", day(6), 1) in named
 
@@ -342,7 +342,7 @@ def test_a_snapshot_that_read_what_retention_removed_meanwhile_is_not_recorded(
         connection.execute(promotions.delete())
         connection.execute(model_versions.delete())
         connection.execute(decisions.delete())
-    correct("weather", day(6), "temp", 39.5, known_at=day_start(day(22)))
+    correct("weather", day(6), "temp", 39.5, known_at=DAILY.start(day(22)))
     days_pass(40)
     write = storage.write_bytes
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from include.evergreen.config import Catalog
+from include.evergreen.config.models import Freshness
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation import clock
 from include.evergreen.operations.noticing import Deadlines, Declared, keep
@@ -46,21 +47,21 @@ def test_what_a_person_resolved_stays_so_until_it_changes() -> None:
 
 @pytest.mark.parametrize(
     ("cron", "offset", "days"),
-    [("0 6 * * *", -1, [7, 8]), ("0 * * * *", 0, [7, 8]), ("0 6 * * 5", 0, [8]), ("@monthly", 0, []), ("0 6 * * *", 0, [7, 8])],
+    [("0 6 * * *", -1, [7, 8]), ("0 6 * * 5", 0, [8]), ("@monthly", 0, []), ("0 6 * * *", 0, [7, 8])],
 )
 def test_a_partition_is_due_for_each_day_that_the_schedule_names(cron: str, offset: int, days: list[int]) -> None:
-    schedule = PartitionSchedule(cron=cron, run_offset=offset, start=dt.date(2013, 2, 7))
-    due = due_partitions(schedule, 30, NOW)  # the deadline of the 9th is on the 10th at 6:00
-    assert [day.day for day in due if day.day < 9] == days
-    assert (dt.date(2013, 2, 9) in due) is ("* * *" in cron or cron == "0 * * * *")
-    assert dt.date(2013, 2, 9) not in due_partitions(schedule, 37, NOW)
+    schedule = PartitionSchedule(cron=cron, run_offset=offset, start="2013-02-07")
+    due = due_partitions(schedule, Freshness(hours_after_partition=30), NOW)  # the deadline of the 9th is on the 10th at 6:00
+    assert [int(day[-2:]) for day in due if int(day[-2:]) < 9] == days
+    assert ("2013-02-09" in due) is ("* * *" in cron)
+    assert "2013-02-09" not in due_partitions(schedule, Freshness(hours_after_end=13), NOW)
 
 
 def test_nothing_is_due_before_the_start_after_the_end_or_long_ago() -> None:
-    ended = PartitionSchedule(cron="@daily", start=dt.date(2013, 1, 1), end=dt.date(2013, 2, 1))
-    assert due_partitions(ended, 30, NOW)[-1] == dt.date(2013, 2, 1)
-    assert len(due_partitions(PartitionSchedule(cron="@daily", start=dt.date(2012, 1, 1)), 24, NOW)) <= 16
-    assert due_partitions(PartitionSchedule(cron="@daily", start=dt.date(2013, 3, 1)), 24, NOW) == []
+    ended = PartitionSchedule(cron="@daily", start="2013-01-01", end="2013-02-01")
+    assert due_partitions(ended, Freshness(hours_after_partition=30), NOW)[-1] == "2013-02-01"
+    assert len(due_partitions(PartitionSchedule(cron="@daily", start="2012-01-01"), Freshness(hours_after_end=0), NOW)) <= 16
+    assert due_partitions(PartitionSchedule(cron="@daily", start="2013-03-01"), Freshness(hours_after_end=0), NOW) == []
 
 
 class _Source:
@@ -86,7 +87,7 @@ class _Source:
     def deliver(self, *days: int) -> None:
         for day in days:
             text = {name: "" for name in ("digest", "path", "quarantine_digest", "quarantine_path")}
-            values = {"dataset": "weather", "partition": dt.date(2013, 2, day), "version": 1, "rows": 1, "quarantined": 0, "source_rows": 1}
+            values = {"dataset": "weather", "partition": f"2013-02-{day:02}", "version": 1, "rows": 1, "quarantined": 0, "source_rows": 1}
             times = {"knowledge_time": NOW, "recorded_at": clock.now()}
             with writing() as connection:
                 connection.execute(partition_versions.insert().values(**text, **values, **times, origin="live"))

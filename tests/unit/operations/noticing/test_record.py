@@ -41,7 +41,7 @@ def says(each: Attempt, error_class: str = "TransientError", error: str = DOWN) 
 
 def serves(model: str) -> None:
     with writing() as connection:
-        values = {"model": model, "version": 1, "as_of": dt.date(2013, 1, 1), "previous_version": 0, "actor": "a", "reason": "b"}
+        values = {"model": model, "version": 1, "as_of": "2013-01-01", "previous_version": 0, "actor": "a", "reason": "b"}
         connection.execute(promotions.insert().values(**values, promoted_at=clock.now()))
 
 

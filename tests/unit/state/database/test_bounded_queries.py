@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog
 from include.evergreen.data.validation import latest_validation, next_validated, recent_validations
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.report import find_monitored
 from include.evergreen.monitoring.triggers import answer_firing, awaited_firing, due_firing, fire_if_tripped
@@ -78,7 +79,7 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
         for dataset in ("schedules", "weather", "outcomes"):
             ingest(dataset, day(21))
         correct("weather", day(20), "temp", 39.5)
-        missed_work(catalog, since=clock.day_start(day(1)))
+        missed_work(catalog, since=DAILY.start(day(1)))
         scoring(MODEL, day(21), ("weather", day(20)))
         score(catalog, model, day(21), "live")
         monitoring(MODEL, day(21), model.target.labels)

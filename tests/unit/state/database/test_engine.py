@@ -16,7 +16,7 @@ from tests.unit.flights import rows_of
 from tests.unit.warm import start_code
 
 pytestmark = pytest.mark.usefixtures("home")
-KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
+KEY = {"model": "m", "metric": "drift.share", "partition": "2013-02-09"}
 VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
 HOLDING = (
     "import time\n"
@@ -87,7 +87,7 @@ def test_writers_wait_for_each_other_and_lose_nothing(home: Path) -> None:
         "        connection.execute(sa.text(f'UPDATE snapshots SET rows = {count + 1}'))\n"
     )
     with writing() as connection:
-        values = {"model": "m", "as_of": dt.date(2013, 2, 1), "window_days": 1, "rows": 0, "members": {}}
+        values = {"model": "m", "as_of": "2013-02-01", "window_days": 1, "rows": 0, "members": {}}
         upsert(connection, snapshots, {"digest": "d"}, {**values, "frame_path": "p", "recorded_at": VALUES["recorded_at"]})
     processes = [start_code(code) for _ in range(2)]
     assert [process.wait(300) for process in processes] == [0, 0]

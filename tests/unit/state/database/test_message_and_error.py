@@ -74,17 +74,26 @@ def _stored() -> dict[str, Any]:
         return {column: connection.execute(sa.select(table.c[column])).scalar() for column, table in COLUMNS.items()}
 
 
+def _then(table: sa.Table) -> sa.TableClause:
+    """The table as it was, when partitions were dates."""
+    return sa.table(
+        table.name, *(sa.column(column.name, sa.Date if column.name in ("partition", "as_of") else column.type) for column in table.columns)
+    )
+
+
 def _fill(connection: sa.Connection) -> None:
     documents = {column: before for column, (before, _) in DOCUMENTS.items()}
     common = {"model": "m", "recorded_at": MOMENT}
     connection.execute(
-        stage_records.insert().values(**common, stage="score", partition=DAY, status="done", detail=documents["detail"], since=MOMENT)
+        _then(stage_records)
+        .insert()
+        .values(**common, stage="score", partition=DAY, status="done", detail=documents["detail"], since=MOMENT)
     )
-    connection.execute(firings.insert().values(**common, rule="r", as_of=DAY, version=1, evidence=documents["evidence"]))
+    connection.execute(_then(firings).insert().values(**common, rule="r", as_of=DAY, version=1, evidence=documents["evidence"]))
     connection.execute(
-        validations.insert().values(
-            dataset="d", partition=DAY, raw_digest="r", verdict="stopped", result=documents["result"], recorded_at=MOMENT
-        )
+        _then(validations)
+        .insert()
+        .values(dataset="d", partition=DAY, raw_digest="r", verdict="stopped", result=documents["result"], recorded_at=MOMENT)
     )
     connection.execute(ledger.insert().values(**common, sequence=1, kind="decision", body=BODY, previous_hash="", hash="h"))
     _decide(connection, documents["criteria"])
@@ -103,7 +112,9 @@ def _decide(connection: sa.Connection, criteria: object) -> None:
         columns = [*(sa.column(column) for column in values), sa.column("recorded_at", Moment)]
         connection.execute(sa.insert(sa.table(name, *columns)).values(**values, recorded_at=MOMENT))
     connection.execute(
-        decisions.insert().values(
+        _then(decisions)
+        .insert()
+        .values(
             model="m", run_key="k", champion_version=0, gate_digest="g", as_of=DAY, verdict="blessed", recorded_at=MOMENT, criteria=criteria
         )
     )

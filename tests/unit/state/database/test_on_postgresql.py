@@ -29,9 +29,9 @@ from tests.unit.flights import close_database, rows_of
 from tests.unit.state.database.test_engine import HOLDING
 from tests.unit.warm import start_code
 
-KEY = {"model": "m", "metric": "drift.share", "partition": dt.date(2013, 2, 9)}
+KEY = {"model": "m", "metric": "drift.share", "partition": "2013-02-09"}
 VALUES = {"value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": dt.datetime(2013, 2, 9, tzinfo=dt.UTC)}
-DAY = dt.date(2013, 2, 9)
+DAY = "2013-02-09"
 
 
 @pytest.fixture
@@ -232,6 +232,6 @@ def _publishing(*, own: str, times: int = 20, known: str = "2013-02-10T00:00:00+
         f"    digest = f'{own}{{number}}'\n"
         "    content = dict(digest=digest, path=f'{digest}.parquet', rows=number, quarantine_digest='q', quarantine_path='q',\n"
         "        quarantined=0, source_rows=number, raw_digest='r', raw_path='r', knowledge_column=None)\n"
-        "    publish_partition(dataset='sales', partition=dt.date(2013, 2, 9), content=content, origin='live',\n"
+        "    publish_partition(dataset='sales', partition='2013-02-09', content=content, origin='live',\n"
         f"        known_at=lambda superseded: dt.datetime.fromisoformat('{known}'))\n"
     )

@@ -18,7 +18,7 @@ from include.evergreen.state.database.types import Moment, Real, Text, Whole, to
 from tests.unit.flights import rows_of
 
 pytestmark = pytest.mark.usefixtures("home")
-DAY, NOW = dt.date(2013, 2, 9), dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
+DAY, NOW = "2013-02-09", dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
 OBSERVATION = {
     "model": "m", "metric": "drift.share", "partition": DAY, "value": 0.5, "version": 1, "origin": "live", "rows": 10, "recorded_at": NOW,
 }  # fmt: skip

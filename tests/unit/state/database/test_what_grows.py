@@ -26,14 +26,14 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def test_versions_know_when_they_were_superseded_and_datasets_their_totals(filled: None) -> None:
     migrate()
-    superseded = {(row.partition.day, row.version): row.superseded_at for row in rows_of(partition_versions)}  # type: ignore[attr-defined]
+    superseded = {(int(row.partition[-2:]), row.version): row.superseded_at for row in rows_of(partition_versions)}  # type: ignore[attr-defined]
     assert superseded == {(1, 1): MOMENT + dt.timedelta(days=2), (1, 2): None, (2, 1): None}
-    assert [tuple(row) for row in rows_of(dataset_totals)] == [("weather", 2, dt.date(2013, 1, 2), 20 + 100, 2)]
+    assert [tuple(row) for row in rows_of(dataset_totals)] == [("weather", 2, "2013-01-02", 20 + 100, 2)]
 
 
 def test_snapshots_know_the_span_that_they_name(filled: None) -> None:
     migrate()
-    expected = [("s", "outcomes", dt.date(2013, 1, 3), dt.date(2013, 1, 3)), ("s", "weather", dt.date(2013, 1, 1), dt.date(2013, 1, 2))]
+    expected = [("s", "outcomes", "2013-01-03", "2013-01-03"), ("s", "weather", "2013-01-01", "2013-01-02")]
     assert [tuple(row) for row in rows_of(snapshot_spans)] == expected
 
 

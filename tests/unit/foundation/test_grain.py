@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, UNITS, Grain, Partition
+
+NEW_YORK = Grain("day", "America/New_York")
+ZONES = [
+    "UTC",
+    "America/New_York",
+    "Europe/Berlin",
+    "Asia/Kolkata",
+    "Pacific/Apia",
+    "America/Sao_Paulo",
+    "Africa/Cairo",
+    "Pacific/Kiritimati",
+]
+EXAMPLES = {
+    "15min": ("2013-02-09T0515Z", "2013-02-09T0530Z"), "30min": ("2013-02-09T0530Z", "2013-02-09T0600Z"),
+    "hour": ("2013-02-09T2300Z", "2013-02-10T0000Z"), "day": ("2013-02-28", "2013-03-01"), "week": ("2012-12-31", "2013-01-07"),
+    "month": ("2012-12-01", "2013-01-01"), "quarter": ("2012-10-01", "2013-01-01"), "year": ("2012-01-01", "2013-01-01"),
+}  # fmt: skip
+grains = st.builds(Grain, st.sampled_from(UNITS), st.sampled_from(ZONES)).map(lambda g: g if g.is_of_days else Grain(g.unit))
+moments = st.datetimes(dt.datetime(1950, 1, 1), dt.datetime(2150, 1, 1), timezones=st.sampled_from([dt.UTC, ZoneInfo("Asia/Tokyo")]))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_key_names_the_beginning_of_its_partition(unit: str) -> None:
+    key, following = EXAMPLES[unit]
+    grain = Grain(unit)
+    assert grain.parse(key) == key
+    assert grain.shift(key, 1) == following
+    assert grain.shift(following, -1) == key
+    assert grain.end(key) == grain.start(following)
+
+
+@given(grains, moments)
+def test_every_moment_is_in_the_partition_that_it_is_said_to_be_in(grain: Grain, moment: dt.datetime) -> None:
+    partition = grain.at(moment)
+    assert grain.start(partition) <= moment < grain.end(partition)
+    assert grain.parse(partition) == partition
+    assert grain.numbered(grain.number(partition)) == partition
+
+
+@given(grains, moments, st.integers(1, 60))
+def test_the_order_of_keys_is_the_order_of_time(grain: Grain, moment: dt.datetime, count: int) -> None:
+    keys = grain.between(first := grain.at(moment), grain.shift(first, count))
+    assert len(keys) == count + 1
+    assert keys == sorted(keys)
+    starts = [grain.start(key) for key in keys]
+    assert starts == sorted(set(starts))
+    assert all(EARLIEST < key < LATEST for key in keys)
+    assert all(grain.end(key) == start for key, start in zip(keys, starts[1:], strict=False))
+
+
+def test_a_range_has_both_ends_and_none_when_it_ends_before_it_begins() -> None:
+    assert DAILY.between("2013-02-27", "2013-03-01") == ["2013-02-27", "2013-02-28", "2013-03-01"]
+    assert DAILY.between("2013-02-27", "2013-02-27") == ["2013-02-27"]
+    assert DAILY.between("2013-03-01", "2013-02-27") == []
+
+
+def test_a_day_of_new_york_is_23_hours_long_when_clocks_are_set_forward_and_25_when_they_are_set_back() -> None:
+    lengths = {day: NEW_YORK.end(day) - NEW_YORK.start(day) for day in ("2013-03-09", "2013-03-10", "2013-11-03")}
+    assert [length / dt.timedelta(hours=1) for length in lengths.values()] == [24, 23, 25]
+    assert NEW_YORK.start("2013-01-20") == dt.datetime(2013, 1, 20, 5, tzinfo=dt.UTC)
+
+
+def test_the_hour_that_happens_twice_has_two_keys() -> None:
+    hour, zone = Grain("hour"), ZoneInfo("America/New_York")
+    twice = [dt.datetime(2013, 11, 3, 1, 30, tzinfo=zone, fold=fold) for fold in (0, 1)]
+    assert [hour.at(moment) for moment in twice] == ["2013-11-03T0500Z", "2013-11-03T0600Z"]
+
+
+def test_days_are_added_in_the_time_zone_of_the_grain() -> None:
+    assert NEW_YORK.plus_days("2013-03-09", 2) == "2013-03-11"
+    assert Grain("hour").plus_days("2013-02-28T2300Z", 1) == "2013-03-01T2300Z"
+    assert Grain("month").plus_days("2013-03-01", -1) == "2013-02-01"
+    assert Grain("week").plus_days("2013-01-07", -7) == "2012-12-31"
+
+
+def test_a_partition_key_is_a_real_date() -> None:
+    assert DAILY.parse("2013-02-09") == "2013-02-09"
+    assert DAILY.parse("2012-02-29") == "2012-02-29"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "2013-02-30", "0000-01-01", "2013-1-1", "13-02-09", "20130209", "2013/02/09", " 2013-02-09", "2013-02-09\n",
+        "2013-02-09T00:00:00", "junk; drop table", "../../etc", "", "٢٠١٣-02-09", None, 20130209, dt.date(2013, 2, 9),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(key: object) -> None:
+    with pytest.raises(ConfigError, match="is not a date. Write it as YYYY-MM-DD, such as 2013-02-09"):
+        DAILY.parse(key)
+
+
+@pytest.mark.parametrize("key", ["2013-02-09", "2013-02-09T05:00Z", "2013-02-09T0500", "2013-02-09T2400Z", "2013-02-30T0500Z"])
+def test_of_hours_anything_but_a_time_in_utc_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match="is not a time in UTC. Write it as YYYY-MM-DDTHHMMZ, such as 2013-02-09T1200Z"):
+        Grain("hour").parse(key)
+
+
+def test_a_key_within_a_partition_is_refused_and_names_the_partition() -> None:
+    with pytest.raises(ConfigError, match="as_of 2013-02-09 is not the beginning of a week. Write 2013-02-04, which it is in"):
+        Grain("week").parse("2013-02-09", subject="as_of")
+    with pytest.raises(ConfigError, match="2013-02-09T0530Z is not the beginning of an hour"):
+        Grain("hour").parse("2013-02-09T0530Z")
+
+
+@pytest.mark.parametrize("key", ["1899-12-31", "2200-01-01"])
+def test_a_year_that_windows_could_leave_the_calendar_from_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match="is out of range"):
+        DAILY.parse(key)
+
+
+def test_the_refusal_names_what_was_asked_for_and_what_was_given() -> None:
+    with pytest.raises(ConfigError, match="^as_of 'yesterday' is not a date"):
+        DAILY.parse("yesterday", subject="as_of")
+
+
+def test_a_very_long_key_does_not_fill_the_log() -> None:
+    with pytest.raises(ConfigError) as refused:
+        DAILY.parse("x" * 10_000)
+    assert len(str(refused.value)) < 300
+
+
+def test_a_recorded_key_of_another_grain_is_not_read_as_if_it_were_of_this_one() -> None:
+    with pytest.raises(ConfigError, match="'2013-02-09' is not an hour.* recorded under another grain"):
+        Grain("hour").start(Partition("2013-02-09"))
+
+
+def test_a_run_stands_at_the_first_moment_of_its_day() -> None:
+    assert DAILY.start("2013-02-09").isoformat() == "2013-02-09T00:00:00+00:00"

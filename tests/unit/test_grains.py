@@ -1,0 +1,134 @@
+"""Models of every grain: hours, days of a time zone, weeks, months and quarters keep the promises that days keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.evergreen.config import Catalog
+from include.evergreen.config.check import check_catalog
+from include.evergreen.data import ingestion
+from include.evergreen.features.columns import feature_column
+from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.settings import Settings
+from include.evergreen.monitoring import list_observations, monitor
+from include.evergreen.monitoring.triggers import tripped
+from include.evergreen.operations.diagnose import why
+from include.evergreen.operations.local_run import run_cycle
+from include.evergreen.operations.missed import missed_work
+from include.evergreen.operations.reproduce import reproduce
+from include.evergreen.registry import champions
+from include.evergreen.scoring import readiness
+from include.evergreen.scoring.predictions import find_predictions
+from include.evergreen.scoring.score import score
+from include.evergreen.state import storage
+from include.evergreen.testkit import CHECKS, examine
+from include.evergreen.training.take_snapshot import take_snapshot
+from tests.unit.shop_of_any_grain import MODEL, SHOPS, Shape, deliver, deliver_all, frame_of
+
+HOUR, DAY, WEEK, MONTH, QUARTER, NEW_YORK = (
+    Grain("hour"), Grain(), Grain("week"), Grain("month"), Grain("quarter"), Grain("day", "America/New_York"),
+)  # fmt: skip
+SHAPES = {
+    "half-hours, prices of the day before": Shape(Grain("30min"), DAY, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-08"),
+    "hours, prices of the hour before": Shape(HOUR, HOUR, "lag_hours: 1", "lag_hours: 1", 3, 2, 1, 1, "2013-03-08"),
+    "hours, prices of the month before": Shape(HOUR, MONTH, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-08"),
+    "days, prices of the hour before": Shape(DAY, HOUR, "lag_days: 1", "lag_hours: 1", 12, 6, 3, 2, "2013-02-25"),
+    "days of New York, prices of the hour before": Shape(NEW_YORK, HOUR, "lag_days: 1", "lag_hours: 1", 12, 6, 3, 2, "2013-02-25"),
+    "days of New York, prices of UTC's day": Shape(NEW_YORK, DAY, "lag_days: 1", "lag_days: 1", 12, 6, 3, 2, "2013-02-25"),
+    "weeks, prices of the day before": Shape(WEEK, DAY, "lag_days: 7", "lag_days: 1", 84, 42, 21, 7, "2013-03-04"),
+    "months, prices of the quarter before": Shape(MONTH, QUARTER, "lag_days: 31", "lag_days: 92", 400, 186, 93, 92, "2013-01-01"),
+    "quarters": Shape(QUARTER, QUARTER, "lag_days: 92", "lag_days: 92", 1000, 368, 184, 92, "2013-01-01"),
+}
+AS_OF = {
+    "30min": "2013-03-12T0630Z",
+    "hour": "2013-03-12T0600Z",
+    "day": "2013-03-12",
+    "week": "2013-06-03",
+    "month": "2014-06-01",
+    "quarter": "2016-01-01",
+}
+
+
+@pytest.fixture(params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> Shape:
+    return SHAPES[request.param]
+
+
+@pytest.fixture
+def catalog(shape: Shape, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path / "include"))
+    return shape.declare(tmp_path / "include")
+
+
+@pytest.fixture
+def as_of(shape: Shape) -> Partition:
+    return Partition(AS_OF[shape.grain.unit])
+
+
+def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog, as_of: Partition) -> None:
+    assert check_catalog(catalog) == []
+    grain, model, orders, results = shape.grain, catalog.model(MODEL), catalog.dataset("orders"), catalog.dataset("results")
+    deliver_all(catalog, grain.start(as_of))
+
+    snapshot = take_snapshot(catalog, model, as_of)
+    frame = snapshot.frame()
+    window = grain.between(grain.plus_days(as_of, -shape.window), grain.shift(as_of, -1))
+    assert set(frame["partition"]) <= set(window)
+    assert frame["partition"].max() == window[-1], "what has ended is learnt from"
+    assert frame[feature_column("price")].notna().all()
+
+    done = run_cycle(catalog, model, as_of, reason="the first", actor="a person")
+    assert (done.decision.verdict, done.scored.status, done.monitored.status) == ("blessed", "done", "done")
+    assert (done.snapshot.digest, done.version.as_of) == (snapshot.digest, as_of)
+    assert champions.champion_for(MODEL, as_of).version == 1
+    assert champions.champion_for(MODEL, grain.shift(as_of, -1)) is None
+    assert find_predictions(MODEL, as_of).rows == SHOPS
+    assert reproduce(catalog, MODEL, 1).is_identical
+
+    deliver(results, as_of, origin="live")
+    assert readiness.monitoring(MODEL, as_of, model.labels).is_due
+    assert monitor(catalog, model, as_of, "live").status == "done"
+    assert [each.partition for each in list_observations(MODEL, "performance.mae")] == [as_of]
+    assert tripped(model) is not None
+
+    following = grain.shift(as_of, 1)
+    assert not readiness.scoring(MODEL, following, grain=grain).is_due
+    assert any(f"orders/{following}" in line for line in why(catalog, model, following))
+    deliver_all(catalog, grain.start(following))
+    deliver(orders, following, origin="live")
+    assert readiness.scoring(MODEL, following, grain=grain).is_due
+    assert score(catalog, model, following, "live").status == "done"
+
+    corrected = frame_of(orders, following).assign(size=0.0)
+    deliver(orders, following, corrected, origin="live")
+    assert [(each.stage, each.partition) for each in missed_work(catalog, since=grain.start(as_of)) if each.stage == "score"] in (
+        [],
+        [("score", following)],
+    )
+    assert readiness.scoring(MODEL, following, grain=grain).is_due, "the correction was known when the partition began"
+    assert score(catalog, model, following, "live").status == "done"
+    assert not readiness.scoring(MODEL, following, grain=grain).is_due
+
+    assert take_snapshot(catalog, model, as_of).digest == snapshot.digest, "what came since was not known"
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_features_see_nothing_that_was_not_known(catalog: Catalog, check: str) -> None:
+    assert examine(catalog, MODEL, check) == []
+
+
+@pytest.mark.parametrize("shape", ["hours, prices of the month before", "months, prices of the quarter before"], indirect=True)
+def test_a_partition_is_ingested_from_its_source_under_its_key(shape: Shape, catalog: Catalog, as_of: Partition) -> None:
+    orders = catalog.dataset("orders")
+    landing = Settings.from_environment().home / "landing" / "orders"
+    landing.mkdir(parents=True)
+    frame_of(orders, as_of).to_csv(landing / f"{as_of}.csv", index=False)
+    version, _ = ingestion.ingest(orders, as_of, "live")
+    assert (version.partition, version.rows, version.knowledge_time) == (as_of, SHOPS, shape.grain.start(as_of))
+    assert storage.exists(version.path) and f"/{as_of}/" in version.path
+    within = "2013-03-12T0615Z" if shape.grain.unit == "hour" else "2014-06-15"
+    with pytest.raises(ConfigError, match=f"is not an? {shape.grain.unit}, such as"):
+        ingestion.ingest(orders, Partition(within), "live")
