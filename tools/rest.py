@@ -75,11 +75,14 @@ class AirflowApi:
         return str(self.post(f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def backfill(self, dag_id: str, first: str, last: str, *, reprocess: str = "none", max_active_runs: int = 8) -> int:
-        """Start a backfill over partitions ``first`` to ``last`` (both included) and return its id."""
+        """Start a backfill over partitions ``first`` to ``last`` (both included) and return its id.
+
+        They are dates, or, of partitions shorter than a day, times such as ``2013-02-09T05:00:00Z``.
+        """
         body = {
             "dag_id": dag_id,
-            "from_date": f"{first}T00:00:00Z",
-            "to_date": f"{last}T00:00:00Z",
+            "from_date": first if "T" in first else f"{first}T00:00:00Z",
+            "to_date": last if "T" in last else f"{last}T00:00:00Z",
             "reprocess_behavior": reprocess,
             "max_active_runs": max_active_runs,
             "dag_run_conf": {},

@@ -73,7 +73,7 @@ def never_comes(running: Running):
     declared = yaml.safe_load(kept)
     deadline = clock.now() + dt.timedelta(seconds=75)  # the watcher reads declarations anew after a minute
     declared["schedule"] |= {"start": today, "end": today}
-    declared["freshness"] = {"hours_after_partition": (deadline - DAILY.start(today)).total_seconds() / 3600, "on_fail": "warn"}
+    declared["freshness"] = {"hours_after_partition": (deadline - DAILY.start(str(today))).total_seconds() / 3600, "on_fail": "warn"}
     file.write_text(yaml.safe_dump(declared, sort_keys=False))
     yield SimpleNamespace(day=today, deadline=deadline, mend=lambda: file.write_text(kept))
     file.write_text(kept)

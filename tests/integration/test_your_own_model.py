@@ -1,5 +1,6 @@
 """docs/guides/your-own-model.md, followed to the letter: from a CSV to a champion, on the command line and in `make serve`."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,17 +15,22 @@ import pytest
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.grain import DAILY, Grain
 from include.evergreen.monitoring import list_observations
+from include.evergreen.operations.local_run import run_cycle
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import list_predictions
 from tests.documents import commands, files, section
 from tests.integration.forms import run_backfill, run_training
 from tests.unit.flights import at_home
+from tests.unit.shop_of_any_grain import MODEL as HOURLY_MODEL
+from tests.unit.shop_of_any_grain import Shape, deliver_all, frame_of
 from tools.rest import AirflowApi
 
 GUIDE = (PROJECT_ROOT / "docs/guides/your-own-model.md").read_text()
 MODEL = "delivery_minutes"
+HOURLY = Shape(Grain("hour"), Grain("month"), "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-08")
 BIN = Path(sys.executable).parent
 FIRST_PORT = 18900  # serve takes the next that is free
 TIMEOUT_SECONDS = 240
@@ -153,6 +159,36 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browser, f
         assert MODEL in run(command, folder)
     told = json.loads(run(["evergreen", "status", "--json"], folder))
     assert told["models"][MODEL]["champion"]["as_of"] == str(as_of)
+
+
+def test_a_model_of_hours_is_served_watched_and_trained_in_the_same_airflow(serving, folder):
+    """With prices by the month: runs have the hours as keys, and hours are backfilled as days are."""
+    catalog, hours = HOURLY.declare(folder / "include"), Grain("hour").between("2013-03-12T0600Z", "2013-03-12T0800Z")
+    deliver_all(catalog, Grain("hour").start(hours[0]))
+    run_cycle(catalog, catalog.model(HOURLY_MODEL), hours[0], reason="the first", actor="a person")
+    asked = time.monotonic()
+    while not {"visits.ingest", f"{HOURLY_MODEL}.score"} <= serving.api.dag_ids():
+        assert time.monotonic() < asked + TIMEOUT_SECONDS
+        for dag_id in ("orders.ingest", f"{MODEL}.train"):  # whose files they are in
+            with contextlib.suppress(ConfigError, TransientError):
+                serving.api.parse_again(dag_id)
+        time.sleep(2)
+    wait_until(lambda: not {"visits.ingest", "results.ingest", f"{HOURLY_MODEL}.score"} & serving.api.paused_dag_ids(), "switching on")
+    for dataset, delivered in (("results", hours[:2]), ("visits", hours[1:])):
+        landing = folder / "var" / "landing" / dataset
+        landing.mkdir(parents=True, exist_ok=True)
+        for hour in delivered:
+            frame_of(catalog.dataset(dataset), hour).to_csv(landing / f"{hour}.csv", index=False)
+        first, last = (f"{hour[:13]}:00:00Z" for hour in (delivered[0], delivered[-1]))
+        serving.api.backfill(f"{dataset}.ingest", first, f"{last[:14]}59:59Z")
+    wait_until(lambda: len(list_observations(HOURLY_MODEL, "performance.mae")) == 2, "monitoring with the labels of two hours")
+    assert [each.partition for each in list_observations(HOURLY_MODEL, "performance.mae")] == hours[:2]
+    assert [each.partition for each in list_predictions(HOURLY_MODEL)] == hours
+    assert {run["partition_key"] for run in serving.api.runs(f"{HOURLY_MODEL}.score")} == set(hours[1:])
+
+    serving.api.trigger(f"{HOURLY_MODEL}.train", conf={"as_of": hours[2]})
+    wait_until(lambda: champion(HOURLY_MODEL).as_of == hours[2], "the next champion")
+    wait_until(lambda: not serving.api.runs(f"{HOURLY_MODEL}.train", state=["queued", "running"]), "the run's end")
 
 
 def test_a_ctrl_c_leaves_no_process(serving, folder):

@@ -1,6 +1,6 @@
-"""A shop whose orders, results and prices come by the hour, the day, the month, or anything else: for tests of grains.
+"""Shops whose visits, results and prices come by the hour, the day, the month, or anything else: for tests of grains.
 
-What an order takes follows its size, the price that was known when it was placed, and the shop it was placed in, by a law that is known.
+What a visit brings follows its size, and the shop, by a law that is known.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ name: {name}
 description: Of a shop.
 owner: shop
 source: {{type: files, path: "${{EVERGREEN_HOME}}/landing/{name}/{{partition}}.csv"}}
-schedule: {{cron: "{cron}", run_offset: -1, start: {start}, grain: {unit}, timezone: {timezone}}}
+schedule: {{cron: "{cron}", run_offset: -1, start: {start}, end: 2016-12-31, grain: {unit}, timezone: {timezone}}}
 knowledge: {{{known}}}
 columns:
   - {{name: shop, type: integer, description: x}}
@@ -40,9 +40,9 @@ name: takings
 description: What a shop will take.
 owner: shop
 task: regression
-rows: orders
+rows: visits
 inputs:
-  - {{dataset: orders}}
+  - {{dataset: visits}}
   - {{dataset: results, {lag}, window_days: {window}}}
   - {{dataset: prices, {prices_lag}, window_days: {window}}}
 target: {{dataset: results, column: taken}}
@@ -71,7 +71,7 @@ def features(read):
 
 @dataclass(frozen=True)
 class Shape:
-    """The grain of the orders, which is that of the results, and of the prices; and how long windows are, in days."""
+    """The grain of the visits, which is that of the results, and of the prices; and how long windows are, in days."""
 
     grain: Grain
     prices: Grain
@@ -87,7 +87,7 @@ class Shape:
         """Write the declarations."""
         end, before = "hours_after_end: 0", "hours_after_partition: 0"
         texts = {
-            "datasets/orders/dataset.yaml": self._dataset("orders", self.grain, before, "size", self.start),
+            "datasets/visits/dataset.yaml": self._dataset("visits", self.grain, before, "size", self.start),
             "datasets/results/dataset.yaml": self._dataset("results", self.grain, end, "taken", self.start),
             "datasets/prices/dataset.yaml": self._dataset(
                 "prices", self.prices, end, "price", "2012-10-01" if self.prices.unit in ("month", "quarter") else self.start
@@ -113,7 +113,7 @@ def frame_of(dataset: DatasetConfig, partition: Partition) -> pd.DataFrame:
     begins = dataset.grain.start(partition)
     rng = np.random.default_rng(int(begins.timestamp()))
     shops, size = np.arange(SHOPS), rng.normal(size=SHOPS)
-    values = {"orders": size, "results": 3 * size + shops, "prices": rng.normal(size=SHOPS)}
+    values = {"visits": size, "results": 3 * size + shops, "prices": rng.normal(size=SHOPS)}
     return pd.DataFrame({"shop": pd.array(shops, dtype="Int64"), dataset.columns[1].name: values[dataset.name]})
 
 

@@ -70,7 +70,7 @@ def as_of(shape: Shape) -> Partition:
 
 def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog, as_of: Partition) -> None:
     assert check_catalog(catalog) == []
-    grain, model, orders, results = shape.grain, catalog.model(MODEL), catalog.dataset("orders"), catalog.dataset("results")
+    grain, model, visits, results = shape.grain, catalog.model(MODEL), catalog.dataset("visits"), catalog.dataset("results")
     deliver_all(catalog, grain.start(as_of))
 
     snapshot = take_snapshot(catalog, model, as_of)
@@ -96,14 +96,14 @@ def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog
 
     following = grain.shift(as_of, 1)
     assert not readiness.scoring(MODEL, following, grain=grain).is_due
-    assert any(f"orders/{following}" in line for line in why(catalog, model, following))
+    assert any(f"visits/{following}" in line for line in why(catalog, model, following))
     deliver_all(catalog, grain.start(following))
-    deliver(orders, following, origin="live")
+    deliver(visits, following, origin="live")
     assert readiness.scoring(MODEL, following, grain=grain).is_due
     assert score(catalog, model, following, "live").status == "done"
 
-    corrected = frame_of(orders, following).assign(size=0.0)
-    deliver(orders, following, corrected, origin="live")
+    corrected = frame_of(visits, following).assign(size=0.0)
+    deliver(visits, following, corrected, origin="live")
     assert [(each.stage, each.partition) for each in missed_work(catalog, since=grain.start(as_of)) if each.stage == "score"] in (
         [],
         [("score", following)],
@@ -122,13 +122,13 @@ def test_features_see_nothing_that_was_not_known(catalog: Catalog, check: str) -
 
 @pytest.mark.parametrize("shape", ["hours, prices of the month before", "months, prices of the quarter before"], indirect=True)
 def test_a_partition_is_ingested_from_its_source_under_its_key(shape: Shape, catalog: Catalog, as_of: Partition) -> None:
-    orders = catalog.dataset("orders")
-    landing = Settings.from_environment().home / "landing" / "orders"
+    visits = catalog.dataset("visits")
+    landing = Settings.from_environment().home / "landing" / "visits"
     landing.mkdir(parents=True)
-    frame_of(orders, as_of).to_csv(landing / f"{as_of}.csv", index=False)
-    version, _ = ingestion.ingest(orders, as_of, "live")
+    frame_of(visits, as_of).to_csv(landing / f"{as_of}.csv", index=False)
+    version, _ = ingestion.ingest(visits, as_of, "live")
     assert (version.partition, version.rows, version.knowledge_time) == (as_of, SHOPS, shape.grain.start(as_of))
     assert storage.exists(version.path) and f"/{as_of}/" in version.path
     within = "2013-03-12T0615Z" if shape.grain.unit == "hour" else "2014-06-15"
     with pytest.raises(ConfigError, match=f"is not an? {shape.grain.unit}, such as"):
-        ingestion.ingest(orders, Partition(within), "live")
+        ingestion.ingest(visits, Partition(within), "live")
