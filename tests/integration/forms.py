@@ -1,5 +1,6 @@
 """Airflow's forms, filled in as people do."""
 
+import datetime as dt
 import re
 
 from playwright.sync_api import TimeoutError as NotShownError
@@ -28,7 +29,7 @@ def run_backfill(page, dag_id, first, last, *, again=False):
     """Backfill from ``first`` to ``last`` (dates, both included); ``again``: also what ran before."""
     form = open_form(page, dag_id)
     form.get_by_text("Backfill", exact=True).click()
-    for day in (first, last):
+    for day in map(dt.date.fromisoformat, (first, last)):
         form.get_by_text("Select date and time").first.click()
         field = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
         field.fill(f"{day:%Y/%m/%d}")
