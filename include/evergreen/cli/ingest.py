@@ -26,7 +26,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     """
     verb = common_arguments.add_verb(verbs, common, "ingest", "fetch, validate and publish partitions of a dataset", ingest)
     verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
-    verb.add_argument("first", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-01-05")
+    verb.add_argument(
+        "first",
+        metavar="PARTITION",
+        type=common_arguments.partition,
+        help="its key: a date such as 2013-01-05, or, within a day, a time such as 2013-01-05T0500Z",
+    )
     verb.add_argument("--to", dest="last", metavar="DATE", type=common_arguments.partition, help="the last partition of a range")
     verb.add_argument(
         "--known-at", metavar="WHEN", type=common_arguments.parse_start,
@@ -67,11 +72,14 @@ def ingest(arguments: argparse.Namespace) -> int:
     from include.evergreen.data.partitions import OlderDeliveryError
 
     dataset = Catalog().dataset(arguments.dataset)
-    days = dataset.grain.between(arguments.first, arguments.last or arguments.first)
-    if not 0 < len(days) <= LONGEST_RANGE_DAYS:
+    days, longest = (
+        dataset.grain.between(arguments.first, arguments.last or arguments.first),
+        dataset.grain.partitions_in(LONGEST_RANGE_DAYS),
+    )
+    if not 0 < len(days) <= longest:
         raise ConfigError(
-            f"{dataset.name}: the range {arguments.first} to {arguments.last} has {len(days)} days; "
-            f"give 1 to {LONGEST_RANGE_DAYS}, the first day first."
+            f"{dataset.name}: the range {arguments.first} to {arguments.last} has {len(days)} {dataset.grain.unit}s; "
+            f"give 1 to {longest}, the first {dataset.grain.unit} first."
         )
     lines, stopped = [], 0
     with progress() as show:

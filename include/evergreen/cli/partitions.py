@@ -26,7 +26,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     text = "say why a model's partition was scored and monitored or was not, and what to do"
     verb = common_arguments.add_verb(verbs, common, "why", text, why)
     common_arguments.add_model(verb)
-    verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-02-09")
+    verb.add_argument(
+        "partition",
+        metavar="PARTITION",
+        type=common_arguments.partition,
+        help="its key: a date such as 2013-02-09, or, within a day, a time such as 2013-02-09T0500Z",
+    )
 
     text = "list what models could have scored or monitored for more than an hour, and nothing has started"
     verb = common_arguments.add_verb(verbs, common, "missed", text, missed)

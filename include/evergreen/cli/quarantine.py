@@ -130,7 +130,12 @@ def release(arguments: argparse.Namespace) -> int:
 
 def _add_partition(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("dataset", metavar="DATASET", help="the name of a declared dataset")
-    verb.add_argument("partition", metavar="PARTITION", type=common_arguments.partition, help="a date, such as 2013-02-12")
+    verb.add_argument(
+        "partition",
+        metavar="PARTITION",
+        type=common_arguments.partition,
+        help="its key: a date such as 2013-02-12, or, within a day, a time such as 2013-02-12T0500Z",
+    )
 
 
 def _as_json(waiting: WaitingRows) -> dict[str, Any]:

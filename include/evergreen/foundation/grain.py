@@ -225,10 +225,10 @@ def parse_any(text: object, *, subject: str = "partition key") -> Partition:
     :param subject: what to blame in an error
     :returns: the key
     """
-    return (HOURLY if isinstance(text, str) and _TIME.fullmatch(text) else DAILY).parse(text, subject=subject)
+    return (_SHORTEST if isinstance(text, str) and _TIME.fullmatch(text) else DAILY).parse(text, subject=subject)
 
 
-DAILY, HOURLY = Grain(), Grain("15min")
+DAILY, _SHORTEST = Grain(), Grain("15min")
 EARLIEST, LATEST = Partition("0001-01-01"), Partition("9999-12-31")  # before and after every key of every grain
 
 

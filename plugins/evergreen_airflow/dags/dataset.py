@@ -48,17 +48,17 @@ def _doc(dataset: DatasetConfig) -> str:
 
 {dataset.description} Owner: **{dataset.owner}**.
 
-Each run ingests one partition (day), named by the run's **partition key**.
+Each run ingests one partition (a {dataset.grain.unit}), named by the run's **partition key**.
 
 - *fetch* reads the partition from its source.
 - *validate* checks every row with Great Expectations and moves failing rows to quarantine.
 - *publish* makes the accepted rows the current version and notifies the models that read {dataset.name}.
 
-Ingesting a day again changes nothing unless its content has changed. Changed content becomes the partition's next version. Reads
+Ingesting a partition again changes nothing unless its content has changed. Changed content becomes the partition's next version. Reads
 as of an earlier time keep returning the version that was known then. Clearing *publish* of an older run replaces nothing newer: the
 task is then skipped, and its log names the version that stays.
 
-**One day:** Trigger the DAG with the day as partition key (`2013-02-09`), under *Advanced Options*. **Many days:** Trigger, Backfill, and choose the range.
+**One {dataset.grain.unit}:** Trigger the DAG with the {dataset.grain.unit} as partition key (`{dataset.grain.example}`), under *Advanced Options*. **Many {dataset.grain.unit}s:** Trigger, Backfill, and choose the range.
 Models that read new content are scored and monitored automatically.
 
 | failed task | meaning | action |
@@ -67,5 +67,5 @@ Models that read new content are scored and monitored automatically.
 | validate | an expectation with `on_fail: error` failed, or more than {dataset.quarantine.max_share:.0%} of the rows did | open *Validation result* on the task's Details tab; fix the source, or the expectation in `include/datasets/{dataset.name}/dataset.yaml` |
 | publish | our database or storage did not respond | it is retried; if it still fails, check the database |
 
-Until a day is published again, its previous version stays current.
+Until a partition is published again, its previous version stays current.
 """
