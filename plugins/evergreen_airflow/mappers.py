@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.partition_mappers.base import PartitionMapper
 
+from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
 
@@ -87,12 +88,14 @@ class ScoringMapper(ModelMapper):
     """Map an input's partition to those that can be scored and were not, and to those of which it corrects what was read.
 
     :param lag: number of the dataset's partitions from the newest one that is read to the one in which the scored one begins
+    :param scored_at: the scoring moment of the model's partitions
     :param **kwargs: passed to ``ModelMapper``
     """
 
-    def __init__(self, *, lag: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *, lag: int = 0, scored_at: AfterPartition | dict[str, float] = WHEN_IT_BEGINS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lag = lag
+        self.scored_at = scored_at if isinstance(scored_at, AfterPartition) else AfterPartition(**scored_at)
 
     def to_downstream(self, key: str) -> str | list[str]:
         """Map an input's partition key to the model's.
@@ -120,14 +123,14 @@ class ScoringMapper(ModelMapper):
         from include.evergreen.scoring.readiness import partition_name, scoring
 
         key = (self.dataset, published)
-        return scoring(self.model, partition, key, grain=self.rows_grain).is_started_by(partition_name(key))
+        return scoring(self.model, partition, key, grain=self.rows_grain, scored_at=self.scored_at).is_started_by(partition_name(key))
 
     def serialize(self) -> dict[str, Any]:
         """Serialize the mapper with its DAG.
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        return {"lag": self.lag, **super().serialize()}
+        return {"lag": self.lag, "scored_at": self.scored_at.model_dump(exclude_none=True), **super().serialize()}
 
 
 class MonitoringMapper(ModelMapper):

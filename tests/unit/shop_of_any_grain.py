@@ -41,6 +41,7 @@ description: What a shop will take.
 owner: shop
 task: regression
 rows: visits
+scored_at: {{{scored_at}}}
 inputs:
   - {{dataset: visits}}
   - {{dataset: results, {lag}, window_days: {window}}}
@@ -82,18 +83,25 @@ class Shape:
     holdout: int
     days: int  # that features look back over
     start: str
+    visits_known: str = "hours_after_partition: 0"
+    scored_at: str = "hours_after_partition: 0"
 
     def declare(self, folder: Path) -> Catalog:
         """Write the declarations."""
-        end, before = "hours_after_end: 0", "hours_after_partition: 0"
+        end = "hours_after_end: 0"
         texts = {
-            "datasets/visits/dataset.yaml": self._dataset("visits", self.grain, before, "size", self.start),
+            "datasets/visits/dataset.yaml": self._dataset("visits", self.grain, self.visits_known, "size", self.start),
             "datasets/results/dataset.yaml": self._dataset("results", self.grain, end, "taken", self.start),
             "datasets/prices/dataset.yaml": self._dataset(
                 "prices", self.prices, end, "price", "2012-10-01" if self.prices.unit in ("month", "quarter") else self.start
             ),
             f"models/{MODEL}/model.yaml": DECLARED.format(
-                lag=self.lag, prices_lag=self.prices_lag, window=self.window, least=self.least, holdout=self.holdout
+                lag=self.lag,
+                prices_lag=self.prices_lag,
+                window=self.window,
+                least=self.least,
+                holdout=self.holdout,
+                scored_at=self.scored_at,
             ),
             f"models/{MODEL}/features.py": FEATURES.format(days=self.days),
         }

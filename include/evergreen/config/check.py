@@ -23,7 +23,7 @@ from include.evergreen.config.gate import (
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
 from include.evergreen.config.metrics import LABEL_SHARE, METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
-from include.evergreen.config.models import LONGEST_WAIT_DAYS, DatasetConfig, Input, ModelConfig
+from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig
 from include.evergreen.config.schedule import cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
@@ -172,14 +172,20 @@ def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig
         given, least, key = model_input.lag_days, grain.days_of(enough), "lag_days"
     else:
         given, least, key = model_input.lag_hours, math.ceil(enough / grain.partitions_in_hours(1)), "lag_hours"
-    yield key, f"{given} is too few: {name} is known {dataset.knowledge.text(grain)}; use at least {least}"
+    advice = f"use at least {least}"
+    if name == model.rows and not lag:
+        rule = dataset.knowledge.model_dump(include=set(AfterPartition.model_fields), exclude_none=True)
+        advice += (
+            f", or score rows when they are known, with scored_at: {{{', '.join(f'{what}: {when:g}' for what, when in rule.items())}}}"
+        )
+    yield key, f"{given} is too few: {name} is known {dataset.knowledge.text(grain)}; {advice}"
 
 
 def _read_as_of(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partition, dt.datetime]]:
-    """For a year of scored partitions: the dataset's partition in which each begins, and when that is."""
+    """For a year of scored partitions: the dataset's partition in which each begins, and its scoring moment."""
     rows, first = model.grain, model.grain.on(dataset.schedule.start)
-    begins = [rows.start(partition) for partition in rows.between(first, rows.shift(first, min(A_YEAR, rows.partitions_in(A_YEAR))))]
-    return [(dataset.grain.at(moment), moment) for moment in begins]
+    partitions = rows.between(first, rows.shift(first, min(A_YEAR, rows.partitions_in(A_YEAR))))
+    return [(dataset.grain.at(rows.start(partition)), model.moment(partition)) for partition in partitions]
 
 
 def _schedule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:

@@ -545,6 +545,9 @@ class Retrain(Strict):
         return self.max_cooldown_days if self.max_cooldown_days is not None else 8 * self.cooldown_days
 
 
+WHEN_IT_BEGINS = AfterPartition(hours_after_partition=0)
+
+
 class ModelConfig(Strict):
     """A declared model: what it predicts, from what, and what keeps it fresh."""
 
@@ -554,6 +557,10 @@ class ModelConfig(Strict):
     tags: tuple[str, ...] = Field(default=(), description="Airflow's tags of its DAGs, beside ours.")
     task: Literal["classification", "regression"] = Field(description="A chance of being positive, or a figure.")
     rows: Name = Field(description="The dataset whose rows are scored.")
+    scored_at: AfterPartition = Field(
+        default=WHEN_IT_BEGINS,
+        description="The moment at which a partition's rows are scored: features see what was known then. By default when it begins.",
+    )
     inputs: tuple[Input, ...] = Field(min_length=1, description="Every dataset that features.py reads, that of the rows included.")
     target: Target
     features: tuple[Feature, ...] = Field(
@@ -635,6 +642,14 @@ class ModelConfig(Strict):
     def labels(self) -> LabelSource:
         """Which partitions hold the labels of which rows."""
         return LabelSource(self.target.dataset, self.target.within_days, self.grain, self.grain_of(self.target.dataset))
+
+    def moment(self, partition: Partition) -> dt.datetime:
+        """Tell the scoring moment of a partition: what was known then, and nothing later, its features may see.
+
+        :param partition: a key of the model
+        :returns: the moment, aware and in UTC
+        """
+        return self.scored_at.moment(self.grain, partition)
 
     def newest(self, dataset: str, partition: Partition) -> Partition:
         """Name the newest partition of an input that is read to score a partition. Raises `ConfigError` as `input` does.

@@ -98,7 +98,7 @@ def labelled_frame(
     :returns: ``partition`` (text), the features, ``target`` and the rows' keys, in the columns that `columns` names; None when an input
         or any partition that may hold a label of that day is not there
     """
-    if not inputs_known(model, partition, cache_):
+    if model.moment(partition) > cache_.until or not inputs_known(model, partition, cache_):
         return None
     labels = known_labels(catalog, model, partition, cache_)
     if not labels.is_mature:

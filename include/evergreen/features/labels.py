@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -83,8 +84,8 @@ def known_labels(catalog: Catalog, model: ModelConfig, partition: Partition, cac
     """
     source = model.labels
     schedule = catalog.dataset(source.dataset).schedule if source.is_spread else None
-    versions = cache.known(source.dataset, cache.as_of, *source.partitions(partition))
-    whole = {version.partition for version in versions if not source.is_spread or _is_whole(model, version, cache.as_of)}
+    versions = cache.known(source.dataset, None, *source.partitions(partition))
+    whole = {version.partition for version in versions if not source.is_spread or _is_whole(model, version, cache.until)}
     return KnownLabels(source, tuple(versions), tuple(source.missing(partition, whole, schedule)))
 
 
@@ -126,12 +127,12 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
     return pd.Series(values, index=rows.index, name=TARGET)
 
 
-def _is_whole(model: ModelConfig, version: PartitionVersion, as_of: Partition) -> bool:
+def _is_whole(model: ModelConfig, version: PartitionVersion, until: dt.datetime) -> bool:
     """Whether none of its rows should still become known, by the rule; rows that are known one by one begin before that."""
     if version.knowledge_column is None or version.knowledge is None:
         return True
     rule = AfterPartition(**{name: version.knowledge.get(name) for name in AfterPartition.model_fields})
-    return rule.moment(model.labels.grain, version.partition) <= model.grain.start(as_of)
+    return rule.moment(model.labels.grain, version.partition) <= until
 
 
 def _shared_keys(catalog: Catalog, model: ModelConfig) -> list[str]:
@@ -160,7 +161,7 @@ def _given(model: ModelConfig, names: list[str], versions: Sequence[PartitionVer
     import pandas as pd
 
     columns = list(dict.fromkeys([*names, model.target.column]))
-    frames = [cache.frame(version, cache.as_of, columns) for version in versions]
+    frames = [cache.frame(version, None, columns) for version in versions]
     stored = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     keys = as_keys(stored, names)
     place = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])

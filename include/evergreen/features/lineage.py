@@ -209,7 +209,7 @@ class _Trial:
         self.source = SyntheticRows(catalog, model)
         self._model = self.source.model
         self._code = code or code_now(catalog, model)
-        self._cache = MadeUpCache(self.source.day, self.source)
+        self._cache = MadeUpCache(self.source.day, self.source, is_scored=True)
         self._before = self._features(self._cache)
 
     def columns_read(self) -> dict[str, list[str]]:
@@ -268,7 +268,7 @@ class _OtherValues(MadeUpCache):
         days: set[Partition] | None,
         draw: int,
     ) -> None:
-        super().__init__(source.day, source)
+        super().__init__(source.day, source, is_scored=True)
         self._unchanged = unchanged
         self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
         self._rows = (model.rows, model.newest(model.rows, source.day))
@@ -286,7 +286,7 @@ class _OtherValues(MadeUpCache):
             if name in content
         }
         if version.knowledge_column in others and (version.dataset, version.partition) == self._rows:
-            known, limit = version.knowledge_column, self._grain.start(self.as_of)
+            known, limit = version.knowledge_column, self.until
             stays = (others[known] <= limit) == (content[known] <= limit)  # else there would be other rows to compare, or fewer
             others[known] = others[known].where(stays, content[known])
         return content.assign(**others)

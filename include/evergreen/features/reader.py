@@ -33,18 +33,24 @@ class PartitionCache:
     ``as_of`` bounds everything: no version, and no row, with a later knowledge time is seen through it. It reads the
     columns that are asked for, each of them once, as long as `HELD_BYTES` hold what a training goes back to.
 
+    ``until`` is the moment of ``as_of``.
+
     :param as_of: the partition of the model at whose beginning a version or a row must have been known
     :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
     :param model: for which it is read, and which knows the grains of its datasets and its own; None: all are days
+    :param is_scored: whether ``as_of`` is scored, so that its scoring moment counts, and not its beginning
     """
 
-    def __init__(self, as_of: Partition, said_at: dt.datetime | None = None, *, model: ModelConfig | None = None) -> None:
+    def __init__(
+        self, as_of: Partition, said_at: dt.datetime | None = None, *, model: ModelConfig | None = None, is_scored: bool = False
+    ) -> None:
         self.as_of = as_of
-        self._grain = DAILY if model is None else model.grain
+        self._moment: Callable[[Partition], dt.datetime] = DAILY.start if model is None else model.moment
+        self.until = self._moment(as_of) if is_scored else (DAILY if model is None else model.grain).start(as_of)
         self._grain_of: Callable[[str], Grain] = (lambda _: DAILY) if model is None else model.grain_of
         self.said_at = said_at
         self.read: dict[tuple[str, Partition, int], PartitionVersion] = {}
-        self.left_out: dict[tuple[str, Partition, int, Partition], int] = {}  # rows that a day did not know yet
+        self.left_out: dict[tuple[str, Partition, int, Partition | None], int] = {}  # rows that a partition did not know yet
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
         self._versions: dict[str, dict[Partition, list[PartitionVersion]]] = {}
         self._looked_up: dict[str, tuple[int, int]] = {}  # of each dataset, the first and last partition, as ordinals of their days
@@ -53,11 +59,12 @@ class PartitionCache:
         self._held_bytes = 0
         self._whole: set[tuple[str, str]] = set()  # of which all columns are held
 
-    def known(self, dataset: str, as_of: Partition, first: Partition, last: Partition) -> list[PartitionVersion]:
+    def known(self, dataset: str, as_of: Partition | None, first: Partition, last: Partition) -> list[PartitionVersion]:
         """The newest version of each partition that was known as of a day.
 
         :param dataset: name of the dataset
-        :param as_of: the day at whose beginning (UTC) a version must have been known; the cache's own ``as_of``, when that is earlier
+        :param as_of: the partition of the model at whose scoring moment a version must have been known; the cache's own ``until``,
+            when that is earlier, and for None
         :param first: the first partition, included
         :param last: the last partition, included
         :returns: one version for each partition that has one, oldest partition first
@@ -68,13 +75,14 @@ class PartitionCache:
         known = ([version for version in versions.get(day, []) if version.knowledge_time <= limit] for day in partitions)
         return [of_day[-1] for of_day in known if of_day]
 
-    def frame(self, version: PartitionVersion, as_of: Partition, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def frame(self, version: PartitionVersion, as_of: Partition | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of a version that were known as of a day.
 
         Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
 
         :param version: one that `known` gave; the cache notes that it was read
-        :param as_of: the day at whose beginning (UTC) a row must have been known, where rows have a knowledge time of their own
+        :param as_of: the partition of the model at whose scoring moment a row must have been known, where rows have a knowledge time of
+            their own; None: the cache's ``until``
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change
         """
@@ -94,8 +102,8 @@ class PartitionCache:
         """
         self.read.update({(version.dataset, version.partition, version.version): version for version in versions})
 
-    def _limit(self, as_of: Partition) -> dt.datetime:
-        return min(self._grain.start(as_of), self._grain.start(self.as_of))
+    def _limit(self, as_of: Partition | None) -> dt.datetime:
+        return self.until if as_of is None else min(self._moment(as_of), self.until)
 
     def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         """All rows of the version, with ``columns`` among its columns."""
@@ -166,7 +174,7 @@ class PartitionCache:
         return spans, (new_begin, new_end)
 
     def _recorded(self, dataset: str, first: Partition, last: Partition) -> list[PartitionVersion]:
-        return known_versions(dataset, as_of=self._grain.start(self.as_of), first=first, last=last, said_at=self.said_at)
+        return known_versions(dataset, as_of=self.until, first=first, last=last, said_at=self.said_at)
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)
@@ -359,5 +367,5 @@ class PointInTimeReader:
         keys = [by] if isinstance(by, str) else list(by)
         known = [KNOWN] if self.edition >= BY_KNOWLEDGE else []
         window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns, *known])))
-        moments = rows[at] if at is not None else self._model.grain.start(self._partition)
+        moments = rows[at] if at is not None else self._model.moment(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance, known=known)

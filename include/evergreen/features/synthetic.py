@@ -283,13 +283,13 @@ class MadeUpCache(PartitionCache):
     :param source: what generates the rows
     """
 
-    def __init__(self, as_of: Partition, source: SyntheticRows) -> None:
-        super().__init__(as_of, model=source.model)
+    def __init__(self, as_of: Partition, source: SyntheticRows, *, is_scored: bool = False) -> None:
+        super().__init__(as_of, model=source.model, is_scored=is_scored)
         self._source = source
 
     def _recorded(self, dataset: str, first: Partition, last: Partition) -> list[PartitionVersion]:
         versions = [version for version in self._source.versions(dataset) if first <= version.partition <= last]
-        return [version for version in versions if version.knowledge_time <= self._grain.start(self.as_of)]
+        return [version for version in versions if version.knowledge_time <= self.until]
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         content = self._source.content(version)

@@ -139,7 +139,7 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, wi
         (dataset, day)
         for dataset, (first, last) in ((catalog.dataset(name), span) for name, span in spans.items())
         for day in dataset.grain.between(max(first, dataset.schedule.first), min(last, dataset.schedule.last))
-        if _is_known(dataset, day, model.grain.start(as_of))
+        if _is_known(dataset, day, max(model.grain.start(as_of), model.moment(as_of)))
     ]
     return sorted(needed, key=lambda partition: (partition[1], partition[0].name))
 

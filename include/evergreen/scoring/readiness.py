@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import Input
+from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition, Input
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
@@ -95,25 +95,27 @@ def partition_name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
 
 
-def scoring(model: str, partition: Partition, published: Key | None = None, *, grain: Grain = DAILY) -> Readiness:
+def scoring(
+    model: str, partition: Partition, published: Key | None = None, *, grain: Grain = DAILY, scored_at: AfterPartition = WHEN_IT_BEGINS
+) -> Readiness:
     """What scoring has not read: all inputs, of a partition that was never scored, and later what was corrected since.
 
     :param model: name of the model
     :param partition: the day whose rows are scored
     :param published: the input whose event asks, if one does: a challenger may read what the champion does not
     :param grain: that of the model
+    :param scored_at: the scoring moment of its partitions
     :returns: what there is to do for the partition
     """
+    moment = scored_at.moment(grain, partition)
     with reading() as connection:
         row = _scored(connection, model, partition)
         read = (row.detail or {}).get("read") if row else None
-        news = (
-            () if read is None else _corrections(connection, grain.start(partition), {_key(name): digest for name, digest in read.items()})
-        )
+        news = () if read is None else _corrections(connection, moment, {_key(name): digest for name, digest in read.items()})
     if row is None:
         return _first_scoring(model, partition)
     if read is None:
-        news = _since_then(model, partition, grain.start(partition), row.recorded_at)
+        news = _since_then(model, partition, moment, row.recorded_at)
     elif not news and published and partition_name(published) not in read:
         news = _for_the_challenger(model, partition, published, row.challenger_version)
     return Readiness(news=news, previous_origin=row.origin)
@@ -228,7 +230,7 @@ def _since_then(model: str, partition: Partition, moment: dt.datetime, scored_at
 
 
 def _known(versions: list[sa.Row[Any]], moment: dt.datetime) -> sa.Row[Any] | None:
-    """The newest version that was known at the moment at which a scored partition begins."""
+    """The newest version that was known at the scoring moment of a partition."""
     return next((version for version in reversed(versions) if version.knowledge_time <= moment), None)
 
 

@@ -88,7 +88,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
         record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
         return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
-    cache = PartitionCache(partition, model=serving.config)
+    cache = PartitionCache(partition, model=serving.config, is_scored=True)
     predictions, features = _predict(catalog, partition, serving, pipeline, cache)
     if reads.shadow:
         beside = _predict_beside(catalog, partition, reads.shadow, serving, features, cache)
@@ -255,7 +255,7 @@ class _Reads:
     @classmethod
     def now(cls, partition: Partition, serving: Scorer, shadow: Scorer | None) -> _Reads:
         champion = champions.champion_for(serving.config.name, partition)
-        cache = PartitionCache(partition, model=serving.config)
+        cache = PartitionCache(partition, model=serving.config, is_scored=True)
         of_shadow = _known_inputs(partition, shadow, cache) if shadow else {}
         return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, cache), of_shadow)
 

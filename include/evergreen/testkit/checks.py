@@ -81,7 +81,9 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
     publish(source, [version for version in read if version not in around])
     concerned = {(version.dataset, version.partition) for version in [*around, *read]}
     views = {"scoring": day, "training": subject.later}
-    before = {view: subject.features(day, PartitionCache(as_of, model=subject.model)) for view, as_of in views.items()}
+    before = {
+        view: subject.features(day, PartitionCache(as_of, model=subject.model, is_scored=as_of == day)) for view, as_of in views.items()
+    }
     later = LaterFacts(source, subject.model, day, concerned)
     publish(later, [version for name in source.datasets for version in later.versions(name)])
     findings = []
@@ -91,7 +93,9 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
             day, rows, f"in {view}, it changes with what was not known when its day began",
             "Read the past through `read` alone, with lag_days that wait for it; a target is no input of its own day.",
         )  # fmt: skip
-        findings += differences(comparison, features, subject.features(day, PartitionCache(as_of, model=subject.model))[1])
+        findings += differences(
+            comparison, features, subject.features(day, PartitionCache(as_of, model=subject.model, is_scored=as_of == day))[1]
+        )
     return findings
 
 

@@ -64,7 +64,7 @@ class LaterFacts(SyntheticRows):
 
     def _replacements(self, original: PartitionVersion) -> list[tuple[pd.DataFrame, dt.datetime]]:
         """The contents that supersede one another, and from when on they are known."""
-        begins = self._model.grain.start(self._day)
+        begins = self._model.moment(self._day)
         other = _thinned(self._source.frame(original.dataset, original.partition, OTHER_DRAW))
         if original.knowledge_time > begins:
             return [(other, original.knowledge_time)]

@@ -57,13 +57,14 @@ class Subject:
             self.model.grain.at(max(moment, *(dataset.known_from(partition) for dataset, partition in around))), 2
         )
 
-    def cache(self, as_of: Partition) -> PartitionCache:
+    def cache(self, as_of: Partition, *, is_scored: bool = False) -> PartitionCache:
         """A new cache over the synthetic rows.
 
         :param as_of: the day at whose beginning (UTC) a row must have been known
+        :param is_scored: whether it is scored, so that its scoring moment counts, and not its beginning
         :returns: the cache, which has read nothing
         """
-        return MadeUpCache(as_of, self.source)
+        return MadeUpCache(as_of, self.source, is_scored=is_scored)
 
     def features(
         self,
@@ -83,7 +84,7 @@ class Subject:
         :param reader: makes the reader that the function gets
         :returns: the rows, and their features with the same index
         """
-        reads = reader(self.model, day, cache or self.cache(day))
+        reads = reader(self.model, day, cache or self.cache(day, is_scored=True))
         return compute_features(self.model, reads, function or load_code(code_now(self.catalog, self.model)), self.path)
 
     def compared(self, day: Partition, rows: pd.DataFrame, promise: str, advice: str) -> Comparison:

@@ -26,7 +26,7 @@ from include.evergreen.state.database.tables import recipes
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.training.candidate import Candidate, find_candidate
 
-DECLARED = ("task", "rows", "inputs", "target", "features", "train", "metrics")
+DECLARED = ("task", "rows", "scored_at", "inputs", "target", "features", "train", "metrics")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
 ADDED_LATER = ("positive", "within_days", "absent")  # keys of target: with their defaults they change no signature of before
 FEATURES = "features.py"

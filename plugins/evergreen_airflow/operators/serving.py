@@ -44,9 +44,10 @@ class ScorePartitionOperator(ModelOperator):
         from include.evergreen.scoring.score import score
 
         catalog = Catalog()
-        partition = resolve_partition(context, catalog.model(self.model).grain)
-        origin = readiness.scoring(self.model, partition, grain=catalog.model(self.model).grain).origin
-        outcome = score(catalog, catalog.model(self.model), partition, origin)
+        model = catalog.model(self.model)
+        partition = resolve_partition(context, model.grain)
+        origin = readiness.scoring(self.model, partition, grain=model.grain, scored_at=model.scored_at).origin
+        outcome = score(catalog, model, partition, origin)
         is_first_try = context["ti"].try_number == 1  # an earlier try may have scored and died before its asset event
         if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
             skip(self, outcome.message)
