@@ -90,9 +90,9 @@ def _print_table(model: ModelConfig, observed: Sequence[Observation], replayed: 
     print(f"{counted(len(days), 'observed day')}: {tripped}{counted(fired, 'training')} would be fired.")
 
 
-def _draw_estimates(panel: Any, estimates: Sequence[RecordedEstimate]) -> None:
+def _draw_estimates(panel: Any, model: ModelConfig, estimates: Sequence[RecordedEstimate]) -> None:
     """What was to be expected before labels came, as a band around a broken line."""
-    days = [each.partition for each in estimates]
+    days = [model.grain.begins(each.partition) for each in estimates]
     panel.plot(days, [each.value for each in estimates], linestyle=":", linewidth=1, color="#2ca02c")
     panel.fill_between(days, [each.low for each in estimates], [each.high for each in estimates], color="#2ca02c", alpha=0.12, linewidth=0)
 
@@ -107,7 +107,7 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
     from include.evergreen.config.metrics import ESTIMATED, PERFORMANCE, metrics_of
     from include.evergreen.monitoring.estimates import list_estimates
 
-    days = [observation.partition for observation in observed]
+    begins, days = model.grain.begins, [observation.partition for observation in observed]
     estimates = list_estimates(model.name, first=min(days), last=max(days)) if days else []
     ruled = list(dict.fromkeys(rule.metric for rule in model.retrain.rules))
     seen = {observation.metric for observation in observed}
@@ -117,16 +117,18 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
     panels = figure.subplots(len(metrics), sharex=True, squeeze=False)[:, 0]
     for panel, metric in zip(panels, metrics, strict=True):
         figures = [observation for observation in observed if observation.metric == metric]
-        panel.plot([figure.partition for figure in figures], [figure.value for figure in figures], marker=".", linewidth=1, color="#1f77b4")
+        panel.plot(
+            [begins(figure.partition) for figure in figures], [figure.value for figure in figures], marker=".", linewidth=1, color="#1f77b4"
+        )
         if metric.startswith((PERFORMANCE, ESTIMATED)):
-            _draw_estimates(panel, [each for each in estimates if each.metric == metric.partition(".")[2]])
+            _draw_estimates(panel, model, [each for each in estimates if each.metric == metric.partition(".")[2]])
         for rule in model.retrain.rules:
             if rule.metric == metric:
                 bound = rule.above if rule.above is not None else rule.below
                 panel.axhline(bound, linestyle="--", linewidth=1, color="#888888", label=rule.name)
                 panel.legend(loc="upper right", fontsize="small", framealpha=0.9)
         for row in replayed:
-            panel.axvline(row.partition, linewidth=1.5 if row.held_until is None else 0.5, color="#d62728", alpha=0.8)
+            panel.axvline(begins(row.partition), linewidth=1.5 if row.held_until is None else 0.5, color="#d62728", alpha=0.8)
         panel.set_ylabel(metric, fontsize="small")
         panel.grid(alpha=0.2)
     panels[0].set_title(f"{model.name}: thick lines are days on which a training would be fired, thin ones are held by the cool-down")

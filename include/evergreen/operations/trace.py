@@ -133,7 +133,7 @@ def _newest_first(model: str, partition: Partition | None) -> Iterator[Predictio
         return
     before: Partition | None = LATEST
     while before is not None:
-        newest = newest_predictions(model, until=before, limit=SETS_AT_ONCE)
+        newest = newest_predictions(model, before=before, limit=SETS_AT_ONCE)
         for current in newest:
             yield current if current.scoring == 1 else all_scorings(model, current.partition)[0]
         before = newest[-1].partition if newest else None

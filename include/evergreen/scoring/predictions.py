@@ -83,15 +83,15 @@ def all_scorings(model: str, partition: Partition) -> list[PredictionSet]:
     return _sets(prediction_sets.c.partition == partition, model=model, order=prediction_sets.c.scoring)
 
 
-def newest_predictions(model: str, *, until: Partition, limit: int) -> list[PredictionSet]:
+def newest_predictions(model: str, *, before: Partition, limit: int) -> list[PredictionSet]:
     """List the newest current prediction sets of a model.
 
     :param model: name of the model
-    :param until: the last partition, included
+    :param before: the partition that is later than all of them
     :param limit: how many at most
     :returns: one for each partition that was scored, newest partition first
     """
-    return _sets(prediction_sets.c.partition <= until, CURRENT, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
+    return _sets(prediction_sets.c.partition < before, CURRENT, model=model, order=prediction_sets.c.partition.desc(), limit=limit)
 
 
 def differing_scorings(connection: sa.Connection) -> Iterator[str]:

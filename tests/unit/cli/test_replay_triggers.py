@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_a_picture_shows_the_figures_the_bounds_and_performance(name: str, magic
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert all(f"<!-- {label} -->" in text for label in ("performance.mae", "drift.share", "performance.rmse"))
         assert "<!-- performance.mae&gt;20 (2 of 3) -->" in text
+
+
+def test_the_picture_s_axis_is_time(ask: Ask, observed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.axes import Axes
+
+    drawn: list[object] = []
+    plot = Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda axes, x, *values, **given: (drawn.extend(x), plot(axes, x, *values, **given))[1])
+    assert ask("replay-triggers", MODEL, "--output", str(tmp_path / "triggers.svg")).code == 0
+    assert {type(each) for each in drawn} == {dt.date}, "keys would be drawn side by side, whatever lies between them"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,6 @@ def test_the_newest_prediction_sets_are_those_up_to_a_partition_itself_and_one_o
     with writing() as connection:
         for day, digest in ((1, "a"), (2, "b"), (2, "c"), (3, "d"), (4, "e")):
             record_scoring(connection, MODEL, january(day), path=f"{digest}.parquet", digest=digest, **values)
-    found = newest_predictions(MODEL, until=january(3), limit=2)
+    found = newest_predictions(MODEL, before=january(4), limit=2)
     assert [(each.partition, each.digest) for each in found] == [(january(3), "d"), (january(2), "c")]
-    assert [each.digest for each in newest_predictions(MODEL, until=january(1), limit=2)] == ["a"]
+    assert [each.digest for each in newest_predictions(MODEL, before=january(2), limit=2)] == ["a"]
