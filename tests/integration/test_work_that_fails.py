@@ -139,7 +139,7 @@ def test_a_task_whose_whole_worker_is_killed_is_one_alert_within_a_minute_and_re
 def test_a_task_that_died_is_well_again_when_airflow_tried_it_again_and_each_death_counted_once(running: Running, killed):
     run_id, *_ = killed.alone
     wait_for(lambda: alerts_on("weather.ingest", run_id, "resolved"), 240)
-    assert deaths() == killed.before + 2
+    assert sum(deaths().values()) == sum(killed.before.values()) + 2, (killed.before, deaths())
 
 
 def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succeeded(running: Running, interrupted):
@@ -193,8 +193,10 @@ def seconds_until(alert, since):
 
 
 def deaths():
-    """How many attempts were counted as dead."""
-    return sum(alert.times for alert in list_alerts(ANY) if alert.kind == "died")
+    """How many attempts of the tasks that are killed here were counted as dead: on a busy machine others may fall silent, too."""
+    return {
+        alert.key: alert.times for alert in list_alerts(ANY) if alert.key.startswith(("died/weather.ingest/", "died/schedules.ingest/"))
+    }
 
 
 def hanging_task(running: Running, dag_id, day, *, with_worker=False):

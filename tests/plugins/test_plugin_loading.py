@@ -93,7 +93,7 @@ found = {
         "task_instance": "evergreen/alerts?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}",
     }
     assert found["links"] == ["Drift report", "MLflow run", "Model card", "Validation result", "Versions"]
-    assert found["mappers"] == [f"evergreen_airflow.mappers.{name}Mapper" for name in ("DayShift", "Labels", "Monitoring", "Scoring")]
+    assert found["mappers"] == [f"evergreen_airflow.mappers.{name}Mapper" for name in ("Labels", "Monitoring", "Scoring")]
 
 
 def test_starting_the_app_waits_for_no_heavy_library(tmp_path: Path) -> None:

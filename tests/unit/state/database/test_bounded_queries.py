@@ -82,7 +82,7 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
         missed_work(catalog, since=DAILY.start(day(1)))
         scoring(MODEL, day(21), ("weather", day(20)))
         score(catalog, model, day(21), "live")
-        monitoring(MODEL, day(21), model.target.labels)
+        monitoring(MODEL, day(21), model.labels)
         monitor(catalog, model, day(21), "live")
         candidate, _ = train(catalog, model, take_snapshot(catalog, model, day(21)), "a test")
         version = (
