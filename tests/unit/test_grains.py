@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ AS_OF = {
 }
 
 
+LIVED = [
+    "hours, prices of the month before", "days of New York, prices of the hour before", "weeks, prices of the day before",
+    "months, prices of the quarter before", "days whose rows come the morning after",
+]  # fmt: skip
+EXAMINED = [*LIVED, "half-hours, prices of the day before", "days of which all is told a day ahead"]
+
+
 @pytest.fixture(params=SHAPES)
 def shape(request: pytest.FixtureRequest) -> Shape:
     return SHAPES[request.param]
@@ -75,6 +83,7 @@ def as_of(shape: Shape) -> Partition:
     return Partition(AS_OF[shape.grain.unit])
 
 
+@pytest.mark.parametrize("shape", SHAPES if os.environ.get("EVERGREEN_ALL_SHAPES") else LIVED, indirect=True)
 def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog, as_of: Partition) -> None:
     assert check_catalog(catalog) == []
     grain, model, visits, results = shape.grain, catalog.model(MODEL), catalog.dataset("visits"), catalog.dataset("results")
@@ -127,6 +136,7 @@ def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog
 
 
 @pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("shape", SHAPES if os.environ.get("EVERGREEN_ALL_SHAPES") else EXAMINED, indirect=True)
 def test_features_see_nothing_that_was_not_known(catalog: Catalog, check: str) -> None:
     assert examine(catalog, MODEL, check) == []
 
