@@ -118,7 +118,7 @@ def test_the_operator_fetches_through_airflows_connections_and_returns_a_small_d
 def test_a_partition_key_with_sql_in_it_reaches_no_database(warehouse, home):
     run = SimpleNamespace(dag_id="sales.ingest", partition_key="2013-02-09'; DROP TABLE sales; --", run_type="manual")
     with pytest.raises(ConfigError, match="is not a date"):
-        FetchPartitionOperator(task_id="fetch", dataset="sales").execute({"dag_run": run, "params": {}})
+        FetchPartitionOperator(task_id="fetch", dataset="weather").execute({"dag_run": run, "params": {}})
     assert warehouse.execute("SELECT count(*) FROM sales", "warehouse") == [(2,)]
 
 

@@ -1,5 +1,7 @@
 """What `make serve` switches on: what follows others, once, and never what somebody has switched."""
 
+import datetime as dt
+
 import pytest
 
 from include.evergreen.config import Catalog
@@ -9,7 +11,7 @@ from tools.dags import expected_dags, follows_others, list_dag_ids
 from tools.example import DATASETS, MODELS
 from tools.switches import Switches
 
-TODAY = "2024-06-01"
+TODAY = dt.date(2024, 6, 1)
 
 
 def on(api):

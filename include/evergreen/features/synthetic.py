@@ -281,6 +281,7 @@ class MadeUpCache(PartitionCache):
 
     :param as_of: the day at whose beginning (UTC) a version or a row must have been known
     :param source: what generates the rows
+    :param is_scored: whether ``as_of`` is scored, so that its scoring moment counts, and not its beginning
     """
 
     def __init__(self, as_of: Partition, source: SyntheticRows, *, is_scored: bool = False) -> None:
