@@ -144,4 +144,5 @@ def test_several_are_taken_at_once_by_keyboard_and_keep_their_selection_while_th
         assert ada.get_by_text("2 selected").is_visible() and ada.locator(".row input:checked").count() == 2
         ada.keyboard.press("a")
         ada.get_by_text("2 alerts are acknowledged.").wait_for()
+        ada.locator(".row.acknowledged").nth(1).wait_for()  # the list comes after the message
         assert ada.locator(".row.acknowledged").count() == 2
