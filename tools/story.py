@@ -177,7 +177,7 @@ class Story:
         """Return whether nothing is left to score or monitor for these days, by our records: asset events may still be on their way."""
         labels = {model: self.catalog.model(model).labels for model in MODELS}
         return not any(
-            scoring(model, partition).is_due or monitoring(model, partition, source).is_due
+            scoring(model, partition, moment=DAILY.start(partition)).is_due or monitoring(model, partition, source).is_due
             for model, source in labels.items()
             for partition in partitions
         )

@@ -123,7 +123,9 @@ class ScoringMapper(ModelMapper):
         from include.evergreen.scoring.readiness import partition_name, scoring
 
         key = (self.dataset, published)
-        return scoring(self.model, partition, key, grain=self.rows_grain, scored_at=self.scored_at).is_started_by(partition_name(key))
+        return scoring(self.model, partition, key, moment=self.scored_at.moment(self.rows_grain, partition)).is_started_by(
+            partition_name(key)
+        )
 
     def serialize(self) -> dict[str, Any]:
         """Serialize the mapper with its DAG.

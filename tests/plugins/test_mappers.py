@@ -27,7 +27,7 @@ def answer(monkeypatch):
     def answer(found):
         asked = []
 
-        def reply(*question, grain=None, scored_at=None):
+        def reply(*question, moment=None):
             asked.append(question)
             if isinstance(found, Exception):
                 raise found

@@ -34,9 +34,9 @@ HOUR, DAY, WEEK, MONTH, QUARTER, NEW_YORK = (
     Grain("hour"), Grain(), Grain("week"), Grain("month"), Grain("quarter"), Grain("day", "America/New_York"),
 )  # fmt: skip
 SHAPES = {
-    "half-hours, prices of the day before": Shape(Grain("30min"), DAY, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-08"),
+    "half-hours, prices of the day before": Shape(Grain("30min"), DAY, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-10"),
     "hours, prices of the hour before": Shape(HOUR, HOUR, "lag_hours: 1", "lag_hours: 1", 3, 2, 1, 1, "2013-03-08"),
-    "hours, prices of the month before": Shape(HOUR, MONTH, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-08"),
+    "hours, prices of the month before": Shape(HOUR, MONTH, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-10"),
     "days, prices of the hour before": Shape(DAY, HOUR, "lag_days: 1", "lag_hours: 1", 12, 6, 3, 2, "2013-02-25"),
     "days of New York, prices of the hour before": Shape(NEW_YORK, HOUR, "lag_days: 1", "lag_hours: 1", 12, 6, 3, 2, "2013-02-25"),
     "days of New York, prices of UTC's day": Shape(NEW_YORK, DAY, "lag_days: 1", "lag_days: 1", 12, 6, 3, 2, "2013-02-25"),
@@ -61,10 +61,15 @@ AS_OF = {
 
 
 LIVED = [
-    "hours, prices of the month before", "days of New York, prices of the hour before", "weeks, prices of the day before",
+    "hours, prices of the month before", "days of New York, prices of UTC's day", "weeks, prices of the day before",
     "months, prices of the quarter before", "days whose rows come the morning after",
 ]  # fmt: skip
-EXAMINED = [*LIVED, "half-hours, prices of the day before", "days of which all is told a day ahead"]
+EXAMINED = [
+    *LIVED,
+    "days of New York, prices of the hour before",
+    "half-hours, prices of the day before",
+    "days of which all is told a day ahead",
+]
 
 
 @pytest.fixture(params=SHAPES)
@@ -113,11 +118,11 @@ def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog
     assert tripped(model) is not None
 
     following = grain.shift(as_of, 1)
-    assert not readiness.scoring(MODEL, following, grain=grain, scored_at=model.scored_at).is_due
+    assert not readiness.scoring(MODEL, following, moment=model.moment(following)).is_due
     assert any(f"visits/{following}" in line for line in why(catalog, model, following))
     deliver_all(catalog, model.moment(following))
     deliver(visits, following, origin="live")
-    assert readiness.scoring(MODEL, following, grain=grain, scored_at=model.scored_at).is_due
+    assert readiness.scoring(MODEL, following, moment=model.moment(following)).is_due
     assert score(catalog, model, following, "live").status == "done"
 
     corrected = frame_of(visits, following).assign(size=0.0)
@@ -126,11 +131,9 @@ def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog
         [],
         [("score", following)],
     )
-    assert readiness.scoring(MODEL, following, grain=grain, scored_at=model.scored_at).is_due, (
-        "the correction was known at the scoring moment"
-    )
+    assert readiness.scoring(MODEL, following, moment=model.moment(following)).is_due, "the correction was known at the scoring moment"
     assert score(catalog, model, following, "live").status == "done"
-    assert not readiness.scoring(MODEL, following, grain=grain, scored_at=model.scored_at).is_due
+    assert not readiness.scoring(MODEL, following, moment=model.moment(following)).is_due
 
     assert take_snapshot(catalog, model, as_of).digest == snapshot.digest, "what came since was not known"
 

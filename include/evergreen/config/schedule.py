@@ -24,7 +24,7 @@ _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '
 class Schedule(Strict):
     """When runs start, and which partition each is for."""
 
-    cron: str = Field(description="Cron expression that starts a run; read in UTC, unless timezone says otherwise.")
+    cron: str = Field(description="Cron expression that starts a run; read in the time zone of the partitions.")
     run_offset: int = Field(default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition.")
     start: dt.date = Field(description="First partition: the one in which this day begins.")
     end: dt.date | None = Field(default=None, description="Last partition; none means that it goes on.")

@@ -1,4 +1,4 @@
-"""Dates and times: partition time, which the data follows, and the wall clock, which people follow."""
+"""The wall clock, which people follow."""
 
 from __future__ import annotations
 

@@ -117,6 +117,15 @@ class Grain:
         """
         return self._key(self._number(date if self.is_of_days else dt.datetime.combine(date, dt.time(), tzinfo=dt.UTC)))
 
+    def of_dates(self, first: dt.date, last: dt.date) -> tuple[Partition, Partition]:
+        """Name the range of partitions that a range of dates stands for.
+
+        :param first: the first date, in the grain's time zone
+        :param last: the last date, itself included
+        :returns: the first and the last partition, both included: those that begin on these dates, or, of longer ones, that they are in
+        """
+        return self.on(first), max(self.on(last), self.shift(self.on(last + dt.timedelta(days=1)), -1))
+
     def shift(self, partition: Partition, by: int) -> Partition:
         """Name the partition that is so many later, or, below zero, earlier.
 
@@ -203,19 +212,19 @@ class Grain:
         return Partition(dt.date.fromordinal(number if self.unit == "day" else number * 7 + _EPOCH_WEEK).isoformat())
 
 
-def starting_within(shorter: Grain, longer: Grain, partition: Partition) -> list[Partition]:
+def starting_within(grain: Grain, other: Grain, partition: Partition) -> list[Partition]:
     """List the partitions of one grain that begin within a partition of another.
 
-    :param shorter: the grain of those that are listed; it may be the longer one of both
-    :param longer: the other grain
+    :param grain: that of those that are listed
+    :param other: the other grain
     :param partition: a key of the other grain
     :returns: the keys, oldest first; none, where no partition begins within it
     """
-    if shorter == longer:
+    if grain == other:
         return [partition]
-    begins, ends = longer.start(partition), longer.end(partition)
-    found = shorter.between(shorter.at(begins), shorter.at(ends - dt.timedelta.resolution))
-    return [key for key in found if begins <= shorter.start(key)]
+    begins, ends = other.start(partition), other.end(partition)
+    found = grain.between(grain.at(begins), grain.at(ends - dt.timedelta.resolution))
+    return [key for key in found if begins <= grain.start(key)]
 
 
 def parse_any(text: object, *, subject: str = "partition key") -> Partition:

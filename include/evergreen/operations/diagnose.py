@@ -83,7 +83,7 @@ def _gather(catalog: Catalog, model: ModelConfig, partition: Partition) -> _Find
         labels=_label_deliveries(catalog, model.labels, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
-        to_score=scoring(model.name, partition, grain=model.grain, scored_at=model.scored_at),
+        to_score=scoring(model.name, partition, moment=model.moment(partition)),
         to_monitor=_to_monitor(model, partition),
         has_champion=champions.champion_for(model.name, partition) is not None,
     )

@@ -75,7 +75,7 @@ def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
             catalog,
             model,
             missed.partition,
-            scoring(model.name, missed.partition, grain=model.grain, scored_at=model.scored_at).origin,
+            scoring(model.name, missed.partition, moment=model.moment(missed.partition)).origin,
         )
     origin = monitoring(model.name, missed.partition, model.labels).origin
     return attempt(monitor, catalog, model, missed.partition, origin)
@@ -100,7 +100,7 @@ def _published_since(timestamp: dt.datetime) -> _Recent:
 def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iterator[Missed]:
     names = [model_input.dataset for model_input in model.inputs]
     for day in sorted({day for name in names for published in recent.partitions[name] for day in model.scored_by(name, published)}):
-        ready = scoring(model.name, day, grain=model.grain, scored_at=model.scored_at)
+        ready = scoring(model.name, day, moment=model.moment(day))
         _record_waiting(model.name, day, ready, before)
         yield from _overdue(model.name, "score", day, ready, before)
     for day, ready in _to_monitor(model, recent).items():

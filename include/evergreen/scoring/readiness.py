@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition, Input
+from include.evergreen.config.models import Input
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.grain import DAILY, Grain, Partition
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.registry.history import challenger_for, champion_for
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import CURRENT
@@ -95,19 +95,15 @@ def partition_name(key: Key) -> str:
     return f"{key[0]}/{key[1]}"
 
 
-def scoring(
-    model: str, partition: Partition, published: Key | None = None, *, grain: Grain = DAILY, scored_at: AfterPartition = WHEN_IT_BEGINS
-) -> Readiness:
+def scoring(model: str, partition: Partition, published: Key | None = None, *, moment: dt.datetime) -> Readiness:
     """What scoring has not read: all inputs, of a partition that was never scored, and later what was corrected since.
 
     :param model: name of the model
     :param partition: the day whose rows are scored
     :param published: the input whose event asks, if one does: a challenger may read what the champion does not
-    :param grain: that of the model
-    :param scored_at: the scoring moment of its partitions
+    :param moment: the partition's scoring moment
     :returns: what there is to do for the partition
     """
-    moment = scored_at.moment(grain, partition)
     with reading() as connection:
         row = _scored(connection, model, partition)
         read = (row.detail or {}).get("read") if row else None

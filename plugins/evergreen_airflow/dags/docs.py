@@ -25,7 +25,9 @@ def train(model: ModelConfig) -> str:
     :returns: Markdown, for ``doc_md``
     """
     schedule = (
-        f"on schedule (`{model.train.schedule.cron}`, UTC), when triggered manually," if model.train.schedule else "when triggered manually"
+        f"on schedule (`{model.train.schedule.cron}`, {model.grain.timezone}), when triggered manually,"
+        if model.train.schedule
+        else "when triggered manually"
     )
     as_of = "the as_of as partition key, under *Advanced Options*" if model.train.schedule else "*As of*"
     return f"""# {model.name}.train

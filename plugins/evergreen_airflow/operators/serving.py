@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,7 @@ class ScorePartitionOperator(ModelOperator):
         catalog = Catalog()
         model = catalog.model(self.model)
         partition = resolve_partition(context, model.grain)
-        origin = readiness.scoring(self.model, partition, grain=model.grain, scored_at=model.scored_at).origin
+        origin = readiness.scoring(self.model, partition, moment=model.moment(partition)).origin
         outcome = score(catalog, model, partition, origin)
         is_first_try = context["ti"].try_number == 1  # an earlier try may have scored and died before its asset event
         if not outcome.is_done or (outcome.status == "unchanged" and is_first_try):
@@ -161,9 +160,8 @@ class RescoreOperator(ModelOperator):
         params = context["params"]
         catalog = Catalog()
         model = catalog.model(params["model"])
-        days = [DAILY.begins(DAILY.parse(params[name], subject=f"The parameter {name}")) for name in ("first", "last")]
-        first, last = model.grain.on(days[0]), model.grain.shift(model.grain.on(days[1] + dt.timedelta(days=1)), -1)
-        last = max(last, model.grain.on(days[1]))  # of partitions longer than a day, the one that the day is in
+        days = (DAILY.begins(DAILY.parse(params[name], subject=f"The parameter {name}")) for name in ("first", "last"))
+        first, last = model.grain.of_dates(*days)
         stages: Sequence[Stage] = ("score", "monitor") if params["stage"] == "both" else (params["stage"],)
         results = rescore(catalog, model, first, last, stages=stages, progress=self._log_progress)
         if failed := [result for result in results if result.outcome.status == "failed"]:

@@ -84,8 +84,7 @@ def _why_not_monitored(model: str, day: Partition) -> str:
 def _why_not_scored(model: str, day: Partition) -> str:
     from include.evergreen.scoring.readiness import scoring
 
-    declared = Catalog().model(model)
-    readiness = scoring(model, day, grain=declared.grain, scored_at=declared.scored_at)
+    readiness = scoring(model, day, moment=Catalog().model(model).moment(day))
     if readiness.missing and readiness.since:
         return (
             f"The scoring of {model} for {day} is waiting for {', '.join(readiness.missing)} (since {readiness.since:%Y-%m-%d %H:%M} UTC)."

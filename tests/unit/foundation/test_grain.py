@@ -84,6 +84,17 @@ def test_days_are_added_in_the_time_zone_of_the_grain() -> None:
     assert Grain("week").plus_days("2013-01-07", -7) == "2012-12-31"
 
 
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("hour", ("2013-02-09T0000Z", "2013-02-10T2300Z")), ("day", ("2013-02-09", "2013-02-10")), ("week", ("2013-02-04", "2013-02-04")),
+        ("month", ("2013-02-01", "2013-02-01")),
+    ],
+)  # fmt: skip
+def test_a_range_of_dates_stands_for_the_partitions_of_these_days(unit: str, expected: tuple[str, str]) -> None:
+    assert Grain(unit).of_dates(dt.date(2013, 2, 9), dt.date(2013, 2, 10)) == expected
+
+
 def test_a_partition_key_is_a_real_date() -> None:
     assert DAILY.parse("2013-02-09") == "2013-02-09"
     assert DAILY.parse("2012-02-29") == "2012-02-29"

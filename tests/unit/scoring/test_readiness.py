@@ -52,10 +52,10 @@ def nothing_of_next() -> None:
 
 
 def test_a_partition_waits_until_its_last_input_is_there(catalog: Catalog) -> None:
-    ready = readiness.scoring(MODEL, NEXT)
+    ready = _scoring(MODEL, NEXT)
     assert (ready.missing, ready.is_due) == (("schedules/2013-01-22",), False)
     deliver(catalog, "schedules", NEXT)
-    assert readiness.scoring(MODEL, NEXT).is_due
+    assert _scoring(MODEL, NEXT).is_due
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(INPUTS)))
@@ -94,9 +94,9 @@ def test_a_publication_whose_event_never_came_is_made_up_for_by_the_next_one(cat
 
 
 def test_without_a_champion_nothing_is_started(catalog: Catalog) -> None:
-    ready = readiness.scoring(MODEL, january(16))
+    ready = _scoring(MODEL, january(16))
     assert (ready.is_due, ready.blocker) == (False, "no champion with an as_of up to 2013-01-16")
-    assert not readiness.scoring("a_model_that_was_added_today", DAY).is_due
+    assert not _scoring("a_model_that_was_added_today", DAY).is_due
 
 
 def test_a_stage_is_due_when_there_is_something_new_and_nothing_is_missing_or_in_its_way() -> None:
@@ -108,7 +108,7 @@ def test_a_stage_is_due_when_there_is_something_new_and_nothing_is_missing_or_in
 
 
 def test_a_model_that_was_promoted_after_its_inputs_came_has_work(catalog: Catalog) -> None:
-    assert readiness.scoring(MODEL, january(17)).is_due  # its inputs came before the champion
+    assert _scoring(MODEL, january(17)).is_due  # its inputs came before the champion
 
 
 def test_content_that_is_published_again_unchanged_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -123,7 +123,7 @@ def test_a_correction_starts_the_day_that_read_it_and_no_other(
     scored(catalog, air_time)
     republish("weather", YESTERDAY, shifted("wind_speed", 10))
     assert starts(("weather", YESTERDAY), DAY)
-    assert "weather/2013-01-19" not in [each.name for each in readiness.scoring(MODEL, YESTERDAY).news]
+    assert "weather/2013-01-19" not in [each.name for each in _scoring(MODEL, YESTERDAY).news]
     later(monkeypatch)
     assert starts(("weather", YESTERDAY), DAY)
     scored(catalog, air_time)
@@ -134,7 +134,7 @@ def test_a_correction_that_is_taken_back_before_it_was_scored_starts_nothing(cat
     scored(catalog, air_time)
     republish("weather", YESTERDAY, shifted("wind_speed", 10))
     deliver(catalog, "weather", YESTERDAY)
-    assert not readiness.scoring(MODEL, DAY).is_due
+    assert not _scoring(MODEL, DAY).is_due
 
 
 def test_a_correction_that_was_known_too_late_for_the_day_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -147,7 +147,7 @@ def test_an_input_of_which_it_was_said_later_that_nobody_knew_it_then_starts_not
     scored(catalog, air_time)
     known_at = DAILY.start(DAY) + dt.timedelta(hours=1)
     correct_knowledge(catalog.dataset("weather"), YESTERDAY, YESTERDAY, known_at=known_at, actor="ann", reason="it came late")
-    assert not readiness.scoring(MODEL, DAY).is_due
+    assert not _scoring(MODEL, DAY).is_due
 
 
 def test_two_corrections_at_once_start_the_scoring_once(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -217,20 +217,20 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
     scored(catalog, air_time)
     own = {1: [("schedules", DAY)], 2: [("schedules", DAY), ("outcomes", january(18))]}
     monkeypatch.setattr(readiness, "list_inputs", lambda version, _: own[version.version])
-    assert not readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "there is no challenger"
+    assert not _scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "there is no challenger"
     champions.register(MODEL, all_decisions(MODEL)[0].run_key)
-    assert readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due
-    assert not readiness.scoring(MODEL, DAY, ("outcomes", january(17))).is_due
+    assert _scoring(MODEL, DAY, ("outcomes", january(18))).is_due
+    assert not _scoring(MODEL, DAY, ("outcomes", january(17))).is_due
     with writing() as connection:
         connection.execute(prediction_sets.update().values(challenger_version=2))
-    assert not readiness.scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "it has scored the day already"
+    assert not _scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "it has scored the day already"
 
 
 def test_what_an_older_release_scored_is_compared_by_when_it_was_scored(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
     with writing() as connection:
         connection.execute(stage_records.update().values(detail={"message": "done"}))
-    assert not readiness.scoring(MODEL, DAY).is_due
+    assert not _scoring(MODEL, DAY).is_due
     republish("weather", YESTERDAY, shifted("wind_speed", 10))
     assert starts(("weather", YESTERDAY), DAY)
 
@@ -257,9 +257,9 @@ def test_what_is_made_is_live_when_anything_new_to_it_is(news: list[str], previo
 def test_a_live_schedule_makes_the_scoring_live_though_its_weather_was_backfilled(catalog: Catalog) -> None:
     with writing() as connection:
         connection.execute(partition_versions.update().values(origin="backfill"))
-    assert readiness.scoring(MODEL, NEXT).origin == "backfill"
+    assert _scoring(MODEL, NEXT).origin == "backfill"
     deliver(catalog, "schedules", NEXT)
-    assert readiness.scoring(MODEL, NEXT).origin == "live"
+    assert _scoring(MODEL, NEXT).origin == "live"
 
 
 # --- monitoring -------------------------------------------------------------------------------------------------------
@@ -309,15 +309,15 @@ def test_what_an_older_release_monitored_is_compared_by_when_it_was_monitored_an
 
 def test_an_event_asks_a_handful_of_questions_however_long_the_history_is(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    readiness.scoring(MODEL, NEXT)  # recipes are kept from now on
-    assert len(statements(lambda: readiness.scoring(MODEL, DAY, ("weather", YESTERDAY)))) <= 2
-    assert len(statements(lambda: readiness.scoring(MODEL, NEXT))) <= 4
+    _scoring(MODEL, NEXT)  # recipes are kept from now on
+    assert len(statements(lambda: _scoring(MODEL, DAY, ("weather", YESTERDAY)))) <= 2
+    assert len(statements(lambda: _scoring(MODEL, NEXT))) <= 4
     assert len(statements(lambda: readiness.monitoring(MODEL, DAY, LABELS))) <= 3
 
 
 def test_every_question_is_answered_by_an_index(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    asked = statements(lambda: (readiness.scoring(MODEL, DAY), readiness.scoring(MODEL, NEXT), readiness.monitoring(MODEL, DAY, LABELS)))
+    asked = statements(lambda: (_scoring(MODEL, DAY), _scoring(MODEL, NEXT), readiness.monitoring(MODEL, DAY, LABELS)))
     with reading() as connection:
         for statement in asked:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("",) * statement.count("?")).all()
@@ -344,7 +344,7 @@ def deliver(catalog: Catalog, dataset: str, day: Partition) -> None:
 
 
 def starts(published: readiness.Key, partition: Partition = NEXT) -> bool:
-    return readiness.scoring(MODEL, partition, published).is_started_by(readiness.partition_name(published))
+    return _scoring(MODEL, partition, published).is_started_by(readiness.partition_name(published))
 
 
 def scored(catalog: Catalog, model: ModelConfig, partition: Partition = DAY) -> None:
@@ -361,3 +361,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that was published was published a while ago."""
     now = clock.now() + LATER
     monkeypatch.setattr(clock, "now", lambda: now)
+
+
+def _scoring(model: str, partition: Partition, published: readiness.Key | None = None) -> readiness.Readiness:
+    return readiness.scoring(model, partition, published, moment=DAILY.start(partition))

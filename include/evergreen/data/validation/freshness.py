@@ -29,7 +29,7 @@ def freshness_check(dataset: DatasetConfig, freshness: Freshness, delivered: Del
     """Check whether a live delivery arrived by its deadline; a backfill comes late by its nature.
 
     :param dataset: whose partition it is
-    :param freshness: the deadline, in hours from the partition's midnight (UTC)
+    :param freshness: the deadline
     :param delivered: what else is known of the partition
     :returns: the result; not evaluated in a backfill
     """

@@ -39,7 +39,7 @@ class Late:
         days = [str(day) for day in self.days]
         waiting = f"Waiting for it: {some(self.readers, 20)}." if self.readers else "No model reads it."
         message = (
-            f"{self.dataset} is late: {some(days)} should have come {self.deadline} and "
+            f"{self.dataset} is late: {some(days)} should have come at the latest {self.deadline} and "
             f"{'has' if len(days) == 1 else 'have'} not. {waiting}"
         )
         places = (Place(dag_id=f"{self.dataset}.ingest", dataset=self.dataset, partition=days[-1]), *map(_model, self.readers))

@@ -80,7 +80,7 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
             ingest(dataset, day(21))
         correct("weather", day(20), "temp", 39.5)
         missed_work(catalog, since=DAILY.start(day(1)))
-        scoring(MODEL, day(21), ("weather", day(20)))
+        scoring(MODEL, day(21), ("weather", day(20)), moment=DAILY.start(day(21)))
         score(catalog, model, day(21), "live")
         monitoring(MODEL, day(21), model.labels)
         monitor(catalog, model, day(21), "live")

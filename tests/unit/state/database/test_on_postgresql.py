@@ -16,6 +16,7 @@ from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.store import known_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.foundation.grain import DAILY
 from include.evergreen.scoring import readiness
 from include.evergreen.state import ledger
 from include.evergreen.state.database import engine, migrate, reading, writing
@@ -100,16 +101,16 @@ def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkey
     monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
     monkeypatch.setattr(readiness, "list_inputs", lambda *_: [("sales", DAY), ("weather", DAY)])
     assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(300) == 0
-    assert readiness.scoring("m", DAY).missing == ("weather/2013-02-09",)
+    assert readiness.scoring("m", DAY, moment=DAILY.start(DAY)).missing == ("weather/2013-02-09",)
     assert readiness.monitoring("m", DAY, LabelSource("sales")).missing == ("predictions of m/2013-02-09",)
     assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00").replace("sales", "weather")).wait(300) == 0
-    assert readiness.scoring("m", DAY).is_started_by("weather/2013-02-09")
-    assert not readiness.scoring("m", DAY).is_started_by("sales/2013-02-09")
+    assert readiness.scoring("m", DAY, moment=DAILY.start(DAY)).is_started_by("weather/2013-02-09")
+    assert not readiness.scoring("m", DAY, moment=DAILY.start(DAY)).is_started_by("sales/2013-02-09")
     with writing() as connection:
         made = {"version": 1, "challenger_version": 0, "rows": 1, "digest": "d", "path": "p", "input_digest": "i", "origin": "live"}
         connection.execute(prediction_sets.insert().values(model="m", partition=DAY, recorded_at=VALUES["recorded_at"], **made))
     record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-09": "a0", "weather/2013-02-09": "before"}})
-    assert [each.name for each in readiness.scoring("m", DAY).news] == ["weather/2013-02-09"]
+    assert [each.name for each in readiness.scoring("m", DAY, moment=DAILY.start(DAY)).news] == ["weather/2013-02-09"]
     record_stage("m", "monitor", DAY, "done", {"read": {"predictions": "d", "truth": None}})
     assert [each.name for each in readiness.monitoring("m", DAY, LabelSource("sales")).news] == ["sales/2013-02-09"]
 
