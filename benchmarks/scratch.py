@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from types import FrameType
 
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.serving.clean_processes import ADDRESS, Server
+from tools.forked import run_forked
 from tools.landing_zone import lay_out
 
 ROOT = Path(__file__).resolve().parents[1]
+FORKED = "EVERGREEN_BENCHMARK_FORKED"  # set by the suite, whose small forms say whether both sides agree, and nothing of time
 STATE_VARIABLES = (
     "AIRFLOW_HOME",
     ADDRESS,
@@ -73,9 +76,12 @@ def land(home: Path, days: Collection[Partition]) -> None:
 def run_python(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
     """Run ``python -m module`` from the root to its end and return what it printed.
 
-    Byte code may be written, as it is where people work. Raises `MeasuredProcessError` with its last words.
+    Byte code may be written, as it is where people work. Where `FORKED` is set, it is forked from this process, which
+    which a small form may be. Raises `MeasuredProcessError` with its last words.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if FORKED in inherited:
+        return _run_forked(module, *map(str, arguments), environment={**inherited, **(environment or {})})
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         check=False,
@@ -88,6 +94,16 @@ def run_python(module: str, *arguments: str | Path, environment: Mapping[str, st
     if done.returncode != 0:
         raise MeasuredProcessError(f"python -m {module} failed with {done.returncode}:\n{done.stderr[-3000:]}")
     return done.stdout
+
+
+def _run_forked(module: str, *arguments: str, environment: Mapping[str, str]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        context = multiprocessing.get_context("fork")
+        code = run_forked(context, module, *arguments, environment=environment, output=output, errors=errors)
+        if code != 0:
+            raise MeasuredProcessError(f"{module} failed with {code}:\n{errors.read_text(encoding='utf-8')[-3000:]}")
+        return output.read_text(encoding="utf-8")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from include.evergreen.foundation.garbage import collect_seldom
 from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3  # noqa: F401
 
+collect_seldom()
 os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
 TIMES = "EVERGREEN_TEST_TIMES"
 REQUIRE_ALL = os.environ.get("EVERGREEN_REQUIRE_ALL") == "1"
@@ -70,10 +72,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish(session):
-    """A million objects of imported libraries are not looked through for garbage again and again."""
-    gc.collect()
+    """A million objects of imported libraries are not looked through for garbage again."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 PREFERRED_PORT = 8080
 PORTS_TRIED = 20
+AIRFLOW = (sys.executable, "-m", "tools.airflow")
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 READY_TIMEOUT_SECONDS = 600  # on a machine that others keep busy; a component that ended is told at once
 STOP_TIMEOUT_SECONDS = 20
@@ -129,7 +130,7 @@ class EmbeddedAirflow:
 
     def _migrate(self, environment: dict[str, str]) -> None:
         log = self._open_log("migrate")
-        done = subprocess.run([_airflow(), "db", "migrate"], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run([*AIRFLOW, "db", "migrate"], env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
             raise TransientError(
                 f"Airflow's database under {self.home} could not be migrated (exit code {done.returncode}). "
@@ -142,7 +143,7 @@ class EmbeddedAirflow:
             arguments = ["--skip-serve-logs"]  # the log server listens on every interface; local logs are read from disk
         if name != "api-server":
             environment = {**environment, DATABASE: _patient(environment[DATABASE])}
-        self._start_process(name, [_airflow(), name, *arguments], environment)
+        self._start_process(name, [*AIRFLOW, name, *arguments], environment)
 
     def _start_process(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self._guard = self._guard or Guard()
@@ -264,10 +265,6 @@ def _secret(path: Path) -> str:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(48))
     return path.read_text(encoding="utf-8")
-
-
-def _airflow() -> str:
-    return str(Path(sys.executable).parent / "airflow")
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -11,6 +11,7 @@ import sys
 from rich.console import Console
 
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.garbage import collect_seldom
 from include.evergreen.foundation.settings import Settings
 from tools.embedded import PREFERRED_PORT, EmbeddedAirflow, free_port
 from tools.example import require_example
@@ -54,4 +55,5 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     sys.exit(main())

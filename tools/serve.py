@@ -14,6 +14,7 @@ from rich.console import Console
 from include.evergreen.config import Catalog
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.wording import listed
+from include.evergreen.foundation.garbage import collect_seldom
 from include.evergreen.foundation.settings import Settings
 from tools.embedded import PREFERRED_PORT, EmbeddedAirflow, free_port
 from tools.progress import Progress
@@ -77,4 +78,5 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     sys.exit(main())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.scratch import FORKED
 from tests.unit.warm import run_warm
 from tools.embedded import ROOT
 
@@ -18,7 +19,7 @@ LISTED = re.search(r"for name in ([a-z_ ]+);", (ROOT / "Makefile").read_text()) 
 def test_both_sides_of_a_benchmark_agree(name: str, tmp_path: Path) -> None:
     scratch, output, errors = tmp_path / "scratch", tmp_path / "output", tmp_path / "errors"
     scratch.mkdir()
-    environment = {"TMPDIR": str(scratch), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    environment = {"TMPDIR": str(scratch), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", FORKED: "1"}
     code = run_warm(f"benchmarks.{name}", "--small", "--json", environment=environment, output=output, errors=errors)
     assert code == 0, errors.read_text()[-3000:]
     document = json.loads(output.read_text())

@@ -61,7 +61,6 @@ def started(tmp_path, monkeypatch):
         f"if sys.argv[1] != 'db':\n    signal.pause()\n"
     )
     (programs / "airflow").chmod(0o755)
-    (programs / "python").symlink_to(Path(sys.executable).resolve())
 
     def unhealthy():
         return [name for name in embedded.COMPONENTS if not (given / name).exists() or not (given / name).read_text()]
@@ -70,7 +69,7 @@ def started(tmp_path, monkeypatch):
 
     def start():
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "executable", str(programs / "python"))
+            patch.setattr(embedded, "AIRFLOW", (str(programs / "airflow"),))
             with embedded.EmbeddedAirflow(tmp_path / "home", port=8081):
                 return {name: json.loads((given / name).read_text()) for name in embedded.COMPONENTS}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import runpy
 import subprocess
 import sys
 import tempfile
@@ -14,11 +13,15 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from tools.forked import file_to_print_into, print_into, run_forked, within
+
 IMPORTED = (
+    "tests.unit.collected_seldom",
     "include.evergreen.serving.check", "include.evergreen.state.mlflow_store", "include.evergreen.promotion.promote",
     "include.evergreen.training.fitting", "include.evergreen.training.pipeline", "pandas", "pyarrow.parquet", "skops.io", "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.artifact.local_artifact_repo", "sklearn.compose", "sklearn.ensemble",
     "sklearn.impute", "sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing", "great_expectations.expectations",
+    "tests.unit.frozen",
 )  # fmt: skip
 
 
@@ -30,16 +33,7 @@ def warm_context() -> ForkServerContext:
 
 def run_warm(module: str, *arguments: str, environment: dict[str, str], output: Path, errors: Path) -> int:
     """Do what ``python -m module`` does, with this process's environment and ``environment`` over it; returns the exit code."""
-    process = warm_context().Process(
-        target=_within, args=({**os.environ, **environment}, _run_module, (module, arguments, str(output), str(errors)))
-    )
-    process.start()
-    try:
-        process.join()  # a test's own time limit holds
-    finally:
-        process.kill()  # after that limit
-    assert process.exitcode is not None
-    return process.exitcode
+    return run_forked(warm_context(), module, *arguments, environment={**os.environ, **environment}, output=output, errors=errors)
 
 
 def start_code(code: str) -> StartedCode:
@@ -97,35 +91,13 @@ class StartedCode:
 
 def start_warm(work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
     """Start ``work`` in a process with this one's environment of now."""
-    process = warm_context().Process(target=_within, args=(dict(os.environ), work, arguments), daemon=True)
+    process = warm_context().Process(target=within, args=(dict(os.environ), work, arguments), daemon=True)
     process.start()
     return process
 
 
 def _run_code(code: str, output: Connection, errors: str) -> None:
-    _into(output.fileno(), _file(errors))
+    print_into(output.fileno(), file_to_print_into(errors))
     output.close()
     sys.argv = ["-c"]
     exec(compile(code, "<a test's code>", "exec"), {"__name__": "__main__"})
-
-
-def _run_module(module: str, arguments: tuple[str, ...], output: str, errors: str) -> None:
-    _into(_file(output), _file(errors))
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def _file(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-
-
-def _into(output: int, errors: int) -> None:
-    os.dup2(output, 1)
-    os.dup2(errors, 2)
-    tempfile.tempdir = None  # as it was found for the process that this one is forked from
-
-
-def _within(environment: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
-    work(*arguments)

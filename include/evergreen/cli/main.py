@@ -39,6 +39,7 @@ from include.evergreen.cli import (
 )
 from include.evergreen.cli.terminal import quiet
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
+from include.evergreen.foundation.garbage import collect_seldom
 from include.evergreen.foundation.redaction import redact
 
 EXIT_CODES: dict[type[EvergreenError], int] = {ConfigError: 2, DataError: 3, TransientError: 4}
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit code, which ``--help`` explains
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    collect_seldom()
     sys.unraisablehook = _press_ctrl_c_again
     sys.excepthook = _report_bug
     try:

@@ -64,4 +64,7 @@ def _tell(folder: Path, kind: str, message: str, raised: str = "") -> int:
 
 
 if __name__ == "__main__":
+    from include.evergreen.foundation.garbage import collect_seldom
+
+    collect_seldom()
     sys.exit(main(Path(sys.argv[1])))

@@ -23,6 +23,7 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
+from include.evergreen.foundation.garbage import collect_seldom
 from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.serving import check as serving_check
 from include.evergreen.serving.clean_processes import ACCEPTED, EXIT_CODE, is_of_this_user
@@ -154,4 +155,5 @@ def _read_at_start(environment: dict[str, str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

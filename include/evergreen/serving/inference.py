@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from include.evergreen.foundation.errors import DataError
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from sklearn.pipeline import Pipeline
+    from threadpoolctl import ThreadpoolController
 
 THREADS = 1  # measured: on shared cores more threads are slower, and one gives the same bits every time
 
@@ -54,7 +57,13 @@ def as_fitted(features: pd.DataFrame) -> pd.DataFrame:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Within it, numeric libraries compute in `THREADS` thread."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=THREADS):
+    with _thread_pools(len(sys.modules)).limit(limits=THREADS):
         yield
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(_modules: int) -> ThreadpoolController:
+    """Those of the libraries that are loaded; looked for again, which takes milliseconds, only when a module was imported since."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

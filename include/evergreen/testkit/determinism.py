@@ -19,6 +19,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.catalog import ROOT_VARIABLE
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.garbage import collect_seldom
 from include.evergreen.foundation.grain import Partition
 
 if TYPE_CHECKING:
@@ -144,4 +145,5 @@ def _clock_ahead() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     _main(sys.argv[1])
