@@ -4,7 +4,6 @@ import json
 import socket
 import stat
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
