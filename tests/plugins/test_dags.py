@@ -5,10 +5,14 @@ import shutil
 import subprocess
 import sys
 
+import pendulum
 import pytest
+from airflow.timetables.trigger import CronPartitionTimetable
 
 from evergreen_airflow.dags import dataset_dags, model_dags, platform_dags
+from evergreen_airflow.dags.common import partition_schedule
 from include.evergreen.config import Catalog
+from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation.errors import ConfigError
 from tools.embedded import ROOT
 
@@ -68,6 +72,29 @@ def test_each_dag_survives_serialisation(dags, dag_id):
 
     again = DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id]))
     assert {task.task_id for task in again.tasks} == {task.task_id for task in dags[dag_id].tasks}
+
+
+RUNS = [  # a cron expression, a grain and a time zone, and a partition that has a run
+    ("10 * * * *", "hour", "UTC", "2013-03-10T0500Z"),
+    ("*/30 * * * *", "30min", "UTC", "2013-03-10T0530Z"),
+    ("0 2 * * *", "day", "UTC", "2013-03-10"),
+    ("0 2 * * *", "day", "America/New_York", "2013-11-03"),
+    ("30 23 * * 1-5", "day", "Asia/Kolkata", "2013-03-08"),
+    ("0 6 * * 1", "week", "UTC", "2013-03-11"),
+    ("0 6 3 * *", "month", "UTC", "2013-03-01"),
+    ("0 6 1 1,4,7,10 *", "quarter", "UTC", "2013-04-01"),
+]
+
+
+@pytest.mark.parametrize("offset", [-2, -1, 0, 1])
+@pytest.mark.parametrize(("cron", "unit", "timezone", "partition"), RUNS)
+def test_airflow_gives_the_run_of_a_partition_its_key(cron, unit, timezone, partition, offset):
+    schedule = PartitionSchedule(cron=cron, run_offset=offset, start="2013-01-01", grain=unit, timezone=timezone)
+    declared = partition_schedule(schedule, schedule.partition_grain)["schedule"]
+    airflow = CronPartitionTimetable(cron, timezone=timezone, run_offset=declared.run_offset, key_format=declared.key_format)
+    run_date = airflow._align_to_next(pendulum.instance(schedule.run_at(partition)))
+    assert run_date == schedule.run_at(partition), "it is a time of the expression"
+    assert airflow._get_partition_info(run_date)[1] == partition
 
 
 def parse_for(dag_id, include=None):

@@ -91,6 +91,23 @@ class PartitionSchedule(Schedule):
             return partitions
         return [partition for partition in partitions if _names(self.cron, self.partition_grain, partition)]
 
+    def run_at(self, partition: Partition) -> dt.datetime | None:
+        """Tell when the scheduled run for a partition starts.
+
+        :param partition: its key
+        :returns: the moment, aware and in UTC; None when no run is scheduled for it
+        """
+        if not self.first <= partition <= self.last or not self.partitions(partition, partition):
+            return None
+        from croniter import croniter  # 40 ms that only who asks need pay
+
+        before = self.partition_grain.start(partition) - dt.timedelta(seconds=1)
+        times = croniter(self.cron, before.astimezone(ZoneInfo(self.timezone)))
+        moment: dt.datetime = times.get_next(dt.datetime)  # its own time, from which the run is run_offset times away
+        for _ in range(abs(self.run_offset)):
+            moment = times.get_next(dt.datetime) if self.run_offset < 0 else times.get_prev(dt.datetime)
+        return moment.astimezone(dt.UTC)
+
     @model_validator(mode="after")
     def _makes_partitions_of_its_grain(self) -> PartitionSchedule:
         try:

@@ -57,7 +57,7 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: i
         if frame is not None and len(frame):
             frames.append(frame)
         if done % PROGRESS_EVERY_DAYS == 0:
-            log.info("%s as of %s: features of %d of %d days", model.name, as_of, done, len(window_of_days))
+            log.info("%s as of %s: features of %d of %d %ss", model.name, as_of, done, len(window_of_days), model.grain.unit)
     _refuse_too_few_days(model, as_of, window, len(frames))
     frame = pd.concat(frames, ignore_index=True)
     members = {
@@ -90,10 +90,12 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: i
 
 
 def _refuse_too_few_days(model: ModelConfig, as_of: Partition, window: int, days: int) -> None:
-    if days < model.grain.partitions_in(model.train.min_days):
+    grain, least = model.grain, model.train.min_days
+    if days < (wanted := grain.partitions_in(least)):
+        asked = f"{least}" if grain.unit == "day" else f"{least}, which are {wanted} {grain.unit}s"
         raise DataError(
-            f"{model.name} as of {as_of}: only {days} of the {window} days before it have rows, inputs and labels that were "
-            f"known then; train.min_days asks for {model.train.min_days}. Ingest more days of "
+            f"{model.name} as of {as_of}: only {days} of the {grain.partitions_in(window)} {grain.unit}s before it have rows, inputs and "
+            f"labels that were known then; train.min_days asks for {asked}. Ingest more {grain.unit}s of "
             f"{', '.join(model_input.dataset for model_input in model.inputs)}, or choose a later as_of."
         )
 

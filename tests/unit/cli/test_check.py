@@ -14,6 +14,22 @@ def test_what_ships_is_sound(ask: Ask) -> None:
     assert (answer.code, answer.out, answer.err) == (0, "3 datasets and 2 models are sound.\n", "")
 
 
+def test_it_explains_all_models_or_those_that_are_named(ask: Ask) -> None:
+    everything = ask("check", "--explain")
+    assert everything.code == 0
+    assert everything.out.startswith("3 datasets and 2 models are sound.\n\nair_time: regression of schedules. A partition is a day;")
+    assert "\n\nflight_delay: classification of schedules." in everything.out
+    one = ask("check", "--explain", "flight_delay")
+    assert "air_time:" not in one.out
+    assert "    the first possible is as of 2013-01-16\n" in one.out
+
+
+def test_an_unknown_model_to_explain_is_named_with_those_that_are_known(ask: Ask) -> None:
+    answer = ask("check", "--explain", "flight_delays")
+    assert (answer.code, answer.out) == (2, "")
+    assert "unknown model 'flight_delays'; did you mean 'flight_delay'?" in answer.err
+
+
 def test_one_of_each_is_counted_as_one(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_INCLUDE", str(tmp_path))
     assert ask("check").out == "0 datasets and 0 models are sound.\n"
