@@ -60,16 +60,8 @@ AS_OF = {
 }
 
 
-LIVED = [
-    "hours, prices of the month before", "days of New York, prices of UTC's day", "weeks, prices of the day before",
-    "months, prices of the quarter before", "days whose rows come the morning after",
-]  # fmt: skip
-EXAMINED = [
-    *LIVED,
-    "days of New York, prices of the hour before",
-    "half-hours, prices of the day before",
-    "days of which all is told a day ahead",
-]
+LIVED = ["hours, prices of the month before", "months, prices of the quarter before"]  # others: tests/unit/test_shapes.py
+EXAMINED = ["hours, prices of the month before", "days of New York, prices of the hour before", "days of which all is told a day ahead"]
 
 
 @pytest.fixture(params=SHAPES)

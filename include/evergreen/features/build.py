@@ -220,15 +220,21 @@ def _as_declared(
             f"{path}: features() gave {len(features)} rows with an index of its own; "
             f"it must keep the {len(rows)} rows of read.rows() and their index."
         )
+    import numpy as np
+
     kinds = {"numeric": "float64", "categorical": "string"}
     categorical = [feature.name for feature in model.features if feature.kind == "categorical"]
     if edition >= BY_VALUE:
         features = features.assign(**{name: as_categories(features[name]) for name in categorical})
     try:
-        typed = features[declared].astype({feature.name: kinds[feature.kind] for feature in model.features})
+        chosen, wanted = features[declared], {feature.name: kinds[feature.kind] for feature in model.features}
+        typed = chosen.astype({str(name): wanted[str(name)] for name, kind in chosen.dtypes.items() if kind != wanted[str(name)]})
     except (ValueError, TypeError) as error:
         told = "its value is left out, as the inputs hold personal data" if personal else str(error)
         raise ConfigError(f"{path}: a feature that is declared numeric is not: {told}") from (None if personal else error)
-    if infinite := [str(name) for name in typed.select_dtypes("float64") if typed[name].abs().eq(float("inf")).any()]:
-        raise ConfigError(f"{path}: infinite values in {', '.join(infinite)}. Give a missing value where a division is by zero.")
+    numbers = typed.select_dtypes("float64")
+    infinite = np.isinf(numbers.to_numpy()).any(axis=0)
+    if infinite.any():
+        named = ", ".join(map(str, numbers.columns[infinite]))
+        raise ConfigError(f"{path}: infinite values in {named}. Give a missing value where a division is by zero.")
     return typed

@@ -52,7 +52,10 @@ def _partitions_before(model: ModelConfig, names: Iterable[str]) -> dict[str, in
     before = {}
     for name in names:
         grain = model.grain_of(name)
-        count, examined = (alike, 0) if grain == model.grain else (looked_back.get(name, alike), _count_within(model.grain, grain))
+        if grain == model.grain:
+            count, examined = alike, 0 if alike >= EXAMINED_BEFORE else EXAMINED_BEFORE  # the oldest that is examined is there, too
+        else:
+            count, examined = looked_back.get(name, alike), _count_within(model.grain, grain)
         before[name] = min(MOST_DAYS_BEFORE, count) + examined + DAYS_AFTER
     return before
 
@@ -141,7 +144,7 @@ class SyntheticRows:
         kind = next(candidate for candidate in declared.columns if candidate.name == column)
         if column not in declared.keys:
             values = self._drawn(declared, kind, self._rng(dataset, column, day, draw), len(frame), day)
-            return _typed(declared, frame.assign(**{column: values}))[column]
+            return _typed_column(kind, values, frame.index)
         if kind.type == "timestamp":
             begins, ends = declared.grain.start(day), declared.grain.end(day)
             later = frame[column] + (ends - begins) * 7 / 24
@@ -342,6 +345,16 @@ def publish(source: SyntheticRows, versions: Sequence[PartitionVersion]) -> None
         for version in versions:
             key = {name: getattr(version, name) for name in ("dataset", "partition", "version")}
             ledger.bind(connection, partition_versions, key, kind="publication")
+
+
+def _typed_column(column: Column, values: Any, index: pd.Index) -> pd.Series:
+    import pandas as pd
+
+    from include.evergreen.data.partitions.files import PANDAS_TYPES
+
+    kind: Any = PANDAS_TYPES[column.type]
+    typed: pd.Series = pd.Series(values, index=index, name=column.name).astype(kind)
+    return typed
 
 
 def _typed(dataset: DatasetConfig, frame: pd.DataFrame) -> pd.DataFrame:

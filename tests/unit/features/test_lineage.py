@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.features.lineage import FeatureOrigin, feature_list, lineage
 from include.evergreen.foundation.errors import ConfigError
+
+module = importlib.import_module("include.evergreen.features.lineage")
 
 
 @pytest.fixture
@@ -65,6 +68,44 @@ def test_rows_that_say_themselves_when_they_were_known_have_origins(catalog: Cat
     path.write_text(text)
     _rewrite(catalog, "rows['distance']", "rows['distance'] + rows['published'].dt.second")
     assert lineage(catalog, catalog.model("air_time"))["distance"] == (FeatureOrigin("schedules", ("distance", "published"), 0, 0),)
+
+
+WIDE = 40
+
+
+def test_of_many_columns_halves_are_tried_and_the_same_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(PROJECT_ROOT / "tests" / "shapes" / "many_features", tmp_path / "include")
+    catalog = Catalog(tmp_path / "include")
+    dataset = catalog.dataset_path("machines")
+    keep = [line for line in dataset.read_text().splitlines(keepends=True) if "sensor_" not in line or int(line[18:21]) <= WIDE]
+    dataset.write_text("".join(keep))
+    code = (
+        "import numpy as np\n\n\ndef features(read):\n    rows = read.rows()\n    sensors = rows.filter(like='sensor_')\n"
+        "    given = sensors.copy()\n    given['sensor_001'] = 1.0\n    given['sensor_002'] = sensors.mean(axis=1)\n"
+        "    given['sensor_003'] = sensors['sensor_005'] + sensors['sensor_020']\n"
+        "    given['sensor_004'] = np.where(sensors['sensor_011'] > sensors['sensor_012'], sensors['sensor_013'], rows['machine'])\n"
+        "    return given\n"
+    )
+    catalog.features_path("failure").write_text(code)
+    model = catalog.model("failure")
+    found = lineage(catalog, model)
+    columns = {name: {column for origin in origins for column in origin.columns} for name, origins in found.items()}
+    assert columns["sensor_001"] == set()
+    assert columns["sensor_002"] == {f"sensor_{number:03}" for number in range(1, WIDE + 1)}
+    assert columns["sensor_003"] == {"sensor_005", "sensor_020"}
+    assert columns["sensor_004"] == {"sensor_011", "sensor_012", "sensor_013", "machine"}
+    assert columns["sensor_005"] == {"sensor_005"}
+    monkeypatch.setattr(module, "MOST_TRIED_ALONE", WIDE + 1)
+    assert lineage(catalog, model) == found
+
+
+def test_of_two_hundred_columns_with_a_feature_each_few_trials_find_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = Catalog(PROJECT_ROOT / "tests" / "shapes" / "many_features")
+    trials, changed_by = [], module._Trial.changed_by
+    monkeypatch.setattr(module._Trial, "changed_by", lambda *given, **more: trials.append(given) or changed_by(*given, **more))
+    found = lineage(catalog, catalog.model("failure"))
+    assert all(origins == (FeatureOrigin("machines", (name,), 0, 0),) for name, origins in found.items())
+    assert len(trials) < 25
 
 
 def test_origins_in_words() -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 MOST_BINS = 10
 HISTOGRAM_BINS = 20
 IMPORTANCE_ROWS = 2000
-IMPORTANCE_REPEATS = 5
+IMPORTANCE_REPEATS = 2, 5  # at least, and at most
+IMPORTANCE_PREDICTIONS = 400  # of the sample, unless the least repeats take more
 Z = 1.959964  # of a normal distribution, for 95%
 
 
@@ -191,6 +192,16 @@ def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
     ]
 
 
+def importance_repeats(features: int) -> int:
+    """Say how often a card permutes each feature: the less often, the more there are.
+
+    :param features: how many there are
+    :returns: the number of permutations
+    """
+    least, most = IMPORTANCE_REPEATS
+    return max(least, min(most, IMPORTANCE_PREDICTIONS // features))
+
+
 def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, labels: np.ndarray) -> tuple[list[Importance], str, int]:
     """Permutation importances (Breiman 2001) on a sample of the holdout, the greatest first; the metric's name; the sample's rows."""
     from sklearn.inspection import permutation_importance
@@ -205,7 +216,7 @@ def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame,
         as_fitted(features.iloc[chosen]),
         labels[chosen],
         scoring=scoring,
-        n_repeats=IMPORTANCE_REPEATS,
+        n_repeats=importance_repeats(len(features.columns)),
         random_state=model.train.seed,
     )
     importances = [

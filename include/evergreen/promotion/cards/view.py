@@ -8,7 +8,7 @@ from typing import Any
 
 from include.evergreen.config.metrics import metrics_of
 from include.evergreen.promotion.cards.facts import Facts
-from include.evergreen.promotion.cards.holdout import IMPORTANCE_REPEATS, Metric
+from include.evergreen.promotion.cards.holdout import Metric, importance_repeats
 from include.evergreen.promotion.cards.plots import BarInRow, CalibrationPlot, HistogramPlot, bars_in_rows
 from include.evergreen.promotion.cards.wording import SCORED_BY, figure, interval, plural, share
 from include.evergreen.training.metrics import Measures
@@ -256,9 +256,10 @@ class View:
     @property
     def importance_text(self) -> str:
         """How the importances were measured, and what they do not say."""
+        repeats = importance_repeats(len(self.holdout.importances))
         return (
             f"By how much {SCORED_BY[self.holdout.importance_metric]} gets worse on {self.holdout.importance_rows:,} rows of the holdout "
-            f"when one feature's values are permuted among the rows (mean and standard deviation of {IMPORTANCE_REPEATS} times); below 0 "
+            f"when one feature's values are permuted among the rows (mean and standard deviation of {repeats} times); below 0 "
             f"it gets better. Of correlated features, each looks unimportant while the other is there. It shows what the "
             f"model uses, not what causes the outcome."
         )

@@ -1,0 +1,3 @@
+def features(read):
+    rows = read.rows()
+    return rows[["hour"]].assign(campaign=rows["campaign"].astype("float64"))

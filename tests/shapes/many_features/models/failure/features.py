@@ -1,0 +1,3 @@
+def features(read):
+    rows = read.rows()
+    return rows[[name for name in rows if name.startswith("sensor_")]]
