@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 import pytest
+import yaml
 
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.data import ingestion
@@ -31,6 +34,7 @@ from include.evergreen.testkit import CHECKS, examine
 from include.evergreen.training.rehearsal import check_estimators, check_own_metrics
 from include.evergreen.training.take_snapshot import take_snapshot
 
+GUIDE = PROJECT_ROOT / "docs" / "guides" / "shapes.md"
 FOLDER = Path(__file__).parents[1] / "shapes"
 SHAPES = sorted(each.parent.name for each in FOLDER.glob("*/data.py"))
 IN_ANOTHER_PROCESS = "nothing_but_the_rows_decides"  # a cold one, of four seconds each
@@ -137,6 +141,16 @@ def test_it_is_trained_serves_is_watched_and_replayed(shape: Living) -> None:
     assert find_predictions(model.name, following).rows == len(shape.frame(rows, newest)) - 1
 
     assert take_snapshot(catalog, model, as_of).digest == done.snapshot.digest, "what came since was not known"
+
+
+def test_the_guide_shows_of_each_shape_what_is_declared() -> None:
+    shown = re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert sorted({path.split("/")[0] for path, _ in shown}) == SHAPES
+    assert len(shown) == GUIDE.read_text().count("```yaml")
+    for path, text in shown:
+        declared = yaml.safe_load((FOLDER / path).read_text())
+        for key, value in yaml.safe_load(text).items():
+            assert declared[key] == value, f"{path}: {key}"
 
 
 def test_its_source_is_ingested_as_it_is_delivered_here(shape: Living) -> None:

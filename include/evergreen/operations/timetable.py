@@ -112,6 +112,8 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
     stands = labels.newest if labels.oldest == labels.newest else f"{labels.oldest} to {labels.newest}"
     yield f"    starts when the last of them is ingested: {_scheduled(example.scored_at)}"
     yield f"    labels: {model.target.column} of {labels.dataset} {stands}: {_when(labels)}"
+    if model.rows == labels.dataset:
+        yield "      beside the rows: if a later delivery brings them, all that needs labels starts with that delivery"
     if model.labels.is_spread:
         yield f"      a row that has none by then is {'negative' if model.target.absent == 'negative' else 'left out'}"
     yield f"    performance is measured when the last of them is ingested: {_scheduled(example.measured_at)}"

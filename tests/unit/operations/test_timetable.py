@@ -103,6 +103,12 @@ def test_it_says_what_becomes_of_rows_without_a_label(tmp_path: Path) -> None:
     assert "a row that has none by then is negative" in text
 
 
+def test_it_says_that_labels_beside_the_rows_may_come_with_a_later_delivery() -> None:
+    catalog = Catalog(Path(__file__).parents[2] / "shapes" / "labels_beside_rows")
+    text = explain(catalog, catalog.model("churn"), dt.datetime(2022, 7, 1, tzinfo=dt.UTC))
+    assert "      beside the rows: if a later delivery brings them, all that needs labels starts with that delivery" in text
+
+
 @pytest.mark.parametrize(
     ("now", "example"), [("2012-01-01", "2013-03-10T0000Z"), ("2013-05-01T0730", "2013-05-01T0700Z"), ("2020-01-01", "2016-12-31T0000Z")]
 )
