@@ -126,7 +126,12 @@ def frame_of(dataset: DatasetConfig, partition: Partition) -> pd.DataFrame:
 
 
 def deliver(
-    dataset: DatasetConfig, partition: Partition, frame: pd.DataFrame | None = None, *, origin: str = "backfill"
+    dataset: DatasetConfig,
+    partition: Partition,
+    frame: pd.DataFrame | None = None,
+    *,
+    origin: str = "backfill",
+    known: dt.datetime | None = None,
 ) -> PartitionVersion:
     """Publish a partition as ingestion does, without reading it from anywhere."""
     content = frame_of(dataset, partition) if frame is None else frame
@@ -134,9 +139,11 @@ def deliver(
     path = f"datasets/{dataset.name}/{partition}/{digest[:16]}.parquet"
     storage.write_frame(path, content)
     counts = {"rows": len(content), "source_rows": len(content), "quarantined": 0, "quarantine_digest": "", "quarantine_path": ""}
+    if dataset.knowledge.column is not None:
+        counts |= {"knowledge_column": dataset.knowledge.column}
     return publish_partition(
         dataset=dataset.name, partition=partition, content={"digest": digest, "path": path, **counts},
-        known_at=lambda _: dataset.known_from(partition), origin=origin,
+        known_at=lambda _: known or dataset.known_from(partition), origin=origin,
     )[0]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -24,7 +25,31 @@ EDITION = 2  # of what a features.py gets from us for the same rows; a version k
 BY_VALUE = 2  # the first edition in which a category is its value, however a day's column was typed
 BY_KNOWLEDGE = 2  # the first in which of several facts of one time the one that was known last is the latest
 KNOWN = "\0known"  # the column of `window` that says when each row was known; no dataset's own has such a name
+MOST_KEPT_CELLS = 4_000_000  # of a window that is kept for the next; a larger one is read anew
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
+
+
+Asked = tuple[str, int, tuple[str, ...] | None]  # of a window: dataset, days and columns
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The rows of a window, by version, all of the same types; most of them are those of the following partition's window, too."""
+
+    versions: tuple[PartitionVersion, ...]
+    lengths: tuple[int, ...]  # in rows, of each version
+    rows: pd.DataFrame
+
+    def shared_with(self, versions: Sequence[PartitionVersion]) -> int:
+        """How many of these versions, from the first on, are the last of the window's."""
+        if versions[0] not in self.versions:
+            return 0
+        shared = self.versions[self.versions.index(versions[0]) :]
+        return len(shared) if tuple(versions[: len(shared)]) == shared else 0
+
+    def begin(self, version: PartitionVersion) -> int:
+        """The place of the first row of a version."""
+        return sum(self.lengths[: self.versions.index(version)])
 
 
 class PartitionCache:
@@ -58,6 +83,7 @@ class PartitionCache:
         self._sizes: dict[tuple[str, str], int] = {}  # of what is held, in bytes
         self._held_bytes = 0
         self._whole: set[tuple[str, str]] = set()  # of which all columns are held
+        self.windows: dict[Asked, _Window] = {}  # the last of each kind that was read
 
     def known(self, dataset: str, as_of: Partition | None, first: Partition, last: Partition) -> list[PartitionVersion]:
         """The newest version of each partition that was known as of a day.
@@ -274,16 +300,36 @@ class PointInTimeReader:
         versions = self._cache.known(dataset, self._partition, grain.shift(last, 1 - grain.partitions_in(days)), last)
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
-        frames = [self._frame(version, columns) for version in versions]
-        if any(PARTITION_COLUMN in frame for frame in frames):
+        return self._joined((dataset, days, None if columns is None else tuple(columns)), versions, columns)
+
+    def _joined(self, asked: Asked, versions: Sequence[PartitionVersion], columns: Sequence[str] | None) -> pd.DataFrame:
+        """The rows of versions, one after the other. Most are those of the window before, which is kept as long as it is small."""
+        import pandas as pd
+
+        before = self._cache.windows.pop(asked, None)
+        held = before.shared_with(versions) if before is not None else 0
+        added = [self._dated(version, columns) for version in versions[held:]]
+        if before is not None and held and all(frame.dtypes.equals(before.rows.dtypes) for frame in added):
+            self._cache.note_read(versions[:held])
+            lengths, parts = before.lengths[-held:], [before.rows.iloc[before.begin(versions[0]) :], *added]
+        else:
+            parts = [*(self._dated(version, columns) for version in versions[:held]), *added]
+            lengths = tuple(map(len, parts[:held]))
+        joined = pd.concat(parts, ignore_index=True)
+        depends_on_as_of = any(version.knowledge_column for version in versions)
+        if depends_on_as_of or joined.size > MOST_KEPT_CELLS or not all(part.dtypes.equals(joined.dtypes) for part in parts):
+            return joined
+        self._cache.windows[asked] = _Window(tuple(versions), (*lengths, *map(len, added)), joined)
+        return joined.copy()
+
+    def _dated(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
+        frame = self._frame(version, columns)
+        if PARTITION_COLUMN in frame:
             raise ConfigError(
-                f"{self._model.name}: {dataset} has a column 'partition' of its own, by which window() calls the day of each row. Give it "
-                f"another name in dataset.yaml ({{name: {dataset}_partition, from: partition}}), and ingest it again."
+                f"{self._model.name}: {version.dataset} has a column 'partition' of its own, by which window() calls the day of each row. "
+                f"Give it another name in dataset.yaml ({{name: {version.dataset}_partition, from: partition}}), and ingest it again."
             )
-        dated = [
-            frame.assign(**{PARTITION_COLUMN: grain.begins(version.partition)}) for frame, version in zip(frames, versions, strict=True)
-        ]
-        return pd.concat(dated, ignore_index=True)
+        return frame.assign(**{PARTITION_COLUMN: self._model.grain_of(version.dataset).begins(version.partition)})
 
     def _frame(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
         if columns is None or KNOWN not in columns:
