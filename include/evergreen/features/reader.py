@@ -41,14 +41,22 @@ class _Window:
     rows: pd.DataFrame
 
     def shared_with(self, versions: Sequence[PartitionVersion]) -> int:
-        """How many of these versions, from the first on, are the last of the window's."""
+        """Count the versions that a following window has of this one.
+
+        :param versions: the following window's, oldest first
+        :returns: how many of them, from the first on, are the last of this one
+        """
         if versions[0] not in self.versions:
             return 0
         shared = self.versions[self.versions.index(versions[0]) :]
         return len(shared) if tuple(versions[: len(shared)]) == shared else 0
 
     def begin(self, version: PartitionVersion) -> int:
-        """The place of the first row of a version."""
+        """Find where the rows of a version begin.
+
+        :param version: one of the window's
+        :returns: the place of its first row
+        """
         return sum(self.lengths[: self.versions.index(version)])
 
 
