@@ -30,6 +30,7 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition
 
 A_YEAR = 366  # days, in which every cron expression that comes round has come round
+DAYS_OF_A_WEEK = 7
 WINDOW_COLUMN = "partition"  # in which `read.window` gives the day of each row
 
 
@@ -69,11 +70,13 @@ def catalog_warnings(catalog: Catalog) -> list[str]:
     warnings = []
     for name in catalog.model_names():
         model = catalog.model(name)
-        days, kinds = model.train.holdout_days, model.gate.judged_by_days
-        if kinds and days < ENOUGH_DAYS:
+        grain, kinds = model.grain, model.gate.judged_by_days
+        held_out, unit = grain.partitions_in(model.train.holdout_days), grain.unit
+        if kinds and held_out < ENOUGH_DAYS:
             text = (
-                f"{days} days are few to show how days differ, so the intervals of {' and '.join(kinds)} are wide and only large "
-                f"differences pass; {ENOUGH_DAYS} or more are better, or gate.resample: rows if the rows of a day are independent"
+                f"{held_out} {unit}s are few to show how {unit}s differ, so the intervals of {' and '.join(kinds)} are wide and only large "
+                f"differences pass; {grain.days_of(ENOUGH_DAYS)} or more are better, or gate.resample: rows if the rows of a {unit} are "
+                f"independent"
             )
             warnings += describe(catalog.model_path(name), [(("train", "holdout_days"), text)])
     return warnings
@@ -140,6 +143,7 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     yield from _train_problems(model)
     if model.rows in datasets:
         yield from _schedule_problems(model)
+        yield from _partition_problems(model)
     yield from _gate_problems(model, datasets)
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric == LABEL_SHARE:
@@ -194,6 +198,41 @@ def _schedule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
         yield ("train", "schedule", "cron"), f"{text}; as_of is a {model.grain.unit}, as the partitions of {model.rows} are"
 
 
+def _partition_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    """Settings in days that do not go together when they are counted in the partitions of the model."""
+    grain, train, retrain, unit = model.grain, model.train, model.retrain, model.grain.unit
+    held_out, least = grain.partitions_in(train.holdout_days), grain.partitions_in(train.min_days)
+    left = least - held_out
+    if left < 1:
+        text = (
+            f"{train.min_days} is {least} {unit}{'s' * (least > 1)}, all of which holdout_days ({train.holdout_days}) keeps from fitting; "
+            f"use at least {grain.days_of(held_out + 1)}"
+        )
+        yield ("train", "min_days"), text
+        return
+    between = f"the {left} {unit}{'s' * (left > 1)} (min_days - holdout_days) that there may be"
+    if train.early_stop is not None and grain.partitions_in(train.early_stop.days) >= left:
+        yield ("train", "early_stop", "days"), f"{train.early_stop.days} leaves none of {between} to fit on; give fewer, or more min_days"
+    if train.tune is not None and train.tune.folds >= left:
+        yield ("train", "tune", "folds"), f"{train.tune.folds} needs more {unit}s to fit on than {between}; give fewer, or more min_days"
+    if model.metrics.learned_threshold is not None and (folds := model.metrics.learned_threshold.folds) >= left:
+        yield ("metrics", "learned_threshold", "folds"), f"{folds} needs more {unit}s to fit on than {between}; give fewer"
+    if held_out == 1 and (kinds := model.gate.judged_by_days):
+        text = (
+            f"{train.holdout_days} does not show how {unit}s differ, so {' and '.join(kinds)} would never be evaluated; use "
+            f"{grain.days_of(ENOUGH_DAYS)} or more, or gate.resample: rows if the rows of a {unit} are independent"
+        )
+        yield ("train", "holdout_days"), text
+    for index, rule in enumerate(retrain.rules):
+        if rule.within_days is not None and rule.k > (most := grain.partitions_in(rule.within_days)):
+            text = f"{rule.within_days} has at most {most} observed {unit}{'s' * (most > 1)}, and k asks for {rule.k}"
+            yield ("retrain", "rules", index, "within_days"), f"{text}; use at least {grain.days_of(rule.k)}"
+    possible = math.ceil(grain.partitions_in(DAYS_OF_A_WEEK) / (grain.partitions_in(retrain.cooldown_days) + 1))
+    if retrain.max_per_week is not None and retrain.max_per_week >= possible:
+        text = f"{retrain.max_per_week} is never exceeded: cooldown_days ({retrain.cooldown_days}) allows {possible} in a week"
+        yield ("retrain", "max_per_week"), f"{text}. Remove it, or give less than {possible}" if possible > 1 else f"{text}. Remove it"
+
+
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     train = model.train
     for index, choice in enumerate(train.choices):
@@ -221,12 +260,6 @@ def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
 
 
 def _gate_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
-    if model.train.holdout_days == 1 and (kinds := model.gate.judged_by_days):
-        text = (
-            f"1 does not show how days differ, so {' and '.join(kinds)} would never be evaluated; use {ENOUGH_DAYS} or more, or "
-            f"gate.resample: rows if the rows of a day are independent"
-        )
-        yield ("train", "holdout_days"), text
     for index, criterion in enumerate(model.gate.criteria):
         key: Key = ("gate", "criteria", index)
         metric = getattr(criterion, "metric", None)

@@ -6,7 +6,6 @@ Importing this module costs pydantic alone: it is read at every DAG parse.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -494,11 +493,6 @@ class Rule(Strict):
             raise ValueError("give exactly one of above and below")
         if self.k > self.n:
             raise ValueError(f"k ({self.k}) of n ({self.n}) can never be met: k must be at most n")
-        if self.within_days is not None and self.k > self.within_days:
-            raise ValueError(
-                f"within_days ({self.within_days}) has at most so many observations, one a day, so that k ({self.k}) can never be met: "
-                f"give at least {self.k}"
-            )
         return self
 
     @property
@@ -529,13 +523,6 @@ class Retrain(Strict):
         if self.max_cooldown_days is not None and self.max_cooldown_days < self.cooldown_days:
             raise problem_at(
                 "max_cooldown_days", f"{self.max_cooldown_days} is less than cooldown_days ({self.cooldown_days}), which it is to prolong"
-            )
-        possible = math.ceil(7 / (self.cooldown_days + 1))
-        if self.max_per_week is not None and self.max_per_week >= possible:
-            raise problem_at(
-                "max_per_week",
-                f"{self.max_per_week} is never exceeded: cooldown_days ({self.cooldown_days}) allows {possible} in a week. Remove it, or "
-                f"give less than {possible}",
             )
         return self
 
@@ -604,13 +591,6 @@ class ModelConfig(Strict):
         if unfit := self.metrics.unfit_for(self.task):
             other = "regression" if self.task == "classification" else "classification"
             raise problem_at(f"metrics.{unfit[0]}", f"is for {other}, and this is a {self.task}; remove it")
-        if self.metrics.learned_threshold is not None:
-            folds, left = self.metrics.learned_threshold.folds, self.train.min_days - self.train.holdout_days
-            if folds >= left:
-                raise problem_at(
-                    "metrics.learned_threshold.folds",
-                    f"{folds} needs more days to fit on than the {left} (min_days - holdout_days) that there may be; give fewer",
-                )
         return self
 
     _grain_of: Callable[[str], Grain] | None = PrivateAttr(default=None)

@@ -181,9 +181,4 @@ class Train(Strict):
         for choice in self.choices:
             if choice.estimator.rpartition(".")[2] not in CAN_STOP_EARLY:
                 raise problem_at("early_stop", f"{choice.estimator} cannot stop early; those that can: {', '.join(CAN_STOP_EARLY)}")
-        left = self.min_days - self.holdout_days
-        if self.early_stop.days >= left:
-            raise problem_at(
-                "early_stop.days", f"{self.early_stop.days} leaves none of the {left} days (min_days - holdout_days) to fit on"
-            )
         return self

@@ -1,8 +1,8 @@
 """Feature lineage: which columns of which datasets change a feature, over which days, and which other models use them.
 
-It is found by experiment, not by reading the code: on synthetic rows, one column at a time gets other values, and the features
-that change depend on it. Then one day at a time, of all these columns. Other values are drawn twice, so that a feature that
-looks at few of them is found too. What no synthetic row exercises is not found; what is found is true.
+It is found by experiment, not by reading the code: on synthetic rows, one column at a time gets other values (of many columns, half of
+them at a time), and the features that change depend on it. Then one day at a time, of all these columns. Other values are drawn twice, so
+that a feature that looks at few of them is found too. What no synthetic row exercises is not found; what is found is true.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ class _Trial:
         declared = self.source.datasets[dataset]
         alone = [name for name in read if name in (*declared.keys, declared.knowledge.column)]  # they decide which rows meet
         others = [name for name in read if name not in alone]
-        found: dict[str, set[str]] = {}
+        candidates: dict[str, set[str]] = {}
         if len(others) > MOST_TRIED_ALONE:
             halves = [
                 {name for number, name in enumerate(others) if number >> digit & 1 == side}
@@ -246,10 +246,9 @@ class _Trial:
             changed_by_half = [(half, self.changed_by(dataset, half, days=None)) for half in halves]
             for feature in set().union(*(features for _, features in changed_by_half)):
                 staying = set().union(*(half for half, features in changed_by_half if feature not in features))
-                found[feature] = set(others) - staying or set(others)  # none is left where a change hides another
-            open_ones = [left for left in found.values() if len(left) > 1]
-            found = {feature: left for feature, left in found.items() if len(left) == 1}
-            others = sorted(set().union(*open_ones))
+                candidates[feature] = set(others) - staying or set(others)  # none is left where a change hides another
+            others = sorted(set().union(*(left for left in candidates.values() if len(left) > 1)))
+        found = {feature: left for feature, left in candidates.items() if len(left) == 1}
         for column in (*alone, *others):
             for feature in self.changed_by(dataset, {column}, days=None):
                 found.setdefault(feature, set()).add(column)

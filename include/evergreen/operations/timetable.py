@@ -121,11 +121,10 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
     yield f"  Trainings read {window} before as_of; {least} must have rows, inputs and labels, and the newest {holdout} are the holdout"
     first = first_training(catalog, model)
     yield f"    the first possible is as of {first}" if first else "    none is possible: the schedules make too few partitions"
-    if train.schedule is None:
-        yield "    started by hand, and by a rule that fires"
-    else:
-        ends = f", until {train.schedule.end}" if train.schedule.end else ""
-        yield f"    started by schedule ({train.schedule.cron}) from {train.schedule.start}{ends}, by hand, and by a rule that fires"
+    scheduled = "" if train.schedule is None else f"by schedule ({train.schedule.cron}) from {train.schedule.start}"
+    ends = f", until {train.schedule.end}" if train.schedule is not None and train.schedule.end else ""
+    ways = [f"{scheduled}{ends}", "by hand", "by a rule that fires" if model.retrain.rules else ""]
+    yield f"    started {', or '.join(filter(None, ways))}"
     for rule in model.retrain.rules:
         yield f"    rule: {rule.name}"
 

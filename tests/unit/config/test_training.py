@@ -16,7 +16,6 @@ from include.evergreen.training.rehearsal import first_setting, rehearse
 
 GUIDES = "".join((PROJECT_ROOT / "docs/guides" / page).read_text() for page in ("training.md", "estimators.md"))
 EXAMPLES = [yaml.safe_load(text)["train"] for text in re.findall(r"```yaml\n(.*?)```", GUIDES, flags=re.S)]
-BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 SEARCH = {"alpha": {"uniform": [0, 1]}}
 TUNE = {"candidates": 3}
 
@@ -66,7 +65,6 @@ def test_one_estimator_and_a_list_of_one_are_the_same_choice() -> None:
         ({"estimator": "a.B", "search": SEARCH, "tune": {"method": "halving", "seconds": 9}}, "is needed by halving"),
         ({"estimator": "a.B", "weights": {}}, "give at least one of classes, half_life_days, feature"),
         ({"estimator": "a.B", "early_stop": {"days": 2}}, "a.B cannot stop early; those that can: HistGradientBoostingClassifier"),
-        ({"estimator": BOOSTING, "early_stop": {"days": 7}}, r"7 leaves none of the 7 days \(min_days - holdout_days\) to fit on"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(train: dict[str, Any], message: str) -> None:

@@ -91,7 +91,7 @@ def test_it_says_when_a_partition_is_read_scored_measured_and_trained_on(tmp_pat
         "    performance is measured when the last of them is ingested: 2013-03-11 10:00",
         "  Trainings read 12 days before as_of; 6 days must have rows, inputs and labels, and the newest 3 days are the holdout",
         "    the first possible is as of 2013-03-14",
-        "    started by hand, and by a rule that fires",
+        "    started by hand, or by a rule that fires",
         "    rule: performance.mae>0.0001 (1 of 1)",
     ]
 
