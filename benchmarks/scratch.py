@@ -76,8 +76,8 @@ def land(home: Path, days: Collection[Partition]) -> None:
 def run_python(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
     """Run ``python -m module`` from the root to its end and return what it printed.
 
-    Byte code may be written, as it is where people work. Where `FORKED` is set, it is forked from this process, which
-    which a small form may be. Raises `MeasuredProcessError` with its last words.
+    Byte code may be written, as it is where people work. Where `FORKED` is set, this process is forked for it, with all that it has
+    imported. Raises `MeasuredProcessError` with its last words.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if FORKED in inherited:
