@@ -143,6 +143,23 @@ def test_it_is_trained_serves_is_watched_and_replayed(shape: Living) -> None:
     assert take_snapshot(catalog, model, as_of).digest == done.snapshot.digest, "what came since was not known"
 
 
+@pytest.mark.parametrize("shape", ["corrected_labels"], indirect=True)
+def test_a_day_whose_labels_are_corrected_is_measured_again(shape: Living) -> None:
+    catalog, model, grain = shape.catalog, shape.model, shape.model.grain
+    as_of = shape.first_as_of()
+    shape.deliver_all(grain.start(as_of))
+    run_cycle(catalog, model, as_of, reason="the first", actor="a person")
+    labels = catalog.dataset(model.target.dataset)
+    measured = []
+    for moment in (labels.known_from(as_of), grain.end(as_of) + shape.source.TOLD_AFTER):
+        shape.deliver_all(moment)
+        assert readiness.monitoring(model.name, as_of, model.labels).is_due
+        assert monitor(catalog, model, as_of, "live").status == "done"
+        (observed,) = list_observations(model.name, "performance.auc", as_of, as_of)
+        measured.append(observed.value)
+    assert measured[0] < measured[1], "one label in five was wrong at first"
+
+
 def test_the_guide_shows_of_each_shape_what_is_declared() -> None:
     shown = re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
     assert sorted({path.split("/")[0] for path, _ in shown}) == SHAPES
