@@ -107,6 +107,9 @@ class Train(Strict):
     )
     window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")
     min_days: int = Field(default=14, ge=2, description="Fewer days than this with rows and labels stop the training.")
+    max_rows: int | None = Field(
+        default=None, ge=1000, description="At most so many rows, a stable draw of the same share of each day and class; none: all."
+    )
     holdout_days: int = Field(default=7, ge=1, description="The newest days of the window, kept from fitting and used by the gate.")
     estimator: str | None = Field(
         default=None, description="Import path of a scikit-learn compatible estimator; or list several: estimators."

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.columns import PARTITION, features_of
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -31,6 +31,7 @@ from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import Chosen, declared, predict
 from include.evergreen.training.recipes import FEATURES, Recipe, build_recipe, find_recipe, restore_config, trained_edition
 from include.evergreen.training.snapshot import SnapshotCache, parts_path
+from include.evergreen.training.training_frame import training_days, training_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,25 +188,17 @@ def _rebuilt(
     catalog: Catalog, config: ModelConfig, recipe: Recipe, snapshot: SnapshotRecord, ingredients: _Ingredients, progress: Progress
 ) -> pd.DataFrame | None:
     """The training frame, computed anew from the snapshot's members by the version's own features.py."""
-    import pandas as pd
-
     cache = SnapshotCache(snapshot, config)
-    days = config.grain.between(config.grain.plus_days(snapshot.as_of, -snapshot.window_days), config.grain.shift(snapshot.as_of, -1))
-    frames = []
+    days = training_days(config, snapshot.as_of, snapshot.window_days)
     try:
-        for done, day in enumerate(days):
-            progress("computing features", done, len(days))
-            frame = labelled_frame(catalog, config, day, cache, recipe.code)
-            if frame is not None and len(frame):
-                frames.append(frame)
+        built = training_frame(catalog, config, days, cache, recipe.code, progress=partial(progress, "computing features"))
     except (DataError, ConfigError) as error:
         ingredients.source(f"features: they cannot be computed again: {error}")
         return None
-    progress("computing features", len(days), len(days))
-    if not frames:
+    if not built.days:
         ingredients.source("features: no day of the snapshot has rows, inputs and labels any more")
         return None
-    return pd.concat(frames, ignore_index=True)
+    return built.rows
 
 
 def _chosen(config: ModelConfig, candidate: Candidate) -> Chosen:

@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions.corrections import refuse_corrected
 from include.evergreen.data.partitions.store import refuse_changed_versions
-from include.evergreen.features.build import code_now, labelled_frame
+from include.evergreen.features.build import code_now
 from include.evergreen.features.columns import PARTITION
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -24,6 +24,7 @@ from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.training.snapshot import Snapshot, compute_spans, parts_path
+from include.evergreen.training.training_frame import training_days, training_frame
 
 log = logging.getLogger(__name__)
 PROGRESS_EVERY_DAYS = 10
@@ -45,21 +46,17 @@ def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window
 
 
 def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int | None) -> Snapshot:
-    import pandas as pd
-
     began = clock.now()
     window = model.train.window_days if window_days is None else window_days
     cache, code = PartitionCache(as_of, model=model), code_now(catalog, model)
-    window_of_days = model.grain.between(model.grain.plus_days(as_of, -window), model.grain.shift(as_of, -1))
-    frames = []
-    for done, day in enumerate(window_of_days, start=1):
-        frame = labelled_frame(catalog, model, day, cache, code)
-        if frame is not None and len(frame):
-            frames.append(frame)
-        if done % PROGRESS_EVERY_DAYS == 0:
-            log.info("%s as of %s: features of %d of %d %ss", model.name, as_of, done, len(window_of_days), model.grain.unit)
-    _refuse_too_few_days(model, as_of, window, len(frames))
-    frame = pd.concat(frames, ignore_index=True)
+
+    def progress(done: int, days: int) -> None:
+        if done and done % PROGRESS_EVERY_DAYS == 0:
+            log.info("%s as of %s: features of %d of %d %ss", model.name, as_of, done, days, model.grain.unit)
+
+    built = training_frame(catalog, model, training_days(model, as_of, window), cache, code, progress=progress)
+    _refuse_too_few_days(model, as_of, window, built.days)
+    frame = built.rows
     members = {
         f"{dataset}/{partition}/v{number}": {"version": number, "digest": version.digest}
         for (dataset, partition, number), version in sorted(cache.read.items())
@@ -73,6 +70,7 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: i
         "frame": frame_hash,
         "features": code.text,
         **({"modules": dict(code.beside)} if code.beside else {}),
+        **({"drawn_from": built.found} if built.found > len(frame) else {}),
     }
     digest = document_digest(parts)
     path = f"training/{model.name}/{digest[:16]}.parquet"
@@ -83,8 +81,9 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: i
         refuse_changed_versions(connection, cache.read.values())
     _record(snapshot, began, {model.target.dataset, *(model_input.dataset for model_input in model.inputs)})
     log.info(
-        "%s as of %s: snapshot %s of %d partitions, %d rows of %d days (%s to %s)", model.name, as_of, digest[:12],
-        len(members), len(frame), len(frames), frame[PARTITION].min(), frame[PARTITION].max(),
+        "%s as of %s: snapshot %s of %d partitions, %d rows%s of %d days (%s to %s)", model.name, as_of, digest[:12], len(members),
+        len(frame), f" drawn from {built.found}" if built.found > len(frame) else "", built.days, frame[PARTITION].min(),
+        frame[PARTITION].max(),
     )  # fmt: skip
     return snapshot
 

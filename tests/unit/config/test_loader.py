@@ -49,8 +49,8 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
     def test_unknown_key(self, change_model: Change) -> None:
         assert problems(load_model, change_model("window_days:", "window_dayz:")) == [
             "12: train.window_dayz: unknown key 'window_dayz'; did you mean 'window_days'? "
-            "allowed: schedule, window_days, min_days, holdout_days, estimator, parameters, search, estimators, tune, weights, "
-            "early_stop, seed, trusted_types, run_in, docker"
+            "allowed: schedule, window_days, min_days, max_rows, holdout_days, estimator, parameters, search, estimators, tune, "
+            "weights, early_stop, seed, trusted_types, run_in, docker"
         ]
 
     def test_unknown_key_that_resembles_nothing_gets_no_guess(self, change_model: Change) -> None:
