@@ -30,7 +30,7 @@ def main() -> None:
     import_quietly("great_expectations.expectations")
     migrate()
     dataset, partition = Catalog().dataset("sales"), DAILY.parse(PARTITION)
-    before_mb = _peak_mb()
+    before_mb = peak_mb()
     started = time.perf_counter()
     fetched = ingestion.fetch(dataset, partition)
     fetch = time.perf_counter()
@@ -49,7 +49,7 @@ def main() -> None:
         "quarantine_path": version.quarantine_path,
         "digest": version.digest,
         "before_mb": before_mb,
-        "peak_mb": _peak_mb(),
+        "peak_mb": peak_mb(),
     }
     print(json.dumps(document))
 
@@ -60,7 +60,7 @@ def _name(check: dict[str, object]) -> str:
     return f"{check['expectation']}({arguments.get('column', '')})"
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most that this process ever held, by the kernel's count. (`getrusage` would count what its parent held before it.)"""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / KILOBYTES_PER_MB

@@ -116,7 +116,9 @@ def change_landing(dataset: str, partition: Partition, change: Change) -> None:
     change(pd.read_csv(file, dtype="string", keep_default_na=False)).to_csv(file, index=False)
 
 
-def republish(dataset: str, partition: Partition, change: Change, *, knowledge_time: dt.datetime | None = None) -> PartitionVersion:
+def republish(
+    dataset: str, partition: Partition, change: Change, *, knowledge_time: dt.datetime | None = None, knowledge_column: str | None = None
+) -> PartitionVersion:
     """Publish a changed version of a partition, past its validation."""
     current = current_partition(dataset, partition)
     assert current is not None
@@ -132,6 +134,7 @@ def republish(dataset: str, partition: Partition, change: Change, *, knowledge_t
         "quarantine_path": current.quarantine_path,
         "quarantined": current.quarantined,
         "source_rows": len(frame) + current.quarantined,
+        **({"knowledge_column": knowledge_column} if knowledge_column else {}),
     }
     version, _ = publish_partition(
         dataset=dataset,

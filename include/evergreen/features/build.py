@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,10 +51,32 @@ def feature_frame(
     :param code: what computes them; None: the model's `features.py` as it stands now
     :returns: the rows, and their features: the same index, in the declared order and kinds
     """
+    batches = list(feature_batches(catalog, model, partition, cache_, code))
+    if len(batches) == 1:
+        return batches[0]
+    import pandas as pd
+
+    return pd.concat([rows for rows, _ in batches]), pd.concat([features for _, features in batches])
+
+
+def feature_batches(
+    catalog: Catalog, model: ModelConfig, partition: Partition, cache_: PartitionCache, code: FeatureCode | None = None
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Compute what `feature_frame` does, as many rows at a time as `PartitionCache.batches` gives. Raises `ConfigError` as it does.
+
+    A row's features depend on no row beside it: the test kit examines that.
+
+    :param catalog: what is declared now
+    :param model: the model, which declares the features
+    :param partition: the day whose rows get features
+    :param cache_: what the past is read through, which bounds what is known
+    :param code: what computes them; None: the model's `features.py` as it stands now
+    :yields: the next rows, and their features: the same index, in the declared order and kinds
+    """
     code = code or code_now(catalog, model)
-    reader = PointInTimeReader(model, partition, cache_, code.edition)
     personal = reads_personal_data(catalog, model)
-    return compute_features(model, reader, _kept_function(code), code.place, personal=personal)
+    for reader in PointInTimeReader(model, partition, cache_, code.edition).in_batches():
+        yield compute_features(model, reader, _kept_function(code), code.place, personal=personal)
 
 
 def compute_features(

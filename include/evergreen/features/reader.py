@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import wraps
 from itertools import chain
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
+from include.evergreen.data.partitions.store import read_partition_in_batches
 from include.evergreen.features.lookback import Aggregation, latest_rows, trailing_values
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, Grain, Partition
@@ -25,6 +27,7 @@ EDITION = 2  # of what a features.py gets from us for the same rows; a version k
 BY_VALUE = 2  # the first edition in which a category is its value, however a day's column was typed
 BY_KNOWLEDGE = 2  # the first in which of several facts of one time the one that was known last is the latest
 KNOWN = "\0known"  # the column of `window` that says when each row was known; no dataset's own has such a name
+BATCH_ROWS = 262_144  # of a partition whose features are computed at once: a row group, as partitions are stored
 MOST_KEPT_CELLS = 4_000_000  # of a window that is kept for the next; a larger one is read anew
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
@@ -128,6 +131,30 @@ class PartitionCache:
             self.left_out[version.dataset, version.partition, version.version, as_of] = len(held) - len(known)
             held = known
         return (held if columns is None else held[list(columns)]).copy()
+
+    def batches(self, version: PartitionVersion, as_of: Partition | None) -> Iterator[pd.DataFrame]:
+        """The rows that `frame` gives, `BATCH_ROWS` at a time: of a partition that has more, one batch is in memory.
+
+        Raises `DataError` when its file cannot be read.
+
+        :param version: one that `known` gave; the cache notes that it was read
+        :param as_of: as `frame` takes it
+        :yields: all columns of the next rows, with the index that they have in the whole; once, if there are none
+        """
+        if version.rows <= BATCH_ROWS:
+            yield self.frame(version, as_of)
+            return
+        self.read[version.dataset, version.partition, version.version] = version
+        given = late = 0
+        for batch in read_partition_in_batches(version, BATCH_ROWS):
+            rows = batch if version.knowledge_column is None else batch[batch[version.knowledge_column] <= self._limit(as_of)]
+            late += len(batch) - len(rows)
+            is_last = given + late == version.rows
+            if len(rows) or (is_last and not given):
+                given += len(rows)
+                yield rows.set_axis(range(given - len(rows), given), axis="index")
+        if version.knowledge_column is not None:
+            self.left_out[version.dataset, version.partition, version.version, as_of] = late
 
     def note_read(self, versions: Iterable[PartitionVersion]) -> None:
         """Note that versions were read, whether or not any of their rows decided.
@@ -248,6 +275,7 @@ class PointInTimeReader:
         self._model = model
         self._partition = partition
         self._cache = cache
+        self._batch: pd.DataFrame | None = None
 
     @property
     def partition(self) -> dt.date:
@@ -260,24 +288,46 @@ class PointInTimeReader:
     def rows(self) -> pd.DataFrame:
         """The rows to score, each of which gets one row of features.
 
+        Raises `DataError` when the partition has not been ingested, or was not known in time.
+
         :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep; rows
             that the knowledge column says were known later are left out, and the log says how many
-        :raises DataError: when the partition has not been ingested, or was not known in time
         """
+        if self._batch is not None:
+            return self._batch.copy()
+        version = self._rows_version()
+        rows = self._cache.frame(version, self._partition)
+        self._tell_of_late_rows(version)
+        return rows
+
+    def in_batches(self) -> Iterator[PointInTimeReader]:
+        """The same reader, for the next `BATCH_ROWS` rows of its partition each time. Raises what `rows` does.
+
+        :yields: a reader whose `rows` are these, and which sees the same past
+        """
+        version = self._rows_version()
+        for rows in self._cache.batches(version, self._partition):
+            batch = copy(self)
+            batch._batch = rows
+            yield batch
+        self._tell_of_late_rows(version)
+
+    def _rows_version(self) -> PartitionVersion:
         dataset = self._model.rows
         newest = self._model.newest(dataset, self._partition)
         versions = self._cache.known(dataset, self._partition, newest, newest)
         if not versions:
             raise DataError(f"{self._model.name}: {dataset} {newest} was not known on {self._partition}. Ingest it first.")
-        (version,) = versions
-        rows = self._cache.frame(version, self._partition)
+        return versions[0]
+
+    def _tell_of_late_rows(self, version: PartitionVersion) -> None:
+        dataset, newest = version.dataset, version.partition
         if late := self._cache.left_out.get((dataset, newest, version.version, self._partition)):
             log.warning(
                 "%s: %d of %d rows of %s %s are left out on %s: their %s says that they were known only after it began. "
                 "Raise lag_days of %s in model.yaml, if they should be there.",
-                self._model.name, late, late + len(rows), dataset, newest, self._partition, version.knowledge_column, dataset,
+                self._model.name, late, version.rows, dataset, newest, self._partition, version.knowledge_column, dataset,
             )  # fmt: skip
-        return rows
 
     def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the last partitions that the model may see, as they were known when the scored partition began.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -11,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.data.partitions.files import RowWriter
 from include.evergreen.data.partitions.store import refuse_changed_versions
-from include.evergreen.features.build import error_text, feature_frame
+from include.evergreen.features.build import error_text, feature_batches
 from include.evergreen.features.columns import CHALLENGER, PREDICTION, as_columns, as_keys
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.digest import document_digest, frame_digest
+from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry import champions
@@ -88,17 +91,11 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
         record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
         return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
-    cache = PartitionCache(partition, model=serving.config, is_scored=True)
-    predictions, features = _predict(catalog, partition, serving, pipeline, cache)
-    if reads.shadow:
-        beside = _predict_beside(catalog, partition, reads.shadow, serving, features, cache)
-        if beside is None:
-            reads = reads.alone()
-        else:
-            predictions.insert(list(predictions.columns).index(PREDICTION) + 1, CHALLENGER, beside)
-    with reading() as connection:
-        refuse_changed_versions(connection, cache.read.values())
-    written = _keep(reads, predictions, origin, began)
+    try:
+        written = _write(catalog, reads, pipeline, origin, began)
+    except _ChallengerError:
+        reads = reads.alone()
+        written = _write(catalog, reads, pipeline, origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
     if reads.shadow:
         message += f", and by challenger {reads.shadow.version.version} as its shadow"
@@ -166,41 +163,78 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving:
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
 
 
-def _predict(
+def _write(catalog: Catalog, reads: _Reads, pipeline: Pipeline, origin: str, began: dt.datetime) -> PredictionSet:
+    """Predict the partition's rows, a batch at a time, and keep what was predicted. Raises `_ChallengerError` before anything is kept."""
+    import pyarrow as pa
+
+    cache = PartitionCache(reads.partition, model=reads.serving.config, is_scored=True)
+    with ExitStack() as leaving:
+        writer: RowWriter | None = None
+        beside = _predicting_beside(catalog, reads, cache) if reads.shadow else None
+        for predictions, features in _predicted(catalog, reads.partition, reads.serving, pipeline, cache):
+            if beside is not None:
+                predictions.insert(list(predictions.columns).index(PREDICTION) + 1, CHALLENGER, beside(features))
+            table = pa.Table.from_pandas(predictions, preserve_index=False)
+            writer = writer or leaving.enter_context(RowWriter(table.schema))
+            writer.write(table)
+        assert writer is not None  # a partition without rows is one batch
+        if beside is not None:
+            resolve_alert(f"challenger/{reads.serving.config.name}")
+        with reading() as connection:
+            refuse_changed_versions(connection, cache.read.values())
+        return _keep(reads, writer, origin, began)
+
+
+def _predicted(
     catalog: Catalog, partition: Partition, scorer: Scorer, pipeline: Pipeline, cache: PartitionCache
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What is kept of the champion's predictions, and the features that they were made from."""
-    rows, features = feature_frame(catalog, scorer.config, partition, cache, scorer.recipe.code)
-    keys = as_keys(rows, catalog.dataset(scorer.config.rows).keys)
-    with one_thread():
-        predicted = predict(pipeline, scorer.config, features)
-        parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
-    whole = keys.join(as_columns(features)).assign(**{PREDICTION: predicted})
-    return whole if parts is None else whole.join(parts), features
-
-
-def _predict_beside(
-    catalog: Catalog, partition: Partition, shadow: Scorer, serving: Scorer, features: pd.DataFrame, cache: PartitionCache
-) -> np.ndarray | None:
-    """The challenger's predictions; None, and an alert, when it cannot be verified or computed: the champion does not wait for it."""
-    try:
-        pipeline = _loaded(shadow)
-        same = shadow.recipe.features_digest == serving.recipe.features_digest
-        own = features if same else feature_frame(catalog, shadow.config, partition, cache, shadow.recipe.code)[1]
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """What is kept of the champion's predictions, a batch of rows at a time, and the features that they were made from."""
+    for rows, features in feature_batches(catalog, scorer.config, partition, cache, scorer.recipe.code):
+        keys = as_keys(rows, catalog.dataset(scorer.config.rows).keys)
         with one_thread():
-            predicted = predict(pipeline, shadow.config, own)
-        if len(predicted) != len(features):
-            raise DataError(f"it scores {len(predicted)} rows where the champion scores {len(features)}")
+            predicted = predict(pipeline, scorer.config, features)
+            parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
+        whole = keys.join(as_columns(features)).assign(**{PREDICTION: predicted})
+        yield (whole if parts is None else whole.join(parts)), features
+
+
+class _ChallengerError(Exception):
+    """The challenger cannot score the partition; an alert says why, and the champion does not wait for it."""
+
+
+def _predicting_beside(catalog: Catalog, reads: _Reads, cache: PartitionCache) -> Callable[[pd.DataFrame], np.ndarray]:
+    """The challenger's predictions, for each batch of the champion's features. It, and they, raise `_ChallengerError`."""
+    shadow, serving = reads.shadow, reads.serving
+    assert shadow is not None
+    same = shadow.recipe.features_digest == serving.recipe.features_digest
+    own = None if same else feature_batches(catalog, shadow.config, reads.partition, cache, shadow.recipe.code)
+    with _not_waited_for(catalog, shadow):
+        pipeline = _loaded(shadow)
+
+    def predict_beside(features: pd.DataFrame) -> np.ndarray:
+        with _not_waited_for(catalog, shadow), one_thread():
+            read = features if own is None else next(own, (None, features[:0]))[1]
+            predicted = predict(pipeline, shadow.config, read)
+            if len(predicted) != len(features):
+                raise DataError(f"it scores {len(predicted)} rows where the champion scores {len(features)}")
+        return predicted
+
+    return predict_beside
+
+
+@contextmanager
+def _not_waited_for(catalog: Catalog, shadow: Scorer) -> Iterator[None]:
+    """Within it, what keeps the challenger from scoring becomes an alert, and `_ChallengerError`."""
+    try:
+        yield
     except (TransientError, MemoryError):
         raise
     except mlflow_store.ArtifactError as error:
         champions.damaged(shadow.version, error, is_champion=False)
-        return None
+        raise _ChallengerError from error
     except Exception as error:
         _broken_beside(catalog, shadow.config, shadow.version, error)
-        return None
-    resolve_alert(f"challenger/{shadow.config.name}")
-    return predicted
+        raise _ChallengerError from error
 
 
 def _broken_beside(catalog: Catalog, model: ModelConfig, challenger: champions.RegisteredVersion, error: Exception) -> None:
@@ -219,18 +253,18 @@ def _loaded(scorer: Scorer) -> Pipeline:
     return pipeline
 
 
-def _keep(reads: _Reads, predictions: pd.DataFrame, origin: str, began: dt.datetime) -> PredictionSet:
+def _keep(reads: _Reads, predictions: RowWriter, origin: str, began: dt.datetime) -> PredictionSet:
     """Record the scoring as the current one, unless what it read is no longer what it would read now: then `OvertakenError`."""
     model, partition = reads.serving.config, reads.partition
-    digest = frame_digest(predictions)
+    digest = predictions.digest()
     path = f"predictions/{model.name}/{partition}/{digest[:16]}.parquet"
-    storage.write_frame(path, predictions)
+    predictions.keep(path)
     with writing() as connection:
         refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         reads.refuse_overtaken()
         record_scoring(
             connection, model.name, partition, version=reads.serving.version.version,
-            challenger_version=reads.shadow.version.version if reads.shadow else 0, rows=len(predictions), digest=digest, path=path,
+            challenger_version=reads.shadow.version.version if reads.shadow else 0, rows=predictions.rows, digest=digest, path=path,
             input_digest=reads.digest, origin=origin,
         )  # fmt: skip
     written = find_predictions(model.name, partition)

@@ -152,11 +152,12 @@ def _repeating(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
-def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a local Parquet file, a row group or `GROUP_ROWS` at most at a time. Raises `DataError` when it is damaged.
+def read_batches(file: Path, columns: Sequence[str] | None = None, *, most_rows: int = GROUP_ROWS) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a local Parquet file, a row group or ``most_rows`` at a time. Raises `DataError` when it is damaged.
 
     :param file: where it lies
     :param columns: the names of those to read, and nothing else of the file; None for all
+    :param most_rows: how many rows a batch has at most
     :yields: the rows in the file's order, with the columns in the order in which they are named
     """
     import pyarrow.parquet as pq
@@ -165,7 +166,7 @@ def read_batches(file: Path, columns: Sequence[str] | None = None) -> Iterator[p
     with _opened(file), storage.damage(str(file)), pq.ParquetFile(file, pre_buffer=False) as parquet:
         wanted = list(columns) if columns is not None else None
         for group in range(parquet.num_row_groups):  # each was made to fit into memory
-            yield from parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=wanted, use_threads=True)
+            yield from parquet.iter_batches(most_rows, row_groups=[group], columns=wanted, use_threads=True)
 
 
 def read_schema(file: Path) -> pa.Schema:

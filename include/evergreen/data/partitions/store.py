@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from include.evergreen.data.partitions.corrections import known_before_corrections
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
@@ -175,19 +176,35 @@ def all_versions(
 
 
 def read_partition(version: PartitionVersion, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read the accepted rows of one version.
+    """Read the accepted rows of one version. Raises `DataError` when retention removed its files, or they are gone or damaged.
 
     :param version: of a partition
     :param columns: the names of those to read, and nothing else of the file; None for all
     :returns: the rows in the order of the dataset's keys
-    :raises DataError: when retention has removed the version's files, or they are gone or damaged
     """
+    _refuse_removed(version)
+    return storage.read_frame(version.path, columns)
+
+
+def read_partition_in_batches(version: PartitionVersion, rows: int) -> Iterator[pd.DataFrame]:
+    """Read what `read_partition` does, in as much memory as a batch takes. Raises what it raises.
+
+    :param version: of a partition
+    :param rows: how many of them a batch has at most
+    :yields: the next rows in the order of the dataset's keys, numbered from 0
+    """
+    _refuse_removed(version)
+    with storage.local_file(version.path) as file:
+        for batch in read_batches(file, most_rows=rows):
+            yield batch.to_pandas()
+
+
+def _refuse_removed(version: PartitionVersion) -> None:
     if version.removed_at is not None:
         raise DataError(
             f"{version.dataset} {version.partition}: version {version.version}, which was known at that time, was removed by retention "
             f"on {version.removed_at:%Y-%m-%d}. Read as of a later date, or keep versions longer: retention.superseded_days."
         )
-    return storage.read_frame(version.path, columns)
 
 
 def newest_version(connection: sa.Connection, dataset: str, partition: Partition) -> PartitionVersion | None:
