@@ -42,7 +42,7 @@ def main(folder: str, rows_a_day: str, days_before: str, days_asked: str) -> Non
         update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=asked),)}
     )  # fmt: skip
     whole = sum(Path(folder, "storage", each.path).stat().st_size for each in current_partitions("sales"))
-    cache = PartitionCache("2014-01-01")
+    cache = PartitionCache("2014-01-01", model=model)
     reader = PointInTimeReader(model, "2014-01-01", cache)
     before, started = _bytes_read(), time.perf_counter()
     frame = reader.window("sales", asked, columns=COLUMNS)

@@ -16,12 +16,12 @@ import yaml
 
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.grain import DAILY
 from include.evergreen.oncall import begin_drill
 from include.evergreen.state.alerts import Filter, list_alerts, resolve, show_alert
 from include.evergreen.state.database import writing
 from tests.integration.airflow_under_test import Running
 from tests.servers.http import HttpServer
+from tests.unit.flights import NEW_YORK
 
 LOCKED_SECONDS = 55  # less than our writers wait for each other
 ANY = Filter(states=("firing", "acknowledged", "snoozed", "resolved"))
@@ -69,11 +69,11 @@ def never_comes(running: Running):
     if not current_partitions("outcomes"):  # what never came at all is late from its first run on
         running.run("outcomes.ingest", partition_key="2013-06-05")
     file = running.include / "datasets" / "outcomes" / "dataset.yaml"
-    kept, today = file.read_text(), clock.now().date()
+    kept, today = file.read_text(), NEW_YORK.at(clock.now())
     declared = yaml.safe_load(kept)
     deadline = clock.now() + dt.timedelta(seconds=75)  # the watcher reads declarations anew after a minute
-    declared["schedule"] |= {"start": today, "end": today}
-    declared["freshness"] = {"hours_after_partition": (deadline - DAILY.start(str(today))).total_seconds() / 3600, "on_fail": "warn"}
+    declared["schedule"] |= {"start": dt.date.fromisoformat(today), "end": dt.date.fromisoformat(today)}
+    declared["freshness"] = {"hours_after_partition": (deadline - NEW_YORK.start(today)).total_seconds() / 3600, "on_fail": "warn"}
     file.write_text(yaml.safe_dump(declared, sort_keys=False))
     yield SimpleNamespace(day=today, deadline=deadline, mend=lambda: file.write_text(kept))
     file.write_text(kept)
@@ -167,7 +167,7 @@ def test_a_partition_that_never_comes_is_an_alert_within_a_minute_of_its_deadlin
     (alert,), _ = wait_for(lambda: [each for each in list_alerts(Filter(kind="freshness")) if each.dataset == "outcomes"])
     late = seconds_until(alert, never_comes.deadline)
     print(f"a partition never came: an alert {late:.1f} s after its deadline")
-    assert 0 <= late < 60 and alert.evidence["days"] == [str(never_comes.day)]
+    assert 0 <= late < 60 and alert.evidence["days"] == [never_comes.day]
     never_comes.mend()
     wait_for(lambda: show_alert(alert.id).alert.state == "resolved")
 

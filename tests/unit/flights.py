@@ -21,7 +21,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.data.partitions import PartitionVersion, current_partition, publish_partition, read_partition
 from include.evergreen.foundation.digest import frame_digest
-from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
@@ -34,6 +34,7 @@ from tests.templates import template
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
+NEW_YORK = Grain("day", "America/New_York")  # of the example's datasets: a day begins at New York's midnight, 05:00 UTC in winter
 INGESTED_UNTIL = "2013-01-21"  # 20 days with rows, inputs and labels: enough for two trainings and what follows
 BAD_WIND = "2013-02-12"  # one hour at Newark is recorded with 1048 miles per hour
 LANDED = [DAILY.plus_days("2013-01-01", n) for n in range(25)] + [BAD_WIND]

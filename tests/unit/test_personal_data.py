@@ -190,4 +190,4 @@ def test_the_input_example_is_a_row_that_nobody_has(air_time: ModelConfig) -> No
 
 def _features() -> None:
     catalog = Catalog()
-    feature_frame(catalog, catalog.model("air_time"), january(10), PartitionCache(january(10)))
+    feature_frame(catalog, catalog.model("air_time"), january(10), PartitionCache(january(10), model=catalog.model("air_time")))

@@ -92,7 +92,7 @@ def _labels(catalog: Catalog, target: str) -> pd.Series:
 def _joined(catalog: Catalog, model: ModelConfig) -> pd.Series:
     """The label of each flight of the day before `AS_OF`."""
     flights = read_partition(current_partition("outcomes", YESTERDAY))  # type: ignore[arg-type]
-    cache = PartitionCache(AS_OF)
+    cache = PartitionCache(AS_OF, model=model)
     return join_labels(catalog, model, flights, known_labels(catalog, model, YESTERDAY, cache), cache)
 
 

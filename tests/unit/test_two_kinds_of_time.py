@@ -18,7 +18,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.state.database.tables import partition_versions
 from include.evergreen.training.take_snapshot import take_snapshot
-from tests.unit.flights import INGESTED_UNTIL, brief, change_landing, january, rows_of
+from tests.unit.flights import INGESTED_UNTIL, NEW_YORK, brief, change_landing, january, rows_of
 
 CORRECTED, LEARNED = january(5), january(20)
 MONTH = DAILY.between(january(1), january(31))
@@ -40,9 +40,9 @@ def test_a_late_correction_is_seen_by_trainings_as_of_later_days_and_by_no_earli
     as_of_10, as_of_25 = take_snapshot(catalog, model, january(10)), take_snapshot(catalog, model, january(25))
 
     change_landing("outcomes", CORRECTED, lambda rows: rows.assign(arr_delay="99"))
-    corrected, is_new = ingestion.ingest(catalog.dataset("outcomes"), CORRECTED, "live", known_at=DAILY.start(LEARNED))
+    corrected, is_new = ingestion.ingest(catalog.dataset("outcomes"), CORRECTED, "live", known_at=NEW_YORK.start(LEARNED))
 
-    assert (corrected.version, is_new, corrected.knowledge_time) == (2, True, DAILY.start(LEARNED))
+    assert (corrected.version, is_new, corrected.knowledge_time) == (2, True, NEW_YORK.start(LEARNED))
     assert take_snapshot(catalog, model, january(10)) == as_of_10
     assert take_snapshot(catalog, model, DAILY.plus_days(LEARNED, -1)).frame()["target"].mean() < 0.5
     later = take_snapshot(catalog, model, january(25))
@@ -54,8 +54,8 @@ def test_a_late_correction_is_seen_by_trainings_as_of_later_days_and_by_no_earli
 def test_the_rows_of_a_day_within_a_training_are_features_of_what_was_known_on_that_day(three_weeks: None, catalog: Catalog) -> None:
     """Training as of the 25th computes the features of the 8th from what was known on the 8th, correction or not."""
     change_landing("outcomes", CORRECTED, lambda rows: rows.assign(arr_delay="99"))
-    ingestion.ingest(catalog.dataset("outcomes"), CORRECTED, "live", known_at=DAILY.start(LEARNED))
-    cache = PartitionCache(january(21))
+    ingestion.ingest(catalog.dataset("outcomes"), CORRECTED, "live", known_at=NEW_YORK.start(LEARNED))
+    cache = PartitionCache(january(21), model=catalog.model("air_time"))
     assert [each.version for each in cache.known("outcomes", january(8), CORRECTED, CORRECTED)] == [1]
     assert [each.version for each in cache.known("outcomes", LEARNED, CORRECTED, CORRECTED)] == [2]
 
@@ -63,7 +63,7 @@ def test_the_rows_of_a_day_within_a_training_are_features_of_what_was_known_on_t
 @pytest.mark.usefixtures("landed")
 class TestWhenAVersionIsKnown:
     def test_a_first_version_is_known_by_the_rule(self, catalog: Catalog) -> None:
-        assert _ingest(catalog.dataset("outcomes")).knowledge_time == DAILY.start(january(6))
+        assert _ingest(catalog.dataset("outcomes")).knowledge_time == NEW_YORK.start(january(6))
 
     def test_a_correction_in_a_live_run_is_known_when_it_arrives(self, catalog: Catalog) -> None:
         first = _ingest(catalog.dataset("outcomes"))
@@ -77,27 +77,27 @@ class TestWhenAVersionIsKnown:
         _ingest(catalog.dataset("outcomes"))
         _correct()
         second = _ingest(catalog.dataset("outcomes"), "backfill")
-        assert (second.version, second.knowledge_time) == (2, DAILY.start(january(6)))
+        assert (second.version, second.knowledge_time) == (2, NEW_YORK.start(january(6)))
 
     def test_a_dataset_may_say_that_its_corrections_mend_what_was_known_all_along(self, catalog: Catalog) -> None:
         weather = catalog.dataset("weather")
         assert weather.knowledge.corrections == "rule"
         _ingest(weather)
         change_landing("weather", CORRECTED, lambda rows: rows.assign(temp="33"))
-        assert (_ingest(weather).version, _ingest(weather).knowledge_time) == (2, DAILY.start(january(6)))
+        assert (_ingest(weather).version, _ingest(weather).knowledge_time) == (2, NEW_YORK.start(january(6)))
 
     def test_a_dataset_may_be_known_from_arrival_but_backfilled_by_the_rule(self, catalog: Catalog) -> None:
         outcomes = _knowing(catalog.dataset("outcomes"), first="arrival")
         before = clock.now()
         assert _ingest(outcomes).knowledge_time >= before
         other = january(6)
-        assert ingestion.ingest(outcomes, other, "backfill")[0].knowledge_time == DAILY.start(january(7))
+        assert ingestion.ingest(outcomes, other, "backfill")[0].knowledge_time == NEW_YORK.start(january(7))
 
     def test_arrival_never_comes_before_the_rule(self, catalog: Catalog) -> None:
         """A delivery that is early, as a forecast is, is not known before its declaration says so."""
         a_century = 24.0 * 366 * 100
-        outcomes = _knowing(catalog.dataset("outcomes"), first="arrival", hours_after_partition=a_century)
-        assert _ingest(outcomes).knowledge_time == DAILY.start(CORRECTED) + dt.timedelta(hours=a_century)
+        outcomes = _knowing(catalog.dataset("outcomes"), first="arrival", hours_after_end=a_century)
+        assert _ingest(outcomes).knowledge_time == NEW_YORK.end(CORRECTED) + dt.timedelta(hours=a_century)
 
     def test_with_a_column_the_first_version_is_known_with_its_first_row_and_a_correction_with_its_last(self, catalog: Catalog) -> None:
         weather = catalog.dataset("weather")
@@ -110,7 +110,7 @@ class TestWhenAVersionIsKnown:
 
     def test_unchanged_content_makes_no_version_and_keeps_its_knowledge_time(self, catalog: Catalog) -> None:
         first = _ingest(catalog.dataset("outcomes"))
-        again, is_new = ingestion.ingest(catalog.dataset("outcomes"), CORRECTED, "live", known_at=DAILY.start(january(20)))
+        again, is_new = ingestion.ingest(catalog.dataset("outcomes"), CORRECTED, "live", known_at=NEW_YORK.start(january(20)))
         assert (again, is_new) == (first, False)
 
 

@@ -64,11 +64,12 @@ class AfterPartition(Strict):
 
         :param grain: that of the partitions
         :param whose: ``its``, or ``their``
-        :returns: such as ``24 hours after its day begins``
+        :returns: such as ``24 hours after its day begins``, or ``when its day begins``
         """
-        if self.hours_after_end is not None:
-            return f"{self.hours_after_end:g} hours after {whose} {grain.unit} ends"
-        return f"{self.hours_after_partition:g} hours after {whose} {grain.unit} begins"
+        hours, then = self.hours_after_partition, f"{whose} {grain.unit} begins"
+        if hours is None:
+            hours, then = self.hours_after_end, f"{whose} {grain.unit} ends"
+        return f"{hours:g} hours after {then}" if hours else f"when {then}"
 
 
 class Knowledge(AfterPartition):

@@ -138,7 +138,7 @@ def inputs_known(model: ModelConfig, partition: Partition, cache_: PartitionCach
     :param model: the model, which declares the inputs and their lags
     :param partition: the day whose rows get features
     :param cache_: what the past is read through, which bounds what is known
-    :returns: whether each input's newest partition that is read for the day was known when the day began (UTC)
+    :returns: whether each input's newest partition that is read for the day was known at the partition's scoring moment
     """
     newest = ((model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs)
     return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)

@@ -16,7 +16,7 @@ from include.evergreen.data.partitions import PartitionVersion, known_versions, 
 from include.evergreen.data.partitions.store import read_partition_in_batches
 from include.evergreen.features.lookback import Aggregation, latest_rows, trailing_values
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, Grain, Partition
+from include.evergreen.foundation.grain import EARLIEST, LATEST, Grain, Partition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,17 +73,15 @@ class PartitionCache:
 
     :param as_of: the partition of the model at whose beginning a version or a row must have been known
     :param said_at: when it was said what was known: later corrections of knowledge times do not count; None: they all do
-    :param model: for which it is read, and which knows the grains of its datasets and its own; None: all are days
+    :param model: for which it is read, and which knows the grains of its datasets and its own
     :param is_scored: whether ``as_of`` is scored, so that its scoring moment counts, and not its beginning
     """
 
-    def __init__(
-        self, as_of: Partition, said_at: dt.datetime | None = None, *, model: ModelConfig | None = None, is_scored: bool = False
-    ) -> None:
+    def __init__(self, as_of: Partition, said_at: dt.datetime | None = None, *, model: ModelConfig, is_scored: bool = False) -> None:
         self.as_of = as_of
-        self._moment: Callable[[Partition], dt.datetime] = DAILY.start if model is None else model.moment
-        self.until = self._moment(as_of) if is_scored else (DAILY if model is None else model.grain).start(as_of)
-        self._grain_of: Callable[[str], Grain] = (lambda _: DAILY) if model is None else model.grain_of
+        self._moment: Callable[[Partition], dt.datetime] = model.moment
+        self.until = self._moment(as_of) if is_scored else model.grain.start(as_of)
+        self._grain_of: Callable[[str], Grain] = model.grain_of
         self.said_at = said_at
         self.read: dict[tuple[str, Partition, int], PartitionVersion] = {}
         self.left_out: dict[tuple[str, Partition, int, Partition | None], int] = {}  # rows that a partition did not know yet
@@ -281,7 +279,7 @@ class PointInTimeReader:
     def partition(self) -> dt.date:
         """The day whose rows are to be scored.
 
-        :returns: the day, in UTC; to be taken in place of any clock
+        :returns: the day, in the zone of the rows' dataset; to be taken in place of any clock
         """
         return self._model.grain.begins(self._partition)
 
@@ -464,7 +462,7 @@ class PointInTimeReader:
         :param by: the column, or columns, of both that say which rows belong together; none: all of them do
         :param time: the timestamp column of ``dataset``
         :param columns: the columns of ``dataset`` to give
-        :param at: the timestamp column of ``rows`` that is their own time; None: the beginning of the partition (UTC)
+        :param at: the timestamp column of ``rows`` that is their own time; None: the partition's scoring moment
         :param tolerance: how long before it the latest row may be; None: as long as the window goes back
         :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
         """

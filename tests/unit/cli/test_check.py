@@ -70,7 +70,7 @@ def test_features_that_hold_the_target_are_a_problem(ask: Ask, tmp_path: Path, m
     model, features = include / "models/air_time/model.yaml", include / "models/air_time/features.py"
     outcomes = include / "datasets/outcomes/dataset.yaml"
     model.write_text(re.sub(r"(dataset: outcomes.*lag_days: )1", r"\g<1>0", model.read_text()))
-    outcomes.write_text(re.sub(r"hours_after_partition: \d+", "hours_after_partition: 0", outcomes.read_text(), count=1))
+    outcomes.write_text(re.sub(r"hours_after_end: 0", "hours_after_partition: 0", outcomes.read_text(), count=1))
     answer = ask("check")
     assert (
         f"{features}: feature 'minutes_per_mile_7d' holds the target: it changes with air_time of outcomes of the scored day itself"

@@ -240,7 +240,7 @@ class TestCheckFinds:
     def test_a_wait_for_labels_that_leaves_too_few_days_of_the_window(self, include: Path, change_model: Change) -> None:
         path = change_model("column: amount}", "column: amount, within_days: 50}")
         assert check_catalog(Catalog(include)) == [
-            f"{path}:12: train.window_days: 60 is too few: labels come within 50 days (target.within_days) and are known 0 hours after "
+            f"{path}:12: train.window_days: 60 is too few: labels come within 50 days (target.within_days) and are known when "
             f"their day begins, so 11 of the 60 days before as_of have all their labels, and train.min_days asks for 14; use at least 63"
         ]
         change_model("window_days: 60", "window_days: 63")

@@ -51,13 +51,13 @@ def test_a_schedule_that_cannot_make_partitions_of_its_grain(
     ("shape", "old", "new", "problem"),
     [
         (HOURS, "results, lag_hours: 1", "results, lag_hours: 0",
-         "9: inputs[1].lag_hours: 0 is too few: results is known 0 hours after its hour ends; use at least 1"),
+         "9: inputs[1].lag_hours: 0 is too few: results is known when its hour ends; use at least 1"),
         (HOURS, "prices, lag_days: 1", "prices, lag_days: 0",
-         "10: inputs[2].lag_days: 0 is too few: prices is known 0 hours after its month ends; use at least 31"),
+         "10: inputs[2].lag_days: 0 is too few: prices is known when its month ends; use at least 31"),
         (HOURS, "prices, lag_days: 1", "prices, lag_hours: 1",
          "10: inputs[2].lag_hours: is for partitions shorter than a day, and those of prices are of a month; use lag_days"),
         (WEEKS, "results, lag_days: 7", "results, lag_days: 0",
-         "9: inputs[1].lag_days: 0 is too few: results is known 0 hours after its week ends; use at least 7"),
+         "9: inputs[1].lag_days: 0 is too few: results is known when its week ends; use at least 7"),
         (WEEKS, "results, lag_days: 7", "results, lag_days: 1", ""),  # what is begun of a week is a week
         (WEEKS, "min_days: 42", "min_days: 42, schedule: {cron: '0 6 * * 2', start: 2013-06-01}",
          "16: train.schedule.cron: '0 6 * * 2' comes round at 2013-01-01, within the week 2012-12-31"),

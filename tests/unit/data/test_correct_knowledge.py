@@ -21,7 +21,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import knowledge_corrections, ledger, partition_versions
-from tests.unit.flights import change_landing, january, rows_of
+from tests.unit.flights import NEW_YORK, change_landing, january, rows_of
 
 pytestmark = pytest.mark.usefixtures("landed", "either_database")
 DAY, NEXT = january(5), january(6)
@@ -30,23 +30,23 @@ A_YEAR = 8760.0
 
 @pytest.fixture
 def weather(catalog: Catalog) -> DatasetConfig:
-    """Known 24 hours after its day begins, its corrections too."""
+    """Known when its day ends, its corrections too."""
     return catalog.dataset("weather")
 
 
 def test_a_rule_that_was_declared_wrongly_is_corrected_in_what_is_stored(weather: DatasetConfig, caplog: pytest.LogCaptureFixture) -> None:
-    wrong = _ingest(_knowing(weather, hours_after_partition=A_YEAR))
+    wrong = _ingest(_knowing(weather, hours_after_end=A_YEAR))
     _ingest(weather, NEXT)
     assert _known(january(7), DAY, NEXT) == [(NEXT, 1)]
 
     with caplog.at_level(logging.WARNING, "include.evergreen"):
         assert _ingest(weather) == wrong  # unchanged content makes no version: it is said what stays, and how to correct it
-    assert "by hours_after_partition 8760.0, and dataset.yaml declares 24.0" in caplog.text
+    assert "by hours_after_end 8760.0, and dataset.yaml declares 0.0" in caplog.text
     command = 'evergreen correct-knowledge weather --from 2013-01-05 --to 2013-01-05 --reason "..."'
     assert command in caplog.text
 
     planned = plan_corrections(weather, DAY, NEXT)
-    assert [(each.version, each.knowledge_time) for each in planned] == [(wrong, DAILY.start(NEXT))]
+    assert [(each.version, each.knowledge_time) for each in planned] == [(wrong, NEW_YORK.start(NEXT))]
     assert rows_of(knowledge_corrections) == []
     before = clock.now()
     corrected = _correct(weather)
@@ -56,7 +56,7 @@ def test_a_rule_that_was_declared_wrongly_is_corrected_in_what_is_stored(weather
     [recorded] = rows_of(knowledge_corrections)
     assert _known(january(7), DAY, NEXT, said_at=recorded.recorded_at) == [(DAY, 1), (NEXT, 1)]  # from that very moment on
     caplog.clear()
-    assert _ingest(weather).knowledge_time == DAILY.start(NEXT)
+    assert _ingest(weather).knowledge_time == NEW_YORK.start(NEXT)
     assert "correct-knowledge" not in caplog.text
 
     [entry] = _entries()
@@ -64,7 +64,7 @@ def test_a_rule_that_was_declared_wrongly_is_corrected_in_what_is_stored(weather
     assert {name: body[name] for name in ("dataset", "first", "last", "versions", "actor", "reason")} == {
         "dataset": "weather", "first": "2013-01-05", "last": "2013-01-05", "versions": 1, "actor": "ann", "reason": "it was a slip",
     }  # fmt: skip
-    assert body["declared"]["hours_after_partition"] == 24.0
+    assert body["declared"]["hours_after_end"] == 0.0
     assert _correct(weather) == []
     assert len(_entries()) == len(rows_of(knowledge_corrections)) == 1
 
@@ -73,7 +73,7 @@ def test_what_was_said_to_be_known_too_early_is_hidden_until_it_was(weather: Dat
     _ingest(weather)
     change_landing("weather", DAY, lambda rows: rows.assign(temp="33"))
     _ingest(weather)
-    _correct(_knowing(weather, hours_after_partition=A_YEAR))
+    _correct(_knowing(weather, hours_after_end=A_YEAR))
     assert _known(january(20), DAY, DAY) == []
     assert _known(january(20), DAY, DAY, said_at=clock.now() - dt.timedelta(hours=1)) == [(DAY, 2)]
     assert _known("2014-01-06", DAY, DAY) == [(DAY, 2)]
@@ -82,14 +82,14 @@ def test_what_was_said_to_be_known_too_early_is_hidden_until_it_was(weather: Dat
 def test_it_is_corrected_twice_and_each_time_that_was_said_can_be_asked_for(weather: DatasetConfig) -> None:
     said = []
     _ingest(weather)
-    for hours in (48.0, 72.0):
+    for hours in (24.0, 48.0):
         said.append(clock.now())
-        _correct(_knowing(weather, hours_after_partition=hours))
+        _correct(_knowing(weather, hours_after_end=hours))
     times = [
-        known_versions("weather", as_of=DAILY.start(january(20)), first=DAY, last=DAY, said_at=at)[0].knowledge_time
+        known_versions("weather", as_of=NEW_YORK.start(january(20)), first=DAY, last=DAY, said_at=at)[0].knowledge_time
         for at in [*said, clock.now()]
     ]
-    assert times == [DAILY.start(january(day)) for day in (6, 7, 8)]
+    assert times == [NEW_YORK.start(january(day)) for day in (6, 7, 8)]
 
 
 def test_what_arrived_is_known_from_its_arrival_as_exactly_as_when_it_was_recorded(catalog: Catalog) -> None:
@@ -98,7 +98,7 @@ def test_what_arrived_is_known_from_its_arrival_as_exactly_as_when_it_was_record
     change_landing("outcomes", DAY, lambda rows: rows.assign(arr_delay="99"))
     arrived = _ingest(outcomes)
     by_rule = _knowing(outcomes, corrections="rule")
-    assert [each.knowledge_time for each in _correct(by_rule)] == [DAILY.start(NEXT)]
+    assert [each.knowledge_time for each in _correct(by_rule)] == [NEW_YORK.start(NEXT)]
     assert [each.knowledge_time for each in _correct(outcomes)] == [arrived.knowledge_time]
     assert current_partition("outcomes", DAY) == arrived
 
@@ -107,16 +107,15 @@ def test_a_knowledge_column_that_was_removed_filters_no_more_and_one_that_was_ad
     by_column = weather.model_copy(update={"knowledge": Knowledge(hours_after_partition=24, column="time_hour")})
     version = _ingest(weather)
     rows = read_partition(version)["time_hour"]
-    half = january(6)
-    assert len(_read(half)) == len(rows)
+    assert len(_read(NEXT)) == len(rows)
 
     [added] = _correct(by_column)
     assert (added.knowledge_column, added.knowledge_time) == ("time_hour", rows.min().to_pydatetime())
-    assert 0 < len(_read(half)) < len(rows)
+    assert 0 < len(_read(DAY)) < len(rows)
 
     [removed] = _correct(weather)
     assert (removed.knowledge_column, removed.knowledge_time) == (None, version.knowledge_time)
-    assert len(_read(half)) == len(rows)
+    assert len(_read(NEXT)) == len(rows)
 
 
 def test_a_time_that_was_given_for_unchanged_content_says_that_it_does_nothing_and_can_be_corrected(
@@ -126,28 +125,28 @@ def test_a_time_that_was_given_for_unchanged_content_says_that_it_does_nothing_a
     late = DAILY.start(january(20))
     with caplog.at_level(logging.WARNING, "include.evergreen"):
         assert ingestion.ingest(weather, DAY, "live", known_at=late) == (first, False)
-    assert "the time that was given, 2013-01-20 00:00 UTC, does nothing: version 1 stays known at 2013-01-06 00:00 UTC" in caplog.text
+    assert "the time that was given, 2013-01-20 00:00 UTC, does nothing: version 1 stays known at 2013-01-06 05:00 UTC" in caplog.text
     assert "correct-knowledge weather --from 2013-01-05 --to 2013-01-05 --known-at 2013-01-20 --reason" in caplog.text
 
     _correct(weather, DAY, DAY, known_at=late)
     assert _ingest(weather).knowledge_time == late
-    assert _correct(_knowing(weather, hours_after_partition=48)) == []  # what a person gave stays, unless a person gives another
+    assert _correct(_knowing(weather, hours_after_end=24)) == []  # what a person gave stays, unless a person gives another
     _correct(weather, DAY, DAY, known_at=late + dt.timedelta(days=1))
     assert _ingest(weather).knowledge_time == late + dt.timedelta(days=1)
 
 
 def test_versions_of_an_earlier_release_are_corrected_too(weather: DatasetConfig, caplog: pytest.LogCaptureFixture) -> None:
-    _ingest(_knowing(weather, hours_after_partition=A_YEAR))
+    _ingest(_knowing(weather, hours_after_end=A_YEAR))
     with writing() as connection:
         connection.execute(partition_versions.update().values(knowledge=None, arrived_at=None, delivered_at=None))
     with caplog.at_level(logging.WARNING, "include.evergreen"):
         _ingest(weather)
     assert "not by the rule that dataset.yaml declares" in caplog.text
-    assert [each.knowledge_time for each in _correct(weather)] == [DAILY.start(NEXT)]
+    assert [each.knowledge_time for each in _correct(weather)] == [NEW_YORK.start(NEXT)]
 
 
 def test_what_is_published_while_it_is_worked_out_is_corrected_as_well(weather: DatasetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = _knowing(weather, hours_after_partition=A_YEAR)
+    wrong = _knowing(weather, hours_after_end=A_YEAR)
     _ingest(wrong)
     plan = module._plan
 
@@ -174,8 +173,8 @@ def test_what_cannot_be_corrected_says_why(weather: DatasetConfig) -> None:
 def test_the_command_shows_what_it_would_do_does_it_and_finds_nothing_more(
     weather: DatasetConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _ingest(_knowing(weather, hours_after_partition=A_YEAR))
-    given = ["correct-knowledge", "weather", "--reason", "hours_after_partition was 8760 by a slip"]
+    _ingest(_knowing(weather, hours_after_end=A_YEAR))
+    given = ["correct-knowledge", "weather", "--reason", "hours_after_end was 8760 by a slip"]
     line = "2013-01-05: version 1 known at 2014-01-05 00:00 UTC -> known at 2013-01-06 00:00 UTC"
     assert main([*given, "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == [line, "1 version would be corrected."]
@@ -202,9 +201,12 @@ def _correct(
 
 def _known(as_of: Partition, first: Partition, last: Partition, said_at: dt.datetime | None = None) -> list[tuple[Partition, int]]:
     """The partitions that a read as of a day sees, each with the version: by both ways of reading."""
-    seen = [(each.partition, each.version) for each in PartitionCache(as_of, said_at).known("weather", as_of, first, last)]
+    seen = [
+        (each.partition, each.version)
+        for each in PartitionCache(as_of, said_at, model=Catalog().model("air_time")).known("weather", as_of, first, last)
+    ]
     if said_at is None:
-        known = known_partitions("weather", as_of=DAILY.start(as_of), first=first, last=last)
+        known = known_partitions("weather", as_of=NEW_YORK.start(as_of), first=first, last=last)
         assert [(each.partition, each.version) for each in known] == seen
     return seen
 
@@ -214,6 +216,6 @@ def _entries() -> list[object]:
 
 
 def _read(as_of: Partition) -> object:
-    cache = PartitionCache(as_of)
+    cache = PartitionCache(as_of, model=Catalog().model("air_time"))
     [version] = cache.known("weather", as_of, DAY, DAY)
     return cache.frame(version, as_of)

@@ -46,9 +46,9 @@ def test_a_day_of_each_dataset_is_ingested_whole(catalog: Catalog) -> None:
 def test_knowledge_time_is_what_the_dataset_declares(catalog: Catalog) -> None:
     known = {name: _ingest(catalog.dataset(name)).knowledge_time for name in catalog.dataset_names()}
     assert {name: str(moment) for name, moment in known.items()} == {
-        "schedules": "2013-01-04 18:00:00+00:00",  # the evening before
-        "weather": "2013-01-06 00:00:00+00:00",
-        "outcomes": "2013-01-06 00:00:00+00:00",
+        "schedules": "2013-01-04 23:00:00+00:00",  # the evening before, in New York
+        "weather": "2013-01-06 05:00:00+00:00",
+        "outcomes": "2013-01-06 05:00:00+00:00",
     }
 
 

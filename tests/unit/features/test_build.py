@@ -32,7 +32,7 @@ def catalog(tmp_path: Path) -> Catalog:
 @pytest.mark.parametrize("name", ["air_time", "flight_delay"])
 def test_features_come_in_the_declared_order_and_kinds_one_row_for_each_row(catalog: Catalog, name: str) -> None:
     model = catalog.model(name)
-    rows, features = feature_frame(catalog, model, DAY, PartitionCache(DAY))
+    rows, features = feature_frame(catalog, model, DAY, PartitionCache(DAY, model=model))
     assert list(features.columns) == model.feature_names
     kinds = {"numeric": "float64", "categorical": "string"}
     assert [str(kind) for kind in features.dtypes] == [kinds[feature.kind] for feature in model.features]
@@ -84,7 +84,7 @@ def test_a_file_that_is_no_features_file_is_named(catalog: Catalog, air_time: Mo
 
 def test_a_day_that_is_not_there_is_the_datas_fault_and_not_the_codes(catalog: Catalog, air_time: ModelConfig) -> None:
     with pytest.raises(DataError, match="schedules 2013-01-25 was not known"):
-        feature_frame(catalog, air_time, january(25), PartitionCache(january(25)))
+        feature_frame(catalog, air_time, january(25), PartitionCache(january(25), model=air_time))
 
 
 @pytest.mark.parametrize("error", [TransientError("the storage does not answer"), MemoryError("too little")])
@@ -102,7 +102,7 @@ def test_what_the_storage_or_the_machine_lacks_while_features_py_reads_is_not_it
 
 def test_a_training_frame_has_the_rows_whose_truth_is_known_and_no_others(catalog: Catalog, flight_delay: ModelConfig) -> None:
     outcomes = read_partition(current_partition("outcomes", DAY))  # type: ignore[arg-type]
-    frame = labelled_frame(catalog, flight_delay, DAY, PartitionCache(january(11)))
+    frame = labelled_frame(catalog, flight_delay, DAY, PartitionCache(january(11), model=flight_delay))
     assert frame is not None
     flown = outcomes["arr_delay"].dropna()
     assert len(flown) < len(outcomes)  # some were cancelled
@@ -111,16 +111,16 @@ def test_a_training_frame_has_the_rows_whose_truth_is_known_and_no_others(catalo
 
 
 def test_a_day_whose_truth_is_not_known_yet_gives_no_training_rows(catalog: Catalog, air_time: ModelConfig) -> None:
-    assert labelled_frame(catalog, air_time, DAY, PartitionCache(DAY)) is None
+    assert labelled_frame(catalog, air_time, DAY, PartitionCache(DAY, model=air_time)) is None
 
 
 def test_a_day_that_lacks_an_input_gives_no_training_rows(catalog: Catalog, air_time: ModelConfig) -> None:
-    assert labelled_frame(catalog, air_time, january(1), PartitionCache(january(20))) is None
+    assert labelled_frame(catalog, air_time, january(1), PartitionCache(january(20), model=air_time)) is None
 
 
 def test_truth_finds_its_row_by_the_keys_whatever_the_order(catalog: Catalog, air_time: ModelConfig) -> None:
-    rows, _ = feature_frame(catalog, air_time, DAY, PartitionCache(DAY))
-    cache = PartitionCache(january(20))
+    rows, _ = feature_frame(catalog, air_time, DAY, PartitionCache(DAY, model=air_time))
+    cache = PartitionCache(january(20), model=air_time)
     labels = known_labels(catalog, air_time, DAY, cache)
     joined = join_labels(catalog, air_time, rows, labels, cache)
     assert joined.index.equals(rows.index)
@@ -132,7 +132,7 @@ def test_rows_and_truth_that_share_no_keys_are_the_authors_fault(catalog: Catalo
     path = catalog.dataset_path("schedules")
     path.write_text(path.read_text().replace("keys: [carrier, flight, origin]", "keys: [flight, origin]"))
     with pytest.raises(ConfigError, match=r"air_time: rows of schedules find their labels in outcomes .*; carrier is not, so one row may "):
-        labelled_frame(catalog, air_time, DAY, PartitionCache(january(20)))
+        labelled_frame(catalog, air_time, DAY, PartitionCache(january(20), model=air_time))
 
 
 def _write(catalog: Catalog, model: ModelConfig, body: str) -> None:
@@ -142,4 +142,4 @@ def _write(catalog: Catalog, model: ModelConfig, body: str) -> None:
 
 
 def _features(catalog: Catalog, model: ModelConfig) -> pd.DataFrame:
-    return feature_frame(catalog, model, DAY, PartitionCache(DAY))[1]
+    return feature_frame(catalog, model, DAY, PartitionCache(DAY, model=model))[1]

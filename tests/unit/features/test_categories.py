@@ -102,7 +102,7 @@ def test_one_gap_in_a_column_of_integers_makes_no_other_row_another(numbered: Ca
     assert score(numbered, model, DAY, "live").is_done
     predictions = find_predictions(model.name, DAY)
     assert predictions is not None
-    known = set(feature_frame(numbered, model, january(10), PartitionCache(january(10)))[1]["carrier"])
+    known = set(feature_frame(numbered, model, january(10), PartitionCache(january(10), model=model))[1]["carrier"])
     assert predictions.frame()["carrier"].isna().sum() == 1
     assert set(predictions.frame()["carrier"].dropna()) <= known and all(code.isdigit() for code in known)
 
@@ -123,4 +123,4 @@ def test_a_version_of_before_keeps_its_spelling(numbered: Catalog, monkeypatch: 
     assert predictions is not None
     assert predictions.frame()["carrier"].dropna().str.endswith(".0").all()
     assert reproduce(numbered, model.name, version.version).is_identical
-    assert not feature_frame(numbered, model, DAY, PartitionCache(DAY))[1]["carrier"].dropna().str.endswith(".0").any()
+    assert not feature_frame(numbered, model, DAY, PartitionCache(DAY, model=model))[1]["carrier"].dropna().str.endswith(".0").any()

@@ -38,7 +38,7 @@ def all_came(home: Path) -> None:
 
 
 def labels_of(catalog: Catalog, model: ModelConfig, as_of: Partition = KNOWN_BY_NOW) -> pd.Series:
-    cache = PartitionCache(as_of)
+    cache = PartitionCache(as_of, model=model)
     return join_labels(catalog, model, payments(D), known_labels(catalog, model, D, cache), cache)
 
 
@@ -49,7 +49,7 @@ def undisputed() -> list[tuple[int, int]]:
 
 
 def missing(catalog: Catalog, model: ModelConfig, as_of: Partition = KNOWN_BY_NOW) -> list[int]:
-    found = known_labels(catalog, model, D, PartitionCache(as_of)).missing
+    found = known_labels(catalog, model, D, PartitionCache(as_of, model=model)).missing
     return [(DAILY.number(partition) - DAILY.number(day(0))) for partition in found]
 
 
@@ -72,9 +72,9 @@ def test_until_all_could_have_come_no_row_is_negative_and_none_is_learnt_from(ca
     eve, mature = day(LAST), day(LAST + 1)  # the last partition is known when its day is over
     assert missing(catalog, model, eve) == [LAST]
     assert set(labels_of(catalog, model, eve).dropna()) == {1.0}
-    assert labelled_frame(catalog, model, D, PartitionCache(eve)) is None
+    assert labelled_frame(catalog, model, D, PartitionCache(eve, model=model)) is None
     assert missing(catalog, model, mature) == []
-    frame = labelled_frame(catalog, model, D, PartitionCache(mature))
+    frame = labelled_frame(catalog, model, D, PartitionCache(mature, model=model))
     assert frame is not None and frame[TARGET].tolist() == payments(D)["disputed"].astype(float).tolist()
 
 
@@ -84,7 +84,7 @@ def test_a_training_frame_names_every_partition_that_may_hold_a_label_whether_or
 ) -> None:
     deliver("payments", D)
     deliver("chargebacks", day(LAST), disputed())
-    cache = PartitionCache(day(LAST + 1))
+    cache = PartitionCache(day(LAST + 1), model=model)
     labelled_frame(catalog, model, D, cache)
     read = [(dataset, partition) for dataset, partition, _ in cache.read]
     assert sorted(read) == [*(("chargebacks", day(number)) for number in range(6, LAST + 1)), ("payments", D)]
@@ -207,7 +207,7 @@ def joined(folder: Path, labels: pd.DataFrame, *, keys: str, kind: str = "intege
     target = type(model.target).model_validate({"dataset": "chargebacks", "column": "left"})
     asking = model.model_copy(update={"target": target})
     deliver("chargebacks", D, labels)
-    cache = PartitionCache(KNOWN_BY_NOW)
+    cache = PartitionCache(KNOWN_BY_NOW, model=model)
     found = join_labels(Catalog(catalog.root), asking, rows, known_labels(catalog, asking, D, cache), cache)
     assert found.index.equals(rows.index)
     return [None if pd.isna(value) else value for value in found]

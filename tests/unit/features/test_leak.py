@@ -17,7 +17,7 @@ from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.training.take_snapshot import take_snapshot
-from tests.unit.flights import january, republish, reversed_rows
+from tests.unit.flights import NEW_YORK, january, republish, reversed_rows
 
 pytestmark = pytest.mark.usefixtures("flights")
 DAY = january(20)
@@ -41,7 +41,7 @@ def test_no_feature_of_a_scored_day_knows_what_came_later(catalog: Catalog, mode
 
 def test_a_correction_of_the_past_that_came_later_reaches_no_feature(catalog: Catalog, model: ModelConfig) -> None:
     before = _features(catalog, model)
-    later = DAILY.start(DAY) + dt.timedelta(microseconds=1)
+    later = NEW_YORK.start(DAY) + dt.timedelta(microseconds=1)
     for dataset, newest in (("outcomes", YESTERDAY), ("weather", YESTERDAY), ("schedules", DAY)):
         for day in DAILY.between(january(10), newest):
             republish(dataset, day, _tampered, knowledge_time=later)
@@ -97,7 +97,7 @@ def test_training_and_scoring_give_the_same_features_for_the_same_rows(catalog: 
     trained_on = take_snapshot(catalog, model, DAY).frame()
     names = model.feature_names
     for day in (january(2), january(8), YESTERDAY):
-        rows, scored = feature_frame(catalog, model, day, PartitionCache(day))
+        rows, scored = feature_frame(catalog, model, day, PartitionCache(day, model=model))
         known = trained_on[trained_on[PARTITION_COLUMN] == str(day)]
         with_truth = scored.loc[_has_truth(model, rows, day)].reset_index(drop=True)
         _assert_same_to_the_last_bit(with_truth, known[names].reset_index(drop=True))
@@ -118,14 +118,14 @@ def test_features_do_not_depend_on_the_order_of_the_rows_that_they_look_back_at(
 
 
 def _features(catalog: Catalog, model: ModelConfig) -> pd.DataFrame:
-    return feature_frame(catalog, model, DAY, PartitionCache(DAY))[1]
+    return feature_frame(catalog, model, DAY, PartitionCache(DAY, model=model))[1]
 
 
 def _tamper_with_all_that_was_unknown_on(catalog: Catalog, day: Partition) -> dict[str, list[Partition]]:
     touched: dict[str, list[Partition]] = {}
     for dataset in catalog.dataset_names():
         for version in current_partitions(dataset):
-            if version.knowledge_time > DAILY.start(day):
+            if version.knowledge_time > NEW_YORK.start(day):
                 republish(dataset, version.partition, _tampered)
                 touched.setdefault(dataset, []).append(version.partition)
     return touched
@@ -146,7 +146,7 @@ def _turned_around(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _has_truth(model: ModelConfig, rows: pd.DataFrame, day: Partition) -> pd.Series:
-    cache = PartitionCache(DAY)
+    cache = PartitionCache(DAY, model=model)
     keys = ["carrier", "flight", "origin"]
     labels = cache.frame(cache.known("outcomes", DAY, day, day)[0], DAY)[[*keys, model.target.column]]
     return rows[keys].merge(labels, on=keys, how="left")[model.target.column].notna()

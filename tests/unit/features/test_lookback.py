@@ -17,8 +17,8 @@ from include.evergreen.features.build import FeatureCode, compute_features, load
 from include.evergreen.features.lookback import latest_rows, trailing_values
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.foundation.grain import DAILY, Partition
-from tests.unit.flights import january, republish
+from include.evergreen.foundation.grain import Partition
+from tests.unit.flights import NEW_YORK, january, republish
 
 DAY = january(10)
 ROWS = pd.DataFrame({"shop": pd.array(["a", "b", "c", None], dtype="string")}, index=[7, 3, 9, 1])
@@ -93,10 +93,10 @@ def test_a_rate_over_seven_days_is_that_of_exactly_these_days(air_time: ModelCon
 def test_a_day_whose_truth_is_late_adds_nothing_to_a_figure(air_time: ModelConfig) -> None:
     """8 January's outcomes were corrected on the 11th: on the 10th the figure is that of what was first known."""
     before = _count(air_time)
-    late = DAILY.start(january(11))
+    late = NEW_YORK.start(january(11))
     republish("outcomes", january(8), lambda frame: frame.head(1), knowledge_time=late)
     assert _count(air_time).equals(before)
-    later = PointInTimeReader(air_time, january(11), PartitionCache(january(11)))
+    later = PointInTimeReader(air_time, january(11), PartitionCache(january(11), model=air_time))
     counts = later.trailing(later.rows(), "outcomes", days=3, group_by=(), column="flight", agg="count")
     assert counts.iloc[0] == 1 + sum(len(_stored("outcomes", january(day))) for day in (9, 10))
 
@@ -131,9 +131,10 @@ def test_the_latest_row_is_that_before_midnight_unless_a_row_has_a_moment_of_its
     rows = pd.DataFrame({"origin": ["EWR", "JFK", "nowhere"], "left": [_hour(9, 5), _hour(9, 0) - dt.timedelta(hours=30), _hour(9, 5)]})
     observed = _stored("weather", january(9)).set_index(["origin", "time_hour"])["temp"]
     latest = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"])
-    assert latest["time_hour"].tolist()[:2] == [DAILY.start(DAY)] * 2  # though the day's file goes on, for it counts in local time
-    assert latest["temp"].tolist()[:2] == [observed["EWR", DAILY.start(DAY)], observed["JFK", DAILY.start(DAY)]]
-    assert _stored("weather", january(9))["time_hour"].max() > DAILY.start(DAY)
+    last_hour = NEW_YORK.start(DAY) - dt.timedelta(hours=1)  # the day's file ends with its day, and so before the moment of scoring
+    assert latest["time_hour"].tolist()[:2] == [last_hour] * 2
+    assert latest["temp"].tolist()[:2] == [observed["EWR", last_hour], observed["JFK", last_hour]]
+    assert _stored("weather", january(9))["time_hour"].max() == last_hour
     assert latest.iloc[2].isna().all()
     own = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"], at="left")
     assert own["temp"].iloc[0] == observed["EWR", _hour(9, 5)]
@@ -183,7 +184,7 @@ def _latest(window: pd.DataFrame, *, moments: pd.Series | dt.datetime | None = N
 
 
 def _hour(day: int, hour: int) -> dt.datetime:
-    return DAILY.start(january(day)) + dt.timedelta(hours=hour)
+    return NEW_YORK.start(january(day)) + dt.timedelta(hours=hour)
 
 
 def _count(model: ModelConfig) -> pd.Series:
@@ -192,7 +193,7 @@ def _count(model: ModelConfig) -> pd.Series:
 
 
 def _reader(model: ModelConfig) -> PointInTimeReader:
-    return PointInTimeReader(model, DAY, PartitionCache(DAY))
+    return PointInTimeReader(model, DAY, PartitionCache(DAY, model=model))
 
 
 def _stored(dataset: str, day: Partition) -> pd.DataFrame:
@@ -214,7 +215,7 @@ def test_of_several_rows_of_one_time_the_one_that_was_known_last_counts(
             return rows.assign(time_hour=rows["time_hour"].where(~one, moment), temp=rows["temp"].where(~one, temp))
 
         republish("weather", january(day), changed)
-    reader = PointInTimeReader(air_time, january(20), PartitionCache(january(20)), edition)
+    reader = PointInTimeReader(air_time, january(20), PartitionCache(january(20), model=air_time), edition)
     rows = pd.DataFrame({"origin": pd.array(["EWR"], dtype="string"), "left": [moment]})
     found = reader.latest(rows, "weather", days=15, by="origin", time="time_hour", columns=["temp"], at="left")["temp"].tolist()
     assert found == [30.0 if expected == "the correction" else 70.0]

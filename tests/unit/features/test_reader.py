@@ -16,7 +16,7 @@ from include.evergreen.foundation.errors import ConfigError, DataError, Transien
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.state import storage
 from include.evergreen.training.take_snapshot import take_snapshot
-from tests.unit.flights import INGESTED_UNTIL, january, republish, shifted
+from tests.unit.flights import INGESTED_UNTIL, NEW_YORK, january, republish, shifted
 
 pytestmark = pytest.mark.usefixtures("flights")
 DAY = january(10)
@@ -37,7 +37,7 @@ def test_rows_that_were_not_ingested_are_named_with_what_to_do(air_time: ModelCo
 
 def test_rows_that_were_known_too_late_are_not_there(air_time: ModelConfig) -> None:
     before = _reader(air_time, DAY).rows()
-    late = DAILY.start(DAY) + dt.timedelta(seconds=1)
+    late = NEW_YORK.start(DAY) + dt.timedelta(seconds=1)
     republish("schedules", DAY, shifted("distance", 1), knowledge_time=late)
     assert _reader(air_time, DAY).rows().equals(before)
 
@@ -61,14 +61,14 @@ def test_an_empty_window_has_its_columns(air_time: ModelConfig) -> None:
 
 def test_a_correction_is_seen_from_the_moment_on_at_which_it_was_known(air_time: ModelConfig) -> None:
     before = _outcomes_of(air_time, january(5), seen_on=DAY)
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=DAILY.start(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=NEW_YORK.start(january(8)))
     assert _outcomes_of(air_time, january(5), seen_on=january(7)) == before
     assert _outcomes_of(air_time, january(5), seen_on=january(8)) > before
 
 
 def test_a_training_of_later_sees_each_day_as_that_day_saw_itself(air_time: ModelConfig) -> None:
     before = _outcomes_of(air_time, january(5), seen_on=january(7))
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=DAILY.start(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=NEW_YORK.start(january(8)))
     assert _outcomes_of(air_time, january(5), seen_on=january(7), as_of=january(20)) == before
 
 
@@ -84,7 +84,7 @@ def test_a_window_that_is_too_long_or_none_is_refused(air_time: ModelConfig, day
 
 
 def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelConfig) -> None:
-    cache = PartitionCache(DAY)
+    cache = PartitionCache(DAY, model=air_time)
     reader = PointInTimeReader(air_time, DAY, cache)
     reads = {
         "rows": reader.rows,
@@ -105,7 +105,7 @@ def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelCon
 
 
 def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) -> None:
-    cache = PartitionCache(DAY)
+    cache = PartitionCache(DAY, model=air_time)
     PointInTimeReader(air_time, DAY, cache).window("weather", days=2)
     assert {(dataset, int(day[-2:])): version.version for (dataset, day, _), version in cache.read.items()} == {
         ("weather", 8): 1,
@@ -115,7 +115,7 @@ def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) 
 
 def test_both_versions_that_a_training_read_of_one_partition_are_remembered(catalog: Catalog, air_time: ModelConfig) -> None:
     """A day before the correction saw the one, a day after it the other."""
-    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=DAILY.start(january(8)))
+    republish("outcomes", january(5), shifted("air_time", 100), knowledge_time=NEW_YORK.start(january(8)))
     members = take_snapshot(catalog, air_time, january(20)).members
     first, second = (members[f"outcomes/2013-01-05/v{version}"] for version in (1, 2))
     assert (first["version"], second["version"]) == (1, 2)
@@ -148,7 +148,7 @@ def test_rows_that_are_left_out_are_counted_with_the_reason(air_time: ModelConfi
 
 def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: ModelConfig) -> None:
     _publish_known_one_by_one(january(8))
-    cache = PartitionCache(january(20))
+    cache = PartitionCache(january(20), model=air_time)
     for day, rows in ((12, 4), (9, 2), (10, 3)):  # in any order, from one cache
         window = PointInTimeReader(air_time, january(day), cache).window("outcomes", days=7)
         assert (window[PARTITION_COLUMN].astype(str) == january(8)).sum() == rows
@@ -158,7 +158,7 @@ def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: Mod
     flights = read_partition(current_partition("outcomes", january(8)))  # type: ignore[arg-type]
     _publish_known_one_by_one(january(8))
     for as_of, rows in ((9, 2), (10, 3), (20, 4)):
-        cache = PartitionCache(january(as_of))
+        cache = PartitionCache(january(as_of), model=air_time)
         labels = known_labels(Catalog(), air_time, january(8), cache)
         assert join_labels(Catalog(), air_time, flights, labels, cache).notna().sum() == rows
 
@@ -170,7 +170,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(air_time: Model
 
 @pytest.mark.parametrize("before", [["temp"], None, []], ids=["after another column", "after all columns", "at first"])
 def test_a_reader_that_was_asked_for_what_is_not_there_is_as_it_was(air_time: ModelConfig, before: list[str] | None) -> None:
-    cache = PartitionCache(DAY)
+    cache = PartitionCache(DAY, model=air_time)
     reader = PointInTimeReader(air_time, DAY, cache)
     if before != []:
         reader.window("weather", days=1, columns=before)
@@ -229,7 +229,7 @@ def test_a_training_reads_no_column_of_a_partition_twice(
 
 
 def test_a_column_that_is_asked_for_later_is_read_by_itself(air_time: ModelConfig, reads: list[tuple[str, list[str] | None]]) -> None:
-    cache = PartitionCache(DAY)
+    cache = PartitionCache(DAY, model=air_time)
     reader = PointInTimeReader(air_time, DAY, cache)
     first = reader.window("weather", days=1, columns=["temp"])
     both = reader.window("weather", days=1, columns=["origin", "temp"])
@@ -269,7 +269,7 @@ def _publish_known_one_by_one(day: Partition) -> None:
     """Four flights of a day, of which the knowledge column says: two known the next midnight, one a day later, one two."""
     current = current_partition("outcomes", day)
     assert current is not None
-    midnight = DAILY.start(DAILY.plus_days(day, 1))
+    midnight = NEW_YORK.start(DAILY.plus_days(day, 1))
     known = [midnight, midnight - dt.timedelta(hours=1), midnight + dt.timedelta(hours=24), midnight + dt.timedelta(hours=49)]
     frame = read_partition(current).head(4).assign(known=pd.Series(known, dtype="datetime64[us, UTC]"))
     storage.write_frame("datasets/one-by-one.parquet", frame)
@@ -288,7 +288,7 @@ def _publish_known_one_by_one(day: Partition) -> None:
 
 
 def _reader(model: ModelConfig, day: Partition, as_of: Partition | None = None) -> PointInTimeReader:
-    return PointInTimeReader(model, day, PartitionCache(as_of or day))
+    return PointInTimeReader(model, day, PartitionCache(as_of or day, model=model))
 
 
 def _outcomes_of(model: ModelConfig, day: Partition, *, seen_on: Partition, as_of: Partition | None = None) -> float:

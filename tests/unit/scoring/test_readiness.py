@@ -16,7 +16,7 @@ from include.evergreen.config.labels import LabelSource
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
@@ -26,7 +26,7 @@ from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.readiness import News, Readiness
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import partition_versions, prediction_sets, recipes, stage_records
-from tests.unit.flights import january, republish, rows_of, shifted, with_other_features
+from tests.unit.flights import NEW_YORK, january, republish, rows_of, shifted, with_other_features
 
 pytestmark = pytest.mark.sqlite_only  # state/database/test_on_postgresql.py has what a server may tell otherwise
 
@@ -139,13 +139,13 @@ def test_a_correction_that_is_taken_back_before_it_was_scored_starts_nothing(cat
 
 def test_a_correction_that_was_known_too_late_for_the_day_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=DAILY.start(DAY) + dt.timedelta(hours=1))
+    republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=NEW_YORK.start(DAY) + dt.timedelta(hours=1))
     assert not starts(("weather", YESTERDAY), DAY)
 
 
 def test_an_input_of_which_it_was_said_later_that_nobody_knew_it_then_starts_nothing(catalog: Catalog, air_time: ModelConfig) -> None:
     scored(catalog, air_time)
-    known_at = DAILY.start(DAY) + dt.timedelta(hours=1)
+    known_at = NEW_YORK.start(DAY) + dt.timedelta(hours=1)
     correct_knowledge(catalog.dataset("weather"), YESTERDAY, YESTERDAY, known_at=known_at, actor="ann", reason="it came late")
     assert not _scoring(MODEL, DAY).is_due
 
@@ -364,4 +364,4 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _scoring(model: str, partition: Partition, published: readiness.Key | None = None) -> readiness.Readiness:
-    return readiness.scoring(model, partition, published, moment=DAILY.start(partition))
+    return readiness.scoring(model, partition, published, moment=NEW_YORK.start(partition))

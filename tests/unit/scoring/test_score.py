@@ -16,7 +16,7 @@ from include.evergreen.features import feature_frame
 from include.evergreen.features.columns import keys_of
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
@@ -41,9 +41,10 @@ def second(trained: Path) -> champions.RegisteredVersion:
 
 @pytest.mark.parametrize("name", ["air_time", "flight_delay"])
 def test_every_row_of_the_day_is_scored_by_the_champion(trained: Path, catalog: Catalog, name: str) -> None:
-    outcome = _score(catalog, catalog.model(name))
+    model = catalog.model(name)
+    outcome = _score(catalog, model)
     predictions = _predictions(name)
-    rows, features = feature_frame(catalog, catalog.model(name), DAY, PartitionCache(DAY))
+    rows, features = feature_frame(catalog, model, DAY, PartitionCache(DAY, model=model, is_scored=True))
     assert (outcome.status, outcome.message) == ("done", f"{len(rows)} rows scored by version 1")
     assert (predictions.version, predictions.challenger_version, predictions.rows) == (1, 0, len(rows))
     frame = predictions.frame()
@@ -189,7 +190,7 @@ def test_weather_that_is_ingested_again_unchanged_scores_nothing_again(trained: 
 
 def test_a_correction_that_came_after_the_day_scores_nothing_again(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     _score(catalog, air_time)
-    later = DAILY.start(DAY) + dt.timedelta(hours=1)
+    later = air_time.moment(DAY) + dt.timedelta(hours=1)
     republish("weather", YESTERDAY, shifted("wind_speed", 10), knowledge_time=later)
     assert _score(catalog, air_time).status == "unchanged"
 

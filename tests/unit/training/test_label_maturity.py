@@ -65,7 +65,7 @@ def test_a_model_that_waits_predicts_the_true_rate_and_one_that_takes_absent_for
 
 def _labelled_at_once(catalog: Catalog, model: ModelConfig) -> pd.DataFrame:
     """A training frame of every day of the window, in which what has no label yet is negative."""
-    cache, frames = PartitionCache(AS_OF), []
+    cache, frames = PartitionCache(AS_OF, model=model), []
     for number in range(WINDOW):
         rows, features = feature_frame(catalog, model, day(number), cache)
         labels = replace(known_labels(catalog, model, day(number), cache), missing=())

@@ -96,6 +96,11 @@ class View:
         return f"the chance, from 0 to 1, of {self.target_text}" if self.is_classification else self._target_in_unit
 
     @property
+    def scored_at(self) -> str:
+        """When it predicts, as a clause."""
+        return f"{self.config.scored_at.text(self.config.grain)} ({self.config.grain.timezone})"
+
+    @property
     def inputs(self) -> str:
         """The inputs that it predicts from, and how late they are."""
         until = {0: "that day", 1: "the day before"}
