@@ -49,7 +49,7 @@ def test_a_release_tells_what_came_of_it_and_whom_it_concerns(ask: Ask, windy: N
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert lines[0].startswith(
-        "weather 2013-01-05: 1 rows released in version 2, known from 2013-01-06 00:00 UTC; 1 are still quarantined."
+        "weather 2013-01-05: 1 rows released in version 2, known from 2013-01-06 05:00 UTC; 1 are still quarantined."
     )
     assert lines[1] == "Scores of air_time, flight_delay that were made before do not know them: see the verb rescore."
     reason = f"quarantine_reason={WINDY}"

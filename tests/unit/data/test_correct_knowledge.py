@@ -175,7 +175,7 @@ def test_the_command_shows_what_it_would_do_does_it_and_finds_nothing_more(
 ) -> None:
     _ingest(_knowing(weather, hours_after_end=A_YEAR))
     given = ["correct-knowledge", "weather", "--reason", "hours_after_end was 8760 by a slip"]
-    line = "2013-01-05: version 1 known at 2014-01-05 00:00 UTC -> known at 2013-01-06 00:00 UTC"
+    line = "2013-01-05: version 1 known at 2014-01-06 05:00 UTC -> known at 2013-01-06 05:00 UTC"
     assert main([*given, "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == [line, "1 version would be corrected."]
     assert main(given) == 0

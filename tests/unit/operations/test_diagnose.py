@@ -32,7 +32,7 @@ def test_a_day_that_is_done_says_what_was_done(catalog: Catalog, flight_delay: M
     assert schedules.startswith("schedules/2013-01-20 is there since ")
     assert schedules.endswith("version 1, 120 rows, none in quarantine.")
     assert weather.startswith("weather/2013-01-19 is there") and outcomes.startswith("outcomes/2013-01-19 is there")
-    assert "it could be known since 2013-01-21 00:00 UTC" in labels
+    assert "it could be known since 2013-01-21 05:00 UTC" in labels
     assert score.startswith("The score stage is done since ") and "120 rows scored by version 1" in score
     assert monitor.startswith("The monitor stage is done since ") and "drift.share" in monitor
     assert following.startswith("Next: ingest outcomes/2013-01-20") and "All else is done" in following

@@ -160,16 +160,16 @@ def test_two_corrections_at_once_start_the_scoring_once(catalog: Catalog, air_ti
 def test_a_correction_that_comes_while_the_day_is_scored_is_read(
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame = scoring.feature_frame
+    batches = scoring.feature_batches
     corrections = iter([10])
 
     def read_and_correct(*arguments: Any) -> Any:
-        read = frame(*arguments)
+        read = iter(list(batches(*arguments)))
         for correction in corrections:
             republish("weather", YESTERDAY, shifted("wind_speed", correction))
         return read
 
-    monkeypatch.setattr(scoring, "feature_frame", read_and_correct)
+    monkeypatch.setattr(scoring, "feature_batches", read_and_correct)
     scored(catalog, air_time)
     assert not starts(("weather", YESTERDAY), DAY)
 
@@ -177,16 +177,16 @@ def test_a_correction_that_comes_while_the_day_is_scored_is_read(
 def test_a_scoring_that_is_overtaken_again_and_again_leaves_what_there_was_and_is_worth_a_retry(
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame = scoring.feature_frame
+    batches = scoring.feature_batches
     corrections = iter(range(1, 10))
 
     def read_and_correct(*arguments: Any) -> Any:
-        read = frame(*arguments)
+        read = iter(list(batches(*arguments)))
         republish("weather", YESTERDAY, shifted("wind_speed", next(corrections)))
         return read
 
     with monkeypatch.context() as patch, pytest.raises(scoring.OvertakenError, match=f"weather/{YESTERDAY} changed while it was scored"):
-        patch.setattr(scoring, "feature_frame", read_and_correct)
+        patch.setattr(scoring, "feature_batches", read_and_correct)
         scored(catalog, air_time)
     assert find_predictions("air_time", DAY) is None
     scored(catalog, air_time)
