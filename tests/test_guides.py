@@ -17,7 +17,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import parser
 from include.evergreen.config.measuring import Costs, LearnedThreshold, Metrics, OwnMetric
 from include.evergreen.config.metrics import METRICS, observation_names
-from include.evergreen.config.models import Feature, FeatureGroup, Input, ModelConfig, Monitor, Retrain, Rule, Target
+from include.evergreen.config.models import Feature, FeatureGroup, Input, ModelConfig, Monitor, Retrain, Rule, Target, Validity
 from include.evergreen.config.reference import main, reference_text
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.state.alerts import KINDS
@@ -139,8 +139,12 @@ def test_the_guides_examples_are_sound() -> None:
         model = ModelConfig.model_validate({**SOUND, **example})
         assert {rule.metric for rule in model.retrain.rules} <= set(observation_names(model))
     night, monday, *others = examples("schedules.md")
-    for example in (night, *others):
+    for example in (night, *(each for each in others if "schedule" in each)):
         PartitionSchedule.model_validate(example["schedule"])
+    for example in (each for each in others if "inputs" in each):
+        ModelConfig.model_validate({**SOUND, **example, "rows": example["inputs"][0]["dataset"]})
+    for example in (each for each in others if "validity" in each):
+        Validity.model_validate(example["validity"])
     ModelConfig.model_validate({**SOUND, **monday})
 
 

@@ -89,12 +89,15 @@ class ScoringMapper(ModelMapper):
 
     :param lag: number of the dataset's partitions from the newest one that is read to the one in which the scored one begins
     :param scored_at: the scoring moment of the model's partitions
+    :param reads_newest: whether the input's newest known partition is read, so that our database says by which
     :param **kwargs: passed to ``ModelMapper``
     """
 
-    def __init__(self, *, lag: int = 0, scored_at: AfterPartition | dict[str, float] = WHEN_IT_BEGINS, **kwargs: Any) -> None:
+    def __init__(
+        self, *, lag: int = 0, scored_at: AfterPartition | dict[str, float] = WHEN_IT_BEGINS, reads_newest: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.lag = lag
+        self.lag, self.reads_newest = lag, reads_newest
         self.scored_at = scored_at if isinstance(scored_at, AfterPartition) else AfterPartition(**scored_at)
 
     def to_downstream(self, key: str) -> str | list[str]:
@@ -107,11 +110,24 @@ class ScoringMapper(ModelMapper):
         if published is None:
             return []
         affected = starting_within(self.rows_grain, self.grain, self.grain.shift(published, self.lag))
+        if self.reads_newest:
+            affected = _Database.ask(self, published, self.reading, if_unknown=affected)
         return [
             str(partition)
             for partition in affected
             if _Database.ask(self, published, lambda name, scored=partition: self.has_work(name, scored), if_unknown=True)  # type: ignore[misc]
         ]
+
+    def reading(self, published: Partition) -> list[Partition]:
+        """Return the model's partitions that read an input's partition, if its newest known one is read.
+
+        :param published: the input's partition
+        :returns: the partitions, whether or not there is work for them
+        """
+        from include.evergreen.config import Catalog
+        from include.evergreen.scoring.readiness import partitions_reading
+
+        return partitions_reading(Catalog().model(self.model), self.dataset, published)
 
     def has_work(self, published: Partition, partition: Partition) -> bool:
         """Return whether an event of an input's partition should start a scoring.
@@ -132,7 +148,8 @@ class ScoringMapper(ModelMapper):
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        return {"lag": self.lag, "scored_at": self.scored_at.model_dump(exclude_none=True), **super().serialize()}
+        own = {"lag": self.lag, "scored_at": self.scored_at.model_dump(exclude_none=True), "reads_newest": self.reads_newest}
+        return {**own, **super().serialize()}
 
 
 class MonitoringMapper(ModelMapper):

@@ -79,7 +79,9 @@ def test_an_http_connection_of_airflow_gives_address_and_credentials(http_server
     given = {"conn_type": "http", "host": http_server.url, "login": "evergreen", "password": PASSWORD, "extra": {"x-team": "fruit"}}
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_API", json.dumps(given))
     http_server.answers["/sales"] = lambda request: request.answer(200, b'[{"shop":"north","count":3}]')
-    assert rows({"type": "http", "url": "/sales", "connection": "shop_api"}) == [{"shop": "north", "count": 3}]
+    assert rows({"type": "http", "url": "/sales", "params": {"day": "{partition}"}, "connection": "shop_api"}) == [
+        {"shop": "north", "count": 3}
+    ]
     headers = http_server.requests[0].headers
     assert headers["authorization"].startswith("Basic ") and headers["x-team"] == "fruit"
 

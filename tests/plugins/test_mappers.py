@@ -48,6 +48,7 @@ def due(name="weather/2013-02-28"):
 SCORING = ScoringMapper(model="air_time", dataset="weather", lag=1)
 DAY, HOUR, WEEK, MONTH, NEW_YORK = Grain(), Grain("hour"), Grain("week"), Grain("month"), Grain("day", "America/New_York")
 HOURLY = ScoringMapper(model="fraud", dataset="payments", lag=2, grain=HOUR, rows_grain=NEW_YORK)
+NEWEST = ScoringMapper(model="air_time", dataset="weather", reads_newest=True)
 MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
 LABELS = LabelsMapper(model="air_time", dataset="outcomes", within_days=60)
 
@@ -71,6 +72,15 @@ def test_an_input_concerns_the_partitions_of_which_it_is_the_newest_that_is_read
     answer(due(f"weather/{published}"))
     mapper = ScoringMapper(model="air_time", dataset="weather", lag=lag, grain=grain, rows_grain=rows_grain)
     assert mapper.to_downstream(published) == affected
+
+
+def test_of_an_input_whose_newest_known_partition_is_read_our_database_says_by_which(answer, monkeypatch):
+    asked = answer(due())
+    monkeypatch.setattr(readiness, "partitions_reading", lambda model, dataset, published: ["2013-03-02", "2013-03-03"])
+    assert NEWEST.to_downstream("2013-02-28") == ["2013-03-02", "2013-03-03"]
+    assert [question[1] for question in asked] == ["2013-03-02", "2013-03-03"]
+    monkeypatch.setattr(readiness, "partitions_reading", lambda *_: [])
+    assert NEWEST.to_downstream("2013-02-28") == []
 
 
 @pytest.mark.parametrize("mapper", [SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
@@ -148,7 +158,7 @@ def test_one_model_whose_record_is_broken_keeps_no_other_from_being_asked(answer
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("mapper", [SCORING, HOURLY, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [SCORING, HOURLY, NEWEST, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 def test_it_survives_serialisation(mapper):
     from airflow.serialization.decoders import decode_partition_mapper
     from airflow.serialization.encoders import encode_partition_mapper

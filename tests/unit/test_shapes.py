@@ -177,6 +177,6 @@ def test_its_source_is_ingested_as_it_is_delivered_here(shape: Living) -> None:
         partition = dataset.grain.shift(dataset.schedule.first, 3)
         frame = shape.frame(dataset, partition)
         (landing / name).mkdir(parents=True)
-        frame.to_csv(landing / name / f"{partition}.csv", index=False)
+        frame.to_csv(str(dataset.source.path).replace("${EVERGREEN_HOME}", str(landing.parent)).format(partition=partition), index=False)
         version, _ = ingestion.ingest(dataset, partition, "live")
         assert version.digest == frame_digest(frame)

@@ -24,7 +24,7 @@ from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
 from include.evergreen.config.metrics import LABEL_SHARE, METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
 from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig
-from include.evergreen.config.schedule import cron_problem
+from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition
@@ -128,8 +128,15 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
         name = model_input.dataset
         if name not in known:
             yield ("inputs", index, "dataset"), _unknown("dataset", name, known)
+        elif name in datasets and datasets[name].whole_table and not model_input.reads_newest and name != model.rows:
+            text = (
+                f"{name} is a whole table, each of whose deliveries replaces the one before; say how old the one that is read may be, "
+                f"such as max_age_days: {_age_to_allow(model, datasets[name])}, in place of a lag and a window"
+            )
+            yield ("inputs", index, "dataset"), text
         elif name in datasets and model.rows in datasets:
-            for key, text in _lag_problems(model, model_input, datasets[name]):
+            find = _age_problems if model_input.reads_newest else _lag_problems
+            for key, text in find(model, model_input, datasets[name]):
                 yield ("inputs", index, key), text
         if name in datasets and WINDOW_COLUMN in datasets[name].column_names:
             text = (
@@ -183,6 +190,46 @@ def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig
             f", or score rows when they are known, with scored_at: {{{', '.join(f'{what}: {when:g}' for what, when in rule.items())}}}"
         )
     yield key, f"{given} is too few: {name} is known {dataset.knowledge.text(grain)}; {advice}"
+
+
+def _age_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
+    """Partitions that are too old when the next one is not known yet: on some days nothing would be scored."""
+    assert model_input.max_age_days is not None
+    grain, oldest = dataset.grain, _oldest_read(model, dataset)
+    if oldest > grain.partitions_in(model_input.max_age_days):
+        text = (
+            f"{model_input.max_age_days} is too few: {dataset.name} comes by {dataset.schedule.cron} and is known "
+            f"{dataset.knowledge.text(grain)}, so that at some moments the newest known one is {oldest} {grain.unit}s old; use at least "
+            f"{grain.days_of(oldest)}"
+        )
+        yield "max_age_days", text
+
+
+def _age_to_allow(model: ModelConfig, dataset: DatasetConfig) -> int:
+    """Twice what is needed when each delivery comes in time: one may be missing."""
+    return min(LONGEST_WINDOW_DAYS, max(2, 2 * dataset.grain.days_of(_oldest_read(model, dataset))))
+
+
+def _oldest_read(model: ModelConfig, dataset: DatasetConfig) -> int:
+    """How many partitions old the newest one is at most that is known at the scoring moments of a year, when all come in time."""
+    grain, rows, schedule = dataset.grain, model.grain, dataset.schedule
+    days = [schedule.start + dt.timedelta(days=number) for number in range(A_YEAR)]
+    moments = {model.moment(rows.on(day)) for day in days}
+    return max(
+        next(
+            (
+                age
+                for age in range(grain.partitions_in(LONGEST_WINDOW_DAYS))
+                if _has_come(dataset, grain.shift(grain.at(moment), -age), moment)
+            ),
+            grain.partitions_in(LONGEST_WINDOW_DAYS),
+        )
+        for moment in moments
+    )
+
+
+def _has_come(dataset: DatasetConfig, partition: Partition, moment: dt.datetime) -> bool:
+    return dataset.known_from(partition) <= moment and bool(dataset.schedule.partitions(partition, partition))
 
 
 def _read_as_of(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partition, dt.datetime]]:

@@ -18,7 +18,7 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.measuring import Metrics
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
-from include.evergreen.config.sources import Source
+from include.evergreen.config.sources import Source, names_partition, partition_names
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
@@ -232,6 +232,19 @@ class Retention(Strict):
     )
 
 
+class Validity(Strict):
+    """From when to when the values of a row hold: those of a dimension that changes slowly (type 2)."""
+
+    from_: str = Field(
+        alias="from", description="A timestamp, which is one of the keys: from when on the values of the row hold, itself included."
+    )
+    to: str | None = Field(
+        default=None,
+        description="A timestamp: until when they hold, itself excluded; a row without one holds on. By default until the next row of its "
+        "other keys begins.",
+    )
+
+
 class DatasetConfig(Strict):
     """A declared source of rows, ingested in partitions."""
 
@@ -241,6 +254,14 @@ class DatasetConfig(Strict):
     tags: tuple[str, ...] = Field(default=(), description="Airflow's tags of its DAG, beside ours.")
     source: Source = Field(description="Where its rows come from; its type decides which keys there are.")
     schedule: PartitionSchedule
+    whole_table: bool = Field(
+        default=False,
+        description="Each delivery is the whole table and replaces the one before it; a partition is one delivery. The source may name no "
+        "partition, and then has the table of now alone. knowledge.first is arrival, unless it is given.",
+    )
+    validity: Validity | None = Field(
+        default=None, description="Rows hold for a time of their own: read.lookup() finds the one that holds at a row's moment."
+    )
     knowledge: Knowledge
     columns: tuple[Column, ...] = Field(min_length=1, description="What is kept of what the source gives.")
     keys: tuple[str, ...] = Field(default=(), description="Columns that identify a row within a partition. No two rows may share them.")
@@ -268,6 +289,20 @@ class DatasetConfig(Strict):
         """
         return self.knowledge.moment(self.grain, partition)
 
+    def newest_known(self, moment: dt.datetime, oldest: Partition) -> Partition | None:
+        """Name the newest partition that has begun and is known at a moment, by schedule and rule.
+
+        :param moment: aware
+        :param oldest: no partition before it is looked at
+        :returns: its key; None when there is none
+        """
+        schedule, partition = self.schedule, min(self.grain.at(moment), self.schedule.last)
+        while partition >= max(oldest, schedule.first):
+            if self.known_from(partition) <= moment and schedule.partitions(partition, partition):
+                return partition
+            partition = self.grain.shift(partition, -1)
+        return None
+
     @property
     def column_names(self) -> list[str]:
         """The declared columns, in the order of the file, which is that of the stored rows."""
@@ -282,6 +317,53 @@ class DatasetConfig(Strict):
     def personal_columns(self) -> frozenset[str]:
         """The columns whose values no report, alert or log may show."""
         return frozenset(column.name for column in self.columns if column.personal)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_are_known_when_they_arrive(cls, data: Any) -> Any:
+        knowledge = data.get("knowledge") if isinstance(data, dict) and data.get("whole_table") is True else None
+        if not isinstance(knowledge, dict) or {"first", "column"} & knowledge.keys():
+            return data
+        return {**data, "knowledge": {**knowledge, "first": "arrival"}}
+
+    @property
+    def has_no_past(self) -> bool:
+        """Whether its source has the table of now alone, whichever partition is asked for."""
+        return self.whole_table and not names_partition(self.source)
+
+    @model_validator(mode="after")
+    def _asks_its_source_for_partitions(self) -> DatasetConfig:
+        ways = ", ".join(partition_names(self.source))
+        if not self.whole_table and not names_partition(self.source):
+            raise problem_at(
+                "source",
+                f"names no partition, so that every partition would have the same rows; use {ways}, or, if each delivery is the whole "
+                f"table, whole_table: true",
+            )
+        for key in ("first", "corrections") if self.has_no_past and self.knowledge.column is None else ():
+            if getattr(self.knowledge, key) == "rule":
+                raise problem_at(
+                    f"knowledge.{key}",
+                    f"rule would date the table of today to the past when an earlier partition is ingested, since the source names none; "
+                    f"use {key}: arrival, or {ways} in the source",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _holds_for_a_time(self) -> DatasetConfig:
+        if self.validity is None:
+            return self
+        kinds = {column.name: column for column in self.columns}
+        begins, ends = self.validity.from_, self.validity.to
+        for key, name in (("validity.from", begins), ("validity.to", ends)):
+            if name is not None and (name not in kinds or kinds[name].type != "timestamp"):
+                allowed = ", ".join(column.name for column in self.columns if column.type == "timestamp") or "none is declared"
+                raise problem_at(key, f"{name!r} must be a timestamp among the columns; allowed: {allowed}")
+        if begins not in self.keys:
+            raise problem_at("keys", f"must hold {begins}, from which the values of a row hold (validity.from), beside what they are of")
+        if ends == begins or ends in self.keys:
+            raise problem_at("validity.to", f"{ends} is one of the keys; name the column that says until when the values of a row hold")
+        return self
 
     @model_validator(mode="after")
     def _names_only_its_columns(self) -> DatasetConfig:
@@ -337,6 +419,26 @@ class Input(Strict):
         le=LONGEST_WINDOW_DAYS,
         description="Days of it that features may look back over; a correction older than this re-scores nothing.",
     )
+    max_age_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_WINDOW_DAYS,
+        description="Instead of a lag and a window: the newest partition is read that has begun and is known at the scoring moment, of "
+        "so many days before it at most, and no newer one is waited for. A whole_table is read so.",
+    )
+
+    @model_validator(mode="after")
+    def _is_read_in_one_way(self) -> Input:
+        if self.reads_newest and (given := [key for key in ("lag_days", "lag_hours", "window_days") if key in self.model_fields_set]):
+            raise problem_at(
+                given[0], "is for partitions that are waited for; with max_age_days the newest known one is read: remove one of the two"
+            )
+        return self
+
+    @property
+    def reads_newest(self) -> bool:
+        """Whether the newest known partition is read, rather than one that the scored partition decides."""
+        return self.max_age_days is not None
 
     def lag(self, grain: Grain) -> int:
         """Count the partitions from the newest one that may be read to the one in which a scored partition begins.
@@ -582,6 +684,8 @@ class ModelConfig(Strict):
             raise problem_at("features", f"declared twice: {repeated}; keep one of each")
         if self.rows not in declared:
             raise problem_at("rows", f"{self.rows!r} is not among the inputs; allowed: {', '.join(declared)}")
+        if self.input(self.rows).reads_newest:
+            raise problem_at("rows", f"{self.rows} has max_age_days among the inputs, and rows are those of one partition; remove it there")
         if self.task == "classification" and not self.target.asks_for_two_classes:
             raise problem_at("target", "a classification needs positive, a value, or positive_above: rows above it are positive")
         if self.task == "regression" and self.target.asks_for_two_classes:
@@ -637,9 +741,12 @@ class ModelConfig(Strict):
 
         :param dataset: name of an input of the model
         :param partition: the scored one
-        :returns: its key: of the one in which the scored partition begins, less the input's lag
+        :returns: its key: of the one in which the scored partition begins, less the input's lag; of an input whose newest known partition
+            is read, the newest that may be it: the one in which the scoring moment is
         """
         read, grain = self.input(dataset), self.grain_of(dataset)
+        if read.reads_newest:
+            return grain.at(self.moment(partition))
         return grain.shift(grain.at(self.grain.start(partition)), -read.lag(grain))
 
     def oldest(self, dataset: str, partition: Partition) -> Partition:
@@ -649,8 +756,10 @@ class ModelConfig(Strict):
         :param partition: the scored one
         :returns: its key
         """
-        grain = self.grain_of(dataset)
-        return grain.shift(self.newest(dataset, partition), 1 - grain.partitions_in(self.input(dataset).window_days))
+        grain, read, newest = self.grain_of(dataset), self.input(dataset), self.newest(dataset, partition)
+        if read.max_age_days is not None:
+            return grain.shift(newest, -grain.partitions_in(read.max_age_days))
+        return grain.shift(newest, 1 - grain.partitions_in(read.window_days))
 
     def scored_by(self, dataset: str, published: Partition) -> list[Partition]:
         """List the partitions for which a partition of an input is the newest that is read: the reverse of `newest`.

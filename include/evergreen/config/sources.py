@@ -14,6 +14,8 @@ from pydantic import Field, field_validator, model_validator
 
 from include.evergreen.config.base import ExpandedPath, Strict, problem_at
 
+_PLACEHOLDER = "{partition}"
+
 # --- files, here and in object stores -------------------------------------------------------------------------------
 
 
@@ -126,8 +128,6 @@ class SqlSource(Strict):
         bound = _BOUND.findall(query)
         if unknown := [name for name in bound if name not in QUERY_PARAMETERS]:
             raise ValueError(f"unknown parameter :{unknown[0]}; allowed: {allowed}. A colon that is none is written \\:")
-        if not bound:
-            raise ValueError(f"the query names no partition, so that every partition would have the same rows; use {allowed}")
         return query
 
 
@@ -214,6 +214,33 @@ class HttpSource(Strict):
         if self.format != "json" and isinstance(self.pagination, NextPath):
             raise problem_at("pagination", f"of kind next is for json, and the format is {self.format}; allowed: link_header, page_number")
         return self
+
+
+def partition_names(source: Strict) -> tuple[str, ...]:
+    """List what stands for the partition in a source's declaration.
+
+    :param source: of any kind
+    :returns: such as ``{partition}``; empty for a source of a team's own, which gets the partition in its own way
+    """
+    if isinstance(source, SqlSource):
+        return tuple(f":{name}" for name in QUERY_PARAMETERS)
+    if isinstance(source, HttpSource):
+        return _PLACEHOLDER, "{start}", "{end}"
+    return (_PLACEHOLDER,) if isinstance(source, FilesSource | ObjectStorageSource) else ()
+
+
+def names_partition(source: Strict) -> bool:
+    """Tell whether a source is asked for a partition, so that another one has other rows.
+
+    :param source: of any kind
+    :returns: whether anything in it stands for the partition; true of a source of a team's own
+    """
+    if isinstance(source, SqlSource):
+        return _BOUND.search(source.query) is not None
+    names = partition_names(source)
+    texts = [*source.params.values()] if isinstance(source, HttpSource) else []
+    texts += [getattr(source, name) for name in ("path", "url") if hasattr(source, name)]
+    return not names or any(name in text for name in names for text in texts)
 
 
 Source = Annotated[FilesSource | ObjectStorageSource | SqlSource | HttpSource, Field(discriminator="type")]

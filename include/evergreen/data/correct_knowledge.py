@@ -138,7 +138,7 @@ def _as_declared(dataset: DatasetConfig, version: PartitionVersion) -> Correctio
     first_row, last_row = _extremes(version, declared.column) if declared.column else (None, None)
     arrived = version.arrived_at or version.recorded_at
     delivered = DeliveredVersion(version.partition, version.origin, arrived, version.version > 1, first_row, last_row)
-    return Correction(version, knowledge_time(declared, dataset.grain, delivered), declared.column, as_recorded(declared, None))
+    return Correction(version, knowledge_time(dataset, delivered), declared.column, as_recorded(declared, None))
 
 
 def _can_be_read(dataset: DatasetConfig, version: PartitionVersion) -> bool:

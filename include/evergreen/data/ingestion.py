@@ -215,9 +215,7 @@ def _publish(
         dataset=dataset.name,
         partition=partition,
         content=content,
-        known_at=lambda superseded: (
-            known_at or knowledge_time(dataset.knowledge, dataset.grain, _delivered(partition, validated, origin, superseded))
-        ),
+        known_at=lambda superseded: known_at or knowledge_time(dataset, _delivered(partition, validated, origin, superseded)),
         origin=origin,
         delivered_at=dt.datetime.fromisoformat(validated["began"]) if "began" in validated else None,
         also=within,

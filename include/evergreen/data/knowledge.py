@@ -29,22 +29,22 @@ class DeliveredVersion:
     last_row: dt.datetime | None = None
 
 
-def knowledge_time(declared: Knowledge, grain: Grain, version: DeliveredVersion) -> dt.datetime:
+def knowledge_time(dataset: DatasetConfig, version: DeliveredVersion) -> dt.datetime:
     """Tell when a version could first have been known.
 
     With a knowledge column a first version is known with its first row (reads leave later rows out), and a correction
-    with its last: before that, what it corrects is what was known.
+    with its last: before that, what it corrects is what was known. A backfill from a source that has the table of now alone is known when
+    it arrives.
 
-    :param declared: ``knowledge`` of its dataset.yaml
-    :param grain: that of its dataset
+    :param dataset: which declares its knowledge
     :param version: what is known of it
     :returns: the time in UTC
     """
-    rule = declared.moment(grain, version.partition)
+    declared, rule = dataset.knowledge, dataset.known_from(version.partition)
     if declared.column is not None:
         return (version.last_row if version.is_correction else version.first_row) or rule
     by = declared.corrections if version.is_correction else declared.first
-    if version.origin == "backfill" or by == "rule":
+    if by == "rule" or (version.origin == "backfill" and not dataset.has_no_past):
         return rule
     return max(rule, version.arrived)
 

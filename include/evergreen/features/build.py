@@ -140,8 +140,11 @@ def inputs_known(model: ModelConfig, partition: Partition, cache_: PartitionCach
     :param cache_: what the past is read through, which bounds what is known
     :returns: whether each input's newest partition that is read for the day was known at the partition's scoring moment
     """
-    newest = ((model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs)
-    return all(cache_.known(dataset, partition, day, day) for dataset, day in newest)
+    return all(
+        cache_.newest(each.dataset, partition, model.oldest(each.dataset, partition) if each.reads_newest else newest, newest)
+        for each in model.inputs
+        for newest in [model.newest(each.dataset, partition)]
+    )
 
 
 def features_source(catalog: Catalog, model: ModelConfig) -> str:

@@ -101,6 +101,59 @@ def latest_rows(
     return joined.set_index("row")[list(columns)].reindex(range(len(rows))).set_axis(rows.index)
 
 
+def valid_rows(
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
+    *,
+    keys: Sequence[str],
+    valid_from: str,
+    valid_to: str | None,
+    columns: Sequence[str],
+    moments: pd.Series | dt.datetime,
+    known: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Find for each row the one whose values hold at its moment: a join with a dimension that changes slowly (type 2).
+
+    :param rows: the rows that get columns
+    :param table: the rows among which it is looked for
+    :param keys: the columns of both that say which rows belong together; none: all of them do
+    :param valid_from: the timestamp column of ``table`` from which on a row holds, itself included
+    :param valid_to: that until which it holds, itself excluded; missing in a row: it holds on. None: until the next one begins
+    :param columns: the columns of ``table`` to give
+    :param moments: the timestamp of each of ``rows``, or one for all of them
+    :param known: as `latest_rows` takes it
+    :returns: ``columns`` for each of ``rows``, with their index; missing where no row holds
+    """
+    import pandas as pd
+
+    asked = list(dict.fromkeys([*columns, *filter(None, [valid_to])]))
+    found = latest_rows(rows, table, keys=keys, time=valid_from, columns=asked, moments=moments, tolerance=None, known=known)
+    if valid_to is not None and not table.empty:
+        at = _in_one_unit(pd.Series(moments, index=rows.index))
+        is_over = _in_one_unit(found[valid_to]) <= at
+        found = pd.DataFrame({name: found[name].mask(is_over) for name in asked}, index=rows.index)
+    return found[list(columns)]
+
+
+def looked_up(rows: pd.DataFrame, table: pd.DataFrame, *, keys: Sequence[str], columns: Sequence[str]) -> pd.DataFrame | None:
+    """Find for each row the one of a table that has its keys.
+
+    :param rows: the rows that get columns
+    :param table: the rows among which it is looked for
+    :param keys: the columns of both that must be equal
+    :param columns: the columns of ``table`` to give
+    :returns: ``columns`` for each of ``rows``, with their index, missing where there is no such row; None when several rows of the table
+        share their keys
+    """
+    wanted, given = group_numbers([rows, table], keys)
+    places = np.flatnonzero(given != NO_GROUP)
+    if len(np.unique(given[places])) < len(places):
+        return None
+    place_of = np.full(max(wanted.max(initial=NO_GROUP), given.max(initial=NO_GROUP)) + 2, -1)  # NO_GROUP finds the last
+    place_of[given[places]] = places
+    return table[list(columns)].reset_index(drop=True).reindex(place_of[wanted]).set_axis(rows.index)
+
+
 def group_numbers(frames: Sequence[pd.DataFrame], keys: Sequence[str]) -> list[np.ndarray]:
     """Number the groups that rows of several frames fall into.
 

@@ -12,9 +12,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.models import Input
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.data.partitions.store import read_partition_in_batches
-from include.evergreen.features.lookback import Aggregation, latest_rows, trailing_values
+from include.evergreen.features.lookback import Aggregation, latest_rows, looked_up, trailing_values, valid_rows
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Grain, Partition
 
@@ -29,6 +30,7 @@ BY_KNOWLEDGE = 2  # the first in which of several facts of one time the one that
 KNOWN = "\0known"  # the column of `window` that says when each row was known; no dataset's own has such a name
 BATCH_ROWS = 262_144  # of a partition whose features are computed at once: a row group, as partitions are stored
 MOST_KEPT_CELLS = 4_000_000  # of a window that is kept for the next; a larger one is read anew
+FIRST_LOOKED_AT = 32  # of the partitions of which the newest known one is looked for
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
 
@@ -109,6 +111,23 @@ class PartitionCache:
         partitions = self._grain_of(dataset).between(first, last)
         known = ([version for version in versions.get(day, []) if version.knowledge_time <= limit] for day in partitions)
         return [of_day[-1] for of_day in known if of_day]
+
+    def newest(self, dataset: str, as_of: Partition | None, first: Partition, last: Partition) -> PartitionVersion | None:
+        """The newest partition of some that was known as of a day, as `known` knows it; it looks back no further than it must.
+
+        :param dataset: name of the dataset
+        :param as_of: as `known` takes it
+        :param first: the first partition, included
+        :param last: the last partition, included
+        :returns: its version; None when none was known
+        """
+        grain, lot = self._grain_of(dataset), FIRST_LOOKED_AT
+        while last >= first:
+            begin = max(first, grain.shift(last, 1 - lot))
+            if known := self.known(dataset, as_of, begin, last):
+                return known[-1]
+            last, lot = grain.shift(begin, -1), 2 * lot
+        return None
 
     def frame(self, version: PartitionVersion, as_of: Partition | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of a version that were known as of a day.
@@ -342,14 +361,15 @@ class PointInTimeReader:
         """
         import pandas as pd
 
-        windows = {model_input.dataset: model_input.window_days for model_input in self._model.inputs}
-        if dataset not in windows:
+        declared = self._input(dataset)
+        if declared.reads_newest:
             raise ConfigError(
-                f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {', '.join(windows)}."
+                f"{self._model.name}: features.py asks for days of {dataset}, of which model.yaml reads the newest known partition alone "
+                f"(max_age_days). Use read.newest() or read.lookup(), or give it lag_days and window_days there."
             )
-        if not 1 <= days <= windows[dataset]:
+        if not 1 <= days <= declared.window_days:
             raise ConfigError(
-                f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{windows[dataset]}, "
+                f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{declared.window_days}, "
                 f"its window_days in model.yaml."
             )
         grain, last = self._model.grain_of(dataset), self._model.newest(dataset, self._partition)
@@ -357,6 +377,38 @@ class PointInTimeReader:
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
         return self._joined((dataset, days, None if columns is None else tuple(columns)), versions, columns)
+
+    def newest(self, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The rows of the newest partition that was known at the scoring moment: of a whole table, the table as it was known then.
+
+        Raises `DataError` when it cannot be read, `ConfigError` when model.yaml does not list the input, or there is no such column.
+
+        :param dataset: an input of the model with ``max_age_days``
+        :param columns: the columns to read, and no others; None: all
+        :returns: the rows, in the order of their keys
+        :raises ConfigError: when model.yaml gives the input no ``max_age_days``
+        :raises DataError: when no partition of that age was known
+        """
+        if not self._input(dataset).reads_newest:
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for the newest partition of {dataset}, which model.yaml reads by days. Use "
+                f"read.window(), or give it max_age_days there."
+            )
+        first, last = self._model.oldest(dataset, self._partition), self._model.newest(dataset, self._partition)
+        version = self._cache.newest(dataset, self._partition, first, last)
+        if version is None:
+            raise DataError(
+                f"{self._model.name}: no partition of {dataset} from {first} to {last} was known on {self._partition}. Ingest one."
+            )
+        return self._cache.frame(version, self._partition, columns)
+
+    def _input(self, dataset: str) -> Input:
+        inputs = {model_input.dataset: model_input for model_input in self._model.inputs}
+        if dataset not in inputs:
+            raise ConfigError(
+                f"{self._model.name}: features.py reads {dataset!r}, which model.yaml does not list; inputs: {', '.join(inputs)}."
+            )
+        return inputs[dataset]
 
     def _joined(self, asked: Asked, versions: Sequence[PartitionVersion], columns: Sequence[str] | None) -> pd.DataFrame:
         """The rows of versions, one after the other. Most are those of the window before, which is kept as long as it is small."""
@@ -471,3 +523,50 @@ class PointInTimeReader:
         window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns, *known])))
         moments = rows[at] if at is not None else self._model.moment(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance, known=known)
+
+    def lookup(
+        self,
+        rows: pd.DataFrame,
+        dataset: str,
+        *,
+        by: str | Sequence[str],
+        columns: Sequence[str],
+        valid_from: str | None = None,
+        valid_to: str | None = None,
+        at: str | None = None,
+        days: int | None = None,
+    ) -> pd.DataFrame:
+        """For each of ``rows``, ``columns`` of the row of a table that has its ``by`` columns, and, with ``valid_from``, holds at its time.
+
+        Without ``valid_from`` no two rows of the table may share ``by``. With it, the row is looked for that holds at the row's own time:
+        ``valid_from`` <= time < ``valid_to``. The table is that of `newest`, or, with ``days``, the rows of `window`, where of several with
+        one ``valid_from`` the one that was known last counts. Raises what these raise.
+
+        :param rows: the rows that get columns, with the columns ``by`` and ``at``
+        :param dataset: an input of the model
+        :param by: the column, or columns, of both that must be equal; with ``valid_from`` there may be none
+        :param columns: the columns of ``dataset`` to give
+        :param valid_from: the timestamp column of ``dataset`` from which on a row holds; None: rows hold for ever
+        :param valid_to: that until which it holds, itself excluded; missing in a row: it holds on. None: until the next one begins
+        :param at: the timestamp column of ``rows`` that is their own time; None: the scoring moment
+        :param days: how many partitions, as `window` takes them; None: the newest partition
+        :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
+        :raises ConfigError: when ``valid_to``, ``at`` or ``days`` comes without ``valid_from``
+        :raises DataError: when, without it, several rows share ``by``
+        """
+        keys, given = [by] if isinstance(by, str) else list(by), list(columns)
+        if valid_from is None:
+            if named := [f"{name}=" for name, value in (("valid_to", valid_to), ("at", at), ("days", days)) if value is not None]:
+                raise ConfigError(f"{self._model.name}: lookup() takes {', '.join(named)} with valid_from= alone.")
+            found = looked_up(rows, self.newest(dataset, list(dict.fromkeys([*keys, *given]))), keys=keys, columns=given)
+            if found is None:
+                raise DataError(
+                    f"{self._model.name}: several rows of {dataset} share {', '.join(keys)}, so that none can be looked up. "
+                    f"Name all of its keys as by=, or, where each holds for a time, valid_from=."
+                )
+            return found
+        asked = list(dict.fromkeys([*keys, valid_from, *filter(None, [valid_to]), *given]))
+        known = [] if days is None else [KNOWN]
+        table = self.newest(dataset, asked) if days is None else self.window(dataset, days, [*asked, *known])
+        moments = rows[at] if at is not None else self._model.moment(self._partition)
+        return valid_rows(rows, table, keys=keys, valid_from=valid_from, valid_to=valid_to, columns=given, moments=moments, known=known)

@@ -40,13 +40,16 @@ SOME_TIME = dt.datetime(2013, 2, 9, tzinfo=dt.UTC)
 DAYS_AFTER = 4  # that are generated after the examined day
 MISSING_SHARE = 0.1  # of a nullable column
 PRESENT_SHARE = 0.8  # of all keys, on one day
+TIMES_VALID, VALID_BEFORE = 4, 12  # rows of each other key of a dimension, and in how many partitions before they begin
+GAP_SHARE = 0.2  # of the times between two of them in which neither holds
+HOLDS_ON = dt.timedelta(days=3650)
 WITHIN = (0.0, 100.0)  # numbers that are not bounded otherwise
 Row = tuple[Any, ...]
 
 
 def _partitions_before(model: ModelConfig, names: Iterable[str]) -> dict[str, int]:
     """How many partitions of each dataset are generated before the examined one: what its features may look back over, and some more."""
-    looked_back = {each.dataset: each.lag(grain) + grain.partitions_in(each.window_days) for each in model.inputs
+    looked_back = {each.dataset: each.lag(grain) + grain.partitions_in(each.max_age_days or each.window_days) for each in model.inputs
                    for grain in [model.grain_of(each.dataset)]}  # fmt: skip
     alike = max(count for name, count in looked_back.items() if model.grain_of(name) == model.grain)  # the rows are one of them
     before = {}
@@ -147,6 +150,8 @@ class SyntheticRows:
             return _typed_column(kind, values, frame.index)
         if kind.type == "timestamp":
             begins, ends = declared.grain.start(day), declared.grain.end(day)
+            if declared.validity is not None:
+                return frame[column] + VALID_BEFORE * (ends - begins) / 3 * draw
             later = frame[column] + (ends - begins) * 7 / 24
             return later.where(later < ends, later - (ends - begins))
         pool = self._pool(declared, kind)
@@ -162,6 +167,8 @@ class SyntheticRows:
         for column in dataset.columns:
             if column.name in dataset.keys:
                 columns[column.name] = [key[dataset.keys.index(column.name)] for key in keys]
+            elif dataset.validity is not None and column.name == dataset.validity.to:
+                columns[column.name] = self._ends(dataset, column, day, draw, keys)
             else:
                 columns[column.name] = self._drawn(dataset, column, self._rng(dataset.name, column.name, day, draw), rows, day)
         frame = _typed(dataset, pd.DataFrame(columns))
@@ -179,6 +186,8 @@ class SyntheticRows:
             chosen = chosen[present] if present.any() else chosen
         each_has = 1 if len(still) == len(dataset.keys) else max(1, min(24, ROWS // len(chosen)))
         keys, begins, ends = [], dataset.grain.start(day), dataset.grain.end(day)
+        if dataset.validity is not None:  # of the past, too
+            each_has, begins = max(each_has, TIMES_VALID), begins - VALID_BEFORE * (ends - begins)
         for number in chosen:
             places = np.unravel_index(number, [len(pool) for pool in pools]) if pools else ()
             values = {name: pool[int(place)] for name, pool, place in zip(still, pools, places, strict=True)}
@@ -186,6 +195,20 @@ class SyntheticRows:
                 moment = begins + turn * (ends - begins) / each_has
                 keys.append(tuple(values.get(name, moment) for name in dataset.keys))
         return keys
+
+    def _ends(self, dataset: DatasetConfig, column: Column, day: Partition, draw: int, keys: list[Row]) -> list[dt.datetime | None]:
+        """Until when each row holds: until the next one of its other keys begins, or, some of them, half as long; the last holds on."""
+        assert dataset.validity is not None
+        place, rng = dataset.keys.index(dataset.validity.from_), self._rng(dataset.name, column.name, day, draw)
+        ends: list[dt.datetime | None] = []
+        for key, following in zip(keys, [*keys[1:], None], strict=True):
+            begins = key[place]
+            if following is None or following[:place] + following[place + 1 :] != key[:place] + key[place + 1 :]:
+                ends.append(None if column.nullable else begins + HOLDS_ON)
+            else:
+                held = following[place] - begins
+                ends.append(begins + (held / 2 if rng.random() < GAP_SHARE else held))
+        return ends
 
     def _drawn(self, dataset: DatasetConfig, column: Column, rng: np.random.Generator, rows: int, day: Partition) -> list[Any]:
         rules, begins = self._rules[dataset.name].get(column.name, {}), dataset.grain.start(day)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions
+from include.evergreen.config.models import Input
+from include.evergreen.data.partitions import PartitionVersion, current_partition, current_partitions, newest_known
 from include.evergreen.data.validation.record import latest_validation
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
@@ -49,6 +50,7 @@ class _Delivery:
     validation: dict[str, Any] | None
     never: str | None  # why its schedule will never make it
     known_from: dt.datetime | None
+    step: str = ""  # what brings it, where that is something else than with the others
 
     @property
     def name(self) -> str:
@@ -79,7 +81,7 @@ class _Findings:
 
 def _gather(catalog: Catalog, model: ModelConfig, partition: Partition) -> _Findings:
     return _Findings(
-        inputs=[_delivery(catalog, model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs],
+        inputs=[_input_delivery(catalog, model, model_input, partition) for model_input in model.inputs],
         labels=_label_deliveries(catalog, model.labels, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
@@ -87,6 +89,19 @@ def _gather(catalog: Catalog, model: ModelConfig, partition: Partition) -> _Find
         to_monitor=_to_monitor(model, partition),
         has_champion=champions.champion_for(model.name, partition) is not None,
     )
+
+
+def _input_delivery(catalog: Catalog, model: ModelConfig, read: Input, partition: Partition) -> _Delivery:
+    """The newest partition that is read; of an input whose newest known one is read, whichever that was at the scoring moment."""
+    name, newest = read.dataset, model.newest(read.dataset, partition)
+    if not read.reads_newest:
+        return _delivery(catalog, name, newest)
+    moment, oldest = model.moment(partition), model.oldest(name, partition)
+    if version := newest_known(name, as_of=moment, first=oldest, last=newest):
+        return _delivery(catalog, name, version.partition)
+    delivery, span = _delivery(catalog, name, newest), f"from {oldest} to {newest}"
+    step = f"ingest a partition of {name} {span} that was known by {_utc(moment)} (if nothing else says so, by --known-at)"
+    return replace(delivery, version=None, never=f"no partition {span} was known at {_utc(moment)}, the scoring moment", step=step)
 
 
 def _delivery(catalog: Catalog, name: str, day: Partition) -> _Delivery:
@@ -214,7 +229,9 @@ def _unblock(absent: list[_Delivery]) -> str:
     steps, ingestible = [], []
     for delivery in absent:
         name, dataset = delivery.name, delivery.dataset
-        if delivery.stopped_because:
+        if delivery.step:
+            steps.append(delivery.step)
+        elif delivery.stopped_because:
             steps.append(f"fix {name} at its source, or the expectation in the dataset.yaml of {dataset}, and ingest it again")
         elif delivery.never:
             steps.append(f"nothing brings {name}, unless the dataset.yaml of {dataset} changes")

@@ -133,12 +133,14 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, wi
     spans = {labels.dataset: (labels.partitions(oldest_row)[0], labels.partitions(model.grain.shift(as_of, -1))[1])}
     for model_input in model.inputs:
         first, last = model.oldest(model_input.dataset, oldest_row), model.newest(model_input.dataset, as_of)
+        if model_input.reads_newest:  # what came before the one that the oldest rows read is read by nothing
+            first = catalog.dataset(model_input.dataset).newest_known(model.moment(oldest_row), first) or first
         earlier, later = spans.get(model_input.dataset, (first, last))
         spans[model_input.dataset] = (min(first, earlier), max(last, later))
     needed = [
         (dataset, day)
         for dataset, (first, last) in ((catalog.dataset(name), span) for name, span in spans.items())
-        for day in dataset.grain.between(max(first, dataset.schedule.first), min(last, dataset.schedule.last))
+        for day in dataset.schedule.partitions(max(first, dataset.schedule.first), min(last, dataset.schedule.last))
         if _is_known(dataset, day, max(model.grain.start(as_of), model.moment(as_of)))
     ]
     return sorted(needed, key=lambda partition: (partition[1], partition[0].name))
@@ -177,6 +179,7 @@ def _ingest_missing(needed: list[tuple[DatasetConfig, Partition]], progress: Pro
     progress("ingest", 0, len(missing))
     for done, (dataset, day) in enumerate(missing, start=1):
         try:
+            _refuse_what_is_past(dataset, day)
             ingest(dataset, day, "backfill")
             ingested.append(f"{dataset.name}/{day}")
         except OlderDeliveryError as error:  # another ingestion was quicker, so the partition is there
@@ -186,6 +189,14 @@ def _ingest_missing(needed: list[tuple[DatasetConfig, Partition]], progress: Pro
             log.info("%s %s could not be ingested: %s", dataset.name, day, error)
         progress("ingest", done, len(missing))
     return ingested, unavailable
+
+
+def _refuse_what_is_past(dataset: DatasetConfig, day: Partition) -> None:
+    if dataset.has_no_past and day != dataset.newest_known(clock.now(), day):
+        raise DataError(
+            f"{dataset.name}: its source has the table of now alone, and that of {day} was not ingested then. If it was as it is now, "
+            f"say since when it was known: evergreen ingest {dataset.name} {day} --known-at {day[: len('2013-02-09')]}"
+        )
 
 
 def _missing(needed: list[tuple[DatasetConfig, Partition]]) -> list[tuple[DatasetConfig, Partition]]:

@@ -20,7 +20,7 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.monitoring import monitor
 from include.evergreen.operations.rescoring import attempt
-from include.evergreen.scoring.readiness import Readiness, monitoring, monitorings, scoring
+from include.evergreen.scoring.readiness import Readiness, monitoring, monitorings, partitions_reading, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import partition_versions, prediction_sets
@@ -99,7 +99,9 @@ def _published_since(timestamp: dt.datetime) -> _Recent:
 
 def _missed_by(model: ModelConfig, recent: _Recent, before: dt.datetime) -> Iterator[Missed]:
     names = [model_input.dataset for model_input in model.inputs]
-    for day in sorted({day for name in names for published in recent.partitions[name] for day in model.scored_by(name, published)}):
+    for day in sorted(
+        {day for name in names for published in recent.partitions[name] for day in partitions_reading(model, name, published)}
+    ):
         ready = scoring(model.name, day, moment=model.moment(day))
         _record_waiting(model.name, day, ready, before)
         yield from _overdue(model.name, "score", day, ready, before)

@@ -57,7 +57,7 @@ def timetable(catalog: Catalog, model: ModelConfig, partition: Partition) -> Tim
     return Timetable(
         partition,
         model.moment(partition),
-        tuple(_read(catalog.dataset(name), model.oldest(name, partition), model.newest(name, partition)) for name in names),
+        tuple(_input(catalog.dataset(name), model, partition) for name in names),
         _read(catalog.dataset(model.target.dataset), *model.labels.partitions(partition)),
     )
 
@@ -108,7 +108,9 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
     yield f"  Partition {example.partition}, for example: {_at(grain.start(example.partition))} to {_at(grain.end(example.partition))}"
     yield f"    scored as of {_at(example.moment)}: its features see what was known then"
     for read in example.inputs:
-        yield f"      {read.dataset} {read.newest}{_back_to(read)}: {_when(read)}"
+        age = model.input(read.dataset).max_age_days
+        newest = "" if age is None else f", the newest known one, if it is at most {age} days old"
+        yield f"      {read.dataset} {read.newest}{newest}{_back_to(read)}: {_when(read)}"
     stands = labels.newest if labels.oldest == labels.newest else f"{labels.oldest} to {labels.newest}"
     yield f"    starts when the last of them is ingested: {_scheduled(example.scored_at)}"
     yield f"    labels: {model.target.column} of {labels.dataset} {stands}: {_when(labels)}"
@@ -129,6 +131,14 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
         yield f"    rule: {rule.name}"
 
 
+def _input(dataset: DatasetConfig, model: ModelConfig, partition: Partition) -> Read:
+    oldest, newest = model.oldest(dataset.name, partition), model.newest(dataset.name, partition)
+    if not model.input(dataset.name).reads_newest:
+        return _read(dataset, oldest, newest)
+    known = dataset.newest_known(model.moment(partition), oldest) or newest
+    return _read(dataset, known, known)
+
+
 def _read(dataset: DatasetConfig, oldest: Partition, newest: Partition) -> Read:
     return Read(dataset.name, oldest, newest, dataset.known_from(newest), dataset.schedule.run_at(newest))
 
@@ -138,7 +148,10 @@ def _trainable_from(catalog: Catalog, model: ModelConfig, partition: Partition) 
     moment = model.moment(partition)
     for each in model.inputs:
         dataset, newest = catalog.dataset(each.dataset), model.newest(each.dataset, partition)
-        if not _is_made(dataset, newest) or dataset.known_from(newest) > moment:
+        if each.reads_newest:
+            if dataset.newest_known(moment, model.oldest(each.dataset, partition)) is None:
+                return None
+        elif not _is_made(dataset, newest) or dataset.known_from(newest) > moment:
             return None
     target, (first, last) = catalog.dataset(model.target.dataset), model.labels.partitions(partition)
     wanted = target.schedule.partitions(first, last) if model.labels.is_spread else [partition]

@@ -7,17 +7,18 @@ what no event has started. It reads a few rows by their keys, and nothing that s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from include.evergreen.config import Catalog
+from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import Input
+from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition, Input
 from include.evergreen.config.schedule import PartitionSchedule
+from include.evergreen.data.partitions import newest_known
 from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import Grain, Partition
@@ -30,6 +31,9 @@ from include.evergreen.training.recipes import find_recipe
 
 Origin = Literal["live", "backfill"]
 Key = tuple[str, Partition]  # a dataset and its partition
+MOST_READING = 744  # partitions of a model that one event of an input may start: as many as a month has hours
+BACK_AT_MOST = 10 * MOST_READING  # from the newest rows, to find them
+CALENDAR_ENDS = dt.datetime.max.replace(tzinfo=dt.UTC)
 OWN_EVENT_WITHIN = dt.timedelta(seconds=30)  # of a publication: by then its event has come, or its publisher died
 
 
@@ -106,8 +110,9 @@ def scoring(model: str, partition: Partition, published: Key | None = None, *, m
     """
     with reading() as connection:
         row = _scored(connection, model, partition)
-        read = (row.detail or {}).get("read") if row else None
-        news = () if read is None else _corrections(connection, moment, {_key(name): digest for name, digest in read.items()})
+        detail = (row.detail or {}) if row else {}
+        read = detail.get("read")
+        news = () if read is None else _corrections(connection, moment, detail)
     if row is None:
         return _first_scoring(model, partition)
     if read is None:
@@ -166,21 +171,89 @@ def monitorings_started_by(model: str, published: Partition, labels: LabelSource
     return [partition for partition, readiness in ready.items() if readiness.is_started_by(name)]
 
 
-def list_inputs(version: RegisteredVersion, partition: Partition) -> list[Key]:
-    """List what a version reads to score a partition, by its own recipe.
+@dataclass(frozen=True)
+class Inputs:
+    """What a version reads to score a partition, by its own recipe.
 
-    Raises `DataError` when that was changed in the database; `ConfigError` when none was kept and the model is not declared now.
+    ``grain`` is that of its rows. ``inputs`` has of each dataset its grain, the lag in its partitions, and, where the newest known one is
+    read, how many partitions old that may be.
+    """
+
+    grain: Grain
+    scored_at: AfterPartition
+    inputs: tuple[tuple[str, Grain, int, int | None], ...]
+
+    def keys(self, partition: Partition) -> list[Key]:
+        """List the newest partition of each input.
+
+        :param partition: the day whose rows are scored
+        :returns: them, whether or not they are there, in the order of the recipe
+        """
+        return [self._key(partition, *each) for each in self.inputs]
+
+    def there(self, partition: Partition) -> dict[Key, list[sa.Row[Any]]]:
+        """Look up what of them is published.
+
+        :param partition: the day whose rows are scored
+        :returns: the versions of each that is there, older ones first; of a newest known one those that were known
+        """
+        moment, versions = self.scored_at.moment(self.grain, partition), _published(self.keys(partition))
+        newest = {dataset for dataset, _, _, age in self.inputs if age is not None}
+        known = {key: [row for row in rows if key[0] not in newest or row.knowledge_time <= moment] for key, rows in versions.items()}
+        return {key: rows for key, rows in known.items() if rows}
+
+    def _key(self, partition: Partition, dataset: str, grain: Grain, lag: int, age: int | None) -> Key:
+        if age is None:
+            return dataset, grain.shift(grain.at(self.grain.start(partition)), -lag)
+        moment = self.scored_at.moment(self.grain, partition)
+        newest = grain.at(moment)
+        version = newest_known(dataset, as_of=moment, first=grain.shift(newest, -age), last=newest)
+        return dataset, version.partition if version else newest
+
+
+def inputs_of(version: RegisteredVersion) -> Inputs:
+    """Look up what a version reads.
+
+    Raises `DataError` when its recipe was changed in the database; `ConfigError` when none was kept and the model is not declared now.
 
     :param version: the registered version
-    :param partition: the day whose rows are scored
-    :returns: the newest partition of each input, whether or not it is there, in the order of the recipe
+    :returns: its inputs
     """
     try:
-        grain, inputs = _kept_inputs(version.recipe_digest)
+        return _kept_inputs(version.recipe_digest)
     except LookupError:  # an older release trained it, and kept no recipe
         model = Catalog().model(version.model)
-        return [(model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs]
-    return [(dataset, of_input.shift(of_input.at(grain.start(partition)), -lag)) for dataset, of_input, lag in inputs]
+        return _inputs(model.grain_of, model.rows, model.scored_at, model.inputs)
+
+
+def partitions_reading(model: ModelConfig, dataset: str, published: Partition) -> list[Partition]:
+    """List the partitions of a model that read a partition of an input as the newest.
+
+    Of an input whose newest known partition is read, they are those whose scoring moment is after the published one was known and before a
+    newer one was, up to the newest rows; at most `MOST_READING`, the newest of them. Who changes what many more have read scores them again
+    by a range (`rescore`).
+
+    :param model: the model as it is declared now
+    :param dataset: the input
+    :param published: its partition
+    :returns: keys of the model's partitions, oldest first, whether or not they are due
+    """
+    read = model.input(dataset)
+    if read.max_age_days is None:
+        return model.scored_by(dataset, published)
+    of_input, rows = model.grain_of(dataset), model.grain
+    oldest_moment, until = _read_between(dataset, published, of_input.shift(published, of_input.partitions_in(read.max_age_days)))
+    newest_rows = _newest_partition(model.rows)
+    if oldest_moment is None or newest_rows is None:
+        return []
+    begins = max(oldest_moment, of_input.start(published))
+    ends = min(until or CALENDAR_ENDS, of_input.end(of_input.shift(published, of_input.partitions_in(read.max_age_days))))
+    last = max(model.scored_by(model.rows, newest_rows), default=None)
+    if last is None:
+        return []
+    first = rows.at(begins - (model.moment(last) - rows.start(last)))
+    candidates = rows.between(max(rows.shift(first, -1), rows.shift(last, -BACK_AT_MOST)), last)
+    return [partition for partition in candidates if begins <= model.moment(partition) < ends][-MOST_READING:]
 
 
 # --- scoring ----------------------------------------------------------------------------------------------------------
@@ -190,8 +263,8 @@ def _first_scoring(model: str, partition: Partition) -> Readiness:
     champion = champion_for(model, partition)
     if champion is None:
         return Readiness(blocker=f"no champion with an as_of up to {partition}")
-    keys = list_inputs(champion, partition)
-    versions = _published(keys)
+    inputs = inputs_of(champion)
+    keys, versions = inputs.keys(partition), inputs.there(partition)
     return Readiness(
         missing=tuple(partition_name(key) for key in keys if key not in versions),
         news=tuple(_news(published[-1]) for published in versions.values()),
@@ -199,10 +272,19 @@ def _first_scoring(model: str, partition: Partition) -> Readiness:
     )
 
 
-def _corrections(connection: sa.Connection, moment: dt.datetime, read: dict[Key, str]) -> tuple[News, ...]:
+def _corrections(connection: sa.Connection, moment: dt.datetime, detail: Mapping[str, Any]) -> tuple[News, ...]:
     """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
-    known = {key: _known(versions, moment) for key, versions in _versions(connection, read).items()}
-    return tuple(_news(version) for key, version in known.items() if version is not None and version.digest != read[key])
+    within = [tuple(span) for span in detail.get("within", ())]
+    newest = {dataset for dataset, _, _ in within}
+    read = {_key(name): digest for name, digest in detail["read"].items()}
+    fixed = {key: digest for key, digest in read.items() if key[0] not in newest}
+    known = {key: _known(versions, moment) for key, versions in _versions(connection, fixed).items()}
+    news = [version for key, version in known.items() if version is not None and version.digest != fixed[key]]
+    for dataset, first, last in within:
+        version = _newest_of(connection, dataset, first, last, moment)
+        if version is not None and version.digest not in {digest for key, digest in read.items() if key[0] == dataset}:
+            news.append(version)
+    return tuple(map(_news, news))
 
 
 def _for_the_challenger(model: str, partition: Partition, published: Key, shadow: int) -> tuple[News, ...]:
@@ -210,8 +292,8 @@ def _for_the_challenger(model: str, partition: Partition, published: Key, shadow
     rival = challenger_for(model, partition)
     if rival is None or rival.version == shadow:
         return ()
-    keys = list_inputs(rival, partition)
-    versions = _published(keys)
+    inputs = inputs_of(rival)
+    keys, versions = inputs.keys(partition), inputs.there(partition)
     if published not in keys or set(keys) - set(versions):
         return ()
     return (_news(versions[published][-1]),)
@@ -220,7 +302,7 @@ def _for_the_challenger(model: str, partition: Partition, published: Key, shadow
 def _since_then(model: str, partition: Partition, moment: dt.datetime, scored_at: dt.datetime) -> tuple[News, ...]:
     """Of a scoring whose record, by an older release, does not say what it read: the versions that came after it."""
     champion = champion_for(model, partition)
-    versions = _published(list_inputs(champion, partition)) if champion else {}
+    versions = inputs_of(champion).there(partition) if champion else {}
     known = [_known(published, moment) for published in versions.values()]
     return tuple(_news(version) for version in known if version is not None and version.recorded_at > scored_at)
 
@@ -359,6 +441,38 @@ def _versions_query(keys: int) -> sa.Select[Any]:
     return sa.select(*_VERSION_COLUMNS).where(sa.or_(sa.false(), *wanted)).order_by(_version.version)
 
 
+_NEWEST: sa.Select[Any] = (
+    sa.select(*_VERSION_COLUMNS)
+    .where(
+        _version.dataset == sa.bindparam("dataset"),
+        _version.partition.between(_FIRST, _LAST),
+        _version.knowledge_time <= sa.bindparam("moment", type_=_version.knowledge_time.type),
+    )
+    .order_by(_version.partition.desc(), _version.version.desc())
+    .limit(1)
+)
+
+
+def _newest_of(connection: sa.Connection, dataset: str, first: Partition, last: Partition, moment: dt.datetime) -> sa.Row[Any] | None:
+    """The newest partition of a span that was known at a moment, in its newest version that was."""
+    return connection.execute(_NEWEST, {"dataset": dataset, "first": first, "last": last, "moment": moment}).first()
+
+
+def _read_between(dataset: str, published: Partition, last: Partition) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Since when a partition's newest version is known, None: it has none; and since when one of those after it is, None: none is."""
+    own = sa.select(_version.knowledge_time).where(_version.dataset == dataset, _version.partition == published)
+    later = sa.select(sa.func.min(_version.knowledge_time)).where(
+        _version.dataset == dataset, _version.partition > published, _version.partition <= last
+    )
+    with reading() as connection:
+        return connection.execute(own.order_by(_version.version.desc()).limit(1)).scalar(), connection.execute(later).scalar()
+
+
+def _newest_partition(dataset: str) -> Partition | None:
+    with reading() as connection:
+        return connection.execute(sa.select(sa.func.max(_version.partition)).where(_version.dataset == dataset)).scalar()
+
+
 def _news(version: sa.Row[Any]) -> News:
     return News(partition_name((version.dataset, version.partition)), version.origin, version.recorded_at, version.id)
 
@@ -369,13 +483,19 @@ def _key(name: str) -> Key:
 
 
 @lru_cache(maxsize=4096)  # a recipe never changes; one for each of a large fleet's champions and challengers
-def _kept_inputs(recipe_digest: str) -> tuple[Grain, tuple[tuple[str, Grain, int], ...]]:
-    """The grain of a recipe's rows, and of each input its dataset, that one's grain, and the lag in its partitions."""
+def _kept_inputs(recipe_digest: str) -> Inputs:
     recipe = find_recipe(recipe_digest)
     if recipe is None:
         raise LookupError(recipe_digest)
     declared = recipe.document["declared"]
-    inputs = [Input.model_validate(model_input) for model_input in declared["inputs"]]
-    grains = {model_input.dataset: recipe.grain_of(model_input.dataset) for model_input in inputs}
-    lags = tuple((each.dataset, grains[each.dataset], each.lag(grains[each.dataset])) for each in inputs)
-    return recipe.grain_of(declared["rows"]), lags
+    scored_at = AfterPartition.model_validate(declared["scored_at"]) if "scored_at" in declared else WHEN_IT_BEGINS
+    return _inputs(recipe.grain_of, declared["rows"], scored_at, map(Input.model_validate, declared["inputs"]))
+
+
+def _inputs(grain_of: Callable[[str], Grain], rows: str, scored_at: AfterPartition, inputs: Iterable[Input]) -> Inputs:
+    described = tuple(
+        (each.dataset, grain, each.lag(grain), None if each.max_age_days is None else grain.partitions_in(each.max_age_days))
+        for each in inputs
+        for grain in [grain_of(each.dataset)]
+    )
+    return Inputs(grain_of(rows), scored_at, described)

@@ -11,8 +11,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.models import Input
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
-from include.evergreen.data.partitions import PartitionVersion, current_partition
+from include.evergreen.data.partitions import PartitionVersion, current_partition, newest_known
 from include.evergreen.data.partitions.files import RowWriter
 from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_batches
@@ -27,6 +28,7 @@ from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.explain import explained
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
+from include.evergreen.scoring.readiness import partition_name
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.alerts import raise_alert, resolve_alert
@@ -88,7 +90,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == reads.digest and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
+        record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded})
         return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
     try:
@@ -99,7 +101,7 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
     message = f"{written.rows} rows scored by version {written.version}"
     if reads.shadow:
         message += f", and by challenger {reads.shadow.version.version} as its shadow"
-    record_stage(model.name, "score", partition, "done", {"message": message, "read": reads.newest})
+    record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
 
@@ -123,10 +125,18 @@ def missing_inputs(model: ModelConfig, partition: Partition) -> list[str]:
 
     :param model: the model, as the version's recipe declares it, or as it is declared now
     :param partition: the day whose rows are scored
-    :returns: the newest partition of each input that was never published, as ``dataset/day``; none when all are there
+    :returns: the newest partition of each input that was never published, as ``dataset/day``, and that of one whose newest known partition
+        is read when none is known; none when all are there
     """
-    wanted = [(model_input.dataset, model.newest(model_input.dataset, partition)) for model_input in model.inputs]
-    return [f"{dataset}/{day}" for dataset, day in wanted if current_partition(dataset, day) is None]
+    wanted = [(model_input, model.newest(model_input.dataset, partition)) for model_input in model.inputs]
+    return [f"{each.dataset}/{day}" for each, day in wanted if not _is_there(model, each, day, partition)]
+
+
+def _is_there(model: ModelConfig, read: Input, newest: Partition, partition: Partition) -> bool:
+    if not read.reads_newest:
+        return current_partition(read.dataset, newest) is not None
+    oldest = model.oldest(read.dataset, partition)
+    return newest_known(read.dataset, as_of=model.moment(partition), first=oldest, last=newest) is not None
 
 
 def stage_waits(model: ModelConfig, stage: Stage, partition: Partition, missing: list[str]) -> Outcome:
@@ -323,12 +333,36 @@ class _Reads:
     def newest(self) -> dict[str, str]:
         """The newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
         names = [
-            f"{model_input.dataset}/{scorer.config.newest(model_input.dataset, self.partition)}"
+            partition_name((read.dataset, self._newest_of(scorer, read)))
             for scorer in (self.serving, self.shadow)
             if scorer
-            for model_input in scorer.config.inputs
+            for read in scorer.config.inputs
         ]
         return {name: self.known.get(name, "") for name in names}
+
+    @property
+    def within(self) -> list[tuple[str, Partition, Partition]]:
+        """Of each input whose newest known partition is read, the first and the last that may be it: a newer one starts scoring again."""
+        spans = {
+            (read.dataset, scorer.config.oldest(read.dataset, self.partition), scorer.config.newest(read.dataset, self.partition))
+            for scorer in (self.serving, self.shadow)
+            if scorer
+            for read in scorer.config.inputs
+            if read.reads_newest
+        }
+        return sorted(spans)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What the record of the scoring says that it read, for `readiness`."""
+        return {"read": self.newest, **({"within": self.within} if self.within else {})}
+
+    def _newest_of(self, scorer: Scorer, read: Input) -> Partition:
+        newest = scorer.config.newest(read.dataset, self.partition)
+        if not read.reads_newest:
+            return newest
+        of_version = self.of_champion if scorer is self.serving else self.of_shadow
+        return max((version.partition for version in of_version.values() if version.dataset == read.dataset), default=newest)
 
     def refuse_overtaken(self) -> None:
         """Compare what was read with what stands now.
@@ -349,16 +383,11 @@ class _Reads:
 
 def _known_inputs(partition: Partition, scorer: Scorer, cache: PartitionCache) -> dict[str, PartitionVersion]:
     """Every partition that a version's features may read, by ``dataset/day``."""
-    return {
-        f"{model_input.dataset}/{version.partition}": version
-        for model_input in scorer.config.inputs
-        for version in cache.known(
-            model_input.dataset,
-            partition,
-            scorer.config.oldest(model_input.dataset, partition),
-            scorer.config.newest(model_input.dataset, partition),
-        )
-    }
+    config, versions = scorer.config, list[PartitionVersion]()
+    for read in config.inputs:
+        asked = read.dataset, partition, config.oldest(read.dataset, partition), config.newest(read.dataset, partition)
+        versions += filter(None, [cache.newest(*asked)]) if read.reads_newest else cache.known(*asked)
+    return {partition_name((version.dataset, version.partition)): version for version in versions}
 
 
 def _facts(written: PredictionSet) -> dict[str, Any]:

@@ -250,7 +250,10 @@ def _reading_rows(places: np.ndarray) -> type[PointInTimeReader]:
 
 
 class _ShuffledWindows(PointInTimeReader):
-    """A reader whose windows have the days in their order, and the rows of each day in another."""
+    """A reader whose windows have the days in their order, and the rows of each day, or of a table, in another."""
+
+    def newest(self, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        return super().newest(dataset, columns).sample(frac=1, random_state=1, ignore_index=True)
 
     def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         import pandas as pd

@@ -295,5 +295,7 @@ def _bound(at_least: float | None, at_most: float | None) -> str:
 
 
 def _lag(entry: Input) -> str:
+    if entry.max_age_days is not None:
+        return f", the newest partition that is known, at most {entry.max_age_days} days old"
     given = [f"{count} {unit}{'s' * (count > 1)}" for count, unit in ((entry.lag_days, "day"), (entry.lag_hours, "hour")) if count]
     return f" up to {' and '.join(given)} before" if given else " of the same time"

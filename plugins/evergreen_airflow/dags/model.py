@@ -79,7 +79,13 @@ def score_dag(model: ModelConfig) -> DAG:
     """
     inputs = {
         dataset_asset(entry.dataset): ScoringMapper(
-            model=model.name, dataset=entry.dataset, lag=entry.lag(grain), scored_at=model.scored_at, grain=grain, rows_grain=model.grain
+            model=model.name,
+            dataset=entry.dataset,
+            lag=entry.lag(grain),
+            scored_at=model.scored_at,
+            reads_newest=entry.reads_newest,
+            grain=grain,
+            rows_grain=model.grain,
         )
         for entry in model.inputs
         for grain in [model.grain_of(entry.dataset)]

@@ -189,7 +189,7 @@ DATASET = """\
 name: {name}
 description: x
 owner: x
-source: {{type: files, path: x}}
+source: {{type: files, path: "{{partition}}"}}
 schedule: {{cron: "0 0 * * *", start: 2024-01-01}}
 knowledge: {{hours_after_partition: 0}}
 columns: [{{name: customer, type: {type}, description: x}}, {{name: hour, type: integer, description: x}},

@@ -14,7 +14,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.build import FeatureCode, compute_features, load_code
-from include.evergreen.features.lookback import latest_rows, trailing_values
+from include.evergreen.features.lookback import latest_rows, looked_up, trailing_values, valid_rows
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition
@@ -219,3 +219,49 @@ def test_of_several_rows_of_one_time_the_one_that_was_known_last_counts(
     rows = pd.DataFrame({"origin": pd.array(["EWR"], dtype="string"), "left": [moment]})
     found = reader.latest(rows, "weather", days=15, by="origin", time="time_hour", columns=["temp"], at="left")["temp"].tolist()
     assert found == [30.0 if expected == "the correction" else 70.0]
+
+
+# --- looking up -------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_looked_up_by_its_keys_alone() -> None:
+    table = pd.DataFrame(
+        {"shop": pd.array(["c", "a", None], dtype="string"), "size": pd.array([3, None, 9], dtype="Int64")}, index=[5, 5, 6]
+    )
+    found = looked_up(ROWS, table, keys=["shop"], columns=["size"])
+    expected = pd.DataFrame({"size": pd.array([None, None, 3, None], dtype="Int64")}, index=ROWS.index)
+    assert found is not None
+    pd.testing.assert_frame_equal(found, expected)
+    empty = looked_up(ROWS, table.head(0), keys=["shop"], columns=["size"])
+    assert empty is not None and empty["size"].isna().all() and empty.index.equals(ROWS.index)
+    assert looked_up(ROWS, pd.concat([table, table]), keys=["shop"], columns=["size"]) is None
+
+
+def test_of_rows_that_hold_for_a_time_the_one_is_found_that_held() -> None:
+    table = pd.DataFrame(
+        {
+            "shop": pd.array(["a", "a", "a", "b"], dtype="string"),
+            "tier": pd.array(["old", "new", "newest", "only"], dtype="string"),
+            "since": pd.to_datetime(["2024-01-01", "2024-01-05", "2024-01-20", "2024-01-03"], utc=True),
+            "until": pd.to_datetime(["2024-01-05", "2024-01-10", None, "2024-01-04"], utc=True),
+        }
+    )
+    of_a = ["2023-12-31", "2024-01-01", "2024-01-04T23:59", "2024-01-05", "2024-01-10", "2024-01-19", "2030-01-01"]
+    others = [("b", "2024-01-04"), ("c", "2024-01-04"), ("a", None), (None, "2024-01-04")]
+    asked = [*(("a", at) for at in of_a), *others]
+    rows = pd.DataFrame(
+        {
+            "shop": pd.array([shop for shop, _ in asked], dtype="string"),
+            "at": pd.to_datetime([at for _, at in asked], utc=True, format="ISO8601"),
+        },
+        index=range(10, 10 + len(asked)),
+    )
+    arguments = {"keys": ["shop"], "valid_from": "since", "columns": ["tier"], "moments": rows["at"]}
+    closed = [None, "old", "old", "new", None, None, "newest", None, None, None, None]
+    open_ended = [None, "old", "old", "new", "new", "new", "newest", "only", None, None, None]
+    for valid_to, tiers in (("until", closed), (None, open_ended)):
+        for shuffled in (table, table.iloc[::-1]):
+            found = valid_rows(rows, shuffled, valid_to=valid_to, **arguments)  # type: ignore[arg-type]
+            assert found["tier"].astype(object).where(found["tier"].notna(), None).tolist() == tiers
+            assert found.index.equals(rows.index)
+    assert valid_rows(rows, table.head(0), valid_to="until", **arguments)["tier"].isna().all()  # type: ignore[arg-type]

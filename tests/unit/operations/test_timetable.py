@@ -12,7 +12,7 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.operations.timetable import explain, first_training, timetable
 from include.evergreen.registry.champions import champion
-from include.evergreen.scoring.readiness import list_inputs
+from include.evergreen.scoring.readiness import inputs_of
 from include.evergreen.scoring.score import score
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.late_labels import MODEL as LATE
@@ -71,7 +71,7 @@ def test_what_a_scoring_reads_is_what_it_is_told_to_read() -> None:
     assert score(catalog, model, day, "live").status == "done"
     version = champion("flight_delay")
     assert version is not None
-    assert [(read.dataset, read.newest) for read in told.inputs] == list_inputs(version, day)
+    assert [(read.dataset, read.newest) for read in told.inputs] == inputs_of(version).keys(day)
     assert told.moment == dt.datetime(2013, 1, 20, tzinfo=dt.UTC)
 
 

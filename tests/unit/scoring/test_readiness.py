@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.labels import LabelSource
+from include.evergreen.config.models import WHEN_IT_BEGINS
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
@@ -199,7 +200,7 @@ def test_what_is_read_is_what_the_champion_was_trained_on_and_not_what_is_declar
     declared.write_text(declared.read_text().replace("{dataset: weather, lag_days: 1}", "{dataset: weather, lag_days: 2}"))
     champion = champions.champion(MODEL)
     assert champion
-    assert ("weather", YESTERDAY) in readiness.list_inputs(champion, DAY)
+    assert ("weather", YESTERDAY) in readiness.inputs_of(champion).keys(DAY)
 
 
 def test_a_version_of_a_release_that_kept_no_recipe_reads_what_is_declared(catalog: Catalog) -> None:
@@ -208,15 +209,16 @@ def test_a_version_of_a_release_that_kept_no_recipe_reads_what_is_declared(catal
     readiness._kept_inputs.cache_clear()
     champion = champions.champion(MODEL)
     assert champion
-    assert readiness.list_inputs(champion, DAY) == [("schedules", DAY), ("weather", YESTERDAY), ("outcomes", YESTERDAY)]
+    assert readiness.inputs_of(champion).keys(DAY) == [("schedules", DAY), ("weather", YESTERDAY), ("outcomes", YESTERDAY)]
 
 
 def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_join(
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(catalog, air_time)
-    own = {1: [("schedules", DAY)], 2: [("schedules", DAY), ("outcomes", january(18))]}
-    monkeypatch.setattr(readiness, "list_inputs", lambda version, _: own[version.version])
+    schedules, outcomes = ("schedules", DAILY, 0, None), ("outcomes", DAILY, 2, None)
+    own = {1: readiness.Inputs(DAILY, WHEN_IT_BEGINS, (schedules,)), 2: readiness.Inputs(DAILY, WHEN_IT_BEGINS, (schedules, outcomes))}
+    monkeypatch.setattr(readiness, "inputs_of", lambda version: own[version.version])
     assert not _scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "there is no challenger"
     champions.register(MODEL, all_decisions(MODEL)[0].run_key)
     assert _scoring(MODEL, DAY, ("outcomes", january(18))).is_due

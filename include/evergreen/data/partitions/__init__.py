@@ -7,6 +7,7 @@ from include.evergreen.data.partitions.store import (
     current_partitions,
     known_partitions,
     known_versions,
+    newest_known,
     publish_partition,
     read_partition,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "current_partitions",
     "known_partitions",
     "known_versions",
+    "newest_known",
     "publish_partition",
     "read_partition",
 ]

@@ -158,6 +158,23 @@ def known_versions(
     return [version for version in as_said if version.knowledge_time <= as_of]
 
 
+def newest_known(dataset: str, *, as_of: dt.datetime, first: Partition, last: Partition) -> PartitionVersion | None:
+    """Look up the newest partition of some that was known at a time: the newest version of it that was known by then.
+
+    :param dataset: name of the dataset
+    :param as_of: the time (UTC), inclusive
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :returns: the version; None when none was known
+    """
+    table = partition_versions.c
+    known = (table.dataset == dataset, table.partition.between(first, last), table.knowledge_time <= as_of)
+    newest = partition_versions.select().where(*known).order_by(table.partition.desc(), table.version.desc()).limit(1)
+    with reading() as connection:
+        row = connection.execute(newest).first()
+    return _version(row) if row else None
+
+
 def all_versions(
     connection: sa.Connection, dataset: str, first: Partition, last: Partition, *conditions: sa.ColumnElement[bool]
 ) -> list[PartitionVersion]:

@@ -10,6 +10,7 @@ from include.evergreen.data.validation.expectations import declared_expectations
 from include.evergreen.data.validation.freshness import freshness_check, undeclared_check
 from include.evergreen.data.validation.references import check_reference
 from include.evergreen.data.validation.rows import Delivered, RawRows
+from include.evergreen.data.validation.validity import validity_checks
 from include.evergreen.data.validation.volume import COMPARED_PARTITIONS, earlier_partitions, usual_rows, volume_check
 
 
@@ -36,6 +37,8 @@ def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Vali
         check, failure = check_reference(dataset, reference, raw, delivered)
         checks.append(check)
         failures += [failure] if failure else []
+    if dataset.validity:
+        checks += validity_checks(dataset, dataset.validity, raw)
     failing = Validation(raw.rows, failures, [], "", "").failing
     checks += [correlation_check(dataset, correlation, raw, delivered, failing) for correlation in dataset.correlations]
     return judge(dataset, raw.rows, checks, failures, usual_rows(earlier))

@@ -105,7 +105,9 @@ class View:
         """The inputs that it predicts from, and how late they are."""
         until = {0: "that day", 1: "the day before"}
         *others, last = (
-            f"{model_input.dataset} up to {until.get(model_input.lag_days, f'{model_input.lag_days} days before')}"
+            f"the newest {model_input.dataset} that is known"
+            if model_input.reads_newest
+            else f"{model_input.dataset} up to {until.get(model_input.lag_days, f'{model_input.lag_days} days before')}"
             for model_input in self.config.inputs
         )
         return f"{', '.join(others)} and {last}" if others else last

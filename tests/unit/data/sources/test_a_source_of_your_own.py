@@ -35,7 +35,7 @@ def test_the_guides_own_source_is_registered_and_read(monkeypatch: pytest.Monkey
         "name": "numbers",
         "description": "Numbers.",
         "owner": "shop",
-        "source": {"type": "files", "path": "x"},
+        "source": {"type": "files", "path": "{partition}"},
         "schedule": {"cron": "0 0 * * *", "start": "2013-01-01"},
         "knowledge": {"hours_after_partition": 24},
         "columns": [{"name": "n", "type": "integer", "description": "A number"}],

@@ -42,7 +42,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     if kind == "http":
         server: HttpServer = request.getfixturevalue("http_server")
         server.answers["/sales"] = lambda asked: asked.answer(200, json.dumps(GIVEN).encode())
-        return {"type": "http", "url": f"{server.url}/sales"}
+        return {"type": "http", "url": f"{server.url}/sales", "params": {"day": "{partition}"}}
     file = tmp_path / f"{DAY}.{kind}"
     if kind == "csv":
         mark = "\ufeff" if request.param != kind else ""  # which our own reader takes, not Arrow's
@@ -83,7 +83,7 @@ def test_a_bad_cell_is_named_by_both_names(source: dict[str, Any]) -> None:
 def test_dataset_yaml_says_what_it_may(tmp_path: Path, columns: list[dict[str, Any]], words: str) -> None:
     file = tmp_path / "sales" / "dataset.yaml"
     file.parent.mkdir()
-    file.write_text(yaml.safe_dump(_declared({"type": "files", "path": "x.csv"}, columns)))
+    file.write_text(yaml.safe_dump(_declared({"type": "files", "path": "{partition}.csv"}, columns)))
     with pytest.raises(ConfigError) as refused:
         load_dataset(file)
     assert words in str(refused.value)

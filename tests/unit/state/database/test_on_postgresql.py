@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config.labels import LabelSource
+from include.evergreen.config.models import WHEN_IT_BEGINS
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.store import known_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError
@@ -99,7 +100,8 @@ def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL)
 
 def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
-    monkeypatch.setattr(readiness, "list_inputs", lambda *_: [("sales", DAY), ("weather", DAY)])
+    inputs = readiness.Inputs(DAILY, WHEN_IT_BEGINS, (("sales", DAILY, 0, None), ("weather", DAILY, 0, None)))
+    monkeypatch.setattr(readiness, "inputs_of", lambda _: inputs)
     assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(300) == 0
     assert readiness.scoring("m", DAY, moment=DAILY.start(DAY)).missing == ("weather/2013-02-09",)
     assert readiness.monitoring("m", DAY, LabelSource("sales")).missing == ("predictions of m/2013-02-09",)
