@@ -132,8 +132,8 @@ def test_a_day_that_is_still_to_come_is_waited_for(tmp_path: Path, monkeypatch: 
     schedules = include_with(tmp_path, monkeypatch) / "datasets" / "schedules" / "dataset.yaml"
     schedules.write_text(schedules.read_text().replace("end: 2013-12-31", "end: 2199-12-31"))
     lines = why(Catalog(), flight_delay, "2199-01-02")
-    assert lines[0] == "schedules/2199-01-02 is not there yet: it will be known from 2199-01-01 18:00 UTC."
-    assert "wait for schedules/2199-01-02 until 2199-01-01 18:00 UTC" in lines[-1]
+    assert lines[0] == "schedules/2199-01-02 is not there yet: it will be known from 2199-01-01 23:00 UTC."
+    assert "wait for schedules/2199-01-02 until 2199-01-01 23:00 UTC" in lines[-1]
 
 
 def test_a_dataset_with_a_broken_yaml_is_named_and_hides_nothing(

@@ -72,7 +72,7 @@ def test_what_a_scoring_reads_is_what_it_is_told_to_read() -> None:
     version = champion("flight_delay")
     assert version is not None
     assert [(read.dataset, read.newest) for read in told.inputs] == inputs_of(version).keys(day)
-    assert told.moment == dt.datetime(2013, 1, 20, tzinfo=dt.UTC)
+    assert told.moment == dt.datetime(2013, 1, 20, 5, tzinfo=dt.UTC)
 
 
 def test_it_says_when_a_partition_is_read_scored_measured_and_trained_on(tmp_path: Path) -> None:

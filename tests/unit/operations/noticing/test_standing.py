@@ -64,8 +64,8 @@ def test_a_champion_past_the_age_that_was_declared_is_an_alert_and_no_other(air_
     version = namedtuple("Version", "version as_of")(3, january(1))
     monkeypatch.setattr(standing, "champion", lambda _: version)
     declared = _Serving(air_time)
-    assert old_champions(declared, dt.datetime(2013, 1, 31, tzinfo=dt.UTC)) == []
-    (finding,) = old_champions(declared, dt.datetime(2013, 2, 1, tzinfo=dt.UTC))
+    assert old_champions(declared, dt.datetime(2013, 2, 1, 4, tzinfo=dt.UTC)) == []
+    (finding,) = old_champions(declared, dt.datetime(2013, 2, 1, 5, tzinfo=dt.UTC))
     assert (finding.key, finding.severity) == ("age/air_time", "warning")
     assert finding.message.startswith("Version 3 of air_time serves, and was trained as of 2013-01-01: it may be 30 days old")
 
