@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,7 @@ from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.local_run import run_cycle
+from include.evergreen.operations.maintenance import Limits, apply_retention
 from include.evergreen.operations.missed import missed_work
 from include.evergreen.operations.timetable import explain
 from include.evergreen.scoring import readiness
@@ -197,6 +199,31 @@ def test_what_cannot_work_is_refused(tmp_path: Path, file: str, old: str, new: s
     files = {"model": "models/takings_expected/model.yaml", "shops": "datasets/shops/dataset.yaml"}
     (found,) = changed("replaced_table", tmp_path, files[file], old, new)
     assert found.startswith(f"{tmp_path / files[file]}:{problem}")
+
+
+def test_a_table_is_kept_for_as_long_as_a_training_goes_back(tmp_path: Path) -> None:
+    for kept, words in ((29, "9: inputs[1].dataset: shops keeps a table for 29 days after it is replaced"), (30, "")):
+        new = f"keys: [shop]\nretention: {{superseded_days: {kept}}}"
+        found = changed("replaced_table", tmp_path, "datasets/shops/dataset.yaml", "keys: [shop]", new)
+        assert len(found) == bool(words) and all(f"models/takings_expected/model.yaml:{words}" in each for each in found)
+
+
+def test_a_delivery_that_was_replaced_long_ago_goes_and_the_newest_stays(shape: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(os.environ["EVERGREEN_HOME"]) / "include"
+    changed("replaced_table", folder, "datasets/shops/dataset.yaml", "keys: [shop]", "keys: [shop]\nretention: {superseded_days: 30}")
+    dataset = shape.catalog.dataset(SHOPS)
+    began = clock.now()
+    for number, day in enumerate(("2024-03-04", "2024-03-07", "2024-03-11")):
+        monkeypatch.setattr(clock, "now", lambda number=number: began - dt.timedelta(days=50 - 15 * number))
+        delivered(shape, Partition(day), dataset.known_from(Partition(day)))
+    monkeypatch.setattr(clock, "now", lambda: began)
+    assert apply_retention(Catalog(folder), Limits(), dry_run=True).versions == [f"{SHOPS} 2024-03-04 version 1"]
+    assert apply_retention(Catalog(FOLDER / "replaced_table"), Limits()).versions == [], "all are kept unless it says otherwise"
+    assert apply_retention(Catalog(folder), Limits()).versions == [f"{SHOPS} 2024-03-04 version 1"]
+    assert apply_retention(Catalog(folder), Limits()).versions == []
+    day = Partition("2024-03-06")
+    with pytest.raises(DataError, match="was removed by retention on"):
+        PointInTimeReader(shape.model, day, PartitionCache(day, model=shape.model, is_scored=True)).newest(SHOPS)
 
 
 @pytest.mark.parametrize(

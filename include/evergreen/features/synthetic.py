@@ -195,7 +195,7 @@ class SyntheticRows:
             places = np.unravel_index(number, [len(pool) for pool in pools]) if pools else ()
             values = {name: pool[int(place)] for name, pool, place in zip(still, pools, places, strict=True)}
             for turn in range(each_has):
-                moment = begins + turn * step + number % 5 * apart
+                moment = begins + turn * step + int(number) % 5 * apart
                 keys.append(tuple(values.get(name, moment) for name in dataset.keys))
         return keys
 
