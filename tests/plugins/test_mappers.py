@@ -83,6 +83,12 @@ def test_of_an_input_whose_newest_known_partition_is_read_our_database_says_by_w
     assert NEWEST.to_downstream("2013-02-28") == []
 
 
+def test_airflow_takes_all_that_a_quarter_concerns(answer):
+    answer(due("weather/2013-01-01"))
+    mapper = ScoringMapper(model="air_time", dataset="weather", grain=Grain("quarter"), rows_grain=Grain("15min"))
+    assert 1000 < len(mapper.to_downstream("2013-01-01")) == 90 * 96 < mapper.max_downstream_keys
+
+
 @pytest.mark.parametrize("mapper", [SCORING, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 @pytest.mark.parametrize("key", ["junk; drop table", "2013-2-8", "", "2013-02-30"])
 def test_a_key_that_is_no_day_makes_no_run_and_asks_nothing(mapper, key, answer):

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.data import ingestion
 from include.evergreen.data.knowledge import DeliveredVersion, knowledge_time
-from include.evergreen.data.partitions import current_partition
+from include.evergreen.data.partitions import current_partition, publish_partition
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.lineage import lineage
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.local_run import run_cycle
+from include.evergreen.operations.maintenance import Limits, apply_retention
 from include.evergreen.operations.missed import missed_work
 from include.evergreen.operations.timetable import explain
 from include.evergreen.scoring import readiness
@@ -31,6 +36,16 @@ from tests.unit.test_shapes import FOLDER, Living
 
 HOUR = dt.timedelta(hours=1)
 SHOPS = "shops"
+MODEL = {
+    "name": "m",
+    "description": "x",
+    "owner": "x",
+    "task": "regression",
+    "target": {"dataset": "labels", "column": "y"},
+    "features": [{"name": "f", "kind": "numeric", "description": "x"}],
+    "train": {"estimator": "sklearn.linear_model.Ridge"},
+    "gate": {"criteria": [{"kind": "absolute", "metric": "mae", "at_most": 1}]},
+}
 
 
 @pytest.fixture
@@ -149,6 +164,13 @@ def test_a_feature_of_a_table_is_traced_to_its_columns(shape: Living) -> None:
     assert (origin.dataset, origin.columns) == (SHOPS, ("shop", "area"))
 
 
+def test_a_feature_of_a_dimension_is_traced_to_its_times() -> None:
+    catalog = Catalog(FOLDER / "slowly_changing")
+    orders, customers = lineage(catalog, catalog.model("returned"))["contract"]
+    assert (orders.dataset, orders.columns) == ("orders", ("customer", "ordered_at"))
+    assert (customers.dataset, customers.columns) == ("customers", ("customer", "contract", "valid_from", "valid_to"))
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
@@ -177,6 +199,31 @@ def test_what_cannot_work_is_refused(tmp_path: Path, file: str, old: str, new: s
     files = {"model": "models/takings_expected/model.yaml", "shops": "datasets/shops/dataset.yaml"}
     (found,) = changed("replaced_table", tmp_path, files[file], old, new)
     assert found.startswith(f"{tmp_path / files[file]}:{problem}")
+
+
+def test_a_table_is_kept_for_as_long_as_a_training_goes_back(tmp_path: Path) -> None:
+    for kept, words in ((29, "9: inputs[1].dataset: shops keeps a table for 29 days after it is replaced"), (30, "")):
+        new = f"keys: [shop]\nretention: {{superseded_days: {kept}}}"
+        found = changed("replaced_table", tmp_path, "datasets/shops/dataset.yaml", "keys: [shop]", new)
+        assert len(found) == bool(words) and all(f"models/takings_expected/model.yaml:{words}" in each for each in found)
+
+
+def test_a_delivery_that_was_replaced_long_ago_goes_and_the_newest_stays(shape: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(os.environ["EVERGREEN_HOME"]) / "include"
+    changed("replaced_table", folder, "datasets/shops/dataset.yaml", "keys: [shop]", "keys: [shop]\nretention: {superseded_days: 30}")
+    dataset = shape.catalog.dataset(SHOPS)
+    began = clock.now()
+    for number, day in enumerate(("2024-03-04", "2024-03-07", "2024-03-11")):
+        monkeypatch.setattr(clock, "now", lambda number=number: began - dt.timedelta(days=50 - 15 * number))
+        delivered(shape, Partition(day), dataset.known_from(Partition(day)))
+    monkeypatch.setattr(clock, "now", lambda: began)
+    assert apply_retention(Catalog(folder), Limits(), dry_run=True).versions == [f"{SHOPS} 2024-03-04 version 1"]
+    assert apply_retention(Catalog(FOLDER / "replaced_table"), Limits()).versions == [], "all are kept unless it says otherwise"
+    assert apply_retention(Catalog(folder), Limits()).versions == [f"{SHOPS} 2024-03-04 version 1"]
+    assert apply_retention(Catalog(folder), Limits()).versions == []
+    day = Partition("2024-03-06")
+    with pytest.raises(DataError, match="was removed by retention on"):
+        PointInTimeReader(shape.model, day, PartitionCache(day, model=shape.model, is_scored=True)).newest(SHOPS)
 
 
 @pytest.mark.parametrize(
@@ -250,3 +297,50 @@ def test_a_training_sees_of_each_day_the_table_that_was_known_then(shape: Living
     ):
         _, features = feature_frame(catalog, model, Partition(day), later)
         assert features["area"].tolist() == shape.frame(catalog.dataset(SHOPS), Partition(table))["area"].tolist(), day
+
+
+# --- which partitions a delivery concerns, whatever the grains ---------------------------------------------------------
+
+GRAINS = [Grain("hour"), Grain(), Grain("day", "America/New_York"), Grain("week"), Grain("month")]
+BEGINS = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+_number = itertools.count()
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[ModelConfig, str, dict[Partition, dt.datetime]]:
+    """A model, its table's name, and when each of some deliveries was known, over a month that changes New York's clocks."""
+    rows, table = draw(st.sampled_from(GRAINS)), draw(st.sampled_from(GRAINS))
+    name, scored_at = f"table_{next(_number)}", draw(st.sampled_from(["hours_after_partition", "hours_after_end"]))
+    model = ModelConfig.model_validate(
+        {**MODEL, "scored_at": {scored_at: draw(st.integers(-30, 30))},
+         "inputs": [{"dataset": name.replace("table", "rows")}, {"dataset": name, "max_age_days": draw(st.integers(1, 40))}],
+         "rows": name.replace("table", "rows")}
+    ).with_grains(lambda dataset: table if dataset == name else rows)  # fmt: skip
+    moments = draw(st.lists(st.integers(0, 45 * 24), min_size=1, max_size=5, unique_by=lambda hour: table.at(BEGINS + hour * HOUR)))
+    keys = [table.at(BEGINS + hour * HOUR) for hour in moments]
+    return model, name, {key: table.start(key) + draw(st.integers(-24, 24 * 12)) * HOUR for key in keys}
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=deliveries())
+def test_a_partition_reads_the_delivery_that_concerns_it(home: Path, drawn: tuple[ModelConfig, str, dict[Partition, dt.datetime]]) -> None:
+    model, name, known = drawn
+    last = model.grain.at(BEGINS + 60 * 24 * HOUR)
+    for dataset, key, moment in [(name, *each) for each in known.items()] + [(model.rows, last, BEGINS)]:
+        counts = {"rows": 1, "source_rows": 1, "quarantined": 0, "quarantine_digest": "", "quarantine_path": ""}
+        content = {"digest": str(key), "path": "", **counts}
+        publish_partition(dataset=dataset, partition=key, content=content, known_at=lambda _, at=moment: at, origin="live")  # type: ignore[misc]
+    concerned = {key: readiness.partitions_reading(model, name, key) for key in known}
+    inputs = readiness._inputs(model.grain_of, model.rows, model.scored_at, model.inputs)
+    for partition in model.grain.between(model.grain.at(BEGINS - 40 * 24 * HOUR), last)[-readiness.MOST_READING :]:
+        moment = model.moment(partition)
+        candidates = [
+            key for key in known if known[key] <= moment and model.oldest(name, partition) <= key <= model.newest(name, partition)
+        ]
+        newest = max(candidates, default=None)
+        assert [key for key, partitions in concerned.items() if partition in partitions] == ([newest] if newest else []), partition
+        cache = PartitionCache(partition, model=model, is_scored=True)
+        found = cache.newest(name, partition, model.oldest(name, partition), model.newest(name, partition))
+        assert (found.partition if found else None) == newest
+        if newest:
+            assert inputs.keys(partition)[1] == (name, newest)

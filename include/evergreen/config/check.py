@@ -203,6 +203,13 @@ def _age_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig
             f"{grain.days_of(oldest)}"
         )
         yield "max_age_days", text
+    kept, window = dataset.retention.superseded_days, model.train.window_days
+    if dataset.whole_table and kept is not None and kept < window:
+        text = (
+            f"{dataset.name} keeps a table for {kept} days after it is replaced (retention.superseded_days of its dataset.yaml), and a "
+            f"training reads those of {window} days (train.window_days); keep them at least so long"
+        )
+        yield "dataset", text
 
 
 def _age_to_allow(model: ModelConfig, dataset: DatasetConfig) -> int:

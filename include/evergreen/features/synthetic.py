@@ -185,14 +185,17 @@ class SyntheticRows:
             present = self._rng(*still, day).random(len(chosen)) < PRESENT_SHARE
             chosen = chosen[present] if present.any() else chosen
         each_has = 1 if len(still) == len(dataset.keys) else max(1, min(24, ROWS // len(chosen)))
-        keys, begins, ends = [], dataset.grain.start(day), dataset.grain.end(day)
-        if dataset.validity is not None:  # of the past, too
-            each_has, begins = max(each_has, TIMES_VALID), begins - VALID_BEFORE * (ends - begins)
+        keys, begins = [], dataset.grain.start(day)
+        length = dataset.grain.end(day) - begins
+        step, apart = length / each_has, dt.timedelta()
+        if dataset.validity is not None:  # of the past, too, and the last ones begin within this partition and the next
+            each_has, begins = max(each_has, TIMES_VALID), begins - VALID_BEFORE * length
+            step, apart = VALID_BEFORE * length / (each_has - 1), length * 3 / 10
         for number in chosen:
             places = np.unravel_index(number, [len(pool) for pool in pools]) if pools else ()
             values = {name: pool[int(place)] for name, pool, place in zip(still, pools, places, strict=True)}
             for turn in range(each_has):
-                moment = begins + turn * (ends - begins) / each_has
+                moment = begins + turn * step + int(number) % 5 * apart
                 keys.append(tuple(values.get(name, moment) for name in dataset.keys))
         return keys
 

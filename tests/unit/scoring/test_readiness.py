@@ -216,8 +216,11 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(catalog, air_time)
-    schedules, outcomes = ("schedules", DAILY, 0, None), ("outcomes", DAILY, 2, None)
-    own = {1: readiness.Inputs(DAILY, WHEN_IT_BEGINS, (schedules,)), 2: readiness.Inputs(DAILY, WHEN_IT_BEGINS, (schedules, outcomes))}
+    schedules, outcomes = ("schedules", NEW_YORK, 0, None), ("outcomes", NEW_YORK, 2, None)
+    own = {
+        1: readiness.Inputs(NEW_YORK, WHEN_IT_BEGINS, (schedules,)),
+        2: readiness.Inputs(NEW_YORK, WHEN_IT_BEGINS, (schedules, outcomes)),
+    }
     monkeypatch.setattr(readiness, "inputs_of", lambda version: own[version.version])
     assert not _scoring(MODEL, DAY, ("outcomes", january(18))).is_due, "there is no challenger"
     champions.register(MODEL, all_decisions(MODEL)[0].run_key)

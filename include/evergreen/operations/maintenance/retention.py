@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.evergreen.config import Catalog
+from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.config.models import Retention
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.batches import in_batches
@@ -52,8 +52,8 @@ class Retained:
 def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -> Retained:
     """Remove what each dataset's ``retention`` and the limits no longer keep. Safe to repeat, and to kill at any point.
 
-    Never the content of a current version, nor of one that the snapshot of a blessed or registered candidate names. A
-    dataset whose YAML is wrong, or that is declared no more, keeps everything.
+    Never the content of a current version, unless it is of a whole table that another delivery has replaced, nor of one that the snapshot
+    of a blessed or registered candidate names. A dataset whose YAML is wrong, or that is declared no more, keeps everything.
 
     :param catalog: what is declared now
     :param limits: all but ``sample`` count
@@ -63,22 +63,22 @@ def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) 
     done = Retained()
     for name in catalog.dataset_names():
         try:
-            retention = catalog.dataset(name).retention
+            dataset = catalog.dataset(name)
         except ConfigError as error:
             log.warning("%s: nothing is removed, since its declaration is wrong: %s", name, error)
             done.problems.append(f"{name}: retention was not applied: {error}")
             continue
-        _apply_to_dataset(name, retention, limits, done, dry_run=dry_run)
+        _apply_to_dataset(dataset, limits, done, dry_run=dry_run)
     _remove_old_reports(limits, done, dry_run=dry_run)
     _remove_unregistered(limits, done, dry_run=dry_run)
     return done
 
 
-def _apply_to_dataset(dataset: str, retention: Retention, limits: Limits, done: Retained, *, dry_run: bool) -> None:
-    timestamp = clock.now()
+def _apply_to_dataset(declared: DatasetConfig, limits: Limits, done: Retained, *, dry_run: bool) -> None:
+    timestamp, dataset, retention = clock.now(), declared.name, declared.retention
     with reading() as connection:
         seen = look(connection, timestamp)
-        superseded = _long_superseded(connection, dataset, retention, timestamp)
+        superseded = _long_superseded(connection, declared, timestamp)
         naming = snapshots_naming(connection, [_member(row) for row in superseded])
         digests = {digest for named in naming.values() for digest in named}
         kept = kept_snapshots(connection, digests)
@@ -125,15 +125,20 @@ def _remove_content(
     done.removals.extend(remove_files(wanted.items(), written_before=timestamp - limits.grace, dry_run=dry_run))
 
 
-def _long_superseded(connection: sa.Connection, dataset: str, retention: Retention, timestamp: dt.datetime) -> list[Version]:
+def _long_superseded(connection: sa.Connection, declared: DatasetConfig, timestamp: dt.datetime) -> list[Version]:
     """Versions that were superseded long enough ago, and of which nobody knows yet that they stay, by partition."""
-    if retention.superseded_days is None:
+    if declared.retention.superseded_days is None:
         return []
     table = partition_versions.c
-    limit = timestamp - dt.timedelta(days=retention.superseded_days)
-    waiting = (table.superseded_at <= limit, table.superseded_at.is_not(None), table.removed_at.is_(None), table.kept_at.is_(None))
-    query = partition_versions.select().where(table.dataset == dataset, *waiting)
-    return sorted(connection.execute(query), key=lambda row: (row.partition, row.version))
+    limit = timestamp - dt.timedelta(days=declared.retention.superseded_days)
+    there = (table.dataset == declared.name, table.removed_at.is_(None), table.kept_at.is_(None))
+    query = partition_versions.select().where(*there, table.superseded_at <= limit, table.superseded_at.is_not(None))
+    versions = list(connection.execute(query))
+    if declared.whole_table:  # a delivery is superseded by the next one, too
+        newest = sa.select(sa.func.max(table.partition)).where(table.dataset == declared.name, table.recorded_at <= limit)
+        replaced = (table.partition < newest.scalar_subquery(), table.recorded_at <= limit, table.superseded_at.is_(None))
+        versions += connection.execute(partition_versions.select().where(*there, *replaced))
+    return sorted(versions, key=lambda row: (row.partition, row.version))
 
 
 def _frames(connection: sa.Connection, digests: Iterable[str]) -> dict[str, str]:
