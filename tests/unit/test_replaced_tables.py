@@ -251,6 +251,18 @@ def changed(shape: str, folder: Path, file: str, old: str, new: str) -> list[str
     return check_catalog(Catalog(folder))
 
 
+def test_a_delivery_that_is_known_before_its_day_counts_from_when_that_begins(shape: Living) -> None:
+    model, visits = shape.model, shape.catalog.dataset("visits")
+    today, announced, last = Partition("2024-03-11"), Partition("2024-03-14"), Partition("2024-03-16")
+    for day in (today, announced):
+        delivered(shape, day, DAILY.start(today) + HOUR)
+    shape.deliver(visits, last, visits.known_from(last), shape.frame(visits, last))
+    concerned = [readiness.partitions_reading(model, SHOPS, day) for day in (today, announced)]
+    assert concerned == [["2024-03-11", "2024-03-12"], ["2024-03-13", "2024-03-14", "2024-03-15", "2024-03-16"]], (
+        "a day is scored at its end"
+    )
+
+
 def test_the_reader_gives_the_table_as_it_was_known(shape: Living) -> None:
     model, dataset = shape.model, shape.catalog.dataset(SHOPS)
     day, older, newer = Partition("2024-03-13"), Partition("2024-03-07"), Partition("2024-03-11")

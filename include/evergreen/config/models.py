@@ -764,7 +764,7 @@ class ModelConfig(Strict):
     def scored_by(self, dataset: str, published: Partition) -> list[Partition]:
         """List the partitions for which a partition of an input is the newest that is read: the reverse of `newest`.
 
-        :param dataset: name of an input of the model
+        :param dataset: name of an input of the model, but of none whose newest known partition is read, which depends on what was published
         :param published: the input's partition
         :returns: keys of the model's partitions, oldest first: one where both have the same grain, many of a longer input, none or one of
             a shorter one

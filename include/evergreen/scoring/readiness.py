@@ -33,7 +33,6 @@ Origin = Literal["live", "backfill"]
 Key = tuple[str, Partition]  # a dataset and its partition
 MOST_READING = 744  # partitions of a model that one event of an input may start: as many as a month has hours
 BACK_AT_MOST = 10 * MOST_READING  # from the newest rows, to find them
-CALENDAR_ENDS = dt.datetime.max.replace(tzinfo=dt.UTC)
 OWN_EVENT_WITHIN = dt.timedelta(seconds=30)  # of a publication: by then its event has come, or its publisher died
 
 
@@ -110,11 +109,10 @@ def scoring(model: str, partition: Partition, published: Key | None = None, *, m
     """
     with reading() as connection:
         row = _scored(connection, model, partition)
-        detail = (row.detail or {}) if row else {}
-        read = detail.get("read")
-        news = () if read is None else _corrections(connection, moment, detail)
     if row is None:
         return _first_scoring(model, partition)
+    read = (row.detail or {}).get("read")
+    news = () if read is None else _corrections(moment, row.detail)
     if read is None:
         news = _since_then(model, partition, moment, row.recorded_at)
     elif not news and published and partition_name(published) not in read:
@@ -242,12 +240,14 @@ def partitions_reading(model: ModelConfig, dataset: str, published: Partition) -
     if read.max_age_days is None:
         return model.scored_by(dataset, published)
     of_input, rows = model.grain_of(dataset), model.grain
-    oldest_moment, until = _read_between(dataset, published, of_input.shift(published, of_input.partitions_in(read.max_age_days)))
+    oldest_reader = of_input.shift(published, of_input.partitions_in(read.max_age_days))
+    known = _known_from(dataset, published, oldest_reader)
     newest_rows = _newest_partition(model.rows)
-    if oldest_moment is None or newest_rows is None:
+    if published not in known or newest_rows is None:
         return []
-    begins = max(oldest_moment, of_input.start(published))
-    ends = min(until or CALENDAR_ENDS, of_input.end(of_input.shift(published, of_input.partitions_in(read.max_age_days))))
+    read_from = {partition: max(moment, of_input.start(partition)) for partition, moment in known.items()}
+    begins = read_from.pop(published)
+    ends = min([of_input.end(oldest_reader), *read_from.values()])
     last = max(model.scored_by(model.rows, newest_rows), default=None)
     if last is None:
         return []
@@ -272,19 +272,17 @@ def _first_scoring(model: str, partition: Partition) -> Readiness:
     )
 
 
-def _corrections(connection: sa.Connection, moment: dt.datetime, detail: Mapping[str, Any]) -> tuple[News, ...]:
+def _corrections(moment: dt.datetime, detail: Mapping[str, Any]) -> tuple[News, ...]:
     """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
-    within = [tuple(span) for span in detail.get("within", ())]
-    newest = {dataset for dataset, _, _ in within}
     read = {_key(name): digest for name, digest in detail["read"].items()}
-    fixed = {key: digest for key, digest in read.items() if key[0] not in newest}
-    known = {key: _known(versions, moment) for key, versions in _versions(connection, fixed).items()}
-    news = [version for key, version in known.items() if version is not None and version.digest != fixed[key]]
-    for dataset, first, last in within:
-        version = _newest_of(connection, dataset, first, last, moment)
-        if version is not None and version.digest not in {digest for key, digest in read.items() if key[0] == dataset}:
-            news.append(version)
-    return tuple(map(_news, news))
+    spans = [tuple(span) for span in detail.get("within", ())]  # of the inputs whose newest known partition is read
+    newest = {dataset for dataset, _, _ in spans}
+    wanted = {key: {digest} for key, digest in read.items() if key[0] not in newest}
+    for dataset, first, last in spans:
+        if version := newest_known(dataset, as_of=moment, first=first, last=last):
+            wanted[dataset, version.partition] = {digest for key, digest in read.items() if key[0] == dataset}
+    known = {key: _known(versions, moment) for key, versions in _published(wanted).items()}
+    return tuple(_news(version) for key, version in known.items() if version is not None and version.digest not in wanted[key])
 
 
 def _for_the_challenger(model: str, partition: Partition, published: Key, shadow: int) -> tuple[News, ...]:
@@ -418,16 +416,12 @@ def _scored(connection: sa.Connection, model: str, partition: Partition) -> sa.R
 
 
 def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
-    with reading() as connection:
-        return _versions(connection, keys)
-
-
-def _versions(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
     """All versions of some partitions, older ones first; of those that were never published there is nothing."""
     versions: dict[Key, list[sa.Row[Any]]] = {}
     values = {f"{name}{number}": value for number, key in enumerate(keys) for name, value in zip(("dataset", "day"), key, strict=True)}
-    for row in connection.execute(_versions_query(len(keys)), values):
-        versions.setdefault((row.dataset, row.partition), []).append(row)
+    with reading() as connection:
+        for row in connection.execute(_versions_query(len(keys)), values):
+            versions.setdefault((row.dataset, row.partition), []).append(row)
     return versions
 
 
@@ -441,31 +435,16 @@ def _versions_query(keys: int) -> sa.Select[Any]:
     return sa.select(*_VERSION_COLUMNS).where(sa.or_(sa.false(), *wanted)).order_by(_version.version)
 
 
-_NEWEST: sa.Select[Any] = (
-    sa.select(*_VERSION_COLUMNS)
-    .where(
-        _version.dataset == sa.bindparam("dataset"),
-        _version.partition.between(_FIRST, _LAST),
-        _version.knowledge_time <= sa.bindparam("moment", type_=_version.knowledge_time.type),
-    )
-    .order_by(_version.partition.desc(), _version.version.desc())
-    .limit(1)
-)
-
-
-def _newest_of(connection: sa.Connection, dataset: str, first: Partition, last: Partition, moment: dt.datetime) -> sa.Row[Any] | None:
-    """The newest partition of a span that was known at a moment, in its newest version that was."""
-    return connection.execute(_NEWEST, {"dataset": dataset, "first": first, "last": last, "moment": moment}).first()
-
-
-def _read_between(dataset: str, published: Partition, last: Partition) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Since when a partition's newest version is known, None: it has none; and since when one of those after it is, None: none is."""
-    own = sa.select(_version.knowledge_time).where(_version.dataset == dataset, _version.partition == published)
-    later = sa.select(sa.func.min(_version.knowledge_time)).where(
-        _version.dataset == dataset, _version.partition > published, _version.partition <= last
+def _known_from(dataset: str, first: Partition, last: Partition) -> dict[Partition, dt.datetime]:
+    """Since when each partition of a span is known: the first of them in its newest version, the others in any."""
+    moments: dict[Partition, dt.datetime] = {}
+    query = sa.select(_version.partition, _version.knowledge_time).where(
+        _version.dataset == dataset, _version.partition.between(first, last)
     )
     with reading() as connection:
-        return connection.execute(own.order_by(_version.version.desc()).limit(1)).scalar(), connection.execute(later).scalar()
+        for partition, moment in connection.execute(query.order_by(_version.partition, _version.version)):
+            moments[partition] = moment if partition == first else min(moment, moments.get(partition, moment))
+    return moments
 
 
 def _newest_partition(dataset: str) -> Partition | None:

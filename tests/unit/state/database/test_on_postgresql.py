@@ -113,6 +113,10 @@ def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkey
         connection.execute(prediction_sets.insert().values(model="m", partition=DAY, recorded_at=VALUES["recorded_at"], **made))
     record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-09": "a0", "weather/2013-02-09": "before"}})
     assert [each.name for each in readiness.scoring("m", DAY, moment=DAILY.start(DAY)).news] == ["weather/2013-02-09"]
+    within = [["sales", "2013-02-06", DAY]]  # of which the newest known partition is read
+    record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-08": "before"}, "within": within})
+    assert [each.name for each in readiness.scoring("m", DAY, moment=DAILY.start(DAY)).news] == ["sales/2013-02-09"]
+    assert readiness.Inputs(DAILY, WHEN_IT_BEGINS, (("sales", DAILY, 0, 3),)).keys(DAILY.shift(DAY, 2)) == [("sales", DAY)]
     record_stage("m", "monitor", DAY, "done", {"read": {"predictions": "d", "truth": None}})
     assert [each.name for each in readiness.monitoring("m", DAY, LabelSource("sales")).news] == ["sales/2013-02-09"]
 
