@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.config import ModelConfig
     from include.evergreen.monitoring import Observation
-    from include.evergreen.monitoring.estimates import RecordedEstimate
     from include.evergreen.monitoring.triggers import Replayed
 
 PICTURES = (".svg", ".png", ".pdf")
@@ -90,11 +89,12 @@ def _print_table(model: ModelConfig, observed: Sequence[Observation], replayed: 
     print(f"{counted(len(days), 'observed day')}: {tripped}{counted(fired, 'training')} would be fired.")
 
 
-def _draw_estimates(panel: Any, model: ModelConfig, estimates: Sequence[RecordedEstimate]) -> None:
+def _draw_estimates(panel: Any, model: ModelConfig, estimates: Sequence[Observation]) -> None:
     """What was to be expected before labels came, as a band around a broken line."""
     days = [model.grain.begins(each.partition) for each in estimates]
     panel.plot(days, [each.value for each in estimates], linestyle=":", linewidth=1, color="#2ca02c")
-    panel.fill_between(days, [each.low for each in estimates], [each.high for each in estimates], color="#2ca02c", alpha=0.12, linewidth=0)
+    ends = [(each.value if end is None else end) for each in estimates for end in (each.low, each.high)]
+    panel.fill_between(days, ends[::2], ends[1::2], color="#2ca02c", alpha=0.12, linewidth=0)
 
 
 def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequence[Replayed], kind: str) -> bytes:
@@ -105,10 +105,8 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
     from matplotlib.figure import Figure
 
     from include.evergreen.config.metrics import ESTIMATED, PERFORMANCE, metrics_of
-    from include.evergreen.monitoring.estimates import list_estimates
 
-    begins, days = model.grain.begins, [observation.partition for observation in observed]
-    estimates = list_estimates(model.name, first=min(days), last=max(days)) if days else []
+    begins = model.grain.begins
     ruled = list(dict.fromkeys(rule.metric for rule in model.retrain.rules))
     seen = {observation.metric for observation in observed}
     performance = (f"performance.{metric}" for metric in metrics_of(model))
@@ -121,7 +119,8 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
             [begins(figure.partition) for figure in figures], [figure.value for figure in figures], marker=".", linewidth=1, color="#1f77b4"
         )
         if metric.startswith((PERFORMANCE, ESTIMATED)):
-            _draw_estimates(panel, model, [each for each in estimates if each.metric == metric.partition(".")[2]])
+            expected = f"{ESTIMATED}{metric.partition('.')[2]}"
+            _draw_estimates(panel, model, [each for each in observed if each.metric == expected])
         for rule in model.retrain.rules:
             if rule.metric == metric:
                 bound = rule.above if rule.above is not None else rule.below

@@ -17,6 +17,7 @@ from include.evergreen.foundation.errors import OvertakenError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.estimates import estimate_performance
+from include.evergreen.monitoring.figures import Figure
 from include.evergreen.monitoring.label_share import label_share, update_label_shares
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.report import find_monitored, record_monitored
@@ -88,8 +89,10 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     figures = [*_quality(model, partition), *performance, *estimated.figures, *_label_share(catalog, window)]
     reference = window.reference()
     verdict = window.verdict(reference)
-    figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
-    observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
+    figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)]
+    observed = [
+        Observation(model.name, partition, name, value, scored.version, origin, rows, low, high) for name, value, rows, low, high in figures
+    ]
     path = window.report_path(reference)
 
     def record(connection: sa.Connection) -> None:
@@ -99,7 +102,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
-    message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
+    told = [figure for figure in figures if figure.name.startswith(("performance", "drift.share", "quality"))]
+    message = ", ".join(f"{figure.name} {figure.value:.3f}" for figure in told)
     message = "; ".join(part for part in (message, in_words(verdict), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels.waits_for:
@@ -110,15 +114,12 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     return Outcome("done", message, _facts(model.name, partition))
 
 
-Figure = tuple[str, float, int]
-
-
 def _quality(model: ModelConfig, partition: Partition) -> list[Figure]:
     """The share of the partition's source rows that were quarantined."""
     version = current_partition(model.rows, partition)
     if version is None or not version.source_rows:
         return []
-    return [("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
+    return [Figure("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
 
 
 def _performance(catalog: Catalog, window: Window) -> list[Figure]:
@@ -139,7 +140,7 @@ def _performance(catalog: Catalog, window: Window) -> list[Figure]:
         predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
     every = np.concatenate(labels)
     measured = window.measures.measure(every, np.concatenate(predicted))
-    return [(f"performance.{name}", value, len(every)) for name, value in measured.items()]
+    return [Figure(f"performance.{name}", value, len(every)) for name, value in measured.items()]
 
 
 def _label_share(catalog: Catalog, window: Window) -> list[Figure]:

@@ -15,6 +15,7 @@ from include.evergreen.features.columns import keys_of
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
+from include.evergreen.monitoring.observations import list_superseded
 from include.evergreen.monitoring.window import load_window
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
@@ -88,7 +89,7 @@ def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: 
     assert (rows_of(observations), rows_of(reports)) == before
 
 
-def test_a_corrected_truth_replaces_the_figures_and_doubles_none(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_a_corrected_truth_revises_the_figures_keeps_the_earlier_and_doubles_none(catalog: Catalog, air_time: ModelConfig) -> None:
     _score_and_monitor(catalog, air_time)
     before, count = _figures("air_time"), len(rows_of(observations))
     republish("outcomes", DAY, shifted("air_time", 60))
@@ -96,6 +97,9 @@ def test_a_corrected_truth_replaces_the_figures_and_doubles_none(catalog: Catalo
     assert _figures("air_time")["performance.mae"] > before["performance.mae"] + 30
     assert _figures("air_time")["drift.share"] == before["drift.share"]
     assert len(rows_of(observations)) == count
+    earlier = {each.metric: each.value for each in list_superseded("air_time")}
+    assert earlier.keys() == {"concept_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
+    assert earlier.items() <= before.items()
 
 
 def test_another_champions_predictions_replace_the_figures(catalog: Catalog, air_time: ModelConfig) -> None:
