@@ -22,7 +22,17 @@ from include.evergreen.config.gate import (
 )
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
-from include.evergreen.config.metrics import LABEL_SHARE, METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
+from include.evergreen.config.metrics import (
+    LABEL_SHARE,
+    METRICS,
+    Metric,
+    Sliced,
+    metrics_of,
+    missing_metric,
+    observation_names,
+    observation_range,
+    parse_sliced,
+)
 from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
@@ -152,12 +162,22 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
         yield from _schedule_problems(model)
         yield from _partition_problems(model)
     yield from _gate_problems(model, datasets)
+    yield from _monitor_problems(model)
+    yield from _rule_problems(model)
+
+
+def _rule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    """Rules that watch what is never observed, or a bound that is never passed."""
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric == LABEL_SHARE:
             text = f"{LABEL_SHARE} says how many labels have come, and no training brings more; choose another metric"
             yield ("retrain", "rules", index, "metric"), text
             continue
-        if rule.metric not in (names := observation_names(model)):
+        if sliced := parse_sliced(model, rule.metric):
+            if problem := _slice_problem(model, sliced):
+                yield ("retrain", "rules", index, "metric"), problem
+                continue
+        elif rule.metric not in (names := observation_names(model)):
             lacks = rule.metric.startswith("performance.") and rule.metric.partition(".")[2] in METRICS[model.task]
             unknown = _unknown(f"observation of a {model.task}", rule.metric, names)
             yield ("retrain", "rules", index, "metric"), missing_metric(model, rule.metric.partition(".")[2]) if lacks else unknown
@@ -167,6 +187,29 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
             yield ("retrain", "rules", index, "above"), f"{rule.above:g} can never be passed: {rule.metric} is at most {highest:g}"
         if rule.below is not None and rule.below <= lowest:
             yield ("retrain", "rules", index, "below"), f"{rule.below:g} can never be passed: {rule.metric} is at least {lowest:g}"
+
+
+def _slice_problem(model: ModelConfig, sliced: Sliced) -> str:
+    """Why a rule about one slice would never see a figure; empty when it may."""
+    if sliced.metric not in metrics_of(model):
+        return missing_metric(model, sliced.metric)
+    if sliced.feature not in model.monitor.slices:
+        wanted = ", ".join([*model.monitor.slices, sliced.feature])
+        return f"performance is not observed by {sliced.feature}; add it: monitor.slices: [{wanted}]"
+    return ""
+
+
+def _monitor_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    features = {feature.name: feature for feature in model.features}
+    categorical = [feature.name for feature in model.features if feature.kind == "categorical" and not feature.personal]
+    for index, name in enumerate(model.monitor.slices):
+        key: Key = ("monitor", "slices", index)
+        if name not in features:
+            yield key, _unknown("feature", name, categorical)
+        elif features[name].personal:
+            yield key, f"{name} is personal, and its values would be names of observations; allowed: {listed(categorical)}"
+        elif name not in categorical:
+            yield key, f"{name} is numeric, and no two rows may have the same value; allowed: {listed(categorical)}"
 
 
 def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:

@@ -572,6 +572,12 @@ class Monitor(Strict):
         ge=100,
         description="Rows of the training snapshot kept as the drift reference; as many of its holdout are kept for estimates.",
     )
+    slices: tuple[str, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Categorical features by whose values performance is observed, too: the ten commonest values of each in the training "
+        "data, and the metrics that gate and rules name.",
+    )
     estimate: bool = Field(
         default=True, description="Estimate the performance of each scored day before its labels come, beside the realised one."
     )

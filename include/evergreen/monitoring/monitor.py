@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.metrics import QUARANTINED_SHARE, is_sliced
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
-from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.labels import KNOWN_BY_NOW, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -21,6 +21,7 @@ from include.evergreen.monitoring.label_share import label_share, update_label_s
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
 from include.evergreen.monitoring.realised import measure_realised
 from include.evergreen.monitoring.report import find_monitored, record_monitored
+from include.evergreen.monitoring.supply import supply_figures
 from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
@@ -86,7 +87,7 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         return Outcome("unchanged", message, _facts(model.name, partition))
     realised = measure_realised(catalog, window)
     estimated = estimate_performance(window, realised.figures)
-    figures = [*_quality(model, partition), *realised.figures, *estimated.figures, *_label_share(catalog, window)]
+    figures = [*supply_figures(model, scored), *realised.figures, *estimated.figures, *_label_share(catalog, window)]
     reference = window.reference()
     verdict = window.verdict(reference)
     figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)]
@@ -102,7 +103,9 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
-    told = [figure for figure in figures if figure.name.startswith(("performance", "drift.share", "quality"))]
+    told = [
+        each for each in figures if each.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(each.name)
+    ]
     message = ", ".join(f"{figure.name} {figure.value:.3f}" for figure in told)
     message = "; ".join(part for part in (message, realised.message, in_words(verdict), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
@@ -111,14 +114,6 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     detail = {"message": message, "read": read, "drift": as_detail(verdict), **realised.detail, **estimated.detail}
     record_stage(model.name, "monitor", partition, "done", detail)
     return Outcome("done", message, _facts(model.name, partition))
-
-
-def _quality(model: ModelConfig, partition: Partition) -> list[Figure]:
-    """The share of the partition's source rows that were quarantined."""
-    version = current_partition(model.rows, partition)
-    if version is None or not version.source_rows:
-        return []
-    return [Figure("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
 
 
 def _label_share(catalog: Catalog, window: Window) -> list[Figure]:
@@ -146,4 +141,6 @@ def _confirm_done(model: str, partition: Partition, message: str, read: dict[str
 def _facts(model: str, partition: Partition) -> dict[str, float]:
     wanted = ("performance", "estimated", "concept_drift", "drift.share", "quality", "prediction_drift")
     figures = list_observations(model, first=partition, last=partition)
-    return {figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted)}
+    return {
+        figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted) and not is_sliced(figure.metric)
+    }

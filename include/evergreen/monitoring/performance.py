@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from include.evergreen.config.metrics import CONCEPT_DRIFT, ESTIMATED, PERFORMANCE
+from include.evergreen.config.metrics import CONCEPT_DRIFT, ESTIMATED, PERFORMANCE, is_sliced
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.estimates.concept_drift import SUSPECTED
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_observed
@@ -57,7 +57,8 @@ def recent_performance(model: str, count: int) -> list[PerformanceOfDay]:
 def _of_day(day: Partition, observed: list[Observation]) -> PerformanceOfDay:
     expected = {each.metric.removeprefix(ESTIMATED): each for each in observed if each.metric.startswith(ESTIMATED)}
     estimates = {name: MetricOfDay(name, estimated=each.value, low=each.low, high=each.high) for name, each in expected.items()}
-    realised = {each.metric.removeprefix(PERFORMANCE): each.value for each in observed if each.metric.startswith(PERFORMANCE)}
+    whole = [each for each in observed if each.metric.startswith(PERFORMANCE) and not is_sliced(each.metric)]
+    realised = {each.metric.removeprefix(PERFORMANCE): each.value for each in whole}
     drift = next((each.value for each in observed if each.metric == CONCEPT_DRIFT), None)
     version = observed[0].version
     known = dict.fromkeys(champions.version_number(observed[0].model, version).metrics)  # those that its gate names first

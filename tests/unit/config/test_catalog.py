@@ -12,7 +12,7 @@ import pytest
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.check import check_catalog
-from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.metrics import METRICS, OF_SUPPLY, observation_names
 from include.evergreen.foundation.errors import ConfigError
 
 Change = Callable[..., Path]
@@ -460,7 +460,7 @@ class TestCheckFinds:
             *(f"performance.{metric}" for metric in METRICS["regression"] if metric != "pinball"),
             *(f"estimated.{name}" for name, metric in METRICS["regression"].items() if metric.is_estimated and name != "pinball"),
             "concept_drift.score",
-            "quality.quarantined_share",
+            *OF_SUPPLY,
             "prediction_drift.score",
             "drift.shop",
         ]
