@@ -23,8 +23,10 @@ from include.evergreen.config.gate import (
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
 from include.evergreen.config.metrics import (
+    ESTIMATED,
     LABEL_SHARE,
     METRICS,
+    PERFORMANCE,
     Metric,
     Sliced,
     metrics_of,
@@ -33,7 +35,7 @@ from include.evergreen.config.metrics import (
     observation_range,
     parse_sliced,
 )
-from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig
+from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig, Rule
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
@@ -182,11 +184,27 @@ def _rule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
             unknown = _unknown(f"observation of a {model.task}", rule.metric, names)
             yield ("retrain", "rules", index, "metric"), missing_metric(model, rule.metric.partition(".")[2]) if lacks else unknown
             continue
-        lowest, highest = observation_range(model, rule.metric)
-        if rule.above is not None and rule.above >= highest:
-            yield ("retrain", "rules", index, "above"), f"{rule.above:g} can never be passed: {rule.metric} is at most {highest:g}"
-        if rule.below is not None and rule.below <= lowest:
-            yield ("retrain", "rules", index, "below"), f"{rule.below:g} can never be passed: {rule.metric} is at least {lowest:g}"
+        yield from ((("retrain", "rules", index, key), text) for key, text in _rule_bound_problems(model, rule))
+
+
+def _rule_bound_problems(model: ModelConfig, rule: Rule) -> Iterator[tuple[str, str]]:
+    """A bound that can never be passed, or that nothing is known to make it of."""
+    lowest, highest = observation_range(model, rule.metric)
+    key, bound = ("below" if rule.above is None else "above"), rule.declared_bound
+    if rule.relative_to == "promotion":
+        group, _, name = rule.metric.partition(".")
+        metric = metrics_of(model).get(name) if f"{group}." in (PERFORMANCE, ESTIMATED) else None
+        if metric is None:
+            yield "relative_to", f"{rule.metric} has no figure at promotion; choose a metric of performance or estimated, or {key}: learned"
+        elif metric.better == "zero":
+            yield "relative_to", f"{name} is about 0, of which a share says nothing; give {key} as a figure, or {key}: learned"
+        elif bound is not None and bound <= 0:
+            yield key, f"{bound:g} is a share of the figure at promotion; give one above 0, such as {0.95 if key == 'below' else 1.2:g}"
+        return
+    if bound is not None and key == "above" and bound >= highest:
+        yield key, f"{bound:g} can never be passed: {rule.metric} is at most {highest:g}"
+    if bound is not None and key == "below" and bound <= lowest:
+        yield key, f"{bound:g} can never be passed: {rule.metric} is at least {lowest:g}"
 
 
 def _slice_problem(model: ModelConfig, sliced: Sliced) -> str:

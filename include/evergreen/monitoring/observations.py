@@ -199,6 +199,28 @@ def newest_live(model: str, metric: str, n: int, *, min_rows: int = 1) -> list[O
     return [_observation(row) for row in reversed(rows)]
 
 
+def first_live(model: str, metric: str, version: int, n: int, *, min_rows: int = 1) -> list[Observation]:
+    """What was observed first of a version, from which a rule learns what is usual.
+
+    :param model: its name, as in ``include/models``
+    :param metric: its whole name, such as ``drift.share``
+    :param version: whose observations count
+    :param n: how many at most
+    :param min_rows: those over fewer rows do not count
+    :returns: live observations, oldest first; empty when there is none
+    """
+    table = observations.c
+    own = sa.select(model_versions.c.as_of).where(model_versions.c.model == model, model_versions.c.version == version)
+    with reading() as connection:
+        as_of = connection.execute(own).scalar() or EARLIEST
+        query = observations.select().where(
+            table.model == model, table.metric == metric, table.partition >= as_of,
+            table.version == version, table.origin == "live", table.rows >= min_rows,
+        )  # fmt: skip
+        rows = connection.execute(query.order_by(table.partition).limit(n)).all()
+    return [_observation(row) for row in rows]
+
+
 def newest_live_version(model: str) -> int | None:
     """Say which version is observed now.
 
