@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +30,7 @@ log = logging.getLogger(__name__)
 CONFIDENCE = 0.975  # of each end, so that the interval holds the figure 95 times in 100
 RESAMPLES = 500
 SEED = 0
-MOST_ROWS = 5000  # that are resampled one by one; more are resampled in groups, which costs no more for a million rows
-GROUPS = 200  # of rows drawn at random: their sums vary as those of rows do, and 200 of them tell that to a twentieth
+MOST_ROWS = 5000  # that are resampled; of more, a draw tells how a figure varies, so that a million cost no more
 MOST_SLICES = 10  # of each feature
 LEAST_ROWS = 30  # of a slice, as for drift
 LONGEST_NAME = 120  # of an observation
@@ -64,10 +64,15 @@ class _Rows:
     sliced: pd.DataFrame
 
     def among(self, chosen: np.ndarray) -> _Rows:
-        return _Rows(self.labels[chosen], self.predicted[chosen], self.day[chosen], self.sliced[chosen])
+        """Keep some rows alone.
+
+        :param chosen: a mask of the rows, or the numbers of some
+        :returns: these, in their order
+        """
+        return _Rows(self.labels[chosen], self.predicted[chosen], self.day[chosen], self.sliced.iloc[chosen])
 
     def units(self, model: ModelConfig) -> Units:
-        """Choose what is resampled: whole partitions where there are several, as the gate has it; else rows, many of them in groups.
+        """Choose what is resampled: whole partitions where there are several, as the gate has it; else rows.
 
         :param model: whose ``gate.resample`` counts
         :returns: the units of these rows
@@ -76,11 +81,8 @@ class _Rows:
 
         from include.evergreen.gates.bootstrap import Units
 
-        if model.gate.resample == "days" and len(np.unique(self.day)) > 1:
-            return Units.days(self.day)
-        if len(self.labels) <= MOST_ROWS:
-            return Units.rows(len(self.labels))
-        return Units(GROUPS, np.random.default_rng(SEED).permutation(len(self.labels)) % GROUPS)
+        by_days = model.gate.resample == "days" and len(np.unique(self.day)) > 1
+        return Units.days(self.day) if by_days else Units.rows(len(self.labels))
 
 
 def measure_realised(catalog: Catalog, window: Window) -> Realised:
@@ -162,20 +164,37 @@ def _figures(measures: Measures, names: Sequence[str], rows: _Rows) -> tuple[lis
         else:
             if value is not None:
                 measured[name] = value
-    ends = _intervals(measures, [name for name in measured if measures.own(name) is None], rows)
+    ends = _intervals(measures, {name: value for name, value in measured.items() if measures.own(name) is None}, rows)
     figures = [Figure(f"{PERFORMANCE}{name}", value, len(rows.labels), *ends.get(name, (None, None))) for name, value in measured.items()]
     return figures, failed
 
 
-def _intervals(measures: Measures, names: Sequence[str], rows: _Rows) -> dict[str, tuple[float, float]]:
-    """The interval of each metric that enough resamples define."""
+def _intervals(measures: Measures, measured: Mapping[str, float], rows: _Rows) -> dict[str, tuple[float, float]]:
+    """The interval of each metric that enough resamples define.
+
+    Of very many rows a draw is resampled. Where each row counts by itself, a figure of n rows varies sqrt(n / m) times less than one of m.
+    (D. Politis and J. Romano, "Large Sample Confidence Regions Based on Subsamples", 1994)
+    """
+    import numpy as np
+
     from include.evergreen.gates.bootstrap import interval, replicates
     from include.evergreen.gates.resampled import statistic
 
+    count = len(rows.labels)
+    if count > MOST_ROWS:
+        rows = rows.among(np.sort(np.random.default_rng(SEED).choice(count, MOST_ROWS, replace=False)))
     units = rows.units(measures.model)
-    if not names or units.count < 2:
+    if not measured or units.count < 2:
         return {}
-    statistics = [statistic(measures, name, units, rows.labels, rows.predicted) for name in names]
+    narrower = math.sqrt(len(rows.labels) / count) if units.of_row is None else 1.0
+    statistics = [statistic(measures, name, units, rows.labels, rows.predicted) for name in measured]
     drawn = replicates(statistics, units, resamples=RESAMPLES, seed=SEED)
-    ends = {name: interval(values, units.count, confidence=CONFIDENCE) for name, values in zip(names, drawn, strict=True)}
-    return {name: between for name, between in ends.items() if between is not None}
+    ends = {}
+    for name, values in zip(measured, drawn, strict=True):
+        between = interval(values, units.count, confidence=CONFIDENCE)
+        middle = measures.measure_one(name, rows.labels, rows.predicted) if len(rows.labels) < count else measured[name]
+        if between is not None and middle is not None:
+            low, high = (measured[name] + narrower * (end - middle) for end in between)
+            lowest, highest = measures.metrics[name].range
+            ends[name] = max(low, lowest), min(high, highest)
+    return ends
