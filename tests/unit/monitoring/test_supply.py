@@ -10,7 +10,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition
-from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.supply import supply_figures
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
 from include.evergreen.scoring.score import score
@@ -46,13 +46,13 @@ def test_freshness_is_how_long_after_its_end_the_last_input_came_first(air_time:
     for each in air_time.inputs:
         newest = air_time.newest(each.dataset, DAY)
         hours = 30 if each.dataset == "weather" else -2
-        _came(each.dataset, newest, DAILY.end(newest) + dt.timedelta(hours=hours), "live")
+        _came(each.dataset, newest, air_time.grain_of(each.dataset).end(newest) + dt.timedelta(hours=hours), "live")
     assert figures(air_time, scored)["freshness.hours"] == 30
-    _came("weather", air_time.newest("weather", DAY), DAILY.end(DAY) + dt.timedelta(days=999), "backfill")
+    _came("weather", air_time.newest("weather", DAY), air_time.grain.end(DAY) + dt.timedelta(days=999), "backfill")
     assert figures(air_time, scored)["freshness.hours"] == -2, "a backfill says nothing of when the source delivers"
     for each in air_time.inputs:
         newest = air_time.newest(each.dataset, DAY)
-        _came(each.dataset, newest, DAILY.end(newest), "backfill")
+        _came(each.dataset, newest, air_time.grain_of(each.dataset).end(newest), "backfill")
     assert "freshness.hours" not in figures(air_time, scored)
 
 

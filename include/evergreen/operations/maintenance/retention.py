@@ -243,7 +243,7 @@ def _remove_old_figures(limits: Limits, *, dry_run: bool) -> int:
     some, gone = sa.select(table.id).where(before).order_by(table.superseded_at).limit(ROWS_A_STATEMENT), 0
     while True:
         with writing() as connection:
-            count = connection.execute(superseded_observations.delete().where(table.id.in_(some.scalar_subquery()))).rowcount
+            count = connection.execute(superseded_observations.delete().where(table.id.in_(some))).rowcount
         gone += count
         if count < ROWS_A_STATEMENT:
             return gone
