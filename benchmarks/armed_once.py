@@ -116,10 +116,9 @@ async def _observe(model: str, rules: dict[str, tuple[Rule, ...]], day: int, *, 
 
 
 def _value(rule: Rule, trips: bool) -> float:
-    if rule.above is not None:
-        return rule.above + (1 if trips else -1)
-    assert rule.below is not None
-    return rule.below + (-1 if trips else 1)
+    assert rule.declared_bound is not None
+    beyond = 1 if rule.above is not None else -1
+    return rule.declared_bound + (beyond if trips else -beyond)
 
 
 def _observe_years(rules: dict[str, tuple[Rule, ...]], days: int) -> None:

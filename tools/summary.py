@@ -10,6 +10,7 @@ from include.evergreen.data.partitions import current_partitions
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import list_observations
 from include.evergreen.monitoring.triggers import list_firings
+from include.evergreen.monitoring.triggers.bounds import live_bounds
 from include.evergreen.monitoring.triggers.rules import evaluate
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import list_predictions
@@ -62,8 +63,9 @@ def _rule_trips(catalog: Catalog, model: str) -> list[str]:
     trips = []
     config = catalog.model(model)
     for rule in config.retrain.rules:
-        observed = list_observations(model, rule.metric)
-        evidence = next((found for end in range(1, len(observed) + 1) if (found := evaluate(rule, observed[:end], config.grain))), None)
+        observed, bounds = list_observations(model, rule.metric), live_bounds(model, rule)
+        ends = range(1, len(observed) + 1)
+        evidence = next((found for end in ends if (found := evaluate(rule, observed[:end], config.grain, bounds))), None)
         if evidence:
             fired = any(firing.rule == rule.name for firing in list_firings(model))
             suppressed = "" if fired else f"; it triggered nothing because of the cool-down ({config.retrain.cooldown_days} days)"

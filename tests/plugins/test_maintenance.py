@@ -68,7 +68,7 @@ def test_switched_on_it_waits_for_the_next_night_and_runs_once_a_night(dag: Any)
 
 
 def test_each_task_does_its_step(dag: Any, ingested: Path) -> None:
-    assert execute(dag, "retention") == {"versions": 0, "files": 0, "bytes": 0}
+    assert execute(dag, "retention") == {"versions": 0, "figures": 0, "files": 0, "bytes": 0}
     orphan = ingested / "datasets" / "weather" / "2013-01-05" / "0000.parquet"
     orphan.write_bytes(b"an orphan")
     assert execute(dag, "orphans") == {"files": 0, "bytes": 0}  # it is young

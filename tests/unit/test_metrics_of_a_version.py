@@ -10,16 +10,19 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.config.check import check_catalog
 from include.evergreen.features.columns import TARGET, features_of
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import monitor
-from include.evergreen.monitoring.observations import list_observations
+from include.evergreen.monitoring.observations import Observation, list_observations
 from include.evergreen.operations.local_run import run_cycle
 from include.evergreen.operations.reproduce import reproduce
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
 from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state.stage_status import find_stage
 from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.snapshot import find_snapshot
+from tests.unit.flights import republish
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, settle_ingested
 
 METRICS = """metrics:
@@ -89,6 +92,33 @@ def test_it_decides_and_is_judged_monitored_and_shown_as_it_was_trained_to_be(de
     assert before.value > 1
     assert after.value > 1, "the fare of then"
     assert reproduce(Catalog(), MODEL, champion.version).is_identical
+
+
+def test_a_metric_that_fails_on_a_day_is_named_and_keeps_nothing_else_from_being_monitored(declared: Path) -> None:
+    (declared / "profit.py").write_text(
+        PROFIT.replace("    return", "    if len(labels) == 1:\n        raise ValueError('a single flight')\n    return")
+    )
+    catalog = Catalog()
+    model = catalog.model(MODEL)
+    run_cycle(catalog, model, AS_OF, reason="the first", actor="a person")
+    labelled = AS_OF
+    assert {"performance.profit", "performance.cost"} <= observed_on(labelled).keys()
+    before = observed_on(labelled)
+    republish("outcomes", labelled, lambda rows: rows.iloc[:1])
+    outcome = monitor(Catalog(), model, labelled, "live")
+    assert outcome.is_done
+    assert "the metric 'profit' is not measured: flight_delay: the metric 'profit' (profit.per_flight) fails on 1 rows: " in outcome.message
+    record = find_stage(MODEL, "monitor", labelled)
+    assert record is not None
+    assert "ValueError: a single flight" in record.detail["not_measured"]["profit"]
+    after = observed_on(labelled)
+    assert "performance.profit" not in after
+    assert {name for name in before if name.startswith(("drift", "quality", "estimated"))} <= after.keys()
+    assert after["performance.cost"].rows == 1
+
+
+def observed_on(partition: Partition) -> dict[str, Observation]:
+    return {figure.metric: figure for figure in list_observations(MODEL, first=partition, last=partition)}
 
 
 def test_what_a_version_was_trained_without_is_not_evaluated_and_says_what_to_do(declared: Path) -> None:

@@ -48,6 +48,8 @@ def maintain(arguments: argparse.Namespace) -> int:
     _print_removals("Retention", retained.removals, dry_run=arguments.dry_run)
     if retained.versions:
         print(f"  of {len(retained.versions)} superseded versions, whose records stay")
+    if retained.figures:
+        print(f"  and {retained.figures} superseded observations")
     _print_removals("Orphans", remove_orphans(catalog, limits, dry_run=arguments.dry_run), dry_run=arguments.dry_run)
     lost = records_without_files()
     print(f"Records without files: {len(lost) or 'none'}")

@@ -34,13 +34,16 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--metric", metavar="NAME", help="one metric, such as performance.mae, or all that begin alike: performance, estimated, drift"
     )  # fmt: skip
+    verb.add_argument(
+        "--history", action="store_true", help="the figures that were revised alone: what each was before, as labels and corrections came"
+    )  # fmt: skip
     common_arguments.add_json(verb)
 
 
 def show_observations(arguments: argparse.Namespace) -> int:
     """Print what monitoring observed of a model, as a table or as JSON: drift, quality and performance by partition.
 
-    :param arguments: ``model``, ``first``, ``last``, ``metric`` and ``json``
+    :param arguments: ``model``, ``first``, ``last``, ``metric``, ``history`` and ``json``
     :returns: the exit code 0
     :raises ConfigError: when the last partition is before the first
     """
@@ -53,11 +56,13 @@ def show_observations(arguments: argparse.Namespace) -> int:
     observed = _newest(model) if arguments.first is arguments.last is None else _between(model, first, last)
     if arguments.metric is not None:
         observed = _of_metric(observed, arguments.metric)
+    shown = _with_history(model, observed, arguments.metric) if arguments.history else observed
     if arguments.json:
-        ends = _intervals(model, observed)
-        print(json.dumps([{**asdict(each), **_named(ends.get(_key(each)))} for each in observed], indent=2, default=str))
+        print(json.dumps([asdict(each) for each in shown], indent=2, default=str))
+    elif shown:
+        _print_table(f"{'Revised' if arguments.history else 'Observed'} of {model}", shown, with_history=arguments.history)
     elif observed:
-        _print_table(model, observed)
+        print(f"None of these figures of {model} was revised: what was observed first stands.")
     else:
         print(f"Nothing was observed of {model}{_when(arguments)}: partitions are monitored once scored. See `evergreen why {model} DATE`.")
     return 0
@@ -87,41 +92,37 @@ def _of_metric(observed: list[Observation], wanted: str) -> list[Observation]:
     return chosen
 
 
-Interval = tuple[float, float]
-
-
-def _intervals(model: str, observed: list[Observation]) -> dict[tuple[Partition, str], Interval]:
-    """The intervals of the estimates among what was observed, by partition and the observation's name."""
-    from include.evergreen.config.metrics import ESTIMATED
-    from include.evergreen.monitoring.estimates import list_estimates
-
-    days = [each.partition for each in observed if each.metric.startswith(ESTIMATED)]
-    if not days:
-        return {}
-    estimates = list_estimates(model, first=min(days), last=max(days))
-    return {(each.partition, f"{ESTIMATED}{each.metric}"): (each.low, each.high) for each in estimates}
-
-
-def _key(observation: Observation) -> tuple[Partition, str]:
-    return observation.partition, observation.metric
-
-
-def _named(interval: Interval | None) -> dict[str, float]:
-    return dict(zip(("low", "high"), interval, strict=True)) if interval else {}
-
-
 def _when(arguments: argparse.Namespace) -> str:
     since = f" from {arguments.first}" if arguments.first else ""
     return f"{since} to {arguments.last}" if arguments.last else since
 
 
-def _print_table(model: str, observed: list[Observation]) -> None:
-    table = new_table(f"Observed of {model}", "partition", "metric", "value", "interval", "version", "origin", "rows")
-    ends = _intervals(model, observed)
+def _with_history(model: str, observed: list[Observation], wanted: str | None) -> list[Observation]:
+    """What each figure was, oldest first, and then what it is now, if it is observed still; those that never changed are left out."""
+    from include.evergreen.monitoring.observations import list_superseded
+
+    if not observed:
+        return []
+    days = [each.partition for each in observed]
+    earlier = list_superseded(model, first=min(days), last=max(days))
+    if wanted is not None:
+        earlier = [each for each in earlier if each.metric == wanted or each.metric.startswith(f"{wanted}.")]
+    revised = {(each.partition, each.metric) for each in earlier}
+    every = [*earlier, *(each for each in observed if (each.partition, each.metric) in revised)]
+    by_metric = sorted(every, key=lambda each: each.metric)
+    return sorted(by_metric, key=lambda each: each.partition, reverse=True)
+
+
+def _print_table(title: str, observed: list[Observation], *, with_history: bool) -> None:
+    from include.evergreen.monitoring.observations import SupersededObservation
+
+    table = new_table(title, "partition", "metric", "value", "interval", "version", "origin", "rows", *(["until"] if with_history else []))
     for column in table.columns:
         if column.header in {"value", "version", "rows"}:
             column.justify = "right"
     for row in observed:
-        interval = "{:.4f} to {:.4f}".format(*ends[_key(row)]) if _key(row) in ends else ""
-        table.add_row(str(row.partition), row.metric, f"{row.value:.4f}", interval, str(row.version), row.origin, f"{row.rows:,}")
+        interval = "" if row.low is None or row.high is None else f"{row.low:.4f} to {row.high:.4f}"
+        until = f"{row.superseded_at:%Y-%m-%d %H:%M}" if isinstance(row, SupersededObservation) else "now"
+        cells = [str(row.partition), row.metric, f"{row.value:.4f}", interval, str(row.version), row.origin, f"{row.rows:,}"]
+        table.add_row(*cells, *([until] if with_history else []))
     console().print(table)

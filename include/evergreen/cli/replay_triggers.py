@@ -1,10 +1,11 @@
-"""``replay-triggers``: when the rules of a model would have fired, on the recorded past."""
+"""``replay-triggers`` and ``fire``: when the rules of a model would have fired, on the recorded past; and a firing by hand."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,8 +19,8 @@ from include.evergreen.foundation.grain import EARLIEST, LATEST
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.config import ModelConfig
+    from include.evergreen.config.models import Rule
     from include.evergreen.monitoring import Observation
-    from include.evergreen.monitoring.estimates import RecordedEstimate
     from include.evergreen.monitoring.triggers import Replayed
 
 PICTURES = (".svg", ".png", ".pdf")
@@ -28,9 +29,9 @@ OTHERS_SHOWN = 4  # of performance, that no rule is about
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
-    """Add ``replay-triggers``.
+    """Add ``replay-triggers`` and ``fire``.
 
-    :param verbs: where it is added
+    :param verbs: where they are added
     :param common: the options that every verb has
     """
     text = "say when the rules of model.yaml would have fired on what was observed; nothing is fired"
@@ -43,6 +44,29 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         "--output", metavar="FILE", type=Path, help="also draw the figures, their bounds and the firings, beside the model's performance"
     )  # fmt: skip
     common_arguments.add_json(verb)
+
+    text = "fire a model's retraining by hand, as of its newest observed partition; the sensor that stands armed starts the training"
+    details = ". A cool-down does not hold it back, and begins with it. A pause, and a training that is under way, hold it."
+    verb = common_arguments.add_verb(verbs, common, "fire", text, fire, details)
+    common_arguments.add_model(verb)
+    verb.add_argument("--reason", required=True, metavar="R", help="why, for the ledger and the training's record")
+
+
+def fire(arguments: argparse.Namespace) -> int:
+    """Record a firing by hand, and print what follows from it. Passes on `ConfigError` where it is held.
+
+    :param arguments: ``model`` and ``reason``
+    :returns: the exit code 0
+    """
+    from include.evergreen.cli.user import actor
+    from include.evergreen.config import Catalog
+    from include.evergreen.monitoring.triggers import fire_by_hand
+
+    catalog = Catalog()
+    model = catalog.model(common_arguments.known_model(catalog, arguments.model))
+    fired = fire_by_hand(model, actor=actor(), reason=arguments.reason)
+    print(f"Fired: {model.name}.retrain starts {model.name}.train as of {fired.as_of}, within seconds where Airflow runs and it is armed.")
+    return 0
 
 
 def replay_triggers(arguments: argparse.Namespace) -> int:
@@ -90,11 +114,25 @@ def _print_table(model: ModelConfig, observed: Sequence[Observation], replayed: 
     print(f"{counted(len(days), 'observed day')}: {tripped}{counted(fired, 'training')} would be fired.")
 
 
-def _draw_estimates(panel: Any, model: ModelConfig, estimates: Sequence[RecordedEstimate]) -> None:
+def _draw_estimates(panel: Any, model: ModelConfig, estimates: Sequence[Observation]) -> None:
     """What was to be expected before labels came, as a band around a broken line."""
     days = [model.grain.begins(each.partition) for each in estimates]
     panel.plot(days, [each.value for each in estimates], linestyle=":", linewidth=1, color="#2ca02c")
-    panel.fill_between(days, [each.low for each in estimates], [each.high for each in estimates], color="#2ca02c", alpha=0.12, linewidth=0)
+    ends = [(each.value if end is None else end) for each in estimates for end in (each.low, each.high)]
+    panel.fill_between(days, ends[::2], ends[1::2], color="#2ca02c", alpha=0.12, linewidth=0)
+
+
+def _draw_bound(panel: Any, model: ModelConfig, rule: Rule, figures: Sequence[Observation]) -> None:
+    """A line; of a bound that differs by version or is learned, a step for each observation that has one."""
+    from include.evergreen.monitoring.triggers.replay import replayed_bounds
+
+    style = {"linestyle": "--", "linewidth": 1, "color": "#888888", "label": rule.name}
+    if rule.declared_bound is not None and rule.relative_to is None:
+        panel.axhline(rule.declared_bound, **style)
+    else:
+        days = [model.grain.begins(figure.partition) for figure in figures]
+        bounds = [math.nan if bound is None else bound for bound in replayed_bounds(model, rule, figures)]
+        panel.plot(days, bounds, drawstyle="steps-mid", **style)
 
 
 def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequence[Replayed], kind: str) -> bytes:
@@ -105,10 +143,8 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
     from matplotlib.figure import Figure
 
     from include.evergreen.config.metrics import ESTIMATED, PERFORMANCE, metrics_of
-    from include.evergreen.monitoring.estimates import list_estimates
 
-    begins, days = model.grain.begins, [observation.partition for observation in observed]
-    estimates = list_estimates(model.name, first=min(days), last=max(days)) if days else []
+    begins = model.grain.begins
     ruled = list(dict.fromkeys(rule.metric for rule in model.retrain.rules))
     seen = {observation.metric for observation in observed}
     performance = (f"performance.{metric}" for metric in metrics_of(model))
@@ -121,11 +157,11 @@ def _picture(model: ModelConfig, observed: Sequence[Observation], replayed: Sequ
             [begins(figure.partition) for figure in figures], [figure.value for figure in figures], marker=".", linewidth=1, color="#1f77b4"
         )
         if metric.startswith((PERFORMANCE, ESTIMATED)):
-            _draw_estimates(panel, model, [each for each in estimates if each.metric == metric.partition(".")[2]])
+            expected = f"{ESTIMATED}{metric.partition('.')[2]}"
+            _draw_estimates(panel, model, [each for each in observed if each.metric == expected])
         for rule in model.retrain.rules:
             if rule.metric == metric:
-                bound = rule.above if rule.above is not None else rule.below
-                panel.axhline(bound, linestyle="--", linewidth=1, color="#888888", label=rule.name)
+                _draw_bound(panel, model, rule, figures)
                 panel.legend(loc="upper right", fontsize="small", framealpha=0.9)
         for row in replayed:
             panel.axvline(begins(row.partition), linewidth=1.5 if row.held_until is None else 0.5, color="#d62728", alpha=0.8)

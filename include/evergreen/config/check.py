@@ -22,8 +22,20 @@ from include.evergreen.config.gate import (
 )
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.loader import describe, shown_path
-from include.evergreen.config.metrics import LABEL_SHARE, METRICS, Metric, metrics_of, missing_metric, observation_names, observation_range
-from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig
+from include.evergreen.config.metrics import (
+    ESTIMATED,
+    LABEL_SHARE,
+    METRICS,
+    PERFORMANCE,
+    Metric,
+    Sliced,
+    metrics_of,
+    missing_metric,
+    observation_names,
+    observation_range,
+    parse_sliced,
+)
+from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig, Rule
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
@@ -152,21 +164,70 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
         yield from _schedule_problems(model)
         yield from _partition_problems(model)
     yield from _gate_problems(model, datasets)
+    yield from _monitor_problems(model)
+    yield from _rule_problems(model)
+
+
+def _rule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    """Rules that watch what is never observed, or a bound that is never passed."""
     for index, rule in enumerate(model.retrain.rules):
         if rule.metric == LABEL_SHARE:
             text = f"{LABEL_SHARE} says how many labels have come, and no training brings more; choose another metric"
             yield ("retrain", "rules", index, "metric"), text
             continue
-        if rule.metric not in (names := observation_names(model)):
+        if sliced := parse_sliced(model, rule.metric):
+            if problem := _slice_problem(model, sliced):
+                yield ("retrain", "rules", index, "metric"), problem
+                continue
+        elif rule.metric not in (names := observation_names(model)):
             lacks = rule.metric.startswith("performance.") and rule.metric.partition(".")[2] in METRICS[model.task]
             unknown = _unknown(f"observation of a {model.task}", rule.metric, names)
             yield ("retrain", "rules", index, "metric"), missing_metric(model, rule.metric.partition(".")[2]) if lacks else unknown
             continue
-        lowest, highest = observation_range(model, rule.metric)
-        if rule.above is not None and rule.above >= highest:
-            yield ("retrain", "rules", index, "above"), f"{rule.above:g} can never be passed: {rule.metric} is at most {highest:g}"
-        if rule.below is not None and rule.below <= lowest:
-            yield ("retrain", "rules", index, "below"), f"{rule.below:g} can never be passed: {rule.metric} is at least {lowest:g}"
+        yield from ((("retrain", "rules", index, key), text) for key, text in _rule_bound_problems(model, rule))
+
+
+def _rule_bound_problems(model: ModelConfig, rule: Rule) -> Iterator[tuple[str, str]]:
+    """A bound that can never be passed, or that nothing is known to make it of."""
+    lowest, highest = observation_range(model, rule.metric)
+    key, bound = ("below" if rule.above is None else "above"), rule.declared_bound
+    if rule.relative_to == "promotion":
+        group, _, name = rule.metric.partition(".")
+        metric = metrics_of(model).get(name) if f"{group}." in (PERFORMANCE, ESTIMATED) else None
+        if metric is None:
+            yield "relative_to", f"{rule.metric} has no figure at promotion; choose a metric of performance or estimated, or {key}: learned"
+        elif metric.better == "zero":
+            yield "relative_to", f"{name} is about 0, of which a share says nothing; give {key} as a figure, or {key}: learned"
+        elif bound is not None and bound <= 0:
+            yield key, f"{bound:g} is a share of the figure at promotion; give one above 0, such as {0.95 if key == 'below' else 1.2:g}"
+        return
+    if bound is not None and key == "above" and bound >= highest:
+        yield key, f"{bound:g} can never be passed: {rule.metric} is at most {highest:g}"
+    if bound is not None and key == "below" and bound <= lowest:
+        yield key, f"{bound:g} can never be passed: {rule.metric} is at least {lowest:g}"
+
+
+def _slice_problem(model: ModelConfig, sliced: Sliced) -> str:
+    """Why a rule about one slice would never see a figure; empty when it may."""
+    if sliced.metric not in metrics_of(model):
+        return missing_metric(model, sliced.metric)
+    if sliced.feature not in model.monitor.slices:
+        wanted = ", ".join([*model.monitor.slices, sliced.feature])
+        return f"performance is not observed by {sliced.feature}; add it: monitor.slices: [{wanted}]"
+    return ""
+
+
+def _monitor_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    features = {feature.name: feature for feature in model.features}
+    categorical = [feature.name for feature in model.features if feature.kind == "categorical" and not feature.personal]
+    for index, name in enumerate(model.monitor.slices):
+        key: Key = ("monitor", "slices", index)
+        if name not in features:
+            yield key, _unknown("feature", name, categorical)
+        elif features[name].personal:
+            yield key, f"{name} is personal, and its values would be names of observations; allowed: {listed(categorical)}"
+        elif name not in categorical:
+            yield key, f"{name} is numeric, and no two rows may have the same value; allowed: {listed(categorical)}"
 
 
 def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:

@@ -114,6 +114,20 @@ METRICS: Final[dict[str, dict[str, Metric]]] = {
 PERFORMANCE: Final = "performance."  # before a metric's name: an observation of what was realised
 ESTIMATED: Final = "estimated."  # likewise, of what is estimated before labels come
 CONCEPT_DRIFT: Final = "concept_drift.score"
+QUARANTINED_SHARE: Final = "quality.quarantined_share"
+MISSING_SHARE: Final = "quality.missing_share"
+FAILED_CHECKS: Final = "quality.failed_checks"
+FRESHNESS: Final = "freshness.hours"
+VOLUME: Final = "volume.rows"
+RELATIVE_VOLUME: Final = "volume.relative"
+SCORING_SPEED: Final = "scoring.seconds_per_1000_rows"
+TRAINING_AGE: Final = "training.age_days"
+NEW_ROWS: Final = "training.new_rows"
+NEW_LABELS: Final = "training.new_labels"
+OF_SUPPLY: Final = (
+    QUARANTINED_SHARE, MISSING_SHARE, FAILED_CHECKS, FRESHNESS, VOLUME, RELATIVE_VOLUME, SCORING_SPEED, TRAINING_AGE, NEW_ROWS, NEW_LABELS,
+)  # fmt: skip
+"""What is observed of the data of a partition, of its scoring, and of what has come since the model was trained."""
 LABEL_SHARE: Final = "labels.share"  # is observed where labels come late, and no rule watches it
 JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
 
@@ -160,18 +174,76 @@ def drift_name(feature: str) -> str:
     return f"drift.{set_apart(feature, is_ours=feature == 'share')}"
 
 
+@dataclass(frozen=True)
+class Sliced:
+    """What the observation of one slice is about: a metric, over the rows that have ``value`` in a feature."""
+
+    metric: str
+    feature: str
+    value: str
+
+    @property
+    def name(self) -> str:
+        """The name of the observation: ``performance.auc[origin=JFK]``."""
+        return f"{PERFORMANCE}{self.metric}[{self.feature}={self.value}]"
+
+
+def parse_sliced(model: ModelConfig, name: str) -> Sliced | None:
+    """Read the name of an observation as that of one slice.
+
+    :param model: the model as it is declared, whose features may have any name
+    :param name: of an observation, or what somebody takes for one
+    :returns: its parts; None when it is not of that form, or of no feature of the model
+    """
+    metric, bracket, rest = name.partition("[")
+    if not (bracket and metric.startswith(PERFORMANCE) and rest.endswith("]")):
+        return None
+    features = [feature.name for feature in model.features if rest.startswith(f"{feature.name}=")]
+    if not features:
+        return None
+    feature = max(features, key=len)
+    return Sliced(metric.removeprefix(PERFORMANCE), feature, rest[len(feature) + 1 : -1])
+
+
+def is_sliced(name: str) -> bool:
+    """Whether an observation is of one slice alone.
+
+    :param name: of an observation
+    :returns: whether it is of performance and names a slice
+    """
+    return name.startswith(PERFORMANCE) and name.endswith("]")
+
+
+def metrics_by_slice(model: ModelConfig) -> list[str]:
+    """List the metrics that are observed by slice: of all, a model with many slices would have hundreds of figures a day.
+
+    :param model: the model as it is declared
+    :returns: those that its gate and its rules name, else the first of its task
+    """
+    known = metrics_of(model)
+    of_gate = [getattr(criterion, "metric", None) for criterion in model.gate.criteria]
+    of_rules = [
+        rule.metric.removeprefix(PERFORMANCE).partition("[")[0] for rule in model.retrain.rules if rule.metric.startswith(PERFORMANCE)
+    ]
+    return [name for name in dict.fromkeys([*of_gate, *of_rules]) if name in known] or [next(iter(known))]
+
+
 def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
     """Say between which values an observation can lie, so that a rule that can never be met is refused.
 
     :param model: the model as it is declared, whose features' kinds decide
-    :param name: one of `observation_names`
+    :param name: one of `observation_names`, or of a slice
     :returns: the lowest and the highest value; infinite where there is no bound
     """
+    if sliced := parse_sliced(model, name):
+        return metrics_of(model)[sliced.metric].range
     group, _, rest = name.partition(".")
     if f"{group}." in (PERFORMANCE, ESTIMATED):
         return metrics_of(model)[rest].range
-    if name in ("drift.share", "quality.quarantined_share"):
+    if name in ("drift.share", QUARANTINED_SHARE, MISSING_SHARE):
         return 0, 1
+    if name == FRESHNESS:
+        return -inf, inf
     categorical = {drift_name(feature.name) for feature in model.features if feature.kind == "categorical"}
     return JENSEN_SHANNON if name in categorical else (0, inf)
 
@@ -181,7 +253,7 @@ def _estimated_names(model: ModelConfig) -> list[str]:
 
 
 def observation_names(model: ModelConfig) -> list[str]:
-    """List what a rule of a model may watch.
+    """List what a rule of a model may watch, but for slices, whose values nobody declares.
 
     :param model: the model as it is declared, whose task and features decide
     :returns: the names, those that every model of its task has first, then the drift of each feature
@@ -190,7 +262,7 @@ def observation_names(model: ModelConfig) -> list[str]:
         "drift.share",
         *(f"{PERFORMANCE}{metric}" for metric in metrics_of(model)),
         *(_estimated_names(model) if model.monitor.estimate else ()),
-        "quality.quarantined_share",
+        *OF_SUPPLY,
         "prediction_drift.score",
         *(drift_name(feature.name) for feature in model.features),
     ]

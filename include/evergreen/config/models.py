@@ -572,6 +572,12 @@ class Monitor(Strict):
         ge=100,
         description="Rows of the training snapshot kept as the drift reference; as many of its holdout are kept for estimates.",
     )
+    slices: tuple[str, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Categorical features by whose values performance is observed, too: the ten commonest values of each in the training "
+        "data, and the metrics that gate and rules name.",
+    )
     estimate: bool = Field(
         default=True, description="Estimate the performance of each scored day before its labels come, beside the realised one."
     )
@@ -581,10 +587,22 @@ class Rule(Strict):
     """Fires when k of the last n observations of a metric breach, the newest among them."""
 
     metric: str = Field(description="An observation's name, such as drift.share or performance.auc.")
-    above: float | None = Field(default=None, description="An observation above it breaches.")
-    below: float | None = Field(default=None, description="An observation below it breaches. Exactly one of the two.")
-    k: int = Field(ge=1, description="How many of them must breach.")
-    n: int = Field(ge=1, description="How many of the newest observations are evaluated.")
+    above: float | Literal["learned"] | None = Field(
+        default=None, description="An observation above it breaches. learned: above what the version's first observations show as usual."
+    )
+    below: float | Literal["learned"] | None = Field(
+        default=None, description="An observation below it breaches; learned likewise. Exactly one of the two."
+    )
+    relative_to: Literal["promotion"] | None = Field(
+        default=None,
+        description="promotion: above or below is a share of what the metric was on the version's holdout, by which it was promoted; "
+        "0.95 is 95% of it.",
+    )
+    learn_from: int = Field(
+        default=20, ge=8, le=366, description="learned: from how many of the version's observations, from its first on, at most."
+    )
+    k: int = Field(default=1, ge=1, description="How many of them must breach.")
+    n: int = Field(default=1, ge=1, description="How many of the newest observations are evaluated.")
     within_days: int | None = Field(
         default=None, ge=1, description="They are of so many days, the newest observed day among them; by default of any age."
     )
@@ -594,14 +612,30 @@ class Rule(Strict):
     def _is_consistent(self) -> Rule:
         if (self.above is None) == (self.below is None):
             raise ValueError("give exactly one of above and below")
+        if self.relative_to and self.is_learned:
+            raise problem_at("relative_to", "is for a share, and learned learns the bound; give one of the two")
+        if "learn_from" in self.model_fields_set and not self.is_learned:
+            raise problem_at("learn_from", "is for above: learned or below: learned; remove it")
         if self.k > self.n:
             raise ValueError(f"k ({self.k}) of n ({self.n}) can never be met: k must be at most n")
         return self
 
     @property
+    def is_learned(self) -> bool:
+        """Whether its bound is learned from what was observed of the version first."""
+        return "learned" in (self.above, self.below)
+
+    @property
+    def declared_bound(self) -> float | None:
+        """The figure beyond which an observation breaches, or, relative to promotion, the share; None: it is learned."""
+        bound = self.above if self.above is not None else self.below
+        return None if bound == "learned" else bound
+
+    @property
     def name(self) -> str:
         """How people and records call this rule: ``performance.auc<0.6 (2 of 3 within 14 days)``."""
-        bound = f">{self.above:g}" if self.above is not None else f"<{self.below:g}"
+        bound = "learned" if self.declared_bound is None else f"{self.declared_bound:g}"
+        bound = f"{'<' if self.above is None else '>'}{bound}{' x at promotion' if self.relative_to else ''}"
         within = f" within {self.within_days} days" if self.within_days else ""
         return f"{self.metric}{bound} ({self.k} of {self.n}{within})"
 
@@ -619,6 +653,11 @@ class Retrain(Strict):
     )
     max_per_week: int | None = Field(
         default=None, ge=1, description="Firings in any seven days, in partition time; by default as many as the cool-down allows."
+    )
+    min_new_labels: int | None = Field(
+        default=None,
+        ge=1,
+        description="No rule fires before so many rows of labels have come since the last training, as another would learn nothing.",
     )
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, join_la
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.monitoring.figures import Figure
 from include.evergreen.monitoring.observations import Observation, observed_at, revise_observations
 from include.evergreen.registry import champions
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def label_share(
     catalog: Catalog, model: ModelConfig, scored: PredictionSet, labels: KnownLabels, labels_cache: PartitionCache
-) -> list[tuple[str, float, int]]:
+) -> list[Figure]:
     """Measure of how many rows of a partition the label is known.
 
     :param catalog: what is declared now, for the keys
@@ -35,14 +36,14 @@ def label_share(
     :param scored: the partition's predictions
     :param labels: as `known_labels` found them for it
     :param labels_cache: what they are read through
-    :returns: name, value and rows of the figure; none where there are no rows
+    :returns: the figure; none where there are no rows
     """
     if not scored.rows:
         return []
     names = catalog.dataset(model.rows).keys
     keys = storage.read_table(scored.path, [*map(key_column, names), *names]).to_pandas()  # a file of any release has one or both
     known = join_labels(catalog, model, keys_of(keys, names), labels, labels_cache).notna()
-    return [(LABEL_SHARE, float(known.mean()), scored.rows)]
+    return [Figure(LABEL_SHARE, float(known.mean()), scored.rows)]
 
 
 def update_label_shares(catalog: Catalog, model: ModelConfig) -> None:
@@ -69,7 +70,7 @@ def update_label_shares(catalog: Catalog, model: ModelConfig) -> None:
             config = config_of(scored.version)
             labels = known_labels(catalog, config, scored.partition, labels_cache)
             if any(label_version.recorded_at > timestamp for label_version in labels.versions):
-                revised += [_observation(scored, *figure) for figure in label_share(catalog, config, scored, labels, labels_cache)]
+                revised += [_observation(scored, figure) for figure in label_share(catalog, config, scored, labels, labels_cache)]
         except (ConfigError, DataError) as error:
             log.warning("%s %s: how many labels have come is not measured: %s", model.name, scored.partition, error)
     revise_observations(revised)
@@ -86,5 +87,5 @@ def _config(catalog: Catalog, model: ModelConfig, version: int) -> ModelConfig:
     return recipe_of_version(catalog, model, champions.version_number(model.name, version)).config(model)
 
 
-def _observation(scored: PredictionSet, name: str, value: float, rows: int) -> Observation:
-    return Observation(scored.model, scored.partition, name, value, scored.version, scored.origin, rows)
+def _observation(scored: PredictionSet, figure: Figure) -> Observation:
+    return Observation(scored.model, scored.partition, figure.name, figure.value, scored.version, scored.origin, figure.rows)

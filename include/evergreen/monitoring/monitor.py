@@ -7,19 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.metrics import QUARANTINED_SHARE, is_sliced
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
-from include.evergreen.data.partitions import current_partition
-from include.evergreen.features.columns import PREDICTION, keys_of
-from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
+from include.evergreen.features.labels import KNOWN_BY_NOW, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import OvertakenError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.estimates import estimate_performance
+from include.evergreen.monitoring.figures import Figure
 from include.evergreen.monitoring.label_share import label_share, update_label_shares
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
+from include.evergreen.monitoring.realised import measure_realised
 from include.evergreen.monitoring.report import find_monitored, record_monitored
+from include.evergreen.monitoring.supply import supply_figures
 from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
@@ -83,13 +85,15 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    performance = _performance(catalog, window)
-    estimated = estimate_performance(window, performance)
-    figures = [*_quality(model, partition), *performance, *estimated.figures, *_label_share(catalog, window)]
+    realised = measure_realised(catalog, window)
+    estimated = estimate_performance(window, realised.figures)
+    figures = [*supply_figures(model, scored), *realised.figures, *estimated.figures, *_label_share(catalog, window)]
     reference = window.reference()
     verdict = window.verdict(reference)
-    figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
-    observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
+    figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)]
+    observed = [
+        Observation(model.name, partition, name, value, scored.version, origin, rows, low, high) for name, value, rows, low, high in figures
+    ]
     path = window.report_path(reference)
 
     def record(connection: sa.Connection) -> None:
@@ -99,47 +103,17 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
-    message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
-    message = "; ".join(part for part in (message, in_words(verdict), estimated.message) if part)
+    told = [
+        each for each in figures if each.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(each.name)
+    ]
+    message = ", ".join(f"{figure.name} {figure.value:.3f}" for figure in told)
+    message = "; ".join(part for part in (message, realised.message, in_words(verdict), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels.waits_for:
         message += f"; {labels.waits_for}"
-    record_stage(
-        model.name, "monitor", partition, "done", {"message": message, "read": read, "drift": as_detail(verdict), **estimated.detail}
-    )
+    detail = {"message": message, "read": read, "drift": as_detail(verdict), **realised.detail, **estimated.detail}
+    record_stage(model.name, "monitor", partition, "done", detail)
     return Outcome("done", message, _facts(model.name, partition))
-
-
-Figure = tuple[str, float, int]
-
-
-def _quality(model: ModelConfig, partition: Partition) -> list[Figure]:
-    """The share of the partition's source rows that were quarantined."""
-    version = current_partition(model.rows, partition)
-    if version is None or not version.source_rows:
-        return []
-    return [("quality.quarantined_share", version.quarantined / version.source_rows, version.source_rows)]
-
-
-def _performance(catalog: Catalog, window: Window) -> list[Figure]:
-    """Realised performance over the labelled rows of the window; empty while the labels of its last day are not mature."""
-    import numpy as np
-
-    if not window.labels[window.scored.partition].is_mature:
-        return []
-    labels, predicted = [], []
-    for day in window.labelled_days:
-        if not window.labels[day.partition].is_mature:
-            continue
-        predictions = day.frame()
-        keys = keys_of(predictions, catalog.dataset(window.model.rows).keys)
-        target = join_labels(catalog, window.model, keys, window.labels[day.partition], window.cache)
-        known = target.notna()
-        labels.append(target[known].to_numpy(dtype="float64"))
-        predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
-    every = np.concatenate(labels)
-    measured = window.measures.measure(every, np.concatenate(predicted))
-    return [(f"performance.{name}", value, len(every)) for name, value in measured.items()]
 
 
 def _label_share(catalog: Catalog, window: Window) -> list[Figure]:
@@ -167,4 +141,6 @@ def _confirm_done(model: str, partition: Partition, message: str, read: dict[str
 def _facts(model: str, partition: Partition) -> dict[str, float]:
     wanted = ("performance", "estimated", "concept_drift", "drift.share", "quality", "prediction_drift")
     figures = list_observations(model, first=partition, last=partition)
-    return {figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted)}
+    return {
+        figure.metric: round(figure.value, 4) for figure in figures if figure.metric.startswith(wanted) and not is_sliced(figure.metric)
+    }

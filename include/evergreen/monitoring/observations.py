@@ -1,10 +1,13 @@
-"""Monitored figures: one for each model, metric and partition, replaced when the partition is monitored again."""
+"""Monitored figures: one for each model, metric and partition, revised when the partition is monitored again.
+
+What a figure was before stands apart, so that rules and pages read one row for each figure however often it was revised.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,13 +16,17 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
-from include.evergreen.state.database.tables import model_versions, observation_news, observations
+from include.evergreen.state.database.tables import model_versions, observation_news, observations, superseded_observations
 from include.evergreen.state.database.upsert import upsert
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One figure of one model for the window that ``partition`` ends, over ``rows`` rows, about ``version``."""
+    """One figure of one model for the window that ``partition`` ends, over ``rows`` rows, about ``version``.
+
+    ``low`` and ``high`` are the ends of its 95% interval, where it has one: of what was realised by resampling, of what is estimated as
+    its estimator says.
+    """
 
     model: str
     partition: Partition
@@ -28,28 +35,44 @@ class Observation:
     version: int
     origin: str
     rows: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class SupersededObservation(Observation):
+    """What a figure was from ``recorded_at`` to ``superseded_at``, when its partition was monitored again and came to another, or none."""
+
+    recorded_at: dt.datetime = field(kw_only=True)
+    superseded_at: dt.datetime = field(kw_only=True)
 
 
 def record_observations(
     model: str, partition: Partition, figures: list[Observation], *, also: Callable[[sa.Connection], None] | None = None
 ) -> None:
-    """Make ``figures`` all that is observed of the partition: earlier ones go in the same transaction.
+    """Make ``figures`` all that is observed of the partition; earlier ones that say otherwise are kept as superseded.
 
-    What was live stays live when a backfill observes the same version again: it must not leave the sight of the rules.
+    All in one transaction. What was live stays live when a backfill observes the same version again: it must not leave the sight of
+    the rules.
 
     :param model: its name, as in ``include/models``
     :param partition: the day that was monitored
-    :param figures: what was observed of it, at most one for each metric; empty: only the earlier ones go
+    :param figures: what was observed of it, at most one for each metric; empty: nothing is observed of it any longer
     :param also: what stands or falls with them, or refuses them; done first, in the same transaction
     """
     with writing() as connection:
         if also:
             also(connection)
-        this = (observations.c.model == model, observations.c.partition == partition)
-        live = set(connection.execute(sa.select(observations.c.version).where(*this, observations.c.origin == "live")).scalars())
+        this, timestamp = (observations.c.model == model, observations.c.partition == partition), clock.now()
+        earlier = connection.execute(observations.select().where(*this)).all()
+        live = {row.version for row in earlier if row.origin == "live"}
+        same = {_said(figure) for figure in figures}
+        if superseded := [row for row in earlier if _said(row) not in same]:
+            columns = [column.name for column in observations.columns if column.name != "id"]
+            values = [{**{name: row._mapping[name] for name in columns}, "superseded_at": timestamp} for row in superseded]
+            connection.execute(superseded_observations.insert(), values)
         connection.execute(observations.delete().where(*this))
         if figures:
-            timestamp = clock.now()
             kept = [replace(figure, origin="live") if figure.version in live else figure for figure in figures]
             connection.execute(observations.insert(), [{**figure.__dict__, "recorded_at": timestamp} for figure in kept])
             newest = connection.execute(sa.select(sa.func.max(observation_news.c.sequence))).scalar() or 0
@@ -76,7 +99,7 @@ def observed_at(model: str, metric: str, first: Partition, last: Partition) -> d
 def revise_observations(figures: list[Observation]) -> None:
     """Replace figures that are recorded and leave all others of their partitions; one that is of another version by now stays.
 
-    Origins stay, too. Nobody is told: no rule may watch a figure that is revised so.
+    Origins stay, too. Nobody is told, and nothing is kept of what they were: no rule may watch a figure that is revised so, night by night.
 
     :param figures: of one metric of each of some partitions
     """
@@ -131,6 +154,26 @@ def list_observations(model: str, metric: str | None = None, first: Partition = 
     return [_observation(row) for row in rows]
 
 
+def list_superseded(
+    model: str, metric: str | None = None, first: Partition = EARLIEST, last: Partition = LATEST
+) -> list[SupersededObservation]:
+    """What was observed of a model before it was observed again, as far as retention keeps it.
+
+    :param model: its name, as in ``include/models``
+    :param metric: its whole name, such as ``drift.share``; None: all
+    :param first: the first day
+    :param last: the last day, itself included
+    :returns: by day, oldest first, by metric, and in the order in which they were superseded; empty when there is none
+    """
+    table = superseded_observations
+    query = table.select().where(table.c.model == model, table.c.partition.between(first, last))
+    if metric is not None:
+        query = query.where(table.c.metric == metric)
+    with reading() as connection:
+        rows = connection.execute(query.order_by(table.c.partition, table.c.metric, table.c.id)).all()
+    return [as_record(SupersededObservation, row) for row in rows]
+
+
 def newest_live(model: str, metric: str, n: int, *, min_rows: int = 1) -> list[Observation]:
     """What a rule is judged on: the newest live observations of the version that was observed last.
 
@@ -156,6 +199,28 @@ def newest_live(model: str, metric: str, n: int, *, min_rows: int = 1) -> list[O
     return [_observation(row) for row in reversed(rows)]
 
 
+def first_live(model: str, metric: str, version: int, n: int, *, min_rows: int = 1) -> list[Observation]:
+    """What was observed first of a version, from which a rule learns what is usual.
+
+    :param model: its name, as in ``include/models``
+    :param metric: its whole name, such as ``drift.share``
+    :param version: whose observations count
+    :param n: how many at most
+    :param min_rows: those over fewer rows do not count
+    :returns: live observations, oldest first; empty when there is none
+    """
+    table = observations.c
+    own = sa.select(model_versions.c.as_of).where(model_versions.c.model == model, model_versions.c.version == version)
+    with reading() as connection:
+        as_of = connection.execute(own).scalar() or EARLIEST
+        query = observations.select().where(
+            table.model == model, table.metric == metric, table.partition >= as_of,
+            table.version == version, table.origin == "live", table.rows >= min_rows,
+        )  # fmt: skip
+        rows = connection.execute(query.order_by(table.partition).limit(n)).all()
+    return [_observation(row) for row in rows]
+
+
 def newest_live_version(model: str) -> int | None:
     """Say which version is observed now.
 
@@ -166,6 +231,11 @@ def newest_live_version(model: str) -> int | None:
     live = sa.select(table.version).where(table.model == model, table.origin == "live")
     with reading() as connection:
         return connection.execute(live.order_by(table.partition.desc()).limit(1)).scalar()
+
+
+def _said(figure: Observation | sa.Row[Any]) -> tuple[Any, ...]:
+    """What makes a figure another one; that a backfill observed the same again does not."""
+    return figure.metric, figure.value, figure.low, figure.high, figure.version, figure.rows
 
 
 def _observation(row: sa.Row[Any]) -> Observation:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from include.evergreen.config.metrics import CONCEPT_DRIFT, PERFORMANCE
+from include.evergreen.config.metrics import CONCEPT_DRIFT, ESTIMATED, PERFORMANCE, is_sliced
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.estimates.concept_drift import SUSPECTED
-from include.evergreen.monitoring.estimates.records import list_estimates
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_observed
 from include.evergreen.registry import champions
 
@@ -51,15 +50,15 @@ def recent_performance(model: str, count: int) -> list[PerformanceOfDay]:
     observed: dict[Partition, list[Observation]] = {day: [] for day in days}
     for observation in list_observations(model, first=days[-1], last=days[0]):
         observed[observation.partition].append(observation)
-    estimates: dict[Partition, dict[str, MetricOfDay]] = {day: {} for day in days}
-    for each in list_estimates(model, first=days[-1], last=days[0]):
-        estimates[each.partition][each.metric] = MetricOfDay(each.metric, estimated=each.value, low=each.low, high=each.high)
-    performance = [_of_day(day, observed[day], estimates[day]) for day in days]
+    performance = [_of_day(day, observed[day]) for day in days]
     return [each for each in performance if each.metrics]
 
 
-def _of_day(day: Partition, observed: list[Observation], estimates: dict[str, MetricOfDay]) -> PerformanceOfDay:
-    realised = {each.metric.removeprefix(PERFORMANCE): each.value for each in observed if each.metric.startswith(PERFORMANCE)}
+def _of_day(day: Partition, observed: list[Observation]) -> PerformanceOfDay:
+    expected = {each.metric.removeprefix(ESTIMATED): each for each in observed if each.metric.startswith(ESTIMATED)}
+    estimates = {name: MetricOfDay(name, estimated=each.value, low=each.low, high=each.high) for name, each in expected.items()}
+    whole = [each for each in observed if each.metric.startswith(PERFORMANCE) and not is_sliced(each.metric)]
+    realised = {each.metric.removeprefix(PERFORMANCE): each.value for each in whole}
     drift = next((each.value for each in observed if each.metric == CONCEPT_DRIFT), None)
     version = observed[0].version
     known = dict.fromkeys(champions.version_number(observed[0].model, version).metrics)  # those that its gate names first

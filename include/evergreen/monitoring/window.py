@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.metrics import metrics_by_slice
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels
 from include.evergreen.features.reader import PartitionCache
@@ -96,13 +97,14 @@ class Window:
                 "quarantine": rows.quarantine_digest if rows else None,
                 "monitor": self._drift_settings(),
                 **({} if self.model.monitor.estimate else {"estimate": False}),
+                **({"slices": [self.model.monitor.slices, metrics_by_slice(self.model)]} if self.model.monitor.slices else {}),
                 **({"measured with": before} if before else {}),
             }
         )
 
     def _drift_settings(self) -> dict[str, Any]:
         """What the figures and the report of drift depend on."""
-        return self.model.monitor.model_dump(exclude={"performance_days", "estimate"})
+        return self.model.monitor.model_dump(exclude={"performance_days", "estimate", "slices"})
 
     def report_path(self, reference: pd.DataFrame) -> str:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.

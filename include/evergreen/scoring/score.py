@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.alerts import raise_alert, resolve_alert
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.stage_status import Outcome, Stage, record_stage
+from include.evergreen.state.stage_status import Outcome, Stage, find_stage, record_stage
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.recipes import Recipe, recipe_of_version
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+SECONDS = "seconds"  # in the detail of the stage: how long the scoring took, from its look at the inputs to the record of its predictions
 
 
 def score(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
@@ -85,12 +87,14 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
     model = serving.config
     if missing := missing_inputs(model, partition):
         return stage_waits(model, "score", partition, missing)
-    began = clock.now()
+    began, started = clock.now(), time.monotonic()
     reads = _Reads.now(partition, serving, _shadow(catalog, model, partition, serving))
     existing = find_predictions(model.name, partition)
     if existing and existing.input_digest == reads.digest and storage.exists(existing.path):
         message = f"version {existing.version} has scored the same {existing.rows} rows already"
-        record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded})
+        earlier = find_stage(model.name, "score", partition)
+        took = {SECONDS: earlier.detail[SECONDS]} if earlier and SECONDS in earlier.detail else {}
+        record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded, **took})
         return Outcome("unchanged", message, _facts(existing))
     pipeline = _loaded(serving)
     try:
@@ -101,7 +105,8 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
     message = f"{written.rows} rows scored by version {written.version}"
     if reads.shadow:
         message += f", and by challenger {reads.shadow.version.version} as its shadow"
-    record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded})
+    took = {SECONDS: time.monotonic() - started}
+    record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded, **took})
     log.info("%s %s: %s", model.name, partition, message)
     return Outcome("done", message, _facts(written))
 

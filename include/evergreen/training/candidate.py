@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading
@@ -62,3 +64,15 @@ def recorded_candidate(run_key: str) -> Candidate | None:
     if row is None:
         return None
     return as_record(Candidate, row)
+
+
+def newest_training(model: str, until: Partition) -> Partition | None:
+    """Say as of when a model was trained last, whatever its gate decided.
+
+    :param model: its name, as in ``include/models``
+    :param until: the latest as_of that counts
+    :returns: the newest as_of of a candidate; None when there is none
+    """
+    own = candidates.c
+    with reading() as connection:
+        return connection.execute(sa.select(sa.func.max(own.as_of)).where(own.model == model, own.as_of <= until)).scalar()

@@ -23,7 +23,7 @@ class ApplyRetentionOperator(BaseOperator):
         """Apply retention to every dataset and model.
 
         :param context: the running task's Airflow context, whose params say whether it is a dry run
-        :returns: ``versions`` (partition versions whose content was removed), ``files`` and ``bytes``
+        :returns: ``versions`` (partition versions whose content was removed), ``figures`` (superseded observations), ``files``, ``bytes``
         :raises ConfigError: if a dataset.yaml is invalid, after all other datasets were processed
         """
         from include.evergreen.operations.maintenance import apply_retention
@@ -32,7 +32,7 @@ class ApplyRetentionOperator(BaseOperator):
         result = apply_retention(Catalog(), _limits(context), dry_run=dry_run)
         if result.problems:
             raise ConfigError("\n".join(result.problems))
-        return {"versions": len(result.versions), **_counts(self, result.removals, dry_run=dry_run)}
+        return {"versions": len(result.versions), "figures": result.figures, **_counts(self, result.removals, dry_run=dry_run)}
 
 
 class RemoveOrphansOperator(BaseOperator):

@@ -11,6 +11,7 @@ from typing import Any
 
 from evergreen_airflow.channels import send
 from evergreen_airflow.watch import facts
+from include.evergreen.config import Catalog
 from include.evergreen.foundation import clock
 from include.evergreen.oncall import escalate
 from include.evergreen.operations.noticing import (
@@ -117,6 +118,8 @@ class Watch:
             findings += _workers(queued, facts.has_begun)
         if not self.unwell.get("triggerer") and (unheard := facts.unheard_triggers(clock.now() - TRIGGER_LATE_AFTER)):
             findings.append(_full_triggerer(unheard))
+        elif small := _small_triggerer(len(Catalog().model_names())):
+            findings.append(small)
         overdue = facts.overdue_dags(clock.now() - RUN_LATE_AFTER) if scheduler_is_well else []
         self.overdue = {run: self.overdue.get(run, 0) + 1 for run in overdue}
         late = [run for run, looks in self.overdue.items() if looks >= LOOKS_BEFORE_LATE]
@@ -275,6 +278,20 @@ def _full_triggerer(unheard: int) -> Finding:
         f"nothing. Raise AIRFLOW__TRIGGERER__CAPACITY above the number of models, or start another triggerer."
     )
     return Finding("airflow/triggerer", "critical", message, {"component": "triggerer", "capacity": capacity})
+
+
+def _small_triggerer(models: int) -> Finding | None:
+    """Of a fleet that it cannot hold, before any sensor waits in vain: seen at the first look after the start."""
+    from airflow.configuration import conf
+
+    capacity = conf.getint("triggerer", "capacity")
+    if models <= capacity:
+        return None
+    message = (
+        f"{models} models are declared, each of which stands armed in a triggerer, and one takes {capacity} deferred tasks at most. Raise "
+        f"AIRFLOW__TRIGGERER__CAPACITY to twice the number of models, or start another triggerer and leave this alert acknowledged."
+    )
+    return Finding("airflow/triggerer", "warning", message, {"component": "triggerer", "capacity": capacity, "models": models})
 
 
 def _workers(queued: list[Any], has_begun: Callable[[dt.datetime], bool]) -> list[Finding]:

@@ -239,6 +239,21 @@ def test_triggers_for_which_no_triggerer_has_room_are_its_alert(watch: Any, rows
     assert open_alerts() == []
 
 
+def test_a_fleet_that_no_triggerer_can_hold_is_seen_at_the_first_look_and_until_there_is_room(
+    watch: Any, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__CAPACITY", "1")
+    watch.notice_components()
+    (alert,) = (alert for alert in open_alerts() if alert.key == "airflow/triggerer")
+    assert alert.severity == "warning"
+    assert alert.message.startswith(
+        "2 models are declared, each of which stands armed in a triggerer, and one takes 1 deferred tasks at most"
+    )
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__CAPACITY", "2")
+    watch.notice_components()
+    assert not [alert for alert in open_alerts() if alert.key == "airflow/triggerer"]
+
+
 def test_a_run_that_is_not_made_ten_minutes_after_it_was_due_is_late_and_many_are_one_alert(watch: Any, rows: Any) -> None:
     due = dt.datetime.now(dt.UTC) - 601 * SECOND
     rows.dag("their.late", next_dagrun_create_after=due)

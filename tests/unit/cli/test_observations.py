@@ -5,7 +5,6 @@ import json
 import pytest
 
 from include.evergreen.monitoring import Observation, record_observations
-from include.evergreen.monitoring.estimates.records import RecordedEstimate, record_estimates
 from tests.unit.cli.conftest import Ask
 from tests.unit.flights import january
 
@@ -52,17 +51,29 @@ def test_as_json_each_is_whole(ask: Ask, observed: None) -> None:
     [newest, *_] = json.loads(ask("observations", MODEL, "--metric", "performance.mae", "--json").out)
     assert newest == {
         "model": MODEL, "partition": "2013-01-10", "metric": "performance.mae", "value": 1.25, "version": 1, "origin": "live", "rows": 900,
+        "low": None, "high": None,
     }  # fmt: skip
 
 
 def test_an_estimate_is_listed_with_its_interval(ask: Ask, observed: None) -> None:
-    estimate = RecordedEstimate(MODEL, january(11), "doubly_robust", "mae", 9.5, 8.25, 10.75, 1, True)
-    figure = Observation(MODEL, january(11), "estimated.mae", 9.5, 1, "live", 900)
-    record_observations(MODEL, january(11), [figure], also=lambda connection: record_estimates(connection, MODEL, january(11), [estimate]))
+    record_observations(MODEL, january(11), [Observation(MODEL, january(11), "estimated.mae", 9.5, 1, "live", 900, 8.25, 10.75)])
     lines = [line.split() for line in ask("observations", MODEL).out.splitlines()]
     assert ["2013-01-11", "estimated.mae", "9.5000", "8.2500", "to", "10.7500", "1", "live", "900"] in lines
     [newest] = json.loads(ask("observations", MODEL, "--metric", "estimated", "--json").out)
     assert (newest["value"], newest["low"], newest["high"]) == (9.5, 8.25, 10.75)
+
+
+def test_the_history_of_a_figure_is_what_it_was_and_until_when_and_then_what_it_is(ask: Ask, observed: None) -> None:
+    for value in (2.0, 3.0):
+        record_observations(MODEL, january(10), [Observation(MODEL, january(10), "performance.mae", value, 1, "live", 910)])
+    told = json.loads(ask("observations", MODEL, "--history", "--metric", "performance", "--json").out)
+    assert [(each["value"], "superseded_at" in each) for each in told] == [(1.25, True), (2.0, True), (3.0, False)]
+    lines = [line.split() for line in ask("observations", MODEL, "--history", "--from", "2013-01-10").out.splitlines()]
+    assert ["2013-01-10", "performance.mae", "3.0000", "1", "live", "910", "now"] in lines
+    assert [line[2] for line in lines if line[1:2] == ["drift.share"]] == ["1.2500"], "it is observed no longer"
+    assert ask("observations", MODEL, "--history", "--to", "2013-01-09").out == (
+        "None of these figures of air_time was revised: what was observed first stands.\n"
+    )
 
 
 def test_a_metric_that_was_not_observed_is_refused_with_those_that_were(ask: Ask, observed: None) -> None:

@@ -12,7 +12,7 @@ import pytest
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.check import check_catalog
-from include.evergreen.config.metrics import METRICS, observation_names
+from include.evergreen.config.metrics import METRICS, OF_SUPPLY, observation_names
 from include.evergreen.foundation.errors import ConfigError
 
 Change = Callable[..., Path]
@@ -439,6 +439,26 @@ class TestCheckFinds:
             ("prediction_drift.score, below: 0", "below: 0 can never be passed: prediction_drift.score is at least 0"),
             ("prediction_drift.score, above: 9", ""),
             ("performance.r2, below: -5", ""),
+            ("performance.mae, above: learned", ""),
+            ("performance.mae, above: 1.1, relative_to: promotion", ""),
+            ("estimated.mae, above: 1.1, relative_to: promotion", ""),
+            (
+                "performance.mae, above: 0, relative_to: promotion",
+                "above: 0 is a share of the figure at promotion; give one above 0, such as 1.2",
+            ),
+            (
+                "drift.share, above: 1.1, relative_to: promotion",
+                "relative_to: drift.share has no figure at promotion; choose a metric of performance or estimated, or above: learned",
+            ),
+            (
+                "performance.bias, above: 1.1, relative_to: promotion",
+                "relative_to: bias is about 0, of which a share says nothing; give above as a figure, or above: learned",
+            ),
+            (
+                "performance.mae, above: learned, relative_to: promotion",
+                "relative_to: is for a share, and learned learns the bound; give one of the two",
+            ),
+            ("performance.mae, above: 9, learn_from: 9", "learn_from: is for above: learned or below: learned; remove it"),
         ],
     )
     def test_a_rule_that_could_never_trip(self, include: Path, change_model: Change, rule: str, words: str) -> None:
@@ -460,7 +480,7 @@ class TestCheckFinds:
             *(f"performance.{metric}" for metric in METRICS["regression"] if metric != "pinball"),
             *(f"estimated.{name}" for name, metric in METRICS["regression"].items() if metric.is_estimated and name != "pinball"),
             "concept_drift.score",
-            "quality.quarantined_share",
+            *OF_SUPPLY,
             "prediction_drift.score",
             "drift.shop",
         ]

@@ -8,13 +8,14 @@ from sklearn.metrics import mean_absolute_error
 
 from include.evergreen import monitoring
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.metrics import metrics_of, observation_names
+from include.evergreen.config.metrics import OF_SUPPLY, RELATIVE_VOLUME, metrics_of, observation_names
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
+from include.evergreen.monitoring.observations import list_superseded
 from include.evergreen.monitoring.window import load_window
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
@@ -45,10 +46,12 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
     features = {f"drift.{feature.name}" for feature in model.features}
     performance = {f"performance.{metric}" for metric in metrics_of(model)}
     estimated = {f"estimated.{metric}" for metric, each in metrics_of(model).items() if each.is_estimated}
-    general = {"drift.share", "prediction_drift.score", "quality.quarantined_share", "concept_drift.score"}
+    general = {"drift.share", "prediction_drift.score", "concept_drift.score", *OF_SUPPLY} - {
+        RELATIVE_VOLUME
+    }  # no day before it was scored
     observed = set(_figures(name))
     assert observed == features | performance | estimated | general
-    assert observed == set(observation_names(model)), "a rule may name each"
+    assert observed | {RELATIVE_VOLUME} == set(observation_names(model)), "a rule may name each"
     assert {(each.version, each.origin) for each in list_observations(name)} == {(1, "live")}
 
 
@@ -78,6 +81,7 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     assert set(after) - set(before) == {"concept_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
     assert {name: after[name] for name in before} == before
     assert len(rows_of(observations)) == len(after)
+    assert list_superseded("air_time") == [], "labels that come in time revise nothing"
 
 
 def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: ModelConfig) -> None:
@@ -88,7 +92,7 @@ def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: 
     assert (rows_of(observations), rows_of(reports)) == before
 
 
-def test_a_corrected_truth_replaces_the_figures_and_doubles_none(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_a_corrected_truth_revises_the_figures_keeps_the_earlier_and_doubles_none(catalog: Catalog, air_time: ModelConfig) -> None:
     _score_and_monitor(catalog, air_time)
     before, count = _figures("air_time"), len(rows_of(observations))
     republish("outcomes", DAY, shifted("air_time", 60))
@@ -96,6 +100,9 @@ def test_a_corrected_truth_replaces_the_figures_and_doubles_none(catalog: Catalo
     assert _figures("air_time")["performance.mae"] > before["performance.mae"] + 30
     assert _figures("air_time")["drift.share"] == before["drift.share"]
     assert len(rows_of(observations)) == count
+    earlier = {each.metric: each.value for each in list_superseded("air_time")}
+    assert earlier.keys() == {"concept_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
+    assert earlier.items() <= before.items()
 
 
 def test_another_champions_predictions_replace_the_figures(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from include.evergreen.foundation.errors import OvertakenError
 from include.evergreen.monitoring import Observation, list_observations, record_observations
-from include.evergreen.monitoring.observations import newest_live, newly_observed
+from include.evergreen.monitoring.observations import list_superseded, newest_live, newly_observed
 from include.evergreen.state.database.tables import observations
 from tests.unit.flights import january, rows_of
 
@@ -13,11 +14,38 @@ pytestmark = pytest.mark.usefixtures("home")
 ONE = Observation("air_time", january(20), "drift.share", 0.25, 1, "live", 900)
 
 
-def test_what_is_observed_again_is_replaced_and_what_is_no_longer_observed_is_gone() -> None:
-    record_observations("air_time", january(20), [ONE, dataclasses.replace(ONE, metric="performance.mae")])
+def test_what_is_observed_again_is_the_newest_and_what_it_was_before_is_kept_apart() -> None:
+    record_observations("air_time", january(20), [ONE, dataclasses.replace(ONE, metric="performance.mae", value=8.0, low=7.5, high=8.5)])
     record_observations("air_time", january(20), [dataclasses.replace(ONE, value=0.5)])
-    assert [(each.metric, each.value) for each in list_observations("air_time")] == [("drift.share", 0.5)]
-    assert len(rows_of(observations)) == 1
+    record_observations("air_time", january(20), [dataclasses.replace(ONE, value=0.75)])
+    assert [(each.metric, each.value) for each in list_observations("air_time")] == [("drift.share", 0.75)]
+    assert len(rows_of(observations)) == 1, "rules read one row for each figure, however often it was revised"
+    earlier = list_superseded("air_time")
+    assert [(each.metric, each.value, each.low, each.high) for each in earlier] == [
+        ("drift.share", 0.25, None, None), ("drift.share", 0.5, None, None), ("performance.mae", 8.0, 7.5, 8.5),
+    ]  # fmt: skip
+    assert all(each.recorded_at <= each.superseded_at for each in earlier)
+    assert [each.value for each in list_superseded("air_time", "drift.share", first=january(20), last=january(20))] == [0.25, 0.5]
+    assert list_superseded("air_time", first=january(21)) == list_superseded("flight_delay") == []
+
+
+def test_what_is_observed_again_and_is_the_same_supersedes_nothing() -> None:
+    figure = dataclasses.replace(ONE, value=0.1 + 0.2, low=1 / 3, high=2 / 3)
+    for origin in ("live", "live", "backfill"):
+        record_observations("air_time", january(20), [dataclasses.replace(figure, origin=origin)])
+    assert list_superseded("air_time") == []
+    assert [each for each in list_observations("air_time")] == [figure]
+
+
+def test_a_recording_that_is_refused_supersedes_nothing() -> None:
+    record_observations("air_time", january(20), [ONE])
+    with pytest.raises(OvertakenError):
+        record_observations("air_time", january(20), [dataclasses.replace(ONE, value=0.5)], also=_refused)
+    assert (list_observations("air_time"), list_superseded("air_time")) == ([ONE], [])
+
+
+def _refused(connection: object) -> None:
+    raise OvertakenError("labels changed meanwhile")
 
 
 def test_other_days_and_models_stay() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from include.evergreen import monitoring
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.metrics import SCORING_SPEED
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.operations.verification import list_model_snapshots
 from include.evergreen.registry import champions
@@ -191,4 +192,4 @@ def _scored(model: ModelConfig) -> pd.DataFrame:
 def _observed(model: str, day: Partition) -> dict[str, float]:
     from include.evergreen.monitoring.observations import list_observations
 
-    return {each.metric: each.value for each in list_observations(model, first=day, last=day)}
+    return {each.metric: each.value for each in list_observations(model, first=day, last=day) if each.metric != SCORING_SPEED}

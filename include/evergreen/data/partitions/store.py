@@ -117,6 +117,20 @@ def current_partitions(dataset: str, first: Partition = EARLIEST, last: Partitio
     return known_partitions(dataset, as_of=None, first=first, last=last)
 
 
+def count_rows(dataset: str, first: Partition, last: Partition) -> int:
+    """Count the accepted rows of some partitions, as they are now. Reads no rows.
+
+    :param dataset: name of the dataset
+    :param first: the first partition, inclusive
+    :param last: the last partition, inclusive
+    :returns: the sum over their current versions
+    """
+    table = partition_versions.c
+    current = (table.dataset == dataset, table.partition.between(first, last), table.superseded_at.is_(None))
+    with reading() as connection:
+        return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(table.rows), 0)).where(*current)).scalar_one())
+
+
 def known_partitions(dataset: str, *, as_of: dt.datetime | None, first: Partition, last: Partition) -> list[PartitionVersion]:
     """Look up what was known at a time: of each partition the newest version that was known by then.
 

@@ -15,10 +15,10 @@ from include.evergreen.monitoring.estimates.choice import choose_estimator
 from include.evergreen.monitoring.estimates.concept_drift import Surprise, greatest_surprise
 from include.evergreen.monitoring.estimates.estimate import Estimate, NotEstimatedError
 from include.evergreen.monitoring.estimates.records import RecordedEstimate, past_windows, record_estimates
+from include.evergreen.monitoring.figures import Figure
 from include.evergreen.monitoring.window import Window
 
 log = logging.getLogger(__name__)
-Figure = tuple[str, float, int]  # of an observation: its name, its value, and over how many rows it is
 METRICS_TOLD = 2  # in a message
 
 
@@ -44,8 +44,11 @@ class Estimated:
     @property
     def figures(self) -> list[Figure]:
         """What is observed: each estimate, and how much the realised performance surprises."""
-        figures = [(f"{ESTIMATED}{name}", estimate.value, self.rows) for name, estimate in self.observed.items()]
-        return figures + ([(CONCEPT_DRIFT, self.surprise.score, self.surprise.rows)] if self.surprise else [])
+        figures = [
+            Figure(f"{ESTIMATED}{name}", estimate.value, self.rows, *self._interval(name, estimate))
+            for name, estimate in self.observed.items()
+        ]
+        return figures + ([Figure(CONCEPT_DRIFT, self.surprise.score, self.surprise.rows)] if self.surprise else [])
 
     @property
     def message(self) -> str:
@@ -117,5 +120,5 @@ def estimate_performance(window: Window, performance: Sequence[Figure]) -> Estim
         return Estimated(window, reason=f"{type(error).__name__} while it was estimated; this is a defect of ours, please report it")
     past = past_windows(window.model.name, window.scored.version, window.scored.partition, window.model.grain)
     chosen = choose_estimator(window.model.task, past)
-    realised = {name.removeprefix(PERFORMANCE): (value, count) for name, value, count in performance}
+    realised = {figure.name.removeprefix(PERFORMANCE): (figure.value, figure.rows) for figure in performance}
     return Estimated(window, chosen, by_estimator, rows.total, greatest_surprise(by_estimator[chosen], realised))

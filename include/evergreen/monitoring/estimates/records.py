@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
 from include.evergreen.config.metrics import PERFORMANCE
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.grain import EARLIEST, LATEST, Grain, Partition
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.monitoring.estimates.choice import PAST_DAYS, PastWindow
 from include.evergreen.state.database import reading
-from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import estimates, observations
 
 
@@ -49,22 +47,6 @@ def record_estimates(connection: sa.Connection, model: str, partition: Partition
         connection.execute(estimates.insert(), [{**each.__dict__, "recorded_at": now} for each in told])
 
 
-def list_estimates(model: str, metric: str | None = None, first: Partition = EARLIEST, last: Partition = LATEST) -> list[RecordedEstimate]:
-    """List the estimates that are observed, of any version.
-
-    :param model: its name, as in ``include/models``
-    :param metric: such as ``auc``; None: all
-    :param first: the first day
-    :param last: the last day, itself included
-    :returns: by day, oldest first, and by metric; empty when there is none
-    """
-    query = estimates.select().where(estimates.c.model == model, estimates.c.partition.between(first, last), estimates.c.is_observed)
-    if metric is not None:
-        query = query.where(estimates.c.metric == metric)
-    with reading() as connection:
-        return [_estimate(row) for row in connection.execute(query.order_by(estimates.c.partition, estimates.c.metric))]
-
-
 def past_windows(model: str, version: int, before: Partition, grain: Grain) -> list[PastWindow]:
     """Find what each estimator told of earlier windows whose labels have come.
 
@@ -90,7 +72,3 @@ def past_windows(model: str, version: int, before: Partition, grain: Grain) -> l
             realised[row.metric] = row.realised
             estimated.setdefault(row.estimator, {})[row.metric] = row.value
     return [PastWindow(*window) for window in windows.values()]
-
-
-def _estimate(row: sa.Row[Any]) -> RecordedEstimate:
-    return as_record(RecordedEstimate, row)

@@ -17,10 +17,13 @@ import sqlalchemy as sa
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.reasons import checked_reason
+from include.evergreen.monitoring.observations import list_observations, newest_observed
+from include.evergreen.monitoring.triggers.bounds import live_bounds
 from include.evergreen.monitoring.triggers.quiet import LOOKED_AT, Quiet, quiet_after
-from include.evergreen.monitoring.triggers.rules import RuleEvidence, delay_of, evaluate, judged_on
+from include.evergreen.monitoring.triggers.rules import RuleEvidence, delay_of, evaluate, judged_on, lacking_labels, newest_count
 from include.evergreen.state import ledger
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
@@ -30,6 +33,7 @@ from include.evergreen.state.pauses import active_pause, refuse_changed_pauses
 log = logging.getLogger(__name__)
 FIRST_WAIT = dt.timedelta(hours=1)  # after a training that failed, until it is asked for again; doubled with each attempt
 LONGEST_WAIT = dt.timedelta(days=1)
+BY_HAND = "fired by hand"  # in the place of a rule
 DECISIONS_LOOKED_AT = 200  # the newest: those on the candidates of the newest firings are among them
 
 
@@ -93,10 +97,12 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
     :returns: the rule, in the order of the declaration, with the observations that met it; None when none trips
     """
     for rule in model.retrain.rules:
-        if evidence := evaluate(rule, judged_on(model, rule), model.grain, delay_of(model, rule.metric)):
+        bounds = live_bounds(model.name, rule)
+        if evidence := evaluate(rule, judged_on(model, rule), model.grain, bounds, delay_of(model, rule.metric)):
             with reading() as connection:
-                if not _is_quiet(connection, model, evidence.as_of):
-                    return evidence
+                if _is_quiet(connection, model, evidence.as_of):
+                    continue
+            return None if lacking_labels(model, newest_count(model)) else evidence
     return None
 
 
@@ -118,6 +124,49 @@ def fire_if_tripped(model: ModelConfig) -> Firing | None:
         body = {**asdict(evidence), "as_of": evidence.as_of, "message": evidence.message}
         values = {"model": model.name, "rule": evidence.rule, "as_of": evidence.as_of, "version": evidence.version}
         row = firings.insert().values(**values, evidence=body, recorded_at=clock.now()).returning(firings.c.id)
+        ledger.bind(connection, firings, {"id": connection.execute(row).scalar_one()}, kind="firing")
+    fired = newest_firing(model.name)
+    assert fired is not None
+    log.warning("%s fires: %s", model.name, fired.message)
+    return fired
+
+
+def fire_by_hand(model: ModelConfig, *, actor: str, reason: str) -> Firing:
+    """Record a firing that a person asks for, with its ledger entry, as of the newest observed partition. The cool-down begins with it.
+
+    The cool-down of an earlier firing does not hold it back; a pause, and a training that is under way, do.
+
+    :param model: the model as it is declared now
+    :param actor: who asks for it
+    :param reason: why, for the ledger
+    :returns: the firing, whose training the model's armed sensor asks for
+    :raises ConfigError: when the reason is too short or too long, a pause is active, nothing was observed, or that day has its training
+    """
+    reason = checked_reason(model.name, reason)
+    if pause := active_pause():
+        raise ConfigError(f"{model.name} does not fire: {pause.message}. End the pause first (`evergreen resume`).")
+    observed = newest_observed(model.name, 1)
+    if not observed:
+        raise ConfigError(
+            f"Nothing was observed of {model.name}, so there is nothing to fire as of. Trigger {model.name}.train, or run it."
+        )
+    day = observed[0]
+    version = list_observations(model.name, first=day, last=day)[0].version
+    figure = {"partition": day, "value": 0.0, "rows": 0, "breaches": True}
+    evidence = {
+        "rule": BY_HAND, "metric": "", "bound": 0.0, "observations": [figure], "as_of": day, "version": version,
+        "actor": actor, "reason": reason, "message": f"{BY_HAND}, by {actor}: {reason}",
+    }  # fmt: skip
+    with writing() as connection:
+        refuse_changed_pauses(connection)
+        own = firings.select().where(firings.c.model == model.name).order_by(firings.c.id.desc()).limit(1)
+        newest = connection.execute(own).first()
+        if newest is not None and newest.answered_at is None:
+            raise ConfigError(f"{model.name} has fired as of {newest.as_of} already, and {as_record(Firing, newest).training}.")
+        this = {"model": model.name, "rule": BY_HAND, "as_of": day}
+        if connection.execute(sa.select(firings.c.id).filter_by(**this)).first():
+            raise ConfigError(f"{model.name} was fired by hand as of {day} already; trained again it would be the same candidate.")
+        row = firings.insert().values(**this, version=version, evidence=evidence, recorded_at=clock.now()).returning(firings.c.id)
         ledger.bind(connection, firings, {"id": connection.execute(row).scalar_one()}, kind="firing")
     fired = newest_firing(model.name)
     assert fired is not None

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.metrics import NEW_LABELS
 from include.evergreen.config.models import Rule
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.monitoring.observations import Observation, newest_live, newest_live_version
+from include.evergreen.monitoring.triggers.bounds import Bounds
 
 
 @dataclass(frozen=True)
 class RuleEvidence:
-    """The observations that a rule was judged on, oldest first, and which of them breach."""
+    """The observations that a rule was judged on, oldest first, and which of them breach; ``bound`` is that of the newest.
+
+    Where each has a bound of its own, it stands beside its value.
+    """
 
     rule: str
     metric: str
@@ -25,7 +30,11 @@ class RuleEvidence:
     @property
     def message(self) -> str:
         """The rule and the figures that breach it, for people and the ledger."""
-        figures = [f"{figure['partition']}: {figure['value']:.3f}" for figure in self.observations if figure["breaches"]]
+        figures = [
+            f"{figure['partition']}: {figure['value']:.3f}" + (f" (bound {figure['bound']:.3f})" if "bound" in figure else "")
+            for figure in self.observations
+            if figure["breaches"]
+        ]
         return f"{self.rule}: {', '.join(figures)}"
 
 
@@ -55,7 +64,7 @@ def delay_of(model: ModelConfig, metric: str) -> int:
     return model.target.within_days if metric.startswith("performance.") else 0
 
 
-def evaluate(rule: Rule, observed: list[Observation], grain: Grain, delay: int = 0) -> RuleEvidence | None:
+def evaluate(rule: Rule, observed: list[Observation], grain: Grain, bounds: Bounds, delay: int = 0) -> RuleEvidence | None:
     """Tell whether a rule trips.
 
     Only live observations of the version that is observed now count: backfills fire nothing, and a new champion is not
@@ -64,20 +73,23 @@ def evaluate(rule: Rule, observed: list[Observation], grain: Grain, delay: int =
     :param rule: as model.yaml declares it
     :param observed: observations of the rule's metric, oldest first, of any version and origin
     :param grain: that of the model
+    :param bounds: what each observation is compared with
     :param delay: as `delay_of` says: the evidence is as of the day on which it can be there, and so is the training that it fires
     :returns: the evidence when it trips, else None
     """
     newest = counted(rule, observed, grain)
-    breaches = [breaches_bound(rule, observation.value) for observation in newest]
+    limits = [bounds(observation) for observation in newest]
+    breaches = [breaches_bound(rule, observation.value, limit) for observation, limit in zip(newest, limits, strict=True)]
     if not newest or not breaches[-1] or sum(breaches) < rule.k:
         return None
-    bound = rule.above if rule.above is not None else rule.below
-    assert bound is not None
+    assert limits[-1] is not None
+    own = rule.is_learned or rule.relative_to is not None
     figures = [
         {"partition": observation.partition, "value": observation.value, "rows": observation.rows, "breaches": breach}
-        for observation, breach in zip(newest, breaches, strict=True)
+        | ({"bound": limit} if own and limit is not None else {})
+        for observation, limit, breach in zip(newest, limits, breaches, strict=True)
     ]
-    return RuleEvidence(rule.name, rule.metric, bound, figures, grain.plus_days(newest[-1].partition, delay), newest[-1].version)
+    return RuleEvidence(rule.name, rule.metric, limits[-1], figures, grain.plus_days(newest[-1].partition, delay), newest[-1].version)
 
 
 def counted(rule: Rule, observed: list[Observation], grain: Grain) -> list[Observation]:
@@ -96,14 +108,38 @@ def counted(rule: Rule, observed: list[Observation], grain: Grain) -> list[Obser
     return [observation for observation in same if observation.partition > before]
 
 
-def breaches_bound(rule: Rule, value: float) -> bool:
-    """Whether a value is beyond the bound of a rule.
+def breaches_bound(rule: Rule, value: float, bound: float | None) -> bool:
+    """Whether a value is beyond a bound of a rule.
 
     :param rule: as model.yaml declares it: with ``above`` or ``below``
     :param value: in the unit of the rule's metric; on the bound it is not beyond it
+    :param bound: in the same unit; None: there is none, and nothing is beyond it
     :returns: whether it is
     """
-    if rule.above is not None:
-        return value > rule.above
-    assert rule.below is not None
-    return value < rule.below
+    if bound is None:
+        return False
+    return value > bound if rule.above is not None else value < bound
+
+
+def newest_count(model: ModelConfig) -> Observation | None:
+    """Look up how many rows of labels have come since the last training.
+
+    :param model: the model as it is declared now
+    :returns: the newest live observation of it; None when there is none, or no rule waits for any
+    """
+    if model.retrain.min_new_labels is None:
+        return None
+    return next(iter(newest_live(model.name, NEW_LABELS, 1)), None)
+
+
+def lacking_labels(model: ModelConfig, counted: Observation | None) -> str:
+    """Say what keeps the rules of a model from firing while too few labels are new.
+
+    :param model: the model as it is declared now; ``retrain.min_new_labels`` counts
+    :param counted: the newest observation of how many there are; None: an earlier release counted none, and nothing is kept from firing
+    :returns: a sentence without its full stop; empty when there are enough
+    """
+    least = model.retrain.min_new_labels
+    if least is None or counted is None or counted.value >= least:
+        return ""
+    return f"{counted.value:g} of the {least} rows of labels (min_new_labels) have come since the last training, as of {counted.partition}"

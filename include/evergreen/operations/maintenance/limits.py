@@ -21,12 +21,14 @@ class Limits:
     :param unregistered_days: days that the training frame and the reference sample of a candidate are kept that was neither
         blessed nor registered (``EVERGREEN_UNREGISTERED_DAYS``)
     :param report_days: days that a drift report is kept once it is drawn (``EVERGREEN_REPORT_DAYS``)
+    :param history_days: days that a figure is kept after its partition was observed anew (``EVERGREEN_HISTORY_DAYS``)
     :param sample: partition versions and prediction sets that are read again and verified a night (``EVERGREEN_VERIFY_SAMPLE``)
     """
 
     grace_hours: float = 24.0
     unregistered_days: float = 30.0
     report_days: float = 90.0
+    history_days: float = 730.0
     sample: int = 50
 
     @classmethod
@@ -42,6 +44,7 @@ class Limits:
             grace_hours=_number("EVERGREEN_ORPHAN_GRACE_HOURS", default.grace_hours, "hours", given=grace_hours),
             unregistered_days=_number("EVERGREEN_UNREGISTERED_DAYS", default.unregistered_days, "days"),
             report_days=_number("EVERGREEN_REPORT_DAYS", default.report_days, "days"),
+            history_days=_number("EVERGREEN_HISTORY_DAYS", default.history_days, "days"),
             sample=int(_number("EVERGREEN_VERIFY_SAMPLE", default.sample, "things to verify", given=sample)),
         )
 

@@ -11,7 +11,7 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,7 +33,7 @@ from include.evergreen.operations.maintenance.records import (
 from include.evergreen.operations.maintenance.removal import Removal, remove_files
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import partition_versions, snapshots
+from include.evergreen.state.database.tables import partition_versions, snapshots, superseded_observations
 
 log = logging.getLogger(__name__)
 Version = sa.Row[Any]
@@ -42,11 +42,15 @@ ROWS_A_STATEMENT = 500  # and as many as the write lock is held for at a time
 
 @dataclass(frozen=True)
 class Retained:
-    """What retention did: the versions whose content went, the files, and the datasets that it had to leave alone."""
+    """What retention did: the versions whose content went, the files, and the datasets that it had to leave alone.
+
+    ``figures``: how many superseded observations went.
+    """
 
     versions: list[str] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    figures: int = 0
 
 
 def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) -> Retained:
@@ -71,7 +75,7 @@ def apply_retention(catalog: Catalog, limits: Limits, *, dry_run: bool = False) 
         _apply_to_dataset(dataset, limits, done, dry_run=dry_run)
     _remove_old_reports(limits, done, dry_run=dry_run)
     _remove_unregistered(limits, done, dry_run=dry_run)
-    return done
+    return replace(done, figures=_remove_old_figures(limits, dry_run=dry_run))
 
 
 def _apply_to_dataset(declared: DatasetConfig, limits: Limits, done: Retained, *, dry_run: bool) -> None:
@@ -232,6 +236,22 @@ def _remove_old_reports(limits: Limits, done: Retained, *, dry_run: bool) -> Non
     old = [file.path for file in storage.files("reports") if file.modified <= before]
     wanted = [(path, why) for path in reports_without_evidence(old)]
     done.removals.extend(remove_files(wanted, written_before=before, dry_run=dry_run))
+
+
+def _remove_old_figures(limits: Limits, *, dry_run: bool) -> int:
+    """Rows alone, some at a time: what is observed now, and the evidence of firings, stay."""
+    table = superseded_observations.c
+    before = table.superseded_at <= clock.now() - dt.timedelta(days=limits.history_days)
+    if dry_run:
+        with reading() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(superseded_observations).where(before)).scalar_one()
+    some, gone = sa.select(table.id).where(before).order_by(table.superseded_at).limit(ROWS_A_STATEMENT), 0
+    while True:
+        with writing() as connection:
+            count = connection.execute(superseded_observations.delete().where(table.id.in_(some))).rowcount
+        gone += count
+        if count < ROWS_A_STATEMENT:
+            return gone
 
 
 def _remove_unregistered(limits: Limits, done: Retained, *, dry_run: bool) -> None:

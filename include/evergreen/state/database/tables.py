@@ -9,6 +9,7 @@ index that answers it: a test fails for a query of the nightly verbs that reads 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -546,21 +547,41 @@ prediction_sets = sa.Table(
     _index("ix_prediction_sets_recorded", "recorded_at"),
 )
 
-# One monitored figure of one model for one window, which the partition ends.
+
+def _figure() -> list[sa.Column[Any]]:
+    """One monitored figure of one model for one window, which the partition ends; ``low`` and ``high`` of its interval, if it has one."""
+    return [
+        sa.Column("id", sa.Integer, primary_key=True),
+        _key("model"),
+        _partition("partition"),
+        _key("metric", 120),
+        sa.Column("value", sa.Float, nullable=False),
+        sa.Column("low", sa.Float),
+        sa.Column("high", sa.Float),
+        sa.Column("version", sa.Integer, nullable=False),
+        _key("origin", 10),
+        sa.Column("rows", sa.Integer, nullable=False),
+        _moment("recorded_at"),
+    ]
+
+
+# What is observed now: the newest figure of each metric and partition.
 observations = sa.Table(
     "observations",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _key("model"),
-    _partition("partition"),
-    _key("metric", 120),
-    sa.Column("value", sa.Float, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
-    _key("origin", 10),
-    sa.Column("rows", sa.Integer, nullable=False),
-    _moment("recorded_at"),
+    *_figure(),
     sa.UniqueConstraint("model", "metric", "partition"),
     _index("ix_observations_partition", "model", "partition"),
+)
+
+# What was observed of a partition before it was monitored again and came to another figure, or to none.
+superseded_observations = sa.Table(
+    "superseded_observations",
+    metadata,
+    *_figure(),
+    _moment("superseded_at"),
+    _index("ix_superseded_observations_partition", "model", "partition"),
+    _index("ix_superseded_observations_superseded", "superseded_at"),
 )
 
 # What each estimator told of a window before its labels came, with the ends of its interval; those of the chosen one are observed, too.

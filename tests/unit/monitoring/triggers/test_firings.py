@@ -9,6 +9,7 @@ import pytest
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import (
     Firing,
@@ -17,6 +18,7 @@ from include.evergreen.monitoring.triggers import (
     awaited_firing,
     due_firing,
     fail_firing,
+    fire_by_hand,
     fire_if_tripped,
     list_firings,
     tripped,
@@ -58,6 +60,39 @@ def test_a_firing_is_recorded_with_its_evidence_and_in_the_ledger(model: ModelCo
     entry = rows_of(entries)[-1]
     assert (entry.kind, entry.model, json.loads(str(entry.body))["evidence"]) == ("firing", "air_time", fired.evidence)
     assert ledger.verify() == []
+
+
+def test_a_firing_by_hand_is_recorded_with_who_and_why_and_trains_as_one_of_a_rule(model: ModelConfig) -> None:
+    with pytest.raises(ConfigError, match="Nothing was observed of air_time"):
+        fire_by_hand(model, actor="ann", reason="a new tariff")
+    _observe(1, 10)
+    _observe(2, 10)
+    with pytest.raises(ConfigError, match="the reason has 2 characters"):
+        fire_by_hand(model, actor="ann", reason="no")
+    fired = fire_by_hand(model, actor="ann", reason="a new tariff")
+    assert (fired.rule, fired.as_of, fired.partition, fired.message) == (
+        "fired by hand", january(2), january(2), "fired by hand, by ann: a new tariff",
+    )  # fmt: skip
+    assert due_firing("air_time") == fired, "the sensor that stands armed hears of it"
+    assert rows_of(entries)[-1].kind == "firing" and ledger.verify() == []
+    with pytest.raises(ConfigError, match="has fired as of 2013-01-02 already, and its training was not triggered yet"):
+        fire_by_hand(model, actor="bob", reason="a new tariff")
+    _decide(fired, "blessed")
+    with pytest.raises(ConfigError, match="was fired by hand as of 2013-01-02 already"):
+        fire_by_hand(model, actor="bob", reason="a new tariff")
+    _observe(3, 30)
+    _observe(4, 30)
+    assert fire_if_tripped(model) is None, "the cool-down begins with it"
+    assert fire_by_hand(model, actor="bob", reason="a new tariff").as_of == january(4), "and does not hold a person"
+    assert len(list_firings("air_time")) == 2
+
+
+def test_a_pause_holds_a_firing_by_hand_too(model: ModelConfig) -> None:
+    _observe(1, 10)
+    pauses.pause(hours=1, actor="ann", reason="a release")
+    with pytest.raises(ConfigError, match="air_time does not fire: .* End the pause first"):
+        fire_by_hand(model, actor="bob", reason="a new tariff")
+    assert list_firings("air_time") == []
 
 
 def test_looking_alone_fires_nothing(model: ModelConfig) -> None:

@@ -48,6 +48,35 @@ def test_a_rule_that_does_not_says_what_it_lacks(model: ModelConfig) -> None:
     assert words(model) == (f"rule {NAME} would not fire: 2 of the last 3 breach, but the newest is 10.000 (2013-01-04) and does not")
 
 
+def test_a_rule_waits_for_enough_new_labels_and_says_how_many_there_are(model: ModelConfig) -> None:
+    model = model.model_copy(update={"retrain": model.retrain.model_copy(update={"min_new_labels": 500})})
+    observe(1, 25)
+    observe(2, 30)
+    assert words(model).endswith("would fire a training as of 2013-01-02"), "nobody has counted them"
+    for day, labels in ((3, 120.0), (4, 500.0)):
+        figures = (("performance.mae", 30.0), ("training.new_labels", labels))
+        record_observations(
+            "air_time", january(day), [Observation("air_time", january(day), name, value, 1, "live", 9) for name, value in figures]
+        )
+        if day == 3:
+            held = "120 of the 500 rows of labels (min_new_labels) have come since the last training, as of 2013-01-03"
+            assert words(model).endswith(f"trips, and would not fire: {held}")
+            assert fire_if_tripped(model) is None
+    assert words(model).endswith("would fire a training as of 2013-01-04")
+
+
+def test_a_rule_that_learns_says_what_it_still_lacks_and_what_a_figure_is_held_against(model: ModelConfig) -> None:
+    rule = Rule(metric="performance.mae", above="learned")
+    model = model.model_copy(update={"retrain": Retrain(rules=(rule,))})
+    observe(1, 10)
+    assert words(model).endswith("would not fire: it learns its bound from 7 other windows of version 1 at least, and there are fewer yet")
+    for day in range(2, 9):
+        observe(day, 10 + day % 2)
+    assert words(model).endswith("0 of the last 1 breach, and it takes 1; the newest is 10.000 (2013-01-08) against 12.224")
+    observe(9, 13)
+    assert "(bound 12." in words(model) and words(model).endswith("would fire a training as of 2013-01-09")
+
+
 def test_a_rule_that_is_held_back_says_by_what_and_until_when(model: ModelConfig) -> None:
     observe(1, 25)
     observe(2, 30)

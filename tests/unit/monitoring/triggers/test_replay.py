@@ -20,12 +20,9 @@ DRIFT = Rule(metric="drift.share", above=0.5, k=2, n=3)
 ERROR = Rule(metric="performance.mae", above=20, k=1, n=1, min_rows=100)
 
 
-def model_with(*rules: Rule, cooldown_days: int = 3, max_per_week: int | None = None) -> ModelConfig:
-    return (
-        Catalog()
-        .model("air_time")
-        .model_copy(update={"retrain": Retrain(rules=rules, cooldown_days=cooldown_days, max_per_week=max_per_week)})
-    )
+def model_with(*rules: Rule, cooldown_days: int = 3, max_per_week: int | None = None, min_new_labels: int | None = None) -> ModelConfig:
+    retrain = Retrain(rules=rules, cooldown_days=cooldown_days, max_per_week=max_per_week, min_new_labels=min_new_labels)
+    return Catalog().model("air_time").model_copy(update={"retrain": retrain})
 
 
 def observed(day: int, metric: str, value: float, *, version: int = 1, rows: int = 900, origin: str = "live") -> Observation:
@@ -58,6 +55,29 @@ def test_a_new_version_is_not_judged_by_its_predecessors_figures_and_backfills_c
     assert told(model_with(DRIFT), [observed(day, "drift.share", 0.9, origin="backfill") for day in (1, 2)]) == [(2, "drift.share", None)]
 
 
+def test_a_rule_on_the_age_of_the_training_fires_again_when_the_training_that_it_fired_is_as_old() -> None:
+    figures = [observed(day, "training.age_days", day + 1) for day in range(1, 25)]
+    rule = Rule(metric="training.age_days", above=9)
+    assert told(model_with(rule), figures) == [(9, "training.age_days", None), (19, "training.age_days", None)]
+    trained_by_schedule = [observed(day, "training.age_days", day + 1 if day < 15 else day - 15) for day in range(1, 28)]
+    assert told(model_with(rule), trained_by_schedule) == [(9, "training.age_days", None), (25, "training.age_days", None)]
+
+
+def test_a_rule_on_new_rows_counts_from_the_training_that_it_fired() -> None:
+    figures = [
+        observed(day, metric, value) for day in range(1, 25)
+        for metric, value in (("training.age_days", day), ("training.new_rows", 100.0 * day), ("training.new_labels", 90.0 * day))
+    ]  # fmt: skip
+    rule = Rule(metric="training.new_rows", above=750)
+    assert told(model_with(rule), figures) == [
+        (8, "training.new_rows", None),
+        (16, "training.new_rows", None),
+        (24, "training.new_rows", None),
+    ]
+    waits = model_with(rule, min_new_labels=900)
+    assert told(waits, figures) == [(10, "training.new_rows", None), (20, "training.new_rows", None)]
+
+
 def test_without_rules_or_observations_nothing_trips() -> None:
     assert told(model_with(), [observed(1, "drift.share", 0.9)]) == []
     assert told(model_with(DRIFT), []) == []
@@ -69,13 +89,22 @@ def test_it_says_what_the_sensor_does_when_it_looks_after_each_day(seed: int) ->
     import random
 
     chance = random.Random(seed)
-    rules = (DRIFT, Rule(metric="performance.mae", above=20, k=2, n=4, within_days=6, min_rows=100))
-    model = model_with(*rules, cooldown_days=chance.randrange(3), max_per_week=chance.choice([None, 1, 2]))
+    rules = (
+        DRIFT,
+        Rule(metric="performance.mae", above=20, k=2, n=4, within_days=6, min_rows=100),
+        Rule(metric="volume.rows", below="learned", learn_from=9),
+    )
+    model = model_with(*rules, cooldown_days=chance.randrange(3), max_per_week=chance.choice([None, 1, 2]), min_new_labels=500)
     figures = [
         observed(day, metric, chance.choice([value, 0.0]), version=1 + day // 12, rows=chance.choice([9, 900]))
         for day in range(1, 25) if chance.random() < 0.8
         for metric, value in (("drift.share", 0.9), ("performance.mae", 30.0)) if chance.random() < 0.9
     ]  # fmt: skip
+    for day in sorted({figure.partition for figure in figures}):
+        number = int(day[-2:])
+        volume = chance.gauss(900, 9) if chance.random() < 0.9 else 100
+        figures += [observed(number, "volume.rows", volume, version=1 + number // 12)]
+        figures += [observed(number, "training.new_labels", chance.choice([400.0, 600.0]), version=1 + number // 12)]
     for day in sorted({figure.partition for figure in figures}):
         record_observations("air_time", day, [figure for figure in figures if figure.partition == day])
         with patch.object(clock, "now", return_value=DAILY.start(day) + dt.timedelta(hours=12)):

@@ -5,6 +5,7 @@ import pytest
 from include.evergreen.config.models import Rule
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import Observation
+from include.evergreen.monitoring.triggers.bounds import bounds_of
 from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
 from tests.unit.flights import january
 
@@ -89,7 +90,7 @@ def test_an_observation_over_few_rows_does_not_count_not_even_as_the_newest() ->
 
 
 def _judge(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
-    return evaluate(rule, observed, DAILY)
+    return evaluate(rule, observed, DAILY, bounds_of("air_time", rule, lambda version: observed))
 
 
 def _evaluate(rule: Rule, *values: float) -> RuleEvidence | None:

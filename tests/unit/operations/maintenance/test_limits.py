@@ -5,12 +5,13 @@ from include.evergreen.operations.maintenance import Limits
 
 
 def test_the_environment_sets_each_limit_and_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Limits.from_environment() == Limits(grace_hours=24, unregistered_days=30, report_days=90, sample=50)
+    assert Limits.from_environment() == Limits(grace_hours=24, unregistered_days=30, report_days=90, history_days=730, sample=50)
     monkeypatch.setenv("EVERGREEN_ORPHAN_GRACE_HOURS", "6.5")
     monkeypatch.setenv("EVERGREEN_UNREGISTERED_DAYS", "7")
     monkeypatch.setenv("EVERGREEN_REPORT_DAYS", "365")
+    monkeypatch.setenv("EVERGREEN_HISTORY_DAYS", "366")
     monkeypatch.setenv("EVERGREEN_VERIFY_SAMPLE", "")
-    assert Limits.from_environment() == Limits(grace_hours=6.5, unregistered_days=7, report_days=365, sample=50)
+    assert Limits.from_environment() == Limits(grace_hours=6.5, unregistered_days=7, report_days=365, history_days=366, sample=50)
 
 
 def test_what_is_given_goes_before_the_environment_and_zero_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,20 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import ensure_report
+from include.evergreen.monitoring.observations import Observation, list_observations, list_superseded, record_observations
 from include.evergreen.operations.maintenance import Limits, Removal, Retained, apply_retention, remove_orphans
 from include.evergreen.operations.maintenance.naming import parse_member
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
-from include.evergreen.state.database.tables import decisions, firings, model_versions, partition_versions, promotions, snapshots
+from include.evergreen.state.database.tables import (
+    decisions,
+    firings,
+    model_versions,
+    partition_versions,
+    promotions,
+    snapshots,
+    superseded_observations,
+)
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import MODEL, day, everything, include_with
@@ -230,6 +239,20 @@ def test_the_drift_report_of_a_firing_is_kept_as_its_evidence(cycled: None, stor
     days_pass(1000)
     assert other in {each.path for each in retain(report_days=7).removals}
     assert fired in stored()
+
+
+@pytest.mark.usefixtures("home", "storage_root")
+def test_what_a_figure_was_goes_long_after_it_was_revised_and_what_it_is_stays() -> None:
+    for value in (0.1, 0.2, 0.3):
+        record_observations(MODEL, day(20), [Observation(MODEL, day(20), "drift.share", value, 1, "live", 900)])
+    assert retain(history_days=7).figures == 0
+    with writing() as connection:
+        connection.execute(superseded_observations.update().values(superseded_at=clock.now() - dt.timedelta(days=8)))
+    assert apply_retention(Catalog(), Limits(history_days=7), dry_run=True).figures == 2
+    assert [each.value for each in list_superseded(MODEL)] == [0.1, 0.2]
+    assert retain(history_days=7).figures == 2
+    assert retain(history_days=7) == Retained()
+    assert (list_superseded(MODEL), [each.value for each in list_observations(MODEL)]) == ([], [0.3])
 
 
 STRAYS = [

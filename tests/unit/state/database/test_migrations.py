@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from include.evergreen.foundation.errors import ConfigError, TransientError
+from include.evergreen.monitoring import list_observations
 from include.evergreen.monitoring.triggers import list_firings
 from include.evergreen.operations.audit import verify_records
 from include.evergreen.state.database import migrate, reading, writing
@@ -121,6 +122,28 @@ def test_rows_of_an_earlier_release_are_bound_at_their_word_and_what_was_release
     with reading() as connection:
         assert connection.exec_driver_sql("SELECT row_digest FROM quarantine_releases ORDER BY 1").scalars().all() == ["a", "b"]
     _run(command.upgrade, "head")
+
+
+def test_an_estimate_of_an_earlier_release_keeps_its_interval_where_it_is_observed(home: Path) -> None:
+    _run(command.downgrade, "0014")
+    with writing() as connection:
+        for metric, value in (("estimated.auc", 0.7), ("performance.auc", 0.6)):
+            connection.exec_driver_sql(
+                "INSERT INTO observations (model, partition, metric, value, version, origin, rows, recorded_at) "
+                f"VALUES ('m', '2013-01-01', '{metric}', {value}, 1, 'live', 9, '2013-01-03 00:00:00')"
+            )
+        for estimator, low, is_observed in (("pape", 0.65, "true"), ("cbpe", 0.1, "false")):
+            connection.exec_driver_sql(
+                "INSERT INTO estimates (model, partition, estimator, metric, value, low, high, version, is_observed, recorded_at) "
+                f"VALUES ('m', '2013-01-01', '{estimator}', 'auc', 0.7, {low}, 0.8, 1, {is_observed}, '2013-01-03 00:00:00')"
+            )
+    _run(command.upgrade, "head")
+    assert [(each.metric, each.low, each.high) for each in list_observations("m")] == [
+        ("estimated.auc", 0.65, 0.8), ("performance.auc", None, None),
+    ]  # fmt: skip
+    _run(command.downgrade, "0014")
+    _run(command.upgrade, "head")
+    assert len(list_observations("m")) == 2
 
 
 def _run(verb: Callable[[Config, str], object], revision: str) -> None:
