@@ -7,10 +7,12 @@ from include.evergreen.monitoring.triggers.firings import (
     awaited_firing,
     due_firing,
     fail_firing,
+    failed_firing,
     fire_if_tripped,
     list_firings,
     models_to_look_at,
     newest_firing,
+    resume_firing,
     tripped,
 )
 from include.evergreen.monitoring.triggers.outlook import RuleOutlook, rule_outlooks
@@ -25,11 +27,13 @@ __all__ = [
     "awaited_firing",
     "due_firing",
     "fail_firing",
+    "failed_firing",
     "fire_if_tripped",
     "list_firings",
     "models_to_look_at",
     "newest_firing",
     "replay_rules",
+    "resume_firing",
     "rule_outlooks",
     "tripped",
 ]
