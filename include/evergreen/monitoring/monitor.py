@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
@@ -13,7 +15,7 @@ from include.evergreen.features.columns import PREDICTION, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import OvertakenError
+from include.evergreen.foundation.errors import ConfigError, DataError, OvertakenError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.estimates import estimate_performance
@@ -29,7 +31,10 @@ from include.evergreen.state.stage_status import Outcome, find_stage, record_sta
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from include.evergreen.monitoring.verdicts import Verdict
+
 log = logging.getLogger(__name__)
+Figure = tuple[str, float, int]
 
 
 def monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
@@ -38,7 +43,8 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: 
     Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days (estimated at
     once, realised when their labels are mature), quality of the day. Later days whose performance is measured together with that of
     ``partition`` are observed again, too; of those whose labels are still coming, how many have come. Passes on `OvertakenError` when
-    predictions or labels changed again and again while they were observed. What cannot be observed is recorded as failed, and raises an
+    predictions or labels changed again and again while they were observed. What cannot be observed, since the reference is gone or labels
+    contradict each other, keeps nothing else from being observed, and its earlier figures stay; it is recorded as failed, and raises an
     alert until that partition or a later one is observed.
 
     :param catalog: what is declared now
@@ -83,22 +89,29 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    performance = _performance(catalog, window)
+    problems = Problems()
+    performance: list[Figure] = problems.note(lambda: _performance(catalog, window), otherwise=[])
     estimated = estimate_performance(window, performance)
-    figures = [*_quality(model, partition), *performance, *estimated.figures, *_label_share(catalog, window)]
-    reference = window.reference()
-    verdict = window.verdict(reference)
-    figures += [(name, value, window.rows) for name, value in drift_figures(model, verdict)]
+    figures = [*_quality(model, partition), *performance, *estimated.figures]
+    figures += problems.note(lambda: _label_share(catalog, window), otherwise=[])
+    judged = problems.note(lambda: _judge_drift(window), otherwise=None)
+    if judged is not None:
+        figures += [(name, value, window.rows) for name, value in drift_figures(model, judged.verdict)]
     observed = [Observation(model.name, partition, name, value, scored.version, origin, rows) for name, value, rows in figures]
-    path = window.report_path(reference)
+    if problems.errors:
+        observed += _earlier(model.name, partition, scored.version, observed)
 
     def record(connection: sa.Connection) -> None:
         refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         _refuse_overtaken(catalog, declared, scored, input_digest)
-        record_monitored(connection, model.name, partition, path=path, input_digest=input_digest)
+        if judged is not None and not problems.errors:  # else it is monitored again whatever has changed
+            record_monitored(connection, model.name, partition, path=judged.report_path, input_digest=input_digest)
         estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
+    problems.raise_first()
+    assert judged is not None
+    verdict = judged.verdict
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
     message = "; ".join(part for part in (message, in_words(verdict), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
@@ -110,7 +123,53 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     return Outcome("done", message, _facts(model.name, partition))
 
 
-Figure = tuple[str, float, int]
+Found = TypeVar("Found")
+
+
+@dataclass
+class Problems:
+    """What could not be observed of a partition, while all else of it is."""
+
+    errors: list[ConfigError | DataError] = field(default_factory=list)
+
+    def note(self, work: Callable[[], Found], *, otherwise: Found) -> Found:
+        """Do a part of the work, or note why it cannot be done."""
+        try:
+            return work()
+        except (ConfigError, DataError) as error:
+            self.errors.append(error)
+            return otherwise
+
+    def raise_first(self) -> None:
+        """Raise what was noted first, if anything was."""
+        if self.errors:
+            raise self.errors[0]
+
+
+def _earlier(model: str, partition: Partition, version: int, observed: list[Observation]) -> list[Observation]:
+    """What was observed of the version before, and is not now."""
+    now = {each.metric for each in observed}
+    earlier = list_observations(model, first=partition, last=partition)
+    return [each for each in earlier if each.version == version and each.metric not in now]
+
+
+class JudgedDrift(NamedTuple):
+    """A verdict on drift, and where the report that shows it will lie."""
+
+    verdict: Verdict
+    report_path: str
+
+
+def _judge_drift(window: Window) -> JudgedDrift:
+    model, version = window.model.name, window.version
+    try:
+        reference = window.reference()
+    except DataError as error:
+        raise DataError(
+            f"drift cannot be judged, since the reference sample of version {version.version} of {model} cannot be read: {error} Train "
+            f"{model} again as of {version.as_of}, which writes it anew, and monitor the partition again."
+        ) from error
+    return JudgedDrift(window.verdict(reference), window.report_path(reference))
 
 
 def _quality(model: ModelConfig, partition: Partition) -> list[Figure]:
