@@ -109,7 +109,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
-    problems.raise_first()
+    if problems.errors:
+        raise problems.errors[0]
     assert judged is not None
     verdict = judged.verdict
     message = ", ".join(f"{name} {value:.3f}" for name, value, _ in figures if name.startswith(("performance", "drift.share", "quality")))
@@ -133,17 +134,17 @@ class Problems:
     errors: list[ConfigError | DataError] = field(default_factory=list)
 
     def note(self, work: Callable[[], Found], *, otherwise: Found) -> Found:
-        """Do a part of the work, or note why it cannot be done."""
+        """Do a part of the work, or note why it cannot be done.
+
+        :param work: the part
+        :param otherwise: what is returned where it cannot be done
+        :returns: what ``work`` returned
+        """
         try:
             return work()
         except (ConfigError, DataError) as error:
             self.errors.append(error)
             return otherwise
-
-    def raise_first(self) -> None:
-        """Raise what was noted first, if anything was."""
-        if self.errors:
-            raise self.errors[0]
 
 
 def _earlier(model: str, partition: Partition, version: int, observed: list[Observation]) -> list[Observation]:
