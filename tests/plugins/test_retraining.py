@@ -137,6 +137,27 @@ def test_a_training_that_ends_without_a_decision_is_triggered_again_after_an_hou
     assert triggered(fired) == f"{FIRST_RUN}__2"
 
 
+def test_a_training_that_is_cleared_after_it_failed_is_awaited_and_no_other_is_triggered_beside_it(
+    fired: Firing, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triggered(fired)
+    runs[FIRST_RUN] = "failed"
+    assert sensed() is None
+    runs[FIRST_RUN] = "running"
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(hours=1, minutes=1))
+    assert sensed() is None
+    assert list_firings(MODEL)[0].is_awaited
+
+
+def test_a_look_between_the_request_and_the_run_starts_no_second_training(fired: Firing, runs: dict[str, str]) -> None:
+    """As of a second triggerer, while the task waits for Airflow's answer and dies before it hears it."""
+    assert triggered(fired) == FIRST_RUN
+    assert sensed() is None  # and takes it for gone
+    runs[FIRST_RUN] = "queued"
+    assert triggered(fired) == FIRST_RUN
+
+
 def test_the_trigger_wakes_the_sensor_for_it(fired: Firing, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     from evergreen_airflow.triggers.firing import _tripped_rule
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.metrics import QUARANTINED_SHARE, is_sliced
@@ -12,14 +14,14 @@ from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.features.labels import KNOWN_BY_NOW, known_labels
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.errors import OvertakenError
+from include.evergreen.foundation.errors import ConfigError, DataError, OvertakenError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words
 from include.evergreen.monitoring.estimates import estimate_performance
 from include.evergreen.monitoring.figures import Figure
 from include.evergreen.monitoring.label_share import label_share, update_label_shares
 from include.evergreen.monitoring.observations import Observation, list_observations, record_observations
-from include.evergreen.monitoring.realised import measure_realised
+from include.evergreen.monitoring.realised import Realised, measure_realised
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.supply import supply_figures
 from include.evergreen.monitoring.window import Window, load_window
@@ -31,6 +33,8 @@ from include.evergreen.state.stage_status import Outcome, find_stage, record_sta
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from include.evergreen.monitoring.verdicts import Verdict
+
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +44,8 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: 
     Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days (estimated at
     once, realised when their labels are mature), quality of the day. Later days whose performance is measured together with that of
     ``partition`` are observed again, too; of those whose labels are still coming, how many have come. Passes on `OvertakenError` when
-    predictions or labels changed again and again while they were observed. What cannot be observed is recorded as failed, and raises an
+    predictions or labels changed again and again while they were observed. What cannot be observed, since the reference is gone or labels
+    contradict each other, keeps nothing else from being observed, and its earlier figures stay; it is recorded as failed, and raises an
     alert until that partition or a later one is observed.
 
     :param catalog: what is declared now
@@ -85,24 +90,32 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         message = "nothing has changed since it was last monitored"
         _confirm_done(model.name, partition, message, read)
         return Outcome("unchanged", message, _facts(model.name, partition))
-    realised = measure_realised(catalog, window)
+    problems = Problems()
+    realised = problems.note(lambda: measure_realised(catalog, window), otherwise=Realised())
     estimated = estimate_performance(window, realised.figures)
-    figures = [*supply_figures(model, scored), *realised.figures, *estimated.figures, *_label_share(catalog, window)]
-    reference = window.reference()
-    verdict = window.verdict(reference)
-    figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)]
+    figures = [*supply_figures(model, scored), *realised.figures, *estimated.figures]
+    figures += problems.note(lambda: _label_share(catalog, window), otherwise=[])
+    judged = problems.note(lambda: _judge_drift(window), otherwise=None)
+    if judged is not None:
+        figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, judged.verdict)]
     observed = [
         Observation(model.name, partition, name, value, scored.version, origin, rows, low, high) for name, value, rows, low, high in figures
     ]
-    path = window.report_path(reference)
+    if problems.errors:
+        observed += _earlier(model.name, partition, scored.version, observed)
 
     def record(connection: sa.Connection) -> None:
         refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         _refuse_overtaken(catalog, declared, scored, input_digest)
-        record_monitored(connection, model.name, partition, path=path, input_digest=input_digest)
+        if judged is not None and not problems.errors:  # else it is monitored again whatever has changed
+            record_monitored(connection, model.name, partition, path=judged.report_path, input_digest=input_digest)
         estimated.record(connection)
 
     record_observations(model.name, partition, observed, also=record)
+    if problems.errors:
+        raise problems.errors[0]
+    assert judged is not None
+    verdict = judged.verdict
     told = [
         each for each in figures if each.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(each.name)
     ]
@@ -114,6 +127,55 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     detail = {"message": message, "read": read, "drift": as_detail(verdict), **realised.detail, **estimated.detail}
     record_stage(model.name, "monitor", partition, "done", detail)
     return Outcome("done", message, _facts(model.name, partition))
+
+
+Found = TypeVar("Found")
+
+
+@dataclass
+class Problems:
+    """What could not be observed of a partition, while all else of it is."""
+
+    errors: list[ConfigError | DataError] = field(default_factory=list)
+
+    def note(self, work: Callable[[], Found], *, otherwise: Found) -> Found:
+        """Do a part of the work, or note why it cannot be done.
+
+        :param work: the part
+        :param otherwise: what is returned where it cannot be done
+        :returns: what ``work`` returned
+        """
+        try:
+            return work()
+        except (ConfigError, DataError) as error:
+            self.errors.append(error)
+            return otherwise
+
+
+def _earlier(model: str, partition: Partition, version: int, observed: list[Observation]) -> list[Observation]:
+    """What was observed of the version before, and is not now."""
+    now = {each.metric for each in observed}
+    earlier = list_observations(model, first=partition, last=partition)
+    return [each for each in earlier if each.version == version and each.metric not in now]
+
+
+class JudgedDrift(NamedTuple):
+    """A verdict on drift, and where the report that shows it will lie."""
+
+    verdict: Verdict
+    report_path: str
+
+
+def _judge_drift(window: Window) -> JudgedDrift:
+    model, version = window.model.name, window.version
+    try:
+        reference = window.reference()
+    except DataError as error:
+        raise DataError(
+            f"drift cannot be judged, since the reference sample of version {version.version} of {model} cannot be read: {error} Train "
+            f"{model} again as of {version.as_of}, which writes it anew, and monitor the partition again."
+        ) from error
+    return JudgedDrift(window.verdict(reference), window.report_path(reference))
 
 
 def _label_share(catalog: Catalog, window: Window) -> list[Figure]:

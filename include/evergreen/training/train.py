@@ -16,7 +16,7 @@ from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.features.build import error_text
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
-from include.evergreen.foundation.errors import TransientError
+from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.state import ledger, mlflow_store, storage
 from include.evergreen.state.database import writing
@@ -191,15 +191,24 @@ def _as_result(kept: Mapping[str, Any]) -> TuningResult:
 
 
 def _restore_samples(model: ModelConfig, snapshot: Snapshot, candidate: Candidate) -> None:
-    """Maintenance removes the samples of an old candidate that nobody wanted, and earlier releases kept none of the holdout."""
+    """Maintenance removes the samples of an old candidate that nobody wanted, earlier releases kept none of the holdout, and disks fail."""
     paths = candidate.reference_path, holdout_path(candidate.reference_path)
-    if all(map(storage.exists, paths)):
+    lost = [path for path in paths if not _is_readable(path)]
+    if not lost:
         return
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     for path, rows in zip(paths, split_by_time(model, snapshot.frame()), strict=True):
-        if not storage.exists(path):
+        if path in lost:
             with one_thread(), side_effect("train.reference"):
                 storage.write_frame(path, reference_rows(model, pipeline, rows))
+
+
+def _is_readable(path: str) -> bool:
+    try:
+        storage.read_table(path)
+    except DataError:
+        return False
+    return True
 
 
 def _tidy(candidate: Candidate) -> None:

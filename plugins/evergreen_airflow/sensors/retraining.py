@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from evergreen_airflow.operators.training import skip
-from evergreen_airflow.triggers.firing import FiringTrigger, note_failed_training
+from evergreen_airflow.triggers.firing import FiringTrigger, note_resumed_training, note_training
 from include.evergreen.config import Catalog
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RetrainingSensor(BaseSensorOperator):
         from include.evergreen.monitoring.triggers import due_firing, fire_if_tripped
         from include.evergreen.state.pauses import active_pause
 
-        note_failed_training(self.model)
+        note_training(self.model)
         pause = active_pause()
         firing = None if pause else due_firing(self.model) or fire_if_tripped(Catalog().model(self.model))
         if firing is None:
@@ -92,6 +92,7 @@ class TriggerTrainingOperator(TriggerDagRunOperator):
         if pause := active_pause():
             skip(self, pause.message)
         event = recorded_event(self, context, self.sensor_task_id)
+        note_resumed_training(self.model)
         self.trigger_run_id = ask_training(event["firing"])  # if the task dies after this, it is retried itself
         if self.trigger_run_id is None:
             skip(self, f"the trigger event as of {event['as_of']} is answered: the gate has decided on its training's candidate")

@@ -120,24 +120,41 @@ class FiringTrigger(BaseEventTrigger):
             yield event
 
 
-def note_failed_training(model: str) -> None:
-    """Record that the training of the newest trigger event failed, if its run is over, or gone, without an answer in our database.
+def note_training(model: str) -> None:
+    """Record what became of the training of the newest trigger event, as far as Airflow knows and our database does not.
 
-    Airflow is only asked while an answer is missing. Callbacks of the training would be quicker, but a killed worker calls none.
+    It failed if its run is over, or gone, without an answer. Airflow is only asked while an answer is missing. Callbacks of the training
+    would be quicker, but a killed worker calls none.
 
     :param model: its name, as in ``include/models``
     """
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-    from airflow.utils.state import DagRunState
-
     from include.evergreen.monitoring.triggers import awaited_firing, fail_firing
 
     awaited = awaited_firing(model)
-    if awaited is None or awaited.training_run_id is None:
-        return
-    active = [DagRunState.QUEUED.value, DagRunState.RUNNING.value]
-    if RuntimeTaskInstance.get_dr_count(dag_id=f"{model}.train", run_ids=[awaited.training_run_id], states=active) == 0:
+    if awaited is None:
+        note_resumed_training(model)
+    elif awaited.training_run_id is not None and not _is_active(model, awaited.training_run_id):
         fail_firing(awaited.id, awaited.training_run_id)
+
+
+def note_resumed_training(model: str) -> None:
+    """Record that a training which counts as failed is running: it was cleared, or made after somebody had looked for it in vain.
+
+    :param model: its name, as in ``include/models``
+    """
+    from include.evergreen.monitoring.triggers import failed_firing, resume_firing
+
+    failed = failed_firing(model)
+    if failed is not None and failed.training_run_id is not None and _is_active(model, failed.training_run_id):
+        resume_firing(failed.id, failed.training_run_id)
+
+
+def _is_active(model: str, training_run_id: str) -> bool:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    from airflow.utils.state import DagRunState
+
+    active = [DagRunState.QUEUED.value, DagRunState.RUNNING.value]
+    return RuntimeTaskInstance.get_dr_count(dag_id=f"{model}.train", run_ids=[training_run_id], states=active) > 0
 
 
 def _tripped_rule(model: str) -> str | None:
@@ -145,7 +162,7 @@ def _tripped_rule(model: str) -> str | None:
     from include.evergreen.config import Catalog
     from include.evergreen.monitoring.triggers import due_firing, tripped
 
-    note_failed_training(model)
+    note_training(model)
     if due := due_firing(model):
         return due.message
     evidence = tripped(Catalog().model(model))

@@ -17,7 +17,7 @@ from include.evergreen.config.models import WHEN_IT_BEGINS
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions

@@ -7,11 +7,13 @@ from include.evergreen.monitoring.triggers.firings import (
     awaited_firing,
     due_firing,
     fail_firing,
+    failed_firing,
     fire_by_hand,
     fire_if_tripped,
     list_firings,
     models_to_look_at,
     newest_firing,
+    resume_firing,
     tripped,
 )
 from include.evergreen.monitoring.triggers.outlook import RuleOutlook, rule_outlooks
@@ -26,12 +28,14 @@ __all__ = [
     "awaited_firing",
     "due_firing",
     "fail_firing",
+    "failed_firing",
     "fire_by_hand",
     "fire_if_tripped",
     "list_firings",
     "models_to_look_at",
     "newest_firing",
     "replay_rules",
+    "resume_firing",
     "rule_outlooks",
     "tripped",
 ]

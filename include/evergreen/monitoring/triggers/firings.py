@@ -77,6 +77,16 @@ class Firing:
             return None
         return self.failed_at + min(FIRST_WAIT * (1 << min(self.attempts - 1, 10)), LONGEST_WAIT)
 
+    def is_due(self, now: dt.datetime) -> bool:
+        """Whether its training is to be asked for; at once where the clock was set back since, so that nothing waits for it to catch up.
+
+        :param now: by the wall clock
+        :returns: whether it is, for the first time or again
+        """
+        if self.training_run_id is None:
+            return True
+        return self.due_at is not None and self.failed_at is not None and not self.failed_at <= now < self.due_at
+
     @property
     def training(self) -> str:
         """What became of its training, as a sentence without its full stop."""
@@ -181,7 +191,7 @@ def due_firing(model: str) -> Firing | None:
     :returns: the firing; None when there is none, or it is awaited or answered, or its wait is not over
     """
     newest = newest_firing(model)
-    return newest if newest and newest.due_at and newest.due_at <= clock.now() else None
+    return newest if newest and newest.is_due(clock.now()) else None
 
 
 def models_to_look_at() -> set[str]:
@@ -194,7 +204,7 @@ def models_to_look_at() -> set[str]:
     with reading() as connection:
         rows = connection.execute(firings.select().where(firings.c.answered_at.is_(None), is_newest)).all()
     unanswered = [as_record(Firing, row) for row in rows]
-    return {firing.model for firing in unanswered if firing.is_awaited or (firing.due_at and firing.due_at <= clock.now())}
+    return {firing.model for firing in unanswered if firing.is_awaited or firing.is_due(clock.now())}
 
 
 def awaited_firing(model: str) -> Firing | None:
@@ -205,6 +215,16 @@ def awaited_firing(model: str) -> Firing | None:
     """
     newest = newest_firing(model)
     return newest if newest and newest.is_awaited else None
+
+
+def failed_firing(model: str) -> Firing | None:
+    """The newest firing, if its training has failed, as far as is recorded.
+
+    :param model: its name, as in ``include/models``
+    :returns: the firing; None when there is none, or its training has not failed
+    """
+    newest = newest_firing(model)
+    return newest if newest and newest.failed_at and newest.answered_at is None else None
 
 
 def ask_training(firing_id: int) -> str | None:
@@ -257,6 +277,21 @@ def fail_firing(firing_id: int, training_run_id: str) -> None:
         )
         if connection.execute(query).rowcount:
             log.warning("Training %s ended without a decision of the gate. Newer evidence may fire at once.", training_run_id)
+
+
+def resume_firing(firing_id: int, training_run_id: str) -> None:
+    """Record that a training which counts as failed is running, so that it is awaited again and the same evidence starts no other.
+
+    It was cleared, or was not made yet when somebody looked for it. Nothing changes if it is answered, or another attempt was asked for.
+
+    :param firing_id: its id
+    :param training_run_id: the run id of the training, as `ask_training` gave it
+    """
+    attempt = (firings.c.id == firing_id, firings.c.training_run_id == training_run_id)
+    with writing() as connection:
+        query = firings.update().where(*attempt, firings.c.answered_at.is_(None), firings.c.failed_at.is_not(None)).values(failed_at=None)
+        if connection.execute(query).rowcount:
+            log.info("Training %s is running; it is awaited again.", training_run_id)
 
 
 def newest_firing(model: str) -> Firing | None:

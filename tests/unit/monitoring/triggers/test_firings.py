@@ -21,6 +21,7 @@ from include.evergreen.monitoring.triggers import (
     fire_by_hand,
     fire_if_tripped,
     list_firings,
+    models_to_look_at,
     tripped,
 )
 from include.evergreen.state import ledger, pauses
@@ -259,6 +260,20 @@ def test_the_training_of_the_same_evidence_is_asked_for_again_later_and_later(mo
         assert due is not None and due.id == fired.id
     assert len(rows_of(firings)) == 1
     assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_a_clock_that_is_set_back_makes_nothing_wait_for_it_to_catch_up(
+    model: ModelConfig, has_failed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fired = _fired(model, day=2)
+    if has_failed:
+        _training_failed(fired.id)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now - dt.timedelta(days=365))
+    due = due_firing("air_time")
+    assert due is not None and due.id == fired.id
+    assert models_to_look_at() == {"air_time"}
 
 
 def test_a_failure_that_comes_after_the_answer_or_from_an_earlier_attempt_is_none(model: ModelConfig) -> None:
