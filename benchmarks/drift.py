@@ -22,7 +22,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import Report, arguments, run_benchmark, say
-from include.evergreen.monitoring.profiles import NumericColumn, Profile, from_bytes, profile_partition, profile_reference, to_bytes
+from include.evergreen.monitoring.profiles import (
+    NumericColumn,
+    Profile,
+    StoredProfile,
+    from_bytes,
+    profile_partition,
+    profile_reference,
+    to_bytes,
+)
 from include.evergreen.monitoring.verdicts import Limits, Verdict, judge
 
 LIMITS = Limits(numeric=0.1, categorical=0.05)
@@ -51,7 +59,7 @@ def measure(folder: Path, sizes: tuple[tuple[int, int], ...], *, small: bool) ->
         figures |= {f"ours_{size}_s": ours, f"bare_binning_{size}_s": bare}
         ratios[f"ours_over_bare_binning_{size}"] = ours / bare
         profile = profile_partition(reference, "now", pq.read_table(current))
-        figures[f"profile_{size}_kb"] = len(to_bytes(profile)) / 1000
+        figures[f"profile_{size}_kb"] = len(to_bytes(StoredProfile(profile, ""), reference)) / 1000
         differences += _differences(profile, _counted(reference, current))
         if not small:
             evidently = _evidently(reference_rows, current)
@@ -122,9 +130,10 @@ def _evidently(reference: pa.Table, current: Path) -> float:
 def _year(days: int, columns: int) -> dict[str, float]:
     """Read a year's daily profiles from bytes, merge them and judge the window."""
     reference = _reference(_rows(1, REFERENCE_ROWS, columns))
-    stored = [to_bytes(profile_partition(reference, f"{day:03}", _rows(day, 1_000, columns))) for day in range(days)]
+    days_of_year = [profile_partition(reference, f"{day:03}", _rows(day, 1_000, columns)) for day in range(days)]
+    stored = [to_bytes(StoredProfile(each, ""), reference) for each in days_of_year]
     began = time.perf_counter()
-    profiles = [from_bytes(each, "A profile") for each in stored]
+    profiles = [from_bytes(each, "A profile", reference, "").profile for each in stored]
     read = time.perf_counter()
     judge(reference, profiles[0].merge(*profiles[1:]), LIMITS)
     return {"year_read_s": read - began, "year_merged_and_judged_s": time.perf_counter() - read}

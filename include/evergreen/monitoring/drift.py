@@ -9,30 +9,38 @@ from include.evergreen.config.metrics import drift_name
 from include.evergreen.features.columns import PARTITION, PREDICTION, feature_column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     import pyarrow as pa
 
+    from include.evergreen.monitoring.profiles import Profile
     from include.evergreen.monitoring.verdicts import ColumnVerdict, Verdict
 
 
-def judge_drift(model: ModelConfig, reference: pa.Table, days: Mapping[str, pa.Table]) -> Verdict:
-    """Profile what was scored, day by day, and judge the window by the model's limits.
+def judge_drift(model: ModelConfig, reference: Profile, current: Profile) -> Verdict:
+    """Judge a window by the model's limits.
 
-    :param model: whose declared features are compared, but for personal ones, and ``prediction``
-    :param reference: the sample of what the version was trained on, with its predictions and, in ``partition``, the day of each row
-    :param days: the scored rows of each day of the window
+    :param model: whose limits they are
+    :param reference: from `reference_profile`
+    :param current: of the partitions of the window, counted on that reference
     :returns: the verdict, by column
     """
-    from include.evergreen.monitoring.profiles import profile_partition, profile_reference
     from include.evergreen.monitoring.verdicts import Limits, judge
 
-    partitions = reference[PARTITION].to_pylist() if PARTITION in reference.column_names else [""] * len(reference)
-    profiled = profile_reference(reference, [str(partition) for partition in partitions], compared_kinds(model))
-    first, *others = [profile_partition(profiled, day, rows) for day, rows in days.items()]
-    limits = Limits(numeric=model.monitor.numeric_threshold, categorical=model.monitor.categorical_threshold)
-    return judge(profiled, first.merge(*others), limits)
+    return judge(reference, current, Limits(numeric=model.monitor.numeric_threshold, categorical=model.monitor.categorical_threshold))
+
+
+def reference_profile(model: ModelConfig, rows: pa.Table) -> Profile:
+    """Profile what a version was trained on.
+
+    :param model: whose declared features are compared, but for personal ones, and ``prediction``
+    :param rows: the sample of what the version was trained on, with its predictions and, in ``partition``, the day of each row
+    :returns: the profile, on whose bins and cells partitions are counted
+    """
+    from include.evergreen.monitoring.profiles import profile_reference
+
+    partitions = rows[PARTITION].to_pylist() if PARTITION in rows.column_names else [""] * len(rows)
+    return profile_reference(rows, [str(partition) for partition in partitions], compared_kinds(model))
 
 
 def compared_kinds(model: ModelConfig) -> dict[str, Any]:

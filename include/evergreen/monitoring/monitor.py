@@ -88,19 +88,19 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     realised = measure_realised(catalog, window)
     estimated = estimate_performance(window, realised.figures)
     figures = [*supply_figures(model, scored), *realised.figures, *estimated.figures, *_label_share(catalog, window)]
-    reference = window.reference()
-    verdict = window.verdict(reference)
+    verdict = window.verdict()
     figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)]
     observed = [
         Observation(model.name, partition, name, value, scored.version, origin, rows, low, high) for name, value, rows, low, high in figures
     ]
-    path = window.report_path(reference)
+    path = window.report_path(window.profiles.reference_digest)
 
     def record(connection: sa.Connection) -> None:
         refuse_stale_reads(connection, [model_input.dataset for model_input in model.inputs], began, is_derived=True)
         _refuse_overtaken(catalog, declared, scored, input_digest)
         record_monitored(connection, model.name, partition, path=path, input_digest=input_digest)
         estimated.record(connection)
+        window.profiles.keep()
 
     record_observations(model.name, partition, observed, also=record)
     told = [

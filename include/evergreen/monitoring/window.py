@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
@@ -11,10 +12,11 @@ from include.evergreen.config.metrics import metrics_by_slice
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation.digest import document_digest, frame_digest
+from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition, parse_any
 from include.evergreen.monitoring.drift import judge_drift
+from include.evergreen.monitoring.kept_profiles import KeptProfiles
 from include.evergreen.registry import champions
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
@@ -60,16 +62,20 @@ class Window:
         """
         return storage.read_frame(self.version.reference_path)
 
-    def verdict(self, reference: pd.DataFrame) -> Verdict:
-        """Judge whether features and predictions drifted.
+    @cached_property
+    def profiles(self) -> KeptProfiles:
+        """The profiles of its version, those of its days among them.
 
-        :param reference: as `reference` returns it
+        :returns: the same object each time; what it makes, it keeps when it is told to
+        """
+        return KeptProfiles(self.model, self.version.reference_path)
+
+    def verdict(self) -> Verdict:
+        """Judge whether features and predictions drifted. Passes on `DataError` where rows must be read, and cannot be.
+
         :returns: the verdict, by column
         """
-        import pyarrow as pa
-
-        days = {str(day.partition): storage.read_table(day.path) for day in self.days}
-        return judge_drift(self.model, pa.Table.from_pandas(reference, preserve_index=False), days)
+        return judge_drift(self.model, self.profiles.reference, self.profiles.window(self.days))
 
     def current(self) -> pd.DataFrame:
         """The predictions of all days, with the features that they were made from.
@@ -106,16 +112,16 @@ class Window:
         """What the figures and the report of drift depend on."""
         return self.model.monitor.model_dump(exclude={"performance_days", "estimate", "slices"})
 
-    def report_path(self, reference: pd.DataFrame) -> str:
+    def report_path(self, reference_digest: str) -> str:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.
 
-        :param reference: as `reference` returns it
+        :param reference_digest: of the rows that `reference` returns, by `frame_digest`
         :returns: the path in the storage, whether a file is there or not
         """
         shown = {
             "version": self.scored.version,
             "scored": [day.digest for day in self.days],
-            "reference": frame_digest(reference),
+            "reference": reference_digest,
             "monitor": self._drift_settings(),
         }
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"

@@ -8,7 +8,8 @@ import pytest
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Feature
 from include.evergreen.features.columns import feature_column
-from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words, judge_drift
+from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words, judge_drift, reference_profile
+from include.evergreen.monitoring.profiles import profile_partition
 from include.evergreen.monitoring.verdicts import Verdict
 from tests.unit.flights import run_python
 
@@ -121,10 +122,12 @@ def test_judging_imports_no_evidently_and_importing_monitoring_no_scipy() -> Non
         "assert not {'pandas', 'pyarrow', 'scipy'} & set(sys.modules)\n"
         "import pyarrow as pa\n"
         "from include.evergreen.config import Catalog\n"
-        "from include.evergreen.monitoring.drift import judge_drift\n"
+        "from include.evergreen.monitoring.drift import judge_drift, reference_profile\n"
+        "from include.evergreen.monitoring.profiles import profile_partition\n"
         "model = Catalog().model('air_time')\n"
         "table = pa.table({name: [1.0, 2.0] * 40 for name in ['prediction', *(each.name for each in model.features)]})\n"
-        "assert judge_drift(model, table, {'2013-01-01': table}).columns\n"
+        "reference = reference_profile(model, table)\n"
+        "assert judge_drift(model, reference, profile_partition(reference, '2013-01-01', table)).columns\n"
         "assert 'evidently' not in sys.modules\n"
     )
     run_python(script)
@@ -133,7 +136,8 @@ def test_judging_imports_no_evidently_and_importing_monitoring_no_scipy() -> Non
 def _judge(model: ModelConfig, current: pd.DataFrame, reference: pd.DataFrame | None = None) -> Verdict:
     before = frame(seed=1) if reference is None else reference
     days = [str(number % 20) for number in range(len(before))]
-    return judge_drift(model, pa.Table.from_pandas(before.assign(partition=days)), {"2013-02-01": pa.Table.from_pandas(current)})
+    reference = reference_profile(model, pa.Table.from_pandas(before.assign(partition=days)))
+    return judge_drift(model, reference, profile_partition(reference, "2013-02-01", pa.Table.from_pandas(current)))
 
 
 def frame(seed: int) -> pd.DataFrame:

@@ -12,9 +12,11 @@ from include.evergreen.config.metrics import OF_SUPPLY, RELATIVE_VOLUME, metrics
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
+from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, profile_path
 from include.evergreen.monitoring.observations import list_superseded
 from include.evergreen.monitoring.window import load_window
 from include.evergreen.registry import champions
@@ -198,8 +200,27 @@ def test_another_window_of_performance_leaves_the_report_and_the_figures_of_one_
     assert scored is not None
     wider = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_days": 5})})
     one, five = (load_window(catalog, model, scored) for model in (air_time, wider))
-    assert one.report_path(one.reference()) == five.report_path(five.reference()) == before[0].path
+    assert one.report_path(frame_digest(one.reference())) == five.report_path(frame_digest(five.reference())) == before[0].path
     assert _monitor(catalog, wider).status == "unchanged", "no other day was scored"
+
+
+def test_monitoring_keeps_the_profiles_of_the_day_and_of_its_reference(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    scored = find_predictions("air_time", DAY)
+    assert scored is not None
+    kept = [file for folder in ("predictions", "references") for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)]
+    assert [file.path for file in kept] == [profile_path(scored.path), profile_path(champions.version_number("air_time", 1).reference_path)]
+    day, _ = kept
+    assert day.size < 30_000
+
+
+def test_figures_that_are_refused_leave_no_profile(catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure that began meanwhile would not find what is written after it."""
+    scoring.score(catalog, air_time, DAY, "live")
+    monkeypatch.setattr(MODULE, "refuse_stale_reads", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        _monitor(catalog, air_time)
+    assert not [file for file in storage.files("") if file.path.endswith(PROFILE_SUFFIX)]
 
 
 def test_monitoring_draws_no_report(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -3,7 +3,7 @@
 from include.evergreen.monitoring.profiles.columns import CategoryColumn, NumericColumn
 from include.evergreen.monitoring.profiles.layout import Bins, Cells
 from include.evergreen.monitoring.profiles.profile import Profile, profile_partition, profile_reference
-from include.evergreen.monitoring.profiles.stored import from_bytes, to_bytes
+from include.evergreen.monitoring.profiles.stored import StoredProfile, from_bytes, to_bytes
 
 __all__ = [
     "Bins",
@@ -11,6 +11,7 @@ __all__ = [
     "Cells",
     "NumericColumn",
     "Profile",
+    "StoredProfile",
     "from_bytes",
     "profile_partition",
     "profile_reference",

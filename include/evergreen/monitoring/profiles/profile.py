@@ -29,6 +29,11 @@ class Profile:
         """The rows of all partitions."""
         return int(next(iter(self.columns.values())).rows.sum()) if self.columns else 0
 
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Which columns there are, in order, and of what kind each is counted."""
+        return {name: "numeric" if isinstance(column, NumericColumn) else "categorical" for name, column in self.columns.items()}
+
     def merge(self, *others: Profile) -> Profile:
         """Make the profile of a window. Exact: it is the same whatever is merged first.
 

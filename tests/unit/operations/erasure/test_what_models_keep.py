@@ -13,6 +13,7 @@ from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import NotAsMonitoredError, ensure_report, monitor
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, profile_path
 from include.evergreen.operations.erasure.erase import Erasure, erase
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
@@ -96,6 +97,28 @@ def test_reports_that_may_show_a_row_go_and_none_is_drawn_again_but_of_what_is_l
     assert monitor(catalog, model, DAY, "live").status == "done"
     assert storage.exists(ensure_report(catalog, model, DAY))
     assert places_with(tail) == []
+
+
+def test_profiles_of_rows_that_go_and_all_that_are_counted_on_them_are_erased_and_made_anew(tail: str) -> None:
+    kept = {file.path for folder in ("predictions", "references") for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)}
+    assert len(kept) == 3, "of two days and their reference"
+    predictions = find_predictions(MODEL, DAY)
+    assert predictions is not None
+    assert profile_path(predictions.path) in kept
+    other_model = {path.replace(MODEL, "other") for path in kept}
+    for path in other_model:
+        storage.write_bytes(path, b"")
+    dry = _erase(tail, dry_run=True)
+    assert dry.counts["profiles"] == (3 if _is_in_reference(tail) else 1)
+    assert all(map(storage.exists, kept))
+    assert _erase(tail).counts["profiles"] == dry.counts["profiles"]
+    assert not storage.exists(profile_path(predictions.path))
+    catalog = Catalog()
+    assert monitor(catalog, catalog.model(MODEL), DAY, "live").status == "done"
+    after = find_predictions(MODEL, DAY)
+    assert after is not None
+    assert storage.exists(profile_path(after.path))
+    assert all(map(storage.exists, other_model))
 
 
 def test_what_others_laid_among_our_files_stops_no_erasure_and_is_listed_as_not_searched(tail: str) -> None:
@@ -212,7 +235,7 @@ def state():
         [(row.digest, read(row.frame_path), sorted(each["member"] for each in row.tombstones)) for row in rows_of(snapshots)],
         [(row.run_key, read(row.reference_path), row.irreproducible_because) for row in rows_of(candidates)],
         rows_of(reports),
-        sorted(file.path for file in storage.files("reports")),
+        sorted(file.path for folder in ("reports", "predictions", "references") for file in storage.files(folder)),
     )
 catalog = Catalog()
 killing = Killing(
@@ -233,8 +256,19 @@ def test_killed_anywhere_among_the_models_the_same_command_finishes(tail: str) -
     run_code(KILLED.replace("TAIL", repr(tail)))
 
 
-def _erase(tail: str) -> Erasure:
-    return erase(Catalog(), _schedules(), Conditions({"tailnum": tail}), actor="a person", reason="request 17")
+def _erase(tail: str, *, dry_run: bool = False) -> Erasure:
+    return erase(Catalog(), _schedules(), Conditions({"tailnum": tail}), actor="a person", reason="request 17", dry_run=dry_run)
+
+
+def _is_in_reference(tail: str) -> bool:
+    version = champions.champion(MODEL)
+    assert version is not None
+    reference = storage.read_frame(version.reference_path)[["partition", "key:carrier", "key:flight", "key:origin"]]
+    return any((day, *key) in set(reference.itertuples(index=False, name=None)) for day in january_days() for key in _flights_of(tail, day))
+
+
+def january_days() -> list[Partition]:
+    return [january(day) for day in range(1, 22)]
 
 
 def _schedules() -> DatasetConfig:
