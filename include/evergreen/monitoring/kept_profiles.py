@@ -7,43 +7,39 @@ other rows is made anew from them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from include.evergreen.config import ModelConfig
 from include.evergreen.foundation.digest import document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.monitoring.drift import compared_kinds, reference_profile
+from include.evergreen.monitoring.drift import reference_profile
 from include.evergreen.scoring.predictions import PredictionSet
 from include.evergreen.state import storage
 
 if TYPE_CHECKING:
-    from include.evergreen.monitoring.profiles import Profile, StoredProfile
+    import pyarrow as pa
+
+    from include.evergreen.monitoring.profiles import Kind, Profile, StoredProfile
 
 log = logging.getLogger(__name__)
 PROFILE_SUFFIX = ".profile"
-
-
-def profile_path(rows: str) -> str:
-    """Say where the profile of some rows lies: under the name of their file with an ending more, so that maintenance keeps it as long.
-
-    :param rows: where the rows lie in the storage
-    :returns: the path in the storage, whether a file is there or not
-    """
-    return f"{rows}{PROFILE_SUFFIX}"
+TARGET_SUFFIX = f".target{PROFILE_SUFFIX}"
 
 
 @dataclass
 class KeptProfiles:
     """The profiles of one version: of its reference, and of days that it scored. What had to be made is not kept before `keep`.
 
-    :param model: as the version's recipe declares it
-    :param reference_path: where the sample of what it was trained on lies in the storage
+    :param kinds: the columns that are counted, in order, and of what kind each is
+    :param reference_path: where the sample of what the version was trained on lies in the storage
+    :param suffix: what a profile's name has after that of the file of its rows: so it lies beside them, and maintenance keeps it as long
     """
 
-    model: ModelConfig
+    kinds: Mapping[str, Kind]
     reference_path: str
+    suffix: str = PROFILE_SUFFIX
     _made: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -62,40 +58,45 @@ class KeptProfiles:
 
         from include.evergreen.monitoring.profiles import StoredProfile, to_bytes
 
-        path = profile_path(self.reference_path)
+        path = f"{self.reference_path}{self.suffix}"
         kept = _kept(path)
-        if kept is not None and list(kept.profile.kinds.items()) == self._columns:
+        if kept is not None and list(kept.profile.kinds.items()) == list(self.kinds.items()):
             return kept
         rows = storage.read_frame(self.reference_path)
-        made = StoredProfile(reference_profile(self.model, pa.Table.from_pandas(rows, preserve_index=False)), frame_digest(rows))
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        for name in self.kinds.keys() - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table)))
+        made = StoredProfile(reference_profile(table, self.kinds), frame_digest(rows))
         self._made[path] = to_bytes(made)
         return made
 
     def window(self, days: list[PredictionSet]) -> Profile:
-        """Merge the profiles of some days. Passes on `DataError` where one must be made, and its rows cannot be read.
+        """Merge the profiles of what was scored on some days. Passes on `DataError` where one must be made, and its rows cannot be read.
 
         :param days: what the version scored, at least one
         :returns: the profile of all of them, on the reference's bins and cells
         """
-        first, *others = map(self._day, days)
+        first, *others = (self.day(scored, lambda scored=scored: storage.read_table(scored.path)) for scored in days)  # type: ignore[misc]
         return first.merge(*others)
 
-    def _day(self, scored: PredictionSet) -> Profile:
+    def day(self, scored: PredictionSet, rows: Callable[[], pa.Table], also_of: str = "") -> Profile:
+        """Find the profile of a day, or make it.
+
+        :param scored: the predictions beside which it lies
+        :param rows: reads what is counted; asked only where the profile must be made, and its errors pass through
+        :param also_of: the digest of what the rows are made of, besides the predictions
+        :returns: the profile of one partition, on the reference's bins and cells
+        """
         from include.evergreen.monitoring.profiles import StoredProfile, profile_partition, to_bytes
 
-        path, partition = profile_path(scored.path), str(scored.partition)
-        made_of = document_digest(
-            {"partition": partition, "rows": scored.digest, "reference": self.reference_digest, "columns": self._columns}
-        )
-        if kept := _kept(path, self.reference, made_of):
+        path, partition = f"{scored.path}{self.suffix}", str(scored.partition)
+        made_of = {"partition": partition, "rows": scored.digest, "also": also_of, "reference": self.reference_digest}
+        digest = document_digest({**made_of, "columns": list(self.kinds.items())})
+        if kept := _kept(path, self.reference, digest):
             return kept.profile
-        made = profile_partition(self.reference, partition, storage.read_table(scored.path))
-        self._made[path] = to_bytes(StoredProfile(made, made_of), self.reference)
+        made = profile_partition(self.reference, partition, rows())
+        self._made[path] = to_bytes(StoredProfile(made, digest), self.reference)
         return made
-
-    @property
-    def _columns(self) -> list[tuple[str, str]]:
-        return list(compared_kinds(self.model).items())
 
     def keep(self) -> None:
         """Write what was made, each file whole or not at all.

@@ -22,6 +22,7 @@ from include.evergreen.monitoring.observations import Observation, list_observat
 from include.evergreen.monitoring.realised import measure_realised
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.supply import supply_figures
+from include.evergreen.monitoring.target_drift import judge_target, target_figures, target_in_words
 from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
@@ -88,8 +89,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     realised = measure_realised(catalog, window)
     estimated = estimate_performance(window, realised.figures)
     figures = [*supply_figures(model, scored), *realised.figures, *estimated.figures, *_label_share(catalog, window)]
-    verdict = window.verdict()
-    figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)]
+    verdict, target = window.verdict(), judge_target(catalog, window)
+    figures += [*(Figure(name, value, window.rows) for name, value in drift_figures(model, verdict)), *target_figures(target)]
     observed = [
         Observation(model.name, partition, name, value, scored.version, origin, rows, low, high) for name, value, rows, low, high in figures
     ]
@@ -101,17 +102,18 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         record_monitored(connection, model.name, partition, path=path, input_digest=input_digest)
         estimated.record(connection)
         window.profiles.keep()
+        window.target_profiles.keep()
 
     record_observations(model.name, partition, observed, also=record)
     told = [
         each for each in figures if each.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(each.name)
     ]
     message = ", ".join(f"{figure.name} {figure.value:.3f}" for figure in told)
-    message = "; ".join(part for part in (message, realised.message, in_words(verdict), estimated.message) if part)
+    message = "; ".join(part for part in (message, realised.message, in_words(verdict), target_in_words(target), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels.waits_for:
         message += f"; {labels.waits_for}"
-    detail = {"message": message, "read": read, "drift": as_detail(verdict), **realised.detail, **estimated.detail}
+    detail = {"message": message, "read": read, **as_detail(verdict, target), **realised.detail, **estimated.detail}
     record_stage(model.name, "monitor", partition, "done", detail)
     return Outcome("done", message, _facts(model.name, partition))
 

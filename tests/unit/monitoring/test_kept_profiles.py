@@ -16,7 +16,8 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.monitoring.kept_profiles import KeptProfiles, profile_path
+from include.evergreen.monitoring.drift import compared_kinds
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, KeptProfiles
 from include.evergreen.monitoring.profiles import NumericColumn, Profile
 from include.evergreen.scoring.predictions import PredictionSet
 from include.evergreen.state import storage
@@ -67,7 +68,7 @@ def test_a_kept_profile_says_what_one_that_is_made_says(model: ModelConfig, days
 
 def test_nothing_is_kept_before_it_is_said_so(model: ModelConfig, days: list[PredictionSet]) -> None:
     """What is kept stands or falls with the figures that it was made for."""
-    KeptProfiles(model, REFERENCE).window(days)
+    KeptProfiles(compared_kinds(model), REFERENCE).window(days)
     assert not any(file.path.endswith(".profile") for file in storage.files(""))
 
 
@@ -86,7 +87,7 @@ def test_a_profile_that_is_missing_damaged_or_of_another_format_is_made_anew(
 ) -> None:
     before = _window(model, days[:2])
     harmed = REFERENCE if of == "reference" else days[0].path
-    file = Path(Settings.from_environment().storage, profile_path(harmed))
+    file = Path(Settings.from_environment().storage, _beside(harmed))
     content = file.read_bytes()
     harm(file)
     reads.clear()
@@ -98,10 +99,10 @@ def test_a_profile_that_is_missing_damaged_or_of_another_format_is_made_anew(
 
 def test_a_damaged_profile_is_told(model: ModelConfig, days: list[PredictionSet], caplog: pytest.LogCaptureFixture) -> None:
     _window(model, days[:1])
-    _cut(Path(Settings.from_environment().storage, profile_path(days[0].path)))
+    _cut(Path(Settings.from_environment().storage, _beside(days[0].path)))
     with caplog.at_level(logging.WARNING):
         _window(model, days[:1])
-    assert f"The profile {profile_path(days[0].path)} is damaged" in caplog.text
+    assert f"The profile {_beside(days[0].path)} is damaged" in caplog.text
 
 
 def test_predictions_that_were_replaced_are_read_again(model: ModelConfig, days: list[PredictionSet], reads: Counter[str]) -> None:
@@ -117,7 +118,7 @@ def test_another_reference_has_all_days_counted_anew_on_its_own_bins(
 ) -> None:
     _window(model, days[:2])
     storage.write_frame(REFERENCE, frame(seed=98).assign(partition="2013-01-01", wind=lambda rows: rows["wind"] * 9))
-    storage.remove(profile_path(REFERENCE))
+    storage.remove(_beside(REFERENCE))
     reads.clear()
     found = _window(model, days[:2])
     assert reads == {REFERENCE: 1, days[0].path: 1, days[1].path: 1}
@@ -132,13 +133,22 @@ def test_another_choice_of_columns_has_all_profiles_made_anew(model: ModelConfig
     assert list(_window(fewer, days[:2]).columns) == ["prediction", "origin", "carrier"]
 
 
+def test_a_column_that_the_reference_has_not_is_missing_in_each_of_its_rows(model: ModelConfig, days: list[PredictionSet]) -> None:
+    found = KeptProfiles({"wind": "numeric", "target": "numeric"}, REFERENCE).reference
+    assert (found.columns["wind"].lost.sum(), found.columns["target"].lost.sum()) == (0, found.rows)
+
+
 def test_rows_that_are_gone_do_no_harm_while_their_profile_is_there(model: ModelConfig, days: list[PredictionSet]) -> None:
     _window(model, days[:2])
     storage.remove(days[0].path)
     assert _window(model, days[:2]).rows == 4000
-    storage.remove(profile_path(days[0].path))
+    storage.remove(_beside(days[0].path))
     with pytest.raises(DataError, match="is not in the storage"):
         _window(model, days[:2])
+
+
+def _beside(rows: str) -> str:
+    return f"{rows}{PROFILE_SUFFIX}"
 
 
 def _scored(number: int) -> PredictionSet:
@@ -150,7 +160,7 @@ def _scored(number: int) -> PredictionSet:
 
 
 def _window(model: ModelConfig, days: list[PredictionSet]) -> Profile:
-    profiles = KeptProfiles(model, REFERENCE)
+    profiles = KeptProfiles(compared_kinds(model), REFERENCE)
     found = profiles.window(days)
     profiles.keep()
     return found

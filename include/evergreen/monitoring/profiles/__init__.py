@@ -2,13 +2,14 @@
 
 from include.evergreen.monitoring.profiles.columns import CategoryColumn, NumericColumn
 from include.evergreen.monitoring.profiles.layout import Bins, Cells
-from include.evergreen.monitoring.profiles.profile import Profile, profile_partition, profile_reference
+from include.evergreen.monitoring.profiles.profile import Kind, Profile, profile_partition, profile_reference
 from include.evergreen.monitoring.profiles.stored import StoredProfile, from_bytes, to_bytes
 
 __all__ = [
     "Bins",
     "CategoryColumn",
     "Cells",
+    "Kind",
     "NumericColumn",
     "Profile",
     "StoredProfile",

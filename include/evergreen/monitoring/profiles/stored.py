@@ -18,6 +18,7 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring.profiles.columns import CategoryColumn, Column, NumericColumn
 from include.evergreen.monitoring.profiles.layout import Bins, Cells
 from include.evergreen.monitoring.profiles.profile import Profile
+from include.evergreen.monitoring.profiles.sample import Sample
 
 VERSION = 2
 MAGIC = b"evergreen profile "
@@ -53,9 +54,11 @@ def to_bytes(stored: StoredProfile, reference: Profile | None = None) -> bytes:
         for values in parts:
             (whole if values.dtype.kind in "iu" else real).append(values.ravel())
     head = json.dumps({"made_of": stored.made_of, "partitions": stored.profile.partitions, "columns": described})
-    packed = io.BytesIO()
+    packed, sample = io.BytesIO(), stored.profile.sample
     np.savez_compressed(
         packed,
+        codes=sample.codes,
+        sizes=sample.sizes,
         head=np.frombuffer(head.encode(), np.uint8),
         whole=np.concatenate([np.zeros(0, np.int64), *whole]),
         real=np.concatenate([np.zeros(0), *real]),
@@ -88,7 +91,8 @@ def from_bytes(content: bytes, subject: str, reference: Profile | None = None, m
             raise DataError(f"{subject} was made of other rows, or counted on another reference.{ANEW}")
         reader = _Reader(len(head["partitions"]), {kind: arrays[kind] for kind in ("whole", "real")}, reference)
         columns = {each["name"]: reader.column(each) for each in head["columns"]}
-    return StoredProfile(Profile(tuple(head["partitions"]), columns), head["made_of"])
+        profile = Profile(tuple(head["partitions"]), columns, Sample(arrays["codes"], arrays["sizes"]))
+    return StoredProfile(profile, head["made_of"])
 
 
 def _described(column: Column) -> tuple[dict[str, Any], list[np.ndarray]]:

@@ -15,7 +15,7 @@ from include.evergreen.features.columns import PARTITION, as_keys, feature_colum
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
-from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, profile_path
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
 from include.evergreen.operations.maintenance.records import owner
@@ -119,12 +119,20 @@ class Derived:
 
         :returns: paths in the storage, sorted
         """
-        unreadable = self._search[1]
-        rows = {file.path for file in self.affected} | unreadable
-        of_rows = {profile_path(path) for path in rows if storage.exists(profile_path(path))}
-        days = [(model, day) for model in sorted({file.model for file in self.affected}) for day in self._scored_against(model)]
-        counted = (file.path for model, day in days for file in storage.files(f"predictions/{model}/{day}"))
-        return sorted(of_rows | {path for path in counted if path.endswith(PROFILE_SUFFIX)})
+        rows = {file.path for file in self.affected} | self._search[1]
+        found: set[str] = set()
+        for model in self._models if self._keys else ():
+            days = self._days(model.name, self._longest_waits[model.name])
+            against = self._scored_against(model.name)
+            for day in sorted({*days, *against}):
+                for path in _profiles(f"predictions/{model.name}/{day}"):
+                    is_of_labels = path.endswith(TARGET_SUFFIX) and day in days
+                    if day in against or is_of_labels or path.removesuffix(PROFILE_SUFFIX).removesuffix(".target") in rows:
+                        found.add(path)
+            for path in _profiles(f"references/{model.name}"):
+                if path.removesuffix(PROFILE_SUFFIX).removesuffix(".target") in rows:
+                    found.add(path)
+        return sorted(found)
 
     def counts(self) -> dict[str, int]:
         """Count what goes; nothing is erased yet.
@@ -246,6 +254,10 @@ class Derived:
         )
         with reading() as connection:
             return set(connection.execute(query).scalars())
+
+
+def _profiles(folder: str) -> list[str]:
+    return [file.path for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)]
 
 
 def _read(path: str, unreadable: set[str], *columns: str) -> pd.DataFrame | None:

@@ -98,6 +98,21 @@ def test_a_damaged_profile_is_refused_by_name(reference: Profile, damage: Callab
         from_bytes(damage(to_bytes(StoredProfile(reference, ""))), "The profile of 2013-02-08")
 
 
+def test_a_partition_keeps_few_rows_each_value_as_the_bin_that_it_is_in(reference: Profile) -> None:
+    table = pa.table({"wind": [9.0, None, float("inf"), 9.0], "carrier": ["UA", "new", None, "UA"]})
+    found = profile_partition(reference, "2", table)
+    wind, carrier = _numbers(found).bins, _categories(found).cells
+    place = int(np.searchsorted(wind.edges, 9.0, side="right"))
+    expected = [(place, 0), (255, carrier.count - 2), (wind.count - 1, carrier.count - 1), (place, 0)]
+    assert sorted(map(tuple, found.sample.codes.tolist())) == sorted(expected)
+    many = profile_partition(reference, "3", _rows(1, 1000))
+    assert (many.sample.sizes.tolist(), many.sample.codes.shape) == ([200], (200, 2))
+    both = many.merge(found)
+    assert both.sample.sizes.tolist() == [4, 200]
+    assert both.sample.first(3).sizes.tolist() == [3, 3]
+    np.testing.assert_array_equal(both.sample.first(3).codes[:3], found.sample.codes[:3])
+
+
 def _flipped(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
@@ -165,6 +180,8 @@ def _categories(profile: Profile) -> CategoryColumn:
 
 def _same(one: Profile, other: Profile) -> None:
     assert one.partitions == other.partitions
+    np.testing.assert_array_equal(one.sample.codes, other.sample.codes)
+    np.testing.assert_array_equal(one.sample.sizes, other.sample.sizes)
     for name, column in one.columns.items():
         for part, values in vars(column).items():
             expected = getattr(other.columns[name], part)

@@ -13,7 +13,7 @@ from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import NotAsMonitoredError, ensure_report, monitor
-from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, profile_path
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX
 from include.evergreen.operations.erasure.erase import Erasure, erase
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
@@ -24,7 +24,7 @@ from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, prediction_sets, reports, snapshots
 from include.evergreen.training.candidate import holdout_path
 from tests.unit.flights import SECOND_AS_OF, january, rows_of
-from tests.unit.operations.erasure.conftest import MODEL, places_with
+from tests.unit.operations.erasure.conftest import MODEL, SCORED, places_with
 from tests.unit.warm import run_code
 
 DAY = january(18)  # scored below; it is in the training window of the second candidate, and not of the champion
@@ -101,23 +101,24 @@ def test_reports_that_may_show_a_row_go_and_none_is_drawn_again_but_of_what_is_l
 
 def test_profiles_of_rows_that_go_and_all_that_are_counted_on_them_are_erased_and_made_anew(tail: str) -> None:
     kept = {file.path for folder in ("predictions", "references") for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)}
-    assert len(kept) == 3, "of two days and their reference"
+    assert len(kept) == 6, "of two days and their reference, and of the labels of each"
     predictions = find_predictions(MODEL, DAY)
     assert predictions is not None
-    assert profile_path(predictions.path) in kept
+    assert f"{predictions.path}{PROFILE_SUFFIX}" in kept
     other_model = {path.replace(MODEL, "other") for path in kept}
     for path in other_model:
         storage.write_bytes(path, b"")
     dry = _erase(tail, dry_run=True)
-    assert dry.counts["profiles"] == (3 if _is_in_reference(tail) else 1)
+    flown = [day for day in SCORED if _flights_of(tail, day)]
+    assert dry.counts["profiles"] == (6 if _is_in_reference(tail) else 2 * len(flown))
     assert all(map(storage.exists, kept))
     assert _erase(tail).counts["profiles"] == dry.counts["profiles"]
-    assert not storage.exists(profile_path(predictions.path))
+    assert not storage.exists(f"{predictions.path}{PROFILE_SUFFIX}")
     catalog = Catalog()
     assert monitor(catalog, catalog.model(MODEL), DAY, "live").status == "done"
     after = find_predictions(MODEL, DAY)
     assert after is not None
-    assert storage.exists(profile_path(after.path))
+    assert storage.exists(f"{after.path}{PROFILE_SUFFIX}")
     assert all(map(storage.exists, other_model))
 
 
@@ -205,6 +206,9 @@ def test_the_truth_of_a_person_is_erased_from_training_frames_alone(tail: str) -
     [row] = [row for row in _of_model(snapshots) if row.as_of == SECOND_AS_OF]
     [(carrier, flight, origin), *_] = sorted(_flights_of(tail, EARLIER))
     before, predicted = storage.read_frame(row.frame_path), rows_of(prediction_sets)
+    scored, version, labels = find_predictions(MODEL, DAY), champions.champion(MODEL), current_partition("outcomes", DAY)
+    assert scored and version and labels
+    sample, flown = storage.read_frame(version.reference_path), read_partition(labels)
     outcomes = Catalog().dataset("outcomes")
     erase(Catalog(), outcomes, Conditions({"carrier": carrier, "flight": flight, "origin": origin}), actor="a person", reason="request 18")
     after = storage.read_frame(row.frame_path)
@@ -212,6 +216,10 @@ def test_the_truth_of_a_person_is_erased_from_training_frames_alone(tail: str) -
     assert same.any()
     assert after.equals(before[~same].reset_index(drop=True))
     assert rows_of(prediction_sets) == predicted
+    is_sampled = not storage.read_frame(version.reference_path).equals(sample)
+    has_label = (carrier, flight, origin) in set(flown[["carrier", "flight", "origin"]].itertuples(index=False, name=None))
+    assert storage.exists(f"{scored.path}.profile") == (not is_sampled)
+    assert storage.exists(f"{scored.path}.target.profile") == (not is_sampled and not has_label)
 
 
 KILLED = """
