@@ -4,7 +4,8 @@
 
 A partition of mixed columns (four fifths numbers) lies as Parquet and has been read before; the reference is known. *Ours* reads,
 profiles and judges; *bare binning* reads and counts each column once, in the same bins and categories; *Evidently* reads and runs
-its preset (without its import). Both counts must agree. Then a year of daily profiles is read from bytes, merged, and the window judged.
+its preset (without its import). Both counts must agree. Then a year of daily profiles is read from bytes, merged, and the window judged;
+and a week is judged by its columns together, like the reference and with two of them correlated, beside the verdict on each column.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import Report, arguments, run_benchmark, say
-from include.evergreen.monitoring.profiles import NumericColumn, Profile, from_bytes, profile_partition, profile_reference, to_bytes
-from include.evergreen.monitoring.verdicts import Limits, Verdict, judge
+from include.evergreen.monitoring.profiles import (
+    NumericColumn,
+    Profile,
+    StoredProfile,
+    from_bytes,
+    profile_partition,
+    profile_reference,
+    to_bytes,
+)
+from include.evergreen.monitoring.verdicts import Limits, Verdict, judge, judge_together
 
 LIMITS = Limits(numeric=0.1, categorical=0.05)
 REFERENCE_ROWS, REFERENCE_DAYS = 5_000, 50
@@ -51,13 +60,13 @@ def measure(folder: Path, sizes: tuple[tuple[int, int], ...], *, small: bool) ->
         figures |= {f"ours_{size}_s": ours, f"bare_binning_{size}_s": bare}
         ratios[f"ours_over_bare_binning_{size}"] = ours / bare
         profile = profile_partition(reference, "now", pq.read_table(current))
-        figures[f"profile_{size}_kb"] = len(to_bytes(profile)) / 1000
+        figures[f"profile_{size}_kb"] = len(to_bytes(StoredProfile(profile, ""), reference)) / 1000
         differences += _differences(profile, _counted(reference, current))
         if not small:
             evidently = _evidently(reference_rows, current)
             figures[f"evidently_{size}_s"] = evidently
             ratios[f"ours_over_evidently_{size}"] = ours / evidently
-    figures |= _year(30 if small else 365, 10 if small else 50)
+    figures |= _year(30 if small else 365, 10 if small else 50) | _together(10 if small else 50)
     return Report("drift", figures, ratios, differences)
 
 
@@ -122,12 +131,30 @@ def _evidently(reference: pa.Table, current: Path) -> float:
 def _year(days: int, columns: int) -> dict[str, float]:
     """Read a year's daily profiles from bytes, merge them and judge the window."""
     reference = _reference(_rows(1, REFERENCE_ROWS, columns))
-    stored = [to_bytes(profile_partition(reference, f"{day:03}", _rows(day, 1_000, columns))) for day in range(days)]
+    days_of_year = [profile_partition(reference, f"{day:03}", _rows(day, 1_000, columns)) for day in range(days)]
+    stored = [to_bytes(StoredProfile(each, ""), reference) for each in days_of_year]
     began = time.perf_counter()
-    profiles = [from_bytes(each, "A profile") for each in stored]
+    profiles = [from_bytes(each, "A profile", reference, "").profile for each in stored]
     read = time.perf_counter()
     judge(reference, profiles[0].merge(*profiles[1:]), LIMITS)
     return {"year_read_s": read - began, "year_merged_and_judged_s": time.perf_counter() - read}
+
+
+def _together(columns: int) -> dict[str, float]:
+    """Judge a week by its columns together, and one by one."""
+    reference = _reference(_rows(1, REFERENCE_ROWS, columns))
+    days = [profile_partition(reference, f"{day:03}", _rows(day, 1_000, columns)) for day in range(2, 9)]
+    correlated = [_rows(day, 1_000, columns) for day in range(2, 9)]
+    moved = [
+        profile_partition(reference, f"{day:03}", rows.set_column(2, "2", pc.add(rows["1"], pc.multiply(rows["2"], 0.2))))
+        for day, rows in enumerate(correlated)
+    ]
+    week, other = days[0].merge(*days[1:]), moved[0].merge(*moved[1:])
+    return {
+        "week_judged_s": _quickest(partial(judge, reference, week, LIMITS)),
+        "week_judged_together_s": _quickest(partial(judge_together, reference, week, 0.55)),
+        "changed_week_judged_together_s": _quickest(partial(judge_together, reference, other, 0.55)),
+    }
 
 
 def _quickest(work: Callable[[], object]) -> float:

@@ -4,7 +4,9 @@
 
 Fifty columns of six shapes (normal, lognormal, rounded, two values, heavy tails, seven categories), a reference of fifty days, a window
 of one day or a week. ``flagged`` is the share of drift-free windows of which any column is said to have drifted; ``found`` that of
-windows in which all columns that did, and no others, are named (``named``: all that did, others or not).
+windows in which all columns that did, and no others, are named (``named``: all that did, others or not). ``told apart`` is the share of
+windows that their columns together tell from the reference: of drift-free ones at any AUC, and of those in which two columns came to
+correlate, at the default one (``alone``: in which any column is said to have drifted).
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import pyarrow as pa
 
 from benchmarks.report import Report, arguments, say
 from include.evergreen.monitoring.profiles import Profile, profile_partition, profile_reference
-from include.evergreen.monitoring.verdicts import Limits, Verdict, judge
+from include.evergreen.monitoring.verdicts import Limits, Verdict, judge, judge_together
 
 LIMITS = Limits(numeric=0.1, categorical=0.05)  # the defaults of model.yaml
+TOGETHER = 0.55  # likewise
 DAYS = 50
 COLUMNS = 50
 SHAPES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
@@ -72,11 +75,15 @@ class World:
 
     def verdict(self, seed: int, change: Callable[[Rows], Rows] = lambda rows: rows, moved: float = 0.0) -> Verdict:
         """Of a window with a reference of its own."""
+        return judge(*self.profiles(seed, change, moved), LIMITS)
+
+    def profiles(self, seed: int, change: Callable[[Rows], Rows] = lambda rows: rows, moved: float = 0.0) -> tuple[Profile, Profile]:
+        """A reference, and a window."""
         random = np.random.default_rng(seed)
         rows, day = self.draw(random, self.reference, DAYS)
         reference = profile_reference(pa.table(rows), [f"{each:03}" for each in day], KINDS)
         rows, day = self.draw(random, self.rows, self.days, moved)
-        return judge(reference, window(reference, change(rows), day), LIMITS)
+        return reference, window(reference, change(rows), day)
 
 
 def window(reference: Profile, rows: Rows, day: np.ndarray) -> Profile:
@@ -108,6 +115,7 @@ SHIFTED = [
     World(ROWS, 50_000, 10_000, 1),
 ]
 CHANGED = World(ROWS, 5_000, 10_000, 1)
+CORRELATED = [World(ROWS, 5_000, 7_000, 7), World(ROWS, 5_000, 10_000, 1), World(ROWS, 50_000, 10_000, 1)]
 
 
 def _with(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Rows], Rows]:
@@ -116,6 +124,11 @@ def _with(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Ro
 
 def _outliers(count: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda values: np.concatenate([np.full(count, 1e6), values[count:]])
+
+
+def _correlated(correlation: float) -> Callable[[Rows], Rows]:
+    """Of two columns that keep their distributions."""
+    return lambda rows: {**rows, "6": correlation * rows["0"] + np.sqrt(1 - correlation**2) * rows["6"]}
 
 
 CHANGES: dict[str, tuple[set[str], Callable[[Rows], Rows]]] = {
@@ -144,6 +157,14 @@ def main(given: list[str] | None = None) -> int:
         named = [[each.column for each in world.verdict(seed).drifted] for seed in range(count)]
         figures[f"flagged, {world.name}"] = float(np.mean([bool(each) for each in named]))
         say(f"{world.name}: {figures[f'flagged, {world.name}']}")
+        told = [judge_together(*world.profiles(seed), 0.5).state == "drifted" for seed in range(count)]
+        figures[f"told apart, {world.name}"] = float(np.mean(told))
+        say(f"together: {figures[f'told apart, {world.name}']}")
+    for world in [] if options.small else CORRELATED:
+        for correlation in (0.5, 0.8):
+            name = f"two columns correlate by {correlation}, {world.name}"
+            figures[name] = _told_apart(world, correlation, max(1, trials // 5))
+            say(f"{name}: {figures[name]}")
     for world in [] if options.small else SHIFTED:
         figures[f"a quarter of a deviation, {world.name}"] = _found(partial(world.verdict, moved=0.25), set(MOVED), trials)
     world = World(ROWS, 1_500, 3_000, 7) if options.small else CHANGED
@@ -153,6 +174,14 @@ def main(given: list[str] | None = None) -> int:
         if not figures[name]["named"]:
             wrong.append(f"{name}: not found")
     return Report("drift_statistics", figures, {}, wrong).print(as_json=options.json)
+
+
+def _told_apart(world: World, correlation: float, trials: int) -> dict[str, float]:
+    profiles = [world.profiles(seed, _correlated(correlation)) for seed in range(trials)]
+    return {
+        "told apart": float(np.mean([judge_together(*each, TOGETHER).state == "drifted" for each in profiles])),
+        "alone": float(np.mean([bool(judge(*each, LIMITS).drifted) for each in profiles])),
+    }
 
 
 def _found(verdict: Callable[[int], Verdict], expected: set[str], trials: int) -> dict[str, float]:

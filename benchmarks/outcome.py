@@ -71,8 +71,8 @@ def _observed(prefix: str, day: Partition) -> dict[str, float]:
 
 
 def _drift(night: Partition) -> dict[str, float]:
-    """The effect on each feature; the share of those that drifted is a verdict."""
-    return {name: value for name, value in _observed("drift.", night).items() if name != "share"}
+    """The effect on each feature; the others are verdicts."""
+    return {name: value for name, value in _observed("drift.", night).items() if name not in ("share", "multivariate")}
 
 
 def _criteria(decision: Decision, candidate: Candidate, seed: int) -> list[dict[str, Any]]:

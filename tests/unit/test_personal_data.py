@@ -18,7 +18,8 @@ from include.evergreen.features.build import error_text
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
-from include.evergreen.monitoring.drift import drift_figures, judge_drift
+from include.evergreen.monitoring.drift import compared_kinds, drift_figures, judge_drift, reference_profile
+from include.evergreen.monitoring.profiles import profile_partition
 from include.evergreen.monitoring.verdicts import Verdict
 from include.evergreen.training import tuning
 from include.evergreen.training.fit_job import typical_row
@@ -160,7 +161,8 @@ def test_no_report_shows_a_personal_feature(air_time: ModelConfig) -> None:
 def drift(model: ModelConfig, frame: pd.DataFrame) -> Verdict:
     """The verdict on rows that are their own reference."""
     rows = pa.Table.from_pandas(frame, preserve_index=False)
-    return judge_drift(model, rows, {"2013-01-20": rows})
+    reference = reference_profile(rows, compared_kinds(model))
+    return judge_drift(model, reference, profile_partition(reference, "2013-01-20", rows))
 
 
 def test_the_input_example_is_a_row_that_nobody_has(air_time: ModelConfig) -> None:

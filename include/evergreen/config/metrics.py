@@ -113,6 +113,8 @@ METRICS: Final[dict[str, dict[str, Metric]]] = {
 """Task -> name -> the metric, the one that tuning takes by default first."""
 PERFORMANCE: Final = "performance."  # before a metric's name: an observation of what was realised
 ESTIMATED: Final = "estimated."  # likewise, of what is estimated before labels come
+MULTIVARIATE: Final = "drift.multivariate"  # of all columns together
+TARGET_DRIFT: Final = "target_drift.score"  # is observed once labels have arrived
 CONCEPT_DRIFT: Final = "concept_drift.score"
 QUARANTINED_SHARE: Final = "quality.quarantined_share"
 MISSING_SHARE: Final = "quality.missing_share"
@@ -169,9 +171,10 @@ def drift_name(feature: str) -> str:
     """Name the observation of a feature's drift.
 
     :param feature: its name, as model.yaml declares it
-    :returns: ``drift.FEATURE``; ``drift.feature:share`` of a feature called ``share``, as ``drift.share`` is that of drifted features
+    :returns: ``drift.FEATURE``; ``drift.feature:share`` of a feature called ``share``, as ``drift.share`` is that of drifted features, and
+        likewise of one called ``multivariate``
     """
-    return f"drift.{set_apart(feature, is_ours=feature == 'share')}"
+    return f"drift.{set_apart(feature, is_ours=f'drift.{feature}' in ('drift.share', MULTIVARIATE))}"
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,10 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
         return 0, 1
     if name == FRESHNESS:
         return -inf, inf
+    if name == MULTIVARIATE:
+        return 0.5, 1
     categorical = {drift_name(feature.name) for feature in model.features if feature.kind == "categorical"}
+    categorical |= {TARGET_DRIFT} if model.task == "classification" else set()
     return JENSEN_SHANNON if name in categorical else (0, inf)
 
 
@@ -260,9 +266,11 @@ def observation_names(model: ModelConfig) -> list[str]:
     """
     return [
         "drift.share",
+        *([MULTIVARIATE] if model.monitor.multivariate_threshold is not None else ()),
         *(f"{PERFORMANCE}{metric}" for metric in metrics_of(model)),
         *(_estimated_names(model) if model.monitor.estimate else ()),
         *OF_SUPPLY,
         "prediction_drift.score",
+        TARGET_DRIFT,
         *(drift_name(feature.name) for feature in model.features),
     ]

@@ -567,6 +567,13 @@ class Monitor(Strict):
         le=1,
         description="Jensen-Shannon distance from which the drift of a category, or of the share of missing values, matters.",
     )
+    multivariate_threshold: float | None = Field(
+        default=0.55,
+        ge=0.5,
+        lt=1,
+        description="How well a classifier must tell the window from the reference, by all columns together, for it to matter: the area "
+        "under the ROC curve (AUC), of which 0.5 is not at all. null: nobody asks.",
+    )
     reference_rows: int = Field(
         default=5000,
         ge=100,

@@ -98,9 +98,9 @@ def plain(column: pd.Series) -> pd.Series:
 
 
 def _table(verdict: Verdict) -> str:
-    """What was judged, the worst first; with what it rests on."""
+    """What was judged, ranked as the verdict says; with what it rests on."""
     rows = []
-    for column in sorted(verdict.columns.values(), key=lambda column: (column.state != "drifted", -column.severity)):
+    for column in verdict.ranked:
         cells = [column.column, column.state, column.aspect, _figure(column.effect), _figure(column.limit), _figure(column.p_value)]
         cells += [
             f"{column.likeness:.2f}",

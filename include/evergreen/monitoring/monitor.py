@@ -24,6 +24,7 @@ from include.evergreen.monitoring.observations import Observation, list_observat
 from include.evergreen.monitoring.realised import Realised, measure_realised
 from include.evergreen.monitoring.report import find_monitored, record_monitored
 from include.evergreen.monitoring.supply import supply_figures
+from include.evergreen.monitoring.target_drift import judge_target, target_figures, target_in_words
 from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
@@ -98,6 +99,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     judged = problems.note(lambda: _judge_drift(window), otherwise=None)
     if judged is not None:
         figures += [Figure(name, value, window.rows) for name, value in drift_figures(model, judged.verdict)]
+    target = problems.note(lambda: judge_target(catalog, window), otherwise=None)
+    figures += target_figures(target)
     observed = [
         Observation(model.name, partition, name, value, scored.version, origin, rows, low, high) for name, value, rows, low, high in figures
     ]
@@ -110,6 +113,8 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         if judged is not None and not problems.errors:  # else it is monitored again whatever has changed
             record_monitored(connection, model.name, partition, path=judged.report_path, input_digest=input_digest)
         estimated.record(connection)
+        window.profiles.keep()
+        window.target_profiles.keep()
 
     record_observations(model.name, partition, observed, also=record)
     if problems.errors:
@@ -120,11 +125,11 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         each for each in figures if each.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(each.name)
     ]
     message = ", ".join(f"{figure.name} {figure.value:.3f}" for figure in told)
-    message = "; ".join(part for part in (message, realised.message, in_words(verdict), estimated.message) if part)
+    message = "; ".join(part for part in (message, realised.message, in_words(verdict), target_in_words(target), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
     if labels.waits_for:
         message += f"; {labels.waits_for}"
-    detail = {"message": message, "read": read, "drift": as_detail(verdict), **realised.detail, **estimated.detail}
+    detail = {"message": message, "read": read, **as_detail(verdict, target), **realised.detail, **estimated.detail}
     record_stage(model.name, "monitor", partition, "done", detail)
     return Outcome("done", message, _facts(model.name, partition))
 
@@ -167,15 +172,15 @@ class JudgedDrift(NamedTuple):
 
 
 def _judge_drift(window: Window) -> JudgedDrift:
-    model, version = window.model.name, window.version
+    model, version, profiles = window.model.name, window.version, window.profiles
     try:
-        reference = window.reference()
+        digest = profiles.reference_digest
     except DataError as error:
         raise DataError(
             f"drift cannot be judged, since the reference sample of version {version.version} of {model} cannot be read: {error} Train "
             f"{model} again as of {version.as_of}, which writes it anew, and monitor the partition again."
         ) from error
-    return JudgedDrift(window.verdict(reference), window.report_path(reference))
+    return JudgedDrift(window.verdict(), window.report_path(digest))
 
 
 def _label_share(catalog: Catalog, window: Window) -> list[Figure]:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.foundation import clock
+from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
@@ -132,10 +133,10 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: Partition) -> str:
         raise NotAsMonitoredError(_changed(record, "the predictions were removed"))
     window = load_window(catalog, model, scored)
     reference = window.reference()
-    path = window.report_path(reference)
+    path = window.report_path(frame_digest(reference))
     _refuse_other_data(window, record, path)
     heading = f"{model.name}: {window.rows} rows up to {partition}, against what version {scored.version} was trained on"
-    page = draw(window.model, reference, window.current(), heading, window.verdict(reference))
+    page = draw(window.model, reference, window.current(), heading, window.verdict())
     _keep(window, path, gzip.compress(page.encode(), mtime=0), began)
     log.info("%s %s: its drift report is %s", model.name, partition, path)
     return path

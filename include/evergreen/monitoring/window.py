@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.metrics import metrics_by_slice
+from include.evergreen.config.models import Monitor
 from include.evergreen.data.partitions import current_partition
+from include.evergreen.features.columns import PREDICTION, TARGET, feature_column
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels
 from include.evergreen.features.reader import PartitionCache
-from include.evergreen.foundation.digest import document_digest, frame_digest
+from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition, parse_any
-from include.evergreen.monitoring.drift import judge_drift
+from include.evergreen.monitoring.drift import compared_kinds, judge_drift
+from include.evergreen.monitoring.kept_profiles import TARGET_SUFFIX, KeptProfiles
 from include.evergreen.registry import champions
+from include.evergreen.registry.importances import find_importances
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
 from include.evergreen.state import storage
@@ -26,6 +31,7 @@ from include.evergreen.training.recipes import recipe_of_version
 if TYPE_CHECKING:
     import pandas as pd
 
+    from include.evergreen.monitoring.profiles import Kind, Profile
     from include.evergreen.monitoring.verdicts import Verdict
 
 REPORT_SUFFIX = ".html.gz"
@@ -60,16 +66,45 @@ class Window:
         """
         return storage.read_frame(self.version.reference_path)
 
-    def verdict(self, reference: pd.DataFrame) -> Verdict:
-        """Judge whether features and predictions drifted.
+    @cached_property
+    def profiles(self) -> KeptProfiles:
+        """The profiles of its version, those of its days among them.
 
-        :param reference: as `reference` returns it
-        :returns: the verdict, by column
+        :returns: the same object each time; what it makes, it keeps when it is told to
         """
-        import pyarrow as pa
+        return KeptProfiles(compared_kinds(self.model), self.version.reference_path)
 
-        days = {str(day.partition): storage.read_table(day.path) for day in self.days}
-        return judge_drift(self.model, pa.Table.from_pandas(reference, preserve_index=False), days)
+    @cached_property
+    def target_profiles(self) -> KeptProfiles:
+        """Those of the labels, likewise.
+
+        :returns: the same object each time
+        """
+        kind: Kind = "numeric" if self.model.task == "regression" else "categorical"
+        return KeptProfiles({TARGET: kind}, self.version.reference_path, TARGET_SUFFIX)
+
+    def verdict(self) -> Verdict:
+        """Judge whether features and predictions drifted. Passes on `DataError` where rows must be read, and cannot be.
+
+        :returns: the verdict, by column; those that drifted are ranked by importance, where the version's model card says it
+        """
+        return self.judged(self.profiles.window(self.days))
+
+    def judged(self, current: Profile) -> Verdict:
+        """Judge any profile as one of its version's.
+
+        :param current: of days that the version scored
+        :returns: as `verdict` has it
+        """
+        return replace(judge_drift(self.model, self.profiles.reference, current), importances=self._importances())
+
+    def _importances(self) -> dict[str, float]:
+        """As shares of the greatest. The prediction counts as much as the most important feature: it is what is served."""
+        found = {feature_column(name): value for name, value in find_importances(self.model.name, self.version.version).items()}
+        greatest = max(found.values(), default=0.0)
+        if greatest <= 0:
+            return {}
+        return {PREDICTION: 1.0} | {column: max(value, 0.0) / greatest for column, value in found.items()}
 
     def current(self) -> pd.DataFrame:
         """The predictions of all days, with the features that they were made from.
@@ -104,18 +139,20 @@ class Window:
 
     def _drift_settings(self) -> dict[str, Any]:
         """What the figures and the report of drift depend on."""
-        return self.model.monitor.model_dump(exclude={"performance_days", "estimate", "slices"})
+        settings = self.model.monitor.model_dump(exclude={"performance_days", "estimate", "slices"})
+        later = {"multivariate_threshold": Monitor().multivariate_threshold}  # was added later: by default, what was monitored stays so
+        return {name: value for name, value in settings.items() if name not in later or value != later[name]}
 
-    def report_path(self, reference: pd.DataFrame) -> str:
+    def report_path(self, reference_digest: str) -> str:
         """Where its drift report lies once it is drawn: named by all that the report shows, and by nothing else.
 
-        :param reference: as `reference` returns it
+        :param reference_digest: of the rows that `reference` returns, by `frame_digest`
         :returns: the path in the storage, whether a file is there or not
         """
         shown = {
             "version": self.scored.version,
             "scored": [day.digest for day in self.days],
-            "reference": frame_digest(reference),
+            "reference": reference_digest,
             "monitor": self._drift_settings(),
         }
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"

@@ -20,7 +20,7 @@ from evergreen_airflow.ui.cards import card_response
 from evergreen_airflow.ui.oncall import api, web
 from evergreen_airflow.ui.pages import PrivateAnswers, Problem, problem_page, render
 from evergreen_airflow.ui.performance import DAYS_SHOWN, PerformanceView
-from evergreen_airflow.ui.report import document_response, report_response
+from evergreen_airflow.ui.report import document_response, report_response, window_response
 from evergreen_airflow.ui.validation import ValidationView
 from evergreen_airflow.ui.versions import AlertView, VersionView
 from evergreen_airflow.watch.health import health_routes
@@ -105,6 +105,18 @@ def report_document(dag_id: str, partition: str) -> Response:
     :returns: the report
     """
     return document_response(_declared_name(dag_id, "monitor", "model"), _day(partition))
+
+
+@dag_pages.get("/windows/{partition}")
+def window_page(request: Request, dag_id: str, partition: str) -> Response:
+    """Show a window of the model that ``dag_id`` monitors: figures, distributions, and what changed in a week.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path, which the user may read
+    :param partition: the day in the page's path, which ends the window
+    :returns: the page
+    """
+    return window_response(request, dag_id, _declared_name(dag_id, "monitor", "model"), _day(partition))
 
 
 @dag_pages.get("/versions")

@@ -1,4 +1,4 @@
-"""Evidently's report, rendered when it is opened, in a frame of our page, and sandboxed because it contains third-party scripts."""
+"""Our page of a window, and Evidently's report: rendered when opened, framed, and sandboxed because it contains third-party scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from fastapi import Request, Response
 
 from evergreen_airflow.ui.drawings import ReportRenderer
 from evergreen_airflow.ui.pages import Problem, render
+from evergreen_airflow.ui.window import WindowView
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 
 REFRESH_SECONDS = 2
@@ -52,6 +54,34 @@ def report_response(request: Request, dag_id: str, model: str, day: Partition) -
     progress = "Other reports are being rendered first." if rendering.state == "waiting" else "This takes about ten seconds."
     refresh = {"Refresh": str(REFRESH_SECONDS)}
     return render(request, "drawing.html", status=202, headers=refresh, dag_id=dag_id, model=model, day=day, progress=progress)
+
+
+def window_response(request: Request, dag_id: str, model: str, day: Partition) -> Response:
+    """Return our own page of the window that ends with ``day``, from kept profiles: no megabytes, and nothing to wait for.
+
+    :param request: the request
+    :param dag_id: the DAG in the page's path, to link back to
+    :param model: its name, as in ``include/models``
+    :param day: last day of the window
+    :returns: the page
+    :raises Problem: if the day was not monitored, or its profiles are not kept
+    """
+    from include.evergreen.monitoring import find_monitored
+    from include.evergreen.monitoring.overview import window_overview
+
+    if find_monitored(model, day) is None:
+        raise Problem(
+            404,
+            f"No window of {model} up to {day} yet",
+            _why_not_monitored(model, day),
+            f"There is one once {dag_id} has run for that day.",
+        )
+    catalog = Catalog()
+    try:
+        overview = window_overview(catalog, catalog.model(model), day)
+    except DataError as error:
+        raise Problem(404, f"The window of {model} up to {day} cannot be shown", str(error), "") from error
+    return render(request, "window.html", dag_id=dag_id, model=model, day=day, view=WindowView(overview))
 
 
 def document_response(model: str, day: Partition) -> Response:

@@ -10,7 +10,9 @@ import pytest
 
 from include.evergreen.data.validation import record_validation
 from include.evergreen.foundation import clock
-from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.grain import DAILY, parse_any
+from include.evergreen.monitoring.overview import Bar, ColumnOverview, WindowOverview
+from include.evergreen.monitoring.verdicts import ColumnVerdict
 from include.evergreen.state import storage
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("home")
 DAY = "2013-02-09"
 VALIDATION = f"/evergreen/dags/weather.ingest/validations/{DAY}"
 REPORT = f"/evergreen/dags/flight_delay.monitor/reports/{DAY}"
+WINDOW = f"/evergreen/dags/flight_delay.monitor/windows/{DAY}"
 DOCUMENT = f"{REPORT}/document"
 
 
@@ -389,6 +392,48 @@ def test_a_day_that_waits_says_for_what(reader: TestClient) -> None:
 def test_a_day_that_was_scored_and_not_monitored_says_so(reader: TestClient) -> None:
     record_stage("flight_delay", "score", DAY, "done", {"message": "900 rows"})
     assert "was scored for 2013-02-09, but not monitored yet" in reader.get(REPORT).text
+
+
+# --- our own page of a window ------------------------------------------------------------------------------------------
+
+
+def _overview(before: bool) -> WindowOverview:
+    drifted = ColumnVerdict("distance", "drifted", 3.2, 0.1, 1e-9)
+    kinds = ColumnVerdict("carrier <b>", "drifted", 0.2, 0.05, 0.001, new={"<script>": 4}, vanished=["AA"])
+    bars = [Bar("below 100", 0.9, 0.1, 0.8 if before else None), Bar("from 100", 0.1, 0.9, 0.2 if before else None)]
+    earlier = ColumnVerdict("distance", "alike", 0.02, 0.1, 0.7) if before else None
+    columns = [ColumnOverview(drifted, earlier, bars), ColumnOverview(kinds, None, bars)]
+    together = "All columns together tell the window from the reference: AUC 0.700 (p 0.03), most by a with b."
+    return WindowOverview(DAY, 3, 1, 900, parse_any("2013-02-02"), 800 if before else None, "importance times effect", columns, together)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_window_has_a_page_of_figures_distributions_and_what_changed(
+    reader: TestClient, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    forget_file("reports/flight_delay/gone.html")
+    monkeypatch.setattr("include.evergreen.monitoring.overview.window_overview", lambda *_: _overview(before))
+    page = reader.get(WINDOW)
+    assert page.status_code == 200
+    assert "900 rows up to 2013-02-09 against what version 3 was trained on. Columns are ranked by importance times effect." in page.text
+    assert "AUC 0.700 (p 0.03), most by a with b" in page.text
+    assert "3.200 (matters from 0.1)" in page.text
+    assert ("alike 0.020 (matters from 0.1)" in page.text and "+3.180" in page.text) == before
+    assert ("has no profiles of a window up to 2013-02-02" in page.text) == (not before)
+    assert "<title>below 100: reference 90.0%, window 10.0%" in page.text
+    assert "<script>" not in page.text and "carrier &lt;b&gt;" in page.text
+    assert f'href="/evergreen/dags/flight_delay.monitor/reports/{DAY}"' in page.text
+    assert len(page.content) < 30_000
+
+
+def test_a_window_that_was_not_monitored_or_has_no_profiles_says_so(reader: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = reader.get(WINDOW)
+    assert page.status_code == 404
+    assert "No window of flight_delay up to 2013-02-09 yet" in page.text
+    forget_file("reports/flight_delay/gone.html")
+    page = reader.get(WINDOW)
+    assert page.status_code == 404
+    assert "flight_delay was not scored for 2013-02-09" in page.text
 
 
 # --- a report that is not drawn yet ---------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import pytest
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Feature
 from include.evergreen.features.columns import feature_column
-from include.evergreen.monitoring.drift import as_detail, drift_figures, in_words, judge_drift
+from include.evergreen.monitoring.drift import as_detail, compared_kinds, drift_figures, in_words, judge_drift, reference_profile
+from include.evergreen.monitoring.profiles import profile_partition
 from include.evergreen.monitoring.verdicts import Verdict
 from tests.unit.flights import run_python
 
@@ -29,8 +30,9 @@ def model(air_time: ModelConfig) -> ModelConfig:
 def test_rows_like_the_references_have_not_drifted(model: ModelConfig) -> None:
     verdict = _judge(model, frame(seed=2))
     found = dict(drift_figures(model, verdict))
-    assert set(found) == {"drift.share", "prediction_drift.score", *(f"drift.{name}" for name in KINDS)}
+    assert set(found) == {"drift.share", "drift.multivariate", "prediction_drift.score", *(f"drift.{name}" for name in KINDS)}
     assert found["drift.share"] == 0.0
+    assert found.pop("drift.multivariate") == 0.5
     assert max(found.values()) < 0.1
     assert in_words(verdict) == "no column drifted"
 
@@ -68,7 +70,7 @@ def test_nothing_is_recorded_of_a_feature_that_never_had_a_value(model: ModelCon
     empty = {"wind": np.nan}
     verdict = _judge(model, frame(seed=2).assign(**empty), reference=frame(seed=1).assign(**empty))
     assert "drift.wind" not in dict(drift_figures(model, verdict))
-    assert as_detail(verdict)["wind"] == {"state": "no values"}
+    assert as_detail(verdict)["drift"]["wind"] == {"state": "no values"}
 
 
 def test_personal_features_are_not_compared(model: ModelConfig) -> None:
@@ -82,7 +84,7 @@ def test_words_name_the_worst_first_with_effect_and_p_value(model: ModelConfig) 
     words = in_words(verdict)
     assert words.startswith("drifted: origin 0.833 (p ")
     assert ", wind 0.5" in words
-    assert as_detail(verdict)["wind"] == {
+    assert as_detail(verdict)["drift"]["wind"] == {
         "state": "drifted", "effect": verdict.columns["wind"].effect, "p_value": verdict.columns["wind"].p_value, "aspect": "values",
     }  # fmt: skip
 
@@ -121,10 +123,12 @@ def test_judging_imports_no_evidently_and_importing_monitoring_no_scipy() -> Non
         "assert not {'pandas', 'pyarrow', 'scipy'} & set(sys.modules)\n"
         "import pyarrow as pa\n"
         "from include.evergreen.config import Catalog\n"
-        "from include.evergreen.monitoring.drift import judge_drift\n"
+        "from include.evergreen.monitoring.drift import compared_kinds, judge_drift, reference_profile\n"
+        "from include.evergreen.monitoring.profiles import profile_partition\n"
         "model = Catalog().model('air_time')\n"
         "table = pa.table({name: [1.0, 2.0] * 40 for name in ['prediction', *(each.name for each in model.features)]})\n"
-        "assert judge_drift(model, table, {'2013-01-01': table}).columns\n"
+        "reference = reference_profile(table, compared_kinds(model))\n"
+        "assert judge_drift(model, reference, profile_partition(reference, '2013-01-01', table)).columns\n"
         "assert 'evidently' not in sys.modules\n"
     )
     run_python(script)
@@ -133,7 +137,8 @@ def test_judging_imports_no_evidently_and_importing_monitoring_no_scipy() -> Non
 def _judge(model: ModelConfig, current: pd.DataFrame, reference: pd.DataFrame | None = None) -> Verdict:
     before = frame(seed=1) if reference is None else reference
     days = [str(number % 20) for number in range(len(before))]
-    return judge_drift(model, pa.Table.from_pandas(before.assign(partition=days)), {"2013-02-01": pa.Table.from_pandas(current)})
+    reference = reference_profile(pa.Table.from_pandas(before.assign(partition=days)), compared_kinds(model))
+    return judge_drift(model, reference, profile_partition(reference, "2013-02-01", pa.Table.from_pandas(current)))
 
 
 def frame(seed: int) -> pd.DataFrame:

@@ -12,16 +12,20 @@ from include.evergreen.config.metrics import OF_SUPPLY, RELATIVE_VOLUME, metrics
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
+from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX
 from include.evergreen.monitoring.observations import list_superseded
 from include.evergreen.monitoring.window import load_window
 from include.evergreen.registry import champions
+from include.evergreen.registry.importances import keep_importances
 from include.evergreen.scoring import score as scoring
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
-from include.evergreen.state.database.tables import observations, reports
+from include.evergreen.state.database import writing
+from include.evergreen.state.database.tables import model_versions, observations, reports
 from include.evergreen.state.stage_status import Outcome, find_stage
 from tests.unit.flights import change_landing, january, republish, rows_of, shifted
 
@@ -46,12 +50,12 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
     features = {f"drift.{feature.name}" for feature in model.features}
     performance = {f"performance.{metric}" for metric in metrics_of(model)}
     estimated = {f"estimated.{metric}" for metric, each in metrics_of(model).items() if each.is_estimated}
-    general = {"drift.share", "prediction_drift.score", "concept_drift.score", *OF_SUPPLY} - {
+    general = {"drift.share", "prediction_drift.score", "concept_drift.score", "target_drift.score", *OF_SUPPLY} - {
         RELATIVE_VOLUME
     }  # no day before it was scored
     observed = set(_figures(name))
     assert observed == features | performance | estimated | general
-    assert observed | {RELATIVE_VOLUME} == set(observation_names(model)), "a rule may name each"
+    assert observed | {RELATIVE_VOLUME, "drift.multivariate"} == set(observation_names(model)), "a rule may name each; one needs more days"
     assert {(each.version, each.origin) for each in list_observations(name)} == {(1, "live")}
 
 
@@ -78,7 +82,11 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     ingestion.ingest(catalog.dataset("outcomes"), day, "live")
     _monitor(catalog, air_time, day)
     after = _figures("air_time", day)
-    assert set(after) - set(before) == {"concept_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
+    assert set(after) - set(before) == {
+        "concept_drift.score",
+        "target_drift.score",
+        *(f"performance.{metric}" for metric in metrics_of(air_time)),
+    }
     assert {name: after[name] for name in before} == before
     assert len(rows_of(observations)) == len(after)
     assert list_superseded("air_time") == [], "labels that come in time revise nothing"
@@ -198,8 +206,67 @@ def test_another_window_of_performance_leaves_the_report_and_the_figures_of_one_
     assert scored is not None
     wider = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_days": 5})})
     one, five = (load_window(catalog, model, scored) for model in (air_time, wider))
-    assert one.report_path(one.reference()) == five.report_path(five.reference()) == before[0].path
+    assert one.report_path(frame_digest(one.reference())) == five.report_path(frame_digest(five.reference())) == before[0].path
     assert _monitor(catalog, wider).status == "unchanged", "no other day was scored"
+
+
+def test_labels_that_moved_are_drift_of_the_target_and_nothing_else(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    before = _figures("air_time")
+    republish("outcomes", DAY, shifted("air_time", 400))
+    outcome = _monitor(catalog, air_time)
+    after = _figures("air_time")
+    assert before["target_drift.score"] < 0.5 < 2 < after["target_drift.score"]
+    assert after["drift.share"] == before["drift.share"]
+    assert "the target drifted: " in outcome.message
+    record = find_stage("air_time", "monitor", DAY)
+    assert record is not None
+    assert record.detail["drift"]["target"]["state"] == "drifted"
+    found = next(each for each in list_observations("air_time", "target_drift.score"))
+    assert found.rows == next(each for each in list_observations("air_time", "performance.mae")).rows, "the rows whose label is known"
+
+
+def test_drifted_columns_are_ranked_by_their_importance_as_the_model_card_has_it(catalog: Catalog, air_time: ModelConfig) -> None:
+    day = january(22)
+    change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
+    ingestion.ingest(catalog.dataset("schedules"), day, "live")
+    scoring.score(catalog, air_time, day, "live")
+    scored = find_predictions("air_time", day)
+    assert scored is not None
+    by_effect = load_window(catalog, air_time, scored).verdict()
+    assert by_effect.ranking == "effect"
+    path = "cards/air_time/1-a.html"
+    with writing() as connection:
+        connection.execute(model_versions.update().where(model_versions.c.model == "air_time").values(card_path=path))
+    keep_importances(path, {feature.name: 5.0 if feature.name == "distance" else -0.1 for feature in air_time.features})
+    by_importance = load_window(catalog, air_time, scored).verdict()
+    assert by_importance.ranking == "importance times effect"
+    assert (by_importance.importances["prediction"], by_importance.importances["distance"]) == (1, 1)
+    assert {value for name, value in by_importance.importances.items() if name not in ("prediction", "distance")} == {0}
+    assert _monitor(catalog, air_time, day).message.count("ranked by importance times effect") == 1
+    storage.write_bytes(f"{path}.importances.json", b"{damaged")
+    assert load_window(catalog, air_time, scored).verdict().ranking == "effect"
+
+
+def test_monitoring_keeps_the_profiles_of_the_day_and_of_its_reference(catalog: Catalog, air_time: ModelConfig) -> None:
+    _score_and_monitor(catalog, air_time)
+    scored = find_predictions("air_time", DAY)
+    assert scored is not None
+    reference = champions.version_number("air_time", 1).reference_path
+    kept = [file for folder in ("predictions", "references") for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)]
+    assert [file.path for file in kept] == [
+        f"{rows}{ending}" for rows in (scored.path, reference) for ending in (PROFILE_SUFFIX, TARGET_SUFFIX)
+    ]
+    assert kept[0].size < 30_000
+
+
+def test_figures_that_are_refused_leave_no_profile(catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure that began meanwhile would not find what is written after it."""
+    scoring.score(catalog, air_time, DAY, "live")
+    monkeypatch.setattr(MODULE, "refuse_stale_reads", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        _monitor(catalog, air_time)
+    assert not [file for file in storage.files("") if file.path.endswith(PROFILE_SUFFIX)]
 
 
 def test_monitoring_draws_no_report(catalog: Catalog, air_time: ModelConfig) -> None:

@@ -2,15 +2,17 @@
 
 from include.evergreen.monitoring.profiles.columns import CategoryColumn, NumericColumn
 from include.evergreen.monitoring.profiles.layout import Bins, Cells
-from include.evergreen.monitoring.profiles.profile import Profile, profile_partition, profile_reference
-from include.evergreen.monitoring.profiles.stored import from_bytes, to_bytes
+from include.evergreen.monitoring.profiles.profile import Kind, Profile, profile_partition, profile_reference
+from include.evergreen.monitoring.profiles.stored import StoredProfile, from_bytes, to_bytes
 
 __all__ = [
     "Bins",
     "CategoryColumn",
     "Cells",
+    "Kind",
     "NumericColumn",
     "Profile",
+    "StoredProfile",
     "from_bytes",
     "profile_partition",
     "profile_reference",

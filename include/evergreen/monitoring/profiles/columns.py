@@ -164,6 +164,19 @@ def counted(values: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, np.ndarray, i
     return pc.cast(texts.filter(pa.array(known)), pa.string()), counts[known], int(counts[~known].sum())
 
 
+def as_texts(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Read a column as texts.
+
+    :param values: of any type that can be written as text
+    :returns: one array of them; null for null
+    """
+    import pyarrow as pa
+
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values.cast(pa.string()) if not pa.types.is_null(values.type) else pa.nulls(len(values), pa.string())
+
+
 def as_numbers(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Read a column as numbers: false and true as 0 and 1, times as their count of units since 1970.
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from include.evergreen.monitoring.profiles.columns import CategoryColumn, Column, NumericColumn, as_numbers, counted
+from include.evergreen.monitoring.profiles.columns import CategoryColumn, Column, NumericColumn, as_numbers, as_texts, counted
 from include.evergreen.monitoring.profiles.layout import HEAVY_SHARE, MOST_HEAVY, Bins, Cells
+from include.evergreen.monitoring.profiles.sample import Sample, code_categories, code_numbers, drawn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,15 +20,21 @@ Kind = Literal["numeric", "categorical"]
 
 @dataclass(frozen=True)
 class Profile:
-    """``partitions`` are in ascending order, each there once, and so are the rows of each array of each column."""
+    """``partitions`` are in ascending order, each there once, and so are the rows of each array of each column, and of ``sample``."""
 
     partitions: tuple[str, ...]
     columns: Mapping[str, Column]
+    sample: Sample
 
     @property
     def rows(self) -> int:
         """The rows of all partitions."""
         return int(next(iter(self.columns.values())).rows.sum()) if self.columns else 0
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Which columns there are, in order, and of what kind each is counted."""
+        return {name: "numeric" if isinstance(column, NumericColumn) else "categorical" for name, column in self.columns.items()}
 
     def merge(self, *others: Profile) -> Profile:
         """Make the profile of a window. Exact: it is the same whatever is merged first.
@@ -41,7 +48,8 @@ class Profile:
             raise ValueError(f"A partition is in two profiles that are merged: {sorted(named)}")
         order = np.argsort(named, kind="stable")
         columns = {name: _merged([profile.columns[name] for profile in (self, *others)]).pick(order) for name in self.columns}
-        return Profile(tuple(named[place] for place in order), columns)
+        sample = self.sample.merge(*(profile.sample for profile in others)).pick(order)
+        return Profile(tuple(named[place] for place in order), columns, sample)
 
 
 def profile_partition(reference: Profile, partition: str, table: pa.Table) -> Profile:
@@ -63,7 +71,7 @@ def profile_partition(reference: Profile, partition: str, table: pa.Table) -> Pr
             columns[name] = NumericColumn.of(column.bins, values(name))
         else:
             columns[name] = CategoryColumn.of(column.cells, values(name))
-    return Profile((partition,), columns)
+    return Profile((partition,), columns, _sample(columns, {name: values(name) for name in columns}, [np.arange(len(table))]))
 
 
 def profile_reference(table: pa.Table, partitions: Sequence[str], kinds: Mapping[str, Kind]) -> Profile:
@@ -83,7 +91,22 @@ def profile_reference(table: pa.Table, partitions: Sequence[str], kinds: Mapping
             columns[name] = _reference_numbers(table[name], groups)
         else:
             columns[name] = _reference_categories(table[name], place, len(names))
-    return Profile(tuple(str(name) for name in names), columns)
+    return Profile(tuple(str(name) for name in names), columns, _sample(columns, {name: table[name] for name in columns}, groups))
+
+
+def _sample(columns: Mapping[str, Column], values: Mapping[str, pa.ChunkedArray | pa.Array], groups: list[np.ndarray]) -> Sample:
+    import pyarrow as pa
+
+    chosen = [rows[drawn(len(rows))] for rows in groups]
+    rows = pa.array(np.concatenate(chosen))
+    codes = np.empty((len(rows), len(columns)), np.uint8)
+    for number, (name, column) in enumerate(columns.items()):
+        taken = values[name].take(rows)
+        if isinstance(column, NumericColumn):
+            codes[:, number] = code_numbers(column.bins, as_numbers(taken))
+        else:
+            codes[:, number] = code_categories(column.cells, as_texts(taken))
+    return Sample(codes, np.array([len(each) for each in chosen]))
 
 
 def _reference_numbers(values: pa.ChunkedArray, groups: list[np.ndarray]) -> NumericColumn:
@@ -97,12 +120,10 @@ def _reference_numbers(values: pa.ChunkedArray, groups: list[np.ndarray]) -> Num
 
 
 def _reference_categories(values: pa.ChunkedArray, place: np.ndarray, partitions: int) -> CategoryColumn:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     categories, counts, _ = counted(values)
-    texts = values.cast(pa.string()) if not pa.types.is_null(values.type) else pa.nulls(len(values), pa.string())
-    code = pc.index_in(texts, value_set=categories).fill_null(len(categories)).to_numpy()
+    code = pc.index_in(as_texts(values), value_set=categories).fill_null(len(categories)).to_numpy()
     table = np.zeros((partitions, len(categories) + 1), np.int64)
     np.add.at(table, (place, code), 1)
     known = table[:, :-1]

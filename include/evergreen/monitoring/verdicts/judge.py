@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from include.evergreen.monitoring.profiles import CategoryColumn, NumericColumn, Profile
 from include.evergreen.monitoring.profiles.columns import Column
 from include.evergreen.monitoring.verdicts import categories, measures, numbers
+from include.evergreen.monitoring.verdicts.multivariate import MultivariateVerdict
 from include.evergreen.monitoring.verdicts.numbers import Finding
 
 LEVEL = 0.05  # of Benjamini and Hochberg: of the windows that did not drift, at most this share is said to have
@@ -53,10 +54,15 @@ class ColumnVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of a window: ``columns`` in the order of the reference."""
+    """What is said of a window: ``columns`` in the order of the reference, and of all ``together``, where that was asked for.
+
+    ``importances`` of columns, the greatest 1, rank those that drifted; empty where they are not known.
+    """
 
     rows: int
     columns: dict[str, ColumnVerdict]
+    together: MultivariateVerdict | None = None
+    importances: Mapping[str, float] = field(default_factory=dict)
 
     def share(self, columns: Iterable[str]) -> float | None:
         """The share of some columns that drifted.
@@ -69,9 +75,21 @@ class Verdict:
 
     @property
     def drifted(self) -> list[ColumnVerdict]:
-        """The columns that drifted, those first that moved farthest beyond what matters."""
-        found = [column for column in self.columns.values() if column.state == "drifted"]
-        return sorted(found, key=lambda column: -column.severity)
+        """The columns that drifted, in the order of `ranked`."""
+        return [column for column in self.ranked if column.state == "drifted"]
+
+    @property
+    def ranked(self) -> list[ColumnVerdict]:
+        """All columns, those that drifted first, and by `ranking`, the greatest first."""
+        return sorted(self.columns.values(), key=self._rank)
+
+    @property
+    def ranking(self) -> str:
+        """By what columns are ranked, where an effect is a multiple of what matters."""
+        return "importance times effect" if self.importances else "effect"
+
+    def _rank(self, column: ColumnVerdict) -> tuple[bool, float, float]:
+        return column.state != "drifted", -column.severity * self.importances.get(column.column, 0.0), -column.severity
 
 
 def judge(reference: Profile, current: Profile, limits: Limits) -> Verdict:

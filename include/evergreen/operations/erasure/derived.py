@@ -1,4 +1,4 @@
-"""Erases derived data: predictions, training frames, reference samples and reports made from a person's rows."""
+"""Erases derived data: predictions, training frames, reference samples, profiles and reports made from a person's rows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from include.evergreen.features.columns import PARTITION, as_keys, feature_colum
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
 from include.evergreen.operations.maintenance.records import owner
@@ -110,14 +111,38 @@ class Derived:
             showing |= {(model, day) for _, day in windows if day in near or day in against}
         return sorted(showing)
 
+    @cached_property
+    def profiles(self) -> list[str]:
+        """Every kept profile of rows that go, or counted on a reference that holds some; searched once.
+
+        Its extremes and rare categories are those of single rows. Of files that cannot be read, the profiles go too: they are made anew.
+
+        :returns: paths in the storage, sorted
+        """
+        rows = {file.path for file in self.affected} | self._search[1]
+        found: set[str] = set()
+        for model in self._models if self._keys else ():
+            days = self._days(model.name, self._longest_waits[model.name])
+            against = self._scored_against(model.name)
+            for day in sorted({*days, *against}):
+                for path in _profiles(f"predictions/{model.name}/{day}"):
+                    is_of_labels = path.endswith(TARGET_SUFFIX) and day in days
+                    if day in against or is_of_labels or path.removesuffix(PROFILE_SUFFIX).removesuffix(".target") in rows:
+                        found.add(path)
+            for path in _profiles(f"references/{model.name}"):
+                if path.removesuffix(PROFILE_SUFFIX).removesuffix(".target") in rows:
+                    found.add(path)
+        return sorted(found)
+
     def counts(self) -> dict[str, int]:
         """Count what goes; nothing is erased yet.
 
-        :returns: rows and reports by kind, in words for people; kinds of which none goes are left out
+        :returns: rows, profiles and reports by kind, in words for people; kinds of which none goes are left out
         """
         counts = {
             "prediction rows": sum(file.rows for file in self.affected if file.day),
             "training and reference rows": sum(file.rows for file in self.affected if not file.day),
+            "profiles": len(self.profiles),
             "reports": len(self.reports),
         }
         return {kind: count for kind, count in counts.items() if count}
@@ -168,6 +193,8 @@ class Derived:
             return
         for day, keys in self._days(model.name).items():
             for file in list(storage.files(f"predictions/{model.name}/{day}")):
+                if file.path.endswith(PROFILE_SUFFIX):
+                    continue
                 frame = _read(file.path, unreadable)
                 if frame is None:
                     continue
@@ -229,6 +256,10 @@ class Derived:
             return set(connection.execute(query).scalars())
 
 
+def _profiles(folder: str) -> list[str]:
+    return [file.path for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)]
+
+
 def _read(path: str, unreadable: set[str], *columns: str) -> pd.DataFrame | None:
     """The file's rows; one that is damaged, or lacks a column that ours have, is added to ``unreadable``."""
     try:
@@ -251,7 +282,7 @@ def _is_named_as_ours(path: str) -> bool:
 def erase_derived(derived: Derived) -> dict[str, int]:
     """Erase all that was made of the rows. Safe to repeat, and to kill at any point.
 
-    Reports go first: the files that they were found by still hold the rows then.
+    Reports and profiles go first: the files that they were found by still hold the rows then.
 
     :param derived: what was found
     :returns: what went, as `Derived.counts` says
@@ -260,6 +291,8 @@ def erase_derived(derived: Derived) -> dict[str, int]:
     for model, day in derived.reports:
         for report in list(storage.files(f"reports/{model}/{day}")):
             storage.remove(report.path)
+    for path in derived.profiles:
+        storage.remove(path)
     for file in derived.affected:
         frame = derived.without(storage.read_frame(file.path), file)
         if file.day:

@@ -22,6 +22,7 @@ from include.evergreen.promotion.cards.origins import keep_origins
 from include.evergreen.promotion.cards.view import View
 from include.evergreen.promotion.cards.wording import figure, interval, plural
 from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.registry.importances import keep_importances
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import model_versions
@@ -56,6 +57,8 @@ def ensure_card(catalog: Catalog, model: ModelConfig, version: RegisteredVersion
     with side_effect("register.card"):
         storage.write_bytes(path, card)
         keep_origins(path, facts.origins)
+        if facts.holdout is not None:
+            keep_importances(path, {each.feature: each.mean for each in facts.holdout.importances})
         log_file(version.mlflow_run_id, ARTIFACT, card)
         with writing() as connection:
             this = (model_versions.c.model == model.name) & (model_versions.c.version == version.version)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from include.evergreen.monitoring.profiles import (
     CategoryColumn,
     NumericColumn,
     Profile,
+    StoredProfile,
     from_bytes,
     profile_partition,
     profile_reference,
@@ -75,23 +77,58 @@ def test_what_is_stored_is_read_as_it_was_and_is_small() -> None:
     )
     reference = profile_reference(table, [str(number % 7) for number in range(5000)], kinds)  # type: ignore[arg-type]
     day = profile_partition(reference, "8", table)
-    stored = to_bytes(day)
-    assert len(stored) < 100_000
-    _same(from_bytes(stored, "it"), day)
-    _same(from_bytes(to_bytes(reference), "it"), reference)
+    stored = to_bytes(StoredProfile(day, "rows"), reference)
+    assert len(stored) < 50_000
+    assert stored == to_bytes(StoredProfile(day, "rows"), reference)
+    _same(from_bytes(stored, "it", reference, "rows").profile, day)
+    _same(from_bytes(to_bytes(StoredProfile(reference, "")), "it").profile, reference)
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:200], lambda content: b"", lambda content: b"PK" + content[9:]])
-def test_a_damaged_profile_is_refused_by_name(reference: Profile, damage: object) -> None:
+DAMAGES = [
+    lambda content: content[:200],
+    lambda content: b"",
+    lambda content: b"PK" + content[9:],
+    lambda content: content.replace(b"\n", b""),
+]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, *(lambda content, at=at: _flipped(content, at) for at in range(40, 2000, 97))])
+def test_a_damaged_profile_is_refused_by_name(reference: Profile, damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(DataError, match=r"^The profile of 2013-02-08 is damaged: .* Monitor its partition again"):
-        from_bytes(damage(to_bytes(reference)), "The profile of 2013-02-08")  # type: ignore[operator]
+        from_bytes(damage(to_bytes(StoredProfile(reference, ""))), "The profile of 2013-02-08")
+
+
+def test_a_partition_keeps_few_rows_each_value_as_the_bin_that_it_is_in(reference: Profile) -> None:
+    table = pa.table({"wind": [9.0, None, float("inf"), 9.0], "carrier": ["UA", "new", None, "UA"]})
+    found = profile_partition(reference, "2", table)
+    wind, carrier = _numbers(found).bins, _categories(found).cells
+    place = int(np.searchsorted(wind.edges, 9.0, side="right"))
+    expected = [(place, 0), (255, carrier.count - 2), (wind.count - 1, carrier.count - 1), (place, 0)]
+    assert sorted(map(tuple, found.sample.codes.tolist())) == sorted(expected)
+    many = profile_partition(reference, "3", _rows(1, 1000))
+    assert (many.sample.sizes.tolist(), many.sample.codes.shape) == ([200], (200, 2))
+    both = many.merge(found)
+    assert both.sample.sizes.tolist() == [4, 200]
+    assert both.sample.first(3).sizes.tolist() == [3, 3]
+    np.testing.assert_array_equal(both.sample.first(3).codes[:3], found.sample.codes[:3])
+
+
+def _flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 def test_a_profile_of_a_later_release_is_refused_by_its_format(reference: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = to_bytes(reference)
+    stored = to_bytes(StoredProfile(reference, ""))
     monkeypatch.setattr("include.evergreen.monitoring.profiles.stored.VERSION", 0)
-    with pytest.raises(DataError, match="has the format 1, and this release reads 0"):
+    with pytest.raises(DataError, match="has the format 2, and this release reads 0"):
         from_bytes(stored, "It")
+
+
+def test_a_profile_of_other_rows_is_refused_before_it_is_read_on_bins_that_are_not_its_own(reference: Profile) -> None:
+    stored = to_bytes(StoredProfile(profile_partition(reference, "2", _rows(1, 100)), "one"), reference)
+    other = profile_reference(pa.table({"wind": [1.0, 2.0]}), ["0", "1"], {"wind": "numeric"})
+    with pytest.raises(DataError, match="It was made of other rows, or counted on another reference"):
+        from_bytes(stored, "It", other, "two")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +180,8 @@ def _categories(profile: Profile) -> CategoryColumn:
 
 def _same(one: Profile, other: Profile) -> None:
     assert one.partitions == other.partitions
+    np.testing.assert_array_equal(one.sample.codes, other.sample.codes)
+    np.testing.assert_array_equal(one.sample.sizes, other.sample.sizes)
     for name, column in one.columns.items():
         for part, values in vars(column).items():
             expected = getattr(other.columns[name], part)

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.spatial import distance
 
 from include.evergreen.monitoring.profiles import profile_partition, profile_reference
-from include.evergreen.monitoring.verdicts import Limits, Verdict, judge
+from include.evergreen.monitoring.verdicts import ColumnVerdict, Limits, Verdict, judge
 
 pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
 
@@ -153,6 +153,17 @@ def test_what_moved_farthest_beyond_what_matters_comes_first() -> None:
     assert [column.column for column in found.drifted] == ["hour", "carrier", "wind"]
 
 
+def test_columns_are_ranked_by_importance_times_effect_where_importances_are_known() -> None:
+    columns = {
+        name: ColumnVerdict(name, state, effect, 0.1, 0.01)  # type: ignore[arg-type]
+        for name, state, effect in [("much", "drifted", 2.0), ("little", "drifted", 0.5), ("calm", "alike", 9.0), ("less", "drifted", 0.2)]
+    }
+    plain, ranked = Verdict(900, columns), Verdict(900, columns, importances={"much": 0.1, "little": 1.0, "calm": 1.0})
+    assert ([each.column for each in plain.drifted], plain.ranking) == (["much", "little", "less"], "effect")
+    assert ([each.column for each in ranked.drifted], ranked.ranking) == (["little", "much", "less"], "importance times effect")
+    assert [each.column for each in ranked.ranked] == ["little", "much", "less", "calm"]
+
+
 def test_new_and_vanished_categories_are_named() -> None:
     found = verdict(CHANGES["a new category"][1]).columns["carrier"]
     assert (list(found.new), found.vanished) == (["DL"], [])
@@ -179,3 +190,29 @@ def test_a_unit_of_measurement_changes_no_effect(scale: float) -> None:
     reference = profile_reference(pa.table({"wind": values["before"]}), [str(day) for day in before.day], {"wind": "numeric"})
     found = judge(reference, profile_partition(reference, "now", pa.table({"wind": values["now"]})), LIMITS).columns["wind"]
     assert found.effect == pytest.approx(1.07, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "state"),
+    [
+        (pa.array([True, False] * 500), pa.array([True, False] * 500), "alike"),
+        (pa.array([True, False] * 500), pa.array([True, True, True, False] * 250), "drifted"),
+        (pa.array(range(1000), pa.timestamp("s")), pa.array(range(1000), pa.timestamp("s")), "alike"),
+        (pa.array(range(1000), pa.timestamp("s")), pa.array(range(500, 1500), pa.timestamp("s")), "drifted"),
+        (pa.array(range(1000), pa.date32()), pa.array(range(500, 1500), pa.date32()), "drifted"),
+        (pa.array([1.0, 2.0] * 500), pa.array(["one", "two"] * 500), "drifted"),
+        (pa.array([1.0, 2.0] * 500), pa.array(["1", "2"] * 500), "alike"),
+        (pa.array([3.0] * 1000), pa.array([3.0] * 1000), "alike"),
+        (pa.array([3.0] * 1000), pa.array([4.0] * 1000), "drifted"),
+        (pa.nulls(1000), pa.array([1.0] * 1000), "drifted"),
+        (pa.array([1.0, 2.0] * 500), pa.nulls(1000), "drifted"),
+        (pa.nulls(1000), pa.nulls(1000), "no values"),
+    ],
+)
+def test_each_kind_of_values_has_a_defined_answer(before: pa.Array, now: pa.Array, state: str) -> None:
+    """Booleans, times, constants, values of another type, and none: a number that cannot be read is lost."""
+    days = np.random.default_rng(1).integers(0, 50, 1000).astype(str).tolist()
+    reference = profile_reference(pa.table({"it": before}), days, {"it": "numeric"})
+    found = judge(reference, profile_partition(reference, "now", pa.table({"it": now})), LIMITS)
+    assert found.columns["it"].state == state
+    assert (found.share(["it"]) is None) == (state == "no values")

@@ -13,6 +13,7 @@ from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import TransientError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import NotAsMonitoredError, ensure_report, monitor
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX
 from include.evergreen.operations.erasure.erase import Erasure, erase
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.registry import champions
@@ -23,7 +24,7 @@ from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import candidates, prediction_sets, reports, snapshots
 from include.evergreen.training.candidate import holdout_path
 from tests.unit.flights import SECOND_AS_OF, january, rows_of
-from tests.unit.operations.erasure.conftest import MODEL, places_with
+from tests.unit.operations.erasure.conftest import MODEL, SCORED, places_with
 from tests.unit.warm import run_code
 
 DAY = january(18)  # scored below; it is in the training window of the second candidate, and not of the champion
@@ -96,6 +97,29 @@ def test_reports_that_may_show_a_row_go_and_none_is_drawn_again_but_of_what_is_l
     assert monitor(catalog, model, DAY, "live").status == "done"
     assert storage.exists(ensure_report(catalog, model, DAY))
     assert places_with(tail) == []
+
+
+def test_profiles_of_rows_that_go_and_all_that_are_counted_on_them_are_erased_and_made_anew(tail: str) -> None:
+    kept = {file.path for folder in ("predictions", "references") for file in storage.files(folder) if file.path.endswith(PROFILE_SUFFIX)}
+    assert len(kept) == 6, "of two days and their reference, and of the labels of each"
+    predictions = find_predictions(MODEL, DAY)
+    assert predictions is not None
+    assert f"{predictions.path}{PROFILE_SUFFIX}" in kept
+    other_model = {path.replace(MODEL, "other") for path in kept}
+    for path in other_model:
+        storage.write_bytes(path, b"")
+    dry = _erase(tail, dry_run=True)
+    flown = [day for day in SCORED if _flights_of(tail, day)]
+    assert dry.counts["profiles"] == (6 if _is_in_reference(tail) else 2 * len(flown))
+    assert all(map(storage.exists, kept))
+    assert _erase(tail).counts["profiles"] == dry.counts["profiles"]
+    assert not storage.exists(f"{predictions.path}{PROFILE_SUFFIX}")
+    catalog = Catalog()
+    assert monitor(catalog, catalog.model(MODEL), DAY, "live").status == "done"
+    after = find_predictions(MODEL, DAY)
+    assert after is not None
+    assert storage.exists(f"{after.path}{PROFILE_SUFFIX}")
+    assert all(map(storage.exists, other_model))
 
 
 def test_what_others_laid_among_our_files_stops_no_erasure_and_is_listed_as_not_searched(tail: str) -> None:
@@ -182,6 +206,9 @@ def test_the_truth_of_a_person_is_erased_from_training_frames_alone(tail: str) -
     [row] = [row for row in _of_model(snapshots) if row.as_of == SECOND_AS_OF]
     [(carrier, flight, origin), *_] = sorted(_flights_of(tail, EARLIER))
     before, predicted = storage.read_frame(row.frame_path), rows_of(prediction_sets)
+    scored, version, labels = find_predictions(MODEL, DAY), champions.champion(MODEL), current_partition("outcomes", DAY)
+    assert scored and version and labels
+    sample, flown = storage.read_frame(version.reference_path), read_partition(labels)
     outcomes = Catalog().dataset("outcomes")
     erase(Catalog(), outcomes, Conditions({"carrier": carrier, "flight": flight, "origin": origin}), actor="a person", reason="request 18")
     after = storage.read_frame(row.frame_path)
@@ -189,6 +216,10 @@ def test_the_truth_of_a_person_is_erased_from_training_frames_alone(tail: str) -
     assert same.any()
     assert after.equals(before[~same].reset_index(drop=True))
     assert rows_of(prediction_sets) == predicted
+    is_sampled = not storage.read_frame(version.reference_path).equals(sample)
+    has_label = (carrier, flight, origin) in set(flown[["carrier", "flight", "origin"]].itertuples(index=False, name=None))
+    assert storage.exists(f"{scored.path}.profile") == (not is_sampled)
+    assert storage.exists(f"{scored.path}.target.profile") == (not is_sampled and not has_label)
 
 
 KILLED = """
@@ -212,7 +243,7 @@ def state():
         [(row.digest, read(row.frame_path), sorted(each["member"] for each in row.tombstones)) for row in rows_of(snapshots)],
         [(row.run_key, read(row.reference_path), row.irreproducible_because) for row in rows_of(candidates)],
         rows_of(reports),
-        sorted(file.path for file in storage.files("reports")),
+        sorted(file.path for folder in ("reports", "predictions", "references") for file in storage.files(folder)),
     )
 catalog = Catalog()
 killing = Killing(
@@ -233,8 +264,19 @@ def test_killed_anywhere_among_the_models_the_same_command_finishes(tail: str) -
     run_code(KILLED.replace("TAIL", repr(tail)))
 
 
-def _erase(tail: str) -> Erasure:
-    return erase(Catalog(), _schedules(), Conditions({"tailnum": tail}), actor="a person", reason="request 17")
+def _erase(tail: str, *, dry_run: bool = False) -> Erasure:
+    return erase(Catalog(), _schedules(), Conditions({"tailnum": tail}), actor="a person", reason="request 17", dry_run=dry_run)
+
+
+def _is_in_reference(tail: str) -> bool:
+    version = champions.champion(MODEL)
+    assert version is not None
+    reference = storage.read_frame(version.reference_path)[["partition", "key:carrier", "key:flight", "key:origin"]]
+    return any((day, *key) in set(reference.itertuples(index=False, name=None)) for day in january_days() for key in _flights_of(tail, day))
+
+
+def january_days() -> list[Partition]:
+    return [january(day) for day in range(1, 22)]
 
 
 def _schedules() -> DatasetConfig:

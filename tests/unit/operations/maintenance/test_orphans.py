@@ -10,6 +10,7 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX
 from include.evergreen.operations.maintenance import Limits, Removal, remove_orphans
 from include.evergreen.state import storage
 from include.evergreen.state.database.tables import reports
@@ -108,9 +109,15 @@ def test_what_was_served_stays_though_the_day_was_scored_again(cycled: None) -> 
     assert before and after
     assert (before.scoring, after.scoring) == (1, 2)
     assert before.path != after.path
+    unnamed = before.path.replace(".parquet", "x.parquet")
+    profiles = {f"{path}{suffix}" for path in (before.path, after.path, unnamed) for suffix in (PROFILE_SUFFIX, TARGET_SUFFIX)}
+    for path in profiles:
+        storage.write_bytes(path, b"a profile")
     days_pass(2)
-    assert before.path not in {each.path for each in sweep()}
+    removed = {each.path for each in sweep()}
+    assert before.path not in removed
     assert {before.path, after.path} <= set(stored("predictions"))
+    assert removed & profiles == {f"{unnamed}{PROFILE_SUFFIX}", f"{unnamed}{TARGET_SUFFIX}"}, "profiles stay with their rows"
 
 
 def test_a_dry_run_removes_nothing_and_says_the_same(landed: None, storage_root: Path) -> None:
