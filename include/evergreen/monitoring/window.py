@@ -49,8 +49,8 @@ class Window:
 
     @property
     def rows(self) -> int:
-        """The rows that were scored on all days."""
-        return sum(day.rows for day in self.days)
+        """The rows that the version scored on all days."""
+        return sum(day.count() for day in self.days)
 
     def reference(self) -> pd.DataFrame:
         """The sample of what the version was trained on.
@@ -67,7 +67,7 @@ class Window:
         """
         import pyarrow as pa
 
-        days = {str(day.partition): storage.read_table(day.path) for day in self.days}
+        days = {str(day.partition): day.table() for day in self.days}
         return judge_drift(self.model, pa.Table.from_pandas(reference, preserve_index=False), days)
 
     def current(self) -> pd.DataFrame:
