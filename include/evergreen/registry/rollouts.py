@@ -200,7 +200,8 @@ def newest_scored(connection: sa.Connection, model: str) -> Partition | None:
     :param model: name of the model
     :returns: the partition; None when nothing was scored
     """
-    return connection.execute(sa.select(sa.func.max(prediction_sets.c.partition)).where(prediction_sets.c.model == model)).scalar()
+    own = prediction_sets.c
+    return connection.execute(sa.select(own.partition).where(own.model == model).order_by(own.partition.desc()).limit(1)).scalar()
 
 
 def begin_rollout(connection: sa.Connection, **values: Any) -> Rollout:
