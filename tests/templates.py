@@ -27,6 +27,7 @@ MADE_OF = (
     "tests/unit/flights.py",
     "tests/unit/late_labels.py",
     "tests/unit/lifecycle.py",
+    "tests/unit/rolling.py",
     "requirements.txt",
 )
 

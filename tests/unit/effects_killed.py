@@ -39,7 +39,7 @@ from include.evergreen.serving.clean_processes import Server
 from include.evergreen.state import alerts, ledger, mlflow_store, storage
 from include.evergreen.state.database import engine, reading
 from include.evergreen.state.database.tables import approvals as answers
-from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions, snapshots
+from include.evergreen.state.database.tables import candidates, decisions, model_versions, promotions, rollouts, snapshots
 from include.evergreen.state.effects import Moment, current_effect, watched
 from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.snapshot import find_snapshot
@@ -125,6 +125,7 @@ def state() -> dict[str, Any]:
         "versions": [[row.version, row.semver, row.approval_because, bool(row.card_path)] for row in rows_of(model_versions)],
         "answers": [[row.version, row.verdict] for row in rows_of(answers)],
         "promotions": [[row.version, row.previous_version, row.kind, row.shown_at is not None] for row in rows_of(promotions)],
+        "rollouts": [[row.version, row.state, row.first, row.last, row.steps, len(list(row.evidence))] for row in rows_of(rollouts)],  # type: ignore[call-overload]
         "alerts": [[each.key, each.severity] for each in alerts.open_alerts()],
         "ledger": _kinds(),
         "problems": ledger.verify(),

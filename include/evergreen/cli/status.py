@@ -61,7 +61,7 @@ def _models(models: dict[str, Any]) -> Table:
         table.add_row(
             name,
             _version(model["champion"]),
-            _version(model["challenger"]) + _waiting(model["waiting_for_approval"]),
+            _version(model["challenger"]) + _rollout(model["rollout"]) + _waiting(model["waiting_for_approval"]),
             _performance(model["performance"]),
             f"{decision['verdict']}\nas of {decision['as_of']}" if decision else "-",
             f"{firing['rule']}\nas of {firing['as_of']}" if firing else "-",
@@ -85,6 +85,13 @@ def _version(version: dict[str, Any] | None) -> str:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in list(version["metrics"].items())[:METRICS_SHOWN])
     words = "\nno longer reproducible" if version.get("irreproducible_because") else ""
     return f"{version['version']} ({version['semver']})\nas of {version['as_of']}\n{metrics}{words}"
+
+
+def _rollout(rollout: dict[str, Any] | None) -> str:
+    if rollout is None:
+        return ""
+    serves = f" serves {rollout['share']:.0%}" if rollout["share"] else ""
+    return f"\n{rollout['strategy']}{serves}, step {rollout['step']} of {rollout['steps']}\n{rollout['waits_for']}".rstrip()
 
 
 def _performance(newest: dict[str, Any] | None) -> str:

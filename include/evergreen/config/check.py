@@ -91,6 +91,7 @@ def catalog_warnings(catalog: Catalog) -> list[str]:
                 f"independent"
             )
             warnings += describe(catalog.model_path(name), [(("train", "holdout_days"), text)])
+        warnings += describe(catalog.model_path(name), list(_rollout_warnings(catalog, model)))
     return warnings
 
 
@@ -163,6 +164,7 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
     if model.rows in datasets:
         yield from _schedule_problems(model)
         yield from _partition_problems(model)
+        yield from _rollout_problems(model, datasets[model.rows])
     yield from _gate_problems(model, datasets)
     yield from _monitor_problems(model)
     yield from _rule_problems(model)
@@ -346,6 +348,53 @@ def _partition_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     if retrain.max_per_week is not None and retrain.max_per_week >= possible:
         text = f"{retrain.max_per_week} is never exceeded: cooldown_days ({retrain.cooldown_days}) allows {possible} in a week"
         yield ("retrain", "max_per_week"), f"{text}. Remove it, or give less than {possible}" if possible > 1 else f"{text}. Remove it"
+
+
+def _rollout_problems(model: ModelConfig, rows: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    """A roll-out that could never be decided, or never divide the rows."""
+    rollout, unit = model.rollout, model.grain.unit
+    if not rollout.steps:
+        return
+    if model.gate.against_champion is None:
+        text = (
+            f"{rollout.strategy} compares with the champion, and no criterion of the gate says by which metric and margin; add one of "
+            f"kind champion to gate.criteria"
+        )
+        yield ("rollout", "strategy"), text
+    if rollout.partitions == 1 and model.gate.resample == "days":
+        text = (
+            f"1 does not show how {unit}s differ, so nothing would ever be decided; use {ENOUGH_DAYS} or more, or gate.resample: rows if "
+            f"the rows of a {unit} are independent"
+        )
+        yield ("rollout", "partitions"), text
+    if max(rollout.steps) and not rows.keys:
+        yield ("rollout", "strategy"), f"{rollout.strategy} divides the rows by their keys, and {rows.name} has none; declare its keys"
+
+
+def _rollout_warnings(catalog: Catalog, model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    """What a roll-out decides by is little, or comes long after it was scored."""
+    rollout, grain = model.rollout, model.grain
+    if not rollout.steps:
+        return
+    unit, count = grain.unit, rollout.partitions
+    if count < ENOUGH_DAYS and model.gate.resample == "days":
+        text = f"{count} {unit}s are few to show how {unit}s differ, so only large differences are seen; {ENOUGH_DAYS} or more are better"
+        yield ("rollout", "partitions"), text
+    first = grain.on(catalog.dataset(model.rows).schedule.start)
+    last = grain.shift(first, count - 1)
+    target = catalog.dataset(model.target.dataset)
+    wait = target.known_from(model.labels.partitions(last)[1]) - grain.end(last)
+    if wait > grain.end(last) - grain.start(first):
+        whole = len(rollout.steps) * (grain.end(last) - grain.start(first) + wait)
+        text = (
+            f"the labels of a {unit} come {_in_days(wait)} after it, so that each step of {count} {unit}s is decided so much later: a "
+            f"whole roll-out takes about {_in_days(whole)}"
+        )
+        yield ("rollout", "partitions"), text
+
+
+def _in_days(length: dt.timedelta) -> str:
+    return f"{length / dt.timedelta(days=1):.3g} days"
 
 
 def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:

@@ -216,6 +216,11 @@ class Gate(Strict):
         return self
 
     @property
+    def against_champion(self) -> ChampionCriterion | None:
+        """The first criterion that compares with the champion: a roll-out compares by it, too. None where there is none."""
+        return next((criterion for criterion in self.criteria if isinstance(criterion, ChampionCriterion)), None)
+
+    @property
     def judged_by_days(self) -> list[str]:
         """What is judged by intervals that resample whole days: the kinds of these criteria, each once."""
         if self.resample != "days":

@@ -17,6 +17,7 @@ from include.evergreen.config.card import Card
 from include.evergreen.config.gate import Gate
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.measuring import Metrics
+from include.evergreen.config.rollout import Rollout
 from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
 from include.evergreen.config.sources import Source, names_partition, partition_names
 from include.evergreen.config.training import Train
@@ -707,6 +708,7 @@ class ModelConfig(Strict):
     metrics: Metrics = Metrics()
     gate: Gate
     approval: Approval = Approval()
+    rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
     max_champion_age_days: int | None = Field(

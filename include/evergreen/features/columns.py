@@ -21,6 +21,9 @@ CHALLENGER: Final = "challenger_prediction"
 OURS: Final = frozenset({PARTITION, TARGET, PREDICTION, CHALLENGER})
 KEY: Final = "key:"  # before a key's name, by which a person's row can be found
 CONTRIBUTION: Final = "contribution:"  # before a feature's name
+SERVED: Final = "served:"  # before what says how a prediction came to
+VERSION: Final = f"{SERVED}version"  # the version that made it
+AS_OF: Final = f"{SERVED}as_of"  # its scoring moment
 
 
 def feature_column(name: str) -> str:
@@ -29,7 +32,7 @@ def feature_column(name: str) -> str:
     :param name: the feature's, as model.yaml declares it
     :returns: the column: of the feature's own name, unless that is one of ours
     """
-    return set_apart(name, is_ours=name in OURS or name.startswith((KEY, CONTRIBUTION)))
+    return set_apart(name, is_ours=name in OURS or name.startswith((KEY, CONTRIBUTION, SERVED)))
 
 
 def key_column(name: str) -> str:

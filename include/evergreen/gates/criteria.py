@@ -115,14 +115,25 @@ def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> 
         carried |= {"comparator_has": comparator_has, "champion_has": champion_has}
         if is_worse:
             carried["comparator"] = evidence.champion.version
-    margin = criterion.margin if criterion.must == "better" else -criterion.margin
-    asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
     since = f", from {rival.since} on, as it was fitted on days before," if rival.since else ""
-    result = _compared(
-        criterion, evidence.candidate.among(rival.rows), rival.among(rival.rows), f"{whose} on the same rows{since}", margin, asked
-    )
+    result = compare_versions(criterion, evidence.candidate.among(rival.rows), rival.among(rival.rows), f"{whose} on the same rows{since}")
     details = {**result.details, **({"compared_with": rival.version} | carried if carried else {})}
     return replace(result, message=result.message + told, details=details)
+
+
+def compare_versions(criterion: ChampionCriterion, version: Scored, other: Scored, whose: str) -> CriterionResult:
+    """Judge non-inferiority (or superiority) of one version's predictions to another's, by the bound of the difference.
+
+    :param criterion: says by which metric, margin and confidence
+    :param version: the predictions that are judged
+    :param other: what they are compared with: of the same rows, and so in pairs, or of other rows of the same days
+    :param whose: what the other's figure is called, such as ``the champion's``
+    :returns: version minus other, against the margin with its sign, in the metric's unit; not evaluated on a single day or where the rows
+        do not define the metric
+    """
+    margin = criterion.margin if criterion.must == "better" else -criterion.margin
+    asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
+    return _compared(criterion, version, other, whose, margin, asked)
 
 
 def _standing(criterion: ChampionCriterion, champion: Rival, comparator: Rival) -> tuple[float, float, bool, bool]:

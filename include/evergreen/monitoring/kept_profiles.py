@@ -76,7 +76,7 @@ class KeptProfiles:
         :param days: what the version scored, at least one
         :returns: the profile of all of them, on the reference's bins and cells
         """
-        first, *others = (self.day(scored, lambda scored=scored: storage.read_table(scored.path)) for scored in days)  # type: ignore[misc]
+        first, *others = (self.day(scored, lambda scored=scored: scored.table()) for scored in days)  # type: ignore[misc]
         return first.merge(*others)
 
     def day(self, scored: PredictionSet, rows: Callable[[], pa.Table], also_of: str = "") -> Profile:

@@ -56,8 +56,8 @@ class Window:
 
     @property
     def rows(self) -> int:
-        """The rows that were scored on all days."""
-        return sum(day.rows for day in self.days)
+        """The rows that the version scored on all days."""
+        return sum(day.count() for day in self.days)
 
     def reference(self) -> pd.DataFrame:
         """The sample of what the version was trained on.

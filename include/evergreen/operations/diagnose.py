@@ -15,8 +15,11 @@ from include.evergreen.data.validation.record import latest_validation
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.promotion.rollouts import rollout_progress
 from include.evergreen.registry import champions
+from include.evergreen.registry.rollouts import governing_rollout
 from include.evergreen.scoring.readiness import Readiness, monitoring, scoring
+from include.evergreen.state.database import reading
 from include.evergreen.state.stage_status import Stage, StageRecord, find_stage
 
 COMMAND = "evergreen"
@@ -36,6 +39,7 @@ def why(catalog: Catalog, model: ModelConfig, partition: Partition) -> list[str]
         _labels_text(model, findings.labels),
         _stage_text("score", findings.score, findings.to_score),
         _stage_text("monitor", findings.monitor, findings.to_monitor),
+        *_rollout_text(catalog, model, partition),
         f"Next: {next(_next_steps(model, partition, findings))}",
     ]
 
@@ -190,6 +194,23 @@ def _stage_text(stage: Stage, record: StageRecord | None, ready: Readiness) -> s
         complete = max(item.recorded_at for item in ready.news)
         return f"The {stage} stage has not run, though its inputs are complete since {_utc(complete)}."
     return f"The {stage} stage has not run."
+
+
+def _rollout_text(catalog: Catalog, model: ModelConfig, partition: Partition) -> Iterator[str]:
+    """The roll-out that governs the partition, and what it waits for, if it runs."""
+    with reading() as connection:
+        rollout = governing_rollout(connection, model.name, partition)
+    if rollout is None:
+        return
+    share = rollout.share(partition)
+    whose = f"version {rollout.version} serves {share:.0%} of its keys" if share else f"version {rollout.version} scores it in shadow"
+    told = f"It is in the {rollout.name}: {whose}."
+    if not rollout.is_running:
+        yield f"{told} That was {rollout.word} at {_utc(rollout.ended_at or rollout.started_at)}: {_sentence(rollout.because)}"
+        return
+    progress = rollout_progress(catalog, model)
+    waits = progress.waits_for if progress else ""
+    yield f"{told} {_sentence(f'It waits: {waits}' if waits else 'The next monitoring decides it')}"
 
 
 def _next_steps(model: ModelConfig, partition: Partition, findings: _Findings) -> Iterator[str]:

@@ -22,9 +22,9 @@ from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.reasons import checked_reason
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import Decision
-from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.triggers import RuleOutlook, rule_outlooks
 from include.evergreen.operations.progress import Progress, no_progress
+from include.evergreen.operations.watching import watch
 from include.evergreen.promotion.promote import awaits_approval, promote_blessed, register_candidate
 from include.evergreen.registry import champions
 from include.evergreen.registry.champions import Promotion, RegisteredVersion
@@ -108,7 +108,7 @@ def run_cycle(
     with _step(progress, "score"):
         scored = score(catalog, model, as_of, origin)
     with _step(progress, "monitor"):
-        monitored = monitor(catalog, model, as_of, origin)
+        monitored = watch(catalog, model, as_of, origin)
     return CycleResult(
         model.name, as_of, ingested, unavailable, snapshot, candidate, is_new, decision, version, promotion, scored, monitored,
         rule_outlooks(model),

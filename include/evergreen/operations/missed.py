@@ -18,8 +18,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain, Partition
-from include.evergreen.monitoring import monitor
 from include.evergreen.operations.rescoring import attempt
+from include.evergreen.operations.watching import watch
 from include.evergreen.scoring.readiness import Readiness, monitoring, monitorings, partitions_reading, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.database import reading
@@ -78,7 +78,7 @@ def make_up_for(catalog: Catalog, missed: Missed) -> Outcome:
             scoring(model.name, missed.partition, moment=model.moment(missed.partition)).origin,
         )
     origin = monitoring(model.name, missed.partition, model.labels).origin
-    return attempt(monitor, catalog, model, missed.partition, origin)
+    return attempt(watch, catalog, model, missed.partition, origin)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import Partition
-from include.evergreen.monitoring import monitor
 from include.evergreen.operations.progress import Progress, no_progress
+from include.evergreen.operations.watching import watch
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
 from include.evergreen.state.stage_status import Outcome, Stage
@@ -19,7 +19,7 @@ LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thous
 FAILED = "failed"
 Work = Callable[[Catalog, ModelConfig, Partition, str], Outcome]
 # in the order in which a partition passes them
-_WORK: Mapping[Stage, Work] = {"score": score, "monitor": monitor}
+_WORK: Mapping[Stage, Work] = {"score": score, "monitor": watch}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _one_partition(catalog: Catalog, model: ModelConfig, day: Partition, stages:
 def attempt(work: Work, catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     """Do a stage's work for one partition among several; what fails, for whatever reason but a transient one, is an outcome too.
 
-    :param work: `score` or `monitor`
+    :param work: `score` or `watch`
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param partition: the day that it works on

@@ -12,6 +12,7 @@ from include.evergreen.monitoring.triggers import newest_firing
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import waiting_versions
 from include.evergreen.registry.champions import RegisteredVersion
+from include.evergreen.registry.rollouts import running_rollout
 from include.evergreen.state.alerts import open_alerts
 from include.evergreen.state.database import reading
 from include.evergreen.state.pauses import active_pause
@@ -38,6 +39,7 @@ def _model(name: str) -> dict[str, Any]:
     return {
         "champion": _version(champions.champion(name)),
         "challenger": _version(champions.challenger(name)),
+        "rollout": _rollout(name),
         "last_decision": _decision(name),
         "last_firing": _firing(name),
         "performance": _performance(name),
@@ -66,6 +68,24 @@ def _version(version: RegisteredVersion | None) -> dict[str, Any] | None:
         "as_of": version.as_of,
         "metrics": version.metrics,
         **({"irreproducible_because": version.irreproducible_because} if version.irreproducible_because else {}),
+    }
+
+
+def _rollout(model: str) -> dict[str, Any] | None:
+    """The roll-out that runs."""
+    with reading() as connection:
+        rollout = running_rollout(connection, model)
+    if rollout is None:
+        return None
+    return {
+        "version": rollout.version,
+        "champion_version": rollout.champion_version,
+        "strategy": rollout.strategy,
+        "step": len(rollout.steps),
+        "steps": len(rollout.plan["shares"]),
+        "share": rollout.steps[-1]["share"],
+        "since": rollout.steps[-1]["first"],
+        "waits_for": rollout.note,
     }
 
 

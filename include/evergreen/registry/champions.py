@@ -7,15 +7,16 @@ set after it, and reset when they differ.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from include.evergreen.config.rollout import Strategy
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
-from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.foundation.reasons import LONGEST_ACTOR, LONGEST_REASON, checked_reason
 from include.evergreen.registry.aliases import reconcile, show_challenger
 from include.evergreen.registry.approvals import keep_answer, newest_answer
@@ -37,7 +38,24 @@ from include.evergreen.registry.history import (
     version_within,
     withdrawal,
 )
+from include.evergreen.registry.rollouts import (
+    Rollout,
+    State,
+    begin_rollout,
+    end_rollout,
+    governing_rollout,
+    grow_rollout,
+    newest_rollout,
+    newest_scored,
+    note_rollout,
+    note_shown,
+    refusal,
+    running_rollout,
+    unshown_rollout,
+    why_rollout_unbound,
+)
 from include.evergreen.registry.versions import (
+    ChangedRecordError,
     RegisteredVersion,
     UnearnedError,
     alarming,
@@ -63,6 +81,7 @@ __all__ = [
     "Promotion",
     "RegisteredVersion",
     "UnearnedError",
+    "abort_rollout",
     "challenger",
     "challenger_for",
     "champion",
@@ -71,14 +90,19 @@ __all__ = [
     "champions_for",
     "damaged",
     "list_versions",
+    "may_serve_share",
     "promote",
     "promote_judged",
+    "promote_rolling_out",
     "reconcile",
     "register",
     "roles",
     "rollback",
     "serving",
+    "settle_rollout",
     "show_challenger",
+    "show_ended_rollout",
+    "start_rollout",
     "verified",
     "version_number",
     "why_not_promoted",
@@ -93,11 +117,15 @@ DAMAGED_CHALLENGER: tuple[str, str, Severity] = ("challenger", "The champion is 
 
 @dataclass(frozen=True)
 class Promotion:
-    """The outcome of a promotion or a rollback: whether ``version`` was promoted, and why or why not."""
+    """The outcome of a promotion or a rollback: whether ``version`` was promoted, and why or why not.
+
+    ``is_rolling_out``: it is no champion yet, and its roll-out runs.
+    """
 
     promoted: bool
     version: int
     message: str
+    is_rolling_out: bool = False
 
 
 class ChampionChangedError(TransientError):
@@ -127,6 +155,24 @@ def serving(model: str, partition: Partition) -> Iterator[RegisteredVersion]:
             yield version
     if refused and not may:
         raise DataError(f"{model}: none of its champions may serve {partition}; see its open alerts.")
+
+
+def may_serve_share(version: RegisteredVersion, partition: Partition) -> bool:
+    """Tell whether our own record lets the version of a roll-out serve keys of a partition; if not, it makes the one critical alert.
+
+    :param version: the challenger
+    :param partition: the day whose rows are scored
+    :returns: whether the roll-out stands in the ledger as it is, and the gate, and a person where that is needed, let the version serve;
+        true where no roll-out governs the partition
+    """
+    with reading() as connection:
+        rollout = governing_rollout(connection, version.model, partition)
+        if rollout is None:
+            return True
+        message = why_rollout_unbound(connection, rollout) or why_not_servable(connection, version)
+    if message:
+        raise_bypass(version.model, version.run_key, f"{message}. The champion is serving alone.")
+    return not message
 
 
 def damaged(version: RegisteredVersion, error: DataError, *, is_champion: bool = True) -> None:
@@ -223,6 +269,153 @@ def promote_judged(wanted: RegisteredVersion, decision: int, *, actor: str, reas
     return outcome
 
 
+def start_rollout(
+    wanted: RegisteredVersion, decision: int, strategy: Strategy, plan: dict[str, Any], *, grain: Grain, actor: str, reason: str
+) -> Promotion:
+    """Start the roll-out of a version beside the champion, where `promote_judged` would promote it at once. Raises what that raises.
+
+    It begins with the first partition that was not scored yet, and that the version was not trained on.
+
+    :param wanted: the registered version
+    :param decision: the id of the decision in our database
+    :param strategy: ``shadow``, ``canary`` or ``ab``
+    :param plan: as `Rollout` has it
+    :param grain: that of the model's partitions
+    :param actor: who is recorded in the ledger
+    :param reason: why, for the ledger, which keeps the first `LONGEST_REASON` characters
+    :returns: that it is being rolled out, or why not; the version that serves now
+    """
+    mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
+    refuse_changed_champion(wanted.model)
+    actor, reason = actor[:LONGEST_ACTOR], reason.strip()[:LONGEST_REASON]
+    with alarming(wanted.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
+        if why_not := _why_not_promoted(connection, wanted):
+            outcome = why_not
+        else:
+            serves = _refuse_other_decision(connection, wanted, decision)
+            scored = newest_scored(connection, wanted.model)
+            first = max(grain.shift(scored, 1), wanted.as_of) if scored else wanted.as_of
+            rollout = begin_rollout(
+                connection, model=wanted.model, version=wanted.version, champion_version=serves, decision=decision, strategy=strategy,
+                plan=plan, first=first, actor=actor, reason=reason,
+            )  # fmt: skip
+            outcome = _is_rolling_out(rollout)
+    _show(wanted.model)
+    log.info("%s: %s", wanted.model, outcome.message)
+    return outcome
+
+
+def settle_rollout(
+    rollout: Rollout, state: Literal["running", "promoted", "rolled_back"], because: str, evidence: dict[str, Any], *, grain: Grain,
+    also: Callable[[sa.Connection], None],
+) -> Promotion | None:  # fmt: skip
+    """Do what the evidence on a roll-out's step decides: its next step, the promotion of its version, or its end.
+
+    Raises `UnearnedError`, and the alert, when a promotion lacks the blessing or the approval; `DataError` for a damaged artifact.
+
+    :param rollout: the roll-out as it was judged
+    :param state: ``running``: it takes its next step; else how it ends
+    :param because: why, in a sentence or more, which the ledger keeps
+    :param evidence: what it was decided on, which the ledger keeps
+    :param grain: that of the model's partitions
+    :param also: called within the transaction: raises when what was judged is no longer so, and tells people
+    :returns: what came of it, such as that a pause keeps it from being promoted or from growing; None when it was decided meanwhile
+    :raises ChangedRecordError: when the record of the roll-out differs from the ledger
+    """
+    wanted = version_number(rollout.model, rollout.version)
+    if state == "promoted":
+        mlflow_store.verify_artifact(wanted.artifact_uri, wanted.artifact_digest)
+    refuse_changed_champion(rollout.model)
+    outcome = None
+    with alarming(rollout.model, wanted.run_key), side_effect("promote.record"), writing() as connection:
+        now = running_rollout(connection, rollout.model)
+        if now is None or (now.id, now.steps) != (rollout.id, rollout.steps):
+            return None
+        if changed := why_rollout_unbound(connection, now):
+            raise ChangedRecordError(f"{changed}. It decides nothing. Find out who changed the database; restore the row from a backup.")
+        also(connection)
+        if state == "rolled_back":
+            end_rollout(connection, now, state, because, evidence)
+            outcome = Promotion(False, now.champion_version, f"the {now.name} is rolled back: {because}")
+        elif why_not := _why_not_at_once(connection, wanted):
+            note_rollout(connection, now, why_not.message)
+            outcome = replace(why_not, is_rolling_out=True)
+        elif state == "running":
+            scored = newest_scored(connection, now.model)
+            first = grain.shift(scored, 1) if scored else now.first
+            outcome = _is_rolling_out(grow_rollout(connection, now, first, evidence))
+        else:
+            end_rollout(connection, now, state, because, evidence)
+            current = version_within(connection, wanted.model, now.champion_version)
+            facts = {"forced": False, "decision": now.decision, "rollout": now.id}
+            outcome = _write(
+                connection, current, wanted, kind="promotion", actor=now.actor, reason=f"{now.strategy}: {because}"[:LONGEST_REASON],
+                evidence=facts,
+            )  # fmt: skip
+    _show(rollout.model)
+    if outcome:
+        log.info("%s: %s", rollout.model, outcome.message)
+    return outcome
+
+
+def promote_rolling_out(model: str, *, actor: str, reason: str) -> Promotion:
+    """A person makes the version of the roll-out that runs champion now, as `promote` does, which ends the roll-out.
+
+    Passes on what `promote` raises.
+
+    :param model: name of the model
+    :param actor: the person, for the ledger
+    :param reason: why, for the ledger; see `checked_reason`
+    :returns: whether it was promoted, the version that serves now, and why or why not
+    :raises ConfigError: when the model has no roll-out that runs
+    """
+    with reading() as connection:
+        rollout = running_rollout(connection, model)
+    if rollout is None:
+        raise ConfigError(f"{model} has no roll-out that runs. `evergreen promote {model} VERSION` promotes any blessed version.")
+    return promote(model, rollout.version, actor=actor, reason=reason)
+
+
+def abort_rollout(model: str, *, actor: str, reason: str) -> Promotion:
+    """A person ends the roll-out that runs: the champion serves all rows again, and the version is promoted by force alone.
+
+    Aborting it again changes nothing. Passes on `ConfigError` for a reason too short or too long.
+
+    :param model: name of the model
+    :param actor: the person, for the ledger
+    :param reason: why, for the ledger; see `checked_reason`
+    :returns: the version that serves now, and what was ended
+    :raises ConfigError: when the model has no roll-out
+    """
+    reason = checked_reason(model, reason)
+    with side_effect("promote.record"), writing() as connection:
+        rollout = running_rollout(connection, model)
+        if rollout:
+            rollout = end_rollout(connection, rollout, "aborted", f"by {actor[:LONGEST_ACTOR]}: {reason}")
+        else:
+            rollout = newest_rollout(connection, model)
+        serves = champion_number(connection, model)
+    if rollout is None or rollout.state != "aborted":
+        raise ConfigError(
+            f"{model} has no roll-out that runs, so there is nothing to abort. `evergreen rollout {model}` shows the last one."
+        )
+    _show(model)
+    outcome = Promotion(False, serves, f"the {rollout.name} is aborted {rollout.because}")
+    log.warning("%s: %s", model, outcome.message)
+    return outcome
+
+
+def show_ended_rollout(model: str) -> None:
+    """Set MLflow's aliases where a crash came between the end of a roll-out and them; mostly there is nothing to do.
+
+    :param model: name of the model
+    """
+    with reading() as connection:
+        unshown = unshown_rollout(connection, model)
+    if unshown:
+        _show(model)
+
+
 def rollback(model: str, *, to: int | None = None, actor: str, reason: str, request: str = "") -> Promotion:
     """Make the previous champion, or the earlier one ``to``, champion again; the versions since are marked as rolled back.
 
@@ -294,6 +487,8 @@ def _promote_by_hand(
     if _is_done(connection, wanted.model, request, kind="promotion"):
         return Promotion(False, serves, f"version {wanted.version} was promoted by this request before, and version {serves} replaced it")
     against = [message for message in (_why_withdrawn(connection, wanted), _why_older(current, wanted)) if message]
+    if refused := refusal(connection, wanted.model, wanted.version):
+        against.append(f"the {refused.strategy} of version {wanted.version} was {refused.word}: {refused.because}")
     answer = newest_answer(connection, wanted.model, wanted.version)
     if answer and answer.verdict == "refused":
         against.append(f"version {wanted.version} was {answer.message}")
@@ -314,8 +509,14 @@ def _promote_by_hand(
 def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decision: int, actor: str, reason: str) -> Promotion:
     if outcome := _why_not_promoted(connection, wanted):
         return outcome
+    current = version_within(connection, wanted.model, _refuse_other_decision(connection, wanted, decision))
+    evidence = {"forced": False, "decision": decision}
+    return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence=evidence)
+
+
+def _refuse_other_decision(connection: sa.Connection, wanted: RegisteredVersion, decision: int) -> int:
+    """The champion of now; raises unless the decision blesses the version against it, and is the newest that answers that question."""
     serves = champion_number(connection, wanted.model)
-    current = version_within(connection, wanted.model, serves)
     row = connection.execute(decisions.select().where(decisions.c.id == decision)).first()
     if row is None or row.run_key != wanted.run_key or row.verdict != "blessed":
         raise UnearnedError(f"{wanted.model} version {wanted.version} is not blessed by decision {decision}, so it is not promoted.")
@@ -328,11 +529,25 @@ def _promote_judged(connection: sa.Connection, wanted: RegisteredVersion, decisi
     same = [decisions.c[name] == row._mapping[name] for name in ("run_key", "champion_version", "gate_digest")]
     if connection.execute(sa.select(sa.func.max(decisions.c.id)).where(*same)).scalar() != decision:
         raise ChampionChangedError(f"{wanted.model} version {wanted.version} was judged again since decision {decision}.")
-    evidence = {"forced": False, "decision": decision}
-    return _write(connection, current, wanted, kind="promotion", actor=actor, reason=reason, evidence=evidence)
+    return serves
 
 
 def _why_not_promoted(connection: sa.Connection, wanted: RegisteredVersion) -> Promotion | None:
+    """What its promotion, or its roll-out, would come to, if not to itself."""
+    if (outcome := _why_not_at_once(connection, wanted)) and outcome.promoted:
+        return outcome
+    if rollout := running_rollout(connection, wanted.model):
+        if rollout.version == wanted.version:
+            return _is_rolling_out(rollout)
+        message = f"version {wanted.version} waits for the {rollout.name}, and is judged when that has ended"
+        return Promotion(False, rollout.champion_version, message)
+    if outcome is None and (refused := refusal(connection, wanted.model, wanted.version)):
+        message = f"its {refused.strategy} was {refused.word}: {refused.because}; it can be forced, with a reason"
+        return Promotion(False, champion_number(connection, wanted.model), f"version {wanted.version} is not promoted: {message}")
+    return outcome
+
+
+def _why_not_at_once(connection: sa.Connection, wanted: RegisteredVersion) -> Promotion | None:
     serves = champion_number(connection, wanted.model)
     if serves == wanted.version:
         return _champion_already(wanted)
@@ -394,10 +609,20 @@ def _write(
     new = promotions.insert().values(**record, kind=kind, request=request, promoted_at=clock.now()).returning(promotions.c.id)
     number = connection.execute(new).scalar_one()
     take_place(connection, number, model=wanted.model, version=wanted.version, after=after)
+    if rollout := running_rollout(connection, wanted.model):
+        state: State = "promoted" if rollout.version == wanted.version else "aborted"
+        end_rollout(connection, rollout, state, f"{kind} of version {wanted.version} by {actor}: {reason}")
     ledger.bind(connection, promotions, {"id": number}, kind=kind, evidence={**evidence, "artifact_digest": wanted.artifact_digest})
     again = " again" if kind == "rollback" else ""
     message = f"version {wanted.version} ({wanted.semver}) as of {wanted.as_of} is champion{again}"
     return Promotion(True, wanted.version, f"{message}, replacing version {current.version}" if current else message)
+
+
+def _is_rolling_out(rollout: Rollout) -> Promotion:
+    whose = "scores in shadow" if rollout.strategy == "shadow" else f"serves {rollout.steps[-1]['share']:.0%} of the keys"
+    since = rollout.steps[-1]["first"]
+    message = f"version {rollout.version} is rolled out beside champion {rollout.champion_version} ({rollout.strategy}): it {whose} from "
+    return Promotion(False, rollout.champion_version, f"{message}{since} on", is_rolling_out=True)
 
 
 def _champion_already(version: RegisteredVersion) -> Promotion:
@@ -419,8 +644,13 @@ def _why_older(current: RegisteredVersion | None, wanted: RegisteredVersion) -> 
 
 
 def _show(model: str) -> None:
-    """What follows a promotion or rollback, each time that it is asked for."""
+    """What follows a promotion, a rollback or a step of a roll-out, each time that it is asked for."""
     reconcile(model)
+    with reading() as connection:
+        unshown = unshown_rollout(connection, model)
+    if unshown:
+        with side_effect("promote.alias"), writing() as connection:
+            note_shown(connection, unshown)
     serves = champion(model)
     broken = [alert.evidence["version"] for alert in open_alerts(model) if alert.key == _comparison_key(model)]
     if broken and not (serves and serves.version in broken):

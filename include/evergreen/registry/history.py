@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.registry.rollouts import governing_rollout, refusal, refusals, running_rollout
 from include.evergreen.registry.versions import ChangedRecordError, RegisteredVersion, bypass_key, raise_bypass, select_versions
 from include.evergreen.state import ledger
 from include.evergreen.state.alerts import resolve_alert
@@ -56,10 +57,14 @@ def champions_for(model: str, partition: Partition) -> Iterator[RegisteredVersio
 
     :param model: name of the model
     :param partition: the day whose rows are scored
-    :yields: those with an as_of up to it, which were not trained on it, and were not rolled back; who was promoted last comes first
+    :yields: those with an as_of up to it, which were not trained on it, and were not rolled back; who was promoted last comes first,
+        but in a partition that a roll-out governs the champion of then
     """
     with reading() as connection:
-        places = connection.execute(_line(model).where(promotions.c.as_of <= partition).limit(CHAMPIONS_TRIED)).all()
+        places = list(connection.execute(_line(model).where(promotions.c.as_of <= partition).limit(CHAMPIONS_TRIED)).all())
+        rollout = governing_rollout(connection, model, partition)
+        if rollout and (served := find_place(connection, model, rollout.champion_version)):
+            places = [served, *(place for place in places if place.id != served.id)]
     for place in places:
         with reading() as connection:
             version = version_within(connection, model, place.version)
@@ -79,32 +84,47 @@ def champion_at(model: str, when: dt.datetime) -> RegisteredVersion | None:
 
 
 def challenger(model: str) -> RegisteredVersion | None:
-    """Find the newest version registered after the champion that was not rolled back.
+    """Find the version of the roll-out that runs, or else the newest one registered after the champion that was not rolled back.
 
-    A version trained on older data is no challenger.
+    A version trained on older data is no challenger, nor is one that a roll-out refused.
 
     :param model: name of the model
     :returns: the version, whose as_of is no earlier than the champion's; without a champion the newest of all; None when there is none
     """
     own = model_versions.c
     with reading() as connection:
+        if rollout := running_rollout(connection, model):
+            return version_within(connection, model, rollout.version)
         current = version_within(connection, model, champion_number(connection, model))
         later = (own.version > current.version, own.as_of >= current.as_of) if current else ()
         newest_first = sa.select(own.version).where(own.model == model, *later).order_by(own.version.desc()).limit(RIVALS_LOOKED_AT)
         numbers = connection.execute(newest_first).scalars()
-        rival = next((number for number in numbers if withdrawal(connection, model, number) is None), NO_VERSION)
+        rival = next((number for number in numbers if not _is_refused(connection, model, number)), NO_VERSION)
         return version_within(connection, model, rival)
 
 
 def challenger_for(model: str, partition: Partition) -> RegisteredVersion | None:
-    """Find the version that may score a partition as the champion's shadow.
+    """Find the version that may score a partition beside the champion.
 
     :param model: name of the model
     :param partition: the day whose rows are scored
-    :returns: the challenger; None when there is none, or it was trained on that day
+    :returns: the challenger, or in a partition that a roll-out governs the challenger of then; None when there is none, it was rolled
+        back by a person, or it was trained on that day
     """
-    rival = challenger(model)
+    with reading() as connection:
+        rollout = governing_rollout(connection, model, partition)
+        if rollout is None:
+            rival = None
+        elif withdrawal(connection, model, rollout.version):
+            return None
+        else:
+            rival = version_within(connection, model, rollout.version)
+    rival = rival or challenger(model)
     return rival if rival and rival.as_of <= partition else None
+
+
+def _is_refused(connection: sa.Connection, model: str, version: int) -> bool:
+    return withdrawal(connection, model, version) is not None or refusal(connection, model, version) is not None
 
 
 def champion_number(connection: sa.Connection, model: str, until: dt.datetime | None = None) -> int:
@@ -281,13 +301,15 @@ def roles(model: str) -> dict[int, str]:
     """Say what each version is that is or was more than registered.
 
     :param model: name of the model
-    :returns: by number: ``champion``, ``challenger``, ``was champion``, or that it was rolled back, by whom and why
+    :returns: by number: ``champion``, ``challenger``, ``was champion``, or that it or its roll-out was rolled back, by whom or what and why
     """
     with reading() as connection:
         past = history(connection, model)
+        refused = refusals(connection, model)
     rival = challenger(model)
     return {
         **({rival.version: "challenger"} if rival else {}),
+        **{version: f"{rollout.strategy} {rollout.word}: {rollout.because}" for version, rollout in refused.items()},
         **dict.fromkeys(past.line, "was champion"),
         **{version: f"rolled back by {row.actor}: {row.reason}" for version, row in past.withdrawn.items()},
         **({past.champion: "champion"} if past.champion else {}),

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import Answer, ApprovalStatus
+from include.evergreen.registry.rollouts import Rollout, list_rollouts
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import approvals, candidates, decisions, model_versions, promotions
@@ -24,7 +25,8 @@ Row = sa.Row[Any]
 class VersionHistory:
     """All that is recorded of one version, for pages and the command line.
 
-    ``decision`` is the newest blessing (a row of `decisions`); ``promotions`` are rows of that table, the newest first.
+    ``decision`` is the newest blessing (a row of `decisions`); ``promotions`` are rows of that table, the newest first, as
+    ``rollouts`` are.
     """
 
     version: int
@@ -40,6 +42,7 @@ class VersionHistory:
     promotions: tuple[Row, ...]
     is_champion: bool
     is_challenger: bool
+    rollouts: tuple[Rollout, ...] = ()
 
 
 def version_history(model: str, limit: int = 100, *, version: int | None = None) -> list[VersionHistory]:
@@ -62,6 +65,7 @@ def version_history(model: str, limit: int = 100, *, version: int | None = None)
     with reading() as connection:
         versions = connection.execute(query).all()
         blessed, answers, promoted = _of_versions(connection, model, versions)
+        rolled_out = list_rollouts(connection, model, [row.version for row in versions])
     return [
         VersionHistory(
             version=row.version,
@@ -79,6 +83,7 @@ def version_history(model: str, limit: int = 100, *, version: int | None = None)
             promotions=tuple(promoted.get(row.version, ())),
             is_champion=champion is not None and champion.version == row.version,
             is_challenger=challenger is not None and challenger.version == row.version,
+            rollouts=tuple(rollout for rollout in rolled_out if rollout.version == row.version),
         )
         for row in versions
     ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
+from include.evergreen.features.columns import PREDICTION, VERSION
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
 from include.evergreen.state import ledger, storage
@@ -18,6 +19,7 @@ from include.evergreen.state.database.tables import prediction_sets
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 CURRENT = prediction_sets.c.superseded_at.is_(None)
 
@@ -42,12 +44,44 @@ class PredictionSet:
     recorded_at: dt.datetime
     superseded_at: dt.datetime | None
 
-    def frame(self) -> pd.DataFrame:
-        """Read the predictions. Raises `DataError` when they are not in the storage, or damaged.
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the predictions that ``version`` made. Raises `DataError` when they are not in the storage, or damaged.
 
-        :returns: one row for each scored one: its keys, its features, ``prediction``, with a challenger ``challenger_prediction``, and with
-            ``explain: true`` what each feature contributed, in the columns that `features.columns` names; earlier releases stored keys
-            under their own names, unless a feature had the same
+        :param columns: the names of those to read; None for all
+        :returns: as `whole`, without the rows that another version of a roll-out made
+        """
+        return cast("pd.DataFrame", self.table(columns).to_pandas())
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the predictions that ``version`` made into Arrow. Raises as `frame`.
+
+        :param columns: the names of those to read; None for all
+        :returns: the rows, as `frame` has them
+        """
+        if not self.challenger_version:
+            return storage.read_table(self.path, columns)
+        import pyarrow.compute as pc
+
+        table = storage.read_table(self.path, None if columns is None else list(dict.fromkeys([*columns, VERSION])))
+        if VERSION not in table.column_names:  # of an earlier release
+            return table
+        own = table.filter(pc.equal(table[VERSION], self.version))
+        return own if columns is None or VERSION in columns else own.drop_columns([VERSION])
+
+    def count(self) -> int:
+        """Count the rows of `frame`. Raises as that does.
+
+        :returns: all ``rows``, but those that another version of a roll-out made
+        """
+        return self.table([VERSION, PREDICTION]).num_rows if self.challenger_version else self.rows
+
+    def whole(self) -> pd.DataFrame:
+        """Read what was served: by ``version``, and in a roll-out by ``challenger_version``, too. Raises as `frame`.
+
+        :returns: one row for each scored one: its keys, its features, ``prediction``, the version that made it and its scoring moment, with
+            a challenger in shadow ``challenger_prediction``, and with ``explain: true`` what each feature contributed, in the columns that
+            `features.columns` names; earlier releases stored keys under their own names, unless a feature had the same, and neither
+            version nor moment
         """
         return storage.read_frame(self.path)
 
@@ -81,6 +115,19 @@ def all_scorings(model: str, partition: Partition) -> list[PredictionSet]:
     :returns: the one that was served first at the head, the current one at the end; none when it was not scored
     """
     return _sets(prediction_sets.c.partition == partition, model=model, order=prediction_sets.c.scoring)
+
+
+def served_live(model: str, first: Partition) -> set[Partition]:
+    """List the partitions of a model that were scored live, whatever corrected them since.
+
+    :param model: name of the model
+    :param first: the first partition, included
+    :returns: those of which any scoring is live
+    """
+    own = prediction_sets.c
+    query = sa.select(own.partition).where(own.model == model, own.partition >= first, own.origin == "live").distinct()
+    with reading() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def newest_predictions(model: str, *, before: Partition, limit: int) -> list[PredictionSet]:

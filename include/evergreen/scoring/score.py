@@ -18,14 +18,16 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.data.partitions.files import RowWriter
 from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_batches
-from include.evergreen.features.columns import CHALLENGER, PREDICTION, as_columns, as_keys
+from include.evergreen.features.columns import AS_OF, CHALLENGER, PREDICTION, VERSION, as_columns, as_keys, key_column
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.registry import champions
+from include.evergreen.registry.rollouts import governing_rollout
 from include.evergreen.registry.versions import ChangedRecordError
+from include.evergreen.scoring.assignment import assigned
 from include.evergreen.scoring.explain import explained
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
@@ -104,7 +106,8 @@ def _score_by(catalog: Catalog, serving: Scorer, partition: Partition, origin: s
         written = _write(catalog, reads, pipeline, origin, began)
     message = f"{written.rows} rows scored by version {written.version}"
     if reads.shadow:
-        message += f", and by challenger {reads.shadow.version.version} as its shadow"
+        by = f"challenger {reads.shadow.version.version}"
+        message += f", and {reads.share:.0%} of the keys by {by}, which serves them" if reads.share else f", and by {by} as its shadow"
     took = {SECONDS: time.monotonic() - started}
     record_stage(model.name, "score", partition, "done", {"message": message, **reads.recorded, **took})
     log.info("%s %s: %s", model.name, partition, message)
@@ -161,7 +164,7 @@ def stage_waits(model: ModelConfig, stage: Stage, partition: Partition, missing:
 def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving: Scorer) -> Scorer | None:
     """The challenger, when it can score the champion's rows: of the same dataset, all of its own inputs being there."""
     challenger = champions.challenger_for(model.name, partition)
-    if challenger is None:
+    if challenger is None or challenger.version == serving.version.version:
         resolve_alert(f"challenger/{model.name}")
         return None
     try:
@@ -173,6 +176,8 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving:
         return None
     except Exception as error:
         _broken_beside(catalog, model, challenger, error)
+        return None
+    if not champions.may_serve_share(challenger, partition):
         return None
     comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
@@ -188,7 +193,7 @@ def _write(catalog: Catalog, reads: _Reads, pipeline: Pipeline, origin: str, beg
         beside = _predicting_beside(catalog, reads, cache) if reads.shadow else None
         for predictions, features in _predicted(catalog, reads.partition, reads.serving, pipeline, cache):
             if beside is not None:
-                predictions.insert(list(predictions.columns).index(PREDICTION) + 1, CHALLENGER, beside(features))
+                beside(predictions, features)
             table = pa.Table.from_pandas(predictions, preserve_index=False)
             writer = writer or leaving.enter_context(RowWriter(table.schema))
             writer.write(table)
@@ -205,20 +210,32 @@ def _predicted(
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """What is kept of the champion's predictions, a batch of rows at a time, and the features that they were made from."""
     for rows, features in feature_batches(catalog, scorer.config, partition, cache, scorer.recipe.code):
-        keys = as_keys(rows, catalog.dataset(scorer.config.rows).keys)
-        with one_thread():
-            predicted = predict(pipeline, scorer.config, features)
-            parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
-        whole = keys.join(as_columns(features)).assign(**{PREDICTION: predicted})
-        yield (whole if parts is None else whole.join(parts)), features
+        yield _made(partition, scorer, pipeline, as_keys(rows, catalog.dataset(scorer.config.rows).keys), features), features
+
+
+def _made(partition: Partition, scorer: Scorer, pipeline: Pipeline, keys: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
+    """What is kept of a version's predictions of some rows: with the features that they were made from."""
+    import pandas as pd
+
+    with one_thread():
+        predicted = predict(pipeline, scorer.config, features)
+        parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
+    whole = keys.join(as_columns(features))
+    whole[PREDICTION], whole[VERSION] = predicted, scorer.version.version
+    whole[AS_OF] = pd.Timestamp(scorer.config.moment(partition)).as_unit("us")
+    return whole if parts is None else whole.join(parts)
 
 
 class _ChallengerError(Exception):
     """The challenger cannot score the partition; an alert says why, and the champion does not wait for it."""
 
 
-def _predicting_beside(catalog: Catalog, reads: _Reads, cache: PartitionCache) -> Callable[[pd.DataFrame], np.ndarray]:
-    """The challenger's predictions, for each batch of the champion's features. It, and they, raise `_ChallengerError`."""
+def _predicting_beside(catalog: Catalog, reads: _Reads, cache: PartitionCache) -> Callable[[pd.DataFrame, pd.DataFrame], None]:
+    """Puts the challenger's predictions beside the champion's, for each batch of what is kept of these, and of their features.
+
+    In shadow they stand in a column of their own; in a roll-out that lets it serve, in the rows of its keys. It, and they, raise
+    `_ChallengerError`.
+    """
     shadow, serving = reads.shadow, reads.serving
     assert shadow is not None
     same = shadow.recipe.features_digest == serving.recipe.features_digest
@@ -226,15 +243,40 @@ def _predicting_beside(catalog: Catalog, reads: _Reads, cache: PartitionCache) -
     with _not_waited_for(catalog, shadow):
         pipeline = _loaded(shadow)
 
-    def predict_beside(features: pd.DataFrame) -> np.ndarray:
-        with _not_waited_for(catalog, shadow), one_thread():
-            read = features if own is None else next(own, (None, features[:0]))[1]
-            predicted = predict(pipeline, shadow.config, read)
-            if len(predicted) != len(features):
-                raise DataError(f"it scores {len(predicted)} rows where the champion scores {len(features)}")
-        return predicted
+    names = catalog.dataset(serving.config.rows).keys
 
-    return predict_beside
+    def beside(predictions: pd.DataFrame, features: pd.DataFrame) -> None:
+        with _not_waited_for(catalog, shadow):
+            keys = predictions[[key_column(name) for name in names]]
+            rows, read = (None, features) if own is None else next(own, (None, features[:0]))
+            if not reads.share:
+                with one_thread():
+                    predicted = predict(pipeline, shadow.config, read)
+                _refuse_other_count(len(predicted), len(features))
+                predictions.insert(list(predictions.columns).index(PREDICTION) + 1, CHALLENGER, predicted)
+                return
+            _refuse_other_count(len(read), len(features))
+            if rows is not None and not as_keys(rows, names).equals(keys):
+                raise DataError("it scores other rows than the champion")
+            assert reads.governed is not None
+            theirs = assigned(serving.config.name, reads.governed[0], keys, reads.share)
+            _overlay(predictions, _made(reads.partition, shadow, pipeline, keys, read), theirs)
+
+    return beside
+
+
+def _refuse_other_count(ours: int, champions_rows: int) -> None:
+    if ours != champions_rows:
+        raise DataError(f"it scores {ours} rows where the champion scores {champions_rows}")
+
+
+def _overlay(champions_rows: pd.DataFrame, challengers: pd.DataFrame, theirs: np.ndarray) -> None:
+    """Put in the rows that are theirs what the challenger made; features that it alone has stand in all rows, as every batch has them."""
+    for name in challengers.columns:
+        if name not in champions_rows:
+            champions_rows[name] = challengers[name]
+        elif not champions_rows[name].equals(challengers[name]):
+            champions_rows[name] = champions_rows[name].where(~theirs, challengers[name])
 
 
 @contextmanager
@@ -291,6 +333,7 @@ def _keep(reads: _Reads, predictions: RowWriter, origin: str, began: dt.datetime
 class _Reads:
     """What a scoring reads: its versions, who was champion, and each partition that features may read, by ``dataset/day``.
 
+    ``governed`` is the roll-out that governs the partition, and the share of the keys that its version serves, if there is one.
     ``of_champion`` are those that its own features may read, ``of_shadow`` those of the challenger's.
     """
 
@@ -298,15 +341,25 @@ class _Reads:
     serving: Scorer
     shadow: Scorer | None
     champion: int
+    governed: tuple[int, float] | None
     of_champion: dict[str, PartitionVersion]
     of_shadow: dict[str, PartitionVersion]
 
     @classmethod
     def now(cls, partition: Partition, serving: Scorer, shadow: Scorer | None) -> _Reads:
         champion = champions.champion_for(serving.config.name, partition)
+        with reading() as connection:
+            rollout = governing_rollout(connection, serving.config.name, partition)
+        governed = (rollout.id, rollout.share(partition)) if rollout else None
         cache = PartitionCache(partition, model=serving.config, is_scored=True)
         of_shadow = _known_inputs(partition, shadow, cache) if shadow else {}
-        return cls(partition, serving, shadow, champion.version if champion else 0, _known_inputs(partition, serving, cache), of_shadow)
+        of_champion = _known_inputs(partition, serving, cache)
+        return cls(partition, serving, shadow, champion.version if champion else 0, governed, of_champion, of_shadow)
+
+    @property
+    def share(self) -> float:
+        """Which share of the keys the challenger serves: 0 in shadow, and without one."""
+        return self.governed[1] if self.shadow and self.governed else 0.0
 
     def alone(self) -> _Reads:
         """Leave the challenger out.
@@ -332,7 +385,8 @@ class _Reads:
         versions = [(scorer.version.artifact_digest, scorer.recipe.digest) for scorer in (self.serving, self.shadow) if scorer]
         explain = {"explain": True} if self.serving.config.explain else {}
         columns = {"columns": self.columns} if self.columns else {}
-        return document_digest({"known": self.known, "versions": versions, **explain, **columns})
+        shares = {"shares": self.governed} if self.share else {}
+        return document_digest({"known": self.known, "versions": versions, **explain, **columns, **shares})
 
     @property
     def newest(self) -> dict[str, str]:
@@ -378,6 +432,8 @@ class _Reads:
         subject = f"{self.serving.config.name} {self.partition}"
         if now.champion != self.champion:
             raise OvertakenError(f"{subject}: version {now.champion} became champion while version {self.champion} scored")
+        if now.governed != self.governed:
+            raise OvertakenError(f"{subject}: a roll-out began, grew or ended while it was scored")
         if (now.known, now.columns) != (self.known, self.columns):
             read = [
                 {name: (reads.known.get(name), reads.columns.get(name)) for name in {**now.known, **self.known}} for reads in (now, self)

@@ -41,7 +41,7 @@ def train(model: ModelConfig) -> str:
 {_criteria(model)}
 
 - *register* registers a blessed candidate as the challenger.
-- *promote* makes it the champion, unless the champion has a later as_of or a pause is active (`evergreen.pause`).
+- *promote* {_promotion(model)}, unless the champion has a later as_of or a pause is active (`evergreen.pause`).
 
 {_approval(model)}
 Rejection is an expected outcome; downstream tasks are skipped, and the decision is recorded.
@@ -76,7 +76,7 @@ def score(model: ModelConfig) -> str:
     inputs = "\n".join(f"- `{entry.dataset}`{_lag(entry)}" for entry in model.inputs)
     return f"""# {model.name}.score
 
-Scores one partition (day) of `{model.rows}` with the champion, and with the challenger in shadow mode. Owner: **{model.owner}**.
+Scores one partition (day) of `{model.rows}` with the champion, and with the challenger in shadow mode or on its share of a roll-out. Owner: **{model.owner}**.
 
 A run starts when the last of the day's inputs is published, and again when one of them is corrected:
 
@@ -191,12 +191,13 @@ def promote(model: ModelConfig) -> str:
     """
     return f"""# {model.name}.promote
 
-A form to promote a registered version of {model.name} to champion, or to roll back to an earlier champion. Owner: **{model.owner}**.
+A form to promote a registered version of {model.name} to champion, to roll back to an earlier champion, or to abort a roll-out. Owner: **{model.owner}**.
 It takes seconds and also works while a pause is active.
 
 - **promote** accepts only a version with a blessed decision and unchanged files. Set *Force* to replace a champion with a later as_of.
 - **roll back** restores the previous champion, or the *Version* that you enter. A version that was rolled back is not promoted
   automatically again; a person must promote it.
+- **abort roll-out** lets the champion serve all rows again. The version that was rolled out is not promoted automatically again.
 
 Your name and reason are recorded in the ledger.
 
@@ -209,6 +210,13 @@ Your name and reason are recorded in the ledger.
 The same without Airflow: `evergreen rollback {model.name} --reason R`. The decisions on each version:
 `evergreen decisions {model.name}`.
 """
+
+
+def _promotion(model: ModelConfig) -> str:
+    """Say what promotion does with a blessed version."""
+    if not model.rollout.steps:
+        return "makes it the champion"
+    return f"starts its roll-out ({model.rollout.strategy}), which *monitor* decides; the first champion serves at once"
 
 
 def _wait(model: ModelConfig) -> str:

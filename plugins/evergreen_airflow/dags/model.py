@@ -15,6 +15,7 @@ from evergreen_airflow.mappers import LabelsMapper, ModelMapper, MonitoringMappe
 from evergreen_airflow.operators.approval import ASK, PromoteApprovedOperator, RequestApprovalOperator, WaitForApprovalOperator
 from evergreen_airflow.operators.serving import MonitorPartitionOperator, RenderDriftReportOperator, ScorePartitionOperator
 from evergreen_airflow.operators.training import (
+    ABORT,
     PROMOTE,
     ROLL_BACK,
     EvaluateGateOperator,
@@ -146,7 +147,7 @@ def approve_dag(model: ModelConfig) -> DAG:
 
 
 def promote_dag(model: ModelConfig) -> DAG:
-    """Build <model>.promote: a form to promote a version or to roll back.
+    """Build <model>.promote: a form to promote a version, to roll back, or to abort a roll-out.
 
     :param model: the model as it is declared now
     :returns: the DAG
@@ -155,9 +156,9 @@ def promote_dag(model: ModelConfig) -> DAG:
         "action": Param(
             PROMOTE,
             type="string",
-            enum=[PROMOTE, ROLL_BACK],
+            enum=[PROMOTE, ROLL_BACK, ABORT],
             title="Action",
-            description="Promote a version, or roll back to an earlier champion.",
+            description="Promote a version, roll back to an earlier champion, or abort the roll-out that runs.",
         ),
         "version": Param(
             None,

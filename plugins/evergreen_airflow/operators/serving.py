@@ -55,7 +55,7 @@ class ScorePartitionOperator(ModelOperator):
 
 
 class MonitorPartitionOperator(ModelOperator):
-    """Monitor a scored partition: drift at once, performance once the labels are mature.
+    """Monitor a scored partition: drift at once, performance once the labels are mature; then decide the model's roll-out, if it can be.
 
     :param model: its name, as in ``include/models`` (templated)
     """
@@ -68,13 +68,13 @@ class MonitorPartitionOperator(ModelOperator):
         :param context: the running task's Airflow context
         :returns: ``partition``, ``summary`` and each metric's value
         """
-        from include.evergreen.monitoring import monitor
+        from include.evergreen.operations.watching import watch
         from include.evergreen.scoring import readiness
 
         catalog = Catalog()
         partition = resolve_partition(context, catalog.model(self.model).grain)
         model = catalog.model(self.model)
-        outcome = monitor(catalog, model, partition, readiness.monitoring(model.name, partition, model.labels).origin)
+        outcome = watch(catalog, model, partition, readiness.monitoring(model.name, partition, model.labels).origin)
         if not outcome.is_done:
             skip(self, outcome.message)
         return {"partition": str(partition), "summary": outcome.message, **outcome.facts}

@@ -12,7 +12,7 @@ from evergreen_airflow.runs import acting_user, deed_actor, resolve_as_of, task_
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
 
-PROMOTE, ROLL_BACK = "promote", "roll back"
+PROMOTE, ROLL_BACK, ABORT = "promote", "roll back", "abort roll-out"
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -168,7 +168,7 @@ class RegisterChallengerOperator(ModelOperator):
 
 
 class PromoteChampionOperator(ModelOperator):
-    """Promote the challenger to champion, unless a pause is active, approval is missing, or the champion was trained on newer data.
+    """Promote the challenger, or start its roll-out, unless a pause is active, approval is missing, or the champion is of newer data.
 
     :param model: its name, as in ``include/models`` (templated)
     """
@@ -192,7 +192,7 @@ class PromoteChampionOperator(ModelOperator):
 
 
 class PromoteManuallyOperator(ModelOperator):
-    """Promote the version that a person chose, or roll back. The ledger records that person's name and reason.
+    """Promote the version that a person chose, roll back, or abort a roll-out. The ledger records that person's name and reason.
 
     A cleared run does nothing: it would act again under the name of who triggered it.
 
@@ -202,7 +202,7 @@ class PromoteManuallyOperator(ModelOperator):
     operator_extra_links = (VersionsLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Promote or roll back, as the run's parameters say, or skip if that needs force.
+        """Promote, roll back or abort, as the run's parameters say, or skip if that needs force.
 
         :param context: the running task's Airflow context
         :returns: ``champion`` (its version) and ``summary``
@@ -213,6 +213,9 @@ class PromoteManuallyOperator(ModelOperator):
         params, actor = context["params"], deed_actor(context)
         if params["action"] == ROLL_BACK:
             outcome = champions.rollback(self.model, to=params["version"], actor=actor, reason=params["reason"], request=context["run_id"])
+        elif params["action"] == ABORT:
+            outcome = champions.abort_rollout(self.model, actor=actor, reason=params["reason"])
+            return {"champion": outcome.version, "summary": outcome.message}
         elif params["version"] is None:
             raise ConfigError(f"{self.model}: set the version to promote. Only a rollback may leave it empty.")
         else:
@@ -268,7 +271,7 @@ def promote_blessed(operator: BaseOperator, model: ModelConfig, version: int, *,
     from include.evergreen.promotion.promote import promote_blessed
 
     outcome = promote_blessed(Catalog(), model, version, actor=actor, reason=reason)
-    if not outcome.promoted:
+    if not outcome.promoted and not outcome.is_rolling_out:
         skip(operator, outcome.message)
     return {"champion": outcome.version, "summary": outcome.message}
 

@@ -75,9 +75,14 @@ class VersionView:
 
     @property
     def promotions(self) -> list[str]:
-        """One sentence for each promotion of the version and each rollback to it."""
+        """One sentence for each promotion of the version, each rollback to it and each roll-out of it."""
         actions = {"promotion": "promoted", "rollback": "rolled back to"}
-        return [
+        rollouts = [
+            f"{rollout.strategy} beside champion {rollout.champion_version} {rollout.word} since "
+            f"{format_timestamp(rollout.ended_at or rollout.started_at)}: {rollout.because or rollout.note or 'it has just begun'}"
+            for rollout in self.history.rollouts
+        ]
+        return rollouts + [
             f"{actions.get(row.kind, row.kind)} by {row.actor}, {format_timestamp(row.promoted_at)}: {row.reason}"
             for row in self.history.promotions
         ]

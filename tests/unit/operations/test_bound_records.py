@@ -25,6 +25,7 @@ from include.evergreen.monitoring.triggers import ask_training
 from include.evergreen.operations.audit import audit_ledger, verify_records
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import record_answer
+from include.evergreen.registry.rollouts import begin_rollout, end_rollout
 from include.evergreen.registry.versions import ChangedRecordError, UnearnedError
 from include.evergreen.scoring.predictions import all_scorings, record_scoring
 from include.evergreen.scoring.score import score
@@ -134,6 +135,10 @@ def record_one_of_each() -> None:
     weather = {"dataset": "weather", "partition": INGESTED}
     record(quarantine_releases, "quarantine-release", **weather, **who, rows=released_rows(["a" * 64]))
     record(erasures, "erasure", dataset="weather", columns="tail", subject_hash="b" * 64, status="done", detail=who, progress={})
+    plan = {"strategy": "shadow", "plan": {"shares": [0.0]}, "decision": 1, "first": day(1)}
+    with writing() as connection:
+        rollout = begin_rollout(connection, model=MODEL, version=2, champion_version=1, **plan, **who)
+        end_rollout(connection, rollout, "promoted", "it is better", {"step": 1})
     record(firings, "firing", model=MODEL, rule="mae>1", as_of=AS_OF, version=2, evidence={"message": "mae is 3"})
 
 

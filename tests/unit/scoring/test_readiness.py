@@ -316,7 +316,7 @@ def test_an_event_asks_a_handful_of_questions_however_long_the_history_is(catalo
     scored(catalog, air_time)
     _scoring(MODEL, NEXT)  # recipes are kept from now on
     assert len(statements(lambda: _scoring(MODEL, DAY, ("weather", YESTERDAY)))) <= 2
-    assert len(statements(lambda: _scoring(MODEL, NEXT))) <= 4
+    assert len(statements(lambda: _scoring(MODEL, NEXT))) <= 5
     assert len(statements(lambda: readiness.monitoring(MODEL, DAY, LABELS))) <= 3
 
 

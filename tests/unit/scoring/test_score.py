@@ -206,7 +206,9 @@ def test_a_challenger_scores_in_the_shadow_and_changes_nothing_that_is_served(
     predictions = _predictions("air_time")
     assert (predictions.version, predictions.challenger_version) == (1, 2)
     frame = predictions.frame()
-    assert list(frame.columns)[-2:] == ["prediction", "challenger_prediction"]
+    assert list(frame.columns)[-4:] == ["prediction", "challenger_prediction", "served:version", "served:as_of"]
+    assert set(frame["served:version"]) == {1}
+    assert set(frame["served:as_of"]) == {air_time.moment(DAY)}
     assert np.array_equal(frame["prediction"].to_numpy(), alone)
     assert not np.array_equal(frame["challenger_prediction"].to_numpy(), alone)
 

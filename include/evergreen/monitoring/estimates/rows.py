@@ -92,9 +92,9 @@ def load_rows(window: Window) -> Rows:
     """
     import pandas as pd
 
-    wanted = Sampled.draw([day.rows for day in window.labelled_days])
+    wanted = Sampled.draw([day.count() for day in window.labelled_days])
     columns = [*map(feature_column, window.model.feature_names), PREDICTION]
-    frames = [storage.read_frame(day.path, columns).iloc[chosen] for day, chosen in zip(window.labelled_days, wanted.of_day, strict=True)]
+    frames = [day.frame(columns).iloc[chosen] for day, chosen in zip(window.labelled_days, wanted.of_day, strict=True)]
     frame = pd.concat(frames, ignore_index=True)
     if wanted.total < LEAST_ROWS:
         raise NotEstimatedError(f"{wanted.total} {'row was' if wanted.total == 1 else 'rows were'} scored; {LEAST_ROWS} are needed")

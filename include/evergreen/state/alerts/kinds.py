@@ -31,6 +31,7 @@ _ALL = (
     AlertKind("score", "Scoring fails", "The model's newest partitions have no predictions."),
     AlertKind("monitor", "Monitoring fails", "Nobody sees whether the model still does what it did."),
     AlertKind("challenger", "A challenger fails", "Its predictions are missing. The champion serves as before."),
+    AlertKind("rollout", "A roll-out did not go well", "A new version was rolled back, or cannot be judged. The champion serves on."),
     AlertKind("comparison", "The champion cannot be computed", "The gate judges candidates without comparing them with the champion."),
     AlertKind("artifact", "A model's files are damaged", "The version does not serve: an earlier one does, or none."),
     AlertKind("alias", "MLflow shows another champion", "Somebody moved the alias by hand. What serves is what our records say."),

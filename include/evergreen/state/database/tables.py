@@ -48,6 +48,8 @@ def _index(name: str, *columns: str, where: str = "") -> sa.Index:
     return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
+_running = sa.text("state = 'running'")
+
 # One validated content of one partition. The row with the highest version is current.
 partition_versions = sa.Table(
     "partition_versions",
@@ -330,6 +332,34 @@ promotions = sa.Table(
     _index("ix_promotions_version", "model", "version", "id"),
     _index("ix_promotions_request", "model", "request", where="request != ''"),
     _index("ix_promotions_line", "model", "id", where="ended_by IS NULL"),
+)
+
+# How a version takes the champion's place step by step. It governs the partitions from `first` to `last`; at most one of a model runs.
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("model"),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("champion_version", sa.Integer, nullable=False),
+    sa.Column("decision", sa.Integer, nullable=False),  # of the gate, which blessed it against that champion
+    _key("strategy", 12),  # shadow, canary, ab
+    _json("plan"),  # what was declared when it started, and by which it is decided
+    _partition("first"),
+    sa.Column("last", sa.String(20)),  # none: it runs
+    sa.Column("steps", sa.JSON, nullable=False),  # of those that began: the share that it serves, from which partition on
+    sa.Column("evidence", sa.JSON, nullable=False),  # of each step that was decided
+    _key("state", 12),  # running, promoted, rolled_back, aborted
+    _key("actor", 120),
+    _key("reason", 500),
+    _key("because", 1000),  # why it ended; empty while it runs
+    _moment("started_at"),
+    sa.Column("ended_at", Moment),  # none: it runs
+    _key("note", 1000),  # what it waits for, or that MLflow does not show its end yet
+    _entry(),
+    _index("ix_rollouts_model", "model", "id"),
+    _index("ix_rollouts_version", "model", "version", "id"),
+    sa.Index("uq_rollouts_running", "model", unique=True, sqlite_where=_running, postgresql_where=_running),
 )
 
 # While one is active, nothing is promoted or retrained automatically.

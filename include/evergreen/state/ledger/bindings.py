@@ -116,6 +116,13 @@ BINDINGS = {
             newest_counts=True,
         ),
         Binding(
+            tables.rollouts,
+            frozenset({"rollout", "rollout-step", "rollout-end"}),
+            ("model", "version", "started_at"),
+            unbound={"note": "it says what a running one waits for, and whether MLflow shows the end of another, which decides nothing"},
+            renewed=frozenset({"last", "steps", "evidence", "state", "because", "ended_at"}),
+        ),
+        Binding(
             tables.prediction_sets,
             frozenset({"scoring"}),
             ("model", "partition", "scoring"),

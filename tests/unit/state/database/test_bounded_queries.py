@@ -29,14 +29,16 @@ from include.evergreen.operations.missed import missed_work
 from include.evergreen.operations.status import status
 from include.evergreen.operations.trace import find_logged
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
+from include.evergreen.promotion.rollouts import advance_rollout
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import approval_status
 from include.evergreen.registry.champion_periods import champion_period_at
 from include.evergreen.registry.overview import version_history
+from include.evergreen.registry.rollouts import begin_rollout
 from include.evergreen.scoring.readiness import monitoring, scoring
 from include.evergreen.scoring.score import score
 from include.evergreen.state.alerts import open_alerts, raise_alert, resolve_alert
-from include.evergreen.state.database import engine, reading
+from include.evergreen.state.database import engine, reading, writing
 from include.evergreen.state.database.tables import metadata
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
@@ -46,6 +48,13 @@ from tests.unit.flights import close_database
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, settle_cycled
 from tests.unit.operations.maintenance.homes import correct, days_pass, ingest, keep_for
 
+ROLLOUT = {
+    "strategy": "shadow", "first": day(21), "actor": "a test", "reason": "a test of queries",
+    "plan": {
+        "shares": [0.0], "partitions": 7, "resample": "days", "resamples": 1000,
+        "criterion": {"kind": "champion", "metric": "auc", "margin": 0.1},
+    },
+}  # fmt: skip
 DO_NOT_GROW = {"erasures", "knowledge_corrections", "pauses", "dataset_totals", "leases", "kept_files", "alembic_version"}
 GROWING = set(metadata.tables) - DO_NOT_GROW
 OF_FEW_ROWS = {
@@ -91,6 +100,12 @@ def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
         promote_blessed(catalog, model, version.version, actor="a test", reason="a test of queries")
         champions.promote(MODEL, version.version, actor="a test", reason="a test of queries", force=True)
         champions.rollback(MODEL, actor="a test", reason="a test of queries", request="a run")
+        with writing() as connection:
+            begin_rollout(connection, model=MODEL, version=2, champion_version=1, decision=1, **ROLLOUT)
+        score(catalog, model, day(21), "live")
+        advance_rollout(catalog, model)
+        champions.abort_rollout(MODEL, actor="a test", reason="a test of queries")
+        advance_rollout(catalog, model)
         fire_if_tripped(model)
         due_firing(MODEL)
         awaited_firing(MODEL)

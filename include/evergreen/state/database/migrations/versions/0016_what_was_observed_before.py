@@ -5,8 +5,8 @@ from alembic import op
 
 from include.evergreen.state.database.types import Moment
 
-revision = "0017"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
