@@ -73,6 +73,7 @@ NOT_BOUND = {
     "notifications": "what was sent about alerts",
     "maintenance_windows": "each has an entry of its own",
     "observations": "figures that can be computed again",
+    "superseded_observations": "what figures were before they were revised; what a firing rests on is in its evidence, which is bound",
     "estimates": "figures that can be computed again",
     "observation_news": "which models were observed last, for those that wait",
     "reports": "pictures that can be drawn again",
