@@ -11,6 +11,7 @@ import pytest
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.approval import Approval
+from include.evergreen.data.partitions.files import RowWriter
 from include.evergreen.features.columns import CHALLENGER, PREDICTION, VERSION, keys_of
 from include.evergreen.foundation.errors import ConfigError, OvertakenError
 from include.evergreen.monitoring.observations import list_observations
@@ -382,15 +383,15 @@ def test_a_model_whose_versions_need_approval_is_rolled_out_once_it_is_given() -
 
 def test_a_scoring_that_a_rollout_overtakes_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model = declared(**CANARY)
-    write_frame, starts = storage.write_frame, iter([True])
+    keep, starts = RowWriter.keep, iter([True])
 
-    def meanwhile(path: str, frame: pd.DataFrame) -> None:
-        write_frame(path, frame)
+    def meanwhile(writer: RowWriter, path: str) -> None:
+        keep(writer, path)
         if next(starts, False):
             start(model)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write_frame", meanwhile)
+        patch.setattr(RowWriter, "keep", meanwhile)
         score(model, 21)
     assert newest().first == day(21)
     assert set(versions(21).values()) == {1, 2}
