@@ -42,6 +42,7 @@ from benchmarks.scratch import MeasuredProcessError, forked_clean_processes, use
 from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
 from include.evergreen.config import Catalog
+from include.evergreen.config.metrics import FRESHNESS, RELATIVE_VOLUME, SCORING_SPEED
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
@@ -68,6 +69,7 @@ DEFAULT = Years(1000, 100, 1825, 200, 3, LAST_MADE_UP, MODEL, DATASETS)
 FULL = replace(DEFAULT, daily_models=1000, metrics=15)
 SMALL = replace(DEFAULT, models=20, datasets=4, days=140, daily_models=20)
 VERIFIED = 20  # things a night: fewer than either side has
+OF_HISTORY_OR_CLOCK = {FRESHNESS, RELATIVE_VOLUME, SCORING_SPEED}  # observations in which the two sides differ by what they are
 SIDES = ("empty", "full")
 MLFLOW = "mlflow.db"
 
@@ -247,7 +249,9 @@ def _night(number: int, timed: dict[str, list[Timed]]) -> dict[str, Any]:
     return {
         "scored": [scored.status, scored.facts["version"], scored.facts["rows"], predictions.digest],
         "monitored": [monitored.status, monitored.facts],
-        "observed": [[each.metric, each.value] for each in list_observations(MODEL, first=day, last=day)],
+        "observed": [
+            [each.metric, each.value] for each in list_observations(MODEL, first=day, last=day) if each.metric not in OF_HISTORY_OR_CLOCK
+        ],
         "promotion": [promotion.promoted, promotion.version],
         "champion": now["models"][MODEL]["champion"]["version"],
         "latest": {name: each["latest"] for name, each in now["datasets"].items()},
