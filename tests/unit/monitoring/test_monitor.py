@@ -109,7 +109,7 @@ def test_a_corrected_truth_revises_the_figures_keeps_the_earlier_and_doubles_non
     assert _figures("air_time")["drift.share"] == before["drift.share"]
     assert len(rows_of(observations)) == count
     earlier = {each.metric: each.value for each in list_superseded("air_time")}
-    assert earlier.keys() == {"concept_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
+    assert earlier.keys() == {"concept_drift.score", "target_drift.score", *(f"performance.{metric}" for metric in metrics_of(air_time))}
     assert earlier.items() <= before.items()
 
 
