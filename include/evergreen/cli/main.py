@@ -76,8 +76,8 @@ VERB_GROUPS = (
 )
 _EPILOG = """\
 exit codes: 0 done; 1 problems were found, or not all of it could be done (check, erase, features, maintain, promote, reproduce, rollback,
-snapshot verify, verify-ledger); 2 a file, setting or argument is wrong; 3 the data is at fault; 4 something did not answer, try again;
-130 Ctrl-C"""
+rollout, snapshot verify, verify-ledger); 2 a file, setting or argument is wrong; 3 the data is at fault; 4 something did not answer, try
+again; 130 Ctrl-C"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,6 +28,15 @@ PROFILE_SUFFIX = ".profile"
 TARGET_SUFFIX = f".target{PROFILE_SUFFIX}"
 
 
+def profiled_rows(path: str) -> str:
+    """Name the file whose rows a profile is of.
+
+    :param path: of any file in the storage
+    :returns: the path of the rows beside which the profile lies; ``path`` itself, if it is of no profile
+    """
+    return path.removesuffix(TARGET_SUFFIX).removesuffix(PROFILE_SUFFIX)
+
+
 @dataclass
 class KeptProfiles:
     """The profiles of one version: of its reference, and of days that it scored. What had to be made is not kept before `keep`.

@@ -15,7 +15,7 @@ from include.evergreen.features.columns import PARTITION, as_keys, feature_colum
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
-from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX, profiled_rows
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
 from include.evergreen.operations.maintenance.records import owner
@@ -127,10 +127,10 @@ class Derived:
             for day in sorted({*days, *against}):
                 for path in _profiles(f"predictions/{model.name}/{day}"):
                     is_of_labels = path.endswith(TARGET_SUFFIX) and day in days
-                    if day in against or is_of_labels or path.removesuffix(PROFILE_SUFFIX).removesuffix(".target") in rows:
+                    if day in against or is_of_labels or profiled_rows(path) in rows:
                         found.add(path)
             for path in _profiles(f"references/{model.name}"):
-                if path.removesuffix(PROFILE_SUFFIX).removesuffix(".target") in rows:
+                if profiled_rows(path) in rows:
                     found.add(path)
         return sorted(found)
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.monitoring.kept_profiles import profiled_rows
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.maintenance.naming import is_kept, kept_snapshots
 from include.evergreen.state.database import reading
@@ -146,7 +147,7 @@ def _is_unregistered(connection: sa.Connection, model: str, path: str) -> bool:
         kept = [
             is_needed
             for whose, reference, is_needed in connection.execute(trained)
-            if whose == model and path in (reference, holdout_path(reference))
+            if whose == model and profiled_rows(path) in (reference, holdout_path(reference))
         ]
         return bool(kept) and not any(kept)
     digest = snapshots.c.digest

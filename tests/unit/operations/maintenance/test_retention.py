@@ -163,7 +163,7 @@ def test_a_blessed_candidate_keeps_its_frame_and_its_reference_sample_though_it_
     before = stored("training") + stored("references")
     retain()
     assert stored("training") + stored("references") == before
-    assert len(before) == 4  # the frame, the snapshot's parts, the samples of what it was fitted on and of its holdout
+    assert len(before) == 5  # the frame, the snapshot's parts, the samples of what it was fitted on, with its profile, and of its holdout
 
 
 def test_training_again_after_its_frame_and_reference_were_removed_gives_them_back(cycled: None, include: Path) -> None:
