@@ -17,7 +17,9 @@ def test_what_ships_is_sound(ask: Ask) -> None:
 def test_it_explains_all_models_or_those_that_are_named(ask: Ask) -> None:
     everything = ask("check", "--explain")
     assert everything.code == 0
-    assert everything.out.startswith("3 datasets and 2 models are sound.\n\nair_time: regression of schedules. A partition is a day;")
+    assert everything.out.startswith(
+        "3 datasets and 2 models are sound.\n\nair_time: regression of schedules. A partition is a day of America/New_York;"
+    )
     assert "\n\nflight_delay: classification of schedules." in everything.out
     one = ask("check", "--explain", "flight_delay")
     assert "air_time:" not in one.out
