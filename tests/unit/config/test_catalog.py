@@ -471,17 +471,19 @@ class TestCheckFinds:
         path = change_model("metric: drift.shop", f"metric: {metric}")
         (line,) = check_catalog(Catalog(include))
         assert line.startswith(f"{path}:19: retrain.rules[0].metric: unknown observation of a regression {metric!r}; ")
-        assert "allowed: drift.share, performance.mae" in line
+        assert "allowed: drift.share, drift.multivariate, performance.mae" in line
 
     def test_no_fault_in_any_observation_of_the_model(self, include: Path, change_model: Change) -> None:
         names = observation_names(Catalog(include).model("revenue"))
         assert names == [
             "drift.share",
+            "drift.multivariate",
             *(f"performance.{metric}" for metric in METRICS["regression"] if metric != "pinball"),
             *(f"estimated.{name}" for name, metric in METRICS["regression"].items() if metric.is_estimated and name != "pinball"),
             "concept_drift.score",
             *OF_SUPPLY,
             "prediction_drift.score",
+            "target_drift.score",
             "drift.shop",
         ]
         rules = "".join(f"    - {{metric: {name}, above: 0.5, k: 1, n: 1}}\n" for name in names)
