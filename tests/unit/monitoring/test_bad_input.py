@@ -15,6 +15,7 @@ from include.evergreen.features.columns import feature_column
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring import find_monitored, list_observations
+from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX
 from include.evergreen.monitoring.window import load_window
 from include.evergreen.registry import champions
 from include.evergreen.scoring import score as scoring
@@ -96,8 +97,9 @@ def test_a_feature_that_comes_in_another_type_has_drifted_and_the_others_are_jud
     assert predictions is not None
     column, frame = feature_column(name), predictions.frame()
     storage.write_frame(predictions.path, frame.assign(**{column: change(frame[column])}))
+    storage.remove(f"{predictions.path}{PROFILE_SUFFIX}")  # that of the rows as they were
     window = load_window(catalog, air_time, predictions)
-    verdict = window.verdict(window.reference())
+    verdict = window.verdict()
     assert [each.column for each in verdict.drifted] == [column]
     assert verdict.columns[column].aspect == aspect
     others = {each: of.effect for each, of in verdict.columns.items() if each != column}

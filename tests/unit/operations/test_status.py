@@ -29,6 +29,7 @@ def test_before_anything_has_run_all_that_is_declared_is_there_and_empty(catalog
     nobody = {
         "champion": None,
         "challenger": None,
+        "rollout": None,
         "last_decision": None,
         "last_firing": None,
         "performance": None,
