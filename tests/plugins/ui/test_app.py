@@ -420,6 +420,7 @@ def test_a_window_has_a_page_of_figures_distributions_and_what_changed(
     assert "3.200 (matters from 0.1)" in page.text
     assert ("alike 0.020 (matters from 0.1)" in page.text and "+3.180" in page.text) == before
     assert ("has no profiles of a window up to 2013-02-02" in page.text) == (not before)
+    assert ("A week before</th>" in page.text) == before, "no column stands empty"
     assert "<title>below 100: reference 90.0%, window 10.0%" in page.text
     assert "<script>" not in page.text and "carrier &lt;b&gt;" in page.text
     assert f'href="/evergreen/dags/flight_delay.monitor/reports/{DAY}"' in page.text
