@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Input
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
+from include.evergreen.data.partitions.files import GROUP_ROWS
 from include.evergreen.data.partitions.store import read_partition_in_batches
 from include.evergreen.features.lookback import Aggregation, latest_rows, looked_up, trailing_values, valid_rows
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -28,7 +29,7 @@ EDITION = 2  # of what a features.py gets from us for the same rows; a version k
 BY_VALUE = 2  # the first edition in which a category is its value, however a day's column was typed
 BY_KNOWLEDGE = 2  # the first in which of several facts of one time the one that was known last is the latest
 KNOWN = "\0known"  # the column of `window` that says when each row was known; no dataset's own has such a name
-BATCH_ROWS = 262_144  # of a partition whose features are computed at once: a row group, as partitions are stored
+BATCH_ROWS = GROUP_ROWS  # of a partition whose features are computed at once: as many as are stored together
 MOST_KEPT_CELLS = 4_000_000  # of a window that is kept for the next; a larger one is read anew
 FIRST_LOOKED_AT = 32  # of the partitions of which the newest known one is looked for
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones

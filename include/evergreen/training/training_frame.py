@@ -118,8 +118,9 @@ class Draw:
     def _places_of(self, frame: pd.DataFrame) -> np.ndarray:
         from pandas.util import hash_pandas_object
 
-        names = [PARTITION, *(name for name in frame.columns if name.startswith(KEY))]
-        hashes = hash_pandas_object(frame[names], index=False, hash_key=f"{self.seed:016}").to_numpy()
+        keys = [name for name in frame.columns if name.startswith(KEY)]
+        hashed = frame[[PARTITION, *keys]] if keys else frame  # what tells rows apart: without keys, all that they hold
+        hashes = hash_pandas_object(hashed, index=False, hash_key=f"{self.seed:016}").to_numpy()
         labels = frame[TARGET].to_numpy() if self.by_label else np.zeros(len(frame))
         places = np.empty(len(frame))
         for label in np.unique(labels):

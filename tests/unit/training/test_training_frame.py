@@ -51,6 +51,16 @@ def test_a_row_is_drawn_by_what_it_is_and_not_by_where_it_stands() -> None:
     assert set(drawn(frames, 150)["key:id"]) != set(drawn(frames, 150, seed=1)["key:id"])
 
 
+def test_rows_without_keys_are_drawn_by_what_they_hold() -> None:
+    """Their place in a file says nothing, and would leave out whatever a source writes last."""
+    frames = [day_of_rows(day, 1000).drop(columns="key:id") for day in range(1, 11)]
+    kept = drawn(frames, 2000)
+    assert abs(kept["x"].mean() - 499.5) < 4 * 289 / np.sqrt(len(kept))
+    shuffled = [frame.sample(frac=1, random_state=7) for frame in frames]
+    by_value = [PARTITION, "x"]
+    assert kept[by_value].equals(drawn(shuffled, 2000)[by_value].sort_values(by_value, ignore_index=True))
+
+
 def test_what_is_drawn_is_no_class_of_the_keys_or_the_rows_before_it() -> None:
     """By value and by place the rows that are kept are as good as any."""
     frames = [day_of_rows(day, 1000) for day in range(1, 11)]
