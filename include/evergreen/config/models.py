@@ -576,9 +576,10 @@ class Monitor(Strict):
         "under the ROC curve (AUC), of which 0.5 is not at all. null: nobody asks.",
     )
     reference_rows: int = Field(
-        default=5000,
+        default=50_000,
         ge=100,
-        description="Rows of the training snapshot kept as the drift reference; as many of its holdout are kept for estimates.",
+        description="Rows of the training snapshot kept as the drift reference. As many of its holdout, at most 5000, are kept for "
+        "estimates.",
     )
     slices: tuple[str, ...] = Field(
         default=(),

@@ -24,7 +24,7 @@ from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
-from include.evergreen.monitoring.window import REPORT_SUFFIX, Window, load_window
+from include.evergreen.monitoring.window import DRAW, REPORT_SUFFIX, SAMPLED_ROWS, Window, load_window
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading, writing
@@ -135,8 +135,10 @@ def _draw(catalog: Catalog, model: ModelConfig, partition: Partition) -> str:
     reference = window.reference()
     path = window.report_path(frame_digest(reference))
     _refuse_other_data(window, record, path)
-    heading = f"{model.name}: {window.rows} rows up to {partition}, against what version {scored.version} was trained on"
-    page = draw(window.model, reference, window.current(), heading, window.verdict())
+    of = f" (a draw of {SAMPLED_ROWS:,} of them in the pictures)" if window.rows > SAMPLED_ROWS else ""
+    heading = f"{model.name}: {window.rows} rows up to {partition}{of}, against what version {scored.version} was trained on"
+    shown = reference.sample(min(len(reference), SAMPLED_ROWS), random_state=DRAW).sort_index()
+    page = draw(window.model, shown, window.sample(window.days)[0], heading, window.verdict())
     _keep(window, path, gzip.compress(page.encode(), mtime=0), began)
     log.info("%s %s: its drift report is %s", model.name, partition, path)
     return path

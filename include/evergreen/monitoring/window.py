@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.metrics import metrics_by_slice
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from include.evergreen.monitoring.verdicts import Verdict
 
 REPORT_SUFFIX = ".html.gz"
+SAMPLED_ROWS = 10_000  # of a window, for estimates and pictures: to an estimate a draw adds a tenth of the variance of 1,000 labels
+DRAW = 0  # the seed of that draw
+EARLIER_REFERENCE_ROWS = 5000  # the default until it was raised: what was monitored by a default stays so
 
 
 @dataclass(frozen=True)
@@ -106,14 +111,18 @@ class Window:
             return {}
         return {PREDICTION: 1.0} | {column: max(value, 0.0) / greatest for column, value in found.items()}
 
-    def current(self) -> pd.DataFrame:
-        """The predictions of all days, with the features that they were made from.
+    def sample(self, days: Sequence[PredictionSet], columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, int]:
+        """Read what was scored on some days, with the features that it was scored from; of very many rows a fixed draw.
 
-        :returns: the rows as `PredictionSet.frame` has them, oldest day first
+        :param days: what the version scored, at least one
+        :param columns: the names of those to read; None for all
+        :returns: at most `SAMPLED_ROWS` rows as `PredictionSet.frame` has them, oldest day first; and of how many they were drawn
         """
         import pandas as pd
 
-        return pd.concat([day.frame() for day in self.days], ignore_index=True)
+        drawn = Sampled.draw([day.count() for day in days])
+        frames = [day.table(columns).take(chosen).to_pandas() for day, chosen in zip(days, drawn.of_day, strict=True)]
+        return pd.concat(frames, ignore_index=True), drawn.total
 
     def input_digest(self) -> str:
         """The digest of all that monitoring reads: when it changes, the partition is monitored again.
@@ -141,6 +150,8 @@ class Window:
         """What the figures and the report of drift depend on."""
         settings = self.model.monitor.model_dump(exclude={"performance_days", "estimate", "slices"})
         later = {"multivariate_threshold": Monitor().multivariate_threshold}  # was added later: by default, what was monitored stays so
+        if settings["reference_rows"] == Monitor().reference_rows:
+            settings["reference_rows"] = EARLIER_REFERENCE_ROWS
         return {name: value for name, value in settings.items() if name not in later or value != later[name]}
 
     def report_path(self, reference_digest: str) -> str:
@@ -156,6 +167,28 @@ class Window:
             "monitor": self._drift_settings(),
         }
         return f"reports/{self.model.name}/{self.scored.partition}/{document_digest(shown)[:16]}{REPORT_SUFFIX}"
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Which rows are drawn of each day, and how many rows there are in all."""
+
+    of_day: list[np.ndarray]
+    total: int
+
+    @classmethod
+    def draw(cls, counts: Sequence[int]) -> Sampled:
+        """Draw at most `SAMPLED_ROWS` rows, the same ones every time.
+
+        :param counts: how many rows each day has
+        :returns: the numbers of the drawn rows of each day, in their order
+        """
+        total = sum(counts)
+        if total <= SAMPLED_ROWS:
+            return cls([np.arange(count) for count in counts], total)
+        drawn = np.sort(np.random.default_rng(DRAW).choice(total, SAMPLED_ROWS, replace=False))
+        ends = np.cumsum(counts)
+        return cls([drawn[(drawn >= end - count) & (drawn < end)] - (end - count) for end, count in zip(ends, counts, strict=True)], total)
 
 
 def parse_report_path(path: str) -> tuple[str, Partition] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONGEST_CAUSE = 700  # of an alert's characters
+LEAST_DAYS = 2  # that can be compared
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _next_in_turn(catalog: Catalog, model: ModelConfig) -> str:
 def _decide(catalog: Catalog, model: ModelConfig, step: _Step) -> str:
     rollout = step.rollout
     note = step.progress.waits_for
-    result = None
+    result = step.early_look() if note else None
     if not note:
         for days in step.decidable():
             result = step.judge(days)
@@ -213,6 +215,17 @@ class _Step:
         counts = range(self.plan.partitions, len(self.days) + 1)
         return [count for count in counts if all(known.is_mature for known in self.labels[:count])]
 
+    def early_look(self) -> _Judged | None:
+        """Look at a canary before its step has ended, for a version that is so much worse that nobody need wait.
+
+        :returns: that it is rolled back; None when it goes on, or labels of two days are not there
+        """
+        mature = sum(1 for _ in takewhile(lambda known: known.is_mature, self.labels))
+        if self.rollout.strategy != "canary" or not LEAST_DAYS <= mature < self.plan.partitions:
+            return None
+        judged = self.judge(mature)
+        return judged if judged.state == "rolled_back" else None
+
     def digest(self) -> str:
         """Digest all that is judged.
 
@@ -228,7 +241,7 @@ class _Step:
         """Hold the version's performance against the champion's.
 
         In shadow, and at the end of an ab, the gate's own test decides. A canary goes on unless it is worse beyond chance, and beyond the
-        gate's margin: at the gate's confidence for all its steps together (Bonferroni).
+        gate's margin: at the gate's confidence for all looks at all its steps together (Bonferroni).
 
         :param count: of the first so many days
         :returns: what is to become of the roll-out, and why
@@ -238,8 +251,8 @@ class _Step:
             return _Judged(None, f"one of the versions has no labelled row in {count} {self.model.grain.unit}s", {})
         criterion, rollout = self.plan.criterion, self.rollout
         if rollout.strategy == "canary":
-            alpha = (1 - criterion.confidence) / len(self.plan.shares)
-            criterion = criterion.model_copy(update={"must": "not_worse", "margin": self._tolerated, "confidence": 1 - alpha})
+            update = {"must": "not_worse", "margin": self._tolerated, "confidence": 1 - self._chance_of_mistake(count)}
+            criterion = criterion.model_copy(update=update)
         whose = "the champion's on the same rows" if rollout.strategy == "shadow" else "the champion's on the other keys"
         result = compare_versions(criterion, ours, theirs, whose)
         if result.verdict == "not_evaluated" or result.interval is None:
@@ -255,6 +268,14 @@ class _Step:
             if state == "promoted" and not rollout.is_last_step:
                 state = "running"
         return _Judged(state, message, self._evidence(count, ours, theirs, replace(result, message=message), criterion))
+
+    def _chance_of_mistake(self, count: int) -> float:
+        """Of a step of a canary, its end has one half, and the looks before it share the other."""
+        of_step = (1 - self.plan.criterion.confidence) / len(self.plan.shares)
+        early = max(self.plan.partitions - LEAST_DAYS, 0)
+        if not early:
+            return of_step
+        return of_step / 2 / (early if count < self.plan.partitions else 1)
 
     @property
     def _tolerated(self) -> float:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 JOB, FRAME = "job.json", "frame.parquet"  # what `fit_in_folder` reads
 OUTCOME, MODEL, REFERENCE, HOLDOUT = "outcome.json", "model", "reference.parquet", "holdout.parquet"  # and writes
+HOLDOUT_ROWS = 5000  # of a holdout, that are kept at most: each window that is estimated weighs them anew
 
 
 @dataclass(frozen=True)
@@ -163,17 +164,20 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
         return Fitted(pipeline, measures.measure(holdout[TARGET].to_numpy(), predicted), environment())
 
 
-def reference_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame) -> pd.DataFrame:
+def sample_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Draw a fixed sample of rows, with a candidate's predictions.
 
-    Drift is measured against one of what it was fitted on, its performance on rows without labels is estimated from one of the holdout.
+    Drift is measured against one of what it was fitted on (`REFERENCE`); its performance on rows without labels is estimated from one of
+    the holdout (`HOLDOUT`), each time anew, so from fewer rows.
 
     :param model: the model, whose ``monitor.reference_rows`` and ``train.seed`` decide which rows are drawn
     :param pipeline: the fitted pipeline
     :param rows: rows of the training frame
+    :param name: which sample it is
     :returns: the drawn rows in their order, with the column ``prediction``
     """
-    sample = rows.sample(n=min(model.monitor.reference_rows, len(rows)), random_state=model.train.seed).sort_index()
+    most = min(model.monitor.reference_rows, len(rows), *([HOLDOUT_ROWS] if name == HOLDOUT else []))
+    sample = rows.sample(n=most, random_state=model.train.seed).sort_index()
     predicted = predict(pipeline, model, features_of(sample, model.feature_names))
     return sample.assign(**{PREDICTION: predicted}).reset_index(drop=True)
 
@@ -223,7 +227,7 @@ def _fit(
     example = typical_row(model, fit_rows)
     tracking.save(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example), results / MODEL)
     for name, rows in ((REFERENCE, fit_rows), (HOLDOUT, holdout)):
-        reference_rows(model, fitted.pipeline, rows).to_parquet(results / name, index=False)
+        sample_rows(model, fitted.pipeline, rows, name).to_parquet(results / name, index=False)
     return Outcome(
         result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold
     )  # fmt: skip

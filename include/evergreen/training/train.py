@@ -25,7 +25,7 @@ from include.evergreen.state.database.upsert import insert_once
 from include.evergreen.state.effects import side_effect
 from include.evergreen.training import claims, tracking
 from include.evergreen.training.candidate import Candidate, find_candidate, holdout_path, recorded_candidate
-from include.evergreen.training.fit_job import HOLDOUT, MODEL, REFERENCE, Fitter, Outcome, fit_here, reference_rows, split_by_time
+from include.evergreen.training.fit_job import HOLDOUT, MODEL, REFERENCE, Fitter, Outcome, fit_here, sample_rows, split_by_time
 from include.evergreen.training.metrics import THRESHOLD_FACT
 from include.evergreen.training.pipeline import Chosen, declared
 from include.evergreen.training.recipes import EDITION_FACT, Recipe, build_recipe, keep_recipe, signature_digest
@@ -192,15 +192,15 @@ def _as_result(kept: Mapping[str, Any]) -> TuningResult:
 
 def _restore_samples(model: ModelConfig, snapshot: Snapshot, candidate: Candidate) -> None:
     """Maintenance removes the samples of an old candidate that nobody wanted, earlier releases kept none of the holdout, and disks fail."""
-    paths = candidate.reference_path, holdout_path(candidate.reference_path)
-    lost = [path for path in paths if not _is_readable(path)]
+    paths = {REFERENCE: candidate.reference_path, HOLDOUT: holdout_path(candidate.reference_path)}
+    lost = [name for name, path in paths.items() if not _is_readable(path)]
     if not lost:
         return
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
-    for path, rows in zip(paths, split_by_time(model, snapshot.frame()), strict=True):
-        if path in lost:
+    for name, rows in zip(paths, split_by_time(model, snapshot.frame()), strict=True):
+        if name in lost:
             with one_thread(), side_effect("train.reference"):
-                storage.write_frame(path, reference_rows(model, pipeline, rows))
+                storage.write_frame(paths[name], sample_rows(model, pipeline, rows, name))
 
 
 def _is_readable(path: str) -> bool:

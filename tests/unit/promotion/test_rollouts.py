@@ -171,6 +171,27 @@ def test_a_canary_that_is_worse_is_rolled_back_by_itself_at_its_first_step() -> 
     assert predictions(23).challenger_version == 0
 
 
+def test_a_canary_that_is_far_worse_is_rolled_back_before_its_step_has_ended() -> None:
+    model = declared(**{**CANARY, "partitions": 5})
+    start(model)
+    with predicting_the_opposite(2):
+        score(model, 21)
+        assert "1 of 5 days are scored by both versions" in advance(model)
+        score(model, 22, 23, 24)
+    assert "is rolled back: log_loss is" in advance(model)
+    assert newest().evidence[0]["partitions"] == [day(21), day(24), 4]
+    assert newest().evidence[0]["confidence"] == pytest.approx(1 - 0.05 / 2 / 2 / 3), "of two steps, half for three early looks"
+
+
+def test_an_early_look_neither_grows_a_canary_nor_ends_it_for_chance() -> None:
+    model = declared(**{**CANARY, "partitions": 4})
+    start(model)
+    score(model, 21, 22, 23)
+    assert "3 of 4 days are scored by both versions" in advance(model)
+    score(model, 24)
+    assert "it serves 60% of the keys" in advance(model)
+
+
 def test_monitoring_is_about_the_rows_of_the_champion() -> None:
     model = declared(**CANARY)
     start(model)

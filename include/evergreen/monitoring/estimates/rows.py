@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_ROWS = 30  # of the window, as for drift, and of the reference
-WINDOW_ROWS = 10_000  # of which a window's estimate is made at most: a draw adds a tenth of the variance of 1,000 labels
-DRAW = 0  # the seed of that draw
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,37 +87,11 @@ def load_rows(window: Window) -> Rows:
     :returns: the rows
     :raises NotEstimatedError: when they are too few, or say nothing
     """
-    import pandas as pd
-
-    wanted = Sampled.draw([day.count() for day in window.labelled_days])
     columns = [*map(feature_column, window.model.feature_names), PREDICTION]
-    frames = [day.frame(columns).iloc[chosen] for day, chosen in zip(window.labelled_days, wanted.of_day, strict=True)]
-    frame = pd.concat(frames, ignore_index=True)
-    if wanted.total < LEAST_ROWS:
-        raise NotEstimatedError(f"{wanted.total} {'row was' if wanted.total == 1 else 'rows were'} scored; {LEAST_ROWS} are needed")
+    frame, total = window.sample(window.labelled_days, columns)
+    if total < LEAST_ROWS:
+        raise NotEstimatedError(f"{total} {'row was' if total == 1 else 'rows were'} scored; {LEAST_ROWS} are needed")
     features = features_of(frame, window.model.feature_names)
     if features.isna().all(axis=None):
         raise NotEstimatedError("every feature of every row that was scored is missing")
-    return Rows(features, frame[PREDICTION].to_numpy(dtype="float64"), len(window.labelled_days), wanted.total)
-
-
-@dataclass(frozen=True, eq=False)
-class Sampled:
-    """Which rows are drawn of each day, and how many rows there are in all."""
-
-    of_day: list[np.ndarray]
-    total: int
-
-    @classmethod
-    def draw(cls, counts: Sequence[int]) -> Sampled:
-        """Draw at most `WINDOW_ROWS` rows, the same ones every time.
-
-        :param counts: how many rows each day has
-        :returns: the numbers of the drawn rows of each day, in their order
-        """
-        total = sum(counts)
-        if total <= WINDOW_ROWS:
-            return cls([np.arange(count) for count in counts], total)
-        drawn = np.sort(np.random.default_rng(DRAW).choice(total, WINDOW_ROWS, replace=False))
-        ends = np.cumsum(counts)
-        return cls([drawn[(drawn >= end - count) & (drawn < end)] - (end - count) for end, count in zip(ends, counts, strict=True)], total)
+    return Rows(features, frame[PREDICTION].to_numpy(dtype="float64"), len(window.labelled_days), total)

@@ -14,6 +14,7 @@ from include.evergreen.data import ingestion
 from include.evergreen.features.columns import feature_column
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring import list_observations, monitor
+from include.evergreen.monitoring import window as window_module
 from include.evergreen.monitoring.estimates import rows as rows_module
 from include.evergreen.monitoring.estimates.choice import ENOUGH_WINDOWS, ESTIMATORS
 from include.evergreen.monitoring.estimates.records import RecordedEstimate, past_windows, record_estimates
@@ -158,8 +159,8 @@ def test_the_estimator_that_told_the_models_past_best_is_observed(catalog: Catal
 
 
 def test_of_very_many_rows_a_fixed_draw_is_estimated(catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "WINDOW_ROWS", 200)
-    drawn, again = (rows_module.Sampled.draw([300, 500]) for _ in range(2))
+    monkeypatch.setattr(window_module, "SAMPLED_ROWS", 200)
+    drawn, again = (window_module.Sampled.draw([300, 500]) for _ in range(2))
     assert sum(map(len, drawn.of_day)) == 200 and drawn.total == 800
     assert all(np.array_equal(one, other) for one, other in zip(drawn.of_day, again.of_day, strict=True))
     assert drawn.of_day[0].max() < 300 and drawn.of_day[1].max() < 500
