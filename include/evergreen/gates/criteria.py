@@ -22,7 +22,7 @@ from include.evergreen.config.gate import (
 )
 from include.evergreen.config.metrics import Metric
 from include.evergreen.features.columns import TARGET
-from include.evergreen.gates.bootstrap import OfSums, interval, replicates, surely_better
+from include.evergreen.gates.bootstrap import OfSums, interval, replicates, student_interval, surely_better
 from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
@@ -121,19 +121,22 @@ def judge_against_champion(criterion: ChampionCriterion, evidence: Evidence) -> 
     return replace(result, message=result.message + told, details=details)
 
 
-def compare_versions(criterion: ChampionCriterion, version: Scored, other: Scored, whose: str) -> CriterionResult:
+def compare_versions(
+    criterion: ChampionCriterion, version: Scored, other: Scored, whose: str, *, is_one_of_many: bool = False
+) -> CriterionResult:
     """Judge non-inferiority (or superiority) of one version's predictions to another's, by the bound of the difference.
 
     :param criterion: says by which metric, margin and confidence
     :param version: the predictions that are judged
     :param other: what they are compared with: of the same rows, and so in pairs, or of other rows of the same days
     :param whose: what the other's figure is called, such as ``the champion's``
+    :param is_one_of_many: the confidence is shared out among so many looks that resamples have no such quantile: by Student's interval
     :returns: version minus other, against the margin with its sign, in the metric's unit; not evaluated on a single day or where the rows
         do not define the metric
     """
     margin = criterion.margin if criterion.must == "better" else -criterion.margin
     asked = f"better by more than {criterion.margin:g}" if criterion.must == "better" else f"worse by no more than {criterion.margin:g}"
-    return _compared(criterion, version, other, whose, margin, asked)
+    return _compared(criterion, version, other, whose, margin, asked, is_one_of_many=is_one_of_many)
 
 
 def _standing(criterion: ChampionCriterion, champion: Rival, comparator: Rival) -> tuple[float, float, bool, bool]:
@@ -185,7 +188,14 @@ def _constant(measures: Measures, metric: Metric, target: np.ndarray) -> tuple[f
 
 
 def _compared(
-    criterion: ChampionCriterion | BaselineCriterion, candidate: Scored, other: Scored, whose: str, margin: float, asked: str
+    criterion: ChampionCriterion | BaselineCriterion,
+    candidate: Scored,
+    other: Scored,
+    whose: str,
+    margin: float,
+    asked: str,
+    *,
+    is_one_of_many: bool = False,
 ) -> CriterionResult:
     """``margin``: the gain that the one-sided bound must exceed (superiority); negative: the loss that is allowed (non-inferiority)."""
     kind, confidence = criterion.kind, criterion.confidence
@@ -202,8 +212,11 @@ def _compared(
         )
         return CriterionResult(kind, what.name, value - theirs, sign * margin, "not_evaluated", message)
     drawn = what.judged(candidate.replicates(what.name)) - what.judged(other.replicates(what.name))
-    judged_by = surely_better if margin >= 0 else interval
-    between = judged_by(drawn, candidate.units.count, confidence=confidence)
+    if is_one_of_many:
+        between = student_interval(value - theirs, drawn, candidate.units.count, confidence=confidence)
+    else:
+        judged_by = surely_better if margin >= 0 else interval
+        between = judged_by(drawn, candidate.units.count, confidence=confidence)
     if between is None:
         return unmeasured(candidate, kind, what.name, sign * margin)
     gain_at_worst = between[0] if sign > 0 else -between[1]

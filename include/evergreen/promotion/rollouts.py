@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LONGEST_CAUSE = 700  # of an alert's characters
 LEAST_DAYS = 2  # that can be compared
+EARLY_SHARE = 0.2  # of the chance of a mistake in a step, for the looks before its end
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ class _Step:
             update = {"must": "not_worse", "margin": self._tolerated, "confidence": 1 - self._chance_of_mistake(count)}
             criterion = criterion.model_copy(update=update)
         whose = "the champion's on the same rows" if rollout.strategy == "shadow" else "the champion's on the other keys"
-        result = compare_versions(criterion, ours, theirs, whose)
+        result = compare_versions(criterion, ours, theirs, whose, is_one_of_many=rollout.strategy == "canary")
         if result.verdict == "not_evaluated" or result.interval is None:
             return _Judged(None, result.message, {})
         state: Literal["running", "promoted", "rolled_back"] = "promoted" if result.verdict == "passed" else "rolled_back"
@@ -270,12 +271,12 @@ class _Step:
         return _Judged(state, message, self._evidence(count, ours, theirs, replace(result, message=message), criterion))
 
     def _chance_of_mistake(self, count: int) -> float:
-        """Of a step of a canary, its end has one half, and the looks before it share the other."""
+        """Of a step of a canary, its end has four fifths, and the looks before it share the rest."""
         of_step = (1 - self.plan.criterion.confidence) / len(self.plan.shares)
         early = max(self.plan.partitions - LEAST_DAYS, 0)
         if not early:
             return of_step
-        return of_step / 2 / (early if count < self.plan.partitions else 1)
+        return of_step * (EARLY_SHARE / early if count < self.plan.partitions else 1 - EARLY_SHARE)
 
     @property
     def _tolerated(self) -> float:

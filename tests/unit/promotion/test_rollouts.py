@@ -180,7 +180,7 @@ def test_a_canary_that_is_far_worse_is_rolled_back_before_its_step_has_ended() -
         score(model, 22, 23, 24)
     assert "is rolled back: log_loss is" in advance(model)
     assert newest().evidence[0]["partitions"] == [day(21), day(24), 4]
-    assert newest().evidence[0]["confidence"] == pytest.approx(1 - 0.05 / 2 / 2 / 3), "of two steps, half for three early looks"
+    assert newest().evidence[0]["confidence"] == pytest.approx(1 - 0.05 / 2 * 0.2 / 3), "of two steps, a fifth for three early looks"
 
 
 def test_an_early_look_neither_grows_a_canary_nor_ends_it_for_chance() -> None:
