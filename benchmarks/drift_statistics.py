@@ -3,10 +3,10 @@
     python -m benchmarks.drift_statistics [--json] [--small] [--trials N]
 
 Fifty columns of six shapes (normal, lognormal, rounded, two values, heavy tails, seven categories), a reference of fifty days, a window
-of one day or a week. ``flagged`` is the share of drift-free windows of which any column is said to have drifted; ``found`` that of
-windows in which all columns that did, and no others, are named (``named``: all that did, others or not). ``told apart`` is the share of
-windows that their columns together tell from the reference: of drift-free ones at any AUC, and of those in which two columns came to
-correlate, at the default one (``alone``: in which any column is said to have drifted).
+of one day or a week; five windows share a reference. ``flagged`` is the share of drift-free windows of which any column is said to have
+drifted; ``found`` that of windows in which all columns that did, and no others, are named (``named``: all that did, others or not).
+``told apart`` is the share of windows that their columns together tell from the reference: of drift-free ones at any AUC, and of those in
+which two columns came to correlate, at the default one (``alone``: in which any column is said to have drifted).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from include.evergreen.monitoring.verdicts import Limits, Verdict, judge, judge_
 LIMITS = Limits(numeric=0.1, categorical=0.05)  # the defaults of model.yaml
 TOGETHER = 0.55  # likewise
 DAYS = 50
+WINDOWS_OF_A_REFERENCE = 5
 COLUMNS = 50
 SHAPES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda normal: normal,
@@ -78,12 +79,16 @@ class World:
         return judge(*self.profiles(seed, change, moved), LIMITS)
 
     def profiles(self, seed: int, change: Callable[[Rows], Rows] = lambda rows: rows, moved: float = 0.0) -> tuple[Profile, Profile]:
-        """A reference, and a window."""
-        random = np.random.default_rng(seed)
-        rows, day = self.draw(random, self.reference, DAYS)
-        reference = profile_reference(pa.table(rows), [f"{each:03}" for each in day], KINDS)
-        rows, day = self.draw(random, self.rows, self.days, moved)
+        """A reference, which a few windows share, and a window."""
+        reference = _reference(self, seed // WINDOWS_OF_A_REFERENCE)
+        rows, day = self.draw(np.random.default_rng([1, seed]), self.rows, self.days, moved)
         return reference, window(reference, change(rows), day)
+
+
+@lru_cache(maxsize=1)
+def _reference(world: World, number: int) -> Profile:
+    rows, day = world.draw(np.random.default_rng([0, number]), world.reference, DAYS)
+    return profile_reference(pa.table(rows), [f"{each:03}" for each in day], KINDS)
 
 
 def window(reference: Profile, rows: Rows, day: np.ndarray) -> Profile:

@@ -26,6 +26,7 @@ from tools.ports import reserved_port
 from tools.rest import AirflowApi
 
 LOOKS_BETWEEN_REQUESTS = 20
+collect_ignore = [] if os.environ.get("EVERGREEN_ALL_SHAPES") else ["test_shapes_in_airflow.py"]  # of .ci/nightly
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
