@@ -5,6 +5,7 @@ Minutes of an Airflow of its own: `.ci/nightly` runs it, and `make test` has one
 
 import shutil
 import time
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -56,10 +57,8 @@ def test_a_shape_is_backfilled_scored_watched_and_trained_again(airflow, name):
     before = champion(model.name)
     following = grain.shift(before.as_of, 1)
     metric = f"performance.{model.gate.criteria[0].metric}"
-    labels = shape.catalog.dataset(model.target.dataset)
-    until = max(labels.known_from(model.labels.partitions(following)[1]), model.moment(following))
-    for dataset, first, last in shape.land(until):
-        airflow.backfill(f"{dataset.name}.ingest", *(f"{dataset.grain.start(each):%Y-%m-%dT%H:%M:%SZ}" for each in (first, last)))
+    for dataset, first, last in shape.land(following):
+        airflow.backfill(f"{dataset.name}.ingest", *(told_as_in_the_form(dataset, each) for each in (first, last)))
     wait_until(lambda: find_predictions(model.name, following), f"{name}: scoring of {following}")
     wait_until(lambda: list_observations(model.name, metric, following, following), f"{name}: {metric} of {following}")
     assert airflow.runs(f"{model.name}.score", partition_key=following)
@@ -68,6 +67,11 @@ def test_a_shape_is_backfilled_scored_watched_and_trained_again(airflow, name):
     wait_until(lambda: not airflow.runs(f"{model.name}.train", state=["queued", "running"]), f"{name}: the training's end")
     (run,) = airflow.runs(f"{model.name}.train")
     assert (run["state"], champion(model.name).as_of) == ("success", following)
+
+
+def told_as_in_the_form(dataset, partition):
+    """By the clock of the schedule's time zone, which Airflow reads there whatever zone it is written with."""
+    return f"{dataset.grain.start(partition).astimezone(ZoneInfo(dataset.schedule.timezone)):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def wait_until(condition, what):

@@ -47,10 +47,17 @@ class Living:
         for known, later, dataset, partition in self._coming(until):
             self.deliver(dataset, partition, known, self.frame(dataset, partition, later=later))
 
-    def land(self, until: dt.datetime) -> list[tuple[DatasetConfig, Partition, Partition]]:
-        """Put files of the same into the landing zone, to be ingested; returns the first and the last partition of each dataset."""
+    def land(self, partition: Partition) -> list[tuple[DatasetConfig, Partition, Partition]]:
+        """Put into the landing zone what a partition of the model is scored and then measured by, and is not there yet, to be ingested.
+
+        Returns the first and the last partition of each dataset.
+        """
+        labels, moment = self.catalog.dataset(self.model.target.dataset), self.model.moment(partition)
+        told = labels.known_from(self.model.labels.partitions(partition)[1])
         landed: dict[str, list[Partition]] = {}
-        for _, _, dataset, partition in self._coming(until):
+        for known, _, dataset, partition in self._coming(max(told, moment)):
+            if known > (told if dataset.name == labels.name else moment):
+                continue
             self.put(dataset, partition, self.frame(dataset, partition))
             landed.setdefault(dataset.name, []).append(partition)
         return [(self.catalog.dataset(name), partitions[0], partitions[-1]) for name, partitions in landed.items()]
