@@ -3,6 +3,7 @@
 Minutes of an Airflow of its own: `.ci/nightly` runs it, and `make test` has one model of hours (test_your_own_model.py).
 """
 
+import datetime as dt
 import shutil
 import time
 from zoneinfo import ZoneInfo
@@ -58,7 +59,8 @@ def test_a_shape_is_backfilled_scored_watched_and_trained_again(airflow, name):
     following = grain.shift(before.as_of, 1)
     metric = f"performance.{model.gate.criteria[0].metric}"
     for dataset, first, last in shape.land(following):
-        airflow.backfill(f"{dataset.name}.ingest", *(told_as_in_the_form(dataset, each) for each in (first, last)))
+        ends = dataset.grain.start(first), dataset.grain.end(last) - dt.timedelta(minutes=1)
+        airflow.backfill(f"{dataset.name}.ingest", *(told_as_in_the_form(dataset, each) for each in ends))
     wait_until(lambda: find_predictions(model.name, following), f"{name}: scoring of {following}")
     wait_until(lambda: list_observations(model.name, metric, following, following), f"{name}: {metric} of {following}")
     assert airflow.runs(f"{model.name}.score", partition_key=following)
@@ -69,9 +71,9 @@ def test_a_shape_is_backfilled_scored_watched_and_trained_again(airflow, name):
     assert (run["state"], champion(model.name).as_of) == ("success", following)
 
 
-def told_as_in_the_form(dataset, partition):
+def told_as_in_the_form(dataset, moment):
     """By the clock of the schedule's time zone, which Airflow reads there whatever zone it is written with."""
-    return f"{dataset.grain.start(partition).astimezone(ZoneInfo(dataset.schedule.timezone)):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{moment.astimezone(ZoneInfo(dataset.schedule.timezone)):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def wait_until(condition, what):
