@@ -110,7 +110,7 @@ async def _seconds_to_fire(armed: Armed, model: str, rules: dict[str, tuple[Rule
 
 async def _observe(model: str, rules: dict[str, tuple[Rule, ...]], day: int, *, trips: bool) -> None:
     """One more day after the last; also the write is part of what is measured, and it is small."""
-    partition = DAILY.plus_days(LAST, day)
+    partition = DAILY.shift(LAST, day)
     figures = [Observation(model, partition, rule.metric, _value(rule, trips), 1, "live", 900) for rule in rules[model]]
     await asyncio.to_thread(record_observations, model, partition, figures)
 
@@ -131,7 +131,7 @@ def _observe_years(rules: dict[str, tuple[Rule, ...]], days: int) -> None:
 def _rows(model: str, rules: tuple[Rule, ...], days: int, moment: dt.datetime) -> Iterator[dict[str, object]]:
     for back in range(days):
         for rule in rules:
-            yield {"model": model, "partition": DAILY.plus_days(LAST, -back), "metric": rule.metric, "value": _value(rule, False),
+            yield {"model": model, "partition": DAILY.shift(LAST, -back), "metric": rule.metric, "value": _value(rule, False),
                    "version": 1, "origin": "live", "rows": 900, "recorded_at": moment}  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Year:
 
     def near(self, days: Collection[Partition]) -> set[Partition]:
         """These days, and those within `NEAR_DAYS` of any."""
-        return {DAILY.plus_days(day, by) for day in days for by in range(-NEAR_DAYS, NEAR_DAYS + 1)}
+        return {DAILY.shift(day, by) for day in days for by in range(-NEAR_DAYS, NEAR_DAYS + 1)}
 
     def judge(self, tripped: Collection[Partition]) -> dict[str, float]:
         """How well a method told: see the module. A share of nothing is left out."""

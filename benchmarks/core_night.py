@@ -36,7 +36,7 @@ def run_night(night: Partition) -> dict[str, float]:
         timed(f"ingest_{dataset}", lambda dataset=dataset, day=day: ingestion.ingest(catalog.dataset(dataset), day, "live"))  # type: ignore[misc]
     timed("score", lambda: score(catalog, model, night, "live"))
     timed("monitor_drift", lambda: monitor(catalog, model, night, "live"))
-    timed("monitor_performance", lambda: monitor(catalog, model, DAILY.plus_days(night, -1), "live"))
+    timed("monitor_performance", lambda: monitor(catalog, model, DAILY.shift(night, -1), "live"))
     snapshot = timed("snapshot", lambda: take_snapshot(catalog, model, night))
     candidate, _ = timed("train", lambda: train(catalog, model, snapshot, "a night"))
     decision = timed("gate", lambda: decide(catalog, model, candidate))

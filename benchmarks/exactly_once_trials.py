@@ -317,7 +317,7 @@ def _figures(model: str, rule: Rule, origin: str, *, days: int, first: str) -> l
     bound = rule.above if rule.above is not None else rule.below
     assert bound is not None
     value = bound + (1 if rule.above is not None else -1)
-    return [Observation(model, DAILY.plus_days(first, day), rule.metric, value, 1, origin, 900) for day in range(days)]
+    return [Observation(model, DAILY.shift(first, day), rule.metric, value, 1, origin, 900) for day in range(days)]
 
 
 def _start(work: Callable[..., None], *arguments: Any) -> ForkProcess:

@@ -63,7 +63,7 @@ from tools.postgresql import PostgreSQL
 
 AS_OF = "2025-01-01"  # of the trainings; the days that are scored begin here
 DAYS_BEFORE = 12  # with rows: what the training reads
-LAST_MADE_UP = DAILY.plus_days(AS_OF, -(DAYS_BEFORE + 1))
+LAST_MADE_UP = DAILY.shift(AS_OF, -(DAYS_BEFORE + 1))
 ROUNDS, MOST_ROUNDS, SMALL_ROUNDS = 7, 50, 1
 DEFAULT = Years(1000, 100, 1825, 200, 3, LAST_MADE_UP, MODEL, DATASETS)
 FULL = replace(DEFAULT, daily_models=1000, metrics=15)
@@ -199,7 +199,7 @@ def _prepare(years: Years | None, earlier_versions: int, rounds: int) -> int:
     model = catalog.model(MODEL)
     home = Path(os.environ["EVERGREEN_HOME"])
     for number in range(-DAYS_BEFORE, rounds + 1):
-        day = DAILY.plus_days(AS_OF, number)
+        day = DAILY.shift(AS_OF, number)
         deliver(home / "landing", day)
         for dataset in map(catalog.dataset, DATASETS):
             ingestion.ingest(dataset, day, "live")
@@ -227,7 +227,7 @@ def _night(number: int, timed: dict[str, list[Timed]]) -> dict[str, Any]:
     """Each verb once; returns what came of them, without what the years before rightly change."""
     catalog = Catalog()
     model = catalog.model(MODEL)
-    day = DAILY.plus_days(AS_OF, number)
+    day = DAILY.shift(AS_OF, number)
     serving = champions.champion(MODEL)
     assert serving is not None
     other = serving.version - 1 if number % 2 == 0 else serving.version + 1

@@ -53,7 +53,7 @@ def main(given: list[str] | None = None) -> int:
 
 
 def _measure(folder: Path, count: int, *, without_preloading: bool) -> Report:
-    nights = DAILY.between(FIRST_NIGHT, DAILY.plus_days(FIRST_NIGHT, count - 1))
+    nights = DAILY.between(FIRST_NIGHT, DAILY.shift(FIRST_NIGHT, count - 1))
     home, plain = folder / "home", PlainScript(folder / "plain", folder / "home" / "landing")
     _prepare(home, plain.state)
     say("The plain script runs once while nothing else does, on a copy of its state")
@@ -110,7 +110,7 @@ def _run_nights(
         idle = proportional_memory_mb()
         for night in nights:
             each(night, lambda night=night: run_night(airflow, night))  # type: ignore[misc]
-        peak = peak_memory_mb_during(lambda: run_night(airflow, DAILY.plus_days(nights[-1], 1)))
+        peak = peak_memory_mb_during(lambda: run_night(airflow, DAILY.shift(nights[-1], 1)))
     return {"airflow_idle_pss_mb": idle, "airflow_peak_pss_mb": peak}
 
 

@@ -61,7 +61,7 @@ def prepare(state: Path, champion_as_of: Partition) -> None:
 def _ingest(catalog: Catalog, as_of: Partition) -> None:
     """All that was known when ``as_of`` began."""
     for dataset in map(catalog.dataset, DATASETS):
-        last = as_of if dataset.name == "schedules" else DAILY.plus_days(as_of, -1)
+        last = as_of if dataset.name == "schedules" else DAILY.shift(as_of, -1)
         for day in DAILY.between(FIRST_DAY, last):
             ingestion.ingest(dataset, day, "backfill")
 

@@ -30,7 +30,7 @@ SLICE = ("slice", "rows", "value", "interval", "champion", "judged")
 
 def ingested_in(night: Partition) -> list[tuple[str, Partition]]:
     """The datasets and days that become known in a night."""
-    yesterday = DAILY.plus_days(night, -1)
+    yesterday = DAILY.shift(night, -1)
     return [("schedules", night), ("weather", yesterday), ("outcomes", yesterday)]
 
 
@@ -56,7 +56,7 @@ def outputs(night: Partition, *, seed: int) -> dict[str, Any]:
         "scored_rows": predictions.rows,
         "predictions": predictions.frame()["prediction"].tolist(),
         "drift": {**_drift(night), "prediction": _observed("prediction_drift.", night)["score"]},
-        "performance": _observed("performance.", DAILY.plus_days(night, -1)),
+        "performance": _observed("performance.", DAILY.shift(night, -1)),
         "candidate": candidate.metrics,
         "seed": seed,
         "criteria": _criteria(decision, candidate, seed),

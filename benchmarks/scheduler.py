@@ -82,7 +82,7 @@ def airflow_for_nights(home: Path, environment: Mapping[str, str] | None = None)
 
 def run_night(airflow: EmbeddedAirflow, night: Partition) -> Night:
     """Trigger what a night brings, and wait until nothing more comes of it."""
-    api, yesterday = airflow.api(), DAILY.plus_days(night, -1)
+    api, yesterday = airflow.api(), DAILY.shift(night, -1)
     api.dag_ids()  # log in before the clock starts
     waiter = _Waiter(airflow)
     for dataset, day in ingested_in(night):

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 MODEL = "clicks"
 FIRST_DAY, DAYS, ROWS_A_DAY = "2024-01-01", 12, 2000
-AS_OF = DAILY.plus_days(FIRST_DAY, DAYS)  # of the champion
-SCORED = DAILY.plus_days(AS_OF, 1)
+AS_OF = DAILY.shift(FIRST_DAY, DAYS)  # of the champion
+SCORED = DAILY.shift(AS_OF, 1)
 LARGE_AS_OF = "2025-01-01"  # of the training on many rows
 _DATASET = """\
 name: {name}
@@ -65,9 +65,9 @@ target: {{dataset: outcomes, column: clicked, positive_above: 0}}
 features:
 {features}
 train:
-  window_days: {window}
-  min_days: 6
-  holdout_days: 2
+  window: {window} days
+  min_history: 6 days
+  holdout: 2 days
   max_rows: {max_rows}
   estimator: sklearn.ensemble.HistGradientBoostingClassifier
   trusted_types: [sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor]
@@ -145,7 +145,7 @@ def _predict(_: Path, form: dict[str, Any]) -> dict[str, Any]:
 
 def _train(folder: Path, form: dict[str, Any]) -> dict[str, Any]:
     """A training of ``max_rows`` of a window of many more."""
-    days = DAILY.between(DAILY.plus_days(LARGE_AS_OF, -form["days"]), DAILY.plus_days(LARGE_AS_OF, -1))
+    days = DAILY.between(DAILY.shift(LARGE_AS_OF, -form["days"]), DAILY.shift(LARGE_AS_OF, -1))
     rows_a_day = form["train_rows"] // len(days)
     _declare(folder / "include", form | {"window": len(days), "max_rows": form["max_rows"]})
     _publish("events", days, rows_a_day, _large(form | {"rows": rows_a_day}))

@@ -46,8 +46,8 @@ owner: the-benchmark
 task: regression
 rows: visits
 inputs:
-  - {dataset: visits, lag_days: 0}
-  - {dataset: receipts, lag_days: 1, window_days: 3}
+  - {dataset: visits, lag: 0 days}
+  - {dataset: receipts, lag: 1 day, window: 3 days}
 target: {dataset: receipts, column: spent}
 features:
   - {name: door, kind: categorical, description: Which door}
@@ -62,9 +62,9 @@ card:
   contact: the-benchmark
 train:
   schedule: {cron: "0 6 * * 1", start: 2020-01-06}
-  window_days: 8
-  min_days: 6
-  holdout_days: 2
+  window: 8 days
+  min_history: 6 days
+  holdout: 2 days
   estimator: sklearn.linear_model.Ridge
   parameters: {alpha: 1.0}
 gate:
@@ -81,7 +81,7 @@ import pandas as pd
 
 def features(read):
     rows = read.rows()
-    spent = read.window("receipts", days=3, columns=["spent"])["spent"].mean()
+    spent = read.window("receipts", span="3 days", columns=["spent"])["spent"].mean()
     return pd.DataFrame({"door": rows["door"], "basket": rows["basket"], "spent_3d": spent}, index=rows.index)
 """
 

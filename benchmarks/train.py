@@ -76,7 +76,7 @@ def main(given: list[str] | None = None) -> int:
 
 def _measure(folder: Path, form: Form) -> Report:
     catalog = Catalog()
-    last = DAILY.plus_days(form.as_of, form.rounds)
+    last = DAILY.shift(form.as_of, form.rounds)
     _prepare(folder / "home", catalog, last)
     figures: dict[str, Any] = {}
     ratios: dict[str, float] = {}
@@ -86,7 +86,7 @@ def _measure(folder: Path, form: Form) -> Report:
             continue
         measured = []
         for number in range(1 - form.rehearsals, form.rounds + 1):
-            as_of = DAILY.plus_days(form.as_of, number)
+            as_of = DAILY.shift(form.as_of, number)
             say(f"{name}: {'a rehearsal' if number < 1 else f'round {number} of {form.rounds}'}, as of {as_of}")
             seconds, words = _train_once(catalog, model, as_of)
             found += [f"{name}: {each}" for each in words]

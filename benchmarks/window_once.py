@@ -24,6 +24,7 @@ from include.evergreen.data.partitions import current_partitions, publish_partit
 from include.evergreen.data.partitions.files import RowWriter, arrow_schema, write_in_order
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.state import storage
 from include.evergreen.state.database import migrate
 
@@ -33,13 +34,13 @@ COLUMNS = ["shop", "price", "quantity"]
 
 def main(folder: str, rows_a_day: str, days_before: str, days_asked: str) -> None:
     rows, asked = int(rows_a_day), int(days_asked)
-    days = DAILY.between(DAILY.plus_days(LAST_DAY, -(asked - 1 + int(days_before))), LAST_DAY)
+    days = DAILY.between(DAILY.shift(LAST_DAY, -(asked - 1 + int(days_before))), LAST_DAY)
     use_home(Path(folder))
     migrate()
     sales.declare(Path(folder) / "include", suffix="csv")
     _publish(Path(folder), rows, days)
     model = Catalog(ROOT / "include").model("flight_delay").model_copy(
-        update={"rows": "sales", "inputs": (Input(dataset="sales", lag_days=1, window_days=asked),)}
+        update={"rows": "sales", "inputs": (Input(dataset="sales", lag=Span(1, "day"), window=Span(asked, "day")),)}
     )  # fmt: skip
     whole = sum(Path(folder, "storage", each.path).stat().st_size for each in current_partitions("sales"))
     cache = PartitionCache("2014-01-01", model=model)

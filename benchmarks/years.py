@@ -108,8 +108,8 @@ def _describe(connection: sa.Connection, years: Years) -> None:
     connection.execute(_models.insert(), [*fleet, {"model": years.own, "metrics": len(METRICS), "is_daily": 1}])
     names = [*years.own_datasets, *(f"dataset_{n:04}" for n in range(years.datasets - len(years.own_datasets)))]
     connection.execute(_datasets.insert(), [{"dataset": name} for name in names])
-    first = DAILY.plus_days(years.last, -(years.days - 1))
-    days = [DAILY.plus_days(first, n) for n in range(years.days)]
+    first = DAILY.shift(years.last, -(years.days - 1))
+    days = [DAILY.shift(first, n) for n in range(years.days)]
     connection.execute(_calendar.insert(), [{"n": n, "day": day, "moment": years.moment(day)} for n, day in enumerate(days)])
     connection.execute(_metrics.insert(), [{"n": n, "metric": metric} for n, metric in enumerate(METRICS)])
 

@@ -65,9 +65,9 @@ def _rule_trips(catalog: Catalog, model: str) -> list[str]:
     for rule in config.retrain.rules:
         observed, bounds = list_observations(model, rule.metric), live_bounds(model, rule)
         ends = range(1, len(observed) + 1)
-        evidence = next((found for end in ends if (found := evaluate(rule, observed[:end], config.grain, bounds))), None)
+        evidence = next((found for end in ends if (found := evaluate(rule, observed[:end], config.calendar, bounds))), None)
         if evidence:
             fired = any(firing.rule == rule.name for firing in list_firings(model))
-            suppressed = "" if fired else f"; it triggered nothing because of the cool-down ({config.retrain.cooldown_days} days)"
+            suppressed = "" if fired else f"; it triggered nothing because of the cool-down ({config.retrain.cooldown})"
             trips.append(f"{evidence.message}{suppressed}")
     return trips

@@ -10,14 +10,15 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.partition_mappers.base import PartitionMapper
 
+from include.evergreen.config.calendar import DAYS, Calendar
 from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition
 from include.evergreen.foundation.errors import ConfigError, TransientError
-from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
+from include.evergreen.foundation.grain import DAILY, Grain, Partition
+from include.evergreen.foundation.span import NO_SPAN, Span
 
 if TYPE_CHECKING:
     from include.evergreen.config.labels import LabelSource
@@ -36,8 +37,8 @@ class ModelMapper(PartitionMapper):
 
     :param model: its name, as in ``include/models``
     :param dataset: name of the dataset whose partitions are mapped
-    :param grain: that of the dataset, or its unit and time zone, as it is serialized
-    :param rows_grain: that of the model
+    :param calendar: which partitions the dataset has, or its grain's unit, its time zone and its cron expression, as it is serialized
+    :param rows_grain: the grain of the model, or its unit and time zone
     :param **kwargs: passed to ``PartitionMapper``
     """
 
@@ -46,14 +47,20 @@ class ModelMapper(PartitionMapper):
         *,
         model: str,
         dataset: str,
-        grain: Grain | list[str] = DAILY,
+        calendar: Calendar | list[str | None] = DAYS,
         rows_grain: Grain | list[str] = DAILY,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"max_downstream_keys": MOST_KEYS, **kwargs})
         self.model = model
         self.dataset = dataset
-        self.grain, self.rows_grain = (each if isinstance(each, Grain) else Grain(*each) for each in (grain, rows_grain))  # type: ignore[arg-type]
+        self.calendar = calendar if isinstance(calendar, Calendar) else Calendar(Grain(*calendar[:2]), calendar[2])  # type: ignore[arg-type]
+        self.rows_grain = rows_grain if isinstance(rows_grain, Grain) else Grain(*rows_grain)  # type: ignore[arg-type]
+
+    @property
+    def grain(self) -> Grain:
+        """Return the grain of the dataset."""
+        return self.calendar.grain
 
     def to_partition_date(self, downstream_key: str) -> dt.datetime | None:
         """Return the date of a run of the model.
@@ -69,8 +76,9 @@ class ModelMapper(PartitionMapper):
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        grains = {"grain": list(astuple(self.grain)), "rows_grain": list(astuple(self.rows_grain))}
-        return {"model": self.model, "dataset": self.dataset, **grains, **super().serialize()}
+        grain, rows = self.grain, self.rows_grain
+        own = {"calendar": [grain.unit, grain.timezone, self.calendar.cron], "rows_grain": [rows.unit, rows.timezone]}
+        return {"model": self.model, "dataset": self.dataset, **own, **super().serialize()}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> ModelMapper:
@@ -79,26 +87,36 @@ class ModelMapper(PartitionMapper):
         :param data: what `serialize` returned, of this release or of an earlier one
         :returns: the mapper
         """
-        if "days" in data:  # of a release that knew days alone
-            days = data.pop("days")
-            data = {**data, "lag": days} if issubclass(cls, ScoringMapper) else data
+        data = dict(data)
+        lag = data.pop("days", data.get("lag"))  # of a release that knew days alone, or counted partitions
+        if issubclass(cls, ScoringMapper) and isinstance(lag, int):
+            data["lag"] = f"{lag} partitions"
+        if "grain" in data:
+            data["calendar"] = [*data.pop("grain"), None]
+        if "within_days" in data:
+            data["within"] = f"{data.pop('within_days')} days"
         return cls(**data)
 
 
 class ScoringMapper(ModelMapper):
     """Map an input's partition to those that can be scored and were not, and to those of which it corrects what was read.
 
-    :param lag: number of the dataset's partitions from the newest one that is read to the one in which the scored one begins
+    :param lag: how much earlier than the partition in which the scored one begins the newest is that is read
     :param scored_at: the scoring moment of the model's partitions
     :param reads_newest: whether the input's newest known partition is read, so that our database says by which
     :param **kwargs: passed to ``ModelMapper``
     """
 
     def __init__(
-        self, *, lag: int = 0, scored_at: AfterPartition | dict[str, float] = WHEN_IT_BEGINS, reads_newest: bool = False, **kwargs: Any
+        self,
+        *,
+        lag: Span | str = NO_SPAN,
+        scored_at: AfterPartition | dict[str, float] = WHEN_IT_BEGINS,
+        reads_newest: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.lag, self.reads_newest = lag, reads_newest
+        self.lag, self.reads_newest = lag if isinstance(lag, Span) else Span.parse(lag), reads_newest
         self.scored_at = scored_at if isinstance(scored_at, AfterPartition) else AfterPartition(**scored_at)
 
     def to_downstream(self, key: str) -> str | list[str]:
@@ -110,7 +128,7 @@ class ScoringMapper(ModelMapper):
         published = _parse(key, self.grain)
         if published is None:
             return []
-        affected = starting_within(self.rows_grain, self.grain, self.grain.shift(published, self.lag))
+        affected = self.calendar.read_by(self.rows_grain, published, self.lag)
         if self.reads_newest:
             affected = _Database.ask(self, published, self.reading, if_unknown=affected)
         return [
@@ -149,27 +167,27 @@ class ScoringMapper(ModelMapper):
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        own = {"lag": self.lag, "scored_at": self.scored_at.model_dump(exclude_none=True), "reads_newest": self.reads_newest}
+        own = {"lag": str(self.lag), "scored_at": self.scored_at.model_dump(exclude_none=True), "reads_newest": self.reads_newest}
         return {**own, **super().serialize()}
 
 
 class MonitoringMapper(ModelMapper):
     """Map a scored partition if its predictions, or its labels once they are mature, were not monitored yet.
 
-    :param within_days: number of days after a scored partition in which its labels may still come
-    :param **kwargs: passed to ``ModelMapper``; ``dataset`` and ``grain`` are those of the labels
+    :param within: how long after a scored partition its labels may still come
+    :param **kwargs: passed to ``ModelMapper``; ``dataset`` and ``calendar`` are those of the labels
     """
 
-    def __init__(self, *, within_days: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *, within: Span | str = NO_SPAN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.within_days = within_days
+        self.within = within if isinstance(within, Span) else Span.parse(within)
 
     @property
     def labels(self) -> LabelSource:
         """Return where the labels of the model are."""
         from include.evergreen.config.labels import LabelSource
 
-        return LabelSource(self.dataset, self.within_days, self.rows_grain, self.grain)
+        return LabelSource(self.dataset, self.within, self.rows_grain, self.calendar)
 
     def to_downstream(self, key: str) -> str | list[str]:
         """Map a partition of the predictions to itself, if there is something to monitor.
@@ -195,13 +213,13 @@ class MonitoringMapper(ModelMapper):
 
         :returns: the arguments from which `deserialize` rebuilds it
         """
-        return {"within_days": self.within_days, **super().serialize()}
+        return {"within": str(self.within), **super().serialize()}
 
 
 class LabelsMapper(MonitoringMapper):
     """Map a partition of labels to the scored ones whose labels it makes mature, or whose mature labels it changes.
 
-    :param within_days: number of days after a scored partition in which its labels may still come
+    :param within: how long after a scored partition its labels may still come
     :param **kwargs: passed to ``ModelMapper``
     """
 

@@ -77,7 +77,7 @@ def small_include(folder: Path) -> Path:
         model = yaml.safe_load(path.read_text())
         metric, bound = ("auc", {"at_least": 0.4}) if model["task"] == "classification" else ("mae", {"at_most": 1000})
         worst = {"kind": "slices", "by": "origin", "judge": "worst", "metric": metric, "min_rows": 30, **bound}
-        model["train"] |= {"window_days": 10, "min_days": 3, "holdout_days": 2}
+        model["train"] |= {"window": "10 days", "min_history": "3 days", "holdout": "2 days"}
         model["gate"] = {"criteria": [{"kind": "absolute", "metric": metric, **bound}, worst]}
         path.write_text(yaml.safe_dump(model, sort_keys=False))
     return folder
@@ -116,7 +116,7 @@ def ten_days(running):
         running.api.trigger("schedules.ingest", partition_key=str(night))
         if night > NIGHTS[0]:
             for dataset in ("weather", "outcomes"):
-                running.api.trigger(f"{dataset}.ingest", partition_key=str(DAILY.plus_days(night, -1)))
+                running.api.trigger(f"{dataset}.ingest", partition_key=str(DAILY.shift(night, -1)))
         running.settle()
     assert running.failures() == []
     running.serving_tasks = running.tasks_of("score", "monitor")

@@ -31,8 +31,8 @@ class Training:
     running: Running
     daemon: DockerDaemon
 
-    def start(self, window_days: int) -> str:
-        return self.running.api.trigger(DAG, conf={"as_of": AS_OF, "window_days": window_days, "reason": "in a container"})
+    def start(self, window: str) -> str:
+        return self.running.api.trigger(DAG, conf={"as_of": AS_OF, "window": window, "reason": "in a container"})
 
     def state(self, run_id: str) -> str | None:
         return self.running.state_of(DAG, run_id, "train")
@@ -63,7 +63,7 @@ def trains_in_a_container(tasks: list[dict[str, Any]]) -> bool:
 
 
 def test_a_run_of_the_dag_trains_in_a_container_and_goes_on_to_the_gate(training: Training) -> None:
-    run_id = training.start(6)
+    run_id = training.start("6 days")
     training.wait_for(lambda: training.state(run_id) == "success")
     (answer,) = [_xcom(training.running.api, run_id)]
     candidate = find_candidate(answer["run_key"])
@@ -78,7 +78,7 @@ def test_a_run_of_the_dag_trains_in_a_container_and_goes_on_to_the_gate(training
 
 
 def test_a_task_that_is_marked_failed_in_airflow_leaves_no_container(training: Training) -> None:
-    run_id = training.start(5)
+    run_id = training.start("5 days")
     training.wait_for(training.runs_a_container)
     training.running.api.patch(f"dags/{DAG}/dagRuns/{run_id}/taskInstances/train", {"new_state": "failed"})
     training.wait_for(lambda: training.daemon.containers() == [], within=STOPPED_WITHIN_SECONDS)

@@ -123,7 +123,7 @@ def newest_entries(kinds):
 
 def test_marking_the_question_promotes_nothing_and_the_person_who_approves_it_does_and_is_named(asked):
     serving = champion(MODEL)
-    training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 8})
+    training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window": "8 days"})
     wait_for_end(asked, f"{MODEL}.train", training)  # which waits for nobody
     assert asked.state_of(f"{MODEL}.train", training, "promote") == "skipped"
     log = asked.api.task_log(f"{MODEL}.train", training, "promote")
@@ -172,7 +172,7 @@ def test_marking_the_gate_registers_nothing_and_makes_one_critical_alert(slow_ga
     asked = slow_gate
     serving, versions = champion(MODEL), list_versions(MODEL)
     before = {alert.key for alert in open_alerts(MODEL)}
-    training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window_days": 9})
+    training = asked.api.trigger(f"{MODEL}.train", conf={"as_of": AS_OF, "window": "9 days"})
     wait_until(lambda: asked.state_of(f"{MODEL}.train", training, "train") == "success")
     mark_success(asked, f"{MODEL}.train", training, "gate")  # which has recorded nothing yet
     wait_for_end(asked, f"{MODEL}.train", training)
@@ -199,7 +199,7 @@ def test_a_pause_holds_promotion_until_it_is_lifted_and_people_go_on_by_hand(ask
     api_of(asked, "ada").trigger("evergreen.pause", conf={"action": "pause", "hours": 1, "reason": "a bad feed"})
     wait_until(active_pause)
     assert active_pause().actor == "ada"
-    training = asked.api.trigger("flight_delay.train", conf={"as_of": AS_OF, "window_days": 8})
+    training = asked.api.trigger("flight_delay.train", conf={"as_of": AS_OF, "window": "8 days"})
     wait_for_end(asked, "flight_delay.train", training)
     assert asked.state_of("flight_delay.train", training, "promote") == "skipped"
     log = asked.api.task_log("flight_delay.train", training, "promote")

@@ -30,7 +30,7 @@ from tools.rest import AirflowApi
 
 GUIDE = (PROJECT_ROOT / "docs/guides/your-own-model.md").read_text()
 MODEL = "delivery_minutes"
-HOURLY = Shape(Grain("hour"), Grain("month"), "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-10")
+HOURLY = Shape(Grain("hour"), Grain("month"), "lag: 1 hour", "lag: 1 month", 3, 2, 1, 1, "2013-03-10")
 BIN = Path(sys.executable).parent
 FIRST_PORT = 18900  # serve takes the next that is free
 TIMEOUT_SECONDS = 240

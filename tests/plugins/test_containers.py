@@ -25,6 +25,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.docker import Docker
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
+from include.evergreen.foundation.span import Span
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.training import container
 from include.evergreen.training.candidate import find_candidate
@@ -74,10 +75,10 @@ def daemon(docker_daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch) -> Iter
     assert left == []
 
 
-def context(window_days: int = 15, run_id: str = "manual__1", **params: Any) -> dict[str, Any]:
-    """Of a run whose task ``snapshot`` took one that nothing was trained on yet, unless ``window_days`` says the same again."""
+def context(window: Span = Span(15, "day"), run_id: str = "manual__1", **params: Any) -> dict[str, Any]:
+    """Of a run whose task ``snapshot`` took one that nothing was trained on yet, unless ``window`` says the same again."""
     catalog = Catalog()
-    digest = take_snapshot(catalog, catalog.model(MODEL), AS_OF, window_days).digest
+    digest = take_snapshot(catalog, catalog.model(MODEL), AS_OF, window).digest
     return context_of(digest, run_id, **params)
 
 

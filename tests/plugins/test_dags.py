@@ -129,7 +129,7 @@ def test_one_bad_yaml_fails_its_own_dags_alone_and_is_seen(tmp_path):
     for kind in ("datasets", "models"):
         shutil.copytree(ROOT / "include" / kind, tmp_path / kind)
     path = tmp_path / "models" / "air_time" / "model.yaml"
-    path.write_text(path.read_text().replace("holdout_days:", "holdout_dayz:"))
+    path.write_text(path.read_text().replace("holdout:", "holdoutz:"))
     names, _ = parse_for(None, include=tmp_path)
     assert names == ["air_time.invalid_model", *sorted(f"flight_delay.{stage}" for stage in STAGES)]
 

@@ -5,10 +5,12 @@ import pytest
 
 from evergreen_airflow import mappers
 from evergreen_airflow.mappers import LabelsMapper, MonitoringMapper, ScoringMapper
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.foundation.clock import now
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.foundation.grain import Grain
+from include.evergreen.foundation.span import Span
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring.readiness import News, Readiness
 
@@ -45,12 +47,12 @@ def due(name="weather/2013-02-28"):
     return Readiness(news=(News(name, "live", now()),))
 
 
-SCORING = ScoringMapper(model="air_time", dataset="weather", lag=1)
+SCORING = ScoringMapper(model="air_time", dataset="weather", lag="1 partition")
 DAY, HOUR, WEEK, MONTH, NEW_YORK = Grain(), Grain("hour"), Grain("week"), Grain("month"), Grain("day", "America/New_York")
-HOURLY = ScoringMapper(model="fraud", dataset="payments", lag=2, grain=HOUR, rows_grain=NEW_YORK)
+HOURLY = ScoringMapper(model="fraud", dataset="payments", lag="2 hours", calendar=Calendar(HOUR), rows_grain=NEW_YORK)
 NEWEST = ScoringMapper(model="air_time", dataset="weather", reads_newest=True)
 MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
-LABELS = LabelsMapper(model="air_time", dataset="outcomes", within_days=60)
+LABELS = LabelsMapper(model="air_time", dataset="outcomes", within="60 days")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ LABELS = LabelsMapper(model="air_time", dataset="outcomes", within_days=60)
 )
 def test_an_input_concerns_the_partitions_of_which_it_is_the_newest_that_is_read(grain, rows_grain, lag, published, affected, answer):
     answer(due(f"weather/{published}"))
-    mapper = ScoringMapper(model="air_time", dataset="weather", lag=lag, grain=grain, rows_grain=rows_grain)
+    mapper = ScoringMapper(model="air_time", dataset="weather", lag=Span(lag, "partition"), calendar=Calendar(grain), rows_grain=rows_grain)
     assert mapper.to_downstream(published) == affected
 
 
@@ -85,7 +87,7 @@ def test_of_an_input_whose_newest_known_partition_is_read_our_database_says_by_w
 
 def test_airflow_takes_all_that_a_quarter_concerns(answer):
     answer(due("weather/2013-01-01"))
-    mapper = ScoringMapper(model="air_time", dataset="weather", grain=Grain("quarter"), rows_grain=Grain("15min"))
+    mapper = ScoringMapper(model="air_time", dataset="weather", calendar=Calendar(Grain("quarter")), rows_grain=Grain("15min"))
     assert 1000 < len(mapper.to_downstream("2013-01-01")) == 90 * 96 < mapper.max_downstream_keys
 
 
@@ -122,7 +124,7 @@ def test_a_scored_day_with_something_new_to_monitor_makes_a_run(answer):
 def test_a_day_of_labels_makes_a_run_of_each_scored_day_that_it_gives_something_new_to_monitor(answer):
     asked = answer(["2012-12-30", "2013-01-02"])
     assert LABELS.to_downstream("2013-02-28") == ["2012-12-30", "2013-01-02"]
-    assert asked == [("air_time", "2013-02-28", LabelSource("outcomes", 60))]
+    assert asked == [("air_time", "2013-02-28", LabelSource("outcomes", Span(60, "day")))]
     answer([])
     assert LABELS.to_downstream("2013-02-28") == []
 

@@ -13,6 +13,7 @@ from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import Firing, ask_training, due_firing, fire_if_tripped, list_firings
 
@@ -43,7 +44,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def fires(day: Partition) -> Firing:
     record_observations(MODEL, day, [Observation(MODEL, day, "drift.share", 0.9, 1, "live", 900)])
-    retrain = Retrain(rules=(Rule(metric="drift.share", above=0.5, k=1, n=1),), cooldown_days=7)
+    retrain = Retrain(rules=(Rule(metric="drift.share", above=0.5, k=1, n=1),), cooldown=Span(7, "day"))
     fired = fire_if_tripped(Catalog().model(MODEL).model_copy(update={"retrain": retrain}))
     assert fired is not None
     return fired
@@ -185,7 +186,7 @@ def test_airflow_is_not_asked_while_no_training_is_awaited(monkeypatch: pytest.M
 def test_after_a_failed_training_newer_evidence_is_sensed_at_once(fired: Firing, runs: dict[str, str]) -> None:
     triggered(fired)
     assert sensed() is None  # and sees that its run is gone
-    again = fires(DAILY.plus_days(DAY, 1))
+    again = fires(DAILY.shift(DAY, 1))
     event = sensed()
     assert event is not None and event["firing"] == again.id
     assert triggered(again) == f"firing__{again.id}__{again.as_of}"

@@ -326,7 +326,7 @@ def _import(modules: list[str]) -> None:
 
 def main() -> None:
     Server().start()
-    for dataset, day in partitions_needed(catalog, model, AS_OF, model.train.window_days):
+    for dataset, day in partitions_needed(catalog, model, AS_OF, model.train.window):
         ingestion.ingest(dataset, day, "backfill")
     take_snapshot(catalog, model, AS_OF)
     close_database()

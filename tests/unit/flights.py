@@ -23,6 +23,7 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.state import storage
@@ -37,7 +38,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 NEW_YORK = Grain("day", "America/New_York")  # of the example's datasets: a day begins at New York's midnight, 05:00 UTC in winter
 INGESTED_UNTIL = "2013-01-21"  # 20 days with rows, inputs and labels: enough for two trainings and what follows
 BAD_WIND = "2013-02-12"  # one hour at Newark is recorded with 1048 miles per hour
-LANDED = [DAILY.plus_days("2013-01-01", n) for n in range(25)] + [BAD_WIND]
+LANDED = [DAILY.shift("2013-01-01", n) for n in range(25)] + [BAD_WIND]
 FIRST_AS_OF = "2013-01-17"  # of the champion of the fixture `trained`
 SECOND_AS_OF = "2013-01-19"  # of the blessed candidate beside it
 OVERRIDES = (
@@ -177,7 +178,7 @@ def strict(model: ModelConfig) -> ModelConfig:
 
 def brief(model: ModelConfig) -> ModelConfig:
     """``model`` with a training of ten days: as good for most tests, in half the time."""
-    train = model.train.model_copy(update={"window_days": 10, "min_days": 8})
+    train = model.train.model_copy(update={"window": Span(10, "day"), "min_history": Span(8, "day")})
     return model.model_copy(update={"train": train})
 
 

@@ -46,10 +46,10 @@ task: classification
 rows: payments
 inputs:
   - {dataset: payments}
-target: {dataset: chargebacks, column: disputed, positive: true, within_days: 5, absent: negative}
+target: {dataset: chargebacks, column: disputed, positive: true, within: 5 days, absent: negative}
 features:
   - {name: amount, kind: numeric, description: In standard deviations}
-train: {window_days: 20, min_days: 6, holdout_days: 3, estimator: sklearn.linear_model.LogisticRegression}
+train: {window: 20 days, min_history: 6 days, holdout: 3 days, estimator: sklearn.linear_model.LogisticRegression}
 gate:
   criteria:
     - {kind: absolute, metric: auc, at_least: 0.5}
@@ -65,7 +65,7 @@ AS_OF = 25  # the number of the day as of which the champion of `settle_champion
 
 def day(number: int) -> Partition:
     """The day so many days after the first: 0 is the first."""
-    return DAILY.plus_days(FIRST, number)
+    return DAILY.shift(FIRST, number)
 
 
 def declare(folder: Path, *, target: str = "", train: str = "", cron: str = "0 0 * * *") -> Catalog:
@@ -74,8 +74,10 @@ def declare(folder: Path, *, target: str = "", train: str = "", cron: str = "0 0
         "datasets/payments/dataset.yaml": DATASET.format(name="payments", cron="0 0 * * *", hours=-2, columns=PAYMENTS, keys="payment"),
         "datasets/chargebacks/dataset.yaml": DATASET.format(name="chargebacks", cron=cron, hours=24, columns=CHARGEBACKS, keys="payment"),
         f"models/{MODEL}/model.yaml": DECLARED.replace(
-            "within_days: 5, absent: negative", target or "within_days: 5, absent: negative"
-        ).replace("window_days: 20, min_days: 6, holdout_days: 3", train or "window_days: 20, min_days: 6, holdout_days: 3"),
+            "within: 5 days, absent: negative", target or "within: 5 days, absent: negative"
+        ).replace(
+            "window: 20 days, min_history: 6 days, holdout: 3 days", train or "window: 20 days, min_history: 6 days, holdout: 3 days"
+        ),
         f"models/{MODEL}/features.py": FEATURES,
     }
     for path, text in texts.items():
@@ -110,7 +112,7 @@ def chargebacks(partition: Partition, rows: int = ROWS_A_DAY, within: int = WITH
     """The chargebacks that come on a day."""
     numbers: list[int] = []
     for age in range(1, within + 1):
-        made = payments(DAILY.plus_days(partition, -age), rows)
+        made = payments(DAILY.shift(partition, -age), rows)
         numbers += made.loc[made["disputed"] & (delays(made, within, chance_a_day) == age), "payment"].tolist()
     return disputed(*numbers)
 

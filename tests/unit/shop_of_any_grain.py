@@ -16,6 +16,7 @@ from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.data.partitions import PartitionVersion, publish_partition
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.state import storage
 
 MODEL, SHOPS = "takings", 12
@@ -44,14 +45,14 @@ rows: visits
 scored_at: {{{scored_at}}}
 inputs:
   - {{dataset: visits}}
-  - {{dataset: results, {lag}, window_days: {window}}}
-  - {{dataset: prices, {prices_lag}, window_days: {window}}}
+  - {{dataset: results, {lag}, window: {window}}}
+  - {{dataset: prices, {prices_lag}, window: {prices_window}}}
 target: {{dataset: results, column: taken}}
 features:
   - {{name: size, kind: numeric, description: x}}
   - {{name: price, kind: numeric, description: x}}
   - {{name: before, kind: numeric, description: x}}
-train: {{window_days: {window}, min_days: {least}, holdout_days: {holdout}, estimator: sklearn.linear_model.Ridge}}
+train: {{window: {window}, min_history: {least}, holdout: {holdout}, estimator: sklearn.linear_model.Ridge}}
 gate:
   criteria:
     - {{kind: absolute, metric: mae, at_most: 20}}
@@ -62,9 +63,9 @@ retrain:
 FEATURES = """\
 def features(read):
     rows = read.rows()
-    prices = read.window("prices", days={days})
+    prices = read.window("prices", span="{prices_days}")
     newest = prices[prices["partition"] == prices["partition"].max()][["shop", "price"]]
-    before = read.trailing(rows, "results", days={days}, group_by="shop", column="taken", agg="mean")
+    before = read.trailing(rows, "results", span="{days}", group_by="shop", column="taken", agg="mean")
     joined = rows[["shop", "size"]].merge(newest, on="shop", how="left").set_index(rows.index)
     return joined.assign(before=before)[["size", "price", "before"]]
 """
@@ -98,12 +99,15 @@ class Shape:
             f"models/{MODEL}/model.yaml": DECLARED.format(
                 lag=self.lag,
                 prices_lag=self.prices_lag,
-                window=self.window,
-                least=self.least,
-                holdout=self.holdout,
+                window=counted(self.grain, self.window),
+                prices_window=counted(self.prices, self.window),
+                least=counted(self.grain, self.least),
+                holdout=counted(self.grain, self.holdout),
                 scored_at=self.scored_at,
             ),
-            f"models/{MODEL}/features.py": FEATURES.format(days=self.days),
+            f"models/{MODEL}/features.py": FEATURES.format(
+                days=counted(self.grain, self.days), prices_days=counted(self.prices, self.days)
+            ),
         }
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +118,11 @@ class Shape:
         return DATASET.format(
             name=name, cron=CRONS[grain.unit], start=start, unit=grain.unit, timezone=grain.timezone, known=known, column=column
         )
+
+
+def counted(grain: Grain, days: int) -> Span:
+    """So many days, in the unit of a grain."""
+    return grain.span_of(grain.partitions_in(Span(days, "day")))
 
 
 def frame_of(dataset: DatasetConfig, partition: Partition) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decide import decide
 from include.evergreen.operations.local_run import partitions_needed
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
@@ -23,7 +24,7 @@ from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 
 PAST_DATES = 14
-FIRST = DAILY.plus_days(AS_OF, -PAST_DATES)
+FIRST = DAILY.shift(AS_OF, -PAST_DATES)
 
 
 @pytest.mark.timeout(600)
@@ -31,12 +32,12 @@ def test_fourteen_past_trainings_give_versions_or_rejections_and_the_newer_champ
     settle_cycled()
     catalog = Catalog()
     declared = lenient(catalog.model(MODEL))
-    short = declared.train.model_copy(update={"window_days": 4, "min_days": 3, "holdout_days": 2})
+    short = declared.train.model_copy(update={"window": Span(4, "day"), "min_history": Span(3, "day"), "holdout": Span(2, "day")})
     model = declared.model_copy(update={"train": short})
-    for dataset, partition in partitions_needed(catalog, model, AS_OF, short.window_days + PAST_DATES):
+    for dataset, partition in partitions_needed(catalog, model, AS_OF, Span(short.window.amount + PAST_DATES, "day")):
         ingestion.ingest(dataset, partition, "backfill")
     before = champions.champion(MODEL)
-    dates = list(DAILY.between(FIRST, DAILY.plus_days(AS_OF, -1)))
+    dates = list(DAILY.between(FIRST, DAILY.shift(AS_OF, -1)))
     refused = []
     for as_of in reversed(dates):  # the order in which a backfill runs must not matter
         candidate, _ = train(catalog, model, take_snapshot(catalog, model, as_of), "a backfill")

@@ -108,6 +108,6 @@ def test_a_range_goes_on_after_a_day_that_cannot_be_scored_and_names_it_at_the_e
     assert scored == {AS_OF: "unchanged", BROKEN: "failed", day(22): "waiting"}
     assert open_alerts(MODEL) == []  # days that were never scored are a backfill, which pages nobody
 
-    assert main(["rescore", MODEL, "--from", str(BROKEN), "--to", str(DAILY.plus_days(AS_OF, 1)), "--stage", "score"]) == 3
+    assert main(["rescore", MODEL, "--from", str(BROKEN), "--to", str(DAILY.shift(AS_OF, 1)), "--stage", "score"]) == 3
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"Failed: {BROKEN} score. `evergreen why {MODEL} {BROKEN}` says why")
     assert make_up_for(renamed, Missed(MODEL, "score", BROKEN, (), dt.datetime.now(dt.UTC), "")).status == "failed"

@@ -15,6 +15,7 @@ from include.evergreen.features.columns import feature_column
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.monitoring.triggers import tripped
 from include.evergreen.operations.diagnose import why
@@ -34,21 +35,21 @@ HOUR, DAY, WEEK, MONTH, QUARTER, NEW_YORK = (
     Grain("hour"), Grain(), Grain("week"), Grain("month"), Grain("quarter"), Grain("day", "America/New_York"),
 )  # fmt: skip
 SHAPES = {
-    "half-hours, prices of the day before": Shape(Grain("30min"), DAY, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-10"),
-    "hours, prices of the hour before": Shape(HOUR, HOUR, "lag_hours: 1", "lag_hours: 1", 3, 2, 1, 1, "2013-03-08"),
-    "hours, prices of the month before": Shape(HOUR, MONTH, "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-10"),
-    "days, prices of the hour before": Shape(DAY, HOUR, "lag_days: 1", "lag_hours: 1", 12, 6, 3, 2, "2013-02-25"),
-    "days of New York, prices of the hour before": Shape(NEW_YORK, HOUR, "lag_days: 1", "lag_hours: 1", 12, 6, 3, 2, "2013-02-25"),
-    "days of New York, prices of UTC's day": Shape(NEW_YORK, DAY, "lag_days: 1", "lag_days: 1", 12, 6, 3, 2, "2013-02-25"),
-    "weeks, prices of the day before": Shape(WEEK, DAY, "lag_days: 7", "lag_days: 1", 84, 42, 21, 7, "2013-03-04"),
-    "months, prices of the quarter before": Shape(MONTH, QUARTER, "lag_days: 31", "lag_days: 92", 400, 186, 93, 92, "2013-01-01"),
+    "half-hours, prices of the day before": Shape(Grain("30min"), DAY, "lag: 1 hour", "lag: 1 day", 3, 2, 1, 1, "2013-03-10"),
+    "hours, prices of the hour before": Shape(HOUR, HOUR, "lag: 1 hour", "lag: 1 hour", 3, 2, 1, 1, "2013-03-08"),
+    "hours, prices of the month before": Shape(HOUR, MONTH, "lag: 1 hour", "lag: 1 month", 3, 2, 1, 1, "2013-03-10"),
+    "days, prices of the hour before": Shape(DAY, HOUR, "lag: 1 day", "lag: 1 hour", 12, 6, 3, 2, "2013-02-25"),
+    "days of New York, prices of the hour before": Shape(NEW_YORK, HOUR, "lag: 1 day", "lag: 1 hour", 12, 6, 3, 2, "2013-02-25"),
+    "days of New York, prices of UTC's day": Shape(NEW_YORK, DAY, "lag: 1 day", "lag: 1 day", 12, 6, 3, 2, "2013-02-25"),
+    "weeks, prices of the day before": Shape(WEEK, DAY, "lag: 1 week", "lag: 1 day", 84, 42, 21, 7, "2013-03-04"),
+    "months, prices of the quarter before": Shape(MONTH, QUARTER, "lag: 1 month", "lag: 1 quarter", 400, 186, 93, 92, "2013-01-01"),
     "days whose rows come the morning after": Shape(
-        DAY, DAY, "lag_days: 1", "lag_days: 0", 12, 6, 3, 2, "2013-02-25", "hours_after_end: 6", "hours_after_end: 6"
+        DAY, DAY, "lag: 1 day", "lag: 0 days", 12, 6, 3, 2, "2013-02-25", "hours_after_end: 6", "hours_after_end: 6"
     ),
     "days of which all is told a day ahead": Shape(
-        DAY, HOUR, "lag_days: 2", "lag_hours: 8", 12, 6, 3, 2, "2013-02-25", "hours_after_partition: -8", "hours_after_partition: -7"
+        DAY, HOUR, "lag: 2 days", "lag: 8 hours", 12, 6, 3, 2, "2013-02-25", "hours_after_partition: -8", "hours_after_partition: -7"
     ),
-    "quarters": Shape(QUARTER, QUARTER, "lag_days: 92", "lag_days: 92", 1000, 368, 184, 92, "2013-01-01"),
+    "quarters": Shape(QUARTER, QUARTER, "lag: 1 quarter", "lag: 1 quarter", 1000, 368, 184, 92, "2013-01-01"),
 }
 AS_OF = {
     "30min": "2013-03-12T0630Z",
@@ -88,7 +89,7 @@ def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog
 
     snapshot = take_snapshot(catalog, model, as_of)
     frame = snapshot.frame()
-    window = grain.between(grain.plus_days(as_of, -shape.window), grain.shift(as_of, -1))
+    window = grain.between(grain.minus(as_of, Span(shape.window, "day")), grain.shift(as_of, -1))
     assert set(frame["partition"]) <= set(window)
     ended = [each for each in window if model.moment(each) <= grain.start(as_of) and results.known_from(each) <= grain.start(as_of)]
     assert frame["partition"].max() == ended[-1], "what could have been scored and judged by then is learnt from"

@@ -16,6 +16,7 @@ from include.evergreen.data.conditions import Conditions
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.monitoring.triggers import fire_if_tripped, replay_rules, rule_outlooks
 from include.evergreen.operations.diagnose import why
@@ -48,7 +49,7 @@ from tests.unit.late_labels import (
     settle_champion,
 )
 
-LABELS = LabelSource("chargebacks", WITHIN)
+LABELS = LabelSource("chargebacks", Span(WITHIN, "day"))
 D = AS_OF  # the number of the first day that the champion scores
 LAST = D + WITHIN  # of the last on which a label of D may come
 
@@ -110,7 +111,7 @@ def test_the_example_of_the_guide_is_a_model_that_check_accepts(tmp_path: Path) 
     others = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith(("target:", "train:"))]
     path.write_text("".join([*others, example]))
     assert check_catalog(Catalog(include.root)) == []
-    assert Catalog(include.root).model(MODEL).target.within_days == 60
+    assert Catalog(include.root).model(MODEL).target.within == Span(60, "day")
 
 
 # --- what it is trained on --------------------------------------------------------------------------------------------
@@ -146,18 +147,20 @@ def test_a_version_is_trained_again_from_its_record_bit_for_bit_whatever_came_si
 
 
 def test_days_that_are_not_mature_do_not_count_for_the_least_history(catalog: Catalog, tmp_path: Path) -> None:
-    longer = declare(tmp_path / "other", train="window_days: 20, min_days: 16, holdout_days: 3")
+    longer = declare(tmp_path / "other", train="window: 20 days, min_history: 16 days, holdout: 3 days")
     with pytest.raises(DataError, match=r"only 15 of the 20 days before it have rows, inputs and labels that were known then"):
         take_snapshot(longer, longer.model(MODEL), day(AS_OF))
 
 
 def test_a_first_training_needs_the_partitions_in_which_labels_of_its_rows_may_stand(catalog: Catalog, model: ModelConfig) -> None:
-    needed = [partition for dataset, partition in partitions_needed(catalog, model, day(AS_OF), 10) if dataset.name == "chargebacks"]
+    needed = [
+        partition for dataset, partition in partitions_needed(catalog, model, day(AS_OF), Span(10, "day")) if dataset.name == "chargebacks"
+    ]
     assert needed == [day(number) for number in range(AS_OF - 10, AS_OF)], "those of later are not known yet"
 
 
 def test_keys_that_are_not_said_change_no_digest(catalog: Catalog, tmp_path: Path) -> None:
-    said = declare(tmp_path / "said", target="within_days: 0, absent: unlabelled")
+    said = declare(tmp_path / "said", target="within: 0 days, absent: unlabelled")
     unsaid = declare(tmp_path / "unsaid", target="positive_above: null")
     digests = [(build_recipe(other, other.model(MODEL)).digest, signature_digest(other.model(MODEL))) for other in (said, unsaid, catalog)]
     assert digests[0] == digests[1]

@@ -162,5 +162,5 @@ def test_a_database_that_answers_nobody_is_worth_a_retry(postgresql: PostgreSQL,
 
 def ingest_what_is_read(catalog: Catalog, model: ModelConfig) -> None:
     """Ingest what the training as of `AS_OF` reads."""
-    for dataset, partition in partitions_needed(catalog, model, AS_OF, model.train.window_days):
+    for dataset, partition in partitions_needed(catalog, model, AS_OF, model.train.window):
         ingestion.ingest(dataset, partition, "backfill")

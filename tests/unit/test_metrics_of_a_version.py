@@ -11,6 +11,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.config.check import check_catalog
 from include.evergreen.features.columns import TARGET, features_of
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import monitor
 from include.evergreen.monitoring.observations import Observation, list_observations
 from include.evergreen.operations.local_run import run_cycle
@@ -86,7 +87,7 @@ def test_it_decides_and_is_judged_monitored_and_shown_as_it_was_trained_to_be(de
     card = storage.read_bytes(storage_path).decode()
     assert "What a flight leaves." in card
     assert "there, cost was best on rows before the holdout" in card
-    wider = model.model_copy(update={"monitor": model.monitor.model_copy(update={"performance_days": 2})})
+    wider = model.model_copy(update={"monitor": model.monitor.model_copy(update={"performance_window": Span(2, "day")})})
     assert monitor(Catalog(), wider, before.partition, "live").is_done
     after = next(figure for figure in list_observations(MODEL, "performance.profit", first=before.partition, last=before.partition))
     assert before.value > 1

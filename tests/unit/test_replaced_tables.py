@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.check import check_catalog
 from include.evergreen.data import ingestion
 from include.evergreen.data.knowledge import DeliveredVersion, knowledge_time
@@ -24,6 +25,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.span import Span
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.local_run import run_cycle
 from include.evergreen.operations.maintenance import Limits, apply_retention
@@ -174,17 +176,17 @@ def test_a_feature_of_a_dimension_is_traced_to_its_times() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
-        ("model", "shops, max_age_days: 8", "shops",
+        ("model", "shops, max_age: 8 days", "shops",
          "9: inputs[1].dataset: shops is a whole table, each of whose deliveries replaces the one before; say how old the one that is read "
-         "may be, such as max_age_days: 8"),
-        ("model", "max_age_days: 8", "max_age_days: 2",
-         "9: inputs[1].max_age_days: 2 is too few: shops comes by 0 5 * * 1,4 and is known 5 hours after its day begins, so that at some "
+         "may be, such as max_age: 8 days"),
+        ("model", "max_age: 8 days", "max_age: 2 days",
+         "9: inputs[1].max_age: 2 days is too short: shops comes by 0 5 * * 1,4 and is known 5 hours after its day begins, so that at some "
          "moments the newest known one is 4 days old; use at least 4"),
-        ("model", "max_age_days: 8", "max_age_days: 8, lag_days: 1",
-         "9: inputs[1].lag_days: is for partitions that are waited for; with max_age_days the newest known one is read: remove one"),
-        ("model", "{dataset: visits}", "{dataset: visits, max_age_days: 3}",
-         "5: rows: visits has max_age_days among the inputs, and rows are those of one partition; remove it there"),
-        ("model", "max_age_days: 8", "max_age_days: 0", "9: inputs[1].max_age_days: must be greater than or equal to 1, got 0"),
+        ("model", "max_age: 8 days", "max_age: 8 days, lag: 1 day",
+         "9: inputs[1].lag: is for partitions that are waited for; with max_age the newest known one is read: remove one"),
+        ("model", "{dataset: visits}", "{dataset: visits, max_age: 3 days}",
+         "5: rows: visits has max_age among the inputs, and rows are those of one partition; remove it there"),
+        ("model", "max_age: 8 days", "max_age: 0 days", "9: inputs[1].max_age: 0 days is nothing; allowed: from 1 day on"),
         ("shops", "whole_table: true", "whole_table: false",
          "4: source: names no partition, so that every partition would have the same rows; use {partition}, or, if each delivery is"),
         ("shops", "{hours_after_partition: 5}", "{hours_after_partition: 5, first: rule}",
@@ -280,17 +282,17 @@ def test_the_reader_gives_the_table_as_it_was_known(shape: Living) -> None:
     other = Partition("2024-03-12")
     delivered(shape, newer, model.moment(day), like=other)
     pd.testing.assert_frame_equal(table(), shape.frame(dataset, other))
-    with pytest.raises(ConfigError, match=r"asks for days of shops, of which model.yaml reads the newest known partition alone"):
-        reader.window(SHOPS, days=1)
-    with pytest.raises(ConfigError, match=r"asks for the newest partition of visits, which model.yaml reads by days"):
+    with pytest.raises(ConfigError, match=r"asks for a window of shops, of which model.yaml reads the newest known partition alone"):
+        reader.window(SHOPS, span="1 day")
+    with pytest.raises(ConfigError, match=r"asks for the newest partition of visits, which model.yaml reads by a window"):
         reader.newest("visits")
 
 
 def test_an_older_delivery_is_found_however_long_ago_it_was(shape: Living) -> None:
     model, dataset = shape.model, shape.catalog.dataset(SHOPS)
-    patient = model.model_copy(update={"inputs": (model.inputs[0], model.inputs[1].model_copy(update={"max_age_days": 3000}))}).with_grains(
-        shape.catalog.grain_of
-    )
+    patient = model.model_copy(
+        update={"inputs": (model.inputs[0], model.inputs[1].model_copy(update={"max_age": Span(3000, "day")}))}
+    ).with_calendars(shape.catalog.calendar_of)
     day, long_ago = Partition("2024-03-13"), Partition("2019-05-06")
     delivered(shape, long_ago, dataset.known_from(long_ago))
     reader = PointInTimeReader(patient, day, PartitionCache(day, model=patient, is_scored=True))
@@ -325,9 +327,9 @@ def deliveries(draw: st.DrawFn) -> tuple[ModelConfig, str, dict[Partition, dt.da
     name, scored_at = f"table_{next(_number)}", draw(st.sampled_from(["hours_after_partition", "hours_after_end"]))
     model = ModelConfig.model_validate(
         {**MODEL, "scored_at": {scored_at: draw(st.integers(-30, 30))},
-         "inputs": [{"dataset": name.replace("table", "rows")}, {"dataset": name, "max_age_days": draw(st.integers(1, 40))}],
+         "inputs": [{"dataset": name.replace("table", "rows")}, {"dataset": name, "max_age": f"{draw(st.integers(1, 40))} days"}],
          "rows": name.replace("table", "rows")}
-    ).with_grains(lambda dataset: table if dataset == name else rows)  # fmt: skip
+    ).with_calendars(lambda dataset: Calendar(table if dataset == name else rows))  # fmt: skip
     moments = draw(st.lists(st.integers(0, 45 * 24), min_size=1, max_size=5, unique_by=lambda hour: table.at(BEGINS + hour * HOUR)))
     keys = [table.at(BEGINS + hour * HOUR) for hour in moments]
     return model, name, {key: table.start(key) + draw(st.integers(-24, 24 * 12)) * HOUR for key in keys}
@@ -343,7 +345,7 @@ def test_a_partition_reads_the_delivery_that_concerns_it(home: Path, drawn: tupl
         content = {"digest": str(key), "path": "", **counts}
         publish_partition(dataset=dataset, partition=key, content=content, known_at=lambda _, at=moment: at, origin="live")  # type: ignore[misc]
     concerned = {key: readiness.partitions_reading(model, name, key) for key in known}
-    inputs = readiness._inputs(model.grain_of, model.rows, model.scored_at, model.inputs)
+    inputs = readiness._inputs(model.calendar_of, model.rows, model.scored_at, model.inputs)
     for partition in model.grain.between(model.grain.at(BEGINS - 40 * 24 * HOUR), last)[-readiness.MOST_READING :]:
         moment = model.moment(partition)
         candidates = [

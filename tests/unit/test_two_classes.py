@@ -86,7 +86,7 @@ def _labels(catalog: Catalog, target: str) -> pd.Series:
     model = catalog.model(MODEL)
     given = yaml.safe_load(f"{{dataset: outcomes, column: {target}}}")
     asking = type(model).model_validate({**model.model_dump(mode="json", exclude_defaults=True), "target": given})
-    return _joined(catalog, asking.with_grains(model.grain_of))
+    return _joined(catalog, asking.with_calendars(model.calendar_of))
 
 
 def _joined(catalog: Catalog, model: ModelConfig) -> pd.Series:

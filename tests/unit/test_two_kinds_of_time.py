@@ -16,6 +16,7 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import Span
 from include.evergreen.state.database.tables import partition_versions
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import INGESTED_UNTIL, NEW_YORK, brief, change_landing, january, rows_of
@@ -33,8 +34,8 @@ def three_weeks(flights: Path, _landed_template: Path) -> None:
 def test_a_late_correction_is_seen_by_trainings_as_of_later_days_and_by_no_earlier_ones(
     three_weeks: None, catalog: Catalog, flight_delay: ModelConfig
 ) -> None:
-    model = brief(flight_delay).model_copy(update={"train": brief(flight_delay).train.model_copy(update={"window_days": 24})})
-    for day in DAILY.between(DAILY.plus_days(INGESTED_UNTIL, 1), january(24)):
+    model = brief(flight_delay).model_copy(update={"train": brief(flight_delay).train.model_copy(update={"window": Span(24, "day")})})
+    for day in DAILY.between(DAILY.shift(INGESTED_UNTIL, 1), january(24)):
         for name in catalog.dataset_names():
             ingestion.ingest(catalog.dataset(name), day, "live")
     as_of_10, as_of_25 = take_snapshot(catalog, model, january(10)), take_snapshot(catalog, model, january(25))
@@ -44,7 +45,7 @@ def test_a_late_correction_is_seen_by_trainings_as_of_later_days_and_by_no_earli
 
     assert (corrected.version, is_new, corrected.knowledge_time) == (2, True, NEW_YORK.start(LEARNED))
     assert take_snapshot(catalog, model, january(10)) == as_of_10
-    assert take_snapshot(catalog, model, DAILY.plus_days(LEARNED, -1)).frame()["target"].mean() < 0.5
+    assert take_snapshot(catalog, model, DAILY.shift(LEARNED, -1)).frame()["target"].mean() < 0.5
     later = take_snapshot(catalog, model, january(25))
     assert later.digest != as_of_25.digest
     of_that_day = later.frame().query(f"partition == '{CORRECTED}'")["target"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import DAILY, Partition, parse_any
+from include.evergreen.foundation.span import Span
 
 if TYPE_CHECKING:
     from include.evergreen.config import Catalog
@@ -82,6 +83,15 @@ def partition(text: str) -> Partition:
     :returns: the day
     """
     return parse_any(text, subject="the date")
+
+
+def span(text: str) -> Span:
+    """The length that is named on the command line. Passes on `ConfigError` when it is none.
+
+    :param text: such as ``60 days``
+    :returns: the span
+    """
+    return Span.parse(text, subject="the length")
 
 
 def parse_end(text: str) -> dt.datetime:

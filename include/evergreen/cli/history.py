@@ -106,7 +106,7 @@ def _told(period: ChampionPeriod, when: dt.datetime) -> Iterator[str]:
     for answer in period.approvals:
         yield f"    {answer['verdict']} by {answer['actor']} at {_second(answer['recorded_at'])}: {answer['reason']}"
     snapshot = period.snapshot
-    days = f"the {snapshot['window_days']} days before {version.as_of}"
+    days = f"the {snapshot['window']} before {version.as_of}"
     yield f"  trained on snapshot {snapshot['digest'][:12]}: {snapshot['rows']} rows of {days}"
     yield f"  artifact digest {version.artifact_digest}, MLflow run {version.mlflow_run_id}"
     if version.irreproducible_because:

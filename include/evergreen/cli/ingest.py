@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from include.evergreen.cli import arguments as common_arguments
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import EARLIEST, LATEST
+from include.evergreen.foundation.span import Span
 
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.data.correct_knowledge import Correction
     from include.evergreen.data.partitions import PartitionVersion
 
-LONGEST_RANGE_DAYS = 3660
+LONGEST_RANGE = Span(3660, "day")
 DATA_AT_FAULT = 3
 
 
@@ -64,7 +65,7 @@ def ingest(arguments: argparse.Namespace) -> int:
 
     :param arguments: ``dataset``, ``first``, ``last`` (None: the first alone), ``known_at`` (None: as dataset.yaml says) and ``backfill``
     :returns: the exit code; 3 when the data of any partition was at fault
-    :raises ConfigError: when the range has no day, or more than `LONGEST_RANGE_DAYS`
+    :raises ConfigError: when the range has no day, or more than `LONGEST_RANGE`
     """
     from include.evergreen.cli.progress import progress
     from include.evergreen.config import Catalog
@@ -74,7 +75,7 @@ def ingest(arguments: argparse.Namespace) -> int:
     dataset = Catalog().dataset(arguments.dataset)
     days, longest = (
         dataset.grain.between(arguments.first, arguments.last or arguments.first),
-        dataset.grain.partitions_in(LONGEST_RANGE_DAYS),
+        dataset.grain.partitions_in(LONGEST_RANGE),
     )
     if not 0 < len(days) <= longest:
         raise ConfigError(

@@ -31,14 +31,19 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         "--as-of", required=True, type=common_arguments.partition, metavar="DATE",
         help="the as_of date: nothing that became known later is read",
     )  # fmt: skip
-    verb.add_argument("--window", type=int, metavar="N", help="days of rows to train on (default: train.window_days)")
+    verb.add_argument(
+        "--window",
+        type=common_arguments.span,
+        metavar="LENGTH",
+        help="how far before as_of the rows begin, such as '60 days' (default: train.window)",
+    )
     verb.add_argument("--reason", default="run from the command line", metavar="R", help="why, for the ledger")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a whole cycle of one model in this process, as its DAGs would, and print what came of each step.
 
-    :param arguments: ``model``, ``as_of``, ``window`` (days; None: ``train.window_days``) and ``reason``
+    :param arguments: ``model``, ``as_of``, ``window`` (None: ``train.window``) and ``reason``
     :returns: the exit code 0, whatever the gate decided
     """
     from include.evergreen.cli.progress import progress
@@ -49,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = catalog.model(arguments.model)
     with progress() as show:
         result = run_cycle(
-            catalog, model, arguments.as_of, window_days=arguments.window, reason=arguments.reason, actor=actor(), progress=show
+            catalog, model, arguments.as_of, window=arguments.window, reason=arguments.reason, actor=actor(), progress=show
         )  # fmt: skip
     print("\n".join(summary(result)))
     return 0

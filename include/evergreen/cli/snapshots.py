@@ -143,9 +143,7 @@ def _print_outcomes(outcomes: list[Verification]) -> None:
 def _words(snapshot: SnapshotRecord) -> str:
     versions = ", ".join(f"version {number}" for number in snapshot.versions) or "no version registered"
     erased = "; rows were erased since" if snapshot.tombstones else ""
-    return (
-        f"as of {snapshot.as_of}, {snapshot.window_days} days: {len(snapshot.members)} partitions, {snapshot.rows} rows; {versions}{erased}"
-    )
+    return f"as of {snapshot.as_of}, {snapshot.window}: {len(snapshot.members)} partitions, {snapshot.rows} rows; {versions}{erased}"
 
 
 def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
@@ -153,7 +151,7 @@ def _as_json(snapshot: SnapshotRecord) -> dict[str, Any]:
         "digest": snapshot.digest,
         "model": snapshot.model,
         "as_of": snapshot.as_of,
-        "window_days": snapshot.window_days,
+        "window": str(snapshot.window),
         "rows": snapshot.rows,
         "partitions": len(snapshot.members),
         "versions": list(snapshot.versions),

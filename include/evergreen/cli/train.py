@@ -35,7 +35,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
         "--as-of", type=common_arguments.partition, metavar="DATE",
         help="take the snapshot as of this day: nothing that became known later is read",
     )  # fmt: skip
-    verb.add_argument("--window", type=int, metavar="N", help="with --as-of: days of rows to train on (default: train.window_days)")
+    verb.add_argument(
+        "--window",
+        type=common_arguments.span,
+        metavar="LENGTH",
+        help="with --as-of: how far before it the rows begin, such as '60 days' (default: train.window)",
+    )
     verb.add_argument("--reason", default="trained from the command line", metavar="R", help="why; it is kept with the candidate")
     verb.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="a tag of the MLflow run; may be repeated")
     common_arguments.add_json(verb)
@@ -52,8 +57,8 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
 def train(arguments: argparse.Namespace) -> int:
     """Train one candidate on a snapshot that is taken or found, and print its metrics on the holdout, its run key and MLflow run.
 
-    :param arguments: ``model``, ``as_of`` or ``snapshot`` (a digest's beginning), ``window`` (days; only with ``as_of``; None:
-        ``train.window_days``), ``reason``, ``tag`` (texts ``NAME=VALUE``) and ``json``
+    :param arguments: ``model``, ``as_of`` or ``snapshot`` (a digest's beginning), ``window`` (only with ``as_of``; None:
+        ``train.window``), ``reason``, ``tag`` (texts ``NAME=VALUE``) and ``json``
     :returns: the exit code 0, whether it was trained now or before
     """
     from include.evergreen.config import Catalog

@@ -10,13 +10,13 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from include.evergreen.config.calendar import DAYS, Calendar
 from include.evergreen.config.feature_groups import with_grouped_features
 from include.evergreen.config.loader import load_dataset, load_model, shown_path
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.foundation.grain import DAILY, Grain
 
 ROOT_VARIABLE = "EVERGREEN_INCLUDE"
 _CACHED_FILES = 4096  # several times the largest fleet that we have in mind; a config is about 20 kB
@@ -71,18 +71,18 @@ class Catalog:
         declared = _parsed_model(self, *self._file("model", name))
         return with_grouped_features(self, declared) if declared.features_from else declared
 
-    def grain_of(self, dataset: str) -> Grain:
-        """Look up how long the partitions of a dataset are, and in whose time.
+    def calendar_of(self, dataset: str) -> Calendar:
+        """Look up how long the partitions of a dataset are, in whose time, and which of them its schedule makes.
 
         A model goes on while the file of a dataset that it reads is wrong elsewhere; whatever needs the dataset itself says what is wrong.
 
         :param dataset: name of the dataset
-        :returns: its grain; days, when nothing can be read of it
+        :returns: its calendar; days, when nothing can be read of it
         """
         try:
-            return self.dataset(dataset).grain
+            return self.dataset(dataset).schedule.calendar
         except ConfigError:
-            return _written_grain(self.root / "datasets" / dataset / "dataset.yaml")
+            return _written_calendar(self.root / "datasets" / dataset / "dataset.yaml")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Catalog) and other.root == self.root
@@ -157,14 +157,14 @@ class Catalog:
         )
 
 
-def _written_grain(path: Path) -> Grain:
+def _written_calendar(path: Path) -> Calendar:
     import yaml
 
     try:
         schedule = yaml.safe_load(path.read_text(encoding="utf-8"))["schedule"]
-        return PartitionSchedule.model_validate(schedule).partition_grain
+        return PartitionSchedule.model_validate(schedule).calendar
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):  # of pydantic, too
-        return DAILY
+        return DAYS
 
 
 @lru_cache(maxsize=_CACHED_FILES)
@@ -174,4 +174,4 @@ def _parsed_dataset(path: Path, mtime_ns: int, size: int) -> DatasetConfig:
 
 @lru_cache(maxsize=_CACHED_FILES)
 def _parsed_model(catalog: Catalog, path: Path, mtime_ns: int, size: int) -> ModelConfig:
-    return load_model(path).with_grains(catalog.grain_of)
+    return load_model(path).with_calendars(catalog.calendar_of)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import importlib
 import keyword
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import count
 
+from include.evergreen.config.base import LONGEST_DRIFT_WINDOW, LONGEST_WAIT, LONGEST_WINDOW
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.document import Key
 from include.evergreen.config.gate import (
@@ -35,14 +39,17 @@ from include.evergreen.config.metrics import (
     observation_range,
     parse_sliced,
 )
-from include.evergreen.config.models import LONGEST_WAIT_DAYS, AfterPartition, DatasetConfig, Input, ModelConfig, Rule
-from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, cron_problem
+from include.evergreen.config.models import AfterPartition, DatasetConfig, Input, ModelConfig, Reference, Rule, Volume
+from include.evergreen.config.schedule import cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.span import MINUTES, MONTHS, WEEK, Span
 
 A_YEAR = 366  # days, in which every cron expression that comes round has come round
-DAYS_OF_A_WEEK = 7
+SOME_DAY = dt.date(2013, 12, 31)
+READS_SPANS = ("window", "trailing", "latest", "lookup")  # of the reader
+LOOKED_AT = 2000  # partitions, in which a schedule shows what it leaves out
 WINDOW_COLUMN = "partition"  # in which `read.window` gives the day of each row
 
 
@@ -83,14 +90,14 @@ def catalog_warnings(catalog: Catalog) -> list[str]:
     for name in catalog.model_names():
         model = catalog.model(name)
         grain, kinds = model.grain, model.gate.judged_by_days
-        held_out, unit = grain.partitions_in(model.train.holdout_days), grain.unit
+        held_out, unit = _most_made(model, model.train.holdout), grain.unit
         if kinds and held_out < ENOUGH_DAYS:
             text = (
                 f"{held_out} {unit}s are few to show how {unit}s differ, so the intervals of {' and '.join(kinds)} are wide and only large "
-                f"differences pass; {grain.days_of(ENOUGH_DAYS)} or more are better, or gate.resample: rows if the rows of a {unit} are "
-                f"independent"
+                f"differences pass; {_enough(model, model.train.holdout, ENOUGH_DAYS)} or more are better, or gate.resample: rows if the "
+                f"rows of a {unit} are independent"
             )
-            warnings += describe(catalog.model_path(name), [(("train", "holdout_days"), text)])
+            warnings += describe(catalog.model_path(name), [(("train", "holdout"), text)])
         warnings += describe(catalog.model_path(name), list(_rollout_warnings(catalog, model)))
     return warnings
 
@@ -117,6 +124,22 @@ def _of_dataset(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
                     yield ("expectations", index, "arguments", key), text
                 elif column is not None and column not in columns:
                     yield ("expectations", index, "arguments", key), _unknown("column", column, columns)
+    yield from _dataset_span_problems(dataset)
+
+
+def _dataset_span_problems(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    given: list[tuple[Key, Volume | Reference, tuple[str, str]]] = [
+        (("references", index), reference, ("lag", "window")) for index, reference in enumerate(dataset.references)
+    ]
+    if dataset.volume is not None:
+        given.append((("volume",), dataset.volume, ("window", "min_history")))
+    for key, section, names in given:
+        for name in section.model_fields_set.intersection(names):
+            if problem := _span_problem(getattr(section, name), dataset, LONGEST_WAIT):
+                yield (*key, name), problem
+    calendar = dataset.schedule.calendar
+    if dataset.volume is not None and calendar.count(dataset.volume.min_history) > calendar.count(dataset.volume.window):
+        yield ("volume", "min_history"), f"{dataset.volume.min_history} is more than window, {dataset.volume.window}"
 
 
 def _reference_problems(dataset: DatasetConfig, known: list[str], datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
@@ -144,7 +167,7 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
         elif name in datasets and datasets[name].whole_table and not model_input.reads_newest and name != model.rows:
             text = (
                 f"{name} is a whole table, each of whose deliveries replaces the one before; say how old the one that is read may be, "
-                f"such as max_age_days: {_age_to_allow(model, datasets[name])}, in place of a lag and a window"
+                f"such as max_age: {_age_to_allow(model, datasets[name])}, in place of a lag and a window"
             )
             yield ("inputs", index, "dataset"), text
         elif name in datasets and model.rows in datasets:
@@ -157,13 +180,14 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
                 f"dataset.yaml, such as {{name: {name}_{WINDOW_COLUMN}, from: {WINDOW_COLUMN}, ...}}"
             )
             yield ("inputs", index, "dataset"), text
+    yield from _span_problems(model, datasets)
     yield from _target_problems(model, known, datasets)
     yield from _personal_problems(model, datasets)
     yield from _own_metric_problems(model)
     yield from _train_problems(model)
     if model.rows in datasets:
         yield from _schedule_problems(model)
-        yield from _partition_problems(model)
+        yield from _window_problems(model)
         yield from _rollout_problems(model, datasets[model.rows])
     yield from _gate_problems(model, datasets)
     yield from _monitor_problems(model)
@@ -234,68 +258,76 @@ def _monitor_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
 
 def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
     """An input that is not known yet when the newest partition of it that is read is asked for: nothing would ever be scored."""
-    grain, name = dataset.grain, dataset.name
-    if model_input.lag_hours and grain.is_of_days:
-        yield "lag_hours", f"is for partitions shorter than a day, and those of {name} are of a {grain.unit}; use lag_days"
+    grain, name, calendar = dataset.grain, dataset.name, dataset.schedule.calendar
+    read = _read_as_of(model, dataset)
+    if all(dataset.known_from(calendar.minus(newest, model_input.lag)) <= moment for newest, moment in read):
         return
-    lag, read = model_input.lag(grain), _read_as_of(model, dataset)
-    enough = next(more for more in count(lag) if all(dataset.known_from(grain.shift(newest, -more)) <= moment for newest, moment in read))
-    if enough == lag:
-        return
-    if grain.is_of_days:
-        given, least, key = model_input.lag_days, grain.days_of(enough), "lag_days"
-    else:
-        given, least, key = model_input.lag_hours, math.ceil(enough / grain.partitions_in_hours(1)), "lag_hours"
-    advice = f"use at least {least}"
+    lag = calendar.count(model_input.lag)
+    longer = (_as_said(model_input.lag, grain, more) for more in count(lag + 1))
+    enough = next(span for span in longer if all(dataset.known_from(calendar.minus(newest, span)) <= moment for newest, moment in read))
+    advice = f"use at least {enough}"
     if name == model.rows and not lag:
         rule = dataset.knowledge.model_dump(include=set(AfterPartition.model_fields), exclude_none=True)
         advice += (
             f", or score rows when they are known, with scored_at: {{{', '.join(f'{what}: {when:g}' for what, when in rule.items())}}}"
         )
-    yield key, f"{given} is too few: {name} is known {dataset.knowledge.text(grain)}; {advice}"
+    yield "lag", f"{model_input.lag} is too short: {name} is known {dataset.knowledge.text(grain)}; {advice}"
+
+
+def _as_said(span: Span, grain: Grain, partitions: int) -> Span:
+    """So many partitions, in partitions if a span was said so, and else in time."""
+    return Span(partitions, "partition") if span.unit == "partition" else grain.span_of(partitions)
 
 
 def _age_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
     """Partitions that are too old when the next one is not known yet: on some days nothing would be scored."""
-    assert model_input.max_age_days is not None
-    grain, oldest = dataset.grain, _oldest_read(model, dataset)
-    if oldest > grain.partitions_in(model_input.max_age_days):
+    assert model_input.max_age is not None
+    calendar, reads = dataset.schedule.calendar, _newest_reads(model, dataset)
+    if any(found < calendar.minus(now, model_input.max_age) for now, found in reads):
+        oldest = _oldest_read(calendar, reads, model_input.max_age)
         text = (
-            f"{model_input.max_age_days} is too few: {dataset.name} comes by {dataset.schedule.cron} and is known "
-            f"{dataset.knowledge.text(grain)}, so that at some moments the newest known one is {oldest} {grain.unit}s old; use at least "
-            f"{grain.days_of(oldest)}"
+            f"{model_input.max_age} is too short: {dataset.name} comes by {dataset.schedule.cron} and is known "
+            f"{dataset.knowledge.text(dataset.grain)}, so that at some moments the newest known one is {oldest} old; use at least {oldest}"
         )
-        yield "max_age_days", text
-    kept, window = dataset.retention.superseded_days, model.train.window_days
+        yield "max_age", text
+    kept, window = dataset.retention.superseded_days, _days_of_window(model)
     if dataset.whole_table and kept is not None and kept < window:
         text = (
             f"{dataset.name} keeps a table for {kept} days after it is replaced (retention.superseded_days of its dataset.yaml), and a "
-            f"training reads those of {window} days (train.window_days); keep them at least so long"
+            f"training reads those of {window} days (train.window); keep them at least so long"
         )
         yield "dataset", text
 
 
-def _age_to_allow(model: ModelConfig, dataset: DatasetConfig) -> int:
+def _days_of_window(model: ModelConfig) -> int:
+    """How many days the rows of a training are spread over, at most."""
+    grain, as_of = model.grain, model.grain.on(SOME_DAY)
+    return math.ceil((grain.start(as_of) - grain.start(model.calendar.minus(as_of, model.train.window))) / dt.timedelta(days=1))
+
+
+def _age_to_allow(model: ModelConfig, dataset: DatasetConfig) -> Span:
     """Twice what is needed when each delivery comes in time: one may be missing."""
-    return min(LONGEST_WINDOW_DAYS, max(2, 2 * dataset.grain.days_of(_oldest_read(model, dataset))))
+    needed = dataset.grain.partitions_in(_oldest_read(dataset.schedule.calendar, _newest_reads(model, dataset), LONGEST_WINDOW))
+    return dataset.grain.span_of(min(dataset.grain.partitions_in(LONGEST_WINDOW), max(2, 2 * needed)))
 
 
-def _oldest_read(model: ModelConfig, dataset: DatasetConfig) -> int:
-    """How many partitions old the newest one is at most that is known at the scoring moments of a year, when all come in time."""
+def _newest_reads(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partition, Partition]]:
+    """For the scoring moments of a year: the partition that each is in, and the newest one that is known then when all come in time."""
     grain, rows, schedule = dataset.grain, model.grain, dataset.schedule
     days = [schedule.start + dt.timedelta(days=number) for number in range(A_YEAR)]
-    moments = {model.moment(rows.on(day)) for day in days}
-    return max(
-        next(
-            (
-                age
-                for age in range(grain.partitions_in(LONGEST_WINDOW_DAYS))
-                if _has_come(dataset, grain.shift(grain.at(moment), -age), moment)
-            ),
-            grain.partitions_in(LONGEST_WINDOW_DAYS),
-        )
-        for moment in moments
-    )
+    reads = []
+    for moment in {model.moment(rows.on(day)) for day in days}:
+        now, longest = grain.at(moment), grain.partitions_in(LONGEST_WINDOW)
+        ages = (age for age in range(longest) if _has_come(dataset, grain.shift(now, -age), moment))
+        reads.append((now, grain.shift(now, -next(ages, longest))))
+    return reads
+
+
+def _oldest_read(calendar: Calendar, reads: list[tuple[Partition, Partition]], said: Span) -> Span:
+    """How old the oldest of them is, in partitions if an age was said so, and else in time."""
+    if said.unit == "partition":
+        return Span(max(len(calendar.made(found, calendar.grain.shift(now, -1))) for now, found in reads), "partition")
+    return calendar.grain.span_of(max(calendar.grain.number(now) - calendar.grain.number(found) for now, found in reads))
 
 
 def _has_come(dataset: DatasetConfig, partition: Partition, moment: dt.datetime) -> bool:
@@ -305,7 +337,7 @@ def _has_come(dataset: DatasetConfig, partition: Partition, moment: dt.datetime)
 def _read_as_of(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partition, dt.datetime]]:
     """For a year of scored partitions: the dataset's partition in which each begins, and its scoring moment."""
     rows, first = model.grain, model.grain.on(dataset.schedule.start)
-    partitions = rows.between(first, rows.shift(first, min(A_YEAR, rows.partitions_in(A_YEAR))))
+    partitions = rows.between(first, rows.shift(first, min(A_YEAR, rows.partitions_in(Span(A_YEAR, "day")))))
     return [(dataset.grain.at(rows.start(partition)), model.moment(partition)) for partition in partitions]
 
 
@@ -315,39 +347,131 @@ def _schedule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
         yield ("train", "schedule", "cron"), f"{text}; as_of is a {model.grain.unit}, as the partitions of {model.rows} are"
 
 
-def _partition_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
-    """Settings in days that do not go together when they are counted in the partitions of the model."""
-    grain, train, retrain, unit = model.grain, model.train, model.retrain, model.grain.unit
-    held_out, least = grain.partitions_in(train.holdout_days), grain.partitions_in(train.min_days)
+def _spans(model: ModelConfig) -> Iterator[tuple[Key, Span | None, str, Span]]:
+    """The spans that are declared of a model, and not by default; each with its key, the dataset in whose partitions it is
+    counted, and the longest that it may be."""
+    train, sections = model.train, {"monitor": model.monitor, "retrain": model.retrain, "train": model.train}
+    keys = {
+        "train": ("window", "min_history", "holdout"),
+        "monitor": ("window", "performance_window"),
+        "retrain": ("cooldown", "max_cooldown"),
+    }
+    bounds = {("monitor", "window"): LONGEST_DRIFT_WINDOW, ("monitor", "performance_window"): LONGEST_WAIT}
+    for section, names in keys.items():
+        for name in names:
+            if name in sections[section].model_fields_set:
+                yield (section, name), getattr(sections[section], name), model.rows, bounds.get((section, name), LONGEST_WINDOW)
+    if train.early_stop is not None and "holdout" in train.early_stop.model_fields_set:
+        yield ("train", "early_stop", "holdout"), train.early_stop.holdout, model.rows, LONGEST_WINDOW
+    for index, rule in enumerate(model.retrain.rules):
+        yield ("retrain", "rules", index, "within"), rule.within, model.rows, LONGEST_WINDOW
+    yield ("max_champion_age",), model.max_champion_age, model.rows, LONGEST_WINDOW
+    yield ("target", "within"), model.target.within, model.target.dataset, LONGEST_WAIT
+    for index, model_input in enumerate(model.inputs):
+        for name in ("lag", "window", "max_age"):
+            if name in model_input.model_fields_set:
+                yield (
+                    ("inputs", index, name),
+                    getattr(model_input, name),
+                    model_input.dataset,
+                    LONGEST_WAIT if name == "lag" else LONGEST_WINDOW,
+                )
+
+
+def _span_problems(model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[Key, str]]:
+    """Spans that are no whole number of the partitions in which they are counted, or more of them than there may be."""
+    for key, span, name, longest in _spans(model):
+        if span is not None and name in datasets and (problem := _span_problem(span, datasets[name], longest)):
+            yield key, problem
+    half_life = model.train.weights.half_life if model.train.weights is not None else None
+    if half_life is not None and half_life.unit in MONTHS and not model.grain.is_whole(Span(12, "month")):
+        text = f"{half_life} are not all of one length; write {Span(half_life.amount * MINUTES[half_life.unit] // MINUTES['day'], 'day')}"
+        yield ("train", "weights", "half_life"), text
+
+
+def _span_problem(span: Span, dataset: DatasetConfig, longest: Span) -> str:
+    """Why a span cannot be counted in the partitions of a dataset, and what could; empty when it can."""
+    grain = dataset.grain
+    most = grain.partitions_in(longest)
+    if not grain.is_whole(span):
+        nearest = grain.span_of(grain.partitions_in(span))
+        return f"{span} is no whole number of {grain.unit}s, which the partitions of {dataset.name} are; write {nearest}"
+    if grain.partitions_in(span) > most:
+        return f"{span} is too long: partitions of {dataset.name} are {grain.unit}s; allowed: up to {most} partitions"
+    return ""
+
+
+def _window_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    """Spans that do not go together when they are counted in the partitions of the model."""
+    calendar, train, retrain, unit = model.calendar, model.train, model.retrain, model.grain.unit
+    held_out, least, window = (_most_made(model, span) for span in (train.holdout, train.min_history, train.window))
     left = least - held_out
     if left < 1:
         text = (
-            f"{train.min_days} is {least} {unit}{'s' * (least > 1)}, all of which holdout_days ({train.holdout_days}) keeps from fitting; "
-            f"use at least {grain.days_of(held_out + 1)}"
+            f"{train.min_history} has {_counted(least, unit)}, all of which holdout ({train.holdout}) keeps from fitting; use at least "
+            f"{_enough(model, train.min_history, held_out + 1)}"
         )
-        yield ("train", "min_days"), text
+        yield ("train", "min_history"), text
         return
-    between = f"the {left} {unit}{'s' * (left > 1)} (min_days - holdout_days) that there may be"
-    if train.early_stop is not None and grain.partitions_in(train.early_stop.days) >= left:
-        yield ("train", "early_stop", "days"), f"{train.early_stop.days} leaves none of {between} to fit on; give fewer, or more min_days"
+    if least > window:
+        text = (
+            f"{train.window} has {_counted(window, unit)}, and min_history ({train.min_history}) asks for {least}; use at least "
+            f"{_enough(model, train.window, least)}"
+        )
+        yield ("train", "window"), text
+    if retrain.max_cooldown is not None and calendar.count(retrain.max_cooldown) < calendar.count(retrain.cooldown):
+        yield ("retrain", "max_cooldown"), f"{retrain.max_cooldown} is less than cooldown ({retrain.cooldown}), which it is to prolong"
+    between = f"the {_counted(left, unit)} (min_history - holdout) that there may be"
+    if train.early_stop is not None and _most_made(model, train.early_stop.holdout) >= left:
+        text = f"{train.early_stop.holdout} leaves none of {between} to fit on; give less, or more min_history"
+        yield ("train", "early_stop", "holdout"), text
     if train.tune is not None and train.tune.folds >= left:
-        yield ("train", "tune", "folds"), f"{train.tune.folds} needs more {unit}s to fit on than {between}; give fewer, or more min_days"
+        yield ("train", "tune", "folds"), f"{train.tune.folds} needs more {unit}s to fit on than {between}; give fewer, or more min_history"
     if model.metrics.learned_threshold is not None and (folds := model.metrics.learned_threshold.folds) >= left:
         yield ("metrics", "learned_threshold", "folds"), f"{folds} needs more {unit}s to fit on than {between}; give fewer"
     if held_out == 1 and (kinds := model.gate.judged_by_days):
         text = (
-            f"{train.holdout_days} does not show how {unit}s differ, so {' and '.join(kinds)} would never be evaluated; use "
-            f"{grain.days_of(ENOUGH_DAYS)} or more, or gate.resample: rows if the rows of a {unit} are independent"
+            f"{train.holdout} does not show how {unit}s differ, so {' and '.join(kinds)} would never be evaluated; use "
+            f"{_enough(model, train.holdout, ENOUGH_DAYS)} or more, or gate.resample: rows if the rows of a {unit} are independent"
         )
-        yield ("train", "holdout_days"), text
+        yield ("train", "holdout"), text
     for index, rule in enumerate(retrain.rules):
-        if rule.within_days is not None and rule.k > (most := grain.partitions_in(rule.within_days)):
-            text = f"{rule.within_days} has at most {most} observed {unit}{'s' * (most > 1)}, and k asks for {rule.k}"
-            yield ("retrain", "rules", index, "within_days"), f"{text}; use at least {grain.days_of(rule.k)}"
-    possible = math.ceil(grain.partitions_in(DAYS_OF_A_WEEK) / (grain.partitions_in(retrain.cooldown_days) + 1))
+        if rule.within is not None and rule.k > (most := _most_made(model, rule.within)):
+            text = f"{rule.within} has at most {most} observed {unit}{'s' * (most > 1)}, and k asks for {rule.k}"
+            yield ("retrain", "rules", index, "within"), f"{text}; use at least {_enough(model, rule.within, rule.k)}"
+    possible = math.ceil(calendar.count(WEEK) / (calendar.count(retrain.cooldown) + 1))
     if retrain.max_per_week is not None and retrain.max_per_week >= possible:
-        text = f"{retrain.max_per_week} is never exceeded: cooldown_days ({retrain.cooldown_days}) allows {possible} in a week"
+        text = f"{retrain.max_per_week} is never exceeded: cooldown ({retrain.cooldown}) allows {possible} in a week"
         yield ("retrain", "max_per_week"), f"{text}. Remove it, or give less than {possible}" if possible > 1 else f"{text}. Remove it"
+
+
+def _most_made(model: ModelConfig, span: Span) -> int:
+    """How many partitions the schedule of the rows makes in a span, at most."""
+    calendar = model.calendar
+    if calendar.cron is None or span.unit == "partition":
+        return calendar.count(span)
+    made, length = _numbers_made(calendar), calendar.grain.partitions_in(span)
+    return max(bisect_left(made, first + length) - place for place, first in enumerate(made))
+
+
+def _enough(model: ModelConfig, said: Span, wanted: int) -> Span:
+    """The shortest span, in partitions if one was said so and else in time, in which the schedule of the rows makes so many."""
+    calendar = model.calendar
+    if calendar.cron is None or said.unit == "partition":
+        return _as_said(said, calendar.grain, wanted)
+    made = _numbers_made(calendar)
+    lengths = [later - earlier + 1 for earlier, later in zip(made, made[wanted - 1 :], strict=False)]
+    return calendar.grain.span_of(min(lengths)) if lengths else Span(wanted, "partition")
+
+
+def _numbers_made(calendar: Calendar) -> list[int]:
+    """The numbers of the partitions that a schedule makes in a few years, or in fewer days of shorter ones."""
+    first = calendar.grain.on(SOME_DAY)
+    return [calendar.grain.number(partition) for partition in calendar.made(first, calendar.grain.shift(first, LOOKED_AT))]
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' * (number != 1)}"
 
 
 def _rollout_problems(model: ModelConfig, rows: DatasetConfig) -> Iterator[tuple[Key, str]]:
@@ -509,32 +633,33 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
 
 def _late_label_problems(model: ModelConfig, rows: DatasetConfig, target: DatasetConfig) -> Iterator[tuple[Key, str]]:
     """A wait for labels that no row survives: nothing would ever be mature, or nothing within the window that is trained on."""
-    days, window = model.target.within_days, model.train.window_days
-    if not days:
+    within, window, least = model.target.within, model.train.window, model.train.min_history
+    if not within:
         return
-    labels, schedule, grain = model.labels, rows.schedule, rows.grain
-    as_of = grain.plus_days(schedule.first, A_YEAR + LONGEST_WAIT_DAYS)
-    before, wanted = grain.between(grain.plus_days(as_of, -window), grain.shift(as_of, -1)), grain.partitions_in(model.train.min_days)
+    labels, schedule, grain, calendar = model.labels, rows.schedule, rows.grain, rows.schedule.calendar
+    as_of = grain.plus(grain.plus(schedule.first, Span(A_YEAR, "day")), LONGEST_WAIT)
+    before, wanted = calendar.before(as_of, window), len(calendar.before(as_of, least))
     ends = [labels.partitions(partition)[1] for partition in before]
     begins = grain.start(as_of)
     mature = sum(target.known_from(last) <= begins for last in ends)
     if mature < wanted:
         newest = (labels.partitions(grain.shift(as_of, -1 - number))[1] for number in count())
         immature = next(number for number, last in enumerate(newest) if target.known_from(last) <= begins)
+        enough = _as_said(window, grain, calendar.count(least) + immature)
         text = (
-            f"{window} is too few: labels come within {days} days (target.within_days) and are known "
+            f"{window} is too short: labels come within {within} (target.within) and are known "
             f"{target.knowledge.text(labels.grain, 'their')}, so {mature or 'none'} of the {len(before)} {grain.unit}s before "
-            f"as_of have all their labels, and train.min_days asks for {wanted}; use at least {grain.days_of(wanted + immature)}"
+            f"as_of have all their labels, and train.min_history asks for {wanted}; use at least {enough}"
         )
-        yield ("train", "window_days"), text
-    last = min(schedule.last, grain.plus_days(schedule.first, A_YEAR))
+        yield ("train", "window"), text
+    last = min(schedule.last, grain.plus(schedule.first, Span(A_YEAR, "day")))
     scored = [day for partition in schedule.partitions(schedule.first, last) for day in model.scored_by(rows.name, partition)]
     if scored and not any(target.schedule.partitions(*model.labels.partitions(day)) for day in scored):
         text = (
-            f"{days} is too few: the schedule of {target.name} ({target.schedule.cron}) makes no partition within {days} days of any of "
+            f"{within} is too short: the schedule of {target.name} ({target.schedule.cron}) makes no partition within {within} of any of "
             f"{rows.name} ({rows.schedule.cron}), so no row would ever have a label; use more, or correct the schedules"
         )
-        yield ("target", "within_days"), text
+        yield ("target", "within"), text
 
 
 def _class_problems(model: ModelConfig, kind: str, dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
@@ -583,11 +708,26 @@ def _features_problems(catalog: Catalog, name: str) -> list[str]:
     if not path.is_file():
         return [f"{shown_path(path)}: there is no such file; model {name!r} needs it to compute its features, write it"]
     try:
-        compile(path.read_bytes(), path, "exec")
+        tree = ast.parse(path.read_bytes(), path)
+        compile(tree, path, "exec")
     except (SyntaxError, ValueError) as error:  # ValueError: of null bytes, on some versions of Python
         line = getattr(error, "lineno", None) or 1
         return [f"{shown_path(path)}:{line}: {getattr(error, 'msg', error)}; correct the file"]
-    return []
+    return [f"{shown_path(path)}:{line}: {text}" for line, text in _older_calls(tree)]
+
+
+def _older_calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Calls of the reader that say a number of days, as kept recipes may and new ones do not."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in READS_SPANS:
+            continue
+        named = [(f"{keyword.arg}=", keyword.value) for keyword in call.keywords if keyword.arg in ("days", "span")]
+        placed = [("", call.args[1])] if call.func.attr == "window" and len(call.args) > 1 else []
+        for name, value in named + placed:
+            number = value.value if isinstance(value, ast.Constant) else None
+            if name == "days=" or isinstance(number, int):
+                said = f"{Span(number, 'day')}" if isinstance(number, int) else "60 days"
+                yield value.lineno, f"{name}{ast.unparse(value)} is now span: write span={said!r}"
 
 
 def _checks_problems(catalog: Catalog, name: str) -> list[str]:

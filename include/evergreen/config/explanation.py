@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from include.evergreen.config.base import Spanned
 from include.evergreen.config.document import Document, Key, Problem
 from include.evergreen.config.wording import did_you_mean, listed, shown
 
@@ -64,7 +65,8 @@ def _explain(error: ErrorDetails, model: type[BaseModel], document: Document) ->
     key, annotation = _place(model, error["loc"])
     if kind in ("missing", "extra_forbidden"):
         _, parent = _place(model, error["loc"][:-1])
-        return Problem(key, document.line(key), (_missing if kind == "missing" else _unknown_key)(parent, key[-1]))
+        text = _missing(parent, key[-1]) if kind == "missing" else _older_key(parent, key[-1], value) or _unknown_key(parent, key[-1])
+        return Problem(key, document.line(key), text)
     if kind == "at_key":
         key = (*key, *context["key"].split("."))
         return Problem(key, document.line(key), context["text"])
@@ -92,6 +94,16 @@ def _missing(parent: Any, name: Any) -> str:
     description = _fields(parent)[name].description
     meaning = f" ({description.rstrip('.')})" if description else ""
     return f"missing required key {name!r}{meaning}; add it"
+
+
+def _older_key(parent: Any, name: Any, value: Any) -> str:
+    """What a key of an earlier release is now; empty for any other."""
+    if not (isinstance(parent, type) and issubclass(parent, Spanned)) or name not in parent.OLDER_KEYS:
+        return ""
+    now, unit = parent.OLDER_KEYS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return f"is now {now}, a length such as 60 days; write `{now}: 60 {unit}s`, with your number"
+    return f"is now {now}: write `{now}: {parent.as_now(name, value)[1]}`"
 
 
 def _unknown_key(parent: Any, name: Any) -> str:

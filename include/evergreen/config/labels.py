@@ -6,28 +6,35 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from include.evergreen.config.calendar import DAYS, Calendar
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
+from include.evergreen.foundation.span import NO_SPAN, Span
 
 
 @dataclass(frozen=True)
 class LabelSource:
-    """The dataset of a model's labels, and for how many days after a row's own partition its label may still come.
+    """The dataset of a model's labels, and how long after a row's own partition its label may still come.
 
-    ``grain`` is that of this dataset, ``rows_grain`` that of the rows.
+    ``calendar`` is that of this dataset, ``rows_grain`` that of the rows.
 
     Whatever asks which partitions hold the labels of a partition, or of which partitions a label may speak, asks here.
     """
 
     dataset: str
-    within_days: int = 0
+    within: Span = NO_SPAN
     rows_grain: Grain = DAILY
-    grain: Grain = DAILY
+    calendar: Calendar = DAYS
+
+    @property
+    def grain(self) -> Grain:
+        """That of this dataset."""
+        return self.calendar.grain
 
     @property
     def is_spread(self) -> bool:
         """Whether the labels of one partition's rows may stand in several partitions."""
-        return self.within_days > 0 or self.grain != self.rows_grain
+        return bool(self.within) or self.grain != self.rows_grain
 
     def partitions(self, partition: Partition) -> tuple[Partition, Partition]:
         """Say where the labels of a partition's rows may stand.
@@ -36,9 +43,9 @@ class LabelSource:
         :returns: the first and the last partition of the dataset, both included
         """
         if self.grain == self.rows_grain:
-            return partition, self.grain.plus_days(partition, self.within_days)
+            return partition, self.calendar.plus(partition, self.within)
         within = self.grain.at(self.rows_grain.end(partition) - dt.timedelta.resolution)
-        return self.grain.at(self.rows_grain.start(partition)), self.grain.plus_days(within, self.within_days)
+        return self.grain.at(self.rows_grain.start(partition)), self.calendar.plus(within, self.within)
 
     def rows(self, published: Partition) -> tuple[Partition, Partition]:
         """Say of whose rows a partition of the dataset may hold labels: the reverse of `partitions`.
@@ -46,7 +53,7 @@ class LabelSource:
         :param published: the partition of the dataset
         :returns: the first and the last partition of rows, both included
         """
-        earliest = self.grain.plus_days(published, -self.within_days)
+        earliest = self.calendar.minus(published, self.within)
         if self.grain == self.rows_grain:
             return earliest, published
         return self.rows_grain.at(self.grain.start(earliest)), self.rows_grain.at(self.grain.end(published) - dt.timedelta.resolution)

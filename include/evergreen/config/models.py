@@ -6,25 +6,38 @@ Importing this module costs pydantic alone: it is read at every DAG parse.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from include.evergreen.config.approval import Approval
-from include.evergreen.config.base import Name, OnFail, Strict, problem_at, repeated_names
+from include.evergreen.config.base import (
+    AnySpan,
+    DriftWindow,
+    Name,
+    OnFail,
+    SomeSpan,
+    SomeWait,
+    Spanned,
+    Strict,
+    Wait,
+    problem_at,
+    repeated_names,
+)
+from include.evergreen.config.calendar import DAYS, Calendar
 from include.evergreen.config.card import Card
 from include.evergreen.config.gate import Gate
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.measuring import Metrics
 from include.evergreen.config.rollout import Rollout
-from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, PartitionSchedule
+from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.config.sources import Source, names_partition, partition_names
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
+from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.span import NO_SPAN, Span, SpanUnit
 
-LONGEST_WAIT_DAYS = 366  # for a label: a training goes back over as many partitions for each of its days
 ERROR_OR_WARN = "error: stop the partition; or warn."
 
 # --- dataset.yaml ---------------------------------------------------------------------------------------------------
@@ -159,11 +172,18 @@ class Expectation(Strict):
     on_fail: OnFail = Field(default="error", description="error: stop the partition; quarantine: set the failing rows aside; or warn.")
 
 
-class Volume(Strict):
+class Volume(Spanned):
     """The number of rows against the median of the partitions before."""
 
-    window_partitions: int = Field(default=28, ge=1, le=366, description="How many of the newest earlier partitions it is compared with.")
-    min_partitions: int = Field(default=7, ge=1, description="With fewer, it is not evaluated.")
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {
+        "window_partitions": ("window", "partition"),
+        "min_partitions": ("min_history", "partition"),
+    }
+
+    window: SomeWait = Field(default=Span(28, "partition"), description="How far back the partitions begin that it is compared with.")
+    min_history: SomeSpan = Field(
+        default=Span(7, "partition"), description="With fewer of them than the schedule makes in this time, it is not evaluated."
+    )
     at_least: float = Field(default=0.5, ge=0, description="Share of the median below which the check fails.")
     at_most: float = Field(default=2.0, gt=0, description="Multiple of the median above which the check fails.")
     on_fail: Literal["error", "warn"] = Field(default="warn", description=ERROR_OR_WARN)
@@ -172,8 +192,6 @@ class Volume(Strict):
     def _can_be_met(self) -> Volume:
         if self.at_least > self.at_most:
             raise problem_at("at_least", f"{self.at_least:g} is above at_most, {self.at_most:g}; no partition would ever pass")
-        if self.min_partitions > self.window_partitions:
-            raise problem_at("min_partitions", f"{self.min_partitions} is more than window_partitions, {self.window_partitions}")
         return self
 
 
@@ -183,14 +201,18 @@ class Freshness(AfterPartition):
     on_fail: Literal["error", "warn"] = Field(default="warn", description=ERROR_OR_WARN)
 
 
-class Reference(Strict):
+class Reference(Spanned):
     """Every row's columns must be found together in another dataset; rows with a missing value are not asked."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {"lag_days": ("lag", "day"), "days": ("window", "day")}
 
     columns: tuple[str, ...] = Field(min_length=1, description="The columns here.")
     dataset: Name
     to: tuple[str, ...] = Field(default=(), description="The columns there, in the same order; none means the same names.")
-    lag_days: int = Field(default=0, ge=0, le=366, description="Days back from the partition to the newest partition that is looked into.")
-    days: int = Field(default=1, ge=1, le=366, description="How many of that dataset's days are looked into.")
+    lag: Wait = Field(default=NO_SPAN, description="How far back from the partition the newest partition is that is looked into.")
+    window: SomeSpan = Field(
+        default=Span(1, "day"), description="How much of that dataset is looked into, up to that partition, itself included."
+    )
     on_fail: OnFail = Field(default="quarantine", description="error: stop the partition; quarantine: set the failing rows aside; or warn.")
 
     @model_validator(mode="after")
@@ -402,56 +424,49 @@ class DatasetConfig(Strict):
 # --- model.yaml -----------------------------------------------------------------------------------------------------
 
 
-class Input(Strict):
-    """A dataset that the model reads, and how late: lag_days 1 means that day D reads partitions up to D-1."""
+class Input(Spanned):
+    """A dataset that the model reads, and how late: with a lag of 1 day, day D reads partitions up to D-1."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {
+        "lag_days": ("lag", "day"),
+        "lag_hours": ("lag", "hour"),
+        "window_days": ("window", "day"),
+        "max_age_days": ("max_age", "day"),
+    }
 
     dataset: Name
-    lag_days: int = Field(
-        default=0,
-        ge=0,
-        le=366,
-        description="Day D reads its partitions up to D less this, and waits for that one. Of weeks, months and longer partitions, one for "
-        "each that is begun: from 1 to 31 days are a month.",
+    lag: Wait = Field(
+        default=NO_SPAN,
+        description="How much earlier than the partition in which the scored one begins the newest is that is read, and waited for.",
     )
-    lag_hours: int = Field(default=0, ge=0, le=744, description="The same in hours, for a dataset whose partitions are shorter than a day.")
-    window_days: int = Field(
-        default=31,
-        ge=1,
-        le=LONGEST_WINDOW_DAYS,
-        description="Days of it that features may look back over; a correction older than this re-scores nothing.",
+    window: SomeSpan = Field(
+        default=Span(31, "day"),
+        description="How much of it features may look back over; a correction older than this re-scores nothing.",
     )
-    max_age_days: int | None = Field(
+    max_age: SomeSpan | None = Field(
         default=None,
-        ge=1,
-        le=LONGEST_WINDOW_DAYS,
-        description="Instead of a lag and a window: the newest partition is read that has begun and is known at the scoring moment, of "
-        "so many days before it at most, and no newer one is waited for. A whole_table is read so.",
+        description="Instead of a lag and a window: the newest partition is read that has begun and is known at the scoring moment, and is "
+        "at most so much before it, and no newer one is waited for. A whole_table is read so.",
     )
 
     @model_validator(mode="after")
     def _is_read_in_one_way(self) -> Input:
-        if self.reads_newest and (given := [key for key in ("lag_days", "lag_hours", "window_days") if key in self.model_fields_set]):
+        if self.reads_newest and (given := [key for key in ("lag", "window") if key in self.model_fields_set]):
             raise problem_at(
-                given[0], "is for partitions that are waited for; with max_age_days the newest known one is read: remove one of the two"
+                given[0], "is for partitions that are waited for; with max_age the newest known one is read: remove one of the two"
             )
         return self
 
     @property
     def reads_newest(self) -> bool:
         """Whether the newest known partition is read, rather than one that the scored partition decides."""
-        return self.max_age_days is not None
-
-    def lag(self, grain: Grain) -> int:
-        """Count the partitions from the newest one that may be read to the one in which a scored partition begins.
-
-        :param grain: the dataset's
-        :returns: the number of partitions; 0: that one itself
-        """
-        return grain.partitions_in(self.lag_days) + grain.partitions_in_hours(self.lag_hours)
+        return self.max_age is not None
 
 
-class Target(Strict):
+class Target(Spanned):
     """What the model predicts: a column of the dataset in which the labels arrive."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {"within_days": ("within", "day")}
 
     dataset: Name
     column: str = Field(
@@ -462,12 +477,10 @@ class Target(Strict):
     positive: bool | int | str | None = Field(
         default=None, description="Classification: a row is positive when the column is just this, such as true or 'yes'."
     )
-    within_days: int = Field(
-        default=0,
-        ge=0,
-        le=LONGEST_WAIT_DAYS,
-        description="Days after a row's own partition in which its label may still come, in the partition of any of them. 0: it stands in "
-        "the partition of the same day.",
+    within: Wait = Field(
+        default=NO_SPAN,
+        description="How long after a row's own partition its label may still come, in any partition of that time. By default it stands "
+        "in the partition of the same time.",
     )
     absent: Literal["negative", "unlabelled"] = Field(
         default="unlabelled",
@@ -541,21 +554,22 @@ class FeatureGroup(Strict):
         return self
 
 
-class Monitor(Strict):
-    """How drift and performance are measured on each day that was scored."""
+class Monitor(Spanned):
+    """How drift and performance are measured on each partition that was scored."""
 
-    window_days: int = Field(
-        default=1,
-        ge=1,
-        le=31,
-        description="Days of predictions, up to the monitored one, whose drift is measured together.",
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {
+        "window_days": ("window", "day"),
+        "performance_days": ("performance_window", "day"),
+    }
+
+    window: DriftWindow = Field(
+        default=Span(1, "day"),
+        description="How much of the predictions, up to the monitored partition, has its drift measured together.",
     )
-    performance_days: int = Field(
-        default=1,
-        ge=1,
-        le=366,
-        description="Days of predictions, up to the monitored one, whose performance is measured together, once its labels have arrived: "
-        "few rows a day make noisy figures.",
+    performance_window: SomeWait = Field(
+        default=Span(1, "day"),
+        description="How much of the predictions, up to the monitored partition, has its performance measured together, once its labels "
+        "have arrived: few rows a day make noisy figures.",
     )
     numeric_threshold: float = Field(
         default=0.1,
@@ -592,8 +606,10 @@ class Monitor(Strict):
     )
 
 
-class Rule(Strict):
+class Rule(Spanned):
     """Fires when k of the last n observations of a metric breach, the newest among them."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {"within_days": ("within", "day")}
 
     metric: str = Field(description="An observation's name, such as drift.share or performance.auc.")
     above: float | Literal["learned"] | None = Field(
@@ -612,8 +628,8 @@ class Rule(Strict):
     )
     k: int = Field(default=1, ge=1, description="How many of them must breach.")
     n: int = Field(default=1, ge=1, description="How many of the newest observations are evaluated.")
-    within_days: int | None = Field(
-        default=None, ge=1, description="They are of so many days, the newest observed day among them; by default of any age."
+    within: SomeSpan | None = Field(
+        default=None, description="They are of the time that is so long and ends with the newest of them; by default of any age."
     )
     min_rows: int = Field(default=1, ge=1, description="An observation over fewer rows does not count.")
 
@@ -645,20 +661,24 @@ class Rule(Strict):
         """How people and records call this rule: ``performance.auc<0.6 (2 of 3 within 14 days)``."""
         bound = "learned" if self.declared_bound is None else f"{self.declared_bound:g}"
         bound = f"{'<' if self.above is None else '>'}{bound}{' x at promotion' if self.relative_to else ''}"
-        within = f" within {self.within_days} days" if self.within_days else ""
+        within = f" within {self.within}" if self.within else ""
         return f"{self.metric}{bound} ({self.k} of {self.n}{within})"
 
 
-class Retrain(Strict):
+class Retrain(Spanned):
     """When the model retrains automatically."""
 
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {
+        "cooldown_days": ("cooldown", "day"),
+        "max_cooldown_days": ("max_cooldown", "day"),
+    }
+
     rules: tuple[Rule, ...] = Field(default=(), description="The rules; the first that trips fires.")
-    cooldown_days: int = Field(default=7, ge=0, description="Days, in partition time, after a firing in which no other fires.")
-    max_cooldown_days: int | None = Field(
+    cooldown: AnySpan = Field(default=Span(7, "day"), description="How long, in partition time, no other fires after a firing.")
+    max_cooldown: AnySpan | None = Field(
         default=None,
-        ge=0,
-        description="The cool-down doubles with each firing in a row whose candidate was rejected, up to so many days. By default eight "
-        "times cooldown_days.",
+        description="The cool-down doubles with each firing in a row whose candidate was rejected, up to this. By default eight times "
+        "cooldown.",
     )
     max_per_week: int | None = Field(
         default=None, ge=1, description="Firings in any seven days, in partition time; by default as many as the cool-down allows."
@@ -669,25 +689,19 @@ class Retrain(Strict):
         description="No rule fires before so many rows of labels have come since the last training, as another would learn nothing.",
     )
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Retrain:
-        if self.max_cooldown_days is not None and self.max_cooldown_days < self.cooldown_days:
-            raise problem_at(
-                "max_cooldown_days", f"{self.max_cooldown_days} is less than cooldown_days ({self.cooldown_days}), which it is to prolong"
-            )
-        return self
-
     @property
-    def longest_cooldown_days(self) -> int:
+    def longest_cooldown(self) -> Span:
         """The cool-down after many rejections."""
-        return self.max_cooldown_days if self.max_cooldown_days is not None else 8 * self.cooldown_days
+        return self.max_cooldown if self.max_cooldown is not None else self.cooldown * 8
 
 
 WHEN_IT_BEGINS = AfterPartition(hours_after_partition=0)
 
 
-class ModelConfig(Strict):
+class ModelConfig(Spanned):
     """A declared model: what it predicts, from what, and what keeps it fresh."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {"max_champion_age_days": ("max_champion_age", "day")}
 
     name: Name
     description: str = Field(description="What it predicts, in a sentence.")
@@ -712,10 +726,9 @@ class ModelConfig(Strict):
     rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
-    max_champion_age_days: int | None = Field(
+    max_champion_age: SomeSpan | None = Field(
         default=None,
-        ge=1,
-        description="Days since the champion's as_of after which it is an alert that it still serves. By default its age is no alert.",
+        description="How long after the champion's as_of it becomes an alert that it still serves. By default its age is no alert.",
     )
     card: Card = Card()
     explain: bool = Field(
@@ -726,7 +739,7 @@ class ModelConfig(Strict):
     def _fits_together(self) -> ModelConfig:
         declared = [model_input.dataset for model_input in self.inputs]
         if repeated := repeated_names(declared):
-            raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag_days, keep one of each")
+            raise problem_at("inputs", f"given twice: {repeated}; a dataset is read with one lag, keep one of each")
         if not self.features and not self.features_from:
             raise problem_at("features", "is empty; declare at least one, here or by features_from")
         if repeated := repeated_names(self.feature_names):
@@ -734,7 +747,7 @@ class ModelConfig(Strict):
         if self.rows not in declared:
             raise problem_at("rows", f"{self.rows!r} is not among the inputs; allowed: {', '.join(declared)}")
         if self.input(self.rows).reads_newest:
-            raise problem_at("rows", f"{self.rows} has max_age_days among the inputs, and rows are those of one partition; remove it there")
+            raise problem_at("rows", f"{self.rows} has max_age among the inputs, and rows are those of one partition; remove it there")
         if self.task == "classification" and not self.target.asks_for_two_classes:
             raise problem_at("target", "a classification needs positive, a value, or positive_above: rows above it are positive")
         if self.task == "regression" and self.target.asks_for_two_classes:
@@ -747,17 +760,25 @@ class ModelConfig(Strict):
             raise problem_at(f"metrics.{unfit[0]}", f"is for {other}, and this is a {self.task}; remove it")
         return self
 
-    _grain_of: Callable[[str], Grain] | None = PrivateAttr(default=None)
+    _calendar_of: Callable[[str], Calendar] | None = PrivateAttr(default=None)
 
-    def with_grains(self, grain_of: Callable[[str], Grain]) -> ModelConfig:
-        """Tell the model of which grains the datasets are that it reads.
+    def with_calendars(self, calendar_of: Callable[[str], Calendar]) -> ModelConfig:
+        """Tell the model which partitions the datasets have that it reads.
 
-        :param grain_of: the grain of a dataset, by its name
+        :param calendar_of: the calendar of a dataset, by its name
         :returns: the same model, which knows them; one that was never told takes all for days
         """
         told = self.model_copy()
-        told._grain_of = grain_of
+        told._calendar_of = calendar_of
         return told
+
+    def calendar_of(self, dataset: str) -> Calendar:
+        """Look up which partitions a dataset has.
+
+        :param dataset: name of an input, or of the target's dataset
+        :returns: how long they are, in whose time, and which of them its schedule makes
+        """
+        return self._calendar_of(dataset) if self._calendar_of else DAYS
 
     def grain_of(self, dataset: str) -> Grain:
         """Look up the grain of a dataset.
@@ -765,17 +786,31 @@ class ModelConfig(Strict):
         :param dataset: name of an input, or of the target's dataset
         :returns: how long its partitions are, and in whose time
         """
-        return self._grain_of(dataset) if self._grain_of else DAILY
+        return self.calendar_of(dataset).grain
+
+    @property
+    def calendar(self) -> Calendar:
+        """Which partitions its rows have: as_of and what the model makes are keyed by them."""
+        return self.calendar_of(self.rows)
 
     @property
     def grain(self) -> Grain:
-        """How long the partitions of its rows are, and in whose time: as_of and what the model makes are keyed by them."""
-        return self.grain_of(self.rows)
+        """How long the partitions of its rows are, and in whose time."""
+        return self.calendar.grain
+
+    @property
+    def counts_partitions(self) -> bool:
+        """Whether what is learnt depends on which partitions schedules make, as a span says a number of them."""
+        train, read = self.train, [span for each in self.inputs for span in (each.lag, each.window, each.max_age)]
+        half_life = train.weights.half_life if train.weights else None
+        early = train.early_stop.holdout if train.early_stop else None
+        spans = [self.target.within, train.window, train.min_history, train.holdout, half_life, early, *read]
+        return any(span is not None and span.unit == "partition" for span in spans)
 
     @property
     def labels(self) -> LabelSource:
         """Which partitions hold the labels of which rows."""
-        return LabelSource(self.target.dataset, self.target.within_days, self.grain, self.grain_of(self.target.dataset))
+        return LabelSource(self.target.dataset, self.target.within, self.grain, self.calendar_of(self.target.dataset))
 
     def moment(self, partition: Partition) -> dt.datetime:
         """Tell the scoring moment of a partition: what was known then, and nothing later, its features may see.
@@ -793,10 +828,10 @@ class ModelConfig(Strict):
         :returns: its key: of the one in which the scored partition begins, less the input's lag; of an input whose newest known partition
             is read, the newest that may be it: the one in which the scoring moment is
         """
-        read, grain = self.input(dataset), self.grain_of(dataset)
+        read, calendar = self.input(dataset), self.calendar_of(dataset)
         if read.reads_newest:
-            return grain.at(self.moment(partition))
-        return grain.shift(grain.at(self.grain.start(partition)), -read.lag(grain))
+            return calendar.grain.at(self.moment(partition))
+        return calendar.minus(calendar.grain.at(self.grain.start(partition)), read.lag)
 
     def oldest(self, dataset: str, partition: Partition) -> Partition:
         """Name the oldest partition of an input that features may look back to. Raises what `newest` raises.
@@ -805,10 +840,8 @@ class ModelConfig(Strict):
         :param partition: the scored one
         :returns: its key
         """
-        grain, read, newest = self.grain_of(dataset), self.input(dataset), self.newest(dataset, partition)
-        if read.max_age_days is not None:
-            return grain.shift(newest, -grain.partitions_in(read.max_age_days))
-        return grain.shift(newest, 1 - grain.partitions_in(read.window_days))
+        calendar, read, newest = self.calendar_of(dataset), self.input(dataset), self.newest(dataset, partition)
+        return calendar.first_of(newest, read.window) if read.max_age is None else calendar.minus(newest, read.max_age)
 
     def scored_by(self, dataset: str, published: Partition) -> list[Partition]:
         """List the partitions for which a partition of an input is the newest that is read: the reverse of `newest`.
@@ -818,8 +851,7 @@ class ModelConfig(Strict):
         :returns: keys of the model's partitions, oldest first: one where both have the same grain, many of a longer input, none or one of
             a shorter one
         """
-        grain = self.grain_of(dataset)
-        return starting_within(self.grain, grain, grain.shift(published, self.input(dataset).lag(grain)))
+        return self.calendar_of(dataset).read_by(self.grain, published, self.input(dataset).lag)
 
     @property
     def feature_names(self) -> list[str]:

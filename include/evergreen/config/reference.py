@@ -16,6 +16,7 @@ from typing import Any
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.oncall import OncallConfig
+from include.evergreen.config.schema import json_schema
 
 PATH = PROJECT_ROOT / "docs" / "guides" / "yaml-reference.md"
 _HEAD = """\
@@ -52,7 +53,7 @@ def reference_text() -> str:
     """
     parts = [_HEAD]
     for file, model in (("dataset.yaml", DatasetConfig), ("model.yaml", ModelConfig), ("oncall.yaml", OncallConfig)):
-        schema = model.model_json_schema()
+        schema = json_schema(model)
         parts.append(f"\n## {file}\n{schema['description']}\n")
         parts += _table("", schema, schema["$defs"], seen=set())
     return "\n".join(parts) + "\n"
@@ -112,6 +113,8 @@ def _kind(schema: dict[str, Any]) -> str:
         return f"{_takes(schema['prefixItems'][0])}, {len(schema['prefixItems'])} of them in a list"
     if "items" in schema:
         return f"list, each {_takes(schema['items'])}"
+    if schema.get("format") == "span":
+        return "length, such as `60 days` or `4 partitions`"
     return "date" if schema.get("format") == "date" else _TYPES.get(schema.get("type", ""), "anything")
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
+from include.evergreen.config.calendar import Calendar, calendar_of, times_of
 from include.evergreen.foundation.grain import LATEST, UNITS, Grain, Partition, Unit
 
-LONGEST_WINDOW_DAYS = 3660  # ten years: a slip must not leave the calendar
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
-_TIMES = 64  # of a cron expression that are looked at: more than two days of half-hours, two months of days, years of the rest
-_ANY_DAY = ("*", "*", "*")  # day of month, month and day of week
 _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
 
 
@@ -68,6 +65,11 @@ class PartitionSchedule(Schedule):
         return Grain(self.grain, self.timezone)
 
     @property
+    def calendar(self) -> Calendar:
+        """Which partitions the cron expression makes."""
+        return calendar_of(self.partition_grain, self.cron)
+
+    @property
     def first(self) -> Partition:
         """The first partition."""
         return self.partition_grain.on(self.start)
@@ -86,10 +88,7 @@ class PartitionSchedule(Schedule):
         :param last: the last one, included
         :returns: the partitions, oldest first
         """
-        partitions = self.partition_grain.between(first, last)
-        if self.partition_grain.unit == "day" and (self.cron == "@daily" or tuple(self.cron.split()[2:]) == _ANY_DAY):
-            return partitions
-        return [partition for partition in partitions if _names(self.cron, self.partition_grain, partition)]
+        return self.calendar.made(first, last)
 
     def run_at(self, partition: Partition) -> dt.datetime | None:
         """Tell when the scheduled run for a partition starts.
@@ -130,7 +129,7 @@ def cron_problem(cron: str, grain: Grain) -> tuple[str, str] | None:
     :param grain: that of the partitions
     :returns: the key of the schedule that is wrong, and what is; None when nothing is
     """
-    times = _times(cron, grain.timezone)
+    times = times_of(cron, grain.timezone)
     for moment, following in pairwise(times):
         if grain.at(moment) == grain.at(following):
             shorter = next((unit for unit in reversed(UNITS[: UNITS.index(grain.unit)]) if _is_apart(unit, times)), UNITS[0])
@@ -149,27 +148,7 @@ def cron_problem(cron: str, grain: Grain) -> tuple[str, str] | None:
 _BEGINNINGS = {"15min": "*/15 * * * *", "30min": "*/30 * * * *", "week": "0 6 * * 1", "quarter": "0 6 1 1,4,7,10 *"}
 
 
-@lru_cache(maxsize=1024)
-def _times(cron: str, timezone: str) -> tuple[dt.datetime, ...]:
-    """The times of two days, and of each day on which it comes round for some years, as far as they are few."""
-    from croniter import croniter
-
-    found, times = [], croniter(cron, dt.datetime(2013, 1, 1, tzinfo=ZoneInfo(timezone)) - dt.timedelta(seconds=1))
-    for _ in range(_TIMES):
-        found.append(times.get_next(dt.datetime))
-    return tuple(found)
-
-
 def _is_apart(unit: Unit, times: Sequence[dt.datetime]) -> bool:
     """Whether no two of these times are in one partition of this length."""
     grain = Grain(unit)
     return all(grain.at(one) != grain.at(other) for one, other in pairwise(times))
-
-
-@lru_cache(maxsize=4096)  # a training asks of each partition again for all those whose labels may stand in it
-def _names(cron: str, grain: Grain, partition: Partition) -> bool:
-    from croniter import croniter  # 40 ms that only who asks need pay
-
-    before = (grain.start(partition) - dt.timedelta(seconds=1)).astimezone(ZoneInfo(grain.timezone))
-    moment: dt.datetime = croniter(cron, before).get_next(dt.datetime)
-    return moment < grain.end(partition)

@@ -10,12 +10,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from include.evergreen.config.loader import shown_path
 from include.evergreen.config.models import DatasetConfig, ModelConfig
 from include.evergreen.config.oncall import OncallConfig
+from include.evergreen.foundation.span import Span
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "dataset.schema.json": DatasetConfig,
@@ -24,13 +27,29 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 }
 
 
+class _WithSpans(GenerateJsonSchema):
+    """Writes spans that are defaults as a file has them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return str(dft) if isinstance(dft, Span) else super().encode_default(dft)
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe what a file may hold.
+
+    :param model: one of `SCHEMAS`
+    :returns: the JSON schema
+    """
+    return model.model_json_schema(schema_generator=_WithSpans)
+
+
 def schema_text(model: type[BaseModel]) -> str:
     """Write the JSON schema of a config class.
 
     :param model: one of `SCHEMAS`
     :returns: the text as its file has it, with a newline at the end
     """
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **json_schema(model)}
     return json.dumps(schema, indent=2) + "\n"
 
 

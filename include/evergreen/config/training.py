@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from include.evergreen.config.base import Strict, problem_at
+from include.evergreen.config.base import SomeSpan, Spanned, Strict, problem_at
 from include.evergreen.config.docker import Docker
-from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS, Schedule
+from include.evergreen.config.schedule import Schedule
+from include.evergreen.foundation.span import Span, SpanUnit
 
 CAN_STOP_EARLY: Final[dict[str, str]] = {
     "HistGradientBoostingClassifier": "sklearn",
@@ -78,11 +80,13 @@ class Tune(Strict):
         return self
 
 
-class Weights(Strict):
+class Weights(Spanned):
     """How much each row counts in fitting: the product of what is given, scaled to a mean of 1. Figures are never weighted."""
 
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {"half_life_days": ("half_life", "day")}
+
     classes: Literal["balanced"] | None = Field(default=None, description="Both classes count the same in total.")
-    half_life_days: float | None = Field(default=None, gt=0, description="A row counts half of one that is so many days newer.")
+    half_life: SomeSpan | None = Field(default=None, description="A row counts half of one that is so much newer.")
     feature: str | None = Field(default=None, description="A numeric feature that holds each row's weight.")
 
     @model_validator(mode="after")
@@ -91,26 +95,40 @@ class Weights(Strict):
             raise ValueError(f"give at least one of {', '.join(Weights.model_fields)}, or remove weights")
         return self
 
+    def _recorded_number(self, key: str, span: Span) -> float:
+        return float(span.amount)
 
-class EarlyStop(Strict):
-    """An estimator that learns in rounds ends when the newest days of the rows to fit on get no better; they teach it nothing."""
 
-    days: int = Field(default=3, ge=1, description="The newest days of the rows to fit on, which say when to stop.")
+class EarlyStop(Spanned):
+    """An estimator that learns in rounds ends when the newest of the rows to fit on get no better; they teach it nothing."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {"days": ("holdout", "day")}
+
+    holdout: SomeSpan = Field(default=Span(3, "day"), description="The newest part of the rows to fit on, which says when to stop.")
     rounds: int = Field(default=20, ge=1, description="Rounds without getting better after which it stops.")
 
 
-class Train(Strict):
+class Train(Spanned):
     """When, on what and with which estimator the model is trained."""
+
+    OLDER_KEYS: ClassVar[Mapping[str, tuple[str, SpanUnit]]] = {
+        "window_days": ("window", "day"),
+        "min_days": ("min_history", "day"),
+        "holdout_days": ("holdout", "day"),
+    }
 
     schedule: Schedule | None = Field(
         default=None, description="Trains on schedule; none: trains only when triggered by hand or by a rule."
     )
-    window_days: int = Field(default=60, ge=2, le=LONGEST_WINDOW_DAYS, description="Days of rows before as_of that a training run reads.")
-    min_days: int = Field(default=14, ge=2, description="Fewer days than this with rows and labels stop the training.")
+    window: SomeSpan = Field(default=Span(60, "day"), description="How far before as_of the rows begin that a training run reads.")
+    min_history: SomeSpan = Field(
+        default=Span(14, "day"),
+        description="Fewer partitions with rows and labels than the schedule makes in this time stop the training.",
+    )
     max_rows: int | None = Field(
         default=None, ge=1000, description="At most so many rows, a stable draw of the same share of each day and class; none: all."
     )
-    holdout_days: int = Field(default=7, ge=1, description="The newest days of the window, kept from fitting and used by the gate.")
+    holdout: SomeSpan = Field(default=Span(7, "day"), description="The newest part of the rows, kept from fitting and used by the gate.")
     estimator: str | None = Field(
         default=None, description="Import path of a scikit-learn compatible estimator; or list several: estimators."
     )
@@ -149,13 +167,6 @@ class Train(Strict):
     def leaves_open(self) -> bool:
         """Whether there is anything for tuning to choose."""
         return len(self.choices) > 1 or any(choice.search for choice in self.choices)
-
-    @model_validator(mode="after")
-    def _holdout_leaves_rows_to_fit(self) -> Train:
-        if not self.holdout_days < self.min_days <= self.window_days:
-            got = f"{self.holdout_days}, {self.min_days}, {self.window_days}"
-            raise ValueError(f"need holdout_days < min_days <= window_days, got {got}")
-        return self
 
     @model_validator(mode="after")
     def _describes_its_container(self) -> Train:

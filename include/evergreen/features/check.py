@@ -31,12 +31,13 @@ def check_features(catalog: Catalog) -> list[str]:
 def _problems(catalog: Catalog, model: ModelConfig) -> Iterator[str]:
     load_code(code_now(catalog, model))
     target = model.target
-    if any(model_input.dataset == target.dataset and model_input.lag(model.labels.grain) == 0 for model_input in model.inputs):
+    if any(model_input.dataset == target.dataset and not model_input.lag for model_input in model.inputs):
         file = shown_path(catalog.features_path(model.name))
         for feature in features_from(catalog, model, target.dataset, target.column):
             yield (
                 f"{file}: feature {feature!r} holds the target: it changes with {target.column} of {target.dataset} of the scored day "
-                f"itself, which the model is to predict; compute it from earlier days (lag_days: 1 in model.yaml), or leave it out"
+                f"itself, which the model is to predict; compute it from earlier ones (lag: {model.labels.grain.span_of(1)} in "
+                f"model.yaml), or leave it out"
             )
     yield from _personal_problems(catalog, model)
 

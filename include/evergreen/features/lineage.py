@@ -77,8 +77,8 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
             FeatureOrigin(
                 dataset=dataset,
                 columns=tuple(name for name in declared[dataset] if name in origins[dataset]),
-                newest_day=min(days[feature].get(dataset, {model.input(dataset).lag(model.grain_of(dataset))})),
-                oldest_day=max(days[feature].get(dataset, {model.input(dataset).lag(model.grain_of(dataset))})),
+                newest_day=min(days[feature].get(dataset, {model.calendar_of(dataset).count(model.input(dataset).lag)})),
+                oldest_day=max(days[feature].get(dataset, {model.calendar_of(dataset).count(model.input(dataset).lag)})),
             )
             for dataset in declared
             if dataset in origins

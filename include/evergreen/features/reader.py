@@ -19,6 +19,7 @@ from include.evergreen.data.partitions.store import read_partition_in_batches
 from include.evergreen.features.lookback import Aggregation, latest_rows, looked_up, trailing_values, valid_rows
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Grain, Partition
+from include.evergreen.foundation.span import Span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ FIRST_LOOKED_AT = 32  # of the partitions of which the newest known one is looke
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
 
-Asked = tuple[str, int, tuple[str, ...] | None]  # of a window: dataset, days and columns
+Asked = tuple[str, str, tuple[str, ...] | None]  # of a window: dataset, span and columns
 
 
 @dataclass(frozen=True)
@@ -279,6 +280,18 @@ def _refuse_older_names(method: Callable[Concatenate[Any, P], Returned]) -> Call
     return call
 
 
+def _take_days(method: Callable[Concatenate[Any, P], Returned]) -> Callable[Concatenate[Any, P], Returned]:
+    """A recipe keeps the text of `features.py`: one of an older release says days. `evergreen check` refuses that."""
+
+    @wraps(method)
+    def call(reader: Any, /, *args: P.args, **named: P.kwargs) -> Returned:
+        if "days" in named:
+            named["span"] = named.pop("days")
+        return method(reader, *args, **named)
+
+    return call
+
+
 class PointInTimeReader:
     """Reads for one partition of one model, and sees nothing that was not known when that partition began.
 
@@ -343,18 +356,19 @@ class PointInTimeReader:
         if late := self._cache.left_out.get((dataset, newest, version.version, self._partition)):
             log.warning(
                 "%s: %d of %d rows of %s %s are left out on %s: their %s says that they were known only after it began. "
-                "Raise lag_days of %s in model.yaml, if they should be there.",
+                "Give %s a longer lag in model.yaml, if they should be there.",
                 self._model.name, late, version.rows, dataset, newest, self._partition, version.knowledge_column, dataset,
             )  # fmt: skip
 
-    def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    @_take_days
+    def window(self, dataset: str, span: str | int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the last partitions that the model may see, as they were known when the scored partition began.
 
-        The newest of them is the scored partition's day less the input's ``lag_days``. Days that were not ingested, or
+        The newest of them is the one in which the scored partition begins, less the input's ``lag``. Partitions that were not ingested, or
         were not known in time, are absent. Raises `DataError` when a stored partition cannot be read.
 
         :param dataset: an input of the model
-        :param days: how many partitions, from 1 to the input's ``window_days``
+        :param span: how much of it, such as ``28 days`` or ``4 partitions``, up to the input's ``window``; a number is one of days
         :param columns: the columns to read, and no others; None: all
         :returns: the rows, oldest day first, with a column ``partition`` (dates) beside their own; it may be empty, and then has
             ``columns`` and ``partition`` alone
@@ -365,35 +379,37 @@ class PointInTimeReader:
         declared = self._input(dataset)
         if declared.reads_newest:
             raise ConfigError(
-                f"{self._model.name}: features.py asks for days of {dataset}, of which model.yaml reads the newest known partition alone "
-                f"(max_age_days). Use read.newest() or read.lookup(), or give it lag_days and window_days there."
+                f"{self._model.name}: features.py asks for a window of {dataset}, of which model.yaml reads the newest known partition "
+                f"alone (max_age). Use read.newest() or read.lookup(), or give it a lag and a window there."
             )
-        if not 1 <= days <= declared.window_days:
+        calendar, last = self._model.calendar_of(dataset), self._model.newest(dataset, self._partition)
+        asked = self._asked(dataset, span)
+        first = calendar.first_of(last, asked)
+        if not self._model.oldest(dataset, self._partition) <= first <= last:
             raise ConfigError(
-                f"{self._model.name}: features.py asks for {days} days of {dataset}; allowed: 1-{declared.window_days}, "
-                f"its window_days in model.yaml."
+                f"{self._model.name}: features.py asks for {asked} of {dataset}; allowed: 1 {calendar.grain.unit} to {declared.window}, "
+                f"its window in model.yaml."
             )
-        grain, last = self._model.grain_of(dataset), self._model.newest(dataset, self._partition)
-        versions = self._cache.known(dataset, self._partition, grain.shift(last, 1 - grain.partitions_in(days)), last)
+        versions = self._cache.known(dataset, self._partition, first, last)
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
-        return self._joined((dataset, days, None if columns is None else tuple(columns)), versions, columns)
+        return self._joined((dataset, str(asked), None if columns is None else tuple(columns)), versions, columns)
 
     def newest(self, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the newest partition that was known at the scoring moment: of a whole table, the table as it was known then.
 
         Raises `DataError` when it cannot be read, `ConfigError` when model.yaml does not list the input, or there is no such column.
 
-        :param dataset: an input of the model with ``max_age_days``
+        :param dataset: an input of the model with ``max_age``
         :param columns: the columns to read, and no others; None: all
         :returns: the rows, in the order of their keys
-        :raises ConfigError: when model.yaml gives the input no ``max_age_days``
+        :raises ConfigError: when model.yaml gives the input no ``max_age``
         :raises DataError: when no partition of that age was known
         """
         if not self._input(dataset).reads_newest:
             raise ConfigError(
-                f"{self._model.name}: features.py asks for the newest partition of {dataset}, which model.yaml reads by days. Use "
-                f"read.window(), or give it max_age_days there."
+                f"{self._model.name}: features.py asks for the newest partition of {dataset}, which model.yaml reads by a window. Use "
+                f"read.window(), or give it max_age there."
             )
         first, last = self._model.oldest(dataset, self._partition), self._model.newest(dataset, self._partition)
         version = self._cache.newest(dataset, self._partition, first, last)
@@ -402,6 +418,17 @@ class PointInTimeReader:
                 f"{self._model.name}: no partition of {dataset} from {first} to {last} was known on {self._partition}. Ingest one."
             )
         return self._cache.frame(version, self._partition, columns)
+
+    def _asked(self, dataset: str, span: str | int) -> Span:
+        if isinstance(span, int):  # of an older release: days
+            return Span(max(0, span), "day")
+        grain, asked = self._model.grain_of(dataset), Span.parse(span, subject=f"{self._model.name}: the length")
+        if not grain.is_whole(asked):
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for {span} of {dataset}, which is no whole number of {grain.unit}s, as its "
+                f"partitions are; write {grain.span_of(grain.partitions_in(asked))}."
+            )
+        return asked
 
     def _input(self, dataset: str) -> Input:
         inputs = {model_input.dataset: model_input for model_input in self._model.inputs}
@@ -448,19 +475,20 @@ class PointInTimeReader:
         frame = self._cache.frame(version, self._partition, [*own, *([column] if column and column not in own else [])])
         return frame.assign(**{KNOWN: frame[column] if column else version.knowledge_time})[list(columns)]
 
+    @_take_days
     @_refuse_older_names
     def trailing(
         self,
         rows: pd.DataFrame,
         dataset: str,
         *,
-        days: int,
+        span: str | int,
         group_by: str | Sequence[str],
         column: str,
         agg: Aggregation,
         threshold: float | None = None,
     ) -> pd.Series:
-        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``days``) that share its ``group_by`` columns.
+        """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``span``) that share its ``group_by`` columns.
 
         A value that is missing is left out, and so is a row of the window that lacks one of ``group_by``:
 
@@ -470,13 +498,13 @@ class PointInTimeReader:
         - ``rate``: the count of values > ``threshold``, divided by the count; missing where there is none
         - ``missing``: the share of the group's rows that have no value; missing where there is no row
 
-        The labels of the last days are as late here as ``lag_days`` and knowledge times say: a day that was not known yet adds
+        The labels of the last days are as late here as ``lag`` and knowledge times say: a day that was not known yet adds
         nothing. Sums are exact before they are rounded, so that no order of rows changes a bit. Where no day of the window was
         known, every figure is missing.
 
         :param rows: the rows that get a figure, with the columns ``group_by``
         :param dataset: an input of the model
-        :param days: how many partitions, as `window` takes them
+        :param span: how much of it, as `window` takes it
         :param group_by: the column, or columns, of both that say which rows belong together; none: all rows of the window are one
             group
         :param column: the column of ``dataset`` that the figure is of; a numeric one, but for ``count`` and ``missing``
@@ -488,22 +516,23 @@ class PointInTimeReader:
         keys = [group_by] if isinstance(group_by, str) else list(group_by)
         if (agg == "rate") != (threshold is not None):
             raise ConfigError(f"{self._model.name}: trailing() takes threshold= with agg='rate', and with nothing else; got agg={agg!r}.")
-        window = self.window(dataset, days, list(dict.fromkeys([*keys, column])))
+        window = self.window(dataset, span, list(dict.fromkeys([*keys, column])))
         return trailing_values(rows, window, keys=keys, column=column, agg=agg, threshold=threshold)
 
+    @_take_days
     def latest(
         self,
         rows: pd.DataFrame,
         dataset: str,
         *,
-        days: int,
+        span: str | int,
         by: str | Sequence[str],
         time: str,
         columns: Sequence[str],
         at: str | None = None,
         tolerance: dt.timedelta | None = None,
     ) -> pd.DataFrame:
-        """For each of ``rows``, ``columns`` of the latest row of `window` (``dataset``, ``days``) that shares its ``by`` columns.
+        """For each of ``rows``, ``columns`` of the latest row of `window` (``dataset``, ``span``) that shares its ``by`` columns.
 
         The latest is that with the greatest ``time`` not after the row's own time, nor more than ``tolerance`` before it. Of several
         at one time, the one that was known last counts; of several known at once, the one with the greatest values of ``columns``, so
@@ -511,7 +540,7 @@ class PointInTimeReader:
 
         :param rows: the rows that get columns, with the columns ``by`` and ``at``
         :param dataset: an input of the model
-        :param days: how many partitions, as `window` takes them
+        :param span: how much of it, as `window` takes it
         :param by: the column, or columns, of both that say which rows belong together; none: all of them do
         :param time: the timestamp column of ``dataset``
         :param columns: the columns of ``dataset`` to give
@@ -521,10 +550,11 @@ class PointInTimeReader:
         """
         keys = [by] if isinstance(by, str) else list(by)
         known = [KNOWN] if self.edition >= BY_KNOWLEDGE else []
-        window = self.window(dataset, days, list(dict.fromkeys([*keys, time, *columns, *known])))
+        window = self.window(dataset, span, list(dict.fromkeys([*keys, time, *columns, *known])))
         moments = rows[at] if at is not None else self._model.moment(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance, known=known)
 
+    @_take_days
     def lookup(
         self,
         rows: pd.DataFrame,
@@ -535,12 +565,12 @@ class PointInTimeReader:
         valid_from: str | None = None,
         valid_to: str | None = None,
         at: str | None = None,
-        days: int | None = None,
+        span: str | int | None = None,
     ) -> pd.DataFrame:
         """For each of ``rows``, ``columns`` of the row of a table that has its ``by`` columns, and, with ``valid_from``, holds at its time.
 
         Without ``valid_from`` no two rows of the table may share ``by``. With it, the row is looked for that holds at the row's own time:
-        ``valid_from`` <= time < ``valid_to``. The table is that of `newest`, or, with ``days``, the rows of `window`, where of several with
+        ``valid_from`` <= time < ``valid_to``. The table is that of `newest`, or, with ``span``, the rows of `window`, where of several with
         one ``valid_from`` the one that was known last counts. Raises what these raise.
 
         :param rows: the rows that get columns, with the columns ``by`` and ``at``
@@ -550,14 +580,14 @@ class PointInTimeReader:
         :param valid_from: the timestamp column of ``dataset`` from which on a row holds; None: rows hold for ever
         :param valid_to: that until which it holds, itself excluded; missing in a row: it holds on. None: until the next one begins
         :param at: the timestamp column of ``rows`` that is their own time; None: the scoring moment
-        :param days: how many partitions, as `window` takes them; None: the newest partition
+        :param span: how much of it, as `window` takes it; None: the newest partition
         :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
-        :raises ConfigError: when ``valid_to``, ``at`` or ``days`` comes without ``valid_from``
+        :raises ConfigError: when ``valid_to``, ``at`` or ``span`` comes without ``valid_from``
         :raises DataError: when, without it, several rows share ``by``
         """
         keys, given = [by] if isinstance(by, str) else list(by), list(columns)
         if valid_from is None:
-            if named := [f"{name}=" for name, value in (("valid_to", valid_to), ("at", at), ("days", days)) if value is not None]:
+            if named := [f"{name}=" for name, value in (("valid_to", valid_to), ("at", at), ("span", span)) if value is not None]:
                 raise ConfigError(f"{self._model.name}: lookup() takes {', '.join(named)} with valid_from= alone.")
             found = looked_up(rows, self.newest(dataset, list(dict.fromkeys([*keys, *given]))), keys=keys, columns=given)
             if found is None:
@@ -567,7 +597,7 @@ class PointInTimeReader:
                 )
             return found
         asked = list(dict.fromkeys([*keys, valid_from, *filter(None, [valid_to]), *given]))
-        known = [] if days is None else [KNOWN]
-        table = self.newest(dataset, asked) if days is None else self.window(dataset, days, [*asked, *known])
+        known = [] if span is None else [KNOWN]
+        table = self.newest(dataset, asked) if span is None else self.window(dataset, span, [*asked, *known])
         moments = rows[at] if at is not None else self._model.moment(self._partition)
         return valid_rows(rows, table, keys=keys, valid_from=valid_from, valid_to=valid_to, columns=given, moments=moments, known=known)

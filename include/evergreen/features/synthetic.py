@@ -49,18 +49,24 @@ Row = tuple[Any, ...]
 
 def _partitions_before(model: ModelConfig, names: Iterable[str]) -> dict[str, int]:
     """How many partitions of each dataset are generated before the examined one: what its features may look back over, and some more."""
-    looked_back = {each.dataset: each.lag(grain) + grain.partitions_in(each.max_age_days or each.window_days) for each in model.inputs
-                   for grain in [model.grain_of(each.dataset)]}  # fmt: skip
+    examined = model.grain.at(SOME_TIME)
+    looked_back = {name: _partitions_back(model, name, examined) for name in [each.dataset for each in model.inputs]}
     alike = max(count for name, count in looked_back.items() if model.grain_of(name) == model.grain)  # the rows are one of them
     before = {}
     for name in names:
         grain = model.grain_of(name)
         if grain == model.grain:
-            count, examined = alike, 0 if alike >= EXAMINED_BEFORE else EXAMINED_BEFORE  # the oldest that is examined is there, too
+            count, more = alike, 0 if alike >= EXAMINED_BEFORE else EXAMINED_BEFORE  # the oldest that is examined is there, too
         else:
-            count, examined = looked_back.get(name, alike), _count_within(model.grain, grain)
-        before[name] = min(MOST_DAYS_BEFORE, count) + examined + DAYS_AFTER
+            count, more = looked_back.get(name, alike), _count_within(model.grain, grain)
+        before[name] = min(MOST_DAYS_BEFORE, count) + more + DAYS_AFTER
     return before
+
+
+def _partitions_back(model: ModelConfig, dataset: str, scored: Partition) -> int:
+    """How many partitions of an input lie between the oldest that features may see and the one in which the scored partition begins."""
+    grain = model.grain_of(dataset)
+    return grain.number(grain.at(model.grain.start(scored))) - grain.number(model.oldest(dataset, scored))
 
 
 def _count_within(rows: Grain, grain: Grain) -> int:
@@ -81,7 +87,7 @@ class SyntheticRows:
         names = dict.fromkeys([*(model_input.dataset for model_input in model.inputs), model.target.dataset])
         self.datasets = {name: catalog.dataset(name) for name in names}
         self._seed = seed
-        self.model = model = model.with_grains(catalog.grain_of)  # the rows are those of this catalog's datasets
+        self.model = model = model.with_calendars(catalog.calendar_of)  # the rows are those of this catalog's datasets
         before = _partitions_before(model, names)
         grains = {name: dataset.grain for name, dataset in self.datasets.items()}
         first = max(grains[name].start(grains[name].shift(self.datasets[name].schedule.first, before[name])) for name in names)

@@ -10,6 +10,7 @@ from typing import Literal, NewType, get_args
 from zoneinfo import ZoneInfo
 
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.span import MINUTES, MONTHS, Span, SpanUnit
 
 Partition = NewType("Partition", str)
 """A partition's key: a date where partitions are days or longer, a time in UTC where they are shorter. Keys of one grain are in the
@@ -144,39 +145,65 @@ class Grain:
         """
         return [self._key(number) for number in range(self.number(first), self.number(last) + 1)]
 
-    def partitions_in(self, days: int) -> int:
-        """Count the partitions that settings in days stand for, such as a window of 60 days.
+    def partitions_in(self, span: Span) -> int:
+        """Count the partitions that a span stands for, such as a window of 60 days.
 
-        :param days: number of days, 0 or more
-        :returns: the number of partitions: all of each day where they are shorter, and else one for each that is begun: a week or less is
-            one week, 31 days one month, 92 a quarter, 366 a year
+        :param span: the span
+        :returns: the number of partitions; where it is no whole number (see `is_whole`), those that are begun: eight days are two weeks,
+            and a month is taken for 31 days, a quarter for 92, a year for 366
         """
-        return days * (24 * 60 // _MINUTES[self.unit]) if self.unit in _MINUTES else -(-days // _DAYS[self.unit])
+        if span.unit == "partition":
+            return span.amount
+        if self.unit in _MONTHS and span.unit in MONTHS:
+            return -(-span.amount * MONTHS[span.unit] // _MONTHS[self.unit])
+        length = _MINUTES[self.unit] if self.unit in _MINUTES else _DAYS[self.unit] * MINUTES["day"]
+        return -(-span.amount * MINUTES[span.unit] // length)
 
-    def days_of(self, partitions: int) -> int:
-        """Count the days that a setting must have to stand for so many partitions: the reverse of `partitions_in`.
+    def is_whole(self, span: Span) -> bool:
+        """Whether a span is a whole number of partitions, wherever it begins.
+
+        :param span: the span
+        :returns: so of 2 weeks in days, of a year in quarters; but not of a month in days, nor of hours in days, of which a time zone may
+            have 23 or 25
+        """
+        if span.unit == "partition" or not span:
+            return True
+        if self.unit in _MONTHS or span.unit in MONTHS:
+            return self.unit in _MONTHS and span.unit in MONTHS and span.amount * MONTHS[span.unit] % _MONTHS[self.unit] == 0
+        if self.unit in _MINUTES:
+            return span.amount * MINUTES[span.unit] % _MINUTES[self.unit] == 0
+        return span.unit in ("day", "week") and span.amount * MINUTES[span.unit] % (_DAYS[self.unit] * MINUTES["day"]) == 0
+
+    def span_of(self, partitions: int) -> Span:
+        """Say how long so many partitions are, in the unit that people would use.
 
         :param partitions: number of partitions
-        :returns: the least number of days
+        :returns: a span which is a whole number of partitions: just these
         """
-        return -(-partitions // (24 * 60 // _MINUTES[self.unit])) if self.unit in _MINUTES else partitions * _DAYS[self.unit]
+        if self.unit not in _MINUTES:
+            return Span(partitions, self.unit)  # type: ignore[arg-type]
+        minutes = partitions * _MINUTES[self.unit]
+        units: tuple[SpanUnit, ...] = ("day", "hour", "minute")
+        unit = next(unit for unit in units if minutes % MINUTES[unit] == 0 and (minutes or unit == "hour"))
+        return Span(minutes // MINUTES[unit], unit)
 
-    def partitions_in_hours(self, hours: int) -> int:
-        """Count the partitions that settings in hours stand for.
-
-        :param hours: number of hours, 0 or more
-        :returns: the number of partitions; of days and longer ones, which no hours are given for, those of as many begun days
-        """
-        return hours * 60 // _MINUTES[self.unit] if self.unit in _MINUTES else self.partitions_in(-(-hours // 24))
-
-    def plus_days(self, partition: Partition, days: int) -> Partition:
-        """Name the partition that is so many days later, or, below zero, earlier.
+    def plus(self, partition: Partition, span: Span) -> Partition:
+        """Name the partition that is a span later.
 
         :param partition: a key of this grain
-        :param days: number of days, counted in partitions as `partitions_in` does
+        :param span: counted in partitions as `partitions_in` does
         :returns: its key
         """
-        return self.shift(partition, self.partitions_in(days) if days >= 0 else -self.partitions_in(-days))
+        return self.shift(partition, self.partitions_in(span))
+
+    def minus(self, partition: Partition, span: Span) -> Partition:
+        """Name the partition that is a span earlier.
+
+        :param partition: a key of this grain
+        :param span: counted in partitions as `partitions_in` does
+        :returns: its key
+        """
+        return self.shift(partition, -self.partitions_in(span))
 
     def number(self, partition: Partition) -> int:
         """Number a partition: the one after it has the next number.

@@ -208,7 +208,7 @@ def _compared(
     if candidate.units.count == 1:
         message = (
             f"{metric} is {value:.4f}, {whose} {theirs:.4f}, which is not judged: one day does not show how days differ. Set "
-            f"train.holdout_days to 5 or more, or gate.resample: rows if the rows of a day are independent"
+            f"train.holdout to 5 or more, or gate.resample: rows if the rows of a day are independent"
         )
         return CriterionResult(kind, what.name, value - theirs, sign * margin, "not_evaluated", message)
     drawn = what.judged(candidate.replicates(what.name)) - what.judged(other.replicates(what.name))

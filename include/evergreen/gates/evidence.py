@@ -105,7 +105,7 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     snapshot = find_snapshot(judged.snapshot_digest)
     recipe = recipe_of_version(catalog, model, judged)
     config = recipe.config(model)
-    fit_rows, holdout = split_by_time(config, snapshot.frame())
+    fit_rows, holdout = split_by_time(config, snapshot.frame(), judged.holdout_first)
     if not len(holdout):
         raise DataError(f"{model.name} as of {judged.as_of}: the holdout has no rows, so there is nothing to judge by. Train again.")
     pipeline = mlflow_store.load_model(judged.artifact_uri, judged.artifact_digest, config.train.trusted_types)

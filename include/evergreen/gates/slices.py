@@ -79,7 +79,7 @@ def judge_slices(criterion: SlicesCriterion, evidence: Evidence) -> CriterionRes
     if len(judged) < needed:
         message = (
             f"{len(judged)} of the {len(slices)} slices by {criterion.by} have {criterion.min_rows} rows on which "
-            f"{_figure(criterion)} is defined; {needed} must. Lower min_rows, or choose a longer train.holdout_days"
+            f"{_figure(criterion)} is defined; {needed} must. Lower min_rows, or choose a longer train.holdout"
         )
         return CriterionResult(criterion.kind, _figure(criterion), None, None, "not_evaluated", message, None, details)
     value, threshold, between, outcome, message = _verdict(criterion, evidence, judged)

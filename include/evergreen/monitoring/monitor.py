@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 def monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
     """Observe ``partition``; again when its predictions or its labels changed, and not otherwise.
 
-    Drift is of the features and predictions of ``monitor.window_days`` days, performance of ``monitor.performance_days`` days (estimated at
+    Drift is of the features and predictions of ``monitor.window``, performance of ``monitor.performance_window`` (estimated at
     once, realised when their labels are mature), quality of the day. Later days whose performance is measured together with that of
     ``partition`` are observed again, too; of those whose labels are still coming, how many have come. Passes on `OvertakenError` when
     predictions or labels changed again and again while they were observed. What cannot be observed, since the reference is gone or labels
@@ -65,7 +65,7 @@ def monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin: 
 def _later_windows(model: ModelConfig, partition: Partition) -> list[tuple[Partition, str]]:
     """The later days that were observed with their labels, each with its origin; their performance is measured with that of the day."""
     first = model.grain.shift(partition, 1)
-    last = model.grain.shift(partition, model.grain.partitions_in(model.monitor.performance_days) - 1)
+    last = model.grain.shift(model.calendar.plus(partition, model.monitor.performance_window), -1)
     if last < first:
         return []
     observed = list_observations(model.name, first=first, last=last)

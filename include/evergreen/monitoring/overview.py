@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import WEEK
 from include.evergreen.monitoring.kept_profiles import KeptProfiles
 from include.evergreen.monitoring.window import Window, load_window
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from include.evergreen.monitoring.profiles.columns import Column
     from include.evergreen.monitoring.verdicts import ColumnVerdict, Verdict
 
-DAYS_BEFORE = 7
 MOST_BARS = 12
 
 
@@ -81,7 +81,7 @@ def window_overview(catalog: Catalog, model: ModelConfig, partition: Partition) 
     window = load_window(catalog, model, scored)
     profile = _profile(window)
     verdict = window.judged(profile)
-    partition_before = model.grain.plus_days(partition, -DAYS_BEFORE)
+    partition_before = model.grain.minus(partition, WEEK)
     before = _before(catalog, model, find_predictions(model.name, partition_before), scored.version)
     earlier = window.judged(before) if before else None
     reference = window.profiles.reference

@@ -25,6 +25,7 @@ from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.store import all_versions, count_rows
 from include.evergreen.data.validation import latest_validation
 from include.evergreen.features.columns import feature_column
+from include.evergreen.foundation.span import WEEK
 from include.evergreen.monitoring.figures import Figure
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions
 from include.evergreen.scoring.score import SECONDS
@@ -36,7 +37,6 @@ from include.evergreen.training.candidate import newest_training
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WEEK = 7  # days
 WEEKS = 4  # whose same weekday is what a day is compared with
 LEAST_WEEKS = 2  # that must have been scored
 
@@ -85,7 +85,7 @@ def _freshness(model: ModelConfig, scored: PredictionSet) -> Iterator[Figure]:
 def _volume(model: ModelConfig, scored: PredictionSet) -> Iterator[Figure]:
     """The rows, and their ratio to the median of the same weekdays (of longer partitions: of the ones before)."""
     yield Figure(VOLUME, float(scored.rows), _counted(scored))
-    before = {model.grain.plus_days(scored.partition, -WEEK * weeks) for weeks in range(1, WEEKS + 1)}
+    before = {model.grain.minus(scored.partition, WEEK * weeks) for weeks in range(1, WEEKS + 1)}
     rows = [each.rows for each in list_predictions(model.name, min(before), max(before)) if each.partition in before]
     usual = statistics.median(rows) if len(rows) >= LEAST_WEEKS else 0
     if usual:

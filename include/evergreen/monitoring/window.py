@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.base import RECORDED
 from include.evergreen.config.metrics import metrics_by_slice
 from include.evergreen.config.models import Monitor
 from include.evergreen.data.partitions import current_partition
@@ -19,6 +20,7 @@ from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition, parse_any
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring.drift import compared_kinds, judge_drift
 from include.evergreen.monitoring.kept_profiles import TARGET_SUFFIX, KeptProfiles
 from include.evergreen.registry import champions
@@ -148,7 +150,7 @@ class Window:
 
     def _drift_settings(self) -> dict[str, Any]:
         """What the figures and the report of drift depend on."""
-        settings = self.model.monitor.model_dump(exclude={"performance_days", "estimate", "slices"})
+        settings = self.model.monitor.model_dump(exclude={"performance_window", "estimate", "slices"}, context=RECORDED)
         later = {"multivariate_threshold": Monitor().multivariate_threshold}  # was added later: by default, what was monitored stays so
         if settings["reference_rows"] == Monitor().reference_rows:
             settings["reference_rows"] = EARLIER_REFERENCE_ROWS
@@ -210,22 +212,21 @@ def load_window(catalog: Catalog, model: ModelConfig, scored: PredictionSet) -> 
     """The window that ends with what was scored. Passes on `ConfigError` and `DataError` where the version's recipe cannot be had.
 
     :param catalog: what is declared now
-    :param model: the model as it is declared now; ``monitor.window_days`` and ``performance_days`` say how long the window is
+    :param model: the model as it is declared now; ``monitor.window`` and ``performance_window`` say how long the window is
     :param scored: the current predictions of its last day
     :returns: the window, without the days that another version scored
     """
     version = champions.version_number(model.name, scored.version)
     recipe = recipe_of_version(catalog, model, version)
-    grain = model.grain
-    longest = max(grain.partitions_in(days) for days in (model.monitor.window_days, model.monitor.performance_days))
-    earliest = grain.shift(scored.partition, 1 - longest)
+    calendar, monitored = model.calendar, model.monitor
+    earliest = min(calendar.first_of(scored.partition, span) for span in (monitored.window, monitored.performance_window))
     same = [day for day in list_predictions(model.name, earliest, scored.partition) if day.version == scored.version]
 
-    def newest(days: int) -> list[PredictionSet]:
-        return [day for day in same if day.partition > grain.plus_days(scored.partition, -days)]
+    def newest(span: Span) -> list[PredictionSet]:
+        return [day for day in same if day.partition >= calendar.first_of(scored.partition, span)]
 
     config = recipe.config(model)
     measures = Measures.trained(config, find_candidate(version.run_key).facts, recipe.modules)
-    labelled, cache = newest(model.monitor.performance_days), PartitionCache(KNOWN_BY_NOW, model=config)
+    labelled, cache = newest(monitored.performance_window), PartitionCache(KNOWN_BY_NOW, model=config)
     labels = {day.partition: known_labels(catalog, config, day.partition, cache) for day in labelled}
-    return Window(config, version, scored, newest(model.monitor.window_days), labelled, measures, labels, cache)
+    return Window(config, version, scored, newest(monitored.window), labelled, measures, labels, cache)

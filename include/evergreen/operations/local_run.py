@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
+from include.evergreen.config.base import LONGEST_WINDOW
 from include.evergreen.config.wording import listed
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import OlderDeliveryError, current_partitions
@@ -20,6 +20,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.reasons import checked_reason
+from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import Decision
 from include.evergreen.monitoring.triggers import RuleOutlook, rule_outlooks
@@ -68,7 +69,7 @@ def run_cycle(
     model: ModelConfig,
     as_of: Partition,
     *,
-    window_days: int | None = None,
+    window: Span | None = None,
     reason: str,
     actor: str,
     progress: Progress = no_progress,
@@ -81,13 +82,13 @@ def run_cycle(
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param as_of: the day that it is trained for, and that is scored and monitored; after the first rows, and today at the latest
-    :param window_days: how many days before ``as_of`` are trained on; None: ``train.window_days``
+    :param window: how far before ``as_of`` the rows begin that it is trained on; None: ``train.window``
     :param reason: why, for the ledger; see `checked_reason`
     :param actor: who is recorded as promoting the version
     :param progress: is told the step, how much of it is done, and of how much
     :returns: what came of each step, and the partitions that the source does not have or that validation stops
     """
-    window = model.train.window_days if window_days is None else window_days
+    window = window or model.train.window
     _refuse_bad_arguments(catalog, model, as_of, window)
     reason = checked_reason(model.name, reason)
     ingested, unavailable = _ingest_missing(partitions_needed(catalog, model, as_of, window), progress)
@@ -115,20 +116,20 @@ def run_cycle(
     )  # fmt: skip
 
 
-def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int) -> list[tuple[DatasetConfig, Partition]]:
+def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span) -> list[tuple[DatasetConfig, Partition]]:
     """List every partition that training and scoring as of one day may read.
 
-    Only those that the dataset's schedule makes and that were known by then. Inputs reach their ``window_days`` further
+    Only those that the dataset's schedule makes and that were known by then. Inputs reach their ``window`` further
     back than the window, because the features of its first day may: else a laptop would train another model than the
     night does.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param as_of: the day that it is trained for, and that is scored
-    :param window_days: how many days before ``as_of`` are trained on
+    :param window: how far before ``as_of`` the rows begin that it is trained on
     :returns: each with its dataset, oldest first, and of one day by the dataset's name; whether it was ingested or not
     """
-    oldest_row = model.grain.plus_days(as_of, -window_days)
+    oldest_row = model.calendar.minus(as_of, window)
     labels = model.labels
     spans = {labels.dataset: (labels.partitions(oldest_row)[0], labels.partitions(model.grain.shift(as_of, -1))[1])}
     for model_input in model.inputs:
@@ -146,12 +147,12 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, wi
     return sorted(needed, key=lambda partition: (partition[1], partition[0].name))
 
 
-def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: Partition, window: int) -> None:
-    if not model.train.min_days <= window <= LONGEST_WINDOW_DAYS:
-        raise ConfigError(
-            f"{model.name}: a window of {window} days cannot train it; give {model.train.min_days} (its train.min_days) "
-            f"to {LONGEST_WINDOW_DAYS}."
-        )
+def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span) -> None:
+    count, least, unit = model.calendar.count, model.train.min_history, model.grain.unit
+    if not model.grain.is_whole(window):
+        raise ConfigError(f"{model.name}: {window} is no whole number of {unit}s; give {model.grain.span_of(count(window))}.")
+    if not count(least) <= count(window) <= count(LONGEST_WINDOW):
+        raise ConfigError(f"{model.name}: a window of {window} cannot train it; give {least} (its train.min_history) to {LONGEST_WINDOW}.")
     first, today = catalog.dataset(model.rows).schedule.first, model.grain.at(clock.now())
     if not first < as_of <= today:
         raise ConfigError(
@@ -207,7 +208,7 @@ def _missing(needed: list[tuple[DatasetConfig, Partition]]) -> list[tuple[Datase
     return [(dataset, day) for dataset, day in needed if (dataset.name, day) not in there]
 
 
-def _snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window: int, unavailable: dict[str, str]) -> Snapshot:
+def _snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span, unavailable: dict[str, str]) -> Snapshot:
     try:
         return take_snapshot(catalog, model, as_of, window)
     except DataError as error:

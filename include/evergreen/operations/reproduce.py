@@ -110,9 +110,11 @@ def reproduce(catalog: Catalog, model: str, version: int, progress: Progress = n
         )
     ingredients.compare_environment()
     progress("fitting", 0, 1)
-    fitted = learn(config, split_by_time(config, frame if rebuilt is None else rebuilt)[0], _chosen(config, candidate))
+    fitted = learn(
+        config, split_by_time(config, frame if rebuilt is None else rebuilt, candidate.holdout_first)[0], _chosen(config, candidate)
+    )
     progress("fitting", 1, 1)
-    fit_rows, holdout = split_by_time(config, frame)
+    fit_rows, holdout = split_by_time(config, frame, candidate.holdout_first)
     compared = [_compare(config, artifact, fitted, rows_of, rows) for rows_of, rows in (("holdout", holdout), ("fit rows", fit_rows))]
     frame_difference = "" if kept is None or rebuilt is None else _frame_difference(kept, rebuilt)
     if frame_difference and any(difference.differing for difference in compared):
@@ -189,7 +191,7 @@ def _rebuilt(
 ) -> pd.DataFrame | None:
     """The training frame, computed anew from the snapshot's members by the version's own features.py."""
     cache = SnapshotCache(snapshot, config)
-    days = training_days(config, snapshot.as_of, snapshot.window_days)
+    days = training_days(config, snapshot.as_of, snapshot.window)
     try:
         built = training_frame(catalog, config, days, cache, recipe.code, progress=partial(progress, "computing features"))
     except (DataError, ConfigError) as error:

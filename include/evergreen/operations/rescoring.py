@@ -9,13 +9,14 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.operations.progress import Progress, no_progress
 from include.evergreen.operations.watching import watch
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.scoring.score import score
 from include.evergreen.state.stage_status import Outcome, Stage
 
-LONGEST_RANGE_DAYS = 366  # a leap year: a slip in the year must not start thousands of runs
+LONGEST_RANGE = Span(366, "day")  # a leap year: a slip in the year must not start thousands of runs
 FAILED = "failed"
 Work = Callable[[Catalog, ModelConfig, Partition, str], Outcome]
 # in the order in which a partition passes them
@@ -48,7 +49,7 @@ def rescore(
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param first: the first day
-    :param last: the last day, itself included; at most `LONGEST_RANGE_DAYS` days in all
+    :param last: the last day, itself included; at most `LONGEST_RANGE` in all
     :param stages: one or both; a partition passes them in their own order, whatever the order here
     :param progress: is told the step, how much of it is done, and of how much
     :returns: one for each day and stage, oldest day first; of what could not be done, ``failed`` with the error's message
@@ -67,7 +68,7 @@ def _refuse_bad_arguments(model: ModelConfig, first: Partition, last: Partition,
     if first > last:
         raise ConfigError(f"{model.name}: the range {first} to {last} ends before it begins; give the earlier day first.")
     length = len(model.grain.between(first, last))
-    if length > (longest := model.grain.partitions_in(LONGEST_RANGE_DAYS)):
+    if length > (longest := model.grain.partitions_in(LONGEST_RANGE)):
         raise ConfigError(
             f"{model.name}: the range {first} to {last} has {length} {model.grain.unit}s; at most {longest} at a time. "
             f"Give a shorter one, and the next after it."

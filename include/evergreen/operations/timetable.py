@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.config.models import LONGEST_WAIT_DAYS
-from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.config.base import LONGEST_WAIT
+from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,20 @@ def first_training(catalog: Catalog, model: ModelConfig) -> Partition | None:
     :returns: the as_of; None when the schedules make too few for any
     """
     grain, train = model.grain, model.train
-    window, wanted = grain.partitions_in(train.window_days), grain.partitions_in(train.min_days)
+    calendar, window = model.calendar, model.calendar.count(train.window)
     began = grain.number(catalog.dataset(model.rows).schedule.first)
     trainable: list[dt.datetime | None] = []  # from when on, of each partition since the first; None: never
     usable = [0]  # how many of the first so many ever are
     known = 0  # so many of the first are trainable by now, as far as they ever are
-    for number in range(2 * window + grain.partitions_in(LONGEST_WAIT_DAYS)):
+    for number in range(2 * window + grain.partitions_in(LONGEST_WAIT)):
         begins = grain.start(grain.numbered(began + number))
         while known < number and _has_come(trainable[known], begins):
             known += 1
-        if usable[known] - usable[min(known, max(0, number - window))] >= wanted:
-            return grain.numbered(began + number)
-        trainable.append(_trainable_from(catalog, model, grain.numbered(began + number)))
+        as_of = grain.numbered(began + number)
+        first = grain.number(calendar.minus(as_of, train.window)) - began
+        if usable[known] - usable[min(known, max(0, first))] >= calendar.count_before(as_of, train.min_history):
+            return as_of
+        trainable.append(_trainable_from(catalog, model, as_of))
         usable.append(usable[-1] + (trainable[-1] is not None))
     return None
 
@@ -108,8 +111,8 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
     yield f"  Partition {example.partition}, for example: {_at(grain.start(example.partition))} to {_at(grain.end(example.partition))}"
     yield f"    scored as of {_at(example.moment)}: its features see what was known then"
     for read in example.inputs:
-        age = model.input(read.dataset).max_age_days
-        newest = "" if age is None else f", the newest known one, if it is at most {age} days old"
+        age = model.input(read.dataset).max_age
+        newest = "" if age is None else f", the newest known one, if it is at most {age} old"
         yield f"      {read.dataset} {read.newest}{newest}{_back_to(read)}: {_when(read)}"
     stands = labels.newest if labels.oldest == labels.newest else f"{labels.oldest} to {labels.newest}"
     yield f"    starts when the last of them is ingested: {_scheduled(example.scored_at)}"
@@ -119,7 +122,7 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
     if model.labels.is_spread:
         yield f"      a row that has none by then is {'negative' if model.target.absent == 'negative' else 'left out'}"
     yield f"    performance is measured when the last of them is ingested: {_scheduled(example.measured_at)}"
-    window, least, holdout = (_number(grain, days) for days in (train.window_days, train.min_days, train.holdout_days))
+    window, least, holdout = (_number(model, span) for span in (train.window, train.min_history, train.holdout))
     yield f"  Trainings read {window} before as_of; {least} must have rows, inputs and labels, and the newest {holdout} are the holdout"
     first = first_training(catalog, model)
     yield f"    the first possible is as of {first}" if first else "    none is possible: the schedules make too few partitions"
@@ -193,6 +196,8 @@ def _scheduled(moment: dt.datetime | None) -> str:
     return "by hand, since not all have a scheduled run" if moment is None else _at(moment)
 
 
-def _number(grain: Grain, days: int) -> str:
-    number = grain.partitions_in(days)
-    return f"1 {grain.unit}" if number == 1 else f"{number} {grain.unit}s"
+def _number(model: ModelConfig, span: Span) -> str:
+    number, unit = model.calendar.count(span), model.grain.unit
+    if model.calendar.cron is not None and span.unit == "partition":
+        return f"{span} that its schedule makes"
+    return f"1 {unit}" if number == 1 else f"{number} {unit}s"

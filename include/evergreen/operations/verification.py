@@ -22,7 +22,7 @@ from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.records import as_record
 from include.evergreen.state.database.tables import candidates, decisions, model_versions, partition_versions, snapshots
-from include.evergreen.training.snapshot import Snapshot, parts_path
+from include.evergreen.training.snapshot import Snapshot, parts_path, recorded_window, window_of
 
 SHORTEST_PREFIX = 8
 State = Literal["whole", "removed", "erased", "missing", "changed"]
@@ -117,9 +117,9 @@ class Verifier:
         if (digest := hashlib.sha256(document).hexdigest()) != snapshot.digest:
             return [Part("parts", "changed", f"{path} has digest {digest[:12]}, which is not the snapshot's"), self._frame_alone(snapshot)]
         parts = json.loads(document)
-        said = {"model": snapshot.model, "as_of": str(snapshot.as_of), "window_days": snapshot.window_days,
+        said = {"model": snapshot.model, "as_of": str(snapshot.as_of), **recorded_window(snapshot.window),
                 "members": {name: member["digest"] for name, member in snapshot.members.items()}}  # fmt: skip
-        wrong = [name for name, value in said.items() if parts[name] != value]
+        wrong = [name for name, value in said.items() if parts.get(name) != value]
         record = Part("record", "changed" if wrong else "whole", f"the database says otherwise of: {', '.join(wrong)}" if wrong else "")
         now = self._rows(snapshot.frame_path, parts["frame"])
         if now.state == "whole":
@@ -186,7 +186,10 @@ def recorded_snapshots(*conditions: sa.ColumnElement[bool]) -> list[SnapshotReco
         for digest, version in connection.execute(numbers.order_by(model_versions.c.version)):
             registered.setdefault(digest, []).append(version)
         kept = {*registered, *connection.execute(blessed).scalars()}
-    return [as_record(SnapshotRecord, row, versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept) for row in rows]
+    return [
+        as_record(SnapshotRecord, row, window=window_of(row), versions=tuple(registered.get(row.digest, ())), is_kept=row.digest in kept)
+        for row in rows
+    ]
 
 
 def _find_versions(snapshot: SnapshotRecord) -> dict[Member, sa.Row[Any]]:

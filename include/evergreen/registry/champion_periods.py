@@ -64,7 +64,12 @@ def champion_period_at(model: str, when: dt.datetime) -> ChampionPeriod | None:
             previous_version=row.previous_version,
             decision=_decision(connection, version, row),
             approvals=_approvals(connection, version, row.promoted_at),
-            snapshot={"digest": snapshot.digest, "rows": snapshot.rows, "window_days": snapshot.window_days, "as_of": snapshot.as_of},
+            snapshot={
+                "digest": snapshot.digest,
+                "rows": snapshot.rows,
+                "window": snapshot.window or f"{snapshot.window_days} days",
+                "as_of": snapshot.as_of,
+            },
         )
 
 

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.base import RECORDED
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition, Input
 from include.evergreen.config.schedule import PartitionSchedule
@@ -22,6 +24,7 @@ from include.evergreen.data.partitions import newest_known
 from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.registry.history import challenger_for, champion_for
 from include.evergreen.registry.versions import RegisteredVersion
 from include.evergreen.scoring.predictions import CURRENT
@@ -173,13 +176,13 @@ def monitorings_started_by(model: str, published: Partition, labels: LabelSource
 class Inputs:
     """What a version reads to score a partition, by its own recipe.
 
-    ``grain`` is that of its rows. ``inputs`` has of each dataset its grain, the lag in its partitions, and, where the newest known one is
-    read, how many partitions old that may be.
+    ``grain`` is that of its rows. ``inputs`` has of each dataset its calendar, the lag, and, where the newest known one is read, how
+    old that may be.
     """
 
     grain: Grain
     scored_at: AfterPartition
-    inputs: tuple[tuple[str, Grain, int, int | None], ...]
+    inputs: tuple[tuple[str, Calendar, Span, Span | None], ...]
 
     def keys(self, partition: Partition) -> list[Key]:
         """List the newest partition of each input.
@@ -200,12 +203,13 @@ class Inputs:
         known = {key: [row for row in rows if key[0] not in newest or row.knowledge_time <= moment] for key, rows in versions.items()}
         return {key: rows for key, rows in known.items() if rows}
 
-    def _key(self, partition: Partition, dataset: str, grain: Grain, lag: int, age: int | None) -> Key:
+    def _key(self, partition: Partition, dataset: str, calendar: Calendar, lag: Span, age: Span | None) -> Key:
+        grain = calendar.grain
         if age is None:
-            return dataset, grain.shift(grain.at(self.grain.start(partition)), -lag)
+            return dataset, calendar.minus(grain.at(self.grain.start(partition)), lag)
         moment = self.scored_at.moment(self.grain, partition)
         newest = grain.at(moment)
-        version = newest_known(dataset, as_of=moment, first=grain.shift(newest, -age), last=newest)
+        version = newest_known(dataset, as_of=moment, first=calendar.minus(newest, age), last=newest)
         return dataset, version.partition if version else newest
 
 
@@ -221,7 +225,7 @@ def inputs_of(version: RegisteredVersion) -> Inputs:
         return _kept_inputs(version.recipe_digest)
     except LookupError:  # an older release trained it, and kept no recipe
         model = Catalog().model(version.model)
-        return _inputs(model.grain_of, model.rows, model.scored_at, model.inputs)
+        return _inputs(model.calendar_of, model.rows, model.scored_at, model.inputs)
 
 
 def partitions_reading(model: ModelConfig, dataset: str, published: Partition) -> list[Partition]:
@@ -237,10 +241,10 @@ def partitions_reading(model: ModelConfig, dataset: str, published: Partition) -
     :returns: keys of the model's partitions, oldest first, whether or not they are due
     """
     read = model.input(dataset)
-    if read.max_age_days is None:
+    if read.max_age is None:
         return model.scored_by(dataset, published)
     of_input, rows = model.grain_of(dataset), model.grain
-    oldest_reader = of_input.shift(published, of_input.partitions_in(read.max_age_days))
+    oldest_reader = model.calendar_of(dataset).plus(published, read.max_age)
     known = _known_from(dataset, published, oldest_reader)
     newest_rows = _newest_partition(model.rows)
     if published not in known or newest_rows is None:
@@ -468,13 +472,10 @@ def _kept_inputs(recipe_digest: str) -> Inputs:
         raise LookupError(recipe_digest)
     declared = recipe.document["declared"]
     scored_at = AfterPartition.model_validate(declared["scored_at"]) if "scored_at" in declared else WHEN_IT_BEGINS
-    return _inputs(recipe.grain_of, declared["rows"], scored_at, map(Input.model_validate, declared["inputs"]))
+    inputs = (Input.model_validate(each, context=RECORDED) for each in declared["inputs"])
+    return _inputs(recipe.calendar_of, declared["rows"], scored_at, inputs)
 
 
-def _inputs(grain_of: Callable[[str], Grain], rows: str, scored_at: AfterPartition, inputs: Iterable[Input]) -> Inputs:
-    described = tuple(
-        (each.dataset, grain, each.lag(grain), None if each.max_age_days is None else grain.partitions_in(each.max_age_days))
-        for each in inputs
-        for grain in [grain_of(each.dataset)]
-    )
-    return Inputs(grain_of(rows), scored_at, described)
+def _inputs(calendar_of: Callable[[str], Calendar], rows: str, scored_at: AfterPartition, inputs: Iterable[Input]) -> Inputs:
+    described = tuple((each.dataset, calendar_of(each.dataset), each.lag, each.max_age) for each in inputs)
+    return Inputs(calendar_of(rows).grain, scored_at, described)

@@ -91,7 +91,7 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
         rows, features = before[view]
         comparison = subject.compared(
             day, rows, f"in {view}, it changes with what was not known when its day began",
-            "Read the past through `read` alone, with lag_days that wait for it; a target is no input of its own day.",
+            "Read the past through `read` alone, with a lag that waits for it; a target is no input of its own day.",
         )  # fmt: skip
         findings += differences(
             comparison, features, subject.features(day, PartitionCache(as_of, model=subject.model, is_scored=as_of == day))[1]
@@ -255,10 +255,10 @@ class _ShuffledWindows(PointInTimeReader):
     def newest(self, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         return super().newest(dataset, columns).sample(frac=1, random_state=1, ignore_index=True)
 
-    def window(self, dataset: str, days: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def window(self, dataset: str, span: str | int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         import pandas as pd
 
-        window = super().window(dataset, days, columns)
+        window = super().window(dataset, span, columns)
         if window.empty:
             return window
         shuffled = [part.sample(frac=1, random_state=1) for _, part in window.groupby("partition", sort=False)]

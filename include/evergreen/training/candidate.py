@@ -31,6 +31,11 @@ class Candidate:
     metrics: dict[str, float]
     facts: dict[str, Any]
 
+    @property
+    def holdout_first(self) -> str | None:
+        """The first partition of its holdout; None where an earlier release recorded none."""
+        return self.facts.get("holdout_first")
+
 
 def holdout_path(reference_path: str) -> str:
     """Say where a sample of the rows lies that a candidate was not fitted on, with their labels and its predictions.

@@ -171,8 +171,8 @@ def failure(exit_code: int, message: str, *, model: str, image: str, memory_mb: 
     subject, said = f"{model}: the training in a container of {image}", f"\nIt said last:\n{message[-OUTPUT_SHOWN:]}" if message else ""
     if is_out_of_memory:
         return ConfigError(
-            f"{subject} needed more than its {memory_mb} MB of memory and was killed. Raise train.docker.memory_mb, or read fewer days: "
-            f"train.window_days.{said}"
+            f"{subject} needed more than its {memory_mb} MB of memory and was killed. Raise train.docker.memory_mb, or read fewer rows: "
+            f"train.window.{said}"
         )
     if exit_code == ALARMED:
         return TransientError(f"{subject} was still running a minute after its time-out, and ended itself: its worker was gone.{said}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Grain
@@ -90,7 +91,7 @@ def write_job(folder: Path, model: ModelConfig, snapshot: Snapshot, modules: Mod
     job = {
         "model": model.model_dump(mode="json", exclude_defaults=True),
         "modules": dict(modules),
-        "grain": asdict(model.grain),
+        "calendar": asdict(model.calendar),
         "subject": f"{model.name} as of {snapshot.as_of}",
         "kept": asdict(kept) if kept else None,
     }
@@ -106,8 +107,8 @@ def fit_in_folder(folder: Path, results: Path) -> None:
     import pandas as pd
 
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    grain = Grain(**job["grain"])
-    model = ModelConfig.model_validate(job["model"]).with_grains(lambda _: grain)  # fitting asks for that of its rows alone
+    calendar = Calendar(Grain(**job["calendar"]["grain"]), job["calendar"]["cron"])
+    model = ModelConfig.model_validate(job["model"]).with_calendars(lambda _: calendar)  # fitting asks for that of its rows alone
     modules = tuple(job["modules"].items())
     rows = _usable_rows(model, job["subject"], pd.read_parquet(folder / FRAME), modules)
     outcome = _fit(
@@ -129,14 +130,19 @@ def read_outcome(results: Path) -> Outcome:
     return Outcome(**{**written, "result": _tuning_result(written["result"])})
 
 
-def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split_by_time(model: ModelConfig, frame: pd.DataFrame, first: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a training frame into the rows to fit on and the holdout.
 
-    :param model: the model, whose ``train.holdout_days`` says how many days are kept
+    :param model: the model, whose ``train.holdout`` says how long the holdout is
     :param frame: the rows that the training read, in any order
-    :returns: the rows to fit on, and the holdout: the newest days that the frame has; either may have no rows, both keep index and order
+    :param first: the first partition of the holdout, as a training recorded it; None: as the model declares it
+    :returns: the rows to fit on, and the holdout, which ends with the newest partition of the frame; either may have no rows, both keep
+        index and order
     """
-    return newest_apart(frame, model.grain.partitions_in(model.train.holdout_days))
+    if first is None:
+        return newest_apart(model, frame, model.train.holdout)
+    held_out = frame[PARTITION] >= first
+    return frame[~held_out], frame[held_out]
 
 
 @dataclass(frozen=True)
@@ -248,7 +254,7 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules:
         if not len(rows):
             raise DataError(
                 f"{subject}: {message}. The snapshot has rows of {frame[PARTITION].nunique()} "
-                f"days, of which train.holdout_days keeps the newest {model.train.holdout_days}. Ingest more days, or choose a later as_of."
+                f"{model.grain.unit}s, of which train.holdout keeps the newest {model.train.holdout}. Ingest more, or choose a later as_of."
             )
     if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
         raise DataError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import ModelConfig
 from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.span import Span
 from include.evergreen.serving.inference import one_thread
 from include.evergreen.training.pipeline import Chosen, build_pipeline, fit
 from include.evergreen.training.weights import row_weights
@@ -31,30 +32,33 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     features, name = model.feature_names, type(pipeline[-1]).__name__
     judges = None
     if model.train.early_stop is not None:
-        rows, judging = newest_apart(rows, model.grain.partitions_in(model.train.early_stop.days))
+        rows, judging = newest_apart(model, rows, model.train.early_stop.holdout)
         judges = (features_of(judging, features), judging[TARGET].to_numpy())
-        _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "more train.early_stop.days")
+        _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "a longer train.early_stop.holdout")
     if not len(rows):
-        raise DataError(f"{model.name}: there are no rows to fit on. Choose a longer train.window_days, or fewer holdout_days.")
-    ways = ["a longer train.window_days"]
+        raise DataError(f"{model.name}: there are no rows to fit on. Choose a longer train.window, or a shorter holdout.")
+    ways = ["a longer train.window"]
     if model.train.tune is not None:
         ways.append("fewer train.tune.folds")
     if model.train.early_stop is not None:
-        ways.append("fewer train.early_stop.days")
+        ways.append("a shorter train.early_stop.holdout")
     _refuse_one_class(model, rows, f"{name} cannot learn from", *ways)
     with one_thread():
         fit(pipeline, model, features_of(rows, features), rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
     return pipeline
 
 
-def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def newest_apart(model: ModelConfig, rows: pd.DataFrame, span: Span) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a training frame by time.
 
+    :param model: whose partitions they are
     :param rows: rows of a training frame, in any order
-    :param days: how many distinct partitions are newest; days without rows are not counted
-    :returns: the older rows, and those of the newest days
+    :param span: how long before the end of the newest partition the second part begins, by the schedule; partitions without rows count
+    :returns: the older rows, and the newest ones
     """
-    newest = rows[PARTITION].isin(sorted(rows[PARTITION].unique())[-days:])
+    if not len(rows):
+        return rows, rows
+    newest = rows[PARTITION] >= model.calendar.first_of(rows[PARTITION].max(), span)
     return rows[~newest], rows[newest]
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.base import RECORDED
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.features.build import FeatureCode, features_source
 from include.evergreen.features.reader import EDITION
 from include.evergreen.foundation import clock
@@ -28,10 +30,11 @@ from include.evergreen.training.candidate import Candidate, find_candidate
 
 DECLARED = ("task", "rows", "scored_at", "inputs", "target", "features", "train", "metrics")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
-ADDED_LATER = ("positive", "within_days", "absent")  # keys of target: with their defaults they change no signature of before
+ADDED_LATER = {"positive": "positive", "within": "within_days", "absent": "absent"}  # of target: by default no signature has them
 FEATURES = "features.py"
 MODULES = "modules"  # beside it; there is no such key when there is none
 GRAINS = "grains"  # of the datasets that it reads, where their partitions are no days of UTC; nor is there this one, else
+CRONS = "crons"  # of those whose schedule leaves partitions out, where the model counts some of its partitions; as above
 EDITION_FACT = "features_edition"  # among the facts of a candidate
 
 
@@ -66,11 +69,19 @@ class Recipe:
         """
         return Grain(**self.document.get(GRAINS, {}).get(dataset, {}))
 
+    def calendar_of(self, dataset: str) -> Calendar:
+        """Look up which partitions a dataset had when the recipe was made.
+
+        :param dataset: one that the recipe reads
+        :returns: its calendar; each day, where the recipe says nothing of it
+        """
+        return Calendar(self.grain_of(dataset), self.document.get(CRONS, {}).get(dataset))
+
     @property
     def features_digest(self) -> str:
         """Of all that decides which features a row gets: equal digests, equal features."""
         declared = {name: self.document["declared"].get(name) for name in ("rows", "inputs", "features")}
-        code = {name: self.document[name] for name in (FEATURES, MODULES, GRAINS) if name in self.document}
+        code = {name: self.document[name] for name in (FEATURES, MODULES, GRAINS, CRONS) if name in self.document}
         return document_digest({"declared": declared, **code, "edition": self.edition})
 
     def config(self, now: ModelConfig) -> ModelConfig:
@@ -84,7 +95,7 @@ class Recipe:
         kept_out = {name: value for name, value in current["train"].items() if name in WITHOUT_EFFECT}
         train = {"train": {**declared["train"], **kept_out}}
         rest = {name: value for name, value in current.items() if name not in DECLARED}
-        return ModelConfig.model_validate({**rest, **declared, **train}).with_grains(self.grain_of)
+        return ModelConfig.model_validate({**rest, **declared, **train}, context=RECORDED).with_calendars(self.calendar_of)
 
 
 def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
@@ -94,7 +105,7 @@ def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
     :param model: the model as it is declared now
     :returns: the recipe, which is not kept yet
     """
-    declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True)
+    declared = model.model_dump(mode="json", include=set(DECLARED), exclude_defaults=True, context=RECORDED)
     declared["train"] = {name: value for name, value in declared["train"].items() if name not in WITHOUT_EFFECT}
     document = {"declared": declared, FEATURES: features_source(catalog, model)}
     if modules := modules_now(catalog, model):
@@ -102,6 +113,8 @@ def build_recipe(catalog: Catalog, model: ModelConfig) -> Recipe:
     read = sorted({model.target.dataset, *(model_input.dataset for model_input in model.inputs)})
     if grains := {name: asdict(grain) for name in read if (grain := model.grain_of(name)) != DAILY}:
         document[GRAINS] = grains
+    if model.counts_partitions and (crons := {name: cron for name in read if (cron := model.calendar_of(name).cron)}):
+        document[CRONS] = crons
     return Recipe(document_digest(document), model.name, document)
 
 
@@ -130,7 +143,7 @@ def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
         declared = recipe.document["declared"]
         criterion = {"kind": "absolute", "metric": "auc" if declared["task"] == "classification" else "mae", "at_least": 0}
         unlearnt = {"name": recipe.model, "description": "", "owner": "", "gate": {"criteria": [criterion]}}
-        return ModelConfig.model_validate({**unlearnt, **declared}).with_grains(recipe.grain_of)
+        return ModelConfig.model_validate({**unlearnt, **declared}, context=RECORDED).with_calendars(recipe.calendar_of)
 
 
 def keep_recipe(connection: sa.Connection, recipe: Recipe) -> None:
@@ -150,8 +163,8 @@ def signature_digest(model: ModelConfig) -> str:
     :returns: SHA-256, in hex; another one means a new major version
     """
     features = [(feature.name, feature.kind) for feature in model.features]
-    declared = model.target.model_dump()
-    unsaid = {name for name in ADDED_LATER if declared[name] == type(model.target).model_fields[name].default}
+    declared = model.target.model_dump(context=RECORDED)
+    unsaid = {key for name, key in ADDED_LATER.items() if getattr(model.target, name) == type(model.target).model_fields[name].default}
     target = {name: value for name, value in declared.items() if name not in unsaid}
     return document_digest({"features": features, "target": target})
 

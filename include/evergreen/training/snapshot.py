@@ -15,6 +15,7 @@ from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import snapshots
@@ -30,7 +31,7 @@ class Snapshot:
     digest: str
     model: str
     as_of: Partition
-    window_days: int
+    window: Span
     rows: int
     members: dict[str, Any]
     frame_path: str
@@ -54,7 +55,25 @@ def find_snapshot(digest: str) -> Snapshot:
         row = connection.execute(snapshots.select().where(snapshots.c.digest == digest)).first()
     if row is None:
         raise DataError(f"No snapshot {digest!r} is recorded. Run the training from its first task.")
-    return Snapshot(row.digest, row.model, row.as_of, row.window_days, row.rows, row.members, row.frame_path)
+    return Snapshot(row.digest, row.model, row.as_of, window_of(row), row.rows, row.members, row.frame_path)
+
+
+def window_of(row: sa.Row[Any]) -> Span:
+    """Read the window of a recorded snapshot.
+
+    :param row: of the table ``snapshots``
+    :returns: the window
+    """
+    return Span.parse(row.window) if row.window else Span(row.window_days, "day")
+
+
+def recorded_window(window: Span) -> dict[str, Any]:
+    """Say a window as the parts of a snapshot do, whose digest is the snapshot's.
+
+    :param window: of the snapshot
+    :returns: ``window_days``, a number, where it is said in days; else ``window``, a text
+    """
+    return {"window_days": window.amount} if window.unit == "day" else {"window": str(window)}
 
 
 class SnapshotCache(PartitionCache):

@@ -19,35 +19,35 @@ from include.evergreen.foundation.digest import canonical_json, document_digest,
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.overtaken import until_not_overtaken
+from include.evergreen.foundation.span import Span
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import partition_versions, snapshot_spans, snapshots
 from include.evergreen.state.database.upsert import insert_once
-from include.evergreen.training.snapshot import Snapshot, compute_spans, parts_path
+from include.evergreen.training.snapshot import Snapshot, compute_spans, parts_path, recorded_window
 from include.evergreen.training.training_frame import training_days, training_frame
 
 log = logging.getLogger(__name__)
 PROGRESS_EVERY_DAYS = 10
 
 
-def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int | None = None) -> Snapshot:
+def take_snapshot(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span | None = None) -> Snapshot:
     """Read the days before ``as_of`` as they were known then, and keep what was read.
 
-    The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer than
-    ``train.min_days`` days have rows, inputs and labels, and `OvertakenError` when knowledge times are corrected all the time.
+    The same knowledge gives the same digest, however often and whenever it is taken. Raises `DataError` when fewer partitions have rows,
+    inputs and labels than ``train.min_history`` asks for, and `OvertakenError` when knowledge times are corrected all the time.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
     :param as_of: the day on which the training knows what it knows; no row of this day or later is read
-    :param window_days: how many days before ``as_of`` are read; None: ``train.window_days``
+    :param window: how far before ``as_of`` the rows begin that are read; None: ``train.window``
     :returns: the snapshot, which is recorded and stored
     """
-    return until_not_overtaken(lambda: _take(catalog, model, as_of, window_days))
+    return until_not_overtaken(lambda: _take(catalog, model, as_of, window or model.train.window))
 
 
-def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: int | None) -> Snapshot:
+def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span) -> Snapshot:
     began = clock.now()
-    window = model.train.window_days if window_days is None else window_days
     cache, code = PartitionCache(as_of, model=model), code_now(catalog, model)
 
     def progress(done: int, days: int) -> None:
@@ -63,7 +63,7 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: i
     }
     frame_hash = frame_digest(frame)
     digests = {name: member["digest"] for name, member in members.items()}
-    asked = {"model": model.name, "as_of": as_of, "window_days": window}  # without it, runs that read the same would share a record
+    asked = {"model": model.name, "as_of": as_of, **recorded_window(window)}  # without it, runs that read the same would share a record
     parts = {
         **asked,
         "members": digests,
@@ -88,13 +88,13 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window_days: i
     return snapshot
 
 
-def _refuse_too_few_days(model: ModelConfig, as_of: Partition, window: int, days: int) -> None:
-    grain, least = model.grain, model.train.min_days
-    if days < (wanted := grain.partitions_in(least)):
-        asked = f"{least}" if grain.unit == "day" else f"{least}, which are {wanted} {grain.unit}s"
+def _refuse_too_few_days(model: ModelConfig, as_of: Partition, window: Span, days: int) -> None:
+    calendar, unit, least = model.calendar, model.grain.unit, model.train.min_history
+    if days < (wanted := calendar.count_before(as_of, least)):
+        asked = f"{least}" if least.unit == unit and calendar.cron is None else f"{least}, which are {wanted} {unit}s"
         raise DataError(
-            f"{model.name} as of {as_of}: only {days} of the {grain.partitions_in(window)} {grain.unit}s before it have rows, inputs and "
-            f"labels that were known then; train.min_days asks for {asked}. Ingest more {grain.unit}s of "
+            f"{model.name} as of {as_of}: only {days} of the {calendar.count_before(as_of, window)} {unit}s before it have rows, inputs "
+            f"and labels that were known then; train.min_history asks for {asked}. Ingest more {unit}s of "
             f"{', '.join(model_input.dataset for model_input in model.inputs)}, or choose a later as_of."
         )
 
@@ -118,7 +118,8 @@ def _record(snapshot: Snapshot, began: dt.datetime, datasets: set[str]) -> None:
         refuse_corrected(connection, datasets, began)
         refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
         _refuse_removed(connection, snapshot)
-        values = {name: value for name, value in snapshot.__dict__.items() if name != "digest"}
+        values = {name: value for name, value in snapshot.__dict__.items() if name not in ("digest", "window")}
+        values |= {"window_days": 0, **recorded_window(snapshot.window)}
         if insert_once(connection, snapshots, {"digest": snapshot.digest}, {**values, "recorded_at": clock.now()}):
             connection.execute(snapshot_spans.insert(), compute_spans(snapshot.digest, snapshot.members))
             ledger.bind(connection, snapshots, {"digest": snapshot.digest}, kind="snapshot")

@@ -46,7 +46,7 @@ def decision_threshold(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen) -
     if threshold is None:
         raise DataError(
             f"{model.name}: metrics.learned_threshold: no threshold defines {asked.best} on the {len(labels)} rows that were predicted out "
-            f"of fold: {metrics_of(model)[asked.best].undefined}. Choose a longer train.window_days, or fewer folds."
+            f"of fold: {metrics_of(model)[asked.best].undefined}. Choose a longer train.window, or fewer folds."
         )
     log.info("%s: from %.4f on a row is called positive: %s is best there, out of fold", model.name, threshold, asked.best)
     return threshold

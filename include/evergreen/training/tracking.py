@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TRIAL_OF_TAG = "evergreen.trial_of"
 TRIAL_TAG = "evergreen.trial"
-OUR_PARAMS = frozenset({"estimator", "seed", "window_days", "holdout_days", "days"})  # of a run in MLflow, beside the estimator's own
+OUR_PARAMS = frozenset({"estimator", "seed", "window", "holdout", "days"})  # of a run in MLflow, beside the estimator's own
 FAILED_TAG = "evergreen.failed_because"
 MODEL_FOLDER = "model-"
 DIGEST_CHARACTERS = 36  # what MLflow keeps of a dataset's digest

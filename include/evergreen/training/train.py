@@ -44,7 +44,7 @@ def train(
     tags: Mapping[str, str] | None = None,
     fitter: Fitter = fit_here,
 ) -> tuple[Candidate, bool]:
-    """Fit on all but the newest ``train.holdout_days`` days, measure on those, and log it all in one MLflow run, with ``tags``.
+    """Fit on all but the newest ``train.holdout``, measure on those, and log it all in one MLflow run, with ``tags``.
 
     The run key covers snapshot and recipe: training again what was trained finds it. What an attempt that was killed had chosen by
     tuning, the next one keeps. Raises `DataError` for rows that nothing can be learnt from or measured on, `ConfigError` for an
@@ -134,8 +134,8 @@ def _log(
         params={
             **tracking.as_params(chosen.estimator, chosen.parameters),
             "seed": model.train.seed,
-            "window_days": snapshot.window_days,
-            "holdout_days": model.train.holdout_days,
+            "window": str(snapshot.window),
+            "holdout": str(model.train.holdout),
         },
         metrics=outcome.metrics,
         tags={
@@ -197,7 +197,7 @@ def _restore_samples(model: ModelConfig, snapshot: Snapshot, candidate: Candidat
     if not lost:
         return
     pipeline = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
-    for name, rows in zip(paths, split_by_time(model, snapshot.frame()), strict=True):
+    for name, rows in zip(paths, split_by_time(model, snapshot.frame(), candidate.holdout_first), strict=True):
         if name in lost:
             with one_thread(), side_effect("train.reference"):
                 storage.write_frame(paths[name], sample_rows(model, pipeline, rows, name))

@@ -14,6 +14,7 @@ from include.evergreen.features.build import FeatureCode, labelled_frame
 from include.evergreen.features.columns import KEY, PARTITION, TARGET
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,15 +31,15 @@ class TrainingFrame:
     found: int
 
 
-def training_days(model: ModelConfig, as_of: Partition, window_days: int) -> list[Partition]:
+def training_days(model: ModelConfig, as_of: Partition, window: Span) -> list[Partition]:
     """Name the partitions whose rows a training may read.
 
-    :param model: whose grain it is
+    :param model: whose partitions they are
     :param as_of: the partition before which the window ends
-    :param window_days: how many days it is long
+    :param window: how long it is
     :returns: the partitions of the window, oldest first
     """
-    return model.grain.between(model.grain.plus_days(as_of, -window_days), model.grain.shift(as_of, -1))
+    return model.grain.between(model.calendar.minus(as_of, window), model.grain.shift(as_of, -1))
 
 
 def training_frame(

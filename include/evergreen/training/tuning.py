@@ -117,7 +117,7 @@ def time_folds(rows: pd.DataFrame, folds: int, key: str = "train.tune.folds") ->
     if len(days) <= folds:
         raise DataError(
             f"{len(days)} days of rows cannot be cut into {folds} folds ({key}), as each needs days before it; give a longer "
-            f"train.window_days, or fewer folds."
+            f"train.window, or fewer folds."
         )
     return [([days[i] for i in before], [days[i] for i in judges]) for before, judges in TimeSeriesSplit(n_splits=folds).split(days)]
 

@@ -34,8 +34,8 @@ def train(model: ModelConfig) -> str:
 
 {model.description} Owner: **{model.owner}**. Runs {schedule} and when the retraining sensor triggers it.
 
-- *snapshot* reads up to {model.train.window_days} days before **as_of**, with what was known then.
-- *train* fits `{model.train.estimator_summary}` on all but the newest {model.train.holdout_days} days{_container(model)} and logs it in MLflow.
+- *snapshot* reads up to {model.train.window} before **as_of**, with what was known then.
+- *train* fits `{model.train.estimator_summary}` on all but the newest {model.train.holdout}{_container(model)} and logs it in MLflow.
 - *gate* evaluates the candidate on those newest days:
 
 {_criteria(model)}
@@ -137,7 +137,7 @@ trigger event is recorded with its evidence, and `{model.name}.train` starts as 
 {rules}
 
 A rule trips when k of the last n observations breach its threshold, the newest among them. After a trigger event there is a cool-down of
-{model.retrain.cooldown_days} days, in partition time. Observations from a backfill trigger nothing. Owner: **{model.owner}**.
+{model.retrain.cooldown}, in partition time. Observations from a backfill trigger nothing. Owner: **{model.owner}**.
 
 An event is answered when the gate of its training has decided, whatever it decided. A training that ends without a decision has failed:
 newer observations may then trigger another at once, and the same event triggers its training again, after an hour, two, four, and at
@@ -221,8 +221,8 @@ def _promotion(model: ModelConfig) -> str:
 
 def _wait(model: ModelConfig) -> str:
     """Say until when labels may come."""
-    days = model.target.within_days
-    return f" are complete ({days} {'day' if days == 1 else 'days'} after its own)" if days else " are available"
+    within = model.target.within
+    return f" are complete ({within} after its own)" if within else " are available"
 
 
 def _approval(model: ModelConfig) -> str:
@@ -303,7 +303,6 @@ def _bound(at_least: float | None, at_most: float | None) -> str:
 
 
 def _lag(entry: Input) -> str:
-    if entry.max_age_days is not None:
-        return f", the newest partition that is known, at most {entry.max_age_days} days old"
-    given = [f"{count} {unit}{'s' * (count > 1)}" for count, unit in ((entry.lag_days, "day"), (entry.lag_hours, "hour")) if count]
-    return f" up to {' and '.join(given)} before" if given else " of the same time"
+    if entry.max_age is not None:
+        return f", the newest partition that is known, at most {entry.max_age} old"
+    return f" up to {entry.lag} before" if entry.lag else " of the same time"

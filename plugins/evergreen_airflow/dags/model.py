@@ -27,7 +27,7 @@ from evergreen_airflow.operators.training import (
 from evergreen_airflow.retries import DEFAULT_ARGS
 from evergreen_airflow.sensors.retraining import RetrainingSensor, TriggerTrainingOperator
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.schedule import LONGEST_WINDOW_DAYS
+from include.evergreen.foundation.span import SPAN_PATTERN
 
 MAX_ACTIVE_RUNS = 8
 MAX_OPEN_APPROVALS = 100  # each waits for days at most, and uses no worker
@@ -49,13 +49,12 @@ def train_dag(model: ModelConfig) -> DAG:
     )
     params = {
         **({} if model.train.schedule else {"as_of": as_of}),  # with a schedule, a run's partition key says it, in backfills too
-        "window_days": Param(
+        "window": Param(
             None,
-            type=["null", "integer"],
-            minimum=2,
-            maximum=LONGEST_WINDOW_DAYS,
+            type=["null", "string"],
+            pattern=SPAN_PATTERN,
             title="Window",
-            description=f"Number of days before as_of to train on. Default: {model.train.window_days}, from model.yaml.",
+            description=f"How far before as_of the rows begin, such as 60 days. Default: {model.train.window}, from model.yaml.",
         ),
         "reason": reason(),
     }
@@ -82,14 +81,13 @@ def score_dag(model: ModelConfig) -> DAG:
         dataset_asset(entry.dataset): ScoringMapper(
             model=model.name,
             dataset=entry.dataset,
-            lag=entry.lag(grain),
+            lag=entry.lag,
             scored_at=model.scored_at,
             reads_newest=entry.reads_newest,
-            grain=grain,
+            calendar=model.calendar_of(entry.dataset),
             rows_grain=model.grain,
         )
         for entry in model.inputs
-        for grain in [model.grain_of(entry.dataset)]
     }
     with _dag(model, "score", docs.score(model), {"reason": reason()}, **_on_any(inputs)) as dag:
         ScorePartitionOperator(task_id="score", model=model.name, outlets=[predictions_asset(model.name)])
@@ -104,7 +102,7 @@ def monitor_dag(model: ModelConfig) -> DAG:
     """
     labels = model.labels
     mappers = [
-        mapper(model=model.name, dataset=labels.dataset, within_days=labels.within_days, grain=labels.grain, rows_grain=labels.rows_grain)
+        mapper(model=model.name, dataset=labels.dataset, within=labels.within, calendar=labels.calendar, rows_grain=labels.rows_grain)
         for mapper in (MonitoringMapper, LabelsMapper)
     ]
     inputs = dict(zip((predictions_asset(model.name), dataset_asset(labels.dataset)), mappers, strict=True))

@@ -11,6 +11,7 @@ from evergreen_airflow.links import MlflowRunLink, ModelCardLink, VersionsLink
 from evergreen_airflow.runs import acting_user, deed_actor, resolve_as_of, task_result
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.span import Span
 
 PROMOTE, ROLL_BACK, ABORT = "promote", "roll back", "abort roll-out"
 
@@ -61,7 +62,8 @@ class TakeSnapshotOperator(ModelOperator):
 
         catalog = Catalog()
         model, as_of = catalog.model(self.model), resolve_as_of(context, catalog.model(self.model).grain)
-        snapshot = take_snapshot(catalog, model, as_of, context["params"].get("window_days"))
+        window = context["params"].get("window")
+        snapshot = take_snapshot(catalog, model, as_of, Span.parse(window, subject="The parameter window") if window else None)
         return {"as_of": str(as_of), "snapshot": snapshot.digest, "rows": snapshot.rows, "partitions": len(snapshot.members)}
 
 

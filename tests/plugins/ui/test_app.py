@@ -174,16 +174,14 @@ def test_a_stopped_partition_says_why_and_claims_no_accepted_row(reader: TestCli
 def validated(days: int, **changes: Any) -> None:
     """The partitions before `DAY`, of which the n-th last has n quarantined rows."""
     for ago in range(days, 0, -1):
-        day = DAILY.plus_days(DAY, -ago)
+        day = DAILY.shift(DAY, -ago)
         found = {"verdict": "quarantined", "reason": "", "rows": 72 - ago, "quarantined": ago, "checks": [check()], **changes}
         record_validation("weather", day, "d1935t", found)
 
 
 def test_a_partition_is_shown_beside_the_thirty_before_it_each_a_link_to_its_own_page(reader: TestClient) -> None:
     validated(33)
-    record_validation(
-        "outcomes", DAILY.plus_days(DAY, -1), "x", {"verdict": "passed", "reason": "", "rows": 1, "quarantined": 0, "checks": []}
-    )
+    record_validation("outcomes", DAILY.shift(DAY, -1), "x", {"verdict": "passed", "reason": "", "rows": 1, "quarantined": 0, "checks": []})
     record(rows=70, quarantined=2)
     page = reader.get(VALIDATION).text
     assert page.count('<rect class="bar') == 2 * 31, "valid and invalid rows; no check failed"

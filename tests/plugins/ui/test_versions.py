@@ -27,7 +27,7 @@ DAY = "2013-02-01"
 
 def registered(version: int, *, because: str = "", model: str = "air_time", card: str = "") -> None:
     """A blessed version, as the night would have recorded it, without any file."""
-    run_key, as_of = f"{model}-{version}", DAILY.plus_days(DAY, version)
+    run_key, as_of = f"{model}-{version}", DAILY.shift(DAY, version)
     now = clock.now()
     digests = {name: "d" for name in ("recipe_digest", "signature_digest", "artifact_digest")}
     candidate = {"run_key": run_key, "model": model, "as_of": as_of, "snapshot_digest": run_key, "mlflow_run_id": f"run{version}",
@@ -55,7 +55,7 @@ def registered(version: int, *, because: str = "", model: str = "air_time", card
 
 
 def promoted(version: int, **changes: Any) -> None:
-    record = {"model": "air_time", "version": version, "as_of": DAILY.plus_days(DAY, version), "previous_version": version - 1,
+    record = {"model": "air_time", "version": version, "as_of": DAILY.shift(DAY, version), "previous_version": version - 1,
               "actor": "airflow (scheduled)", "reason": "blessed by the gate", **changes}  # fmt: skip
     with writing() as connection:
         connection.execute(promotions.insert().values(**record, promoted_at=clock.now()))
@@ -97,9 +97,9 @@ def test_a_waiting_version_links_to_its_approval_and_a_rejected_one_names_who_re
 def test_realised_and_estimated_performance_stand_side_by_side(reader: TestClient) -> None:
     registered(1)
     _performed(DAY, {"performance.mae": 14.5, "estimated.mae": 9.5, "concept_drift.score": 2.25})
-    _performed(DAILY.plus_days(DAY, 1), {"estimated.mae": 9.5})
+    _performed(DAILY.shift(DAY, 1), {"estimated.mae": 9.5})
     waiting, surprising = rows_of(reader.get(PAGE).text.split('id="versions"')[0])
-    assert str(DAILY.plus_days(DAY, 1)) in waiting and "not yet" in waiting and "concept drift" not in waiting
+    assert str(DAILY.shift(DAY, 1)) in waiting and "not yet" in waiting and "concept drift" not in waiting
     assert "14.5000" in surprising and "9.5000" in surprising and "8.2500 to 10.7500" in surprising
     assert "concept drift suspected: 2.2 times as far off as chance explains" in surprising
 

@@ -71,7 +71,7 @@ def test_features_that_hold_the_target_are_a_problem(ask: Ask, tmp_path: Path, m
     include = include_with(tmp_path, monkeypatch)
     model, features = include / "models/air_time/model.yaml", include / "models/air_time/features.py"
     outcomes = include / "datasets/outcomes/dataset.yaml"
-    model.write_text(re.sub(r"(dataset: outcomes.*lag_days: )1", r"\g<1>0", model.read_text()))
+    model.write_text(re.sub(r"(dataset: outcomes.*lag: )1 day", r"\g<1>0 days", model.read_text()))
     outcomes.write_text(re.sub(r"hours_after_end: 0", "hours_after_partition: 0", outcomes.read_text(), count=1))
     answer = ask("check")
     assert (
@@ -118,16 +118,16 @@ def test_what_comes_from_a_personal_column_says_whether_it_is_personal(ask: Ask,
 def test_a_holdout_of_few_days_is_a_warning_and_of_one_a_problem(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = include_with(tmp_path, monkeypatch) / "models/air_time/model.yaml"
     declared = model.read_text()
-    model.write_text(declared.replace("holdout_days: 7", "holdout_days: 4"))
+    model.write_text(declared.replace("holdout: 7 days", "holdout: 4 days"))
     answer = ask("check")
     assert (answer.code, answer.out) == (0, "3 datasets and 2 models are sound.\n")
-    words = "train.holdout_days: 4 days are few to show how days differ, so the intervals of baseline and champion are wide"
+    words = "train.holdout: 4 days are few to show how days differ, so the intervals of baseline and champion are wide"
     assert answer.err.startswith(f"warning: {model}:40: {words}")
-    model.write_text(declared.replace("holdout_days: 7", "holdout_days: 1"))
+    model.write_text(declared.replace("holdout: 7 days", "holdout: 1 day"))
     answer = ask("check")
     assert answer.code == 1
-    assert "train.holdout_days: 1 does not show how days differ, so baseline and champion would never be evaluated" in answer.out
-    model.write_text(declared.replace("holdout_days: 7", "holdout_days: 1").replace("gate:\n", "gate:\n  resample: rows\n"))
+    assert "train.holdout: 1 day does not show how days differ, so baseline and champion would never be evaluated" in answer.out
+    model.write_text(declared.replace("holdout: 7 days", "holdout: 1 day").replace("gate:\n", "gate:\n  resample: rows\n"))
     answer = ask("check")
     assert (answer.code, answer.err) == (0, "")
 

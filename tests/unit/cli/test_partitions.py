@@ -16,7 +16,7 @@ from tests.unit.cli.conftest import Ask
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL
 
-NEXT = DAILY.plus_days(AS_OF, 1)
+NEXT = DAILY.shift(AS_OF, 1)
 
 
 def test_why_tells_what_the_core_found(ask: Ask, cycled: None) -> None:

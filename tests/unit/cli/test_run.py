@@ -11,7 +11,7 @@ from tests.unit.lifecycle import MODEL, day, include_with, landing
 
 
 def test_a_run_tells_in_words_what_came_of_it(ask: Ask, cycled: None) -> None:
-    answer = ask("run", MODEL, "--as-of", "2013-01-21", "--reason", "the fix of Monday", "--window", "20")
+    answer = ask("run", MODEL, "--as-of", "2013-01-21", "--reason", "the fix of Monday", "--window", "20 days")
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert lines[0].startswith("flight_delay as of 2013-01-21: ")
@@ -75,7 +75,7 @@ def test_the_reason_is_recorded(ask: Ask, cycled: None) -> None:
 
 
 def test_a_window_that_cannot_train_is_refused(ask: Ask, landed: None) -> None:
-    answer = ask("run", MODEL, "--as-of", "2013-01-20", "--window", "3")
+    answer = ask("run", MODEL, "--as-of", "2013-01-20", "--window", "3 days")
     assert answer.code == 2
-    minimum = Catalog().model(MODEL).train.min_days
-    assert f"a window of 3 days cannot train it; give {minimum} (its train.min_days) to 3660" in answer.err
+    minimum = Catalog().model(MODEL).train.min_history
+    assert f"a window of 3 days cannot train it; give {minimum} (its train.min_history) to 3660 days" in answer.err

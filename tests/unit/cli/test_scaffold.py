@@ -84,6 +84,18 @@ def test_a_model_after_its_datasets_is_sound_and_keeps_the_promise_of_every_mode
 
 
 @pytest.mark.parametrize(
+    ("grain", "cron", "window"), [("hour", "10 * * * *", "60 days"), ("week", "0 6 * * 1", "24 weeks"), ("month", "0 6 3 * *", "24 months")]
+)
+def test_a_model_of_any_grain_has_lengths_that_its_partitions_have(ask: Ask, declared: None, grain: str, cron: str, window: str) -> None:
+    for name in ("orders", "outcomes"):
+        path = Catalog().dataset_path(name)
+        path.write_text(re.sub(r'cron: "[^"]*"', f'cron: "{cron}", grain: {grain}', path.read_text()))
+    assert ask("new-model", "minutes", "--rows", "orders", "--target", "outcomes.minutes").code == 0
+    assert str(Catalog().model("minutes").train.window) == window
+    assert not [line for line in ask("check").err.splitlines() if "train." in line]
+
+
+@pytest.mark.parametrize(
     ("options", "above"), [(["--target", "outcomes.late"], 0), (["--target", "outcomes.minutes", "--positive-above", "15"], 15)]
 )
 def test_a_boolean_or_a_bound_makes_a_classification(ask: Ask, declared: None, options: list[str], above: float) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog
+from include.evergreen.foundation.span import Span
 from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.fit_job import FRAME, read_outcome, write_job
 from include.evergreen.training.snapshot import find_snapshot
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("cycled")
 def digest() -> str:
     """Of a snapshot that nothing was trained on yet."""
     catalog = Catalog()
-    return take_snapshot(catalog, catalog.model(MODEL), AS_OF, 15).digest
+    return take_snapshot(catalog, catalog.model(MODEL), AS_OF, Span(15, "day")).digest
 
 
 def test_it_trains_on_a_snapshot_once_and_says_so_as_json(ask: Ask, digest: str) -> None:
@@ -74,7 +75,7 @@ def test_it_wants_exactly_one_of_a_snapshot_and_a_day(ask: Ask, digest: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--snapshot", "{digest}", "--window", "9"], 2, "--window goes with --as-of"),
+        (["--snapshot", "{digest}", "--window", "9 days"], 2, "--window goes with --as-of"),
         (["--snapshot", "00000000"], 3, "No snapshot 00000000 is recorded"),
         (["--snapshot", "{digest}", "--tag", "airports"], 2, "--tag 'airports' is no tag; write NAME=VALUE"),
         (["--snapshot", "{digest}", "--tag", "=airports"], 2, "--tag '=airports' is no tag; write NAME=VALUE"),

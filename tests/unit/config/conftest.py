@@ -32,7 +32,7 @@ target: {dataset: sales, column: amount}
 features:
   - {name: shop, kind: categorical, description: Which shop}
 train:
-  window_days: 60
+  window: 60 days
   estimator: sklearn.linear_model.Ridge
 gate:
   criteria:

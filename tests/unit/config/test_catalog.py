@@ -14,6 +14,7 @@ from include.evergreen.config.catalog import Catalog
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.metrics import METRICS, OF_SUPPLY, observation_names
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.span import Span
 
 Change = Callable[..., Path]
 
@@ -40,7 +41,7 @@ def test_a_root_that_is_not_there_is_refused_and_never_an_empty_catalog(tmp_path
 
 def test_a_dataset_that_is_no_input_is_named_with_those_that_are() -> None:
     model = Catalog().model("air_time")
-    assert model.input("weather").lag_days == 1
+    assert model.input("weather").lag == Span(1, "day")
     for asked in (model.input, partial(model.newest, partition="2013-01-05")):
         with pytest.raises(
             ConfigError, match="air_time: 'revenue' is not among the inputs of model.yaml; allowed: schedules, weather, outcomes"
@@ -92,9 +93,9 @@ def test_a_name_cannot_reach_outside_its_folder(include: Path, name: str) -> Non
 def test_a_file_is_parsed_once_until_it_changes(include: Path, change_model: Change) -> None:
     first = Catalog(include).model("revenue")
     assert Catalog(include).model("revenue") is first
-    path = change_model("window_days: 60", "window_days: 61")
+    path = change_model("window: 60 days", "window: 61 days")
     os.utime(path, ns=(1, 1))
-    assert Catalog(include).model("revenue").train.window_days == 61
+    assert Catalog(include).model("revenue").train.window == Span(61, "day")
 
 
 def test_paths_beside_a_model(include: Path) -> None:
@@ -238,12 +239,13 @@ class TestCheckFinds:
         assert [line[: len(rule)] for line in check_catalog(Catalog(include))] == ([rule] if problem else [])
 
     def test_a_wait_for_labels_that_leaves_too_few_days_of_the_window(self, include: Path, change_model: Change) -> None:
-        path = change_model("column: amount}", "column: amount, within_days: 50}")
+        path = change_model("column: amount}", "column: amount, within: 50 days}")
         assert check_catalog(Catalog(include)) == [
-            f"{path}:12: train.window_days: 60 is too few: labels come within 50 days (target.within_days) and are known when "
-            f"their day begins, so 11 of the 60 days before as_of have all their labels, and train.min_days asks for 14; use at least 63"
+            f"{path}:12: train.window: 60 days is too short: labels come within 50 days (target.within) and are known when "
+            f"their day begins, so 11 of the 60 days before as_of have all their labels, and train.min_history asks for 14; use at least "
+            "63 days"
         ]
-        change_model("window_days: 60", "window_days: 63")
+        change_model("window: 60 days", "window: 63 days")
         assert check_catalog(Catalog(include)) == []
 
     def test_labels_whose_schedule_makes_none_within_the_wait(self, include: Path, change_dataset: Change, change_model: Change) -> None:
@@ -251,12 +253,13 @@ class TestCheckFinds:
         path = include / "datasets/takings/dataset.yaml"
         path.parent.mkdir()
         path.write_text(text.replace("name: sales", "name: takings").replace('"0 0 1 * *"', '"0 0 15 * *"'))
-        model = change_model("target: {dataset: sales, column: amount", "target: {dataset: takings, column: amount, within_days: 13")
+        change_model("window: 60 days", "window: 366 days\n  min_history: 120 days")
+        model = change_model("target: {dataset: sales, column: amount", "target: {dataset: takings, column: amount, within: 13 days")
         assert check_catalog(Catalog(include)) == [
-            f"{model}:8: target.within_days: 13 is too few: the schedule of takings (0 0 15 * *) makes no partition within 13 days of any "
-            "of sales (0 0 1 * *), so no row would ever have a label; use more, or correct the schedules"
+            f"{model}:8: target.within: 13 days is too short: the schedule of takings (0 0 15 * *) makes no partition within 13 days of "
+            "any of sales (0 0 1 * *), so no row would ever have a label; use more, or correct the schedules"
         ]
-        change_model("within_days: 13", "within_days: 14")
+        change_model("within: 13 days", "within: 14 days")
         assert check_catalog(Catalog(include)) == []
 
     def test_absent_labels_of_a_figure(self, include: Path, change_model: Change) -> None:

@@ -11,10 +11,10 @@ from include.evergreen.config.check import check_catalog
 from include.evergreen.foundation.grain import Grain
 from tests.unit.shop_of_any_grain import Shape
 
-HOURS = Shape(Grain("hour"), Grain("month"), "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-08")
-DAYS = Shape(Grain(), Grain(), "lag_days: 1", "lag_days: 1", 12, 6, 3, 2, "2013-02-25")
-MONTHS = Shape(Grain("month"), Grain("quarter"), "lag_days: 31", "lag_days: 92", 400, 186, 93, 92, "2013-01-01")
-WEEKS = Shape(Grain("week"), Grain(), "lag_days: 7", "lag_days: 1", 84, 42, 21, 7, "2013-03-04")
+HOURS = Shape(Grain("hour"), Grain("month"), "lag: 1 hour", "lag: 1 month", 3, 2, 1, 1, "2013-03-08")
+DAYS = Shape(Grain(), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 2, "2013-02-25")
+MONTHS = Shape(Grain("month"), Grain("quarter"), "lag: 1 month", "lag: 1 quarter", 400, 186, 93, 92, "2013-01-01")
+WEEKS = Shape(Grain("week"), Grain(), "lag: 1 week", "lag: 1 day", 84, 42, 21, 7, "2013-03-04")
 VISITS, RESULTS, PRICES, MODEL = (
     "datasets/visits/dataset.yaml:5", "datasets/results/dataset.yaml:5", "datasets/prices/dataset.yaml:5", "models/takings/model.yaml",
 )  # fmt: skip
@@ -50,20 +50,23 @@ def test_a_schedule_that_cannot_make_partitions_of_its_grain(
 @pytest.mark.parametrize(
     ("shape", "old", "new", "problem"),
     [
-        (HOURS, "results, lag_hours: 1", "results, lag_hours: 0",
-         "9: inputs[1].lag_hours: 0 is too few: results is known when its hour ends; use at least 1"),
-        (HOURS, "prices, lag_days: 1", "prices, lag_days: 0",
-         "10: inputs[2].lag_days: 0 is too few: prices is known when its month ends; use at least 31"),
-        (HOURS, "prices, lag_days: 1", "prices, lag_hours: 1",
-         "10: inputs[2].lag_hours: is for partitions shorter than a day, and those of prices are of a month; use lag_days"),
-        (WEEKS, "results, lag_days: 7", "results, lag_days: 0",
-         "9: inputs[1].lag_days: 0 is too few: results is known when its week ends; use at least 7"),
-        (WEEKS, "results, lag_days: 7", "results, lag_days: 1", ""),  # what is begun of a week is a week
-        (WEEKS, "min_days: 42", "min_days: 42, schedule: {cron: '0 6 * * 2', start: 2013-06-01}",
+        (HOURS, "results, lag: 1 hour", "results, lag: 0 hours",
+         "9: inputs[1].lag: 0 hours is too short: results is known when its hour ends; use at least 1 hour"),
+        (HOURS, "prices, lag: 1 month", "prices, lag: 0 months",
+         "10: inputs[2].lag: 0 months is too short: prices is known when its month ends; use at least 1 month"),
+        (HOURS, "prices, lag: 1 month", "prices, lag: 1 hour",
+         "10: inputs[2].lag: 1 hour is no whole number of months, which the partitions of prices are; write 1 month"),
+        (WEEKS, "results, lag: 1 week", "results, lag: 0 days",
+         "9: inputs[1].lag: 0 days is too short: results is known when its week ends; use at least 1 week"),
+        (WEEKS, "results, lag: 1 week", "results, lag: 7 days", ""),
+        (WEEKS, "results, lag: 1 week", "results, lag: 1 partition", ""),
+        (WEEKS, "results, lag: 1 week", "results, lag: 8 days",
+         "9: inputs[1].lag: 8 days is no whole number of weeks, which the partitions of results are; write 2 weeks"),
+        (WEEKS, "min_history: 6 weeks", "min_history: 6 weeks, schedule: {cron: '0 6 * * 2', start: 2013-06-01}",
          "16: train.schedule.cron: '0 6 * * 2' comes round at 2013-01-01, within the week 2012-12-31"),
-        (HOURS, "min_days: 2", "min_days: 2, schedule: {cron: '0 6 * * 2', start: 2013-06-01}", ""),
-        (WEEKS, "column: taken", "column: taken, within_days: 50",
-         "16: train.window_days: 84 is too few: labels come within 50 days"),
+        (HOURS, "min_history: 2 days", "min_history: 2 days, schedule: {cron: '0 6 * * 2', start: 2013-06-01}", ""),
+        (WEEKS, "column: taken", "column: taken, within: 7 weeks",
+         "16: train.window: 12 weeks is too short: labels come within 7 weeks"),
     ],
 )  # fmt: skip
 def test_a_model_that_waits_for_what_is_not_known(tmp_path: Path, shape: Shape, old: str, new: str, problem: str) -> None:
@@ -72,50 +75,59 @@ def test_a_model_that_waits_for_what_is_not_known(tmp_path: Path, shape: Shape, 
 
 RULE = "metric: performance.mae, above: 0.0001, k: 1, n: 1"
 CHAMPION = ("kind: absolute, metric: mae, at_most: 20", "kind: champion, metric: mae, must: not_worse, margin: 1")
-STOPPED = "estimator: sklearn.ensemble.HistGradientBoostingRegressor, early_stop: {days: %d}"
+STOPPED = "estimator: sklearn.ensemble.HistGradientBoostingRegressor, early_stop: {holdout: %s}"
 TUNED = "estimator: sklearn.linear_model.Ridge, search: {alpha: {uniform: [0, 1]}}, tune: {candidates: 2, folds: %d}"
 
 
 @pytest.mark.parametrize(
     ("shape", "old", "new", "problem"),
     [
-        (MONTHS, "min_days: 186, holdout_days: 93", "min_days: 14, holdout_days: 7",
-         "16: train.min_days: 14 is 1 month, all of which holdout_days (7) keeps from fitting; use at least 62"),
-        (WEEKS, "min_days: 42, holdout_days: 21", "min_days: 13, holdout_days: 8", "16: train.min_days: 13 is 2 weeks, all of which"),
-        (HOURS, "min_days: 2", "min_days: 2", ""),
+        (MONTHS, "min_history: 6 months, holdout: 3 months", "min_history: 1 month, holdout: 1 month",
+         "16: train.min_history: 1 month has 1 month, all of which holdout (1 month) keeps from fitting; use at least 2 months"),
+        (MONTHS, "{window: 13 months", "{window: 5 months",
+         "16: train.window: 5 months has 5 months, and min_history (6 months) asks for 6"),
+        (MONTHS, "{window: 13 months", "{window: 400 days",
+         "16: train.window: 400 days is no whole number of months, which the partitions of visits are; write 13 months"),
+        (MONTHS, "{window: 13 months", "{window: 2 years", ""),
+        (MONTHS, "{window: 13 months", "{window: 9000 partitions",
+         "16: train.window: 9000 partitions is too long: partitions of visits are"),
+        (WEEKS, "min_history: 6 weeks, holdout: 3 weeks", "min_history: 14 days, holdout: 2 weeks",
+         "16: train.min_history: 14 days has 2 weeks, all"),
+        (HOURS, "min_history: 2 days", "min_history: 2 days", ""),
         (DAYS, "estimator: sklearn.linear_model.Ridge", TUNED % 3,
-         "16: train.tune.folds: 3 needs more days to fit on than the 3 days (min_days - holdout_days) that there may be; give fewer"),
+         "16: train.tune.folds: 3 needs more days to fit on than the 3 days (min_history - holdout) that there may be; give fewer"),
         (WEEKS, "estimator: sklearn.linear_model.Ridge", TUNED % 3, "16: train.tune.folds: 3 needs more weeks to fit on than the 3 weeks"),
         (HOURS, "estimator: sklearn.linear_model.Ridge", TUNED % 3, ""),  # a day is left, which has 24
-        (DAYS, "estimator: sklearn.linear_model.Ridge", STOPPED % 3,
-         "16: train.early_stop.days: 3 leaves none of the 3 days (min_days - holdout_days) that there may be to fit on; give fewer"),
-        (WEEKS, "estimator: sklearn.linear_model.Ridge", STOPPED % 15, "16: train.early_stop.days: 15 leaves none of the 3 weeks"),
-        (WEEKS, "estimator: sklearn.linear_model.Ridge", STOPPED % 14, ""),
-        (HOURS, RULE, f"{RULE.replace('k: 1, n: 1', 'k: 3, n: 3')}, within_days: 1", ""),
-        (DAYS, RULE, f"{RULE.replace('k: 1, n: 1', 'k: 3, n: 3')}, within_days: 2",
-         "22: retrain.rules[0].within_days: 2 has at most 2 observed days, and k asks for 3; use at least 3"),
-        (WEEKS, RULE, f"{RULE.replace('k: 1, n: 1', 'k: 2, n: 3')}, within_days: 7",
-         "22: retrain.rules[0].within_days: 7 has at most 1 observed week, and k asks for 2; use at least 14"),
-        (DAYS, "retrain:", "retrain:\n  cooldown_days: 7\n  max_per_week: 1",
-         "22: retrain.max_per_week: 1 is never exceeded: cooldown_days (7) allows 1 in a week. Remove it"),
-        (DAYS, "retrain:", "retrain:\n  cooldown_days: 1\n  max_per_week: 4",
-         "22: retrain.max_per_week: 4 is never exceeded: cooldown_days (1) allows 4 in a week. Remove it, or give less than 4"),
-        (DAYS, "retrain:", "retrain:\n  cooldown_days: 0\n  max_per_week: 7", "22: retrain.max_per_week: 7 is never exceeded"),
-        (HOURS, "retrain:", "retrain:\n  cooldown_days: 0\n  max_per_week: 7", ""),
-        (WEEKS, "retrain:", "retrain:\n  cooldown_days: 0\n  max_per_week: 2", "22: retrain.max_per_week: 2 is never exceeded"),
+        (DAYS, "estimator: sklearn.linear_model.Ridge", STOPPED % "3 days",
+         "16: train.early_stop.holdout: 3 days leaves none of the 3 days (min_history - holdout) that there may be to fit on; give less"),
+        (WEEKS, "estimator: sklearn.linear_model.Ridge", STOPPED % "3 weeks",
+         "16: train.early_stop.holdout: 3 weeks leaves none of the 3 weeks"),
+        (WEEKS, "estimator: sklearn.linear_model.Ridge", STOPPED % "2 weeks", ""),
+        (HOURS, RULE, f"{RULE.replace('k: 1, n: 1', 'k: 3, n: 3')}, within: 1 day", ""),
+        (DAYS, RULE, f"{RULE.replace('k: 1, n: 1', 'k: 3, n: 3')}, within: 2 days",
+         "22: retrain.rules[0].within: 2 days has at most 2 observed days, and k asks for 3; use at least 3 days"),
+        (WEEKS, RULE, f"{RULE.replace('k: 1, n: 1', 'k: 2, n: 3')}, within: 7 days",
+         "22: retrain.rules[0].within: 7 days has at most 1 observed week, and k asks for 2; use at least 2 weeks"),
+        (DAYS, "retrain:", "retrain:\n  cooldown: 7 days\n  max_per_week: 1",
+         "22: retrain.max_per_week: 1 is never exceeded: cooldown (7 days) allows 1 in a week. Remove it"),
+        (DAYS, "retrain:", "retrain:\n  cooldown: 1 day\n  max_per_week: 4",
+         "22: retrain.max_per_week: 4 is never exceeded: cooldown (1 day) allows 4 in a week. Remove it, or give less than 4"),
+        (DAYS, "retrain:", "retrain:\n  cooldown: 0 days\n  max_per_week: 7", "22: retrain.max_per_week: 7 is never exceeded"),
+        (HOURS, "retrain:", "retrain:\n  cooldown: 0 days\n  max_per_week: 7", ""),
+        (WEEKS, "retrain:", "retrain:\n  cooldown: 0 days\n  max_per_week: 2", "22: retrain.max_per_week: 2 is never exceeded"),
         (HOURS, *CHAMPION, ""),  # 24 hours show how hours differ
-        (MONTHS, "holdout_days: 93", "holdout_days: 31", ""),
+        (MONTHS, "holdout: 3 months", "holdout: 1 month", ""),
     ],
 )  # fmt: skip
-def test_settings_in_days_are_counted_in_partitions(tmp_path: Path, shape: Shape, old: str, new: str, problem: str) -> None:
+def test_spans_that_do_not_go_together_in_partitions(tmp_path: Path, shape: Shape, old: str, new: str, problem: str) -> None:
     assert_found(problems(tmp_path, shape, MODEL, old, new), f"{tmp_path}/{MODEL}:{problem}" if problem else "")
 
 
 def test_one_month_does_not_show_how_months_differ(tmp_path: Path) -> None:
     text = MONTHS.declare(tmp_path).model_path("takings").read_text()
-    (tmp_path / MODEL).write_text(text.replace(*CHAMPION).replace("holdout_days: 93", "holdout_days: 31"))
+    (tmp_path / MODEL).write_text(text.replace(*CHAMPION).replace("holdout: 3 months", "holdout: 1 month"))
     (problem,) = check_catalog(Catalog(tmp_path))
-    assert "train.holdout_days: 31 does not show how months differ, so champion would never be evaluated; use 155 or more" in problem
+    assert "train.holdout: 1 month does not show how months differ, so champion would never be evaluated; use 5 months or more" in problem
 
 
 @pytest.mark.parametrize("known", ["{first: arrival}", "{hours_after_partition: 1, hours_after_end: 1}"])

@@ -63,7 +63,7 @@ def test_few_days_and_labels_that_come_later_than_a_step_lasts_are_a_warning(
     file = change_model("retrain:\n", "rollout: {strategy: canary, partitions: 3}\nretrain:\n")
     [few] = catalog_warnings(Catalog(include))
     assert few.startswith(f"{file}:17: rollout.partitions: 3 days are few to show how days differ, so only large differences are seen;")
-    change_model("{dataset: sales, column: amount}", "{dataset: sales, column: amount, within_days: 20}")
+    change_model("{dataset: sales, column: amount}", "{dataset: sales, column: amount, within: 20 days}")
     [_, late] = catalog_warnings(Catalog(include))
     assert late == (
         f"{file}:17: rollout.partitions: the labels of a day come 19 days after it, so that each step of 3 days is decided so much later: "

@@ -47,7 +47,7 @@ def test_a_misspelt_key_does_not_fit() -> None:
 def test_an_editor_can_show_what_a_key_means() -> None:
     schema = schema_of("model")
     assert schema["title"] == "ModelConfig"
-    assert schema["$defs"]["Train"]["properties"]["window_days"]["description"].startswith("Days of rows")
+    assert schema["$defs"]["Train"]["properties"]["window"]["description"].startswith("How far before as_of")
 
 
 def test_check_passes_after_writing_and_fails_on_a_stale_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

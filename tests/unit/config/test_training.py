@@ -63,8 +63,11 @@ def test_one_estimator_and_a_list_of_one_are_the_same_choice() -> None:
         ({"estimator": "a.B", "search": {"a": {"log_uniform": [0, 1]}}, "tune": TUNE}, "must be above 0, for its logarithm"),
         ({"estimator": "a.B", "search": SEARCH, "tune": {}}, "give a budget: candidates, seconds, or both"),
         ({"estimator": "a.B", "search": SEARCH, "tune": {"method": "halving", "seconds": 9}}, "is needed by halving"),
-        ({"estimator": "a.B", "weights": {}}, "give at least one of classes, half_life_days, feature"),
-        ({"estimator": "a.B", "early_stop": {"days": 2}}, "a.B cannot stop early; those that can: HistGradientBoostingClassifier"),
+        ({"estimator": "a.B", "weights": {}}, "give at least one of classes, half_life, feature"),
+        (
+            {"estimator": "a.B", "early_stop": {"holdout": "2 days"}},
+            "a.B cannot stop early; those that can: HistGradientBoostingClassifier",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(train: dict[str, Any], message: str) -> None:

@@ -58,7 +58,7 @@ def test_a_sound_rewrite_is_taken_without_a_restart(catalog: Catalog, air_time: 
         (SOUND + ".assign(distance=1 / 0)", r"features\(\) failed for partition 2013-01-10: ZeroDivisionError"),
         ("import sys\n    sys.exit()", r"features\(\) failed for partition 2013-01-10: SystemExit"),
         (SOUND + ".assign(distance=rows['distance'] / 0.0)", "infinite values in distance"),
-        ("return read.window('revenue', days=1)", "reads 'revenue', which model.yaml does not list"),
+        ("return read.window('revenue', span='1 day')", "reads 'revenue', which model.yaml does not list"),
     ],
 )
 def test_features_that_are_not_as_declared_are_named_with_the_file(
@@ -94,7 +94,7 @@ def test_what_the_storage_or_the_machine_lacks_while_features_py_reads_is_not_it
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    _write(catalog, air_time, "read.window('weather', days=1); " + SOUND)
+    _write(catalog, air_time, "read.window('weather', span='1 day'); " + SOUND)
     monkeypatch.setattr(PointInTimeReader, "window", fail)
     with pytest.raises(type(error), match=str(error)):
         _features(catalog, air_time)

@@ -60,7 +60,7 @@ def test_each_row_finds_its_label_in_whatever_partition_it_came_and_the_others_a
 
 @pytest.mark.usefixtures("all_came")
 def test_without_a_word_on_absent_labels_a_row_without_one_is_unlabelled(catalog: Catalog, tmp_path: Path) -> None:
-    catalog = declare(tmp_path / "other", target="within_days: 5")
+    catalog = declare(tmp_path / "other", target="within: 5 days")
     labels = labels_of(catalog, catalog.model(MODEL))
     assert labels.fillna(0).tolist() == payments(D)["disputed"].astype(float).tolist()
     assert set(labels.dropna()) == {1.0}

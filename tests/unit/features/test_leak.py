@@ -16,6 +16,7 @@ from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import DAILY, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.training.take_snapshot import take_snapshot
 from tests.unit.flights import NEW_YORK, january, republish, reversed_rows
 
@@ -49,7 +50,7 @@ def test_a_correction_of_the_past_that_came_later_reaches_no_feature(catalog: Ca
 
 
 def test_a_model_that_asks_for_the_days_own_outcomes_does_not_get_them(catalog: Catalog, model: ModelConfig) -> None:
-    inputs = tuple(each.model_copy(update={"lag_days": 0}) for each in model.inputs)
+    inputs = tuple(each.model_copy(update={"lag": Span(0, "day")}) for each in model.inputs)
     greedy = model.model_copy(update={"inputs": inputs})
     before = _features(catalog, greedy)
     _tamper_with_all_that_was_unknown_on(catalog, DAY)
@@ -70,17 +71,17 @@ def test_the_days_own_schedule_does_change_features(catalog: Catalog, model: Mod
 
 
 def test_no_training_run_knows_what_came_later(catalog: Catalog, model: ModelConfig) -> None:
-    before = take_snapshot(catalog, model, DAY, window_days=14)
+    before = take_snapshot(catalog, model, DAY, window=Span(14, "day"))
     _tamper_with_all_that_was_unknown_on(catalog, DAY)
-    after = take_snapshot(catalog, model, DAY, window_days=14)
+    after = take_snapshot(catalog, model, DAY, window=Span(14, "day"))
     assert after.digest == before.digest
     _assert_same_to_the_last_bit(before.frame(), after.frame())
 
 
 def test_the_newest_truth_reaches_the_target_of_its_own_day_and_no_feature(catalog: Catalog, model: ModelConfig) -> None:
-    before = take_snapshot(catalog, model, DAY, window_days=14).frame()
+    before = take_snapshot(catalog, model, DAY, window=Span(14, "day")).frame()
     republish("outcomes", YESTERDAY, _turned_around)
-    after = take_snapshot(catalog, model, DAY, window_days=14).frame()
+    after = take_snapshot(catalog, model, DAY, window=Span(14, "day")).frame()
     _assert_same_to_the_last_bit(before.drop(columns=TARGET), after.drop(columns=TARGET))
     changed = before[TARGET] != after[TARGET]
     assert changed.any()
@@ -88,9 +89,9 @@ def test_the_newest_truth_reaches_the_target_of_its_own_day_and_no_feature(catal
 
 
 def test_older_truth_does_change_a_training_run(catalog: Catalog, model: ModelConfig) -> None:
-    before = take_snapshot(catalog, model, DAY, window_days=14)
+    before = take_snapshot(catalog, model, DAY, window=Span(14, "day"))
     republish("outcomes", january(15), _tampered)
-    assert take_snapshot(catalog, model, DAY, window_days=14).digest != before.digest
+    assert take_snapshot(catalog, model, DAY, window=Span(14, "day")).digest != before.digest
 
 
 def test_training_and_scoring_give_the_same_features_for_the_same_rows(catalog: Catalog, model: ModelConfig) -> None:

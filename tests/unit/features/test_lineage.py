@@ -50,7 +50,7 @@ def test_figures_over_windows_that_are_joined_come_from_both_with_their_keys(cat
 
 
 def test_a_column_that_is_read_and_does_not_matter_is_no_origin(catalog: Catalog) -> None:
-    _rewrite(catalog, "rows['distance']", "rows['distance'] + 0 * len(read.window('weather', days=3, columns=['temp', 'humid']))")
+    _rewrite(catalog, "rows['distance']", "rows['distance'] + 0 * len(read.window('weather', span='3 days', columns=['temp', 'humid']))")
     assert lineage(catalog, catalog.model("air_time"))["distance"] == (FeatureOrigin("schedules", ("distance",), 0, 0),)
 
 

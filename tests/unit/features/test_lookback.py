@@ -82,7 +82,7 @@ def test_no_order_of_rows_changes_a_bit_of_a_sum() -> None:
 @pytest.mark.usefixtures("flights")
 def test_a_rate_over_seven_days_is_that_of_exactly_these_days(air_time: ModelConfig) -> None:
     rows = _reader(air_time).rows()
-    found = _reader(air_time).trailing(rows, "outcomes", days=7, group_by="carrier", column="arr_delay", agg="rate", threshold=15)
+    found = _reader(air_time).trailing(rows, "outcomes", span="7 days", group_by="carrier", column="arr_delay", agg="rate", threshold=15)
     expected = pd.concat([_stored("outcomes", january(day)) for day in range(3, 10)]).dropna(subset=["arr_delay"])
     shares = {carrier: (mine["arr_delay"] > 15).sum() / len(mine) for carrier, mine in expected.groupby("carrier")}
     assert found.tolist() == rows["carrier"].map(shares).tolist()
@@ -97,7 +97,7 @@ def test_a_day_whose_truth_is_late_adds_nothing_to_a_figure(air_time: ModelConfi
     republish("outcomes", january(8), lambda frame: frame.head(1), knowledge_time=late)
     assert _count(air_time).equals(before)
     later = PointInTimeReader(air_time, january(11), PartitionCache(january(11), model=air_time))
-    counts = later.trailing(later.rows(), "outcomes", days=3, group_by=(), column="flight", agg="count")
+    counts = later.trailing(later.rows(), "outcomes", span="3 days", group_by=(), column="flight", agg="count")
     assert counts.iloc[0] == 1 + sum(len(_stored("outcomes", january(day))) for day in (9, 10))
 
 
@@ -106,7 +106,7 @@ def test_a_day_whose_truth_is_late_adds_nothing_to_a_figure(air_time: ModelConfi
 def test_a_rate_says_above_what_and_nothing_else_does(air_time: ModelConfig, agg: str, threshold: float | None) -> None:
     reader = _reader(air_time)
     with pytest.raises(ConfigError, match=f"air_time: trailing.. takes threshold= with agg='rate', and with nothing else; got agg='{agg}'"):
-        reader.trailing(reader.rows(), "outcomes", days=1, group_by="origin", column="arr_delay", agg=agg, threshold=threshold)  # type: ignore[arg-type]
+        reader.trailing(reader.rows(), "outcomes", span="1 day", group_by="origin", column="arr_delay", agg=agg, threshold=threshold)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("flights")
@@ -114,7 +114,7 @@ def test_a_rate_says_above_what_and_nothing_else_does(air_time: ModelConfig, agg
     ("written", "older"), [("by='origin', column='wind_speed', take='mean'", "take=, by="), ("group_by='origin', above=1", "above=")]
 )
 def test_features_of_an_older_release_say_that_their_model_must_be_trained_anew(air_time: ModelConfig, written: str, older: str) -> None:
-    text = f"def features(read):\n    return read.trailing(read.rows(), 'weather', days=1, {written}).to_frame()\n"
+    text = f"def features(read):\n    return read.trailing(read.rows(), 'weather', span='1 day', {written}).to_frame()\n"
     reader = _reader(air_time)
     function = load_code(FeatureCode(text, "a kept features.py"))
     with pytest.raises(ConfigError) as refused:
@@ -130,13 +130,13 @@ def test_the_latest_row_is_that_before_midnight_unless_a_row_has_a_moment_of_its
     reader = _reader(air_time)
     rows = pd.DataFrame({"origin": ["EWR", "JFK", "nowhere"], "left": [_hour(9, 5), _hour(9, 0) - dt.timedelta(hours=30), _hour(9, 5)]})
     observed = _stored("weather", january(9)).set_index(["origin", "time_hour"])["temp"]
-    latest = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"])
+    latest = reader.latest(rows, "weather", span="2 days", by="origin", time="time_hour", columns=["temp", "time_hour"])
     last_hour = NEW_YORK.start(DAY) - dt.timedelta(hours=1)  # the day's file ends with its day, and so before the moment of scoring
     assert latest["time_hour"].tolist()[:2] == [last_hour] * 2
     assert latest["temp"].tolist()[:2] == [observed["EWR", last_hour], observed["JFK", last_hour]]
     assert _stored("weather", january(9))["time_hour"].max() == last_hour
     assert latest.iloc[2].isna().all()
-    own = reader.latest(rows, "weather", days=2, by="origin", time="time_hour", columns=["temp", "time_hour"], at="left")
+    own = reader.latest(rows, "weather", span="2 days", by="origin", time="time_hour", columns=["temp", "time_hour"], at="left")
     assert own["temp"].iloc[0] == observed["EWR", _hour(9, 5)]
     assert pd.isna(own["temp"].iloc[1])  # two days go back no further
 
@@ -189,7 +189,7 @@ def _hour(day: int, hour: int) -> dt.datetime:
 
 def _count(model: ModelConfig) -> pd.Series:
     reader = _reader(model)
-    return reader.trailing(reader.rows(), "outcomes", days=7, group_by="carrier", column="arr_delay", agg="count")
+    return reader.trailing(reader.rows(), "outcomes", span="7 days", group_by="carrier", column="arr_delay", agg="count")
 
 
 def _reader(model: ModelConfig) -> PointInTimeReader:
@@ -217,7 +217,7 @@ def test_of_several_rows_of_one_time_the_one_that_was_known_last_counts(
         republish("weather", january(day), changed)
     reader = PointInTimeReader(air_time, january(20), PartitionCache(january(20), model=air_time), edition)
     rows = pd.DataFrame({"origin": pd.array(["EWR"], dtype="string"), "left": [moment]})
-    found = reader.latest(rows, "weather", days=15, by="origin", time="time_hour", columns=["temp"], at="left")["temp"].tolist()
+    found = reader.latest(rows, "weather", span="15 days", by="origin", time="time_hour", columns=["temp"], at="left")["temp"].tolist()
     assert found == [30.0 if expected == "the correction" else 70.0]
 
 

@@ -30,7 +30,7 @@ def test_the_rows_are_those_of_the_day(air_time: ModelConfig) -> None:
 
 
 def test_rows_that_were_not_ingested_are_named_with_what_to_do(air_time: ModelConfig) -> None:
-    day = DAILY.plus_days(INGESTED_UNTIL, 1)
+    day = DAILY.shift(INGESTED_UNTIL, 1)
     with pytest.raises(DataError, match="air_time: schedules 2013-01-22 was not known on 2013-01-22. Ingest it first."):
         _reader(air_time, day).rows()
 
@@ -44,18 +44,18 @@ def test_rows_that_were_known_too_late_are_not_there(air_time: ModelConfig) -> N
 
 @pytest.mark.parametrize(("dataset", "last"), [("schedules", 10), ("weather", 9), ("outcomes", 9)])
 def test_a_window_ends_where_the_lag_of_its_dataset_says(air_time: ModelConfig, dataset: str, last: int) -> None:
-    window = _reader(air_time, DAY).window(dataset, days=3)
+    window = _reader(air_time, DAY).window(dataset, span="3 days")
     assert window[PARTITION_COLUMN].astype(str).unique().tolist() == [january(last - 2), january(last - 1), january(last)]
 
 
 def test_a_window_knows_nothing_of_days_that_were_not_ingested(air_time: ModelConfig) -> None:
-    window = _reader(air_time, january(3)).window("outcomes", days=7, columns=["air_time"])
+    window = _reader(air_time, january(3)).window("outcomes", span="7 days", columns=["air_time"])
     assert window[PARTITION_COLUMN].astype(str).unique().tolist() == [january(1), january(2)]
     assert list(window.columns) == ["air_time", PARTITION_COLUMN]
 
 
 def test_an_empty_window_has_its_columns(air_time: ModelConfig) -> None:
-    window = _reader(air_time, january(1)).window("outcomes", days=7, columns=["air_time"])
+    window = _reader(air_time, january(1)).window("outcomes", span="7 days", columns=["air_time"])
     assert (len(window), list(window.columns)) == (0, ["air_time", PARTITION_COLUMN])
 
 
@@ -74,13 +74,28 @@ def test_a_training_of_later_sees_each_day_as_that_day_saw_itself(air_time: Mode
 
 def test_a_dataset_that_is_no_input_cannot_be_read(air_time: ModelConfig) -> None:
     with pytest.raises(ConfigError, match="reads 'revenue', .* inputs: schedules, weather, outcomes"):
-        _reader(air_time, DAY).window("revenue", days=1)
+        _reader(air_time, DAY).window("revenue", span="1 day")
 
 
-@pytest.mark.parametrize("days", [0, -1, 32])
-def test_a_window_that_is_too_long_or_none_is_refused(air_time: ModelConfig, days: int) -> None:
-    with pytest.raises(ConfigError, match=f"asks for {days} days of weather; allowed: 1-31"):
-        _reader(air_time, DAY).window("weather", days=days)
+@pytest.mark.parametrize("span", ["0 days", "32 days", "5 weeks", "32 partitions"])
+def test_a_window_that_is_too_long_or_none_is_refused(air_time: ModelConfig, span: str) -> None:
+    with pytest.raises(ConfigError, match=f"asks for {span} of weather; allowed: 1 day to 31 days"):
+        _reader(air_time, DAY).window("weather", span=span)
+
+
+@pytest.mark.parametrize(("span", "nearest"), [("12 hours", "1 day"), ("1 month", "31 days")])
+def test_a_window_that_is_no_whole_number_of_partitions_is_refused(air_time: ModelConfig, span: str, nearest: str) -> None:
+    with pytest.raises(ConfigError, match=f"asks for {span} of weather, which is no whole number of days, .* write {nearest}"):
+        _reader(air_time, DAY).window("weather", span=span)
+
+
+def test_features_that_a_version_keeps_may_say_a_number_of_days(air_time: ModelConfig) -> None:
+    reader = _reader(air_time, DAY)
+    expected = reader.window("weather", span="3 days")
+    assert reader.window("weather", days=3).equals(expected)  # type: ignore[call-arg]
+    assert reader.window("weather", 3).equals(expected)
+    with pytest.raises(ConfigError, match="asks for 0 days"):
+        reader.window("weather", days=-1)  # type: ignore[call-arg]
 
 
 def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelConfig) -> None:
@@ -88,9 +103,9 @@ def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelCon
     reader = PointInTimeReader(air_time, DAY, cache)
     reads = {
         "rows": reader.rows,
-        "window of one day": lambda: reader.window("schedules", days=1),
-        "window of three days": lambda: reader.window("schedules", days=3),
-        "another day's": lambda: PointInTimeReader(air_time, DAILY.plus_days(DAY, 1), cache).window("schedules", days=2),
+        "window of one day": lambda: reader.window("schedules", span="1 day"),
+        "window of three days": lambda: reader.window("schedules", span="3 days"),
+        "another day's": lambda: PointInTimeReader(air_time, DAILY.shift(DAY, 1), cache).window("schedules", span="2 days"),
     }
     before = {name: read() for name, read in reads.items()}
     for read in reads.values():
@@ -106,7 +121,7 @@ def test_what_features_do_to_their_frames_reaches_nobody_else(air_time: ModelCon
 
 def test_the_cache_remembers_every_version_that_was_read(air_time: ModelConfig) -> None:
     cache = PartitionCache(DAY, model=air_time)
-    PointInTimeReader(air_time, DAY, cache).window("weather", days=2)
+    PointInTimeReader(air_time, DAY, cache).window("weather", span="2 days")
     assert {(dataset, int(day[-2:])): version.version for (dataset, day, _), version in cache.read.items()} == {
         ("weather", 8): 1,
         ("weather", 9): 1,
@@ -125,7 +140,7 @@ def test_both_versions_that_a_training_read_of_one_partition_are_remembered(cata
 @pytest.mark.parametrize("columns", [None, ["air_time"], ["flight", "origin"]])
 def test_rows_that_were_known_later_are_left_out_whatever_columns_are_asked_for(air_time: ModelConfig, columns: list[str] | None) -> None:
     _publish_known_one_by_one(january(8))
-    seen = {day: _reader(air_time, january(day)).window("outcomes", days=7, columns=columns) for day in (9, 10, 12)}
+    seen = {day: _reader(air_time, january(day)).window("outcomes", span="7 days", columns=columns) for day in (9, 10, 12)}
     of_the_8th = {day: int((window[PARTITION_COLUMN].astype(str) == january(8)).sum()) for day, window in seen.items()}
     assert of_the_8th == {9: 2, 10: 3, 12: 4}
     if columns:
@@ -141,7 +156,7 @@ def test_rows_that_are_left_out_are_counted_with_the_reason(air_time: ModelConfi
         assert rows is None or len(read) == rows
         expected = [
             "air_time: 2 of 4 rows of outcomes 2013-01-08 are left out on 2013-01-09: their known says that they were known only after "
-            "it began. Raise lag_days of outcomes in model.yaml, if they should be there."
+            "it began. Give outcomes a longer lag in model.yaml, if they should be there."
         ]
         assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == (expected if rows else [])
 
@@ -150,7 +165,7 @@ def test_a_training_of_later_sees_of_each_row_what_its_own_day_saw(air_time: Mod
     _publish_known_one_by_one(january(8))
     cache = PartitionCache(january(20), model=air_time)
     for day, rows in ((12, 4), (9, 2), (10, 3)):  # in any order, from one cache
-        window = PointInTimeReader(air_time, january(day), cache).window("outcomes", days=7)
+        window = PointInTimeReader(air_time, january(day), cache).window("outcomes", span="7 days")
         assert (window[PARTITION_COLUMN].astype(str) == january(8)).sum() == rows
 
 
@@ -165,7 +180,7 @@ def test_the_truth_has_the_rows_that_were_known_as_of_the_training(air_time: Mod
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(air_time: ModelConfig) -> None:
     with pytest.raises(ConfigError, match=r"weather 2013-01-09 \(version 1\) has no column 'wind'; it has: origin, time_hour, temp"):
-        _reader(air_time, DAY).window("weather", days=1, columns=["origin", "wind"])
+        _reader(air_time, DAY).window("weather", span="1 day", columns=["origin", "wind"])
 
 
 @pytest.mark.parametrize("before", [["temp"], None, []], ids=["after another column", "after all columns", "at first"])
@@ -173,27 +188,27 @@ def test_a_reader_that_was_asked_for_what_is_not_there_is_as_it_was(air_time: Mo
     cache = PartitionCache(DAY, model=air_time)
     reader = PointInTimeReader(air_time, DAY, cache)
     if before != []:
-        reader.window("weather", days=1, columns=before)
+        reader.window("weather", span="1 day", columns=before)
     state = copy.deepcopy(vars(cache))
     for _ in range(2):
         with pytest.raises(ConfigError, match="has no column 'wind'"):
-            reader.window("weather", days=1, columns=["origin", "wind"])
+            reader.window("weather", span="1 day", columns=["origin", "wind"])
     looked_up = {"_versions", "_looked_up"}  # of records, which are the same whatever is asked of their rows
     assert str({name: value for name, value in vars(cache).items() if name not in looked_up}) == str(
         {name: value for name, value in state.items() if name not in looked_up}
     )
     for columns in (["temp"], None):
-        expected = _reader(air_time, DAY).window("weather", days=1, columns=columns)
-        assert len(expected) and reader.window("weather", days=1, columns=columns).equals(expected)
+        expected = _reader(air_time, DAY).window("weather", span="1 day", columns=columns)
+        assert len(expected) and reader.window("weather", span="1 day", columns=columns).equals(expected)
 
 
 @pytest.mark.parametrize("fails", ["read_partition", "known_versions"])
 def test_a_reader_whose_storage_or_database_failed_once_reads_all_the_next_time(
     air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    expected = _reader(air_time, DAY).window("weather", days=3)
+    expected = _reader(air_time, DAY).window("weather", span="3 days")
     reader = _reader(air_time, DAY)
-    reader.window("weather", days=1, columns=["temp"])
+    reader.window("weather", span="1 day", columns=["temp"])
 
     def failing(*_: object, **__: object) -> None:
         raise TransientError("down")
@@ -201,14 +216,14 @@ def test_a_reader_whose_storage_or_database_failed_once_reads_all_the_next_time(
     with monkeypatch.context() as broken:
         broken.setattr(f"include.evergreen.features.reader.{fails}", failing)
         with pytest.raises(TransientError):
-            reader.window("weather", days=3)
-    assert reader.window("weather", days=3).equals(expected)
+            reader.window("weather", span="3 days")
+    assert reader.window("weather", span="3 days").equals(expected)
 
 
 def test_a_window_of_some_columns_reads_these_columns_and_these_days_alone(
     air_time: ModelConfig, reads: list[tuple[str, list[str] | None]]
 ) -> None:
-    _reader(air_time, DAY).window("outcomes", days=3, columns=["carrier", "arr_delay"])
+    _reader(air_time, DAY).window("outcomes", span="3 days", columns=["carrier", "arr_delay"])
     assert [(path.split("/")[:3], columns) for path, columns in reads] == [
         (["datasets", "outcomes", f"2013-01-{day:02}"], ["carrier", "arr_delay"]) for day in (7, 8, 9)
     ]
@@ -231,22 +246,22 @@ def test_a_training_reads_no_column_of_a_partition_twice(
 def test_a_column_that_is_asked_for_later_is_read_by_itself(air_time: ModelConfig, reads: list[tuple[str, list[str] | None]]) -> None:
     cache = PartitionCache(DAY, model=air_time)
     reader = PointInTimeReader(air_time, DAY, cache)
-    first = reader.window("weather", days=1, columns=["temp"])
-    both = reader.window("weather", days=1, columns=["origin", "temp"])
+    first = reader.window("weather", span="1 day", columns=["temp"])
+    both = reader.window("weather", span="1 day", columns=["origin", "temp"])
     assert [columns for _, columns in reads] == [["temp"], ["origin"]]
     assert both["temp"].equals(first["temp"])
-    assert list(reader.window("weather", days=1).columns) == [*Catalog().dataset("weather").column_names, PARTITION_COLUMN]
+    assert list(reader.window("weather", span="1 day").columns) == [*Catalog().dataset("weather").column_names, PARTITION_COLUMN]
 
 
 def test_what_does_not_fit_into_memory_is_forgotten_and_read_again(
     air_time: ModelConfig, reads: list[tuple[str, list[str] | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = _reader(air_time, DAY).window("outcomes", days=7)
+    whole = _reader(air_time, DAY).window("outcomes", span="7 days")
     monkeypatch.setattr("include.evergreen.features.reader.HELD_BYTES", 1)
     reads.clear()
     reader = _reader(air_time, DAY)
-    assert reader.window("outcomes", days=7).equals(whole)
-    assert reader.window("outcomes", days=6).equals(whole[whole["partition"] > whole["partition"].min()].reset_index(drop=True))
+    assert reader.window("outcomes", span="7 days").equals(whole)
+    assert reader.window("outcomes", span="6 days").equals(whole[whole["partition"] > whole["partition"].min()].reset_index(drop=True))
     assert len(reads) == 7 + 6
     assert len(reader._cache._held) == 1
 
@@ -269,7 +284,7 @@ def _publish_known_one_by_one(day: Partition) -> None:
     """Four flights of a day, of which the knowledge column says: two known the next midnight, one a day later, one two."""
     current = current_partition("outcomes", day)
     assert current is not None
-    midnight = NEW_YORK.start(DAILY.plus_days(day, 1))
+    midnight = NEW_YORK.start(DAILY.shift(day, 1))
     known = [midnight, midnight - dt.timedelta(hours=1), midnight + dt.timedelta(hours=24), midnight + dt.timedelta(hours=49)]
     frame = read_partition(current).head(4).assign(known=pd.Series(known, dtype="datetime64[us, UTC]"))
     storage.write_frame("datasets/one-by-one.parquet", frame)
@@ -292,5 +307,5 @@ def _reader(model: ModelConfig, day: Partition, as_of: Partition | None = None) 
 
 
 def _outcomes_of(model: ModelConfig, day: Partition, *, seen_on: Partition, as_of: Partition | None = None) -> float:
-    window = _reader(model, seen_on, as_of).window("outcomes", days=7)
+    window = _reader(model, seen_on, as_of).window("outcomes", span="7 days")
     return float(window.loc[window[PARTITION_COLUMN].astype(str) == day, "air_time"].sum())

@@ -67,7 +67,7 @@ def awkward(folder: Path, catalog: Catalog, keys: str) -> SyntheticRows:
 @pytest.mark.parametrize("keys", KEYS)
 def test_whatever_is_declared_is_kept_to(tmp_path: Path, catalog: Catalog, keys: str) -> None:
     rows = awkward(tmp_path, catalog, keys)
-    frame = pd.concat([rows.frame("awkward", day) for day in DAILY.between(DAILY.plus_days(rows.day, -20), rows.day)])
+    frame = pd.concat([rows.frame("awkward", day) for day in DAILY.between(DAILY.shift(rows.day, -20), rows.day)])
     assert len(frame) > 0
     assert frame["code"].str.fullmatch(r"[A-Z]{2}-\d{3}(x|yz)?").all()
     assert set(frame["short"].str.len()) == {3}
@@ -78,7 +78,7 @@ def test_whatever_is_declared_is_kept_to(tmp_path: Path, catalog: Catalog, keys:
     names = keys.strip("[]").split(", ")
     for column in ("truth", "whole", "at", "word"):
         assert frame[column].isna().any() == (column not in names)
-    earliest, latest = DAILY.start(DAILY.plus_days(rows.day, -20)), DAILY.start(DAILY.plus_days(rows.day, 1))
+    earliest, latest = DAILY.start(DAILY.shift(rows.day, -20)), DAILY.start(DAILY.shift(rows.day, 1))
     assert frame["at"].dropna().between(earliest, latest, inclusive="left").all()
 
 
@@ -109,7 +109,7 @@ def test_rows_and_truth_have_the_same_keys_and_others_share_their_values(shipped
     schedules, outcomes = (shipped.frame(name, shipped.day) for name in ("schedules", "outcomes"))
     pd.testing.assert_frame_equal(schedules[keys], outcomes[keys])
     assert set(schedules["origin"]) <= set(shipped.frame("weather", shipped.day)["origin"])
-    before = shipped.frame("schedules", DAILY.plus_days(shipped.day, -1))
+    before = shipped.frame("schedules", DAILY.shift(shipped.day, -1))
     both = before.merge(schedules, on=keys)
     assert 0 < len(both) < len(schedules)  # most flights go every day, and not all
     assert KEYS_WANTED > len(schedules) > 20

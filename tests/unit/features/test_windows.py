@@ -15,7 +15,7 @@ from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from tests.unit.shop_of_any_grain import MODEL, Shape, deliver, frame_of
 
-SHAPE = Shape(Grain(), Grain(), "lag_days: 1", "lag_days: 1", 12, 6, 3, 5, "2013-02-25")
+SHAPE = Shape(Grain(), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 5, "2013-02-25")
 DAYS = DAILY.between(Partition("2013-02-25"), Partition("2013-03-25"))
 READER = importlib.import_module("include.evergreen.features.reader")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, UNITS, Grain, Partition
+from include.evergreen.foundation.span import Span
 
 NEW_YORK = Grain("day", "America/New_York")
 ZONES = [
@@ -78,10 +79,10 @@ def test_the_hour_that_happens_twice_has_two_keys() -> None:
 
 
 def test_days_are_added_in_the_time_zone_of_the_grain() -> None:
-    assert NEW_YORK.plus_days("2013-03-09", 2) == "2013-03-11"
-    assert Grain("hour").plus_days("2013-02-28T2300Z", 1) == "2013-03-01T2300Z"
-    assert Grain("month").plus_days("2013-03-01", -1) == "2013-02-01"
-    assert Grain("week").plus_days("2013-01-07", -7) == "2012-12-31"
+    assert NEW_YORK.plus("2013-03-09", Span(2, "day")) == "2013-03-11"
+    assert Grain("hour").plus("2013-02-28T2300Z", Span(1, "day")) == "2013-03-01T2300Z"
+    assert Grain("month").minus("2013-03-01", Span(1, "month")) == "2013-02-01"
+    assert Grain("week").minus("2013-01-07", Span(7, "day")) == "2012-12-31"
 
 
 @pytest.mark.parametrize(

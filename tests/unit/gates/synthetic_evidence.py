@@ -45,7 +45,7 @@ def evidence_of(
 
     ``fitted_before``: the number of the day before which the champion was fitted.
     """
-    days = np.repeat([str(DAILY.plus_days(DAY, -(DAYS - n))) for n in range(DAYS)], len(labels) // DAYS)
+    days = np.repeat([str(DAILY.shift(DAY, -(DAYS - n))) for n in range(DAYS)], len(labels) // DAYS)
     scored = Scored(
         measures or Measures.trained(model, {}), labels.astype("float64"), predicted.astype("float64"), Units.days(days), 400, seed=1
     )
@@ -53,7 +53,7 @@ def evidence_of(
     fit_rows = pd.DataFrame({TARGET: labels if fitted_on is None else fitted_on})
     others = None
     if champion is not None:
-        first = str(DAILY.plus_days(DAY, -(DAYS - fitted_before)))
+        first = str(DAILY.shift(DAY, -(DAYS - fitted_before)))
         others = Rival(1, scored.predicting(champion.astype("float64")), days >= first, first if fitted_before else None)
     snapshot = Snapshot("", model.name, DAY, 60, len(labels), {}, "")
     comparators = {}

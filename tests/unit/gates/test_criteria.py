@@ -173,7 +173,7 @@ def test_one_day_compares_nothing_and_says_what_to_change(good: Evidence) -> Non
     result = judged(alone, kind="baseline", metric="auc")
     assert (result.verdict, result.interval) == ("not_evaluated", None)
     assert result.value == pytest.approx(alone.candidate.value("auc") - 0.5)  # of a constant
-    assert "which is not judged: one day does not show how days differ. Set train.holdout_days to 5 or more" in result.message
+    assert "which is not judged: one day does not show how days differ. Set train.holdout to 5 or more" in result.message
 
 
 def test_not_worse_without_any_margin_is_refused_as_only_the_surely_better_would_pass() -> None:

@@ -14,6 +14,7 @@ from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import find_monitored, find_report, list_observations
 from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX
@@ -161,7 +162,7 @@ def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catal
     champions.promote("air_time", second.version, actor="a person", reason="newer")
     for day in (january(19), DAY):
         scoring.score(catalog, air_time, day, "live")
-    limits = air_time.monitor.model_copy(update={"window_days": 3})
+    limits = air_time.monitor.model_copy(update={"window": Span(3, "day")})
     _monitor(catalog, air_time.model_copy(update={"monitor": limits}))
     drift = next(each for each in list_observations("air_time", "drift.share"))
     performance = next(each for each in list_observations("air_time", "performance.mae"))
@@ -173,7 +174,7 @@ def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catal
 def test_performance_over_several_days_is_that_of_their_rows_together_and_follows_any_of_their_labels(
     catalog: Catalog, air_time: ModelConfig
 ) -> None:
-    model = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_days": 3})})
+    model = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_window": Span(3, "day")})})
     for day in (january(18), january(19), DAY):
         _score_and_monitor(catalog, model, day)
     errors = []
@@ -204,7 +205,7 @@ def test_another_window_of_performance_leaves_the_report_and_the_figures_of_one_
     before = rows_of(reports)
     scored = find_predictions("air_time", DAY)
     assert scored is not None
-    wider = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_days": 5})})
+    wider = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_window": Span(5, "day")})})
     one, five = (load_window(catalog, model, scored) for model in (air_time, wider))
     assert one.report_path(frame_digest(one.reference())) == five.report_path(frame_digest(five.reference())) == before[0].path
     assert _monitor(catalog, wider).status == "unchanged", "no other day was scored"

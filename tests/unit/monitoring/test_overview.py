@@ -9,6 +9,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import overview as module
 from include.evergreen.monitoring.overview import window_overview
 from include.evergreen.scoring.predictions import find_predictions
@@ -22,7 +23,7 @@ DAY, BEFORE = january(22), january(21)
 
 @pytest.fixture(autouse=True)
 def the_day_before_stands_for_the_week_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DAYS_BEFORE", 1)
+    monkeypatch.setattr(module, "WEEK", Span(1, "day"))
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, day, settle_cycled
 
-INGESTED = DAILY.plus_days(AS_OF, -1)  # the last day that the cycle ingested
+INGESTED = DAILY.shift(AS_OF, -1)  # the last day that the cycle ingested
 BOUND = [(table, column) for table, binding in ledger.BINDINGS.items() for column in binding.columns]
 # What answers an auditor, or has no part in it; nothing else may be unbound.
 NOT_BOUND = {
@@ -95,7 +95,7 @@ def changed(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return value + dt.timedelta(seconds=1)
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        return DAILY.plus_days(value, 1)
+        return DAILY.shift(value, 1)
     if isinstance(value, int | float):
         return value + 1
     if isinstance(value, dict):

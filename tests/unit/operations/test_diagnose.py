@@ -14,7 +14,7 @@ from include.evergreen.operations.rescoring import rescore
 from include.evergreen.state.stage_status import find_stage
 from tests.unit.lifecycle import AS_OF, MODEL, day, include_with, landing, settle_cycled, shorten
 
-NEXT = DAILY.plus_days(AS_OF, 1)
+NEXT = DAILY.shift(AS_OF, 1)
 RESCORE_NEXT = "`evergreen rescore flight_delay --from 2013-01-21 --to 2013-01-21`"
 
 

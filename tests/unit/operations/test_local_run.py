@@ -7,6 +7,7 @@ from include.evergreen.data.partitions import current_partition, current_partiti
 from include.evergreen.foundation.clock import now
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, EARLIEST, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.local_run import CycleResult, partitions_needed, run_cycle
 from include.evergreen.registry import champions
@@ -26,7 +27,7 @@ def run(model: ModelConfig, as_of: Partition, **others: object) -> CycleResult:
 
 
 def with_min_days(model: ModelConfig, days: int) -> ModelConfig:
-    return model.model_copy(update={"train": model.train.model_copy(update={"min_days": days})})
+    return model.model_copy(update={"train": model.train.model_copy(update={"min_history": Span(days, "day")})})
 
 
 def test_a_cycle_leads_from_the_sources_files_to_a_monitored_champion(cycled: CycleResult) -> None:
@@ -110,16 +111,16 @@ def test_a_rejected_candidate_is_not_registered(cycled: CycleResult, flight_dela
 
 
 def test_a_window_of_ones_own_is_what_is_trained_on(cycled: CycleResult, flight_delay: ModelConfig) -> None:
-    result = run(flight_delay, AS_OF, window_days=15)
-    assert result.snapshot.window_days == 15
+    result = run(flight_delay, AS_OF, window=Span(15, "day"))
+    assert result.snapshot.window == Span(15, "day")
     assert result.snapshot.rows < cycled.snapshot.rows
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"window_days": 13}, "a window of 13 days cannot train it; give 14"),
-        ({"window_days": 4000}, "a window of 4000 days"),
+        ({"window": Span(13, "day")}, "a window of 13 days cannot train it; give 14"),
+        ({"window": Span(4000, "day")}, "a window of 4000 days"),
         ({"as_of": DAILY.shift(DAILY.at(now()), 1)}, "is in the future"),
         ({"as_of": day(1)}, "schedules begins on 2013-01-01"),
         ({"as_of": EARLIEST}, "schedules begins on 2013-01-01"),
@@ -140,7 +141,7 @@ def test_bad_arguments_are_refused_before_anything_happens(arguments: dict[str, 
 
 def test_a_cycle_needs_what_was_known_and_what_features_may_look_back_to(catalog: Catalog, flight_delay: ModelConfig) -> None:
     as_of = "2013-06-01"
-    needed = partitions_needed(catalog, flight_delay, as_of, 14)
+    needed = partitions_needed(catalog, flight_delay, as_of, Span(14, "day"))
     spans = {
         name: (min(days), max(days))
         for name in catalog.dataset_names()
@@ -154,6 +155,6 @@ def test_a_cycle_needs_what_was_known_and_what_features_may_look_back_to(catalog
 
 
 def test_a_cycle_needs_nothing_outside_a_datasets_schedule(catalog: Catalog, flight_delay: ModelConfig) -> None:
-    assert min(each for _, each in partitions_needed(catalog, flight_delay, day(20), 60)) == day(1)
-    beyond = partitions_needed(catalog, flight_delay, "2014-01-02", 14)
+    assert min(each for _, each in partitions_needed(catalog, flight_delay, day(20), Span(60, "day"))) == day(1)
+    beyond = partitions_needed(catalog, flight_delay, "2014-01-02", Span(14, "day"))
     assert max(each for dataset, each in beyond if dataset.name == "weather") == "2013-12-30"

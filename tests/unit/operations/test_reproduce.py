@@ -244,12 +244,12 @@ FITTED: dict[str, dict[str, Any]] = {
     "stopped early": {
         "estimator": "sklearn.ensemble.HistGradientBoostingRegressor",
         "parameters": {"max_iter": 20},
-        "early_stop": {"days": 2, "rounds": 3},
+        "early_stop": {"holdout": "2 days", "rounds": 3},
     },
     "a weighted forest": {
         "estimator": "sklearn.ensemble.RandomForestRegressor",
         "parameters": {"n_estimators": 5},
-        "weights": {"half_life_days": 5},
+        "weights": {"half_life": "5 days"},
     },
     "LightGBM": {
         "estimator": "lightgbm.LGBMRegressor",
@@ -266,7 +266,7 @@ def test_whatever_was_fitted_is_fitted_again(
 ) -> None:
     """A tuned one with what was chosen, which no declaration says."""
     document = air_time.model_dump(mode="json", exclude_defaults=True)
-    document["train"] = {"window_days": 10, "min_days": 8, "holdout_days": 3, **FITTED[kind]}
+    document["train"] = {"window": "10 days", "min_history": "8 days", "holdout": "3 days", **FITTED[kind]}
     (include_with(tmp_path, monkeypatch) / "models" / AIR_TIME / "model.yaml").write_text(json.dumps(document))  # JSON is YAML too
     registered = registered_as_of(Catalog().model(AIR_TIME), FIRST_AS_OF)
     found = reproduce(Catalog(), AIR_TIME, registered.version)

@@ -12,13 +12,13 @@ from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import list_observations
-from include.evergreen.operations.rescoring import LONGEST_RANGE_DAYS, StageOutcome, rescore
+from include.evergreen.operations.rescoring import LONGEST_RANGE, StageOutcome, rescore
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state.stage_status import list_stages
 from tests.unit.flights import change_landing
 from tests.unit.lifecycle import AS_OF, MODEL, day, everything, settle_cycled
 
-NEXT = DAILY.plus_days(AS_OF, 1)
+NEXT = DAILY.shift(AS_OF, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +32,8 @@ def deliver(dataset: str, partition: Partition) -> None:
 
 def deliver_inputs(partition: Partition) -> None:
     deliver("schedules", partition)
-    deliver("weather", DAILY.plus_days(partition, -1))
-    deliver("outcomes", DAILY.plus_days(partition, -1))
+    deliver("weather", DAILY.shift(partition, -1))
+    deliver("outcomes", DAILY.shift(partition, -1))
 
 
 def a_minute_later(rows: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def test_progress_counts_partitions(catalog: Catalog, flight_delay: ModelConfig)
     ("first", "last", "stages", "complaint"),
     [
         (day(2), day(1), ["score"], "ends before it begins"),
-        (day(1), DAILY.plus_days(day(1), LONGEST_RANGE_DAYS), ["score"], "has 367 days; at most 366"),
+        (day(1), DAILY.plus(day(1), LONGEST_RANGE), ["score"], "has 367 days; at most 366"),
         (day(1), day(1), ["train"], r"\['train'\]; give one or more of score, monitor"),
         (day(1), day(1), [], "give one or more of score, monitor"),
     ],
@@ -135,5 +135,5 @@ def test_a_bad_range_or_stage_is_refused_before_anything_happens(
 
 def test_a_leap_years_worth_of_days_is_not_too_many(catalog: Catalog, flight_delay: ModelConfig) -> None:
     last = "2030-01-01"
-    first = DAILY.plus_days(last, -(LONGEST_RANGE_DAYS - 1))
-    assert len(rescore(catalog, flight_delay, first, last, stages=["monitor"])) == LONGEST_RANGE_DAYS
+    first = DAILY.shift(last, -(LONGEST_RANGE.amount - 1))
+    assert len(rescore(catalog, flight_delay, first, last, stages=["monitor"])) == LONGEST_RANGE.amount

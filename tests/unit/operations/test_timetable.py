@@ -10,6 +10,7 @@ import pytest
 from include.evergreen.config import Catalog
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.operations.timetable import explain, first_training, timetable
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.readiness import inputs_of
@@ -20,14 +21,14 @@ from tests.unit.late_labels import declare as declare_late
 from tests.unit.shop_of_any_grain import MODEL, Shape, deliver_all
 
 SHAPES = {
-    "hours, prices of the month before": Shape(Grain("hour"), Grain("month"), "lag_hours: 1", "lag_days: 1", 3, 2, 1, 1, "2013-03-10"),
-    "days of New York": Shape(Grain("day", "America/New_York"), Grain(), "lag_days: 1", "lag_days: 1", 12, 6, 3, 2, "2013-03-07"),
-    "weeks": Shape(Grain("week"), Grain(), "lag_days: 7", "lag_days: 1", 84, 42, 21, 7, "2013-03-04"),
+    "hours, prices of the month before": Shape(Grain("hour"), Grain("month"), "lag: 1 hour", "lag: 1 month", 3, 2, 1, 1, "2013-03-10"),
+    "days of New York": Shape(Grain("day", "America/New_York"), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 2, "2013-03-07"),
+    "weeks": Shape(Grain("week"), Grain(), "lag: 1 week", "lag: 1 day", 84, 42, 21, 7, "2013-03-04"),
     "months, prices of the quarter before": Shape(
-        Grain("month"), Grain("quarter"), "lag_days: 31", "lag_days: 92", 400, 186, 93, 92, "2013-01-01"
+        Grain("month"), Grain("quarter"), "lag: 1 month", "lag: 1 quarter", 400, 186, 93, 92, "2013-01-01"
     ),
     "days whose rows come the morning after": Shape(
-        Grain(), Grain(), "lag_days: 1", "lag_days: 0", 12, 6, 3, 2, "2013-02-25", "hours_after_end: 6", "hours_after_end: 6"
+        Grain(), Grain(), "lag: 1 day", "lag: 0 days", 12, 6, 3, 2, "2013-02-25", "hours_after_end: 6", "hours_after_end: 6"
     ),
 }
 
@@ -41,7 +42,7 @@ def test_the_first_training_is_the_first_that_finds_enough(shape: Shape, tmp_pat
     assert as_of is not None
     deliver_all(catalog, shape.grain.start(as_of))
     before = shape.grain.shift(as_of, -1)
-    with pytest.raises(DataError, match="train.min_days asks for"):
+    with pytest.raises(DataError, match="train.min_history asks for"):
         take_snapshot(catalog, model, before)
     assert take_snapshot(catalog, model, as_of).rows > 0
 
@@ -49,7 +50,7 @@ def test_the_first_training_is_the_first_that_finds_enough(shape: Shape, tmp_pat
 def test_labels_that_come_late_put_the_first_training_off(tmp_path: Path) -> None:
     catalog = declare_late(tmp_path)
     model = catalog.model(LATE)
-    of_the_same_day = model.model_copy(update={"target": model.target.model_copy(update={"within_days": 0})})
+    of_the_same_day = model.model_copy(update={"target": model.target.model_copy(update={"within": Span(0, "day")})})
     first = first_training(catalog, model)
     assert (first, first_training(catalog, of_the_same_day)) == ("2024-01-12", "2024-01-07")
 

@@ -13,6 +13,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.foundation.span import Span
 from include.evergreen.operations.maintenance import Limits, apply_retention
 from include.evergreen.operations.verification import (
     SnapshotRecord,
@@ -211,7 +212,7 @@ def test_a_file_that_many_snapshots_name_is_read_once(snapshot: SnapshotRecord, 
     from include.evergreen.operations import verification
 
     catalog = Catalog()
-    take_snapshot(catalog, catalog.model(MODEL), AS_OF, window_days=18)
+    take_snapshot(catalog, catalog.model(MODEL), AS_OF, window=Span(18, "day"))
     read: list[str] = []
     verify = verification.stored_rows
 

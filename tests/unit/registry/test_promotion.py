@@ -35,7 +35,7 @@ from tests.unit.copies import copied_candidate, copied_version, decided
 from tests.unit.flights import lenient, rows_of
 from tests.unit.lifecycle import AS_OF, MODEL, settle_cycled
 
-EARLIER = DAILY.plus_days(AS_OF, -2)
+EARLIER = DAILY.shift(AS_OF, -2)
 NIGHT = {"actor": "the night", "reason": "blessed by the gate"}
 PERSON = {"actor": "a person", "reason": "it went wrong"}
 

@@ -197,7 +197,7 @@ def test_a_scoring_that_is_overtaken_again_and_again_leaves_what_there_was_and_i
 def test_what_is_read_is_what_the_champion_was_trained_on_and_not_what_is_declared_now(catalog: Catalog, tmp_path: Path) -> None:
     changed = with_other_features(catalog, tmp_path / "include")
     declared = changed.model_path(MODEL)
-    declared.write_text(declared.read_text().replace("{dataset: weather, lag_days: 1}", "{dataset: weather, lag_days: 2}"))
+    declared.write_text(declared.read_text().replace("{dataset: weather, lag: 1 day}", "{dataset: weather, lag: 2 days}"))
     champion = champions.champion(MODEL)
     assert champion
     assert ("weather", YESTERDAY) in readiness.inputs_of(champion).keys(DAY)

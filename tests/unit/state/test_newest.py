@@ -19,11 +19,11 @@ DAY = "2013-02-09"
 def test_the_newest_day_of_each_is_told_and_a_later_record_of_an_older_day_is_not() -> None:
     assert newest_pages() == ({}, {})
     with writing() as connection:
-        for dataset, day in (("weather", DAY), ("weather", DAILY.plus_days(DAY, -3)), ("outcomes", DAILY.plus_days(DAY, -1))):
+        for dataset, day in (("weather", DAY), ("weather", DAILY.shift(DAY, -3)), ("outcomes", DAILY.shift(DAY, -1))):
             values = {"raw_digest": "x", "verdict": "passed", "result": {}, "recorded_at": clock.now()}
             connection.execute(validations.insert().values(dataset=dataset, partition=day, **values))
         connection.execute(reports.insert().values(model="air_time", partition=DAY, path="", input_digest="x", recorded_at=clock.now()))
-    assert newest_pages() == ({"weather": DAY, "outcomes": DAILY.plus_days(DAY, -1)}, {"air_time": DAY})
+    assert newest_pages() == ({"weather": DAY, "outcomes": DAILY.shift(DAY, -1)}, {"air_time": DAY})
 
 
 def test_what_an_alert_counts_and_is_not_made_good_is_what_can_run_again() -> None:

@@ -55,6 +55,6 @@ def test_a_new_status_begins_now(tick: list[dt.datetime]) -> None:
 def test_each_stage_of_each_model_and_day_is_its_own() -> None:
     for model, stage, day in (("a", "score", DAY), ("a", "monitor", DAY), ("b", "score", DAY)):
         record_stage(model, stage, day, "done", {})  # type: ignore[arg-type]
-    record_stage("a", "score", DAILY.plus_days(DAY, -1), "skipped", {})
+    record_stage("a", "score", DAILY.shift(DAY, -1), "skipped", {})
     assert [(each.partition[-2:], each.stage) for each in list_stages("a")] == [("08", "score"), ("09", "monitor"), ("09", "score")]
     assert len(list_stages("a", first=DAY)) == 2

@@ -61,14 +61,14 @@ owner: tests
 task: regression
 rows: orders
 inputs:
-  - {dataset: orders, lag_days: 0}
-  - {dataset: returns, lag_days: 2}
-  - {dataset: readings, lag_days: 1}
+  - {dataset: orders, lag: 0 days}
+  - {dataset: returns, lag: 2 days}
+  - {dataset: readings, lag: 1 day}
 target: {dataset: returns, column: refund}
 features:
   - {name: value, kind: numeric, description: Under test}
   - {name: shop, kind: categorical, description: Where}
-train: {estimator: sklearn.linear_model.Ridge, window_days: 20, min_days: 10}
+train: {estimator: sklearn.linear_model.Ridge, window: 20 days, min_history: 10 days}
 gate:
   criteria: [{kind: absolute, metric: mae, at_most: 100}]
 """
@@ -93,12 +93,13 @@ def features(read):
 
 HONEST = {
     "a column of its own": "rows['price'] * 2",
-    "an exact mean": "read.trailing(rows, 'returns', days=7, group_by='shop', column='refund', agg='mean')",
-    "a mean of pandas": "rows['shop'].map(read.window('returns', days=7).groupby('shop')['refund'].mean())",
-    "a count by two keys": "read.trailing(rows, 'orders', days=7, group_by=['shop', 'till'], column='price', agg='count')",
-    "rows that were known one by one": "read.trailing(rows, 'readings', days=3, group_by='shop', column='heat', agg='rate', threshold=50)",
-    "the latest of them": "read.latest(rows, 'readings', days=3, by='shop', time='taken', columns=['heat'], at='opened')['heat']",
-    "how many orders the day has": "float(len(read.window('orders', days=1, columns=['till'])))",
+    "an exact mean": "read.trailing(rows, 'returns', span='7 days', group_by='shop', column='refund', agg='mean')",
+    "a mean of pandas": "rows['shop'].map(read.window('returns', span='7 days').groupby('shop')['refund'].mean())",
+    "a count by two keys": "read.trailing(rows, 'orders', span='7 days', group_by=['shop', 'till'], column='price', agg='count')",
+    "rows that were known one by one": "read.trailing(rows, 'readings', span='3 days', group_by='shop', column='heat', "
+    "agg='rate', threshold=50)",
+    "the latest of them": "read.latest(rows, 'readings', span='3 days', by='shop', time='taken', columns=['heat'], at='opened')['heat']",
+    "how many orders the day has": "float(len(read.window('orders', span='1 day', columns=['till'])))",
     "the day of the week": "float(read.partition.weekday())",
 }
 BROKEN = {  # what features.py does; the check that finds it
@@ -111,7 +112,7 @@ BROKEN = {  # what features.py does; the check that finds it
     ),
     "the number of its row": (ORDER, "np.arange(len(rows)) * 1.0"),
     "the row before": (ORDER, "rows['price'].shift(1)"),
-    "the first of a window": (ORDER, "read.window('returns', days=1)['refund'].bfill().iloc[0]"),
+    "the first of a window": (ORDER, "read.window('returns', span='1 day')['refund'].bfill().iloc[0]"),
     "a mean over the rows": (BOUNDARIES, "rows['price'] - rows['price'].mean()"),
     "a rank among the rows": (BOUNDARIES, "rows['price'].rank()"),
     "what is left of other days": (BOUNDARIES, "remembered(len(rows))"),
@@ -190,7 +191,7 @@ def test_features_that_break_a_promise_are_found_by_its_check(include: Path, che
 )
 def test_labels_that_come_late_by_fewer_keys_in_another_order_or_of_another_type_find_their_rows(include: Path, old: str, new: str) -> None:
     model = include / "models" / "takings" / "model.yaml"
-    model.write_text(MODEL.replace("column: refund", "column: refund, within_days: 9"))
+    model.write_text(MODEL.replace("column: refund", "column: refund, within: 9 days"))
     returns = include / "datasets" / "returns" / "dataset.yaml"
     assert old in returns.read_text()
     returns.write_text(returns.read_text().replace(old, new))
@@ -212,7 +213,7 @@ def test_what_is_tampered_with_is_exactly_what_was_not_known(include: Path) -> N
     """Of a partition whose rows were known one by one, the rows that were known are left as they are."""
     _write(include, "rows['price']")
     subject = Subject.of(Catalog(include), "takings")
-    day, yesterday = subject.source.day, DAILY.plus_days(subject.source.day, -1)
+    day, yesterday = subject.source.day, DAILY.shift(subject.source.day, -1)
     midnight = DAILY.start(day)
     later = LaterFacts(subject.source, subject.model, day, {(name, each) for name in subject.source.datasets for each in (day, yesterday)})
     for name in subject.source.datasets:

@@ -32,7 +32,7 @@ def synthetic_rows(*, days: int = 12, rows_a_day: int = 60, is_classified: bool 
     first = "2013-01-01"
     return pd.DataFrame(
         {
-            "partition": [str(DAILY.plus_days(first, n // rows_a_day)) for n in range(count)],
+            "partition": [str(DAILY.shift(first, n // rows_a_day)) for n in range(count)],
             "carrier": pd.array(np.array(["AA", "B6", "UA"])[carrier], dtype="string"),
             "hour": hour,
             "noise": random.normal(0, 1, count),
@@ -44,5 +44,5 @@ def synthetic_rows(*, days: int = 12, rows_a_day: int = 60, is_classified: bool 
 
 def synthetic_model(model: ModelConfig, **train: Any) -> ModelConfig:
     """``model`` with these features, and ``train`` declared anew with these keys."""
-    declared = Train.model_validate({"window_days": 30, "min_days": 14, **train})
+    declared = Train.model_validate({"window": "30 days", "min_history": "14 days", **train})
     return model.model_copy(update={"features": FEATURES, "train": declared})

@@ -12,7 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.foundation.errors import ConfigError, DataError
+from include.evergreen.foundation.grain import Grain
+from include.evergreen.foundation.span import Span
 from include.evergreen.training import fitting, pipeline
 from include.evergreen.training.fitting import learn, newest_apart
 from include.evergreen.training.pipeline import Chosen, predict
@@ -24,7 +27,9 @@ LIGHTGBM = "lightgbm.LGBMClassifier"
 
 def test_weights_are_the_product_of_what_is_declared_and_have_a_mean_of_one(flight_delay: ModelConfig) -> None:
     rows = synthetic_rows(days=6)
-    model = synthetic_model(flight_delay, estimator=LOGISTIC, weights={"classes": "balanced", "half_life_days": 2, "feature": "importance"})
+    model = synthetic_model(
+        flight_delay, estimator=LOGISTIC, weights={"classes": "balanced", "half_life": "2 days", "feature": "importance"}
+    )
     age = np.repeat([5, 4, 3, 2, 1, 0], 60)
     expected = compute_sample_weight("balanced", rows["target"]) * 0.5 ** (age / 2) * rows["importance"].to_numpy()
     found = row_weights(model, rows)
@@ -38,14 +43,36 @@ def test_without_weights_there_are_none(flight_delay: ModelConfig) -> None:
 
 
 def test_a_row_counts_half_of_one_that_is_a_half_life_newer(flight_delay: ModelConfig) -> None:
-    found = row_weights(synthetic_model(flight_delay, estimator=LOGISTIC, weights={"half_life_days": 4}), synthetic_rows(days=9))
+    found = row_weights(synthetic_model(flight_delay, estimator=LOGISTIC, weights={"half_life": "4 days"}), synthetic_rows(days=9))
     assert found is not None
     assert found[0] / found[-1] == pytest.approx(0.25)
     assert found[60 * 4] / found[-1] == pytest.approx(0.5)
 
 
+def test_a_half_life_may_be_of_partitions_that_the_schedule_makes(flight_delay: ModelConfig) -> None:
+    workdays = Calendar(Grain(), "0 6 * * 1-5")
+    model = synthetic_model(flight_delay, estimator=LOGISTIC, weights={"half_life": "1 partition"}).with_calendars(lambda _: workdays)
+    rows = synthetic_rows(days=7)  # from a Tuesday on: between Monday's and Friday's no partition is made
+    found = row_weights(model, rows)
+    assert found is not None
+    of_day = dict(zip(rows["partition"], found, strict=True))
+    assert of_day["2013-01-04"] / of_day["2013-01-07"] == pytest.approx(0.5)
+    assert of_day["2013-01-01"] / of_day["2013-01-07"] == pytest.approx(0.5**4)
+
+
+def test_what_is_held_out_is_counted_by_the_schedule_and_not_by_what_is_there(flight_delay: ModelConfig) -> None:
+    rows = synthetic_rows(days=9)
+    there = rows[rows["partition"] != "2013-01-08"]
+    older, newest = newest_apart(flight_delay, there, Span(3, "day"))
+    assert sorted(newest["partition"].unique()) == ["2013-01-07", "2013-01-09"]
+    assert older["partition"].max() == "2013-01-06"
+    workdays = flight_delay.with_calendars(lambda _: Calendar(Grain(), "0 6 * * 1-5"))
+    assert newest_apart(workdays, rows, Span(3, "partition"))[1]["partition"].min() == "2013-01-07"  # Monday, before Tuesday and Wednesday
+    assert newest_apart(workdays, rows, Span(4, "partition"))[1]["partition"].min() == "2013-01-04"
+
+
 @pytest.mark.parametrize(
-    "weights", [{"classes": "balanced"}, {"half_life_days": 3}, {"feature": "importance"}, {"classes": "balanced", "half_life_days": 3}]
+    "weights", [{"classes": "balanced"}, {"half_life": "3 days"}, {"feature": "importance"}, {"classes": "balanced", "half_life": "3 days"}]
 )
 def test_weights_change_the_fit_as_scikit_learns_own_sample_weight_does(flight_delay: ModelConfig, weights: dict[str, Any]) -> None:
     rows = synthetic_rows()
@@ -73,14 +100,14 @@ def test_weights_of_nought_alone_are_refused(flight_delay: ModelConfig) -> None:
 
 
 def test_an_estimator_that_cannot_weight_rows_is_named(flight_delay: ModelConfig) -> None:
-    model = synthetic_model(flight_delay, estimator="sklearn.neighbors.KNeighborsClassifier", weights={"half_life_days": 3})
+    model = synthetic_model(flight_delay, estimator="sklearn.neighbors.KNeighborsClassifier", weights={"half_life": "3 days"})
     with pytest.raises(ConfigError, match="KNeighborsClassifier cannot weight rows. Remove train.weights"):
         learn(model, synthetic_rows(days=3))
 
 
 def test_early_stop_judges_by_the_newest_days_and_they_teach_nothing(flight_delay: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = synthetic_rows()
-    model = synthetic_model(flight_delay, estimator=BOOSTING, early_stop={"days": 2, "rounds": 3})
+    model = synthetic_model(flight_delay, estimator=BOOSTING, early_stop={"holdout": "2 days", "rounds": 3})
     seen: dict[str, Any] = {}
     fit = fitting.fit
 
@@ -98,8 +125,10 @@ def test_early_stop_judges_by_the_newest_days_and_they_teach_nothing(flight_dela
 def test_early_stop_is_scikit_learns_own_and_stops(flight_delay: ModelConfig) -> None:
     rows = synthetic_rows()
     parameters = {"max_iter": 500, "learning_rate": 0.3}
-    ours = learn(synthetic_model(flight_delay, estimator=BOOSTING, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
-    older, judges = newest_apart(rows, 2)
+    ours = learn(
+        synthetic_model(flight_delay, estimator=BOOSTING, parameters=parameters, early_stop={"holdout": "2 days", "rounds": 3}), rows
+    )
+    older, judges = newest_apart(flight_delay, rows, Span(2, "day"))
     own = HistGradientBoostingClassifier(**parameters, early_stopping=True, n_iter_no_change=3, random_state=0)
     own.fit(_columns(ours, older), older["target"], X_val=_columns(ours, judges), y_val=judges["target"].to_numpy())
     assert 3 < own.n_iter_ < 100
@@ -108,17 +137,19 @@ def test_early_stop_is_scikit_learns_own_and_stops(flight_delay: ModelConfig) ->
 
 
 def test_early_stop_with_weights_fits(flight_delay: ModelConfig, lightgbm: ModuleType) -> None:
-    weights = {"classes": "balanced", "half_life_days": 3}
+    weights = {"classes": "balanced", "half_life": "3 days"}
     for estimator in (BOOSTING, LIGHTGBM):
-        model = synthetic_model(flight_delay, estimator=estimator, early_stop={"days": 2, "rounds": 3}, weights=weights)
+        model = synthetic_model(flight_delay, estimator=estimator, early_stop={"holdout": "2 days", "rounds": 3}, weights=weights)
         assert np.isfinite(predict(learn(model, synthetic_rows()), model, synthetic_rows())).all()
 
 
 def test_lightgbm_stops_early_on_the_newest_days(flight_delay: ModelConfig, lightgbm: ModuleType) -> None:
     rows = synthetic_rows()
     parameters = {"n_estimators": 500, "learning_rate": 0.3}
-    ours = learn(synthetic_model(flight_delay, estimator=LIGHTGBM, parameters=parameters, early_stop={"days": 2, "rounds": 3}), rows)
-    older, judges = newest_apart(rows, 2)
+    ours = learn(
+        synthetic_model(flight_delay, estimator=LIGHTGBM, parameters=parameters, early_stop={"holdout": "2 days", "rounds": 3}), rows
+    )
+    older, judges = newest_apart(flight_delay, rows, Span(2, "day"))
     own = lightgbm.LGBMClassifier(**parameters, n_jobs=1, verbose=-1, deterministic=True, random_state=0)
     stop = lightgbm.early_stopping(3, verbose=False)
     own.fit(
@@ -143,7 +174,9 @@ def test_a_boosted_model_of_another_library_is_stored_and_loaded_by_name_and_pre
 ) -> None:
     pytest.importorskip(library)  # xgboost-cpu has no wheels but for Linux on x86_64
     rows = synthetic_rows()
-    model = synthetic_model(flight_delay, estimator=estimator, parameters={"n_estimators": 200}, early_stop={"days": 2, "rounds": 3})
+    model = synthetic_model(
+        flight_delay, estimator=estimator, parameters={"n_estimators": 200}, early_stop={"holdout": "2 days", "rounds": 3}
+    )
     fitted = learn(model, rows)
     content = skops.io.dumps(fitted)
     with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
@@ -215,9 +248,7 @@ def _columns(fitted: Any, rows: pd.DataFrame) -> Any:
 def test_rows_of_one_class_are_named_with_the_estimator_and_what_to_change(flight_delay: ModelConfig, estimator: str) -> None:
     name = estimator.rpartition(".")[2]
     rows = synthetic_rows(days=5).assign(target=1.0)
-    words = (
-        rf"{name} cannot learn from the 300 rows of 2013-01-01 to 2013-01-05: all have the target 1, .* Choose a longer train.window_days"
-    )
+    words = rf"{name} cannot learn from the 300 rows of 2013-01-01 to 2013-01-05: all have the target 1, .* Choose a longer train.window"
     with pytest.raises(DataError, match=words):
         learn(synthetic_model(flight_delay, estimator=estimator), rows)
 
@@ -227,12 +258,12 @@ def test_rows_of_one_class_are_named_with_the_estimator_and_what_to_change(fligh
 def test_an_early_stop_that_leaves_one_class_on_either_side_is_named(flight_delay: ModelConfig, estimator: str) -> None:
     pytest.importorskip(estimator.partition(".")[0])
     name = estimator.rpartition(".")[2]
-    model = synthetic_model(flight_delay, estimator=estimator, early_stop={"days": 2, "rounds": 3})
+    model = synthetic_model(flight_delay, estimator=estimator, early_stop={"holdout": "2 days", "rounds": 3})
     rows = synthetic_rows(days=6)
     newest = rows["partition"] > "2013-01-04"
-    with pytest.raises(DataError, match=rf"{name} cannot learn from the 240 rows .* or fewer train.early_stop.days"):
+    with pytest.raises(DataError, match=rf"{name} cannot learn from the 240 rows .* or a shorter train.early_stop.holdout"):
         learn(model, rows.assign(target=rows["target"].where(newest, 0.0)))
-    with pytest.raises(DataError, match=rf"{name} cannot be told when to stop by the 120 rows .* Choose more train.early_stop.days"):
+    with pytest.raises(DataError, match=rf"{name} cannot be told when to stop by the 120 rows .* Choose a longer train.early_stop.holdout"):
         learn(model, rows.assign(target=rows["target"].where(~newest, 0.0)))
 
 

@@ -40,8 +40,8 @@ def catalog(home: Path, tmp_path: Path, _frames: dict[str, list[pd.DataFrame]]) 
     for number in range(WINDOW):
         deliver("payments", day(number), _frames["payments"][number][["payment", "amount"]])
         deliver("chargebacks", day(number), _frames["chargebacks"][number])
-    target = f"within_days: {WITHIN}, absent: negative"
-    return declare(tmp_path / "include", target=target, train=f"window_days: {WINDOW}, min_days: 20, holdout_days: 7")
+    target = f"within: {WITHIN} days, absent: negative"
+    return declare(tmp_path / "include", target=target, train=f"window: {WINDOW} days, min_history: 20 days, holdout: 7 days")
 
 
 def test_a_model_that_waits_predicts_the_true_rate_and_one_that_takes_absent_for_negative_at_once_does_not(catalog: Catalog) -> None:

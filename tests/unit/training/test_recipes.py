@@ -10,6 +10,7 @@ from include.evergreen.config.models import Monitor
 from include.evergreen.features.build import code_now, load_code
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.span import Span
 from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import recipes
 from include.evergreen.training.recipes import FEATURES, build_recipe, find_recipe, keep_recipe
@@ -25,11 +26,11 @@ def test_a_recipe_gives_back_the_model_that_was_declared_then(catalog: Catalog, 
 
 def test_what_is_no_part_of_a_training_is_as_it_is_declared_now(catalog: Catalog, air_time: ModelConfig) -> None:
     kept = build_recipe(catalog, air_time)
-    now = air_time.model_copy(update={"owner": "another team", "monitor": Monitor(window_days=3)})
+    now = air_time.model_copy(update={"owner": "another team", "monitor": Monitor(window=Span(3, "day"))})
     assert kept.config(now).model_dump() == now.model_dump()
 
 
-@pytest.mark.parametrize("change", [{"schedule": None}, {"run_in": "docker", "docker": {"image": "evergreen"}}, {"holdout_days": 7}])
+@pytest.mark.parametrize("change", [{"schedule": None}, {"run_in": "docker", "docker": {"image": "evergreen"}}, {"holdout": "7 days"}])
 def test_when_and_where_a_training_runs_and_a_default_that_is_said_change_no_recipe(
     catalog: Catalog, air_time: ModelConfig, change: dict[str, object]
 ) -> None:
@@ -37,7 +38,7 @@ def test_when_and_where_a_training_runs_and_a_default_that_is_said_change_no_rec
     assert build_recipe(catalog, air_time.model_copy(update={"train": train})).digest == build_recipe(catalog, air_time).digest
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"parameters": {"alpha": 2.0}}, {"window_days": 61}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"parameters": {"alpha": 2.0}}, {"window": Span(61, "day")}])
 def test_what_changes_a_training_changes_the_recipe(catalog: Catalog, air_time: ModelConfig, change: dict[str, object]) -> None:
     train = air_time.train.model_copy(update=change)
     changed = build_recipe(catalog, air_time.model_copy(update={"train": train}))

@@ -91,7 +91,7 @@ def test_counts_of_rows_and_columns_and_rounds_make_no_false_alarm_and_no_long_c
 
 
 def test_weights_are_rehearsed_too(flight_delay: ModelConfig) -> None:
-    model = synthetic_model(flight_delay, estimator="sklearn.neighbors.KNeighborsClassifier", weights={"half_life_days": 3})
+    model = synthetic_model(flight_delay, estimator="sklearn.neighbors.KNeighborsClassifier", weights={"half_life": "3 days"})
     with pytest.raises(ConfigError, match="KNeighborsClassifier cannot weight rows"):
         rehearse(model, Chosen("sklearn.neighbors.KNeighborsClassifier"))
 

@@ -7,6 +7,7 @@ from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.columns import TARGET
 from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.foundation.span import Span
 from include.evergreen.state.database.tables import snapshots
 from include.evergreen.training.snapshot import find_snapshot
 from include.evergreen.training.take_snapshot import take_snapshot
@@ -17,7 +18,7 @@ AS_OF = january(18)
 
 
 def test_a_snapshot_lists_exactly_the_partitions_that_it_read(catalog: Catalog, air_time: ModelConfig) -> None:
-    members = take_snapshot(catalog, air_time, AS_OF, window_days=14).members
+    members = take_snapshot(catalog, air_time, AS_OF, window=Span(14, "day")).members
     assert sorted(members)[0] == "outcomes/2013-01-01/v1"
     days = {name: sorted(key.split("/")[1][-2:] for key in members if key.startswith(name)) for name in catalog.dataset_names()}
     assert (days["schedules"][-1], days["weather"][-1], days["outcomes"][-1]) == ("17", "16", "17")
@@ -27,7 +28,7 @@ def test_a_snapshot_lists_exactly_the_partitions_that_it_read(catalog: Catalog, 
 
 
 def test_its_frame_has_the_window_before_as_of_oldest_day_first(catalog: Catalog, air_time: ModelConfig) -> None:
-    frame = take_snapshot(catalog, air_time, AS_OF, window_days=14).frame()
+    frame = take_snapshot(catalog, air_time, AS_OF, window=Span(14, "day")).frame()
     days = frame[PARTITION_COLUMN].unique().tolist()
     assert days == [str(january(day)) for day in range(4, 18)]
     keys = ["key:carrier", "key:flight", "key:origin"]  # so that a person's rows can be found in it
@@ -60,11 +61,11 @@ def test_a_correction_within_the_window_changes_it(catalog: Catalog, air_time: M
 def test_two_runs_that_read_the_same_have_each_a_record_of_their_own(catalog: Catalog, air_time: ModelConfig) -> None:
     """With no newer day ingested, a training as of a week later reads the same, and stands elsewhere all the same."""
     late = [january(28), january(29)]
-    taken = [take_snapshot(catalog, air_time, as_of, window_days=60) for as_of in late]
+    taken = [take_snapshot(catalog, air_time, as_of, window=Span(60, "day")) for as_of in late]
     assert taken[0].frame().equals(taken[1].frame())
     assert [find_snapshot(each.digest).as_of for each in taken] == late
-    shorter = take_snapshot(catalog, air_time, late[0], window_days=50)
-    assert find_snapshot(shorter.digest).window_days == 50
+    shorter = take_snapshot(catalog, air_time, late[0], window=Span(50, "day"))
+    assert find_snapshot(shorter.digest).window == Span(50, "day")
 
 
 def test_too_few_days_are_the_datas_fault_and_are_counted(catalog: Catalog, air_time: ModelConfig) -> None:

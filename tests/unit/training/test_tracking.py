@@ -81,8 +81,8 @@ def test_trained_as_of_a_day_long_past_it_is_the_model_of_that_day_bit_for_bit(c
     for partition in DAILY.between(AS_OF, LAST):
         for dataset in catalog.dataset_names():
             ingest(catalog.dataset(dataset), partition, "live")
-    shorten("outcomes", DAILY.plus_days(AS_OF, -5), 110)
-    ingest(catalog.dataset("outcomes"), DAILY.plus_days(AS_OF, -5), "live")  # known only today
+    shorten("outcomes", DAILY.shift(AS_OF, -5), 110)
+    ingest(catalog.dataset("outcomes"), DAILY.shift(AS_OF, -5), "live")  # known only today
     snapshot = take_snapshot(catalog, model, AS_OF)
     assert snapshot.digest == of_that_day.snapshot_digest
     fit_rows, holdout = fit_job.split_by_time(model, snapshot.frame())

@@ -36,7 +36,7 @@ def test_no_fold_is_fitted_on_a_day_that_is_not_before_all_those_it_is_judged_on
         assert before[0] == "2013-01-01"  # the window expands
     judged = [day for _, judges in found for day in judges]
     assert judged == sorted(set(judged))
-    assert judged[-1] == str(DAILY.plus_days("2013-01-01", days - 1))
+    assert judged[-1] == str(DAILY.shift("2013-01-01", days - 1))
 
 
 def test_trials_are_fitted_on_the_days_before_those_they_are_judged_on(air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_seconds_alone_are_a_budget_and_the_first_trial_always_runs(air_time: Mo
 
 def test_halving_keeps_a_third_on_three_times_the_days_and_the_last_are_tried_on_all(air_time: ModelConfig) -> None:
     model = synthetic_model(
-        air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2}, window_days=60
+        air_time, estimator=RIDGE, search=ALPHAS, tune={"method": "halving", "candidates": 9, "folds": 2}, window="60 days"
     )
     rows = synthetic_rows(days=42, rows_a_day=20, is_classified=False)
     outcome = choose(model, rows)
@@ -273,7 +273,7 @@ def test_a_fold_of_one_class_is_named_with_the_estimator_and_what_to_change(flig
     model = synthetic_model(flight_delay, estimator=LOGISTIC, search={"C": {"choice": [0.1, 1.0]}}, tune={"candidates": 2, "folds": 3})
     words = (
         r"all 2 trials of tuning failed: fold 1 of 3: flight_delay: LogisticRegression cannot learn from the 120 rows of 2013-01-01 to "
-        r"2013-01-02: all have the target 0, .* Choose a longer train.window_days, or fewer train.tune.folds, or another target.positive"
+        r"2013-01-02: all have the target 0, .* Choose a longer train.window, or fewer train.tune.folds, or another target.positive"
     )
     with pytest.raises(ConfigError, match=words):
         choose(model, rows)

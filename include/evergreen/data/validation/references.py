@@ -33,8 +33,9 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
     :returns: the result, not evaluated when no partition to look into is there; and the rows that fail, if the reference
         quarantines and any do
     """
-    last = dataset.grain.plus_days(delivered.partition, -reference.lag_days)
-    first = dataset.grain.plus_days(last, 1 - reference.days)
+    calendar = dataset.schedule.calendar
+    last = calendar.minus(delivered.partition, reference.lag)
+    first = calendar.first_of(last, reference.window)
     arguments = {"columns": list(reference.columns), **reference.model_dump(mode="json", exclude_defaults=True, exclude={"on_fail"})}
     looked_into = current_partitions(reference.dataset, first, last)
     if not looked_into:
@@ -53,7 +54,7 @@ def check_reference(dataset: DatasetConfig, reference: Reference, raw: RawRows, 
         on_fail=reference.on_fail,
         status="failed" if len(positions) else "passed",
         failed_rows=len(positions),
-        observed=f"looked into {len(looked_into)} of {reference.days} days, {there.num_rows} values",
+        observed=f"looked into {len(looked_into)} of {len(calendar.made(first, last))} partitions, {there.num_rows} values",
         examples=() if personal else _examples(reference, raw, positions),
     )
     return check, Failure(label, positions) if len(positions) and reference.on_fail == "quarantine" else None

@@ -24,13 +24,14 @@ def validate(dataset: DatasetConfig, raw: RawRows, delivered: Delivered) -> Vali
     :param delivered: what else is known of the partition
     :returns: the result of every check, the rows that fail, and the verdict
     """
-    window = dataset.volume.window_partitions if dataset.volume else 0
+    calendar = dataset.schedule.calendar
+    window = calendar.count(dataset.volume.window) if dataset.volume else 0
     earlier = earlier_partitions(dataset.name, delivered.partition, max(COMPARED_PARTITIONS, window))
     checks, failures = evaluate(dataset, declared_expectations(dataset, raw.no_rows(dataset.column_names)), raw)
     if dataset.undeclared_columns != "ignore":
         checks.insert(0, undeclared_check(dataset, delivered))
     if dataset.volume:
-        checks.append(volume_check(dataset.volume, raw.rows, earlier))
+        checks.append(volume_check(dataset.volume, raw.rows, earlier, calendar, delivered.partition))
     if dataset.freshness:
         checks.append(freshness_check(dataset, dataset.freshness, delivered))
     for reference in dataset.references:

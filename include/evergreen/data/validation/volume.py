@@ -7,6 +7,7 @@ from statistics import median
 
 import sqlalchemy as sa
 
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.models import Volume
 from include.evergreen.data.validation.checks import CheckResult, Usual
 from include.evergreen.foundation.grain import Partition
@@ -64,18 +65,21 @@ def usual_rows(earlier: list[Neighbour]) -> Usual | None:
     return Usual(len(compared), median(day.delivered for day in compared), median(day.quarantined for day in compared))
 
 
-def volume_check(volume: Volume, rows: int, earlier: list[Neighbour]) -> CheckResult:
+def volume_check(volume: Volume, rows: int, earlier: list[Neighbour], calendar: Calendar, partition: Partition) -> CheckResult:
     """Check the number of delivered rows against the median of the partitions before.
 
     :param volume: how many partitions it is compared with, and how far the number may be from their median
     :param rows: how many were delivered, those that fail other checks included
     :param earlier: newest partition first
-    :returns: the result; not evaluated with fewer than ``min_partitions``
+    :param calendar: that of the dataset
+    :param partition: the one that was delivered
+    :returns: the result; not evaluated with fewer than ``min_history``
     """
-    window = earlier[: volume.window_partitions]
-    arguments = {"at_least": volume.at_least, "at_most": volume.at_most, "window_partitions": volume.window_partitions}
-    if len(window) < volume.min_partitions:
-        message = f"{len(window)} earlier partitions are there to compare with, and min_partitions is {volume.min_partitions}"
+    first, wanted = calendar.minus(partition, volume.window), calendar.count_before(partition, volume.min_history)
+    window = [one for one in earlier if one.partition >= first]
+    arguments = {"at_least": volume.at_least, "at_most": volume.at_most, "window": str(volume.window)}
+    if len(window) < wanted:
+        message = f"{len(window)} earlier partitions are there to compare with, and min_history is {volume.min_history}"
         return CheckResult("volume", arguments, volume.on_fail, "not_evaluated", observed=message)
     usual = median(day.delivered for day in window)
     share = f", {rows / usual:.2f} times it" if usual else ""

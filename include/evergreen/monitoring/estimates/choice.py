@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from include.evergreen.foundation.span import Span
+
 ESTIMATORS: Final = {"classification": ("pape", "cbpe"), "regression": ("doubly_robust", "direct_loss")}
 """Task -> its estimators. The first is the default; the second does without the density ratio."""
 ENOUGH_WINDOWS = 10  # with labels, before anything but the default is chosen
-PAST_DAYS = 90  # that are looked back
+PAST = Span(90, "day")  # that is looked back
 
 
 @dataclass(frozen=True)

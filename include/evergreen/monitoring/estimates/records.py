@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from include.evergreen.config.metrics import PERFORMANCE
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import Grain, Partition
-from include.evergreen.monitoring.estimates.choice import PAST_DAYS, PastWindow
+from include.evergreen.monitoring.estimates.choice import PAST, PastWindow
 from include.evergreen.state.database import reading
 from include.evergreen.state.database.tables import estimates, observations
 
@@ -52,13 +52,13 @@ def past_windows(model: str, version: int, before: Partition, grain: Grain) -> l
 
     :param model: its name, as in ``include/models``
     :param version: whose windows count
-    :param before: the day whose earlier ones are looked at, as far as `PAST_DAYS` back
+    :param before: the day whose earlier ones are looked at, as far as `PAST` back
     :param grain: that of the model
     :returns: the windows, oldest first
     """
     own, seen = estimates.c, observations.c
     same = (seen.model == own.model) & (seen.partition == own.partition) & (seen.metric == sa.literal(PERFORMANCE) + own.metric)
-    first, last = grain.plus_days(before, -PAST_DAYS), grain.shift(before, -1)
+    first, last = grain.minus(before, PAST), grain.shift(before, -1)
     query = (
         sa.select(own.partition, own.estimator, own.metric, own.value, seen.value.label("realised"))
         .join(observations, same)

@@ -108,7 +108,7 @@ def tripped(model: ModelConfig) -> RuleEvidence | None:
     """
     for rule in model.retrain.rules:
         bounds = live_bounds(model.name, rule)
-        if evidence := evaluate(rule, judged_on(model, rule), model.grain, bounds, delay_of(model, rule.metric)):
+        if evidence := evaluate(rule, judged_on(model, rule), model.calendar, bounds, delay_of(model, rule.metric)):
             with reading() as connection:
                 if _is_quiet(connection, model, evidence.as_of):
                     continue
@@ -332,7 +332,7 @@ def find_quiet(connection: sa.Connection, model: ModelConfig) -> Quiet | None:
         return None
     counted = connection.execute(own.where(firings.c.failed_at.is_(None)).limit(LOOKED_AT)).all()
     fired = [row.as_of for row in counted]
-    quiet = quiet_after(model.retrain, fired, model.grain, rejected=_rejected_in_a_row(connection, model.name, counted))
+    quiet = quiet_after(model.retrain, fired, model.calendar, rejected=_rejected_in_a_row(connection, model.name, counted))
     if newest.failed_at is not None and (quiet is None or quiet.until < newest.as_of):
         return Quiet(newest.as_of, f"it fired as of {newest.as_of}, and {as_record(Firing, newest).training}")
     return quiet

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.models import Rule
-from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
 from include.evergreen.monitoring.triggers.bounds import LEAST_OTHERS, Bounds, live_bounds
 from include.evergreen.monitoring.triggers.firings import find_quiet
@@ -43,16 +44,16 @@ def _observed(model: ModelConfig, rule: Rule) -> list[Observation]:
 
 def _outlook(model: ModelConfig, rule: Rule, observed: list[Observation]) -> RuleOutlook:
     bounds = live_bounds(model.name, rule)
-    evidence = evaluate(rule, observed, model.grain, bounds, delay_of(model, rule.metric))
+    evidence = evaluate(rule, observed, model.calendar, bounds, delay_of(model, rule.metric))
     if evidence is None:
-        return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed, model.grain, bounds)}")
+        return RuleOutlook(rule.name, False, f"rule {rule.name} would not fire: {_why_not(rule, observed, model.calendar, bounds)}")
     if held := _held_back(model, evidence.as_of):
         return RuleOutlook(rule.name, False, f"rule {evidence.message} trips, and would not fire: {held}")
     return RuleOutlook(rule.name, True, f"rule {evidence.message} would fire a training as of {evidence.as_of}")
 
 
-def _why_not(rule: Rule, observed: list[Observation], grain: Grain, bounds: Bounds) -> str:
-    newest = counted(rule, observed, grain)
+def _why_not(rule: Rule, observed: list[Observation], calendar: Calendar, bounds: Bounds) -> str:
+    newest = counted(rule, observed, calendar)
     if not newest:
         if any(observation.origin == "live" for observation in observed):
             return f"{rule.metric} has no observation over at least {rule.min_rows} rows"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.models import Retrain
-from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import WEEK
 
-WEEK = 7  # days
-LOOKED_AT = WEEK  # firings: the most in a week, and more than it takes to reach the longest cool-down
+LOOKED_AT = 7  # firings: the most in a week, and more than it takes to reach the longest cool-down
 
 
 @dataclass(frozen=True)
@@ -20,25 +21,26 @@ class Quiet:
     because: str
 
 
-def quiet_after(retrain: Retrain, fired: Sequence[Partition], grain: Grain, *, rejected: int = 0) -> Quiet | None:
+def quiet_after(retrain: Retrain, fired: Sequence[Partition], calendar: Calendar, *, rejected: int = 0) -> Quiet | None:
     """Tell how long earlier firings keep the rules quiet, in partition time.
 
     :param retrain: as model.yaml declares it now
     :param fired: the as_of of each firing whose training did not fail, the newest first; `LOOKED_AT` of them are enough
-    :param grain: that of the model
+    :param calendar: that of the model
     :param rejected: how many of the newest in a row trained a candidate that the gate rejected; each doubles the cool-down
     :returns: the longest of what applies; None when it never fired
     """
     if not fired:
         return None
-    until = grain.plus_days(fired[0], min(retrain.cooldown_days << rejected, retrain.longest_cooldown_days))
+    doubled = (retrain.cooldown * (1 << rejected), retrain.longest_cooldown)
+    until = min(calendar.plus(fired[0], cooldown) for cooldown in doubled)
     because = f"the model cools down until {until}, since it fired as of {fired[0]}"
     if rejected:
         because += " and its candidate was rejected" if rejected == 1 else f" and its last {rejected} candidates were rejected"
     quiet = [Quiet(until, because)]
     most = retrain.max_per_week
     if most is not None and len(fired) >= most:
-        until = grain.shift(grain.plus_days(fired[most - 1], WEEK), -1)
+        until = calendar.grain.shift(calendar.plus(fired[most - 1], WEEK), -1)
         when = ", ".join(str(day) for day in reversed(fired[:most]))
         quiet.append(Quiet(until, f"max_per_week allows {most} until {until}, since it fired as of {when}"))
     return max(quiet, key=lambda one: one.until)

@@ -43,7 +43,7 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
     """
     by_day: dict[Partition, dict[str, Observation]] = defaultdict(dict)
     for observation in observed:
-        known_on = model.grain.plus_days(observation.partition, delay_of(model, observation.metric))
+        known_on = model.calendar.plus(observation.partition, delay_of(model, observation.metric))
         by_day[known_on][observation.metric] = replace(observation, origin="live")
     recorded = dict(by_day)
     tripped: list[Replayed] = []
@@ -71,11 +71,11 @@ def replay_rules(model: ModelConfig, observed: Sequence[Observation]) -> list[Re
             trip
             for rule in model.retrain.rules
             if (waits or rule.metric in by_day[partition])
-            and (trip := evaluate(rule, seen[rule.name], model.grain, bounds[rule.name], delay_of(model, rule.metric)))
+            and (trip := evaluate(rule, seen[rule.name], model.calendar, bounds[rule.name], delay_of(model, rule.metric)))
             and (waits or trip.as_of == partition)
         ]
         labels = by_day[partition].get(NEW_LABELS, labels)
-        quiet = quiet_after(model.retrain, fired[:LOOKED_AT], model.grain)
+        quiet = quiet_after(model.retrain, fired[:LOOKED_AT], model.calendar)
         free = next((trip for trip in evidences if quiet is None or trip.as_of > quiet.until), None)
         waits = free is not None and bool(lacking_labels(model, labels))
         if free is not None and not waits:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.metrics import NEW_LABELS
 from include.evergreen.config.models import Rule
-from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.monitoring.observations import Observation, newest_live, newest_live_version
 from include.evergreen.monitoring.triggers.bounds import Bounds
 
@@ -54,17 +56,17 @@ def judged_on(model: ModelConfig, rule: Rule) -> list[Observation]:
     return observed
 
 
-def delay_of(model: ModelConfig, metric: str) -> int:
+def delay_of(model: ModelConfig, metric: str) -> Span:
     """Say how long after its partition a figure can first be observed: of performance, not before the labels are mature.
 
     :param model: the model as it is declared now
     :param metric: the whole name of an observation
-    :returns: the days from the partition to that from which on the figure may be there
+    :returns: how long after its partition the figure may be there
     """
-    return model.target.within_days if metric.startswith("performance.") else 0
+    return model.target.within if metric.startswith("performance.") else NO_SPAN
 
 
-def evaluate(rule: Rule, observed: list[Observation], grain: Grain, bounds: Bounds, delay: int = 0) -> RuleEvidence | None:
+def evaluate(rule: Rule, observed: list[Observation], calendar: Calendar, bounds: Bounds, delay: Span = NO_SPAN) -> RuleEvidence | None:
     """Tell whether a rule trips.
 
     Only live observations of the version that is observed now count: backfills fire nothing, and a new champion is not
@@ -72,12 +74,12 @@ def evaluate(rule: Rule, observed: list[Observation], grain: Grain, bounds: Boun
 
     :param rule: as model.yaml declares it
     :param observed: observations of the rule's metric, oldest first, of any version and origin
-    :param grain: that of the model
+    :param calendar: that of the model
     :param bounds: what each observation is compared with
     :param delay: as `delay_of` says: the evidence is as of the day on which it can be there, and so is the training that it fires
     :returns: the evidence when it trips, else None
     """
-    newest = counted(rule, observed, grain)
+    newest = counted(rule, observed, calendar)
     limits = [bounds(observation) for observation in newest]
     breaches = [breaches_bound(rule, observation.value, limit) for observation, limit in zip(newest, limits, strict=True)]
     if not newest or not breaches[-1] or sum(breaches) < rule.k:
@@ -89,23 +91,23 @@ def evaluate(rule: Rule, observed: list[Observation], grain: Grain, bounds: Boun
         | ({"bound": limit} if own and limit is not None else {})
         for observation, limit, breach in zip(newest, limits, breaches, strict=True)
     ]
-    return RuleEvidence(rule.name, rule.metric, limits[-1], figures, grain.plus_days(newest[-1].partition, delay), newest[-1].version)
+    return RuleEvidence(rule.name, rule.metric, limits[-1], figures, calendar.plus(newest[-1].partition, delay), newest[-1].version)
 
 
-def counted(rule: Rule, observed: list[Observation], grain: Grain) -> list[Observation]:
+def counted(rule: Rule, observed: list[Observation], calendar: Calendar) -> list[Observation]:
     """Choose the observations that a rule is judged on: live ones over enough rows, of the version that was observed last.
 
-    :param rule: as model.yaml declares it; its ``within_days`` are counted back from the newest of them
+    :param rule: as model.yaml declares it; its ``within`` is counted back from the newest of them
     :param observed: observations of the rule's metric, oldest first, of any version and origin
-    :param grain: that of the model
+    :param calendar: that of the model
     :returns: at most the rule's n, oldest first; empty when there is none
     """
     live = [observation for observation in observed if observation.origin == "live" and observation.rows >= rule.min_rows]
     same = [observation for observation in live if observation.version == live[-1].version][-rule.n :]
-    if rule.within_days is None or not same:
+    if rule.within is None or not same:
         return same
-    before = grain.plus_days(same[-1].partition, -rule.within_days)
-    return [observation for observation in same if observation.partition > before]
+    first = calendar.first_of(same[-1].partition, rule.within)
+    return [observation for observation in same if observation.partition >= first]
 
 
 def breaches_bound(rule: Rule, value: float, bound: float | None) -> bool:

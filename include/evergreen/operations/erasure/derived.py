@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
+from include.evergreen.config.base import LONGEST_DRIFT_WINDOW, RECORDED
+from include.evergreen.config.calendar import Calendar
+from include.evergreen.config.models import Target
 from include.evergreen.features.columns import PARTITION, as_keys, feature_column, find_key, key_column
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.monitoring.kept_profiles import PROFILE_SUFFIX, TARGET_SUFFIX, profiled_rows
 from include.evergreen.monitoring.window import parse_report_path
 from include.evergreen.operations.erasure.stored import Key, rows_of_people
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
 Keys = dict[Partition, frozenset[Key] | None]  # by day: whose rows go; None: all of that day's, since no key tells them apart
 FOLDERS = ("predictions", "reports", "training", "references")
-LONGEST_REPORT_WINDOW = 31  # days: monitor.window_days may have been other than it is now
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Derived:
         declared = [catalog.model(name) for name in catalog.model_names()]  # one that is wrong is refused: what it made cannot be told
         self._models = [model for model in declared if dataset.name in {model.rows, model.target.dataset}]
         self._declared = {model.name for model in declared}
-        self._grains = {model.name: model.grain for model in self._models}
+        self._calendars = {model.name: model.calendar for model in self._models}
 
     @cached_property
     def affected(self) -> list[Affected]:
@@ -103,9 +106,8 @@ class Derived:
         showing = set()
         for model in {file.model for file in self.affected}:
             scored = {file.day for file in self.affected if file.model == model and file.day}
-            grain = self._grains[model]
-            longest = grain.partitions_in(LONGEST_REPORT_WINDOW)
-            near = {later for day in scored for later in grain.between(day, grain.shift(day, longest - 1))}
+            calendar = self._calendars[model]
+            near = {later for day in scored for later in _windows_over(calendar, day)}
             against = self._scored_against(model)
             windows = {window for report in storage.files(f"reports/{model}") if (window := parse_report_path(report.path))}
             showing |= {(model, day) for _, day in windows if day in near or day in against}
@@ -122,7 +124,7 @@ class Derived:
         rows = {file.path for file in self.affected} | self._search[1]
         found: set[str] = set()
         for model in self._models if self._keys else ():
-            days = self._days(model.name, self._longest_waits[model.name])
+            days = self._days(model.name, self._waits[model.name])
             against = self._scored_against(model.name)
             for day in sorted({*days, *against}):
                 for path in _profiles(f"predictions/{model.name}/{day}"):
@@ -165,28 +167,29 @@ class Derived:
         lacking = [name for name in self.dataset.keys if key_column(name) not in frame]
         return frame.join(as_keys(frame, lacking)) if lacking else frame
 
-    def _days(self, model: str, wait: int = 0) -> Keys:
-        """The keys by the day that the model scores or trains on: rows may be read some days late, and labels come up to ``wait`` late."""
+    def _days(self, model: str, waits: Collection[Span] = ()) -> Keys:
+        """The keys by the day that the model scores or trains on: rows may be read some days late, and labels come up to ``waits`` late."""
         config = next(config for config in self._models if config.name == model)
         days: Keys = {}
-        labels = replace(config.labels, within_days=wait)
+        labels = [replace(config.labels, within=wait) for wait in {NO_SPAN, *waits}]
         for day, keys in self._keys.items():
             concerned = set(config.scored_by(config.rows, day)) if config.rows == self.dataset.name else set()
-            concerned.update(config.grain.between(*labels.rows(day)) if config.target.dataset == self.dataset.name else ())
+            for source in labels if config.target.dataset == self.dataset.name else ():
+                concerned.update(config.grain.between(*source.rows(day)))
             for scored in concerned:
                 existing = days.get(scored, frozenset())
                 days[scored] = None if keys is None or existing is None else existing | keys
         return days
 
     @cached_property
-    def _longest_waits(self) -> dict[str, int]:
-        """For how many days the labels of each model's rows may have come, at most: as any training of it declared, or it does now."""
-        longest = {model.name: model.target.within_days for model in self._models}
-        query = sa.select(recipes.c.model, recipes.c.document).where(recipes.c.model.in_(longest))
+    def _waits(self) -> dict[str, set[Span]]:
+        """How long the labels of each model's rows may have come after them: as any training of it declared, and as it does now."""
+        waits = {model.name: {model.target.within} for model in self._models}
+        query = sa.select(recipes.c.model, recipes.c.document).where(recipes.c.model.in_(waits))
         with reading() as connection:
             for model, document in connection.execute(query):
-                longest[model] = max(longest[model], json.loads(document)["declared"]["target"].get("within_days", 0))
-        return longest
+                waits[model].add(Target.model_validate(json.loads(document)["declared"]["target"], context=RECORDED).within)
+        return waits
 
     def _predictions(self, model: ModelConfig, unreadable: set[str]) -> Iterator[Affected]:
         if model.rows != self.dataset.name:
@@ -229,7 +232,7 @@ class Derived:
 
         columns = [key_column(name) for name in self.dataset.keys]
         mask = np.zeros(len(frame), dtype=bool)
-        days, rows_of_days = self._days(model, self._longest_waits[model]), frame.groupby(PARTITION, sort=False).indices
+        days, rows_of_days = self._days(model, self._waits[model]), frame.groupby(PARTITION, sort=False).indices
         for day, keys in days.items():
             rows = rows_of_days.get(day)
             if rows is None:
@@ -321,3 +324,9 @@ def _replace_predictions(affected: Affected, frame: pd.DataFrame | None) -> None
             for number in connection.execute(sa.select(prediction_sets.c.id).where(*this)).scalars().all():
                 ledger.unbind(connection, prediction_sets, {"id": number}, reason="rows were erased")
     storage.remove(affected.path)
+
+
+def _windows_over(calendar: Calendar, day: Partition) -> list[Partition]:
+    """The partitions that may end a report's window which a partition is in: ``monitor.window`` may have been other than it is now."""
+    ends = (LONGEST_DRIFT_WINDOW, Span(calendar.count(LONGEST_DRIFT_WINDOW), "partition"))
+    return calendar.grain.between(day, calendar.grain.shift(max(calendar.plus(day, span) for span in ends), -1))

@@ -25,7 +25,7 @@ from include.evergreen.state.database.tables import (
     validations,
 )
 from include.evergreen.training.candidate import holdout_path
-from include.evergreen.training.snapshot import parts_path
+from include.evergreen.training.snapshot import parts_path, window_of
 
 OF_DATASETS = ("raw", "datasets", "quarantine")  # folders of the storage, with one folder for each dataset in them
 OF_MODELS = ("predictions", "reports", "training", "references", "cards")
@@ -88,7 +88,7 @@ def files_of_models(model: str | None = None) -> list[Named]:
             named.append(Named(row.card_path, f"{row.model} version {row.version}: its model card", fix))
         for row in connection.execute(_kept_candidates(model)):
             whose = f"{row.model} as of {row.as_of}"
-            fix = f"train {row.model} as of {row.as_of} again ({row.window_days} days): what is missing is written again"
+            fix = f"train {row.model} as of {row.as_of} again ({window_of(row)}): what is missing is written again"
             named.append(Named(row.reference_path, f"{whose}: the reference sample of candidate {row.run_key[:12]}", fix))
             sample = f"{whose}: the holdout sample of candidate {row.run_key[:12]}"
             named.append(Named(holdout_path(row.reference_path), sample, fix, expected=False))  # earlier releases kept none
@@ -204,7 +204,13 @@ def _has_fired(connection: sa.Connection, model: str, day: Partition) -> bool:
 def _kept_candidates(model: str | None) -> sa.Select[Any]:
     names = ("model", "as_of", "run_key", "snapshot_digest", "reference_path")
     query = (
-        sa.select(*(candidates.c[name] for name in names), snapshots.c.frame_path, snapshots.c.tombstones, snapshots.c.window_days)
+        sa.select(
+            *(candidates.c[name] for name in names),
+            snapshots.c.frame_path,
+            snapshots.c.tombstones,
+            snapshots.c.window_days,
+            snapshots.c.window,
+        )
         .join(snapshots)
         .where(is_kept())
         .order_by(candidates.c.model, candidates.c.as_of)

@@ -42,7 +42,7 @@ def unanswered_firings() -> list[Finding]:
 
 
 def old_champions(declared: Declared, now: dt.datetime | None = None) -> list[Finding]:
-    """Find the champions that were trained as of a day that is longer ago than ``max_champion_age_days`` allows.
+    """Find the champions that were trained as of a day that is longer ago than ``max_champion_age`` allows.
 
     :param declared: what is declared; models without that limit are passed over
     :param now: the time, in UTC; by default the clock's
@@ -51,17 +51,17 @@ def old_champions(declared: Declared, now: dt.datetime | None = None) -> list[Fi
     now = now or clock.now()
     found = []
     for model in declared.models():
-        limit = model.max_champion_age_days
+        limit = model.max_champion_age
         if limit is None or model.name not in declared.serving:
             continue
         serving = champion(model.name)
-        if serving is None or now < model.grain.start(serving.as_of) + dt.timedelta(days=limit + 1):
+        if serving is None or now < model.grain.end(model.calendar.plus(serving.as_of, limit)):
             continue
         message = (
-            f"Version {serving.version} of {model.name} serves, and was trained as of {serving.as_of}: it may be {limit} days old "
-            f"(max_champion_age_days). `evergreen decisions {model.name}` says why nothing newer does."
+            f"Version {serving.version} of {model.name} serves, and was trained as of {serving.as_of}: it may be {limit} old "
+            f"(max_champion_age). `evergreen decisions {model.name}` says why nothing newer does."
         )
-        evidence = {"version": serving.version, "as_of": str(serving.as_of), "max_champion_age_days": limit}
+        evidence = {"version": serving.version, "as_of": str(serving.as_of), "max_champion_age": str(limit)}
         place = Place(dag_id=f"{model.name}.train", model=model.name)
         found.append(Finding(f"age/{model.name}", "warning", message, evidence, model=model.name, places=(place,)))
     return found

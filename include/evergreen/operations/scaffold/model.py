@@ -10,8 +10,12 @@ from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.config.models import Column
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Grain
+from include.evergreen.foundation.span import Span
 from include.evergreen.operations.scaffold.writing import filled, free_folder, in_yaml, schema_from, write_declaration
 
+DAYS = (Span(60, "day"), Span(14, "day"), Span(7, "day"))
+LONGER = (24, 12, 5)
 _OF_TASK = {
     "regression": {"estimator": "sklearn.linear_model.Ridge", "metric": "mae", "bound": "at_most: 10"},
     "classification": {"estimator": "sklearn.linear_model.LogisticRegression", "metric": "auc", "bound": "at_least: 0.7"},
@@ -50,6 +54,7 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
         "task": task,
         "rows": rows,
         "lag": _lag(scored),
+        **_lengths(scored.grain),
         "truth": target_dataset.name,
         "column": in_yaml(column.name),
         "above": "" if positive_above is None else f", positive_above: {positive_above:g}",
@@ -90,8 +95,17 @@ def _declared(column: Column) -> str:
     return f"  - {{name: {in_yaml(column.name)}, kind: {kind}, description: {json.dumps(column.description)}{personal}}}"
 
 
-def _lag(dataset: DatasetConfig) -> int:
-    """The days after which a partition is known when a later one begins."""
+def _lengths(grain: Grain) -> dict[str, Span]:
+    """How much a training reads, must have and holds out, to begin with: two months of days, or two dozen of longer partitions."""
+    if grain.is_whole(DAYS[0]):
+        window, least, holdout = DAYS
+    else:
+        window, least, holdout = (grain.span_of(partitions) for partitions in LONGER)
+    return {"window": window, "least": least, "holdout": holdout}
+
+
+def _lag(dataset: DatasetConfig) -> Span:
+    """How much earlier a partition must be for it to be known when one begins."""
     partition = dataset.schedule.first
     later = dataset.grain.at(dataset.known_from(partition) - dt.timedelta.resolution)
-    return max(0, dataset.grain.days_of(dataset.grain.number(later) + 1 - dataset.grain.number(partition)))
+    return dataset.grain.span_of(max(0, dataset.grain.number(later) + 1 - dataset.grain.number(partition)))

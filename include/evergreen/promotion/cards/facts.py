@@ -93,7 +93,9 @@ def gather(catalog: Catalog, model: ModelConfig, version: RegisteredVersion) -> 
         read=tuple(_read(catalog, snapshot)),
         target_unit=_unit(catalog, config),
         decision=decision,
-        holdout=examine(measures, pipeline, snapshot.frame(), decision.criteria, run_key=version.run_key),
+        holdout=examine(
+            measures, pipeline, snapshot.frame(), decision.criteria, run_key=version.run_key, first=candidate.facts.get("holdout_first")
+        ),
         origins=find_origins(catalog, config, recipe),
     )
 

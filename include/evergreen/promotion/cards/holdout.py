@@ -86,6 +86,7 @@ class Holdout:
     fit_first: str
     fit_days: int
     fit_rows: int
+    days: int
     rows: int
     fit_mean: float
     mean: float
@@ -99,7 +100,9 @@ class Holdout:
     histogram: Histogram
 
 
-def examine(measures: Measures, pipeline: Pipeline, frame: pd.DataFrame, criteria: Sequence[dict[str, Any]], *, run_key: str) -> Holdout:
+def examine(
+    measures: Measures, pipeline: Pipeline, frame: pd.DataFrame, criteria: Sequence[dict[str, Any]], *, run_key: str, first: str | None
+) -> Holdout:
     """The figures of ``pipeline`` on the holdout of ``frame``, a training frame; the gate's own bins where ``criteria`` hold some.
 
     The metrics' intervals are the gate's own, to the last bit: the same resamples, drawn by ``run_key``.
@@ -109,10 +112,11 @@ def examine(measures: Measures, pipeline: Pipeline, frame: pd.DataFrame, criteri
     :param frame: the rows that the training read, fitted on and holdout
     :param criteria: the criteria of the version's decision, as recorded
     :param run_key: the key of the version's training run
+    :param first: the first partition of the version's holdout, as its training recorded it
     :returns: the figures, none of which stands for fewer than `MIN_CATEGORY_ROWS` rows
     """
     model = measures.model
-    fit_rows, holdout = split_by_time(model, frame)
+    fit_rows, holdout = split_by_time(model, frame, first)
     features = features_of(holdout, model.feature_names)
     labels = holdout[TARGET].to_numpy(dtype="float64")
     units = Units.days(holdout[PARTITION].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
@@ -125,6 +129,7 @@ def examine(measures: Measures, pipeline: Pipeline, frame: pd.DataFrame, criteri
         last=str(holdout[PARTITION].max()),
         fit_first=str(fit_rows[PARTITION].min()),
         fit_days=fit_rows[PARTITION].nunique(),
+        days=holdout[PARTITION].nunique(),
         fit_rows=len(fit_rows),
         rows=len(holdout),
         fit_mean=float(fit_rows[TARGET].mean()),

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.base import RECORDED
 from include.evergreen.features.lineage import FeatureOrigin, lineage
 from include.evergreen.foundation.digest import canonical_json, document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
@@ -49,7 +50,7 @@ def find_origins(catalog: Catalog, config: ModelConfig, recipe: Recipe) -> Origi
     """
     names = {*(model_input.dataset for model_input in config.inputs), config.target.dataset}
     try:
-        declared = {name: catalog.dataset(name).model_dump(mode="json") for name in sorted(names)}
+        declared = {name: catalog.dataset(name).model_dump(mode="json", context=RECORDED) for name in sorted(names)}
         key = document_digest({"features": recipe.features_digest, "datasets": declared})
         return _kept(config.name, key) or Origins(key, lineage(catalog, config, recipe.code))
     except (ConfigError, DataError) as error:  # on synthetic rows, or a dataset that is declared no more; on its real rows it was trained

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.config.metrics import metrics_of
+from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.promotion.cards.facts import Facts
 from include.evergreen.promotion.cards.holdout import Metric, importance_repeats
 from include.evergreen.promotion.cards.plots import BarInRow, CalibrationPlot, HistogramPlot, bars_in_rows
@@ -14,7 +15,7 @@ from include.evergreen.promotion.cards.wording import SCORED_BY, figure, interva
 from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS
 
-DAYS_OF_A_YEAR = 365
+A_YEAR = Span(365, "day")
 NOT_SAID = "Its owners did not state"
 MODES = {
     "enabled": "",
@@ -103,11 +104,12 @@ class View:
     @property
     def inputs(self) -> str:
         """The inputs that it predicts from, and how late they are."""
-        until = {0: "that day", 1: "the day before"}
+        unit = self.config.grain.unit
+        until = {NO_SPAN: f"that {unit}", Span(1, "day"): "the day before"}
         *others, last = (
             f"the newest {model_input.dataset} that is known"
             if model_input.reads_newest
-            else f"{model_input.dataset} up to {until.get(model_input.lag_days, f'{model_input.lag_days} days before')}"
+            else f"{model_input.dataset} up to {until.get(model_input.lag, f'{model_input.lag} before')}"
             for model_input in self.config.inputs
         )
         return f"{', '.join(others)} and {last}" if others else last
@@ -154,9 +156,9 @@ class View:
     def _labels_text(self) -> str:
         """How long a label may take, and what a row without one is, as further sentences; empty where neither is declared."""
         target, sentences = self.config.target, []
-        if target.within_days:
-            wait = plural(target.within_days, "day")
-            sentences.append(f"A label may come up to {wait} after its row's own day, so no newer days are counted.")
+        if target.within:
+            unit = self.config.grain.unit
+            sentences.append(f"A label may come up to {target.within} after its row's own {unit}, so no newer {unit}s are counted.")
         if target.absent == "negative":
             sentences.append("A row for which none has come by then is negative.")
         return "".join(f" {sentence}" for sentence in sentences)
@@ -291,9 +293,9 @@ class View:
         """What it was trained on, and what was held out."""
         snapshot = self.facts.snapshot
         return (
-            f"{snapshot.rows:,} rows of {self.holdout.fit_days + self._holdout_days} days, from {self.holdout.fit_first} to "
-            f"{self.holdout.last}, as they were known at the beginning of {snapshot.as_of} (UTC). It was fitted on the days before the "
-            f"holdout, which is the {plural(self._holdout_days, 'newest day')}, from {self.holdout.first}. "
+            f"{snapshot.rows:,} rows of {self.holdout.fit_days + self.holdout.days} {self._unit}s, from {self.holdout.fit_first} to "
+            f"{self.holdout.last}, as they were known at the beginning of {snapshot.as_of} (UTC). It was fitted on the {self._unit}s "
+            f"before the holdout, which is the {plural(self.holdout.days, f'newest {self._unit}')}, from {self.holdout.first}. "
             f"All figures on this page are from the holdout."
         )
 
@@ -377,8 +379,8 @@ class View:
         ]
 
     @property
-    def _holdout_days(self) -> int:
-        return self.config.train.holdout_days
+    def _unit(self) -> str:
+        return self.config.grain.unit
 
     @property
     def _target_in_unit(self) -> str:
@@ -386,14 +388,14 @@ class View:
         return f"{column} in {unit}" if unit else column
 
     def _derived_limits(self) -> Iterator[str]:
-        days = self.holdout.fit_days + self._holdout_days
-        if days < DAYS_OF_A_YEAR:
+        seen = self.holdout.fit_days + self.holdout.days
+        if seen < self.config.grain.partitions_in(A_YEAR):
             yield (
-                f"It has seen {days} days, {self.holdout.fit_first} to {self.holdout.last}: it has no information on other seasons, or on "
-                f"events that did not happen in them."
+                f"It has seen {seen} {self._unit}s, {self.holdout.fit_first} to {self.holdout.last}: it has no information on other "
+                f"seasons, or on events that did not happen in them."
             )
         yield (
-            f"Its figures are those of {plural(self._holdout_days, 'day')}; an interval says how much they would vary among such "
+            f"Its figures are those of {plural(self.holdout.days, self._unit)}; an interval says how much they would vary among such "
             f"{self.holdout.resampled}, and not how they change when the data drifts. Drift and performance are monitored every day, and "
             + ("a rule that trips retrains it." if self.config.retrain.rules else "no rule retrains it automatically.")
         )

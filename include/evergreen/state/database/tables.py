@@ -189,7 +189,8 @@ snapshots = sa.Table(
     sa.Column("digest", sa.String(64), primary_key=True),
     _key("model"),
     _partition("as_of"),
-    sa.Column("window_days", sa.Integer, nullable=False),
+    sa.Column("window_days", sa.Integer, nullable=False),  # 0: said in another unit
+    sa.Column("window", sa.String(40)),  # then
     sa.Column("rows", sa.Integer, nullable=False),
     _json("members"),
     _key("frame_path", 500),

@@ -85,7 +85,10 @@ BINDINGS = {
             frozenset({"snapshot"}),
             ("model", "as_of", "digest"),
             by_digest=frozenset({"members"}),
-            unbound={"tombstones": "an erasure adds to them, and has an entry of its own"},
+            unbound={
+                "tombstones": "an erasure adds to them, and has an entry of its own",
+                "window": "the bound digest is of a document that says it, and verification compares them",
+            },
         ),
         Binding(
             tables.candidates,

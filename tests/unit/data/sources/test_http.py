@@ -496,7 +496,7 @@ def test_a_partition_that_is_unchanged_is_not_sent_again_and_has_the_same_rows(h
 def test_what_is_remembered_goes_for_its_own_partition_request_and_columns_alone(http_server: HttpServer, home: Path) -> None:
     tag_and_answer(http_server, '"v1"', CSV)
     ingestion.fetch(dataset(http_server, format="csv"), DAY)
-    ingestion.fetch(dataset(http_server, format="csv"), DAILY.plus_days(DAY, 1))
+    ingestion.fetch(dataset(http_server, format="csv"), DAILY.shift(DAY, 1))
     ingestion.fetch(dataset(http_server, format="csv", params={"v": "2"}), DAY)
     ingestion.fetch(dataset(http_server, format="csv", columns=COLUMNS[:1]), DAY)
     assert [request.headers["if-none-match"] for request in http_server.requests] == [None] * 4

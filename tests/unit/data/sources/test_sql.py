@@ -323,7 +323,7 @@ def test_sqlite_is_read_too_and_only_read(lite: sa.Engine) -> None:
 
 def test_two_days_read_at_once_do_not_mix(warehouse: PostgreSQL) -> None:
     found: dict[Partition, list[dict[str, Any]]] = {}
-    days = [DAY, DAILY.plus_days(DAY, 1)]
+    days = [DAY, DAILY.shift(DAY, 1)]
     threads = [threading.Thread(target=lambda day=day: found.update({day: _rows(_open(partition=day))})) for day in days]
     for thread in threads:
         thread.start()

@@ -27,7 +27,7 @@ _numbers = itertools.count()
 
 
 def ago(days: int) -> Partition:
-    return DAILY.plus_days(DAY, -days)
+    return DAILY.shift(DAY, -days)
 
 
 def publish(name: str, day: Partition, rows: pd.DataFrame, *, quarantined: int = 0) -> None:
@@ -64,7 +64,7 @@ def check_of(validation: Validation, name: str) -> CheckResult:
 
 # --- volume ---------------------------------------------------------------------------------------------------------
 
-VOLUME = {"window_partitions": 5, "min_partitions": 3, "at_least": 0.5, "at_most": 2.0}
+VOLUME = {"window": "5 partitions", "min_history": "3 partitions", "at_least": 0.5, "at_most": 2.0}
 
 
 @pytest.mark.parametrize(("rows", "status"), [(9, "failed"), (10, "passed"), (20, "passed"), (40, "passed"), (41, "failed"), (0, "failed")])
@@ -101,7 +101,7 @@ def test_with_too_few_partitions_before_the_volume_is_not_evaluated_and_nothing_
     volume = check_of(found, "volume")
     assert (volume.status, volume.observed) == (
         "not_evaluated",
-        "1 earlier partitions are there to compare with, and min_partitions is 3",
+        "1 earlier partitions are there to compare with, and min_history is 3 partitions",
     )
     assert (found.verdict, found.reason) == ("passed", "4 checks passed, 1 not evaluated")
 
@@ -197,9 +197,9 @@ def test_it_looks_into_the_days_that_it_names() -> None:
         publish("shops", ago(days), pd.DataFrame({"shop": [f"shop {days}"]}))
     for days in (0, 1, 4):
         publish("shops", ago(days), pd.DataFrame({"shop": ["shop 0"]}))
-    found = judged(dataset(references=[{**REFERENCE, "lag_days": 2, "days": 2}], max_share=1), sales(4))
+    found = judged(dataset(references=[{**REFERENCE, "lag": "2 days", "window": "2 days"}], max_share=1), sales(4))
     assert found.quarantined["shop"].tolist() == ["shop 0", "shop 1"]
-    assert check_of(found.validation, "reference").observed == "looked into 2 of 2 days, 2 values"
+    assert check_of(found.validation, "reference").observed == "looked into 2 of 2 partitions, 2 values"
 
 
 def test_without_the_other_datasets_partition_a_reference_is_not_evaluated_and_says_what_is_missing() -> None:
@@ -284,7 +284,7 @@ def test_a_correlation_of_texts_is_refused_when_the_yaml_is_read(columns: list[s
 def test_a_delivery_without_a_single_row_is_judged_too(tmp_path: Path) -> None:
     publish("shops", DAY, pd.DataFrame({"shop": ["shop 0"]}))
     for day in range(1, 10):
-        publish("sales", f"2013-01-{day:02}", sales(20))
+        publish("sales", ago(day), sales(20))
     unique = {"expect": "expect_column_values_to_be_unique", "arguments": {"column": "shop"}, "on_fail": "quarantine"}
     columns = {"expect": "expect_table_column_count_to_equal", "arguments": {"value": 3}}
     config = dataset(unique, columns, references=[REFERENCE], correlations=[CORRELATION], volume=VOLUME)

@@ -147,7 +147,7 @@ def test_estimates_can_be_switched_off_and_on_again(catalog: Catalog, air_time: 
 
 def test_the_estimator_that_told_the_models_past_best_is_observed(catalog: Catalog, air_time: ModelConfig) -> None:
     """Ten earlier days, of which direct loss estimation told the truth."""
-    days = [DAILY.plus_days("2013-01-01", number) for number in range(ENOUGH_WINDOWS)]
+    days = [DAILY.shift("2013-01-01", number) for number in range(ENOUGH_WINDOWS)]
     for day in days:
         _told(day, doubly_robust=12.0, direct_loss=9.0, realised=9.0)
     assert len(past_windows("air_time", 1, DAY, DAILY)) == ENOUGH_WINDOWS

@@ -19,9 +19,9 @@ def declared(task: str, *, resample: str = "rows", **changes: Any) -> ModelConfi
     return ModelConfig.model_validate(
         {
             "name": "simulated", "description": "", "owner": "", "task": task, "rows": "rows",
-            "inputs": [{"dataset": "rows", "lag_days": 0}], "target": {"dataset": "rows", "column": "label", **two_classes},
+            "inputs": [{"dataset": "rows", "lag": "0 days"}], "target": {"dataset": "rows", "column": "label", **two_classes},
             "features": [{"name": "a", "kind": "numeric", "description": ""}, {"name": "b", "kind": "numeric", "description": ""}],
-            "train": {"estimator": "sklearn.linear_model.Ridge", "window_days": 10, "min_days": 8, "holdout_days": 1},
+            "train": {"estimator": "sklearn.linear_model.Ridge", "window": "10 days", "min_history": "8 days", "holdout": "1 day"},
             "gate": {"criteria": [{"kind": "absolute", "metric": "auc" if two_classes else "mae", "at_least": 0}], "resample": resample},
             **changes,
         }

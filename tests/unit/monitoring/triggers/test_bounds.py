@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from include.evergreen.config.calendar import DAYS
 from include.evergreen.config.models import Rule
-from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import bounds
 from include.evergreen.monitoring.triggers.bounds import LEAST_OTHERS, bounds_of, learned_bound, live_bounds
@@ -60,9 +60,9 @@ def test_what_falls_is_learned_as_what_rises(rule: Rule, sign: int) -> None:
 def test_windows_that_never_differ_are_passed_by_any_that_does() -> None:
     windows = [observed(day, 0.0) for day in range(1, 15)]
     judged = [*windows, observed(15, 0.0)]
-    assert evaluate(LEARNED, judged, DAILY, bounds_of("air_time", LEARNED, lambda version: windows)) is None
+    assert evaluate(LEARNED, judged, DAYS, bounds_of("air_time", LEARNED, lambda version: windows)) is None
     judged[-1] = observed(15, 0.01)
-    assert evaluate(LEARNED, judged, DAILY, bounds_of("air_time", LEARNED, lambda version: windows)) is not None
+    assert evaluate(LEARNED, judged, DAYS, bounds_of("air_time", LEARNED, lambda version: windows)) is not None
 
 
 @pytest.mark.usefixtures("home")
@@ -78,7 +78,7 @@ def test_it_is_learned_from_the_first_live_windows_of_the_version_that_is_judged
     of = live_bounds("air_time", rule)
     expected = learned_bound(rule, [observed(day, 10.0 + day % 3, version=2) for day in (11, *range(13, 20))])
     assert of(judged) == expected
-    evidence = evaluate(rule, [judged], DAILY, of)
+    evidence = evaluate(rule, [judged], DAYS, of)
     assert evidence is not None and expected is not None
     assert evidence.message == f"performance.mae>learned (1 of 1): 2013-01-21: 30.000 (bound {expected:.3f})"
     assert (evidence.bound, evidence.observations[0]["bound"]) == (expected, expected)
@@ -94,6 +94,6 @@ def test_a_share_is_of_what_the_version_was_promoted_by(monkeypatch: pytest.Monk
     assert (of(figures[3]), of(figures[4])) == (None, None), "of nothing, and of a figure below 0, a share says nothing"
     estimated = Rule(metric="estimated.auc", below=0.95, relative_to="promotion")
     assert bounds_of("air_time", estimated, lambda version: [])(figures[1]) == pytest.approx(0.76)
-    tripped = {version for version, figure in figures.items() if evaluate(RELATIVE, [figure], DAILY, of)}
+    tripped = {version for version, figure in figures.items() if evaluate(RELATIVE, [figure], DAYS, of)}
     assert tripped == {1}
     assert RELATIVE.name == "performance.auc<0.95 x at promotion (1 of 1)"

@@ -10,6 +10,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import (
     Firing,
@@ -41,7 +42,7 @@ def model(air_time: ModelConfig) -> ModelConfig:
         Rule(metric="performance.mae", above=20, k=2, n=3),
         Rule(metric="drift.share", above=0.5, k=1, n=1),
     )
-    return air_time.model_copy(update={"retrain": Retrain(rules=rules, cooldown_days=7)})
+    return air_time.model_copy(update={"retrain": Retrain(rules=rules, cooldown=Span(7, "day"))})
 
 
 def test_nothing_fires_without_a_reason(model: ModelConfig) -> None:
@@ -134,14 +135,14 @@ def test_each_rejected_candidate_in_a_row_doubles_the_cool_down_and_another_verd
     fired = []
     for day in range(1, 32):
         _observe(day, 30, drift=0.9)
-        if firing := fire_if_tripped(model.model_copy(update={"retrain": model.retrain.model_copy(update={"cooldown_days": 2})})):
+        if firing := fire_if_tripped(model.model_copy(update={"retrain": model.retrain.model_copy(update={"cooldown": Span(2, "day")})})):
             fired.append(day)
             _decide(firing, "blessed" if len(fired) == 3 else "rejected")
     assert fired == [1, 6, 15, 18, 23]
 
 
 def test_without_a_cool_down_every_new_day_may_fire_and_no_day_twice(model: ModelConfig) -> None:
-    eager = model.model_copy(update={"retrain": model.retrain.model_copy(update={"cooldown_days": 0})})
+    eager = model.model_copy(update={"retrain": model.retrain.model_copy(update={"cooldown": Span(0, "day")})})
     for day in (2, 1, 3, 3):
         _observe(day, 30, drift=0.9)
         fire_if_tripped(eager)

@@ -4,6 +4,7 @@ import pytest
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import ask_training, fail_firing, fire_if_tripped, rule_outlooks, tripped
 from include.evergreen.state import pauses
@@ -16,7 +17,9 @@ NAME = "performance.mae>20 (2 of 3)"
 
 @pytest.fixture
 def model(air_time: ModelConfig) -> ModelConfig:
-    return air_time.model_copy(update={"retrain": Retrain(rules=(Rule(metric="performance.mae", above=20, k=2, n=3),), cooldown_days=7)})
+    return air_time.model_copy(
+        update={"retrain": Retrain(rules=(Rule(metric="performance.mae", above=20, k=2, n=3),), cooldown=Span(7, "day"))}
+    )
 
 
 def observe(day: int, value: float, origin: str = "live") -> None:

@@ -11,6 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.models import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import answer_firing, ask_training, fire_if_tripped, list_firings
 from include.evergreen.monitoring.triggers.replay import replay_rules
@@ -20,8 +21,10 @@ DRIFT = Rule(metric="drift.share", above=0.5, k=2, n=3)
 ERROR = Rule(metric="performance.mae", above=20, k=1, n=1, min_rows=100)
 
 
-def model_with(*rules: Rule, cooldown_days: int = 3, max_per_week: int | None = None, min_new_labels: int | None = None) -> ModelConfig:
-    retrain = Retrain(rules=rules, cooldown_days=cooldown_days, max_per_week=max_per_week, min_new_labels=min_new_labels)
+def model_with(
+    *rules: Rule, cooldown: Span = Span(3, "day"), max_per_week: int | None = None, min_new_labels: int | None = None
+) -> ModelConfig:
+    retrain = Retrain(rules=rules, cooldown=cooldown, max_per_week=max_per_week, min_new_labels=min_new_labels)
     return Catalog().model("air_time").model_copy(update={"retrain": retrain})
 
 
@@ -91,10 +94,10 @@ def test_it_says_what_the_sensor_does_when_it_looks_after_each_day(seed: int) ->
     chance = random.Random(seed)
     rules = (
         DRIFT,
-        Rule(metric="performance.mae", above=20, k=2, n=4, within_days=6, min_rows=100),
+        Rule(metric="performance.mae", above=20, k=2, n=4, within=Span(6, "day"), min_rows=100),
         Rule(metric="volume.rows", below="learned", learn_from=9),
     )
-    model = model_with(*rules, cooldown_days=chance.randrange(3), max_per_week=chance.choice([None, 1, 2]), min_new_labels=500)
+    model = model_with(*rules, cooldown=Span(chance.randrange(3), "day"), max_per_week=chance.choice([None, 1, 2]), min_new_labels=500)
     figures = [
         observed(day, metric, chance.choice([value, 0.0]), version=1 + day // 12, rows=chance.choice([9, 900]))
         for day in range(1, 25) if chance.random() < 0.8

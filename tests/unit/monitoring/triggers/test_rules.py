@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from include.evergreen.config.calendar import DAYS
 from include.evergreen.config.models import Rule
-from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation
 from include.evergreen.monitoring.triggers.bounds import bounds_of
 from include.evergreen.monitoring.triggers.rules import RuleEvidence, evaluate
@@ -74,7 +75,7 @@ def test_a_new_version_is_not_judged_by_its_predecessors_figures() -> None:
 
 @pytest.mark.parametrize(("days", "trips"), [((1, 14, 15), True), ((2, 15), True), ((1, 15), False)])
 def test_breaches_that_lie_too_far_apart_do_not_count_together(days: tuple[int, ...], trips: bool) -> None:
-    rule = ABOVE.model_copy(update={"within_days": 14})
+    rule = ABOVE.model_copy(update={"within": Span(14, "day")})
     evidence = _judge(rule, [_observed(day, 30) for day in days])
     assert (evidence is not None) == trips
     assert rule.name == "performance.mae>20 (2 of 3 within 14 days)"
@@ -90,7 +91,7 @@ def test_an_observation_over_few_rows_does_not_count_not_even_as_the_newest() ->
 
 
 def _judge(rule: Rule, observed: list[Observation]) -> RuleEvidence | None:
-    return evaluate(rule, observed, DAILY, bounds_of("air_time", rule, lambda version: observed))
+    return evaluate(rule, observed, DAYS, bounds_of("air_time", rule, lambda version: observed))
 
 
 def _evaluate(rule: Rule, *values: float) -> RuleEvidence | None:

@@ -11,6 +11,7 @@ import pytest
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import answer_firing, ask_training, fail_firing, fire_if_tripped
 from include.evergreen.operations.noticing import Declared, full_disks, keep, old_champions, standing, unanswered_firings
@@ -50,7 +51,7 @@ class _Serving(Declared):
     """Two models that serve, as of 1 January; one of them may be thirty days old."""
 
     def __init__(self, model: ModelConfig) -> None:
-        self._own = [model.model_copy(update={"max_champion_age_days": 30}), model.model_copy(update={"name": "flight_delay"})]
+        self._own = [model.model_copy(update={"max_champion_age": Span(30, "day")}), model.model_copy(update={"name": "flight_delay"})]
 
     @property
     def serving(self) -> frozenset[str]:

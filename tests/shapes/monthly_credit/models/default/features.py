@@ -1,5 +1,5 @@
 def features(read):
     rows = read.rows()
     return rows[["burden"]].assign(
-        unemployment=read.trailing(rows, "economy", days=92, group_by=[], column="unemployment", agg="mean"),
+        unemployment=read.trailing(rows, "economy", span="1 quarter", group_by=[], column="unemployment", agg="mean"),
     )
