@@ -10,17 +10,19 @@ import logging
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
+from include.evergreen.config.classes import MOST_CLASSES
+from include.evergreen.features.class_columns import class_columns
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Grain
 from include.evergreen.foundation.team_code import Modules
-from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.serving.inference import as_fitted, classes_of, one_thread
 from include.evergreen.training import tracking
 from include.evergreen.training.environment import environment
 from include.evergreen.training.fitting import learn, newest_apart
@@ -46,7 +48,7 @@ class Outcome:
     """What was fitted and how well; beside it lie the fitted model (`MODEL`) and samples of rows (`REFERENCE`, and `HOLDOUT`).
 
     ``training`` and ``holdout`` have the number of rows and the first and last day of each. ``threshold`` is the decision threshold, of
-    a classification.
+    a classification; ``classes`` are those that were learnt, where there may be several.
     """
 
     result: TuningResult
@@ -57,6 +59,7 @@ class Outcome:
     training: tuple[int, str, str]
     holdout: tuple[int, str, str]
     threshold: float | None = None
+    classes: tuple[str, ...] = ()
 
 
 Settle = Callable[[TuningResult], TuningResult]  # keeps a choice for all attempts, and returns the one that counts
@@ -126,7 +129,7 @@ def read_outcome(results: Path) -> Outcome:
     for rows in ("training", "holdout"):
         number, first, last = written[rows]
         written[rows] = (int(number), str(first), str(last))
-    return Outcome(**{**written, "result": _tuning_result(written["result"])})
+    return Outcome(**{**written, "result": _tuning_result(written["result"]), "classes": tuple(written.get("classes", ()))})
 
 
 def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -134,9 +137,11 @@ def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame
 
     :param model: the model, whose ``train.holdout_days`` says how many days are kept
     :param frame: the rows that the training read, in any order
-    :returns: the rows to fit on, and the holdout: the newest days that the frame has; either may have no rows, both keep index and order
+    :returns: the rows to fit on, and the holdout: the newest days that the frame has; either may have no rows, both keep index and order.
+        Where classes are declared, rows of others are in the holdout alone
     """
-    return newest_apart(frame, model.grain.partitions_in(model.train.holdout_days))
+    fit_rows, holdout = newest_apart(frame, model.grain.partitions_in(model.train.holdout_days))
+    return (fit_rows[fit_rows[TARGET].isin(model.target.class_texts)] if model.target.classes else fit_rows), holdout
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,11 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
     pipeline = learn(model, fit_rows, chosen)
     with one_thread():
         predicted = predict(pipeline, model, features_of(holdout, model.feature_names))
+    if model.task != "multiclass":
         return Fitted(pipeline, measures.measure(holdout[TARGET].to_numpy(), predicted), environment())
+    own = classes_of(pipeline)
+    measures = replace(measures, classes=own, own_classes=own).among(holdout[TARGET])
+    return Fitted(pipeline, measures.measure(measures.labels(holdout[TARGET]), predicted), environment())
 
 
 def sample_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -174,12 +183,14 @@ def sample_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame, name: str
     :param pipeline: the fitted pipeline
     :param rows: rows of the training frame
     :param name: which sample it is
-    :returns: the drawn rows in their order, with the column ``prediction``
+    :returns: the drawn rows in their order, with the column ``prediction``: of several classes the likeliest, as text
     """
     most = min(model.monitor.reference_rows, len(rows), *([HOLDOUT_ROWS] if name == HOLDOUT else []))
-    sample = rows.sample(n=most, random_state=model.train.seed).sort_index()
+    sample = rows.sample(n=most, random_state=model.train.seed).sort_index().reset_index(drop=True)
     predicted = predict(pipeline, model, features_of(sample, model.feature_names))
-    return sample.assign(**{PREDICTION: predicted}).reset_index(drop=True)
+    if model.task != "multiclass":
+        return sample.assign(**{PREDICTION: predicted})
+    return sample.join(class_columns(predicted, classes_of(pipeline))[PREDICTION])
 
 
 def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
@@ -225,11 +236,13 @@ def _fit(
         ", ".join(f"{name} {value:.4f}" for name, value in fitted.metrics.items()),
     )  # fmt: skip
     example = typical_row(model, fit_rows)
-    tracking.save(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example), results / MODEL)
+    given = fitted.pipeline.predict(as_fitted(example)) if model.task == "multiclass" else predict(fitted.pipeline, model, example)
+    tracking.save(model, fitted.pipeline, as_fitted(example), given, results / MODEL)
     for name, rows in ((REFERENCE, fit_rows), (HOLDOUT, holdout)):
         sample_rows(model, fitted.pipeline, rows, name).to_parquet(results / name, index=False)
     return Outcome(
-        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold
+        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold,
+        classes_of(fitted.pipeline) if model.task == "multiclass" else (),
     )  # fmt: skip
 
 
@@ -250,11 +263,18 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules:
                 f"{subject}: {message}. The snapshot has rows of {frame[PARTITION].nunique()} "
                 f"days, of which train.holdout_days keeps the newest {model.train.holdout_days}. Ingest more days, or choose a later as_of."
             )
-    if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
+    if model.task != "regression" and fit_rows[TARGET].nunique() < 2:
         raise DataError(
             f"{subject}: all {len(fit_rows)} rows to fit on have the same target, so there is "
-            f"nothing to learn. Check target.{model.target.positive_text} and the window."
+            f"nothing to learn. Check target.{model.target.positive_text if model.task == 'classification' else 'column'} and the window."
         )
+    if model.task == "multiclass" and (count := fit_rows[TARGET].nunique()) > MOST_CLASSES:
+        raise DataError(
+            f"{subject}: target.column {model.target.column} has {count} different values in the rows to fit on, and there may be at most "
+            f"{MOST_CLASSES} classes. Declare target.classes, or choose a column of fewer values."
+        )
+    if model.target.classes and (left_out := len(frame) - len(fit_rows) - len(holdout)):
+        log.warning("%s: %d rows teach nothing, as they are of classes that target.classes does not have", subject, left_out)
     check_choices(model)
     refuse_unfit(model, modules)
     return fit_rows, holdout

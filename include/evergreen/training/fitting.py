@@ -60,10 +60,15 @@ def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFr
 
 def _refuse_one_class(model: ModelConfig, rows: pd.DataFrame, what: str, *ways: str) -> None:
     """Libraries either say so in words of their own, or learn a model that knows no other class, or stop at once."""
-    if model.task != "classification" or rows[TARGET].nunique() != 1:
+    if model.task == "regression" or rows[TARGET].nunique() != 1:
         return
-    days, asked = rows[PARTITION], "positive_above" if model.target.positive is None else "positive"
+    days, only = rows[PARTITION], rows[TARGET].iloc[0]
+    if model.task == "multiclass":
+        told, other, needed = f"are of the class {only!r}", "another target.column", "rows of two classes at least"
+    else:
+        told, needed = f"have the target {only:g}", "both 0 and 1"
+        other = f"another target.{'positive_above' if model.target.positive is None else 'positive'}"
     raise DataError(
-        f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all have the target {rows[TARGET].iloc[0]:g}, and a "
-        f"classification needs both 0 and 1. Choose {', or '.join([*ways, f'another target.{asked}'])}."
+        f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all {told}, and a "
+        f"{model.task} needs {needed}. Choose {', or '.join([*ways, other])}."
     )

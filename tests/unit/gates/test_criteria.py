@@ -220,7 +220,7 @@ def test_each_version_decides_at_its_own_threshold(good: Evidence) -> None:
     """The champion's chances are half of the candidate's, and so is its threshold: both decide alike, and cost the same."""
     evidence = evidence_of(good.model, good.candidate.labels, good.candidate.predicted, good.candidate.predicted / 2)
     assert evidence.champion is not None
-    theirs = good.candidate.predicting(good.candidate.predicted / 2, threshold=0.25)
+    theirs = good.candidate.predicting(good.candidate.predicted / 2, as_other=dataclasses.replace(good.candidate.measures, threshold=0.25))
     evidence.champion = dataclasses.replace(evidence.champion, everywhere=theirs)
     result = judged(evidence, kind="champion", metric="f1", margin=0.01)
     assert (result.verdict, result.value, result.interval) == ("passed", 0.0, (0.0, 0.0))
