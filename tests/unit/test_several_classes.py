@@ -36,10 +36,10 @@ from include.evergreen.state.database import reading
 from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
+from tests.shapes.living import FOLDER, Living
 from tests.shapes.seven_classes.data import DEFECTS
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home, empty_template
-from tests.unit.test_shapes import FOLDER, Living
 
 SHAPE = "seven_classes"
 MODEL = "defects"

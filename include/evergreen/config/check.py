@@ -507,6 +507,9 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
             yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, list(columns))
         else:
             yield from _class_problems(model, columns[target.column].type, datasets[target.dataset])
+            if model.task == "multiclass" and columns[target.column].personal:
+                text = f"{target.column} is personal, and decisions, cards and reports name classes by its values; choose another column"
+                yield ("target", "column"), text
         if model.rows in datasets:
             if problem := keys_problem(datasets[model.rows], datasets[target.dataset]):
                 yield ("target", "dataset"), problem

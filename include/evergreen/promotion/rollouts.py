@@ -339,7 +339,8 @@ class _Step:
             return np.asarray(table[name].to_pandas(), dtype="float64")
 
         predicted, others = column(ours), column(other)
-        usable = target.notna().to_numpy() & _is_finite(predicted) & _is_finite(others)
+        there = target.notna().to_numpy() if self.model.task == "multiclass" else np.isfinite(target.to_numpy(dtype="float64"))
+        usable = there & _is_finite(predicted) & _is_finite(others)
         return target[usable], predicted[usable], others[usable]
 
     def _target(self, frame: pd.DataFrame, known: KnownLabels) -> pd.Series:

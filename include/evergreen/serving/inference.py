@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 CLASSES = "target_classes_"  # of a fitted pipeline for several classes: their texts, which its estimator has numbers for
+MOST_PROBABILITIES = 8_000_000  # rows x classes that are predicted at once, of 8 bytes each
 THREADS = 1  # measured: on shared cores more threads are slower, and one gives the same bits every time
 
 
@@ -32,24 +33,40 @@ def predicted(pipeline: Pipeline, task: str, features: pd.DataFrame) -> np.ndarr
     """
     import numpy as np
 
-    classes = len(classes_of(pipeline)) if task == "multiclass" else 2 if task == "classification" else 0
     frame = as_fitted(features)
-    if not len(features):  # scikit-learn would refuse; a day may have no rows
-        given = np.empty((0, classes) if classes else 0)
-    else:
-        given = np.asarray(pipeline.predict_proba(frame) if classes else pipeline.predict(frame))
-    if given.shape != ((len(frame), classes) if classes else (len(frame),)):
-        expected = f"the probabilities of {classes if classes > 2 else 'two'} classes" if classes else "one value"
-        raise DataError(
-            f"{type(pipeline[-1]).__name__} predicts numbers of shape {given.shape} for {len(frame)} rows, and each needs {expected}. "
-            f"Was it fitted on rows of one class, or for several targets? Train again, or choose another estimator."
-        )
     if task == "multiclass":
-        from include.evergreen.serving.likeliest import likeliest
-
-        return likeliest(given)
+        return _of_classes(pipeline, frame)
+    if not len(features):
+        return np.empty(0)  # scikit-learn would refuse; a day may have no rows
+    given = np.asarray(pipeline.predict_proba(frame) if task == "classification" else pipeline.predict(frame))
+    if given.shape != ((len(frame), 2) if task == "classification" else (len(frame),)):
+        raise _unlike(pipeline, given, len(frame), "the probabilities of two classes" if task == "classification" else "one value")
     values = given[:, 1] if task == "classification" else given
     return np.ascontiguousarray(values, dtype="float64")  # XGBoost and networks compute in 32 bits
+
+
+def _of_classes(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray:
+    """Some rows at a time, as each has a probability of each class before the likeliest are kept."""
+    import numpy as np
+
+    from include.evergreen.serving.likeliest import likeliest
+
+    classes = len(classes_of(pipeline))
+    at_once, parts = max(1, MOST_PROBABILITIES // classes), [likeliest(np.empty((0, classes)))]
+    for first in range(0, len(frame), at_once):
+        rows = frame.iloc[first : first + at_once]
+        given = np.asarray(pipeline.predict_proba(rows))
+        if given.shape != (len(rows), classes):
+            raise _unlike(pipeline, given, len(rows), f"the probabilities of {classes} classes")
+        parts.append(likeliest(given))
+    return np.concatenate(parts)
+
+
+def _unlike(pipeline: Pipeline, given: np.ndarray, rows: int, expected: str) -> DataError:
+    return DataError(
+        f"{type(pipeline[-1]).__name__} predicts numbers of shape {given.shape} for {rows} rows, and each needs {expected}. "
+        f"Was it fitted on rows of one class, or for several targets? Train again, or choose another estimator."
+    )
 
 
 def classes_of(pipeline: Pipeline) -> tuple[str, ...]:

@@ -101,6 +101,11 @@ def test_what_cannot_work_is_refused_with_its_line(declared: Declared, change: t
     assert f"model.yaml:{line}" in problem
 
 
+def test_classes_are_named_for_ever_and_so_not_by_what_is_personal(declared: Declared) -> None:
+    [problem] = declared(column=KIND.replace("sold most", "sold most, personal: true"))
+    assert "target.column: kind is personal, and decisions, cards and reports name classes by its values; choose another column" in problem
+
+
 def test_classes_that_no_row_can_have_are_refused(declared: Declared) -> None:
     of_column = "{column: kind, value_set: [bread, milk]}"
     expectations = f"expectations:\n  - {{expect: expect_column_values_to_be_in_set, arguments: {of_column}, on_fail: quarantine}}\n"

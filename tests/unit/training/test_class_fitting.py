@@ -13,6 +13,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.classes import MOST_CLASSES
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.errors import DataError
+from include.evergreen.serving import inference
 from include.evergreen.serving.inference import CLASSES, classes_of
 from include.evergreen.serving.likeliest import decided, numbers, values
 from include.evergreen.training.fit_job import _usable_rows, split_by_time
@@ -23,8 +24,8 @@ from include.evergreen.training.rehearsal import first_setting, rehearse
 from include.evergreen.training.storable import stored
 from include.evergreen.training.training_frame import Draw
 from include.evergreen.training.tuning import choose
+from tests.shapes.living import FOLDER
 from tests.shapes.seven_classes import data
-from tests.unit.test_shapes import FOLDER
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 ESTIMATORS: dict[str, dict[str, Any]] = {
@@ -177,6 +178,16 @@ def test_of_a_thousand_classes_the_likeliest_are_served(defects: ModelConfig) ->
     assert right(pipeline, model, frame) > 0.95
     assert (values(predicted)[:, :-1] >= values(predicted)[:, 1:]).all()
     assert len(set(numbers(predicted)[0])) == 32
+
+
+def test_rows_that_are_predicted_some_at_a_time_are_predicted_the_same(
+    defects: ModelConfig, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of(defects)
+    pipeline = learn(model, rows)
+    whole = predict(pipeline, model, rows)
+    monkeypatch.setattr(inference, "MOST_PROBABILITIES", 700)
+    assert np.array_equal(predict(pipeline, model, rows), whole)
 
 
 def test_the_draw_keeps_the_share_of_each_class(rows: pd.DataFrame) -> None:

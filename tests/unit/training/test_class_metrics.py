@@ -18,7 +18,7 @@ from include.evergreen.gates.bootstrap import Units, draw
 from include.evergreen.gates.resampled import statistic
 from include.evergreen.serving.likeliest import likeliest
 from include.evergreen.training.metrics import Measures
-from tests.unit.test_shapes import FOLDER
+from tests.shapes.living import FOLDER
 
 CLASSES = ("a", "b", "c", "d")
 random = np.random.default_rng(0)
