@@ -469,6 +469,11 @@ class Target(Strict):
         description="Multiclass: the values that are classes. Rows of others teach nothing, and are measured as predicted wrongly. None: "
         "each training learns them from its rows.",
     )
+    min_class_rows: int = Field(
+        default=5,
+        ge=1,
+        description="Multiclass: a class with fewer rows to fit on is not learnt, as if it were not there.",
+    )
     within_days: int = Field(
         default=0,
         ge=0,
@@ -758,8 +763,9 @@ class ModelConfig(Strict):
             raise problem_at(f"target.{name}", f"is for classification, and this is a {self.task}; remove it")
         if self.task != "classification" and self.target.absent == "negative":
             raise problem_at("target.absent", f"negative is for classification, and this is a {self.task}; allowed: unlabelled")
-        if self.task != "multiclass" and self.target.classes is not None:
-            raise problem_at("target.classes", f"is for multiclass, and this is a {self.task}; remove it")
+        for key in ("classes", "min_class_rows"):
+            if self.task != "multiclass" and key in self.target.model_fields_set:
+                raise problem_at(f"target.{key}", f"is for multiclass, and this is a {self.task}; remove it")
         for key, other in self.metrics.unfit_for(self.task).items():
             raise problem_at(f"metrics.{key}", f"is for {other}, and this is a {self.task}; remove it")
         return self
@@ -792,7 +798,8 @@ class ModelConfig(Strict):
     @property
     def asks_the_same(self) -> tuple[object, ...]:
         """What must be equal of two versions to compare them: which rows they predict for, and what; but not which classes they know."""
-        return self.target.model_copy(update={"classes": None}), self.rows, self.task
+        which_classes = {"classes": None, "min_class_rows": Target.model_fields["min_class_rows"].default}
+        return self.target.model_copy(update=which_classes), self.rows, self.task
 
     @property
     def labels(self) -> LabelSource:

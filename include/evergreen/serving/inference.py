@@ -40,7 +40,8 @@ def predicted(pipeline: Pipeline, task: str, features: pd.DataFrame) -> np.ndarr
         return np.empty(0)  # scikit-learn would refuse; a day may have no rows
     given = np.asarray(pipeline.predict_proba(frame) if task == "classification" else pipeline.predict(frame))
     if given.shape != ((len(frame), 2) if task == "classification" else (len(frame),)):
-        raise _unlike(pipeline, given, len(frame), "the probabilities of two classes" if task == "classification" else "one value")
+        expected = "the probabilities of two classes" if task == "classification" else "one value"
+        raise DataError(_unlike(pipeline, given, len(frame), expected))
     values = given[:, 1] if task == "classification" else given
     return np.ascontiguousarray(values, dtype="float64")  # XGBoost and networks compute in 32 bits
 
@@ -57,13 +58,13 @@ def _of_classes(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray:
         rows = frame.iloc[first : first + at_once]
         given = np.asarray(pipeline.predict_proba(rows))
         if given.shape != (len(rows), classes):
-            raise _unlike(pipeline, given, len(rows), f"the probabilities of {classes} classes")
+            raise DataError(_unlike(pipeline, given, len(rows), f"the probabilities of {classes} classes"))
         parts.append(likeliest(given))
     return np.concatenate(parts)
 
 
-def _unlike(pipeline: Pipeline, given: np.ndarray, rows: int, expected: str) -> DataError:
-    return DataError(
+def _unlike(pipeline: Pipeline, given: np.ndarray, rows: int, expected: str) -> str:
+    return (
         f"{type(pipeline[-1]).__name__} predicts numbers of shape {given.shape} for {rows} rows, and each needs {expected}. "
         f"Was it fitted on rows of one class, or for several targets? Train again, or choose another estimator."
     )

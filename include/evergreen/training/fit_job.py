@@ -25,7 +25,7 @@ from include.evergreen.foundation.team_code import Modules
 from include.evergreen.serving.inference import as_fitted, classes_of, one_thread
 from include.evergreen.training import tracking
 from include.evergreen.training.environment import environment
-from include.evergreen.training.fitting import learn, newest_apart
+from include.evergreen.training.fitting import learn, learnable, newest_apart
 from include.evergreen.training.metrics import THRESHOLD_FACT, Measures
 from include.evergreen.training.own_metrics import refuse_unfit
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, predict
@@ -138,10 +138,10 @@ def split_by_time(model: ModelConfig, frame: pd.DataFrame) -> tuple[pd.DataFrame
     :param model: the model, whose ``train.holdout_days`` says how many days are kept
     :param frame: the rows that the training read, in any order
     :returns: the rows to fit on, and the holdout: the newest days that the frame has; either may have no rows, both keep index and order.
-        Where classes are declared, rows of others are in the holdout alone
+        Rows of which no class can be learned are in the holdout alone
     """
     fit_rows, holdout = newest_apart(frame, model.grain.partitions_in(model.train.holdout_days))
-    return (fit_rows[fit_rows[TARGET].isin(model.target.class_texts)] if model.target.classes else fit_rows), holdout
+    return learnable(model, fit_rows), holdout
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,12 @@ def _tuning_result(written: dict[str, Any]) -> TuningResult:
 def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules: Modules) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to fit on and the holdout; refused are rows of which nothing can be learnt, or on which nothing can be measured."""
     fit_rows, holdout = split_by_time(model, frame)
+    left_out = len(frame) - len(fit_rows) - len(holdout)
+    if left_out and not len(fit_rows):
+        raise DataError(
+            f"{subject}: no class has {model.target.min_class_rows} rows to fit on, as target.min_class_rows asks, and is declared if any "
+            f"are. Choose a longer train.window_days, or another target.column."
+        )
     for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
         if not len(rows):
             raise DataError(
@@ -273,8 +279,8 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules:
             f"{subject}: target.column {model.target.column} has {count} different values in the rows to fit on, and there may be at most "
             f"{MOST_CLASSES} classes. Declare target.classes, or choose a column of fewer values."
         )
-    if model.target.classes and (left_out := len(frame) - len(fit_rows) - len(holdout)):
-        log.warning("%s: %d rows teach nothing, as they are of classes that target.classes does not have", subject, left_out)
+    if left_out:
+        log.warning("%s: %d rows teach nothing, as they are of classes that are too rare or not declared", subject, left_out)
     check_choices(model)
     refuse_unfit(model, modules)
     return fit_rows, holdout

@@ -28,10 +28,12 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     :raises DataError: when there are no rows, early stopping leaves none to fit on, or a classification finds but one class in them
     """
     pipeline = build_pipeline(model, chosen)
+    rows = learnable(model, rows)
     features, name = model.feature_names, type(pipeline[-1]).__name__
     judges = None
     if model.train.early_stop is not None:
         rows, judging = newest_apart(rows, model.grain.partitions_in(model.train.early_stop.days))
+        rows = learnable(model, rows)
         judges = (features_of(judging, features), judging[TARGET].to_numpy())
         _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "more train.early_stop.days")
     if not len(rows):
@@ -45,6 +47,20 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     with one_thread():
         fit(pipeline, model, features_of(rows, features), rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
     return pipeline
+
+
+def learnable(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what no class can be learned from.
+
+    :param model: the model, as its recipe declares it
+    :param rows: rows of a training frame
+    :returns: of several classes the rows of those that are declared, if any are, and have ``target.min_class_rows`` rows; else all
+    """
+    if model.task != "multiclass":
+        return rows
+    counts = rows[TARGET].value_counts()
+    common = counts.index[counts >= model.target.min_class_rows]
+    return rows[rows[TARGET].isin([text for text in common if not model.target.classes or text in model.target.class_texts])]
 
 
 def newest_apart(rows: pd.DataFrame, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:

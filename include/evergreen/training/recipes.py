@@ -29,7 +29,13 @@ from include.evergreen.training.candidate import Candidate, find_candidate
 
 DECLARED = ("task", "rows", "scored_at", "inputs", "target", "features", "train", "metrics")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
-ADDED_LATER = ("positive", "classes", "within_days", "absent")  # keys of target: with their defaults they change no signature of before
+ADDED_LATER = (
+    "positive",
+    "classes",
+    "min_class_rows",
+    "within_days",
+    "absent",
+)  # keys of target: with their defaults they change no signature of before
 FEATURES = "features.py"
 MODULES = "modules"  # beside it; there is no such key when there is none
 GRAINS = "grains"  # of the datasets that it reads, where their partitions are no days of UTC; nor is there this one, else

@@ -80,7 +80,7 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
         path = change_model("target: {dataset: sales, column: amount}", "target: amount")
         assert problems(load_model, path) == [
             "8: target: must be a mapping of keys to values, got 'amount'; "
-            "allowed: dataset, column, positive_above, positive, classes, within_days, absent"
+            "allowed: dataset, column, positive_above, positive, classes, min_class_rows, within_days, absent"
         ]
 
     def test_missing_key_is_laid_at_the_mapping_that_lacks_it(self, change_model: Change) -> None:

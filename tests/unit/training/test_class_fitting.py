@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from include.evergreen.foundation.errors import DataError
 from include.evergreen.serving import inference
 from include.evergreen.serving.inference import CLASSES, classes_of
 from include.evergreen.serving.likeliest import decided, numbers, values
-from include.evergreen.training.fit_job import _usable_rows, split_by_time
+from include.evergreen.training.fit_job import FRAME, REFERENCE, _usable_rows, fit_in_folder, read_outcome, split_by_time, write_job
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import predict
@@ -126,15 +128,25 @@ def test_declared_classes_are_what_is_learnt_and_rows_of_others_are_in_the_holdo
     assert classes_of(learn(model, fit_rows)) == ("dent", "scratch")
 
 
+def test_a_class_of_few_rows_is_not_learnt_and_measured_as_an_error(defects: ModelConfig, rows: pd.DataFrame) -> None:
+    mistyped = rows.assign(target=rows["target"].where(rows.index >= 4, "scrtach"))
+    fit_rows, _ = split_by_time(model_of(defects), mistyped)
+    assert "scrtach" not in set(fit_rows["target"])
+    assert "scrtach" not in classes_of(learn(model_of(defects), mistyped))
+    each = defects.target.model_copy(update={"min_class_rows": 1})
+    assert "scrtach" in classes_of(learn(model_of(defects).model_copy(update={"target": each}), mistyped))
+
+
 def test_too_many_values_are_no_classes_and_one_is_too_few(defects: ModelConfig, rows: pd.DataFrame) -> None:
     model = model_of(defects)
-    many = (
-        pd.concat([rows] * 2, ignore_index=True).assign(target=lambda frame: frame.index.map("part {}".format)).astype({"target": "string"})
-    )
+    many = pd.concat([rows] * 6, ignore_index=True)
+    many = many.assign(target=pd.array([f"part {number % 1200}" for number in many.index], dtype="string"))
     with pytest.raises(
         DataError, match=rf"defect has \d+ different values in the rows to fit on, and there may be at most {MOST_CLASSES} classes"
     ):
         _usable_rows(model, "defects", many, ())
+    with pytest.raises(DataError, match="no class has 5 rows to fit on, as target.min_class_rows asks"):
+        _usable_rows(model, "defects", rows.assign(target=pd.array(rows.index.map("part {}".format), dtype="string")), ())
     with pytest.raises(DataError, match="all 1200 rows to fit on have the same target, so there is nothing to learn. Check target.column"):
         _usable_rows(model, "defects", rows.assign(target=pd.array(["dent"] * len(rows), dtype="string")), ())
 
@@ -158,7 +170,7 @@ def test_a_pipeline_that_does_not_say_its_classes_predicts_nothing(defects: Mode
 
 def test_of_a_thousand_classes_the_likeliest_are_served(defects: ModelConfig) -> None:
     random = np.random.default_rng(0)
-    of_class = np.repeat(np.arange(MOST_CLASSES), 3)
+    of_class = np.repeat(np.arange(MOST_CLASSES), 5)
     frame = pd.DataFrame(
         {
             "line": pd.array(["north"] * len(of_class), dtype="string"),
@@ -174,7 +186,7 @@ def test_of_a_thousand_classes_the_likeliest_are_served(defects: ModelConfig) ->
     )
     pipeline = learn(model, frame)
     predicted = predict(pipeline, model, frame)
-    assert predicted.shape == (3000, 65)
+    assert predicted.shape == (5000, 65)
     assert right(pipeline, model, frame) > 0.95
     assert (values(predicted)[:, :-1] >= values(predicted)[:, 1:]).all()
     assert len(set(numbers(predicted)[0])) == 32
@@ -197,3 +209,19 @@ def test_the_draw_keeps_the_share_of_each_class(rows: pd.DataFrame) -> None:
     kept = pd.concat(draw.kept())
     assert len(kept) == 1000
     assert (kept["target"].value_counts(normalize=True) - rows["target"].value_counts(normalize=True)).abs().max() < 0.01
+
+
+def test_a_container_learns_the_same_classes_from_files_alone(defects: ModelConfig, rows: pd.DataFrame, tmp_path: Path) -> None:
+    job, results = tmp_path / "job", tmp_path / "results"
+    job.mkdir()
+    results.mkdir()
+    rows.to_parquet(job / FRAME)
+    write_job(job, model_of(defects), SimpleNamespace(as_of="2024-03-16"), (), None)  # type: ignore[arg-type]
+    fit_in_folder(job, results)
+    outcome = read_outcome(results)
+    assert outcome.classes == tuple(sorted(data.DEFECTS))
+    assert outcome.metrics["macro_f1"] > 0.7
+    assert outcome.threshold is None
+    sample = pd.read_parquet(results / REFERENCE)
+    assert set(sample["prediction"]) <= set(data.DEFECTS)
+    assert not [name for name in sample if name.startswith("served:")]
