@@ -20,6 +20,7 @@ from include.evergreen.features.columns import CHALLENGER, PREDICTION, VERSION
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decide import decide
 from include.evergreen.monitoring import ensure_report, list_observations, monitor
+from include.evergreen.monitoring.overview import window_overview
 from include.evergreen.operations.erasure.erase import erase
 from include.evergreen.operations.local_run import run_cycle
 from include.evergreen.promotion.cards import ensure_card
@@ -33,6 +34,7 @@ from include.evergreen.scoring.score import score
 from include.evergreen.serving.likeliest import probability
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
+from include.evergreen.state.stage_status import find_stage
 from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
@@ -138,8 +140,12 @@ def test_a_day_is_monitored_by_every_metric_with_its_interval(shape: Living) -> 
     assert {"prediction_drift.score", "target_drift.score"} <= set(figures)
     assert figures["performance.log_loss[line=north]"].rows == 75
     assert not [name for name in figures if name.startswith(("estimated.", "concept_drift"))]
-    report = ensure_report(shape.catalog, shape.model, day(shape))
-    assert storage.exists(report)
+    told = find_stage(MODEL, "monitor", day(shape)).detail["message"]
+    assert "performance.macro_f1" in told and "recall:" not in told and "new_class" not in told
+    overview = window_overview(shape.catalog, shape.model, day(shape))
+    [shown] = [each for each in overview.columns if each.verdict.column == PREDICTION]
+    assert set(DEFECTS) <= {bar.name for bar in shown.bars}
+    assert storage.exists(ensure_report(shape.catalog, shape.model, day(shape)))
 
 
 def test_a_class_that_nobody_has_seen_is_told_measured_as_an_error_and_learnt_by_the_next_training(shape: Living) -> None:
@@ -152,6 +158,7 @@ def test_a_class_that_nobody_has_seen_is_told_measured_as_an_error_and_learnt_by
         assert monitor(shape.catalog, shape.model, partition, "live").status == "done"
     before, after = observed(shape, plain), observed(shape, changed)
     assert after["labels.new_class_share"].value == pytest.approx(60 / 300)  # performance is of both days together
+    assert "labels.new_class_share 0.200" in find_stage(MODEL, "monitor", changed).detail["message"]
     assert after["performance.accuracy"].value < before["performance.accuracy"].value - 0.1
     assert after["performance.log_loss"].value > before["performance.log_loss"].value + 2
     assert after["target_drift.score"].value > 0.1
