@@ -70,6 +70,20 @@ def test_what_knows_something_is_better_than_the_shares_of_the_classes(model: Mo
     assert (nothing.verdict, nothing.value) == ("failed", 0.0)
 
 
+def test_every_metric_has_an_interval_is_compared_and_divided_into_slices(model: ModelConfig) -> None:
+    evidence = evidence_with(model, CHANCES, CHANCES[::-1].copy())
+    for name, metric in evidence.candidate.measures.metrics.items():
+        if name == "recall:hole":  # which the gate names, and no row is of
+            continue
+        bound = {"at_least": 0} if metric.sign > 0 else {"at_most": 99}
+        shown = judged(evidence, kind="absolute", metric=name, **bound)
+        assert (shown.verdict, shown.interval is not None) == ("passed", True), name
+        assert judged(evidence, kind="champion", metric=name, margin=0.9).interval is not None, name
+        worst = judged(evidence, kind="slices", by="line", judge="worst", metric=name, **bound)
+        assert [part["interval"] is not None for part in worst.details["slices"]] == [True, True], name
+        assert judged(evidence, kind="slices", by="line", judge="difference", metric=name, max_difference=9).verdict == "passed", name
+
+
 def test_the_recall_of_a_class_is_held_to_a_bound_and_compared_between_groups(model: ModelConfig) -> None:
     evidence = evidence_with(model, CHANCES)
     called = CHANCES.argmax(axis=1)
