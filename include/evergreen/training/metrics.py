@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-PROBABILITY_FLOOR = 1e-7
+PROBABILITY_FLOOR = class_metrics.PROBABILITY_FLOOR
 THRESHOLD_FACT, CLASSES_FACT = "decision_threshold", "classes"  # among the facts of a candidate
-Finish = Callable[["np.ndarray"], "np.ndarray"]
+Finish = class_metrics.Finish
 
 
 @dataclass(frozen=True)
