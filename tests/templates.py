@@ -28,6 +28,7 @@ MADE_OF = (
     "tests/unit/late_labels.py",
     "tests/unit/lifecycle.py",
     "tests/unit/rolling.py",
+    "tests/shapes/seven_classes/**/*",
     "requirements.txt",
 )
 

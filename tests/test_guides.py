@@ -132,9 +132,9 @@ def test_each_key_stands_in_an_example_and_in_a_table_with_its_default(guide: st
 
 def test_the_guides_examples_are_sound() -> None:
     for example in examples("declaring-a-model.md"):
-        others = {"task": "regression", "gate": {"criteria": [{"kind": "absolute", "metric": "mae", "at_most": 1}]}}
-        is_regression = not {"positive", "positive_above"} & example.get("target", SOUND["target"]).keys()
-        ModelConfig.model_validate({**SOUND, **(others if is_regression else {}), **example})
+        keys = example.get("target", SOUND["target"]).keys()
+        task = "classification" if {"positive", "positive_above"} & keys else "multiclass" if "classes" in keys else "regression"
+        ModelConfig.model_validate({**SOUND, "task": task, "gate": {"criteria": [{"kind": "speed", "at_most": 1}]}, **example})
     for example in examples("monitoring.md"):
         model = ModelConfig.model_validate({**SOUND, **example})
         whole = {rule.metric for rule in model.retrain.rules if not is_sliced(rule.metric)}

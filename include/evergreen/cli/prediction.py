@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LISTED = 20
 BAR = 20  # characters of the longest contribution's
+CLASSES = 5  # the likeliest
 
 
 def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
@@ -68,20 +69,24 @@ def _nothing(model: str, search: TraceSearch) -> str:
 def _list(model: str, search: TraceSearch) -> None:
     print(f"{len(search.matches)} predictions of {model} for {search.matches[0].scored.partition} match; give more keys, or --partition:")
     for logged in search.matches[:LISTED]:
-        print(f"  {_pairs(logged.keys)}: {logged.value:.4g}")
+        print(f"  {_pairs(logged.keys)}: {_predicted(logged.value, 4)}")
     if len(search.matches) > LISTED:
         print(f"  and {len(search.matches) - LISTED} more")
 
 
 def _tell(logged: Logged, origin: PredictionOrigin) -> None:
     scored, version = logged.scored, origin.version
-    label = "not known yet" if logged.label is None else f"{logged.label:g}"
-    print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {logged.value:.6g} (label: {label})")
+    label = "not known yet" if logged.label is None else _predicted(logged.label, 6)
+    print(f"{scored.model} {scored.partition}, {_pairs(logged.keys)}: {_predicted(logged.value, 6)} (label: {label})")
+    if logged.classes:
+        likeliest = [f"{text} {probability:.3g}" for text, probability in logged.classes.items()]
+        print(f"  classes    {', '.join(likeliest[:CLASSES])}{', ...' if len(likeliest) > CLASSES else ''}")
     print(f"  version    {version.version} ({version.semver}), as of {version.as_of}")
     print(f"  served     {scored.recorded_at:%Y-%m-%d %H:%M} UTC, {scored.origin}; {_file_words(origin)}")
     for again in logged.again:
         current = ", which is current" if again.is_current else ""
-        print(f"  again      {again.scored.recorded_at:%Y-%m-%d %H:%M} UTC, by version {again.scored.version}: {again.value:.6g}{current}")
+        value = _predicted(again.value, 6)
+        print(f"  again      {again.scored.recorded_at:%Y-%m-%d %H:%M} UTC, by version {again.scored.version}: {value}{current}")
     if origin.promotion:
         row = origin.promotion
         print(f"  {row.kind:<10} by {row.actor} at {row.promoted_at:%Y-%m-%d %H:%M} UTC: {row.reason}")
@@ -110,6 +115,10 @@ def _tell_features(logged: Logged) -> None:
     print(f"    {'a typical row gets':<{width}}  {'':<{values}}  {logged.base:10.4g}")
 
 
+def _predicted(value: float | str, digits: int) -> str:
+    return value if isinstance(value, str) else f"{value:.{digits}g}"
+
+
 def _file_words(origin: PredictionOrigin) -> str:
     return "its file is as it was written" if origin.is_as_written else "ITS FILE WAS CHANGED since it was written"
 
@@ -129,6 +138,7 @@ def _as_json(logged: Logged, origin: PredictionOrigin) -> dict[str, Any]:
         "partition": str(logged.scored.partition),
         "keys": logged.keys,
         "prediction": logged.value,
+        **({"classes": logged.classes} if logged.classes else {}),
         "truth": logged.label,
         "version": version.version,
         "semver": version.semver,

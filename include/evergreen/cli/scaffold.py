@@ -35,7 +35,12 @@ def add_verbs(verbs: Verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("name", metavar="NAME", help="the model's name")
     verb.add_argument("--rows", required=True, metavar="DATASET", help="the dataset whose rows are scored")
     verb.add_argument("--target", required=True, metavar="DATASET.COLUMN", help="what is predicted, where its label arrives")
-    verb.add_argument("--positive-above", type=float, metavar="X", help="a classification: rows whose target is above X are positive")
+    verb.add_argument(
+        "--positive-above",
+        type=float,
+        metavar="X",
+        help="a classification: rows whose target is above X are positive; without it, a text is one of several classes",
+    )
 
 
 def new_dataset(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 from include.evergreen.config.base import LONGEST_DRIFT_WINDOW, LONGEST_WAIT, LONGEST_WINDOW
 from include.evergreen.config.calendar import Calendar
@@ -246,6 +247,8 @@ def _slice_problem(model: ModelConfig, sliced: Sliced) -> str:
 def _monitor_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     features = {feature.name: feature for feature in model.features}
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and not feature.personal]
+    if model.task == "multiclass" and model.monitor.estimate and "estimate" in model.monitor.model_fields_set:
+        yield ("monitor", "estimate"), "is for two classes or a figure, and this is a multiclass, of which nothing is estimated; remove it"
     for index, name in enumerate(model.monitor.slices):
         key: Key = ("monitor", "slices", index)
         if name not in features:
@@ -540,7 +543,7 @@ def _train_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
             others = [other.name for other in metrics_of(model).values() if not other.is_of_decisions]
             text = f"{metric.name} depends on the decision threshold, which is learned after tuning; allowed: {listed(others)}"
             yield ("train", "tune", "metric"), f"{text}, or declare metrics.decision_threshold"
-    if train.weights is not None and train.weights.classes is not None and model.task != "classification":
+    if train.weights is not None and train.weights.classes is not None and model.task == "regression":
         yield ("train", "weights", "classes"), f"is for classification, and this is a {model.task}; remove it"
     numeric = [feature.name for feature in model.features if feature.kind == "numeric"]
     if train.weights is not None and train.weights.feature not in (None, *numeric):
@@ -576,14 +579,18 @@ def _bound_problems(criterion: Criterion, metric: Metric) -> Iterator[tuple[str,
     must_be_better = isinstance(criterion, BaselineCriterion) or (isinstance(criterion, ChampionCriterion) and criterion.must == "better")
     if isinstance(criterion, BaselineCriterion) and not metric.baseline:
         best = {"recall": "calling every row positive has a recall of 1", "bias": "the mean of what was fitted on has next to none"}
-        yield "metric", f"{metric.name} is no measure against a constant: {best[metric.name]}; choose another metric"
-    elif isinstance(criterion, BaselineCriterion) and metric.name == "auc" and criterion.margin >= 0.5:
-        yield "margin", f"{criterion.margin:g} can never be met: the auc of a constant is 0.5, and the best is 1"
+        told = best.get(metric.name, "calling every row so has a recall of 1")
+        yield "metric", f"{metric.name} is no measure against a constant: {told}; choose another metric"
+    elif isinstance(criterion, BaselineCriterion) and metric.name in ("auc", "auc_ovr") and criterion.margin >= 0.5:
+        yield "margin", f"{criterion.margin:g} can never be met: the {metric.name} of a constant is 0.5, and the best is 1"
     elif must_be_better and (margin := getattr(criterion, "margin", 0.0)) >= highest - lowest:
         yield "margin", f"{margin:g} can never be met: {name} is from {lowest:g} to {highest:g}"
 
 
 def _own_metric_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
+    if model.task == "multiclass" and model.metrics.own:
+        yield ("metrics", "own"), "is for two classes or a figure, and this is a multiclass; remove it, or choose one of its metrics"
+        return
     ours = {name for metrics in METRICS.values() for name in metrics}
     for index, own in enumerate(model.metrics.own):
         if own.name in ours:
@@ -595,7 +602,8 @@ def _own_metric_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
 def _slices_problems(criterion: SlicesCriterion, model: ModelConfig, datasets: dict[str, DatasetConfig]) -> Iterator[tuple[str, str]]:
     """Slices are named by their values, which decisions, cards and the ledger keep for ever: so not by a person's without a word."""
     if criterion.judge in ("disparate_impact", "equal_opportunity") and model.task != "classification":
-        yield "judge", f"{criterion.judge} is for classification, and this is a {model.task}; allowed: worst, difference"
+        text = f"{criterion.judge} is for classification, and this is a {model.task}; allowed: worst, difference"
+        yield "judge", f"{text}, such as of metric: recall:CLASS" if model.task == "multiclass" else text
     features = {feature.name: feature.personal for feature in model.features}
     columns = {column.name: column.personal for column in datasets[model.rows].columns} if model.rows in datasets else {}
     is_personal = features.get(criterion.by) or columns.get(criterion.by)
@@ -625,6 +633,9 @@ def _target_problems(model: ModelConfig, known: list[str], datasets: dict[str, D
             yield ("target", "column"), _unknown(f"column of {target.dataset}", target.column, list(columns))
         else:
             yield from _class_problems(model, columns[target.column].type, datasets[target.dataset])
+            if model.task == "multiclass" and columns[target.column].personal:
+                text = f"{target.column} is personal, and decisions, cards and reports name classes by its values; choose another column"
+                yield ("target", "column"), text
         if model.rows in datasets:
             if problem := keys_problem(datasets[model.rows], datasets[target.dataset]):
                 yield ("target", "dataset"), problem
@@ -667,21 +678,49 @@ def _class_problems(model: ModelConfig, kind: str, dataset: DatasetConfig) -> It
     target, column = model.target, model.target.column
     if kind == "timestamp":
         yield ("target", "column"), f"{column} is a timestamp, and a target is an integer, a number, a boolean or a text"
+    elif model.task == "multiclass":
+        yield from _several_class_problems(model, kind, dataset)
     elif kind == "string" and target.positive is None:
         key = "column" if target.positive_above is None else "positive_above"
-        yield ("target", key), f"{column} is a string, and no figure; use task: classification, and positive: the text that is positive"
+        text = f"{column} is a string, and no figure; use task: classification, and positive: the text that is positive"
+        yield ("target", key), f"{text}; or task: multiclass"
     elif target.positive is not None and kind == "number":
         yield ("target", "positive"), f"{column} is a number, which is hardly ever just one value; use positive_above"
     elif target.positive is not None and type(target.positive) is not {"boolean": bool, "integer": int, "string": str}[kind]:
         yield ("target", "positive"), f"{target.positive!r} is no {kind}, as {column} is; write {_written(kind, target.positive)}"
     elif target.positive is not None:
-        for expectation in dataset.expectations:
-            allowed = expectation.arguments.get("value_set")
-            is_of_column = (expectation.expect, expectation.arguments.get("column")) == ("expect_column_values_to_be_in_set", column)
-            if is_of_column and isinstance(allowed, list) and target.positive not in allowed:
+        for allowed in _value_sets(dataset, column):
+            if target.positive not in allowed:
                 text = f"no row would ever be positive: {column} of {dataset.name} is never {target.positive!r}"
                 values = list(map(str, allowed))
                 yield ("target", "positive"), f"{text}; {did_you_mean(target.positive, values)}allowed: {listed(values)}"
+
+
+def _several_class_problems(model: ModelConfig, kind: str, dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    column, classes = model.target.column, model.target.classes or ()
+    if kind == "number":
+        text = f"{column} is a number, of which there are too many for classes; declare it as an integer, or use task: regression"
+        yield ("target", "column"), text
+        return
+    for index, value in enumerate(classes):
+        if type(value) is not {"boolean": bool, "integer": int, "string": str}[kind]:
+            yield ("target", "classes", index), f"{value!r} is no {kind}, as {column} is; write {_written(kind, value)}"
+            return  # the others are mostly alike
+    for allowed in _value_sets(dataset, column):
+        for index, value in enumerate(classes):
+            if value not in allowed:
+                values = list(map(str, allowed))
+                text = f"no row would ever be of it: {column} of {dataset.name} is never {value!r}"
+                yield ("target", "classes", index), f"{text}; {did_you_mean(value, values)}allowed: {listed(values)}"
+
+
+def _value_sets(dataset: DatasetConfig, column: str) -> Iterator[list[Any]]:
+    """To which values the dataset's expectations hold a column."""
+    for expectation in dataset.expectations:
+        allowed = expectation.arguments.get("value_set")
+        is_of_column = (expectation.expect, expectation.arguments.get("column")) == ("expect_column_values_to_be_in_set", column)
+        if is_of_column and isinstance(allowed, list):
+            yield allowed
 
 
 def _written(kind: str, value: object) -> str:

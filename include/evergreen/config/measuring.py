@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from include.evergreen.config.base import Name, Strict, problem_at, repeated_names
 
-ASKS_FOR_TWO_CLASSES: Final = ("decision_threshold", "learned_threshold", "costs")
-ASKS_FOR_FIGURES: Final = ("quantile",)
+ASKED_OF: Final = {"classification": ("decision_threshold", "learned_threshold", "costs"), "regression": ("quantile",)}
+"""Task -> the keys that have a meaning for it alone."""
 
 
 class LearnedThreshold(Strict):
@@ -70,11 +70,11 @@ class Metrics(Strict):
             raise problem_at("own", f"declared twice: {repeated}; keep one of each")
         return self
 
-    def unfit_for(self, task: str) -> list[str]:
+    def unfit_for(self, task: str) -> dict[str, str]:
         """List what is declared and has no meaning for a task.
 
-        :param task: ``classification`` or ``regression``
-        :returns: the keys, in the order of the section; none when all is well
+        :param task: ``classification``, ``multiclass`` or ``regression``
+        :returns: the keys, in the order of the section, each with the task that it is for; none when all is well
         """
-        asks = ASKS_FOR_FIGURES if task == "classification" else ASKS_FOR_TWO_CLASSES
-        return [key for key in asks if key in self.model_fields_set and getattr(self, key) is not None]
+        asks = {key: other for other, keys in ASKED_OF.items() for key in keys if other != task}
+        return {key: other for key, other in asks.items() if key in self.model_fields_set and getattr(self, key) is not None}

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from math import inf, log, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from include.evergreen.config.classes import MOST_NAMED, is_nameable, recall_name, recalled_class
 from include.evergreen.foundation.apart import set_apart
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from include.evergreen.config.models import ModelConfig
 
 Better = Literal["higher", "lower", "zero"]
@@ -86,6 +89,22 @@ _CLASSIFICATION: Final = (
     Metric("cost", "lower", (0, inf), "The mean cost of a row, by the declared costs of false positives and false negatives.",
            needs="costs", is_of_decisions=True, baseline="decision"),
 )  # fmt: skip
+_MULTICLASS: Final = (
+    Metric("log_loss", "lower", (0, inf),
+           "The mean penalty on the probability of the right class: 0 is perfect; confident errors cost most.", is_estimated=False),
+    Metric("accuracy", "higher", (0, 1), "How often its likeliest class is the right one.", is_of_decisions=True, is_estimated=False),
+    Metric("balanced_accuracy", "higher", (0, 1),
+           "The mean over the classes of the share of its rows that it calls so: as many rows or few, each class weighs the same.",
+           ONE_CLASS, is_of_decisions=True, is_estimated=False),
+    Metric("macro_f1", "higher", (0, 1),
+           "The mean over the classes of the harmonic mean of precision and recall: each class weighs the same.", is_of_decisions=True,
+           is_estimated=False),
+    Metric("weighted_f1", "higher", (0, 1), "The same, each class weighing as many rows as it has.", is_of_decisions=True,
+           is_estimated=False),
+    Metric("auc_ovr", "higher", (0, 1),
+           "The mean over the classes of how often a row of the class gets a higher probability of it than another row: 0.5 is random, 1 "
+           "is perfect.", ONE_CLASS, is_estimated=False),
+)  # fmt: skip
 _REGRESSION: Final = (
     Metric("mae", "lower", (0, inf), "The mean size of its errors, in the target's unit.", baseline="median"),
     Metric("rmse", "lower", (0, inf), "The typical size of its errors, large ones weighing more, in the target's unit."),
@@ -108,12 +127,14 @@ _REGRESSION: Final = (
 )  # fmt: skip
 METRICS: Final[dict[str, dict[str, Metric]]] = {
     "classification": {metric.name: metric for metric in _CLASSIFICATION},
+    "multiclass": {metric.name: metric for metric in _MULTICLASS},
     "regression": {metric.name: metric for metric in _REGRESSION},
 }
 """Task -> name -> the metric, the one that tuning takes by default first."""
 PERFORMANCE: Final = "performance."  # before a metric's name: an observation of what was realised
 ESTIMATED: Final = "estimated."  # likewise, of what is estimated before labels come
 MULTIVARIATE: Final = "drift.multivariate"  # of all columns together
+PREDICTION_DRIFT: Final = "prediction_drift.score"
 TARGET_DRIFT: Final = "target_drift.score"  # is observed once labels have arrived
 CONCEPT_DRIFT: Final = "concept_drift.score"
 QUARANTINED_SHARE: Final = "quality.quarantined_share"
@@ -130,24 +151,44 @@ OF_SUPPLY: Final = (
     QUARANTINED_SHARE, MISSING_SHARE, FAILED_CHECKS, FRESHNESS, VOLUME, RELATIVE_VOLUME, SCORING_SPEED, TRAINING_AGE, NEW_ROWS, NEW_LABELS,
 )  # fmt: skip
 """What is observed of the data of a partition, of its scoring, and of what has come since the model was trained."""
+NEW_CLASS_SHARE: Final = "labels.new_class_share"  # of labelled rows, those of a class that the version does not know
 LABEL_SHARE: Final = "labels.share"  # is observed where labels come late, and no rule watches it
 JENSEN_SHANNON: Final = (0, sqrt(log(2)))  # of the distance, by natural logarithms: the same, and nothing in common
 
 
-def metrics_of(model: ModelConfig) -> dict[str, Metric]:
+def metrics_of(model: ModelConfig, classes: Sequence[str] = ()) -> dict[str, Metric]:
     """Find the metrics that a model has.
 
     :param model: the model as it is declared, or as a recipe declares it
-    :returns: by name: ours for its task, without those that need what it does not declare, then its own
+    :param classes: those that a version of it has learned, if it is of several
+    :returns: by name: ours for its task, without those that need what it does not declare, then its own; of several classes the recall of
+        each, if they are at most `MOST_NAMED`, and of those that the gate or a rule names
     """
     ours = {
         name: metric for name, metric in METRICS[model.task].items() if not metric.needs or getattr(model.metrics, metric.needs) is not None
     }
+    ours |= {recall_name(text): _recall(text) for text in _recalled(model, classes)}
     return ours | {
         own.name: Metric(own.name, own.better, (-inf, inf), own.description, is_estimated=False)
         for own in model.metrics.own
         if own.name not in ours
     }
+
+
+def _recalled(model: ModelConfig, classes: Sequence[str]) -> list[str]:
+    """The classes whose recall is measured."""
+    if model.task != "multiclass":
+        return []
+    declared = model.target.class_texts
+    each = declared or tuple(classes)
+    named = (recalled_class(name) for name in _named_metrics(model))
+    wanted = [*(each if len(each) <= MOST_NAMED else ()), *(text for text in named if text is not None)]
+    return [text for text in dict.fromkeys(wanted) if is_nameable(text) and (not declared or text in declared)]
+
+
+def _recall(text: str) -> Metric:
+    return Metric(recall_name(text), "higher", (0, 1), f"Of the rows of {text}, the share that it calls so.", f"no row of {text}",
+                  is_of_decisions=True, baseline="", is_estimated=False)  # fmt: skip
 
 
 def missing_metric(model: ModelConfig, name: str) -> str:
@@ -162,6 +203,13 @@ def missing_metric(model: ModelConfig, name: str) -> str:
     known = METRICS[model.task].get(name)
     if known is not None:
         return f"{name} needs metrics.{known.needs}; declare it, or choose another metric"
+    text = recalled_class(name)
+    if model.task == "multiclass" and text is not None:
+        if not is_nameable(text):
+            return f"{name!r} names no class: it takes letters, digits, _, -, . and spaces, 60 at most; choose another metric"
+        return (
+            f"{text!r} is none of target.classes; {did_you_mean(text, model.target.class_texts)}allowed: {listed(model.target.class_texts)}"
+        )
     other = next((task for task, metrics in METRICS.items() if name in metrics), "")
     of_other = f"it is a metric of a {other}; " if other else did_you_mean(name, metrics_of(model))
     return f"unknown metric of a {model.task} {name!r}; {of_other}allowed: {listed(metrics_of(model))}"
@@ -224,11 +272,16 @@ def metrics_by_slice(model: ModelConfig) -> list[str]:
     :returns: those that its gate and its rules name, else the first of its task
     """
     known = metrics_of(model)
-    of_gate = [getattr(criterion, "metric", None) for criterion in model.gate.criteria]
+    return [name for name in dict.fromkeys(_named_metrics(model)) if name in known] or [next(iter(known))]
+
+
+def _named_metrics(model: ModelConfig) -> list[str]:
+    """The names of metrics that gate and rules of performance give."""
+    of_gate = [name for criterion in model.gate.criteria if (name := getattr(criterion, "metric", None))]
     of_rules = [
         rule.metric.removeprefix(PERFORMANCE).partition("[")[0] for rule in model.retrain.rules if rule.metric.startswith(PERFORMANCE)
     ]
-    return [name for name in dict.fromkeys([*of_gate, *of_rules]) if name in known] or [next(iter(known))]
+    return [*of_gate, *of_rules]
 
 
 def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
@@ -243,18 +296,21 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
     group, _, rest = name.partition(".")
     if f"{group}." in (PERFORMANCE, ESTIMATED):
         return metrics_of(model)[rest].range
-    if name in ("drift.share", QUARANTINED_SHARE, MISSING_SHARE):
+    if name in ("drift.share", QUARANTINED_SHARE, MISSING_SHARE, NEW_CLASS_SHARE):
         return 0, 1
     if name == FRESHNESS:
         return -inf, inf
     if name == MULTIVARIATE:
         return 0.5, 1
     categorical = {drift_name(feature.name) for feature in model.features if feature.kind == "categorical"}
-    categorical |= {TARGET_DRIFT} if model.task == "classification" else set()
+    categorical |= {TARGET_DRIFT} if model.task != "regression" else set()
+    categorical |= {PREDICTION_DRIFT} if model.task == "multiclass" else set()
     return JENSEN_SHANNON if name in categorical else (0, inf)
 
 
 def _estimated_names(model: ModelConfig) -> list[str]:
+    if model.task == "multiclass":
+        return []
     return [*(f"{ESTIMATED}{name}" for name, metric in metrics_of(model).items() if metric.is_estimated), CONCEPT_DRIFT]
 
 
@@ -269,8 +325,9 @@ def observation_names(model: ModelConfig) -> list[str]:
         *([MULTIVARIATE] if model.monitor.multivariate_threshold is not None else ()),
         *(f"{PERFORMANCE}{metric}" for metric in metrics_of(model)),
         *(_estimated_names(model) if model.monitor.estimate else ()),
+        *((NEW_CLASS_SHARE,) if model.task == "multiclass" else ()),
         *OF_SUPPLY,
-        "prediction_drift.score",
+        PREDICTION_DRIFT,
         TARGET_DRIFT,
         *(drift_name(feature.name) for feature in model.features),
     ]

@@ -27,6 +27,7 @@ from include.evergreen.config.base import (
 )
 from include.evergreen.config.calendar import DAYS, Calendar
 from include.evergreen.config.card import Card
+from include.evergreen.config.classes import MOST_CLASSES
 from include.evergreen.config.gate import Gate
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.measuring import Metrics
@@ -470,12 +471,23 @@ class Target(Spanned):
 
     dataset: Name
     column: str = Field(
-        description="An integer or a number; for two classes also a boolean or a text. A row without a value is neither learnt from nor "
-        "judged."
+        description="An integer or a number; for classes also a boolean or a text. A row without a value is neither learnt from nor judged."
     )
     positive_above: float | None = Field(default=None, description="Classification: a row is positive when the column is above this.")
     positive: bool | int | str | None = Field(
         default=None, description="Classification: a row is positive when the column is just this, such as true or 'yes'."
+    )
+    classes: tuple[bool | int | str, ...] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=MOST_CLASSES,
+        description="Multiclass: the values that are classes. Rows of others teach nothing, and are measured as predicted wrongly. None: "
+        "each training learns them from its rows.",
+    )
+    min_class_rows: int = Field(
+        default=5,
+        ge=1,
+        description="Multiclass: a class with fewer rows to fit on is not learnt, as if it were not there.",
     )
     within: Wait = Field(
         default=NO_SPAN,
@@ -492,7 +504,14 @@ class Target(Spanned):
     def _has_one_way_of_being_positive(self) -> Target:
         if self.positive is not None and self.positive_above is not None:
             raise problem_at("positive", "says which value is positive, and positive_above from where on; give one of the two")
+        if repeated := repeated_names(list(map(str, self.classes or ()))):
+            raise problem_at("classes", f"given twice: {repeated}; keep one of each")
         return self
+
+    @property
+    def class_texts(self) -> tuple[str, ...]:
+        """The declared classes as text, as they are learnt, predicted and kept; empty when each training learns them."""
+        return tuple(map(str, self.classes or ()))
 
     @property
     def asks_for_two_classes(self) -> bool:
@@ -707,7 +726,9 @@ class ModelConfig(Spanned):
     description: str = Field(description="What it predicts, in a sentence.")
     owner: str = Field(description="Who answers for it: shown in Airflow and on its cards.")
     tags: tuple[str, ...] = Field(default=(), description="Airflow's tags of its DAGs, beside ours.")
-    task: Literal["classification", "regression"] = Field(description="A chance of being positive, or a figure.")
+    task: Literal["classification", "multiclass", "regression"] = Field(
+        description="A chance of being positive, which of several classes, or a figure."
+    )
     rows: Name = Field(description="The dataset whose rows are scored.")
     scored_at: AfterPartition = Field(
         default=WHEN_IT_BEGINS,
@@ -750,14 +771,16 @@ class ModelConfig(Spanned):
             raise problem_at("rows", f"{self.rows} has max_age among the inputs, and rows are those of one partition; remove it there")
         if self.task == "classification" and not self.target.asks_for_two_classes:
             raise problem_at("target", "a classification needs positive, a value, or positive_above: rows above it are positive")
-        if self.task == "regression" and self.target.asks_for_two_classes:
+        if self.task != "classification" and self.target.asks_for_two_classes:
             name = "positive" if self.target.positive is not None else "positive_above"
-            raise problem_at(f"target.{name}", "is for classification, and this is a regression; remove it")
-        if self.task == "regression" and self.target.absent == "negative":
-            raise problem_at("target.absent", "negative is for classification, and this is a regression; allowed: unlabelled")
-        if unfit := self.metrics.unfit_for(self.task):
-            other = "regression" if self.task == "classification" else "classification"
-            raise problem_at(f"metrics.{unfit[0]}", f"is for {other}, and this is a {self.task}; remove it")
+            raise problem_at(f"target.{name}", f"is for classification, and this is a {self.task}; remove it")
+        if self.task != "classification" and self.target.absent == "negative":
+            raise problem_at("target.absent", f"negative is for classification, and this is a {self.task}; allowed: unlabelled")
+        for key in ("classes", "min_class_rows"):
+            if self.task != "multiclass" and key in self.target.model_fields_set:
+                raise problem_at(f"target.{key}", f"is for multiclass, and this is a {self.task}; remove it")
+        for key, other in self.metrics.unfit_for(self.task).items():
+            raise problem_at(f"metrics.{key}", f"is for {other}, and this is a {self.task}; remove it")
         return self
 
     _calendar_of: Callable[[str], Calendar] | None = PrivateAttr(default=None)
@@ -806,6 +829,12 @@ class ModelConfig(Spanned):
         early = train.early_stop.holdout if train.early_stop else None
         spans = [self.target.within, train.window, train.min_history, train.holdout, half_life, early, *read]
         return any(span is not None and span.unit == "partition" for span in spans)
+
+    @property
+    def asks_the_same(self) -> tuple[object, ...]:
+        """What must be equal of two versions to compare them: which rows they predict for, and what; but not which classes they know."""
+        which_classes = {"classes": None, "min_class_rows": Target.model_fields["min_class_rows"].default}
+        return self.target.model_copy(update=which_classes), self.rows, self.task
 
     @property
     def labels(self) -> LabelSource:

@@ -100,18 +100,20 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
     :param rows: rows of one partition, or the keys of its predictions (`columns.keys_of`): anything with the key columns
     :param labels: as `known_labels` found them for that partition; the cache notes that all of them were read
     :param cache: what they are read through
-    :returns: the label of each of ``rows``, with their index: floats (0 or 1 for a classification, by what is positive). Missing where
-        there is none, unless the labels are mature and ``target.absent`` is negative; missing, too, where the newest has no value
+    :returns: the label of each of ``rows``, with their index: floats (0 or 1 for a classification, by what is positive), or of several
+        classes texts, as `categories.category` writes them. Missing where there is none, unless the labels are mature and
+        ``target.absent`` is negative; missing, too, where the newest has no value
     """
     import numpy as np
     import pandas as pd
 
+    is_text = model.task == "multiclass"
     if not labels.versions:
-        return pd.Series(np.nan, index=rows.index, name=TARGET)
+        return pd.Series(np.nan, index=rows.index, name=TARGET, dtype="string" if is_text else "float64")
     names = _shared_keys(catalog, model)
     keys = as_keys(rows, names).reset_index(drop=True)
     exactly: Literal["one_to_one", "many_to_one"] = "one_to_one" if len(names) == len(catalog.dataset(model.rows).keys) else "many_to_one"
-    values, left = np.full(len(keys), np.nan), np.arange(len(keys))
+    values, left = np.full(len(keys), np.nan, dtype="object" if is_text else "float64"), np.arange(len(keys))
     cache.note_read(labels.versions)
     for versions in _newest_first(labels.versions):
         if not len(left):
@@ -120,11 +122,11 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
         newest = given.drop_duplicates(list(keys.columns))
         matched = keys.iloc[left].merge(newest, on=list(keys.columns), how="left", validate=exactly, indicator=MATCHED)
         has_label = (matched[MATCHED] == "both").to_numpy()
-        values[left[has_label]] = matched.loc[has_label, TARGET].to_numpy(dtype="float64")
+        values[left[has_label]] = matched.loc[has_label, TARGET].to_numpy(dtype=values.dtype)
         left = left[~has_label]
     if labels.is_mature and model.target.absent == "negative":
         values[left] = 0.0
-    return pd.Series(values, index=rows.index, name=TARGET)
+    return pd.Series(values, index=rows.index, name=TARGET, dtype="string" if is_text else "float64")
 
 
 def _is_whole(model: ModelConfig, version: PartitionVersion, until: dt.datetime) -> bool:
@@ -175,17 +177,19 @@ def _given(model: ModelConfig, names: list[str], versions: Sequence[PartitionVer
 
 
 def _values(model: ModelConfig, column: pd.Series, partition: Partition) -> pd.Series:
-    """What a column says: the figure, or 1 and 0 by what is positive; missing where it has no value."""
+    """What a column says: the figure, or 1 and 0 by what is positive, or the class as text; missing where it has no value."""
     import pandas as pd
 
     target = model.target
+    if model.task == "multiclass":
+        return as_categories(column)
     if target.positive is not None:
         is_positive = as_categories(column) == category(target.positive)
         return is_positive.fillna(False).astype("float64").where(column.notna())
     if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
         raise ConfigError(
             f"{model.name}: {target.column} of {target.dataset} {partition} is no number, so it is no figure to learn. Use "
-            f"task: classification with target.positive in model.yaml, or another column."
+            f"task: classification with target.positive in model.yaml, or task: multiclass, or another column."
         )
     value = pd.to_numeric(column).astype("float64")
     return value if target.positive_above is None else (value > target.positive_above).astype("float64").where(value.notna())

@@ -107,16 +107,18 @@ def canonical_json(document: Any) -> str:
 
 
 class _ColumnDigest:
-    """One column: where it has no value, the values, and of text the lengths, each hashed apart so that no cut shows.
+    """One column: where it has no value, the values, and of text and lists the lengths, each hashed apart so that no cut shows.
 
     :param name: the column's name, which is part of the digest
-    :param kind: the column's type, likewise; a dictionary counts as its values' type, large text as text
+    :param kind: the column's type, likewise; a dictionary counts as its values' type, large text as text; what
+        a list holds is a column of its own
     """
 
     def __init__(self, name: str, kind: pa.DataType) -> None:
         self._head = f"|{name}|{_type_name(kind)}|".encode()
         self._rows = 0
         self._missing, self._values, self._lengths = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        self._within = _ColumnDigest("", kind.value_type) if _is_list(kind) else None
 
     def update(self, column: pa.Array) -> None:
         import pyarrow as pa
@@ -133,14 +135,23 @@ class _ColumnDigest:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             self._add_text(pc.fill_null(column, "") if column.null_count else column)
             return
+        if self._within is not None:
+            lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
+            self._lengths.update(np.ascontiguousarray(lengths.to_numpy(zero_copy_only=False), dtype="<i8").data)
+            self._within.update(column.flatten())
+            return
         if pa.types.is_temporal(column.type):
             column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
         if column.null_count:
             column = pc.fill_null(column, pa.scalar(False if pa.types.is_boolean(column.type) else 0).cast(column.type))
-        self._values.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).data)
+        values = np.ascontiguousarray(column.to_numpy(zero_copy_only=False))
+        if values.dtype.hasobject:  # whose addresses would be hashed, and not what they hold
+            raise TypeError(f"no digest is defined of columns of the type {column.type}")
+        self._values.update(values.data)
 
     def digest(self) -> bytes:
-        return self._head + self._missing.digest() + self._values.digest() + self._lengths.digest()
+        within = self._within.digest() if self._within is not None else b""
+        return self._head + self._missing.digest() + self._values.digest() + self._lengths.digest() + within
 
     def _add_text(self, column: pa.Array) -> None:
         width = "<i8" if str(column.type).startswith("large") else "<i4"
@@ -151,8 +162,16 @@ class _ColumnDigest:
             self._values.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def _type_name(kind: pa.DataType) -> str:
     import pyarrow as pa
 
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if _is_list(plain):
+        return f"list<{_type_name(plain.value_type)}>"
     return "string" if pa.types.is_large_string(plain) else str(plain)

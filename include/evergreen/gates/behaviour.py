@@ -57,7 +57,7 @@ def judge_behaviour(criterion: BehaviourCriterion, evidence: Evidence) -> Criter
     outcomes, failures = [], []
     for check in _checks(catalog, model, place):
         try:
-            outcome = check.examine(evidence.predict, evidence.features)
+            outcome = check.examine(evidence.chances, evidence.features)
         except (EvergreenError, MemoryError):
             raise
         except TEAM_ERRORS as error:

@@ -26,6 +26,7 @@ from include.evergreen.gates.bootstrap import OfSums, interval, replicates, stud
 from include.evergreen.gates.comparators import Comparator
 from include.evergreen.gates.evidence import Evidence
 from include.evergreen.gates.scored import Rival, Scored
+from include.evergreen.serving.likeliest import decided, likeliest, values
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.fit_job import fit_chosen
 from include.evergreen.training.metrics import Measures
@@ -153,9 +154,9 @@ def _standing(criterion: ChampionCriterion, champion: Rival, comparator: Rival) 
 def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> CriterionResult:
     """Judge superiority to the constant that is best for every row.
 
-    That is, of the rows that were fitted on, the share of positive ones for a metric of chances; for one of decisions, to call all rows
-    positive or none, whichever is better there; for a regression the median, the mean or the declared quantile of the target, as
-    `Metric.baseline` says.
+    That is, of the rows that were fitted on, the share of positive ones for a metric of chances, or of each of several classes; for one of
+    decisions, to call all rows positive or none, whichever is better there; for a regression the median, the mean or the declared quantile
+    of the target, as `Metric.baseline` says.
 
     :param criterion: the criterion as model.yaml declares it
     :param evidence: the candidate, its holdout and the rows that it was fitted on
@@ -163,8 +164,16 @@ def judge_against_baseline(criterion: BaselineCriterion, evidence: Evidence) -> 
         the rows do not define the metric
     """
     measures = evidence.candidate.measures
-    answer, name = _constant(measures, measures.metric(criterion.metric), evidence.fit_rows[TARGET].to_numpy(dtype="float64"))
-    baseline = evidence.candidate.predicting(np.full(len(evidence.candidate.labels), answer))
+    if measures.model.task == "multiclass":
+        counts = np.bincount(measures.labels(evidence.fit_rows[TARGET]).astype("int64"), minlength=len(measures.classes))
+        shares = counts[: len(measures.classes)] / len(evidence.fit_rows)
+        constant = np.repeat(likeliest(shares[None, :]), len(evidence.candidate.labels), axis=0)
+        most = int(shares.argmax())
+        answer, name = float(shares[most]), f"a constant (the shares of the classes, of which {measures.classes[most]} has the most,"
+    else:
+        answer, name = _constant(measures, measures.metric(criterion.metric), evidence.fit_rows[TARGET].to_numpy(dtype="float64"))
+        constant = np.full(len(evidence.candidate.labels), answer)
+    baseline = evidence.candidate.predicting(constant)
     who = f"that of {name} among those fitted on)"
     asked = f"better by more than {criterion.margin:g}"
     result = _compared(criterion, evidence.candidate, baseline, who, criterion.margin, asked)
@@ -234,7 +243,8 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
     """Judge the expected calibration error: over bins of equally many rows, the mean of |mean prediction - mean label|.
 
     It is that of Naeini, Cooper & Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015, for the
-    positive class; of a regression, the same difference.
+    positive class; of a regression, the same difference; of several classes that of how likely the likeliest one is, and of how often it
+    is the right one (C. Guo et al., "On Calibration of Modern Neural Networks", 2017).
 
     :param criterion: the criterion as model.yaml declares it
     :param evidence: the candidate and its holdout
@@ -244,6 +254,9 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
     from scipy import stats
 
     scored = evidence.candidate
+    if evidence.model.task == "multiclass":
+        is_right = (decided(scored.predicted) == scored.labels).astype("float64")
+        scored = replace(scored, labels=is_right, predicted=values(scored.predicted)[:, 0], _drawn={})
     edges = np.unique(np.quantile(scored.predicted, np.linspace(0, 1, criterion.bins + 1)[1:-1]))
     bins = np.searchsorted(edges, scored.predicted, side="right")
     columns: list[np.ndarray] = []
@@ -256,7 +269,7 @@ def judge_calibration(criterion: CalibrationCriterion, evidence: Evidence) -> Cr
             continue
         labels = scored.labels[chosen]
         observed = float(labels.mean())
-        if evidence.model.task == "classification":
+        if evidence.model.task != "regression":
             low, high = share_interval(labels)
         else:
             spread = float(labels.std(ddof=1)) / math.sqrt(rows) * float(stats.t.ppf(SHOWN_CONFIDENCE, rows - 1)) if rows > 1 else 0.0

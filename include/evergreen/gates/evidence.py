@@ -19,7 +19,8 @@ from include.evergreen.gates.holdout import column_of_rows, own_features
 from include.evergreen.gates.scored import NoComparisonError, Rival, Scored
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.registry.versions import ChangedRecordError
-from include.evergreen.serving.inference import one_thread
+from include.evergreen.serving.inference import classes_of, one_thread
+from include.evergreen.serving.likeliest import probability
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.fit_job import split_by_time
@@ -63,9 +64,24 @@ class Evidence:
         """Let the candidate predict for some rows. Raises `DataError` when one of the predictions is no number.
 
         :param features: rows with the declared features; other columns are left aside
-        :returns: one float a row: the probability of the positive class, or the predicted value in the target's unit
+        :returns: as `serving.inference.predicted`
         """
         return _predictions(self.model, self.pipeline, features, f"the candidate {self.judged.run_key[:12]}")
+
+    def chances(self, features: pd.DataFrame) -> np.ndarray | pd.DataFrame:
+        """Let the candidate predict for some rows, as a team's own checks read it. Raises as `predict`.
+
+        :param features: rows with the declared features; other columns are left aside
+        :returns: one float a row, as `predict`; of several classes a frame of their probabilities, with a column for each class
+        """
+        predicted = self.predict(features)
+        if self.model.task != "multiclass":
+            return predicted
+        import pandas as pd
+
+        classes = classes_of(self.pipeline)
+        known = np.ones(len(classes), dtype=bool)
+        return pd.DataFrame({text: probability(predicted, number, known) for number, text in enumerate(classes)}, index=features.index)
 
     def column(self, name: str, *, allow_personal: bool = False) -> pd.Series:
         """A feature, or a column of the rows' dataset as each day knew it, for the rows of the holdout.
@@ -112,8 +128,8 @@ def gather(catalog: Catalog, model: ModelConfig, judged: Candidate, champion: Re
     days = holdout[PARTITION].to_numpy().astype(str)
     units = Units.days(days) if model.gate.resample == "days" else Units.rows(len(holdout))
     predicted = _predictions(config, pipeline, features_of(holdout, config.feature_names), f"the candidate {judged.run_key[:12]}")
-    labels = holdout[TARGET].to_numpy(dtype="float64")
-    measures = Measures.trained(config, judged.facts, recipe.modules)
+    measures = Measures.trained(config, judged.facts, recipe.modules).among(holdout[TARGET])
+    labels = measures.labels(holdout[TARGET])
     scored = Scored(measures, labels, predicted, units, model.gate.resamples, seed=int(judged.run_key[:12], 16))
     others, why_none, is_broken, comparators = None, "there is no champion yet", False, {}
     if champion:
@@ -156,7 +172,7 @@ def _rival(
     """
     theirs = recipe_of_version(catalog, model, version)
     config = theirs.config(model)
-    if (config.target, config.rows) != (model.target, model.rows):
+    if config.asks_the_same != model.asks_the_same:
         raise NoComparisonError(f"with this target (version {version.version} has another)")
     days = holdout[PARTITION].to_numpy().astype(str)
     first = str(first_unfitted_day(version))
@@ -171,14 +187,15 @@ def _rival(
     own = features_of(holdout, config.feature_names) if same else own_features(catalog, model, theirs, snapshot, holdout)
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
     predicted = _predictions(config, pipeline, own, f"version {version.version}")
-    threshold = Measures.trained(config, find_candidate(version.run_key).facts).threshold
-    return Rival(version.version, scored.predicting(predicted, threshold=threshold), rows, None if rows.all() else first)
+    measures = Measures.trained(config, find_candidate(version.run_key).facts)
+    numbered = scored.measures.numbered(predicted, measures.classes)
+    return Rival(version.version, scored.predicting(numbered, as_other=measures), rows, None if rows.all() else first)
 
 
 def _predictions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, who: str) -> np.ndarray:
     with one_thread():
         predicted = predict(pipeline, model, features[model.feature_names])
-    if wrong := int((~np.isfinite(predicted)).sum()):
+    if wrong := int((~np.isfinite(predicted)).reshape(len(predicted), -1).any(axis=1).sum()):
         raise DataError(
             f"{model.name}: {wrong} of the {len(predicted)} predictions of {who} on the holdout are no numbers, so it is not judged."
         )

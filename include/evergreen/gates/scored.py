@@ -74,14 +74,16 @@ class Scored:
         seed = self.seed if self.units.of_row is not None else self.seed + 1 + number
         return Scored(self.measures, self.labels[chosen], self.predicted[chosen], self.units.within(chosen), self.resamples, seed)
 
-    def predicting(self, predicted: np.ndarray, *, threshold: float | None = None) -> Scored:
+    def predicting(self, predicted: np.ndarray, *, as_other: Measures | None = None) -> Scored:
         """Put other predictions on the same rows, measured by the same metrics.
 
-        :param predicted: one float a row, in the order of the rows
-        :param threshold: from which predicted chance on the other calls a row positive; None: as these
+        :param predicted: as `Measures.measure` takes them, in the order of the rows, by the numbers of the same classes
+        :param as_other: of the version that predicts, for its decision threshold, and the classes that it knows; None: as these
         :returns: the other predictions, resampled as these, and so in pairs
         """
-        measures = self.measures if threshold is None else replace(self.measures, threshold=threshold)
+        measures = self.measures
+        if as_other is not None:
+            measures = replace(measures, threshold=as_other.threshold, own_classes=as_other.own_classes)
         return Scored(measures, self.labels, predicted, self.units, self.resamples, self.seed)
 
 

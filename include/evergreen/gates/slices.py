@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.evergreen.config.classes import recalled_class
 from include.evergreen.config.gate import MOST_CODES, SlicesCriterion
 from include.evergreen.config.metrics import Metric
 from include.evergreen.gates.bootstrap import OfSums, Statistic, interval, replicates, student_interval
@@ -173,8 +174,13 @@ def _measured(criterion: SlicesCriterion, evidence: Evidence, name: str, chosen:
 
 
 def _may_be_measured(criterion: SlicesCriterion, scored: Scored) -> bool:
-    """Whether no figure of the rows, if they are of people, is one of too few: of equal opportunity it is of the positive rows."""
-    counted = int(scored.labels.sum()) if criterion.judge == "equal_opportunity" else len(scored.labels)
+    """Whether no figure of the rows, if they are of people, is one of too few: a recall is of the positive rows, or those of its class."""
+    text = recalled_class(criterion.metric or "")
+    counted = len(scored.labels)
+    if criterion.judge == "equal_opportunity":
+        counted = int(scored.labels.sum())
+    elif text is not None and text in scored.measures.classes:
+        counted = int((scored.labels == scored.measures.classes.index(text)).sum())
     return not criterion.allow_personal or counted >= criterion.smallest_group
 
 

@@ -54,7 +54,8 @@ def compared_kinds(model: ModelConfig) -> dict[str, Kind]:
     :param model: whose declared features they are
     :returns: ``prediction``, which people look for first, and the features that are not personal, as declared
     """
-    return {PREDICTION: "numeric", **{feature_column(each.name): each.kind for each in model.features if not each.personal}}
+    of_prediction: Kind = "categorical" if model.task == "multiclass" else "numeric"
+    return {PREDICTION: of_prediction, **{feature_column(each.name): each.kind for each in model.features if not each.personal}}
 
 
 def drift_figures(model: ModelConfig, verdict: Verdict) -> list[tuple[str, float]]:

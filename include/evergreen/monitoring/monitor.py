@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.metrics import QUARANTINED_SHARE, is_sliced
+from include.evergreen.config.classes import recalled_class
+from include.evergreen.config.metrics import NEW_CLASS_SHARE, PERFORMANCE, QUARANTINED_SHARE, is_sliced
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.features.labels import KNOWN_BY_NOW, known_labels
 from include.evergreen.features.reader import PartitionCache
@@ -121,9 +122,7 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
         raise problems.errors[0]
     assert judged is not None
     verdict = judged.verdict
-    told = [
-        each for each in figures if each.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(each.name)
-    ]
+    told = [each for each in figures if _is_told(each)]
     message = ", ".join(f"{figure.name} {figure.value:.3f}" for figure in told)
     message = "; ".join(part for part in (message, realised.message, in_words(verdict), target_in_words(target), estimated.message) if part)
     log.info("%s %s (version %d): %s", model.name, partition, scored.version, message)
@@ -132,6 +131,14 @@ def _monitor(catalog: Catalog, model: ModelConfig, partition: Partition, origin:
     detail = {"message": message, "read": read, **as_detail(verdict, target), **realised.detail, **estimated.detail}
     record_stage(model.name, "monitor", partition, "done", detail)
     return Outcome("done", message, _facts(model.name, partition))
+
+
+def _is_told(figure: Figure) -> bool:
+    """Whether a message names the figure: of several classes not the recall of each, but what share is new, if any is."""
+    if figure.name == NEW_CLASS_SHARE:
+        return figure.value > 0
+    is_main = figure.name.startswith(("performance", "drift.share", QUARANTINED_SHARE)) and not is_sliced(figure.name)
+    return is_main and recalled_class(figure.name.removeprefix(PERFORMANCE)) is None
 
 
 Found = TypeVar("Found")

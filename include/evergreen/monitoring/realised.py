@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.metrics import PERFORMANCE, Sliced, metrics_by_slice
+from include.evergreen.config.metrics import NEW_CLASS_SHARE, PERFORMANCE, Sliced, metrics_by_slice
 from include.evergreen.features.categories import as_categories
+from include.evergreen.features.class_columns import OF_CLASSES, read_classes
 from include.evergreen.features.columns import PREDICTION, feature_column, keys_of
 from include.evergreen.features.labels import join_labels
 from include.evergreen.foundation.errors import EvergreenError, TransientError
@@ -56,7 +57,7 @@ class Realised:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """The labelled rows of a window: one float a row of ``labels`` and ``predicted``, the number of its day, and its slices' features."""
+    """The labelled rows of a window: ``labels`` and ``predicted`` as `Measures` takes them, the number of its day, its slices' features."""
 
     labels: np.ndarray
     predicted: np.ndarray
@@ -97,9 +98,11 @@ def measure_realised(catalog: Catalog, window: Window) -> Realised:
     """
     if not window.labels[window.scored.partition].is_mature:
         return Realised()
-    measures, features = window.measures, _features(window.model)
-    rows = _labelled(catalog, window, features)
+    features = _features(window.model)
+    measures, rows = _labelled(catalog, window, features)
     figures, failed = _figures(measures, list(measures.metrics), rows)
+    if window.model.task == "multiclass" and len(rows.labels):
+        figures.append(Figure(NEW_CLASS_SHARE, float((rows.labels >= len(measures.own_classes)).mean()), len(rows.labels)))
     for name, why in failed.items():
         log.error("%s %s: the metric %s is not measured: %s", window.model.name, window.scored.partition, name, why)
     by_slice = [name for name in metrics_by_slice(window.model) if name in measures.metrics and name not in failed]
@@ -117,7 +120,8 @@ def _features(model: ModelConfig) -> list[str]:
     return [name for name in model.monitor.slices if name in own]
 
 
-def _labelled(catalog: Catalog, window: Window, features: Sequence[str]) -> _Rows:
+def _labelled(catalog: Catalog, window: Window, features: Sequence[str]) -> tuple[Measures, _Rows]:
+    """How the rows are measured, of several classes among all that are true of them, and the rows."""
     import numpy as np
     import pandas as pd
 
@@ -125,15 +129,21 @@ def _labelled(catalog: Catalog, window: Window, features: Sequence[str]) -> _Row
     for number, day in enumerate(window.labelled_days):
         if not window.labels[day.partition].is_mature:
             continue
-        predictions = day.frame()
+        table = day.table()
+        predictions = table.drop_columns([name for name in table.column_names if name in OF_CLASSES]).to_pandas()
         keys = keys_of(predictions, catalog.dataset(window.model.rows).keys)
         target = join_labels(catalog, window.model, keys, window.labels[day.partition], window.cache)
         known = target.notna()
-        labels.append(target[known].to_numpy(dtype="float64"))
-        predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
+        labels.append(target[known])
+        if window.model.task == "multiclass":
+            predicted.append(read_classes(table, window.measures.classes)[known.to_numpy()])
+        else:
+            predicted.append(predictions.loc[known, PREDICTION].to_numpy(dtype="float64"))
         day_of.append(np.full(len(labels[-1]), number))
         sliced.append(pd.DataFrame({name: as_categories(predictions.loc[known, feature_column(name)]) for name in features}))
-    return _Rows(np.concatenate(labels), np.concatenate(predicted), np.concatenate(day_of), pd.concat(sliced, ignore_index=True))
+    measures = window.measures.among(*labels)
+    numbered = np.concatenate([measures.labels(each) for each in labels])
+    return measures, _Rows(numbered, np.concatenate(predicted), np.concatenate(day_of), pd.concat(sliced, ignore_index=True))
 
 
 def _slices(window: Window, features: Sequence[str]) -> Iterator[tuple[str, str]]:

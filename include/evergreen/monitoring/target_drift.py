@@ -50,7 +50,8 @@ def _labels(catalog: Catalog, window: Window, day: PredictionSet) -> pa.Table:
 
     keys = keys_of(day.frame(), catalog.dataset(window.model.rows).keys)
     labels = join_labels(catalog, window.model, keys, window.labels[day.partition], window.cache)
-    return pa.table({TARGET: pa.array(labels.dropna().to_numpy(dtype="float64"))})
+    known = labels.dropna()
+    return pa.table({TARGET: pa.array(known) if window.model.task == "multiclass" else pa.array(known.to_numpy(dtype="float64"))})
 
 
 def target_figures(verdict: Verdict | None) -> list[Figure]:

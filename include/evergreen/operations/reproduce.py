@@ -215,7 +215,9 @@ def _compare(config: ModelConfig, artifact: Pipeline, fitted: Pipeline, rows_of:
     features = features_of(rows, config.feature_names)
     with one_thread():
         then, now = (np.ascontiguousarray(predict(pipeline, config, features), dtype=float) for pipeline in (artifact, fitted))
-    differing = then.view(np.int64) != now.view(np.int64)
+    if then.shape != now.shape:  # one knows other classes than the other
+        return PredictionDifference(rows_of, len(rows), len(rows), 1.0)
+    differing = (then.view(np.int64) != now.view(np.int64)).reshape(len(rows), -1).any(axis=1)
     return PredictionDifference(rows_of, len(rows), int(differing.sum()), float(np.abs(then - now).max()) if differing.any() else 0.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.data.conditions import Conditions, parse_conditions
 from include.evergreen.data.partitions.verification import stored_rows
 from include.evergreen.data.validation.checks import PERSONAL
+from include.evergreen.features.class_columns import stored_names
 from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, features_of, find_key, key_column, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
@@ -42,7 +43,7 @@ class ScoredAgain:
     """What a later scoring of the partition gives the same row: it is what the prediction would be now, if nothing superseded it."""
 
     scored: PredictionSet
-    value: float
+    value: float | str
     contributions: dict[str, float]
 
     @property
@@ -55,21 +56,28 @@ class ScoredAgain:
 class Logged:
     """One logged prediction, as it was served: the partition's first. ``again`` are those of the same row by its later scorings.
 
-    ``keys`` and ``features`` are masked where they are personal; ``contributions`` may be empty.
+    ``keys`` and ``features`` are masked where they are personal; ``contributions`` may be empty. Of several classes ``value`` is the
+    likeliest, as text, and ``classes`` says how likely the likeliest are.
     """
 
     scored: PredictionSet
     keys: dict[str, Any]
     features: dict[str, Any]
-    value: float
+    value: float | str
     contributions: dict[str, float]
-    label: float | None
+    label: float | str | None
     again: tuple[ScoredAgain, ...] = ()
+    classes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def probability(self) -> float:
+        """How likely the predicted class is, where there are several."""
+        return next(iter(self.classes.values()), 1.0)
 
     @property
     def base(self) -> float:
         """What the typical row gets: the contributions add up to the rest."""
-        return self.value - sum(self.contributions.values())
+        return (self.probability if isinstance(self.value, str) else self.value) - sum(self.contributions.values())
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,7 @@ def _with_later(logged: list[Logged], rows: pd.DataFrame, dataset: DatasetConfig
             log.warning("%s %s: its scoring %d is not read: %s", scored.model, scored.partition, scored.scoring, error)
             continue
         for row, key in zip(matching.to_dict("records"), _key_tuples(matching, dataset), strict=True):
-            later[key].append(ScoredAgain(scored, float(row[PREDICTION]), _contributions(row)))
+            later[key].append(ScoredAgain(scored, _value(row[PREDICTION]), _contributions(row)))
     return [_with(prediction, later[key]) for prediction, key in zip(logged, _key_tuples(rows, dataset), strict=True)]
 
 
@@ -239,10 +247,23 @@ def _logged(catalog: Catalog, config: ModelConfig, dataset: DatasetConfig, score
             scored=scored,
             keys=_shown(key, personal),
             features=_shown(feature, personal),
-            value=float(row[PREDICTION]),
+            value=_value(row[PREDICTION]),
             contributions=_contributions(row),
-            label=None if _is_missing(target) else float(target),
+            label=None if _is_missing(target) else _value(target),
+            classes=_classes(row),
         )
+
+
+def _value(value: Any) -> float | str:
+    """A chance or a figure, or the class as text."""
+    return value if isinstance(value, str) else float(value)
+
+
+def _classes(row: dict[Any, Any]) -> dict[str, float]:
+    classes, probabilities, _ = stored_names()[1:]
+    if classes not in row:
+        return {}
+    return {str(text): float(value) for text, value in zip(row[classes], row[probabilities], strict=True)}
 
 
 def _shown(values: dict[Any, Any], personal: frozenset[str] | set[str]) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def _take_place(
 
 def _why_incomparable(catalog: Catalog, model: ModelConfig, wanted: RegisteredVersion, serves: RegisteredVersion) -> str:
     theirs, ours = (recipe_of_version(catalog, model, version).config(model) for version in (serves, wanted))
-    other = [name for name in ("target", "rows", "task") if getattr(theirs, name) != getattr(ours, name)]
+    asked = zip(("target", "rows", "task"), theirs.asks_the_same, ours.asks_the_same, strict=True)
+    other = [name for name, of_theirs, of_ours in asked if of_theirs != of_ours]
     if not other:
         return ""
     return (

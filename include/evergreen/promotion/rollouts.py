@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import ChampionCriterion
 from include.evergreen.features.build import error_text
+from include.evergreen.features.class_columns import OF_CLASSES, read_classes
 from include.evergreen.features.columns import CHALLENGER, PREDICTION, VERSION, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, join_labels, known_labels
 from include.evergreen.features.reader import PartitionCache
@@ -32,6 +33,8 @@ from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import newest_answer
 from include.evergreen.registry.rollouts import Rollout, newest_rollout, note_rollout, running_rollout, waited_for
 from include.evergreen.scoring.predictions import PredictionSet, list_predictions, served_live
+from include.evergreen.serving.likeliest import joined
+from include.evergreen.state import storage
 from include.evergreen.state.alerts import Finding, raise_alert, raise_within, resolve_alert
 from include.evergreen.state.database import reading, writing
 from include.evergreen.training.candidate import find_candidate
@@ -305,37 +308,60 @@ class _Step:
 
     def _scored(self, count: int) -> tuple[Scored, Scored]:
         """The version's and the champion's predictions on the labelled rows of the first ``count`` days: all of them, or those of each."""
+        import pandas as pd
+
         days = self.days[:count]
-        frames = [self._labelled(day, known) for day, known in zip(days, self.labels, strict=False)]
-        labels, predicted, other = (np.concatenate([columns[number] for columns in frames]) for number in range(3))
-        of_day = np.repeat([str(day.partition) for day in days], [len(columns[0]) for columns in frames])
+        measures, champions_own = self._measures()
+        classes = tuple(dict.fromkeys([*measures.classes, *champions_own.classes]))
+        parts = [self._labelled(day, known, classes) for day, known in zip(days, self.labels, strict=False)]
+        texts = pd.concat([labels for labels, _, _ in parts], ignore_index=True)
+        measures = replace(measures, classes=classes).among(texts)
+        predicted, other = _below([part[1] for part in parts]), _below([part[2] for part in parts])
+        of_day = np.repeat([str(day.partition) for day in days], [len(labels) for labels, _, _ in parts])
         units = Units.days(of_day) if self.plan.resample == "days" else Units.rows(len(of_day))
-        measures, threshold = self._measures()
-        scored = Scored(measures, labels, predicted, units, self.plan.resamples, seed=int(document_digest([self.rollout.id])[:12], 16))
+        seed = int(document_digest([self.rollout.id])[:12], 16)
+        scored = Scored(measures, measures.labels(texts), predicted, units, self.plan.resamples, seed=seed)
         if self.rollout.strategy == "shadow":
-            return scored, scored.predicting(other, threshold=threshold)
+            return scored, scored.predicting(other, as_other=champions_own)
         is_ours = other == self.rollout.version
         ours, theirs = scored.within(is_ours, 0), scored.within(~is_ours, 1)
-        return ours, theirs.predicting(theirs.predicted, threshold=threshold)
+        return ours, theirs.predicting(theirs.predicted, as_other=champions_own)
 
-    def _labelled(self, day: PredictionSet, known: KnownLabels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _labelled(self, day: PredictionSet, known: KnownLabels, classes: tuple[str, ...]) -> tuple[pd.Series, np.ndarray, np.ndarray]:
         """Of each labelled row of a day: its label, the version's prediction, and the champion's; or what was served, and by whom."""
-        frame = day.whole()
+        table = storage.read_table(day.path)
         ours, other = (CHALLENGER, PREDICTION) if self.rollout.strategy == "shadow" else (PREDICTION, VERSION)
-        columns = [column.to_numpy(dtype="float64") for column in (self._target(frame, known), frame[ours], frame[other])]
-        usable = np.isfinite(np.stack(columns)).all(axis=0)
-        labels, predicted, others = (column[usable] for column in columns)
-        return labels, predicted, others
+        target = self._target(table.drop_columns([name for name in table.column_names if name in OF_CLASSES]).to_pandas(), known)
+
+        def column(name: str) -> np.ndarray:
+            if self.model.task == "multiclass" and name != VERSION:
+                return read_classes(table, classes, name)
+            return np.asarray(table[name].to_pandas(), dtype="float64")
+
+        predicted, others = column(ours), column(other)
+        there = target.notna().to_numpy() if self.model.task == "multiclass" else np.isfinite(target.to_numpy(dtype="float64"))
+        usable = there & _is_finite(predicted) & _is_finite(others)
+        return target[usable], predicted[usable], others[usable]
 
     def _target(self, frame: pd.DataFrame, known: KnownLabels) -> pd.Series:
         return join_labels(self.catalog, self.model, keys_of(frame, self.catalog.dataset(self.model.rows).keys), known, self.cache)
 
-    def _measures(self) -> tuple[Measures, float]:
-        """How the version is measured, and the champion's own decision threshold."""
+    def _measures(self) -> tuple[Measures, Measures]:
+        """How the version is measured, and the champion."""
         measures = [
             Measures.trained(recipe.config(self.declared), find_candidate(version.run_key).facts, recipe.modules)
             for number in (self.rollout.version, self.rollout.champion_version)
             for version in [champions.version_number(self.rollout.model, number)]
             for recipe in [recipe_of_version(self.catalog, self.declared, version)]
         ]
-        return measures[0], measures[1].threshold
+        return measures[0], measures[1]
+
+
+def _is_finite(column: np.ndarray) -> np.ndarray:
+    finite: np.ndarray = np.isfinite(column).reshape(len(column), -1).all(axis=1)
+    return finite
+
+
+def _below(parts: list[np.ndarray]) -> np.ndarray:
+    """One below the other; predictions of several classes as wide as the widest."""
+    return joined(parts) if parts[0].ndim > 1 else np.concatenate(parts)

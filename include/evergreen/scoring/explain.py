@@ -20,7 +20,8 @@ import numpy as np
 from include.evergreen.config import ModelConfig
 from include.evergreen.features.columns import contribution_column, feature_column
 from include.evergreen.foundation.errors import DataError
-from include.evergreen.serving.inference import as_fitted
+from include.evergreen.serving.inference import as_fitted, classes_of
+from include.evergreen.serving.likeliest import decided, probability
 from include.evergreen.state import storage
 from include.evergreen.training.fit_job import typical_row
 from include.evergreen.training.pipeline import predict
@@ -61,7 +62,8 @@ def contributions(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame
     :param features: the features that were scored, one row each
     :param typical: a frame of one row, which is what a feature's value is set against
     :returns: one column a feature, named as `contribution_columns` says, one row for each of ``features``, in the prediction's own
-        unit; of a classification that is the probability: what is shared out is the number that is logged
+        unit; of a classification that is the probability: what is shared out is the number that is logged; of several classes that of the
+        class that is predicted
     """
     exact = len(model.features) <= MOST_EXACT
     return exact_contributions(model, pipeline, features, typical) if exact else sampled_contributions(model, pipeline, features, typical)
@@ -142,10 +144,14 @@ def _values(
     names = model.feature_names
     own, absent = as_fitted(features[names]), as_fitted(typical[names])
     values: dict[int, np.ndarray] = {}
+    called = decided(predict(pipeline, model, features[names])) if model.task == "multiclass" else None
     at_once = max(1, ROWS_AT_ONCE // max(1, len(own)))
     for first in range(0, len(coalitions), at_once):
         batch = coalitions[first : first + at_once]
         predicted = predict(pipeline, model, _mixed(own, absent, batch))
+        if called is not None:
+            known = np.ones(len(classes_of(pipeline)), dtype=bool)
+            predicted = probability(predicted, np.tile(called, len(batch)), known)
         values.update(zip(batch, predicted.reshape(len(batch), len(own)), strict=True))
     return values
 

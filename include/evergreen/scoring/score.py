@@ -18,6 +18,7 @@ from include.evergreen.data.partitions import PartitionVersion, current_partitio
 from include.evergreen.data.partitions.files import RowWriter
 from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_batches
+from include.evergreen.features.class_columns import as_table, class_columns
 from include.evergreen.features.columns import AS_OF, CHALLENGER, PREDICTION, VERSION, as_columns, as_keys, key_column
 from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation import clock
@@ -32,7 +33,7 @@ from include.evergreen.scoring.explain import explained
 from include.evergreen.scoring.failures import attempt
 from include.evergreen.scoring.predictions import PredictionSet, find_predictions, record_scoring
 from include.evergreen.scoring.readiness import partition_name
-from include.evergreen.serving.inference import one_thread
+from include.evergreen.serving.inference import classes_of, one_thread
 from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.alerts import raise_alert, resolve_alert
 from include.evergreen.state.database import reading, writing
@@ -185,8 +186,6 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving:
 
 def _write(catalog: Catalog, reads: _Reads, pipeline: Pipeline, origin: str, began: dt.datetime) -> PredictionSet:
     """Predict the partition's rows, a batch at a time, and keep what was predicted. Raises `_ChallengerError` before anything is kept."""
-    import pyarrow as pa
-
     cache = PartitionCache(reads.partition, model=reads.serving.config, is_scored=True)
     with ExitStack() as leaving:
         writer: RowWriter | None = None
@@ -194,7 +193,7 @@ def _write(catalog: Catalog, reads: _Reads, pipeline: Pipeline, origin: str, beg
         for predictions, features in _predicted(catalog, reads.partition, reads.serving, pipeline, cache):
             if beside is not None:
                 beside(predictions, features)
-            table = pa.Table.from_pandas(predictions, preserve_index=False)
+            table = as_table(predictions)
             writer = writer or leaving.enter_context(RowWriter(table.schema))
             writer.write(table)
         assert writer is not None  # a partition without rows is one batch
@@ -221,7 +220,11 @@ def _made(partition: Partition, scorer: Scorer, pipeline: Pipeline, keys: pd.Dat
         predicted = predict(pipeline, scorer.config, features)
         parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
     whole = keys.join(as_columns(features))
-    whole[PREDICTION], whole[VERSION] = predicted, scorer.version.version
+    if scorer.config.task == "multiclass":
+        whole = whole.join(class_columns(predicted, classes_of(pipeline)).set_axis(whole.index))
+    else:
+        whole[PREDICTION] = predicted
+    whole[VERSION] = scorer.version.version
     whole[AS_OF] = pd.Timestamp(scorer.config.moment(partition)).as_unit("us")
     return whole if parts is None else whole.join(parts)
 
@@ -253,7 +256,13 @@ def _predicting_beside(catalog: Catalog, reads: _Reads, cache: PartitionCache) -
                 with one_thread():
                     predicted = predict(pipeline, shadow.config, read)
                 _refuse_other_count(len(predicted), len(features))
-                predictions.insert(list(predictions.columns).index(PREDICTION) + 1, CHALLENGER, predicted)
+                place = list(predictions.columns).index(PREDICTION) + 1
+                if shadow.config.task == "multiclass":
+                    given = class_columns(predicted, classes_of(pipeline), CHALLENGER).set_axis(predictions.index)
+                    for name in reversed(given.columns):
+                        predictions.insert(place, name, given[name])
+                else:
+                    predictions.insert(place, CHALLENGER, predicted)
                 return
             _refuse_other_count(len(read), len(features))
             if rows is not None and not as_keys(rows, names).equals(keys):

@@ -10,21 +10,23 @@ import logging
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.calendar import Calendar
+from include.evergreen.config.classes import MOST_CLASSES
+from include.evergreen.features.class_columns import class_columns
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Grain
 from include.evergreen.foundation.team_code import Modules
-from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.serving.inference import as_fitted, classes_of, one_thread
 from include.evergreen.training import tracking
 from include.evergreen.training.environment import environment
-from include.evergreen.training.fitting import learn, newest_apart
+from include.evergreen.training.fitting import learn, learnable, newest_apart
 from include.evergreen.training.metrics import THRESHOLD_FACT, Measures
 from include.evergreen.training.own_metrics import refuse_unfit
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, Chosen, predict
@@ -47,7 +49,7 @@ class Outcome:
     """What was fitted and how well; beside it lie the fitted model (`MODEL`) and samples of rows (`REFERENCE`, and `HOLDOUT`).
 
     ``training`` and ``holdout`` have the number of rows and the first and last day of each. ``threshold`` is the decision threshold, of
-    a classification.
+    a classification; ``classes`` are those that were learnt, where there may be several.
     """
 
     result: TuningResult
@@ -58,6 +60,7 @@ class Outcome:
     training: tuple[int, str, str]
     holdout: tuple[int, str, str]
     threshold: float | None = None
+    classes: tuple[str, ...] = ()
 
 
 Settle = Callable[[TuningResult], TuningResult]  # keeps a choice for all attempts, and returns the one that counts
@@ -127,7 +130,7 @@ def read_outcome(results: Path) -> Outcome:
     for rows in ("training", "holdout"):
         number, first, last = written[rows]
         written[rows] = (int(number), str(first), str(last))
-    return Outcome(**{**written, "result": _tuning_result(written["result"])})
+    return Outcome(**{**written, "result": _tuning_result(written["result"]), "classes": tuple(written.get("classes", ()))})
 
 
 def split_by_time(model: ModelConfig, frame: pd.DataFrame, first: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,12 +140,13 @@ def split_by_time(model: ModelConfig, frame: pd.DataFrame, first: str | None = N
     :param frame: the rows that the training read, in any order
     :param first: the first partition of the holdout, as a training recorded it; None: as the model declares it
     :returns: the rows to fit on, and the holdout, which ends with the newest partition of the frame; either may have no rows, both keep
-        index and order
+        index and order. Rows of which no class can be learned are in the holdout alone
     """
     if first is None:
-        return newest_apart(model, frame, model.train.holdout)
-    held_out = frame[PARTITION] >= first
-    return frame[~held_out], frame[held_out]
+        fit_rows, holdout = newest_apart(model, frame, model.train.holdout)
+    else:
+        fit_rows, holdout = frame[frame[PARTITION] < first], frame[frame[PARTITION] >= first]
+    return learnable(model, fit_rows), holdout
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,11 @@ def fit_chosen(model: ModelConfig, fit_rows: pd.DataFrame, holdout: pd.DataFrame
     pipeline = learn(model, fit_rows, chosen)
     with one_thread():
         predicted = predict(pipeline, model, features_of(holdout, model.feature_names))
+    if model.task != "multiclass":
         return Fitted(pipeline, measures.measure(holdout[TARGET].to_numpy(), predicted), environment())
+    own = classes_of(pipeline)
+    measures = replace(measures, classes=own, own_classes=own).among(holdout[TARGET])
+    return Fitted(pipeline, measures.measure(measures.labels(holdout[TARGET]), predicted), environment())
 
 
 def sample_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -180,12 +188,14 @@ def sample_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame, name: str
     :param pipeline: the fitted pipeline
     :param rows: rows of the training frame
     :param name: which sample it is
-    :returns: the drawn rows in their order, with the column ``prediction``
+    :returns: the drawn rows in their order, with the column ``prediction``: of several classes the likeliest, as text
     """
     most = min(model.monitor.reference_rows, len(rows), *([HOLDOUT_ROWS] if name == HOLDOUT else []))
-    sample = rows.sample(n=most, random_state=model.train.seed).sort_index()
+    sample = rows.sample(n=most, random_state=model.train.seed).sort_index().reset_index(drop=True)
     predicted = predict(pipeline, model, features_of(sample, model.feature_names))
-    return sample.assign(**{PREDICTION: predicted}).reset_index(drop=True)
+    if model.task != "multiclass":
+        return sample.assign(**{PREDICTION: predicted})
+    return sample.join(class_columns(predicted, classes_of(pipeline))[PREDICTION])
 
 
 def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
@@ -231,11 +241,13 @@ def _fit(
         ", ".join(f"{name} {value:.4f}" for name, value in fitted.metrics.items()),
     )  # fmt: skip
     example = typical_row(model, fit_rows)
-    tracking.save(model, fitted.pipeline, as_fitted(example), predict(fitted.pipeline, model, example), results / MODEL)
+    given = fitted.pipeline.predict(as_fitted(example)) if model.task == "multiclass" else predict(fitted.pipeline, model, example)
+    tracking.save(model, fitted.pipeline, as_fitted(example), given, results / MODEL)
     for name, rows in ((REFERENCE, fit_rows), (HOLDOUT, holdout)):
         sample_rows(model, fitted.pipeline, rows, name).to_parquet(results / name, index=False)
     return Outcome(
-        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold
+        result, fitted.metrics, fitted.environment, platform.python_version(), seconds, _extent(fit_rows), _extent(holdout), threshold,
+        classes_of(fitted.pipeline) if model.task == "multiclass" else (),
     )  # fmt: skip
 
 
@@ -250,17 +262,30 @@ def _tuning_result(written: dict[str, Any]) -> TuningResult:
 def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules: Modules) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to fit on and the holdout; refused are rows of which nothing can be learnt, or on which nothing can be measured."""
     fit_rows, holdout = split_by_time(model, frame)
+    left_out = len(frame) - len(fit_rows) - len(holdout)
+    if left_out and not len(fit_rows):
+        raise DataError(
+            f"{subject}: no class has {model.target.min_class_rows} rows to fit on, as target.min_class_rows asks, and is declared if any "
+            f"are. Choose a longer train.window_days, or another target.column."
+        )
     for rows, message in ((fit_rows, "there are no rows to fit on"), (holdout, "the holdout has no rows")):
         if not len(rows):
             raise DataError(
                 f"{subject}: {message}. The snapshot has rows of {frame[PARTITION].nunique()} "
                 f"{model.grain.unit}s, of which train.holdout keeps the newest {model.train.holdout}. Ingest more, or choose a later as_of."
             )
-    if model.task == "classification" and fit_rows[TARGET].nunique() < 2:
+    if model.task != "regression" and fit_rows[TARGET].nunique() < 2:
         raise DataError(
             f"{subject}: all {len(fit_rows)} rows to fit on have the same target, so there is "
-            f"nothing to learn. Check target.{model.target.positive_text} and the window."
+            f"nothing to learn. Check target.{model.target.positive_text if model.task == 'classification' else 'column'} and the window."
         )
+    if model.task == "multiclass" and (count := fit_rows[TARGET].nunique()) > MOST_CLASSES:
+        raise DataError(
+            f"{subject}: target.column {model.target.column} has {count} different values in the rows to fit on, and there may be at most "
+            f"{MOST_CLASSES} classes. Declare target.classes, or choose a column of fewer values."
+        )
+    if left_out:
+        log.warning("%s: %d rows teach nothing, as they are of classes that are too rare or not declared", subject, left_out)
     check_choices(model)
     refuse_unfit(model, modules)
     return fit_rows, holdout

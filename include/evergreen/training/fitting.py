@@ -29,10 +29,12 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     :raises DataError: when there are no rows, early stopping leaves none to fit on, or a classification finds but one class in them
     """
     pipeline = build_pipeline(model, chosen)
+    rows = learnable(model, rows)
     features, name = model.feature_names, type(pipeline[-1]).__name__
     judges = None
     if model.train.early_stop is not None:
         rows, judging = newest_apart(model, rows, model.train.early_stop.holdout)
+        rows = learnable(model, rows)
         judges = (features_of(judging, features), judging[TARGET].to_numpy())
         _refuse_one_class(model, judging, f"{name} cannot be told when to stop by", "a longer train.early_stop.holdout")
     if not len(rows):
@@ -46,6 +48,20 @@ def learn(model: ModelConfig, rows: pd.DataFrame, chosen: Chosen | None = None) 
     with one_thread():
         fit(pipeline, model, features_of(rows, features), rows[TARGET].to_numpy(), weights=row_weights(model, rows), judges=judges)
     return pipeline
+
+
+def learnable(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what no class can be learned from.
+
+    :param model: the model, as its recipe declares it
+    :param rows: rows of a training frame
+    :returns: of several classes the rows of those that are declared, if any are, and have ``target.min_class_rows`` rows; else all
+    """
+    if model.task != "multiclass":
+        return rows
+    counts = rows[TARGET].value_counts()
+    common = counts.index[counts >= model.target.min_class_rows]
+    return rows[rows[TARGET].isin([text for text in common if not model.target.classes or text in model.target.class_texts])]
 
 
 def newest_apart(model: ModelConfig, rows: pd.DataFrame, span: Span) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -64,10 +80,15 @@ def newest_apart(model: ModelConfig, rows: pd.DataFrame, span: Span) -> tuple[pd
 
 def _refuse_one_class(model: ModelConfig, rows: pd.DataFrame, what: str, *ways: str) -> None:
     """Libraries either say so in words of their own, or learn a model that knows no other class, or stop at once."""
-    if model.task != "classification" or rows[TARGET].nunique() != 1:
+    if model.task == "regression" or rows[TARGET].nunique() != 1:
         return
-    days, asked = rows[PARTITION], "positive_above" if model.target.positive is None else "positive"
+    days, only = rows[PARTITION], rows[TARGET].iloc[0]
+    if model.task == "multiclass":
+        told, other, needed = f"are of the class {only!r}", "another target.column", "rows of two classes at least"
+    else:
+        told, needed = f"have the target {only:g}", "both 0 and 1"
+        other = f"another target.{'positive_above' if model.target.positive is None else 'positive'}"
     raise DataError(
-        f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all have the target {rows[TARGET].iloc[0]:g}, and a "
-        f"classification needs both 0 and 1. Choose {', or '.join([*ways, f'another target.{asked}'])}."
+        f"{model.name}: {what} the {len(rows)} rows of {days.min()} to {days.max()}: all {told}, and a "
+        f"{model.task} needs {needed}. Choose {', or '.join([*ways, other])}."
     )

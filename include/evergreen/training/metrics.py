@@ -1,14 +1,15 @@
 """How each metric of `config.metrics` is measured: by scikit-learn where it has it, and by which sums it can be resampled.
 
-Labels are 0 or 1 for a classification, else the target in its own unit; predictions are the probability of 1, else in the target's unit.
+Labels are 0 or 1 for a classification, the numbers of classes where there are several (`class_metrics`), else the target in its own unit;
+predictions are the probability of 1, rows as `serving.likeliest` has them, else in the target's unit.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,26 +18,32 @@ from include.evergreen.config.measuring import OwnMetric
 from include.evergreen.config.metrics import ONE_CLASS, Metric, metrics_of
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.team_code import Modules
+from include.evergreen.serving.likeliest import renumbered
+from include.evergreen.training import class_metrics
 from include.evergreen.training.own_metrics import measure_own
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
-PROBABILITY_FLOOR = 1e-7
-THRESHOLD_FACT = "decision_threshold"  # among the facts of a candidate
-Finish = Callable[["np.ndarray"], "np.ndarray"]
+PROBABILITY_FLOOR = class_metrics.PROBABILITY_FLOOR
+THRESHOLD_FACT, CLASSES_FACT = "decision_threshold", "classes"  # among the facts of a candidate
+Finish = class_metrics.Finish
 
 
 @dataclass(frozen=True)
 class Measures:
     """The metrics of one version: those of ``model``, as the version's recipe declares it, at the version's own decision threshold.
 
-    ``modules`` are those of the model's folder that the recipe holds, of its own metrics.
+    ``modules`` are those of the model's folder that the recipe holds, of its own metrics. Of several classes, labels and predictions are by
+    the numbers of ``classes``; of these the version knows, and may predict, ``own_classes``.
     """
 
     model: ModelConfig
     threshold: float
     modules: Modules = ()
+    classes: tuple[str, ...] = ()
+    own_classes: tuple[str, ...] = ()
 
     @classmethod
     def trained(cls, model: ModelConfig, facts: Mapping[str, Any], modules: Modules = ()) -> Measures:
@@ -48,7 +55,52 @@ class Measures:
         :param modules: those in the model's folder, as the version's recipe holds them: of its own metrics
         :returns: its metrics
         """
-        return cls(model, facts.get(THRESHOLD_FACT) or model.metrics.decision_threshold, modules)
+        classes = tuple(facts.get(CLASSES_FACT, ()))
+        return cls(model, facts.get(THRESHOLD_FACT) or model.metrics.decision_threshold, modules, classes, classes)
+
+    def among(self, *texts: pd.Series) -> Measures:
+        """Measure among more classes than the version knows: those that are true of some rows.
+
+        :param *texts: labels of rows, as text
+        :returns: the same metrics, the other classes after its own; itself where labels are no text
+        """
+        if self.model.task != "multiclass":
+            return self
+        found = {str(text) for column in texts for text in column.dropna().unique()}
+        return replace(self, classes=(*self.classes, *sorted(found.difference(self.classes))))
+
+    def labels(self, column: pd.Series) -> np.ndarray:
+        """Write labels as they are measured.
+
+        :param column: as `labelled_frame` and `join_labels` give them, none missing
+        :returns: one float a row: 0 or 1, the figure, or the number of the class; ``len(classes)`` of one that is not among ``classes``
+        """
+        if self.model.task != "multiclass":
+            return column.to_numpy(dtype="float64")
+        import numpy as np
+        import pandas as pd
+
+        numbers = pd.Categorical(column.astype(object), categories=list(self.classes)).codes.astype("float64")
+        return np.where(numbers < 0, float(len(self.classes)), numbers)
+
+    def numbered(self, predicted: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+        """Write predictions of several classes by the numbers of ``classes``.
+
+        :param predicted: what a version predicted; of a chance or a figure it is returned as it is
+        :param classes: those by whose numbers it is
+        :returns: as `serving.likeliest` has it
+        """
+        return renumbered(predicted, classes, self.classes) if self.model.task == "multiclass" else predicted
+
+    @cached_property
+    def is_known(self) -> np.ndarray:
+        """Whether the version knows a class.
+
+        :returns: a mask of ``classes``
+        """
+        import numpy as np
+
+        return np.isin(np.array(self.classes, dtype=object), list(self.own_classes))
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -56,7 +108,7 @@ class Measures:
 
         :returns: by name, those that the gate names first, as pages show the first few alone
         """
-        known = metrics_of(self.model)
+        known = metrics_of(self.model, self.own_classes)
         named = (getattr(criterion, "metric", None) for criterion in self.model.gate.criteria)
         return {name: known[name] for name in [*named, *known] if name in known}
 
@@ -105,10 +157,13 @@ class Measures:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that rows define no metric, which its value says
-            measured = (
-                _MEASURED[name](self, labels, predicted) if own is None else measure_own(self.model, own, self.modules, labels, predicted)
+            value = float(
+                measure_own(self.model, own, self.modules, labels, predicted)
+                if own is not None
+                else class_metrics.measure(name, self.classes, self.is_known, labels, predicted)
+                if self.model.task == "multiclass"
+                else _MEASURED[name](self, labels, predicted)
             )
-            value = float(measured)
         return value if math.isfinite(value) else None
 
     def called(self, predicted: np.ndarray) -> np.ndarray:

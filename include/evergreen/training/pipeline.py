@@ -12,7 +12,7 @@ from include.evergreen.config.training import CAN_STOP_EARLY
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.features.build import quotable
 from include.evergreen.foundation.errors import ConfigError, DataError
-from include.evergreen.serving.inference import as_fitted, predicted
+from include.evergreen.serving.inference import CLASSES, as_fitted, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def fit(
     :param pipeline: of `build_pipeline`, not fitted yet
     :param model: the model, as its recipe declares it
     :param features: the declared features, one row each
-    :param target: one float for each row of ``features``
+    :param target: one float for each row of ``features``; of several classes one text, of which the estimator gets the number
     :param weights: one sample weight for each row; None: all the same
     :param judges: features and target of the rows by which ``early_stop`` decides, and which teach nothing; None: no early stopping
     :raises ConfigError: when the estimator refuses its parameters only now, cannot weight rows or cannot stop early
@@ -101,6 +101,8 @@ def fit(
     :raises MemoryError: when the machine has too little memory for it, of which no declaration is to blame
     """
     _refuse_infinities(model, features)
+    if model.task == "multiclass":
+        target, judges = _numbered(pipeline, target, judges)
     columns, estimator = pipeline.named_steps["columns"], pipeline.named_steps["estimator"]
     keywords: dict[str, Any] = {}
     if weights is not None:
@@ -128,7 +130,7 @@ def predict(pipeline: Pipeline, model: ModelConfig, features: pd.DataFrame) -> n
     :param pipeline: the fitted pipeline
     :param model: the model, whose task says what is predicted
     :param features: the declared features, one row each; there may be none
-    :returns: one float a row: the probability of the positive class, or the predicted value in the target's unit
+    :returns: as `serving.inference.predicted`
     """
     return predicted(pipeline, model.task, features)
 
@@ -141,7 +143,7 @@ def refuse_lacking(model: ModelConfig, path: str, *owners: Any) -> None:
     :param *owners: the estimator, and what else may have a method in its stead
     :raises ConfigError: when none of ``owners`` has one of the methods
     """
-    needed = ["fit", "get_params", "predict_proba" if model.task == "classification" else "predict"]
+    needed = ["fit", "get_params", "predict" if model.task == "regression" else "predict_proba"]
     missing = [method for method in needed if not any(hasattr(owner, method) for owner in owners)]
     if not missing:
         return
@@ -230,6 +232,21 @@ def _allowed(factory: Callable[..., Any], chosen: Chosen) -> str:
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD and name not in chosen.parameters
     ]  # fmt: skip
     return f"; give {listed(needed)}, an estimator as {{estimator: PATH, parameters: {{...}}}}" if needed else ""
+
+
+def _numbered(
+    pipeline: Pipeline, target: np.ndarray, judges: tuple[pd.DataFrame, np.ndarray] | None
+) -> tuple[np.ndarray, tuple[pd.DataFrame, np.ndarray] | None]:
+    """The numbers of the classes, of which the pipeline keeps the texts; no row judges that is of a class which nothing teaches."""
+    import numpy as np
+
+    classes, numbers = np.unique(target.astype(str), return_inverse=True)
+    setattr(pipeline, CLASSES, classes.tolist())
+    if judges is None:
+        return numbers, None
+    features, texts = judges[0], judges[1].astype(str)
+    taught = np.isin(texts, classes)
+    return numbers, (features[taught], np.searchsorted(classes, texts[taught]))
 
 
 def _stopping_early(model: ModelConfig, estimator: Any, features: Any, target: np.ndarray) -> dict[str, Any]:

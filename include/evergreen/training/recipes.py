@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.base import RECORDED
 from include.evergreen.config.calendar import Calendar
+from include.evergreen.config.metrics import METRICS
 from include.evergreen.features.build import FeatureCode, features_source
 from include.evergreen.features.reader import EDITION
 from include.evergreen.foundation import clock
@@ -30,7 +31,13 @@ from include.evergreen.training.candidate import Candidate, find_candidate
 
 DECLARED = ("task", "rows", "scored_at", "inputs", "target", "features", "train", "metrics")
 WITHOUT_EFFECT = {"schedule", "run_in", "docker", "trusted_types"}  # of train: they change nothing that is learnt
-ADDED_LATER = {"positive": "positive", "within": "within_days", "absent": "absent"}  # of target: by default no signature has them
+ADDED_LATER = {  # of target, as recipes name them: with their defaults they change no signature of before
+    "positive": "positive",
+    "classes": "classes",
+    "min_class_rows": "min_class_rows",
+    "within": "within_days",
+    "absent": "absent",
+}
 FEATURES = "features.py"
 MODULES = "modules"  # beside it; there is no such key when there is none
 GRAINS = "grains"  # of the datasets that it reads, where their partitions are no days of UTC; nor is there this one, else
@@ -141,7 +148,7 @@ def restore_config(catalog: Catalog, recipe: Recipe) -> ModelConfig:
         return recipe.config(catalog.model(recipe.model))
     except ConfigError:
         declared = recipe.document["declared"]
-        criterion = {"kind": "absolute", "metric": "auc" if declared["task"] == "classification" else "mae", "at_least": 0}
+        criterion = {"kind": "absolute", "metric": next(iter(METRICS[declared["task"]])), "at_least": 0}
         unlearnt = {"name": recipe.model, "description": "", "owner": "", "gate": {"criteria": [criterion]}}
         return ModelConfig.model_validate({**unlearnt, **declared}, context=RECORDED).with_calendars(recipe.calendar_of)
 

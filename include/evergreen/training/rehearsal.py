@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROWS: Final = 240
 MOST_ROWS: Final = 20_000
 ROUNDS: Final = 10  # how long an estimator learns changes nothing of what its file holds
+MOST_CLASSES_TRIED: Final = 20  # of several classes; more change nothing of what the file holds
 CATEGORIES: Final = ROWS // MIN_CATEGORY_ROWS  # the most that have a column each
 COUNTS_OF_ROWS: Final = ("neighbors", "samples")  # in names of parameters that no fit on fewer rows takes
 ONE_A_COLUMN: Final = ("_cst", "_constraints")  # ends of names of parameters that no fit on other categories takes
@@ -116,7 +117,7 @@ def _refuse_kept_persons(model: ModelConfig, chosen: Chosen, file: bytes, rows: 
     """A file that holds the rows that were fitted on would hold those of a person who was erased."""
     personal = [feature.name for feature in model.features if feature.personal]
     if personal and holds_rows(file, rows):
-        best = f"sklearn.ensemble.HistGradientBoosting{'Classifier' if model.task == 'classification' else 'Regressor'}"
+        best = f"sklearn.ensemble.HistGradientBoosting{'Regressor' if model.task == 'regression' else 'Classifier'}"
         raise ConfigError(
             f"{model.name}: {chosen} keeps rows that it was fitted on, and {', '.join(personal)} {'is' if len(personal) == 1 else 'are'} "
             f"personal: an erasure would not reach a person's rows in the model's file. Choose an estimator that keeps none, such as "
@@ -135,7 +136,7 @@ def first_setting(choice: Choice) -> Chosen:
 
 
 def _synthetic(model: ModelConfig, count: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows that any estimator can learn from, if it can do the task: no value is missing, and targets are 0 and 1, or positive."""
+    """Rows that any estimator can learn from, if it can do the task: no value is missing; targets are 0 and 1, positive, or classes."""
     import numpy as np
     import pandas as pd
 
@@ -148,6 +149,9 @@ def _synthetic(model: ModelConfig, count: int) -> tuple[pd.DataFrame, np.ndarray
             for feature in model.features
         }
     )
+    if model.task == "multiclass":
+        texts = model.target.class_texts or ("a", "b", "c")
+        return features, np.array(texts, dtype=object)[random.permutation(count) % min(len(texts), MOST_CLASSES_TRIED)]
     target = random.permutation(count) % 2 if model.task == "classification" else random.uniform(1, 2, count)
     return features, target.astype("float64")
 

@@ -26,7 +26,7 @@ from include.evergreen.state.effects import side_effect
 from include.evergreen.training import claims, tracking
 from include.evergreen.training.candidate import Candidate, find_candidate, holdout_path, recorded_candidate
 from include.evergreen.training.fit_job import HOLDOUT, MODEL, REFERENCE, Fitter, Outcome, fit_here, sample_rows, split_by_time
-from include.evergreen.training.metrics import THRESHOLD_FACT
+from include.evergreen.training.metrics import CLASSES_FACT, THRESHOLD_FACT
 from include.evergreen.training.pipeline import Chosen, declared
 from include.evergreen.training.recipes import EDITION_FACT, Recipe, build_recipe, keep_recipe, signature_digest
 from include.evergreen.training.snapshot import Snapshot
@@ -124,6 +124,7 @@ def _log(
         "parameters": chosen.parameters,
         "tuning": tuning,
         **({THRESHOLD_FACT: outcome.threshold} if outcome.threshold is not None else {}),
+        **({CLASSES_FACT: list(outcome.classes)} if outcome.classes else {}),
         "fit_seconds": outcome.fit_seconds,
     }
     if tuning is not None:

@@ -65,7 +65,7 @@ def training_frame(
     """
     import pandas as pd
 
-    draw, with_rows = Draw(model.train.max_rows, model.train.seed, by_label=model.task == "classification"), 0
+    draw, with_rows = Draw(model.train.max_rows, model.train.seed, by_label=model.task != "regression"), 0
     for done, day in enumerate(days):
         progress(done, len(days))
         frame = labelled_frame(catalog, model, day, cache, code)

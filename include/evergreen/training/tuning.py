@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import ModelConfig
@@ -21,7 +21,7 @@ from include.evergreen.features.build import quotable
 from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.team_code import Modules
-from include.evergreen.serving.inference import one_thread
+from include.evergreen.serving.inference import classes_of, one_thread
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import Chosen, declared, predict
@@ -239,7 +239,11 @@ class _Running:
         features = features_of(judged, self.model.feature_names)
         with one_thread():
             predicted = predict(pipeline, self.model, features)
-        score = self.measures.measure_one(self.metric, judged[TARGET].to_numpy(), predicted)
+        measures, labels = self.measures, judged[TARGET]
+        if self.model.task == "multiclass":
+            own = classes_of(pipeline)
+            measures = replace(measures, classes=own, own_classes=own).among(labels)
+        score = measures.measure_one(self.metric, measures.labels(labels), predicted)
         return None if score is None else float(self.better.judged(score))
 
     def _best_first(self, trials: list[Trial]) -> list[Trial]:

@@ -41,7 +41,7 @@ def delivered() -> Path:
     landing = Settings.from_environment().home / "landing"
     for name, frame in (
         ("orders", ORDERS),
-        ("outcomes", ORDERS[["order id"]].assign(minutes=[10.5, 20.0, 30.0], late=[True, False, None])),
+        ("outcomes", ORDERS[["order id"]].assign(minutes=[10.5, 20.0, 30.0], late=[True, False, None], verdict=["fine", "broken", "lost"])),
     ):
         (landing / name).mkdir(parents=True)
         for day in ("2024-01-01", "2024-01-05"):
@@ -105,6 +105,12 @@ def test_a_boolean_or_a_bound_makes_a_classification(ask: Ask, declared: None, o
     assert ask("check").code == 0
 
 
+def test_a_text_is_one_of_several_classes(ask: Ask, declared: None) -> None:
+    assert ask("new-model", "verdicts", "--rows", "orders", "--target", "outcomes.verdict").code == 0
+    assert Catalog().model("verdicts").task == "multiclass"
+    assert ask("check").code == 0
+
+
 def test_without_a_file_there_is_a_form_to_fill_in_that_is_sound(ask: Ask, include: Path) -> None:
     assert ask("new-dataset", "visits").code == 0
     assert ask("check").out == "1 dataset and 0 models are sound.\n"
@@ -133,10 +139,14 @@ def test_what_stands_as_a_comment_is_sound_when_it_is_put_in(ask: Ask, declared:
         (["new-dataset", "visits", "--like", "/no/such/file.csv"], "/no/such/file.csv cannot be read as CSV: "),
         (["new-dataset", "visits", "--like", "/dev/null"], "/dev/null cannot be read as CSV: "),
         (["new-model", "m", "--rows", "order", "--target", "outcomes.minutes"], "unknown dataset 'order'; did you mean 'orders'?"),
+        (
+            ["new-model", "m", "--rows", "orders", "--target", "outcomes.verdict", "--positive-above", "1"],
+            "the target outcomes.verdict is a string; new-model begins with an integer, a number, a boolean or a text, and a text is",
+        ),
         (["new-model", "m", "--rows", "orders", "--target", "outcomes"], "the target 'outcomes' names no column; write DATASET.COLUMN"),
         (
             ["new-model", "m", "--rows", "orders", "--target", "outcomes.minute"],
-            "outcomes has no column 'minute'; did you mean 'minutes'? it has: order id, minutes, late",
+            "outcomes has no column 'minute'; did you mean 'minutes'? it has: order id, minutes, late, verdict",
         ),
     ],
 )

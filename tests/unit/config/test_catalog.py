@@ -192,7 +192,8 @@ class TestCheckFinds:
     def test_a_target_that_is_no_figure(self, include: Path, change_model: Change) -> None:
         path = change_model("column: amount", "column: shop")
         assert check_catalog(Catalog(include)) == [
-            f"{path}:8: target.column: shop is a string, and no figure; use task: classification, and positive: the text that is positive"
+            f"{path}:8: target.column: shop is a string, and no figure; use task: classification, and positive: the text that is positive; "
+            f"or task: multiclass"
         ]
 
     def test_rows_and_a_truth_that_no_key_brings_together(self, include: Path, change_dataset: Change) -> None:

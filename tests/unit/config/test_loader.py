@@ -59,7 +59,7 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
 
     def test_bad_literal(self, change_model: Change) -> None:
         assert problems(load_model, change_model("task: regression", "task: Regresion")) == [
-            "4: task: 'Regresion' is not allowed; did you mean 'regression'? allowed: classification, regression"
+            "4: task: 'Regresion' is not allowed; did you mean 'regression'? allowed: classification, multiclass, regression"
         ]
 
     def test_wrong_type(self, change_model: Change) -> None:
@@ -81,7 +81,7 @@ class TestAProblemNamesItsLineAndWhatIsAllowed:
         path = change_model("target: {dataset: sales, column: amount}", "target: amount")
         assert problems(load_model, path) == [
             "8: target: must be a mapping of keys to values, got 'amount'; "
-            "allowed: dataset, column, positive_above, positive, within, absent"
+            "allowed: dataset, column, positive_above, positive, classes, min_class_rows, within, absent"
         ]
 
     def test_missing_key_is_laid_at_the_mapping_that_lacks_it(self, change_model: Change) -> None:

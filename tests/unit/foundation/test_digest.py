@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
+from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest, table_digest
 from tests.unit.flights import reversed_rows
 
 NOON = pd.Timestamp("2013-02-09T12:00:00Z")
@@ -135,3 +136,23 @@ def test_a_document_has_one_digest_whatever_the_order_of_its_keys() -> None:
     assert document_digest({"a": 1, "b": [1, 2]}) == document_digest({"b": [1, 2], "a": 1})
     assert document_digest({"a": [1, 2]}) != document_digest({"a": [2, 1]})
     assert canonical_json({"day": dt.date(2013, 2, 9), "ü": None}) == '{"day":"2013-02-09","\\u00fc":null}'
+
+
+def _lists(rows: list[list[str]]) -> pa.Table:
+    return pa.table({"names": pa.array(rows, pa.list_(pa.string()))})
+
+
+def test_lists_have_one_digest_however_they_are_cut_and_none_moves_between_rows_unseen() -> None:
+    whole = _lists([["a", "b"], [], ["c"]])
+    assert table_digest(pa.concat_tables([whole.slice(0, 1), whole.slice(1)])) == table_digest(whole)
+    file = io.BytesIO()
+    pq.write_table(whole, file)
+    assert table_digest(pq.read_table(file)) == table_digest(whole)
+    others = [_lists([["a"], ["b"], ["c"]]), _lists([["a", "b"], ["c"], []]), _lists([["ab"], [], ["c"]]), _lists([["b", "a"], [], ["c"]])]
+    assert len({table_digest(table) for table in (whole, *others)}) == 5
+    assert table_digest(pa.table({"n": pa.array([[1.0], [2.0]])})) != table_digest(pa.table({"n": pa.array([[1.0, 2.0], []])}))
+
+
+def test_what_would_be_hashed_by_its_address_is_refused() -> None:
+    with pytest.raises(TypeError, match="no digest is defined of columns of the type decimal128"):
+        table_digest(pa.table({"price": pa.array([Decimal("1.10")])}))

@@ -19,6 +19,7 @@ LONGER = (24, 12, 5)
 _OF_TASK = {
     "regression": {"estimator": "sklearn.linear_model.Ridge", "metric": "mae", "bound": "at_most: 10"},
     "classification": {"estimator": "sklearn.linear_model.LogisticRegression", "metric": "auc", "bound": "at_least: 0.7"},
+    "multiclass": {"estimator": "sklearn.linear_model.LogisticRegression", "metric": "macro_f1", "bound": "at_least: 0.5"},
 }
 
 
@@ -29,24 +30,25 @@ def new_model(catalog: Catalog, name: str, *, rows: str, target: str, positive_a
     :param name: of the model, which must be free
     :param rows: the dataset whose rows are scored
     :param target: what is predicted, as ``DATASET.COLUMN``
-    :param positive_above: a row whose target is above it is of the positive class; None: a regression, unless the column is a boolean
+    :param positive_above: a row whose target is above it is of the positive class; None: a regression, unless the column is a boolean,
+        or a text, which begins with several classes
     :param owner: as model.yaml shows it
     :returns: the path of its model.yaml
-    :raises ConfigError: when the target is a text or a timestamp; and for a name that is none or is taken, an unknown dataset or column,
-        and rows that have nothing but keys
+    :raises ConfigError: when the target is a timestamp, or a text that is to be above a number; and for a name that is none or is taken,
+        an unknown dataset or column, and rows that have nothing but keys
     """
     folder = free_folder(catalog, "model", name)
     scored = catalog.dataset(rows)
     target_dataset, column = _target(catalog, target)
-    if column.type in ("string", "timestamp"):
+    if column.type == "timestamp" or (column.type == "string" and positive_above is not None):
         raise ConfigError(
-            f"the target {target} is a {column.type}; new-model begins with an integer, a number or a boolean. For a text, write "
-            f"model.yaml by hand, with target.positive: docs/guides/declaring-a-model.md."
+            f"the target {target} is a {column.type}; new-model begins with an integer, a number, a boolean or a text, and a text is above "
+            f"no number. For two classes of a text, write target.positive by hand: docs/guides/declaring-a-model.md."
         )
     if positive_above is None and column.type == "boolean":
         positive_above = 0
     features = _features(scored, but=column.name if target_dataset.name == rows else None)
-    task = "regression" if positive_above is None else "classification"
+    task = "multiclass" if column.type == "string" else "regression" if positive_above is None else "classification"
     values = {
         "schema": schema_from(folder, "model"),
         "name": name,

@@ -8,16 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.evergreen.config import ModelConfig
+from include.evergreen.config.classes import MOST_NAMED, recalled_class
 from include.evergreen.features.columns import PARTITION, TARGET, features_of
 from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.criteria import metric_interval, share_interval
 from include.evergreen.gates.scored import Scored
 from include.evergreen.serving.inference import as_fitted, one_thread
+from include.evergreen.serving.likeliest import decided, values
 from include.evergreen.training.fit_job import split_by_time
 from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import MIN_CATEGORY_ROWS, predict
@@ -78,8 +80,22 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class ClassShares:
+    """Which share of the rows is of a class: of those fitted on, of the holdout's, and how many of these are called so."""
+
+    name: str
+    fit: float
+    holdout: float
+    called: float
+
+
+@dataclass(frozen=True)
 class Holdout:
-    """``fit_mean`` and ``mean`` are the target's means over the rows fitted on and the holdout; of a classification, shares."""
+    """``fit_mean`` and ``mean`` are the target's means over the rows fitted on and the holdout; of a classification, shares.
+
+    Of several classes they are the share of the commonest one fitted on; ``predicted_mean``, ``bins`` and ``histogram`` are of how likely
+    the likeliest class of a row is, and ``classes`` says of each class how many rows it has.
+    """
 
     first: str
     last: str
@@ -98,6 +114,7 @@ class Holdout:
     importance_metric: str
     importance_rows: int
     histogram: Histogram
+    classes: tuple[ClassShares, ...] = ()
 
 
 def examine(
@@ -118,12 +135,20 @@ def examine(
     model = measures.model
     fit_rows, holdout = split_by_time(model, frame, first)
     features = features_of(holdout, model.feature_names)
-    labels = holdout[TARGET].to_numpy(dtype="float64")
+    measures = measures.among(holdout[TARGET])
+    labels = measures.labels(holdout[TARGET])
     units = Units.days(holdout[PARTITION].to_numpy()) if model.gate.resample == "days" else Units.rows(len(holdout))
     with one_thread():
         predicted = predict(pipeline, model, features)
-        importances, metric, rows = _importances(model, pipeline, features, labels)
+        importances, metric, rows = _importances(measures, pipeline, features, labels)
     scored = Scored(measures, labels, predicted, units, model.gate.resamples, seed=int(run_key[:12], 16))
+    fitted, metrics, classes = fit_rows[TARGET], list(scored.metrics), tuple[ClassShares, ...]()
+    if model.task == "multiclass":
+        classes = _class_shares(measures, fitted, labels, predicted)
+        metrics = [name for name in metrics if _is_of_many(measures, name, labels)]
+        labels, predicted = (decided(predicted) == labels).astype("float64"), values(predicted)[:, 0]
+        fitted = (fitted == fitted.mode()[0]).astype("float64")
+    shares = model.task != "regression"
     return Holdout(
         first=str(holdout[PARTITION].min()),
         last=str(holdout[PARTITION].max()),
@@ -132,17 +157,36 @@ def examine(
         days=holdout[PARTITION].nunique(),
         fit_rows=len(fit_rows),
         rows=len(holdout),
-        fit_mean=float(fit_rows[TARGET].mean()),
-        mean=float(labels.mean()),
+        fit_mean=float(fitted.mean()),
+        mean=float((holdout[TARGET] == fit_rows[TARGET].mode()[0]).mean() if classes else labels.mean()),
         predicted_mean=float(predicted.mean()),
-        metrics=tuple(Metric(name, value, metric_interval(scored, name)) for name, value in scored.metrics.items()),
+        metrics=tuple(Metric(name, scored.metrics[name], metric_interval(scored, name)) for name in metrics),
         resampled=units.word,
-        bins=tuple(_judged_bins(criteria) or make_bins(labels, predicted, shares=model.task == "classification")),
+        bins=tuple(_judged_bins(criteria) or make_bins(labels, predicted, shares=shares)),
         importances=tuple(importances),
         importance_metric=metric,
         importance_rows=rows,
-        histogram=make_histogram(labels, predicted, shares=model.task == "classification"),
+        histogram=make_histogram(labels, predicted, shares=shares),
+        classes=classes,
     )
+
+
+def _is_of_many(measures: Measures, metric: str, labels: np.ndarray) -> bool:
+    """Whether no figure of a metric is one of too few rows: the recall of a class is of those of the class."""
+    text = recalled_class(metric)
+    return text is None or int((labels == measures.classes.index(text)).sum()) >= MIN_CATEGORY_ROWS
+
+
+def _class_shares(measures: Measures, fitted: pd.Series, labels: np.ndarray, predicted: np.ndarray) -> tuple[ClassShares, ...]:
+    """The commonest classes first; those of too few rows are left out."""
+    of_rows = (measures.labels(fitted), labels, decided(predicted))
+    counts = [np.bincount(each.astype("int64"), minlength=len(measures.classes) + 1) for each in of_rows]
+    shares = [
+        ClassShares(text, *(float(count[number] / max(1, count.sum())) for count in counts))
+        for number, text in enumerate(measures.classes)
+        if min(counts[0][number], counts[1][number]) >= MIN_CATEGORY_ROWS
+    ]
+    return tuple(sorted(shares, key=lambda each: -each.fit)[:MOST_NAMED])
 
 
 def make_bins(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:
@@ -197,6 +241,11 @@ def _judged_bins(criteria: Sequence[dict[str, Any]]) -> list[Bin]:
     ]
 
 
+def _likely(measures: Measures, pipeline: Pipeline, frame: pd.DataFrame, labels: np.ndarray) -> float:
+    """Less the log loss, so that more is better."""
+    return -float(measures.measure_one("log_loss", labels, predict(pipeline, measures.model, frame)) or 0.0)
+
+
 def importance_repeats(features: int) -> int:
     """Say how often a card permutes each feature: the less often, the more there are.
 
@@ -207,12 +256,16 @@ def importance_repeats(features: int) -> int:
     return max(least, min(most, IMPORTANCE_PREDICTIONS // features))
 
 
-def _importances(model: ModelConfig, pipeline: Pipeline, features: pd.DataFrame, labels: np.ndarray) -> tuple[list[Importance], str, int]:
+def _importances(measures: Measures, pipeline: Pipeline, features: pd.DataFrame, labels: np.ndarray) -> tuple[list[Importance], str, int]:
     """Permutation importances (Breiman 2001) on a sample of the holdout, the greatest first; the metric's name; the sample's rows."""
     from sklearn.inspection import permutation_importance
 
-    chosen = np.random.default_rng(model.train.seed).permutation(len(labels))[:IMPORTANCE_ROWS]
-    if model.task == "regression":
+    model = measures.model
+    scoring: Any
+    chosen: np.ndarray = np.random.default_rng(model.train.seed).permutation(len(labels))[:IMPORTANCE_ROWS]
+    if model.task == "multiclass":
+        metric, scoring = "log_loss", partial(_likely, measures)
+    elif model.task == "regression":
         metric, scoring = "mae", "neg_mean_absolute_error"
     else:
         metric, scoring = ("auc", "roc_auc") if len(set(labels[chosen].tolist())) == 2 else ("brier", "neg_brier_score")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.config.metrics import metrics_of
+from include.evergreen.config.wording import listed
 from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.promotion.cards.facts import Facts
 from include.evergreen.promotion.cards.holdout import Metric, importance_repeats
@@ -56,6 +57,7 @@ class View:
         self.card = facts.config.card
         self.holdout = facts.holdout
         self.is_classification = facts.config.task == "classification"
+        self.is_of_classes = facts.config.task == "multiclass"
 
     # --- purpose ------------------------------------------------------------------------------------------------------
 
@@ -94,6 +96,9 @@ class View:
     @property
     def predicts(self) -> str:
         """What a prediction is, in a sentence."""
+        if self.is_of_classes:
+            own = self._own_classes
+            return f"which of {len(own)} classes {self.target_text} is ({listed(own)}), and how likely each is"
         return f"the chance, from 0 to 1, of {self.target_text}" if self.is_classification else self._target_in_unit
 
     @property
@@ -117,6 +122,8 @@ class View:
     @property
     def predicted_name(self) -> str:
         """What a prediction is called on axes and in headings."""
+        if self.is_of_classes:
+            return "predicted chance of the likeliest class"
         return "predicted chance" if self.is_classification else self._target_in_unit
 
     # --- performance --------------------------------------------------------------------------------------------------
@@ -135,13 +142,20 @@ class View:
     @property
     def metrics(self) -> list[tuple[Metric, str, str]]:
         """(metric, which direction is better, what it means)."""
-        known = metrics_of(self.config)
+        known = metrics_of(self.config, self._own_classes)
         return [(metric, known[metric.name].better_words, known[metric.name].words) for metric in self.holdout.metrics]
 
     @property
     def target_share(self) -> str:
         """The distribution of the target in the fitted rows and the holdout."""
         fit, held, said = self.holdout.fit_mean, self.holdout.mean, self.holdout.predicted_mean
+        if self.is_of_classes:
+            told = [f"{each.name} {share(each.fit)}, {share(each.holdout)} and {share(each.called)}" for each in self.holdout.classes]
+            return (
+                f"Shares of the classes in the rows it was fitted on, in the holdout, and of what it calls the holdout's rows: "
+                f"{'; '.join(told) or 'none has rows enough to be shown'}. On average it gives the likeliest class a chance of "
+                f"{share(said)}.{self._labels_text}"
+            )
         if self.is_classification:
             return (
                 f"Of the rows it was fitted on, {share(fit)} were positive ({self.target_text}); of the holdout's, {share(held)}. "
@@ -151,6 +165,10 @@ class View:
             f"The mean of {self.config.target.column} is {figure(fit)} in the rows it was fitted on and {figure(held)} in the holdout. "
             f"Its predictions there have a mean of {figure(said)}.{self._labels_text}"
         )
+
+    @property
+    def _own_classes(self) -> tuple[str, ...]:
+        return Measures.trained(self.config, self.facts.training).own_classes
 
     @property
     def _labels_text(self) -> str:
@@ -165,7 +183,9 @@ class View:
 
     @property
     def decision_text(self) -> str:
-        """From which chance on a row is called positive, and who says so; empty of a regression."""
+        """What a row is called: from which chance on positive, and who says so, or what is likeliest; empty of a regression."""
+        if self.is_of_classes:
+            return "Metrics of decisions call a row what is likeliest. Rows of a class that it does not know count as called wrongly."
         if not self.is_classification:
             return ""
         declared, threshold = self.config.metrics, figure(Measures.trained(self.config, self.facts.training).threshold)
@@ -237,10 +257,10 @@ class View:
         bins = self.holdout.bins
         off = [bin_result for bin_result in bins if bin_result.is_off]
         if not off:
-            predicted = "chance" if self.is_classification else "value"
+            predicted = "chance" if self.is_classification or self.is_of_classes else "value"
             return f"In all {len(bins)} bins, outcomes agree with the predicted {predicted}, within 95% intervals."
         worst = max(off, key=lambda bin_result: abs(bin_result.observed - bin_result.predicted))
-        write = share if self.is_classification else figure
+        write = share if self.is_classification or self.is_of_classes else figure
         return (
             f"In {len(off)} of {len(bins)} bins outcomes differ from predictions by more than chance explains. The largest "
             f"difference: it predicted {write(worst.predicted)}, and {write(worst.observed)} was observed."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCORED_BY = {"auc": "AUC", "brier": "the Brier score", "mae": "the mean absolute error"}
+SCORED_BY = {"auc": "AUC", "brier": "the Brier score", "log_loss": "log loss", "mae": "the mean absolute error"}
 
 
 def figure(value: float) -> str:

@@ -1,0 +1,2 @@
+def features(read):
+    return read.rows()[["line", "pressure", "heat", "vibration"]]
