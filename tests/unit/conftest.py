@@ -15,7 +15,6 @@ from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.serving.clean_processes import ADDRESS, Server
-from include.evergreen.state import mlflow_store
 from tests.templates import template
 from tests.unit.copies import migrated_database, move_to
 from tests.unit.flights import (
@@ -67,7 +66,6 @@ def _make_landed(home: Path) -> None:
 
 def _make_flights(home: Path) -> None:
     with at_home(copy_home(template("landed", _make_landed), home)):
-        mlflow_store.prepare_store()
         catalog = Catalog()
         for name in catalog.dataset_names():
             for day in DAILY.between(january(1), INGESTED_UNTIL):
