@@ -64,7 +64,7 @@ from tools.postgresql import PostgreSQL
 AS_OF = "2025-01-01"  # of the trainings; the days that are scored begin here
 DAYS_BEFORE = 12  # with rows: what the training reads
 LAST_MADE_UP = DAILY.shift(AS_OF, -(DAYS_BEFORE + 1))
-ROUNDS, MOST_ROUNDS, SMALL_ROUNDS = 7, 50, 1
+ROUNDS, MOST_ROUNDS, SMALL_ROUNDS = 7, 50, 0  # of the small form the rehearsal is all
 DEFAULT = Years(1000, 100, 1825, 200, 3, LAST_MADE_UP, MODEL, DATASETS)
 FULL = replace(DEFAULT, daily_models=1000, metrics=15)
 SMALL = replace(DEFAULT, models=20, datasets=4, days=140, daily_models=20)
@@ -159,7 +159,7 @@ def _compared(name: str, sides: dict[str, Side], years: Years, rounds: int) -> t
         results = {}
         for side in SIDES if number % 2 else reversed(SIDES):
             with sides[side]:
-                results[side] = _night(number, timed[side] if number else defaultdict(list))
+                results[side] = _night(number, timed[side] if number or not rounds else defaultdict(list))
         found += differences(results["full"], results["empty"], tolerance={}, where=f"round {number}")
     ratios = {}
     for verb in timed["empty"]:

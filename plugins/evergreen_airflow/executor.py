@@ -15,8 +15,8 @@ from evergreen_airflow.sqlite_now import use_subsecond_now
 from evergreen_airflow.worker_parent import prepare_to_fork
 from include.evergreen.serving.clean_processes import Server
 
-WAIT_WHILE_TASKS_RUN = 0.1  # seconds; leaves the processor to the tasks, and few external changes are more urgent
-SHORTEST_WAIT, LONGEST_WAIT = 0.01, 0.4  # seconds, while no task runs; one change, such as a new run, often follows another
+SHORTEST_WHILE_TASKS_RUN = 0.1  # seconds; leaves the processor to the tasks, and few external changes are more urgent
+SHORTEST_WAIT, LONGEST_WAIT = 0.01, 0.4  # seconds; while no task runs, one change, such as a new run, often follows another
 IDLE_SHARE = 0.1  # between the two, wait for this share of the time since the last change
 
 
@@ -61,7 +61,8 @@ class PreloadingLocalExecutor(LocalExecutor):
 
     def _wait_for_change(self) -> None:
         idle_seconds = monotonic() - self._changed_at
-        wait = WAIT_WHILE_TASKS_RUN if self.running else min(max(SHORTEST_WAIT, IDLE_SHARE * idle_seconds), LONGEST_WAIT)
+        shortest = SHORTEST_WHILE_TASKS_RUN if self.running else SHORTEST_WAIT
+        wait = min(max(shortest, IDLE_SHARE * idle_seconds), LONGEST_WAIT)
         submitted = self.running != self._known_running  # the next loop may have more to submit
         if submitted or self.result_queue._reader.poll(wait):  # type: ignore[attr-defined]
             self._changed_at = monotonic()

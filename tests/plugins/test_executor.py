@@ -15,7 +15,7 @@ from airflow.models import DagRun
 
 from evergreen_airflow import executor as executor_module
 from evergreen_airflow import supervisor_wait, worker_parent
-from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, WAIT_WHILE_TASKS_RUN, PreloadingLocalExecutor
+from evergreen_airflow.executor import LONGEST_WAIT, SHORTEST_WAIT, SHORTEST_WHILE_TASKS_RUN, PreloadingLocalExecutor
 from evergreen_airflow.preload import MODULES, own_modules, preload
 from evergreen_airflow.supervisor_wait import RECHECK_SECONDS, shorten_wait_for_exit
 from include.evergreen.serving.clean_processes import ADDRESS
@@ -69,18 +69,24 @@ def test_with_nothing_new_it_looks_ever_more_seldom_and_soon_again_once_somethin
     executor.sync()
     assert clock.waits == [], "what was just submitted is not waited for"
     executor.sync()
-    assert clock.waits == [WAIT_WHILE_TASKS_RUN]
+    assert clock.waits == [SHORTEST_WHILE_TASKS_RUN]
+    while clock.now < 1020.0:
+        executor.sync()
+    assert clock.waits == sorted(clock.waits)
+    assert clock.waits[-1] == LONGEST_WAIT
+    clock.waits.clear()
     executor.result_queue.put(("a task", "success", None))
     executor.sync()
     assert executor.event_buffer == {"a task": ("success", None)}
     executor.sync()
-    assert clock.waits == [WAIT_WHILE_TASKS_RUN, SHORTEST_WAIT]
+    assert clock.waits == [SHORTEST_WAIT]
 
 
 def test_a_task_that_ends_wakes_it(executor, monkeypatch):
     executor.running.add("a task")
     executor.sync()
-    monkeypatch.setattr(executor_module, "WAIT_WHILE_TASKS_RUN", 600.0)  # longer than the test may take
+    monkeypatch.setattr(executor_module, "LONGEST_WAIT", 600.0)  # longer than the test may take
+    monkeypatch.setattr(executor_module, "SHORTEST_WHILE_TASKS_RUN", 600.0)
     threading.Timer(0.01, executor.result_queue.put, [("a task", "success", None)]).start()
     executor.sync()
     assert executor.event_buffer == {"a task": ("success", None)}

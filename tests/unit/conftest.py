@@ -15,9 +15,9 @@ from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
 from include.evergreen.serving.clean_processes import ADDRESS, Server
-from include.evergreen.state import mlflow_store
 from tests.templates import template
 from tests.unit.copies import migrated_database, move_to
+from tests.unit.databases import database_of, on_sqlite_alone
 from tests.unit.flights import (
     FIRST_AS_OF,
     INGESTED_UNTIL,
@@ -67,7 +67,6 @@ def _make_landed(home: Path) -> None:
 
 def _make_flights(home: Path) -> None:
     with at_home(copy_home(template("landed", _make_landed), home)):
-        mlflow_store.prepare_store()
         catalog = Catalog()
         for name in catalog.dataset_names():
             for day in DAILY.between(january(1), INGESTED_UNTIL):
@@ -190,16 +189,13 @@ def trained(settled: Callable[[Path], Path], _trained_template: Path) -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is about one kind of database, or is no different on another and slow, runs on SQLite alone."""
-    left = [item for item in items if item.get_closest_marker("sqlite_only") and _parameter(item, "database") == "postgresql"]
+    """What is about one kind of database, or sends another nothing that others do not send, runs on SQLite alone."""
+    alone = on_sqlite_alone()
+    on_another = [item for item in items if database_of(item) == "postgresql"]
+    left = [item for item in on_another if item.get_closest_marker("sqlite_only") or item.nodeid in alone]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
-
-
-def _parameter(item: pytest.Item, name: str) -> object:
-    callspec = getattr(item, "callspec", None)
-    return callspec.params.get(name) if callspec else None
 
 
 @pytest.fixture

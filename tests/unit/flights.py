@@ -26,7 +26,7 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
-from include.evergreen.state import storage
+from include.evergreen.state import mlflow_store, storage
 from include.evergreen.state.database import engine, migrate, reading
 from include.evergreen.training.candidate import Candidate
 from include.evergreen.training.take_snapshot import take_snapshot
@@ -85,11 +85,12 @@ def close_database() -> None:
 
 
 def empty_template() -> Path:
-    """A home whose database is migrated, for `copy_home`."""
+    """A home whose databases are migrated, ours and MLflow's, for `copy_home`."""
 
     def make(home: Path) -> None:
         with at_home(home):
             migrate()
+            mlflow_store.prepare_store()
 
     return template("empty", make)
 

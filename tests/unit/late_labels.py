@@ -18,7 +18,7 @@ from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.registry import champions
-from include.evergreen.state import mlflow_store, storage
+from include.evergreen.state import storage
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home, empty_template, registered_as_of
 
@@ -156,7 +156,6 @@ def settle_champion() -> None:
 
 def _make_champion(home: Path) -> None:
     with at_home(copy_home(empty_template(), home)):
-        mlflow_store.prepare_store()
         catalog = declare(home / "include")
         deliver_days(0, AS_OF - 1)
         version = registered_as_of(catalog.model(MODEL), day(AS_OF), catalog)

@@ -13,7 +13,9 @@ import yaml
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config.check import check_catalog
 from include.evergreen.data import ingestion
+from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.check import check_features
+from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.operations.local_run import run_cycle
@@ -75,6 +77,20 @@ def test_it_is_trained_serves_is_watched_and_replayed(shape: Living) -> None:
     assert find_predictions(model.name, following).rows == len(shape.frame(rows, newest)) - 1
 
     assert take_snapshot(catalog, model, as_of).digest == done.snapshot.digest, "what came since was not known"
+
+
+@pytest.mark.parametrize("shape", ["days_of_new_york"], indirect=True)
+def test_a_day_of_23_hours_is_learned_from_with_all_of_its_rows(shape: Living) -> None:
+    """The training above learns from the day of 25 hours."""
+    day = shape.model.grain.at(dt.datetime(2025, 3, 9, 12, tzinfo=dt.UTC))
+    assert shape.model.grain.end(day) - shape.model.grain.start(day) == dt.timedelta(hours=23)
+    for dataset in map(shape.catalog.dataset, shape.catalog.dataset_names()):
+        shape.deliver(dataset, day, dataset.known_from(day), shape.frame(dataset, day))
+    cache = PartitionCache(shape.model.grain.shift(day, 2), model=shape.model)
+    frame = labelled_frame(shape.catalog, shape.model, day, cache)
+    assert frame is not None
+    assert len(frame) == shape.source.ROWS
+    assert frame["hours_in"].between(0, 23).all()
 
 
 @pytest.mark.parametrize("shape", ["corrected_labels"], indirect=True)

@@ -302,6 +302,7 @@ class _OtherValues(MadeUpCache):
     ) -> None:
         super().__init__(source.day, source, is_scored=True)
         self._unchanged = unchanged
+        self.windows = {asked: window for asked, window in unchanged.windows.items() if asked[0] != dataset}
         self._dataset, self._columns, self._days, self._draw = dataset, columns, days, draw
         self._rows = (model.rows, model.newest(model.rows, source.day))
 

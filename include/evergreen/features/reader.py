@@ -142,6 +142,16 @@ class PartitionCache:
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change
         """
+        return self.shown(version, as_of, columns).copy()
+
+    def shown(self, version: PartitionVersion, as_of: Partition | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The rows that `frame` gives, for whoever copies them anyway. Raises what it does.
+
+        :param version: as `frame` takes it
+        :param as_of: as `frame` takes it
+        :param columns: as `frame` takes them
+        :returns: what may be the cache's own, and not to be changed
+        """
         needed = None if columns is None else list(dict.fromkeys([*columns, *filter(None, [version.knowledge_column])]))
         held = self._content(version, needed)
         self.read[version.dataset, version.partition, version.version] = version
@@ -149,7 +159,7 @@ class PartitionCache:
             known = held[held[version.knowledge_column] <= self._limit(as_of)].reset_index(drop=True)
             self.left_out[version.dataset, version.partition, version.version, as_of] = len(held) - len(known)
             held = known
-        return (held if columns is None else held[list(columns)]).copy()
+        return held if columns is None or list(columns) == list(held.columns) else held[list(columns)]
 
     def batches(self, version: PartitionVersion, as_of: Partition | None) -> Iterator[pd.DataFrame]:
         """The rows that `frame` gives, `BATCH_ROWS` at a time: of a partition that has more, one batch is in memory.
@@ -192,11 +202,13 @@ class PartitionCache:
         key = (version.dataset, version.path)
         asked = self._asked_with(version.dataset, columns)
         before = self._held.get(key)
-        held, is_whole = pd.DataFrame() if before is None else before, key in self._whole
-        if not is_whole and asked is None:
-            held, is_whole = self._read(version, None), True
-        elif not is_whole and (missing := [name for name in asked or [] if name not in held]):
-            held = pd.concat([held, self._read(version, missing)], axis=1)
+        is_whole = key in self._whole
+        if before is None or (asked is None and not is_whole):
+            held, is_whole = self._read(version, asked), asked is None
+        elif not is_whole and (missing := [name for name in asked or [] if name not in before]):
+            held = pd.concat([before, self._read(version, missing)], axis=1)
+        else:
+            held = before
         if unknown := [name for name in columns or [] if name not in held]:
             raise ConfigError(
                 f"{version.dataset} {version.partition} (version {version.version}) has no column {unknown[0]!r}; "
@@ -258,6 +270,10 @@ class PartitionCache:
 
     def _read(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         return read_partition(version, columns)
+
+
+def _types(frame: pd.DataFrame) -> list[tuple[Any, Any]]:
+    return list(zip(frame.columns, frame.dtypes, strict=True))
 
 
 P = ParamSpec("P")
@@ -444,35 +460,50 @@ class PointInTimeReader:
 
         before = self._cache.windows.pop(asked, None)
         held = before.shared_with(versions) if before is not None else 0
-        added = [self._dated(version, columns) for version in versions[held:]]
-        if before is not None and held and all(frame.dtypes.equals(before.rows.dtypes) for frame in added):
+        added = [self._shown(version, columns) for version in versions[held:]]
+        if before is not None and held and all(_types(frame) == _types(before.rows)[:-1] for frame in added):
             self._cache.note_read(versions[:held])
-            lengths, parts = before.lengths[-held:], [before.rows.iloc[before.begin(versions[0]) :], *added]
+            lengths = (*before.lengths[-held:], *map(len, added))
+            kept = before.rows.iloc[before.begin(versions[0]) :]
+            joined = pd.concat([kept, self._dated(versions[held:], added)], ignore_index=True) if added else kept.reset_index(drop=True)
+            are_alike = True
         else:
-            parts = [*(self._dated(version, columns) for version in versions[:held]), *added]
-            lengths = tuple(map(len, parts[:held]))
-        joined = pd.concat(parts, ignore_index=True)
+            parts = [*(self._shown(version, columns) for version in versions[:held]), *added]
+            lengths = tuple(map(len, parts))
+            joined = self._dated(versions, parts)
+            are_alike = all(_types(part) == _types(joined)[:-1] for part in parts)
         depends_on_as_of = any(version.knowledge_column for version in versions)
-        if depends_on_as_of or joined.size > MOST_KEPT_CELLS or not all(part.dtypes.equals(joined.dtypes) for part in parts):
+        if depends_on_as_of or joined.size > MOST_KEPT_CELLS or not are_alike:
             return joined
-        self._cache.windows[asked] = _Window(tuple(versions), (*lengths, *map(len, added)), joined)
+        self._cache.windows[asked] = _Window(tuple(versions), lengths, joined)
         return joined.copy()
 
-    def _dated(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
+    def _dated(self, versions: Sequence[PartitionVersion], parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """The rows of versions, each with the day of its own."""
+        import pandas as pd
+
+        grain = self._model.grain_of(versions[0].dataset)
+        begins = [grain.begins(version.partition) for version in versions]
+        days = pd.Series(begins, dtype=pd.Series(begins[0], index=[0]).dtype).repeat([len(part) for part in parts])
+        joined = pd.concat(parts, ignore_index=True)
+        joined.insert(parts[0].shape[1], PARTITION_COLUMN, days.set_axis(joined.index))
+        return joined
+
+    def _shown(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
         frame = self._frame(version, columns)
         if PARTITION_COLUMN in frame:
             raise ConfigError(
                 f"{self._model.name}: {version.dataset} has a column 'partition' of its own, by which window() calls the day of each row. "
                 f"Give it another name in dataset.yaml ({{name: {version.dataset}_partition, from: partition}}), and ingest it again."
             )
-        return frame.assign(**{PARTITION_COLUMN: self._model.grain_of(version.dataset).begins(version.partition)})
+        return frame
 
     def _frame(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
         if columns is None or KNOWN not in columns:
-            return self._cache.frame(version, self._partition, columns)
+            return self._cache.shown(version, self._partition, columns)
         own = [name for name in columns if name != KNOWN]
         column = version.knowledge_column
-        frame = self._cache.frame(version, self._partition, [*own, *([column] if column and column not in own else [])])
+        frame = self._cache.shown(version, self._partition, [*own, *([column] if column and column not in own else [])])
         return frame.assign(**{KNOWN: frame[column] if column else version.knowledge_time})[list(columns)]
 
     @_take_days

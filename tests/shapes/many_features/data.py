@@ -7,7 +7,7 @@ import pandas as pd
 
 from include.evergreen.foundation.grain import DAILY, Partition
 
-ROWS, SENSORS = 150, 200
+ROWS, SENSORS = 100, 200
 
 
 def frame(dataset: str, partition: Partition) -> pd.DataFrame:

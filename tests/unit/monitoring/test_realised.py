@@ -27,7 +27,7 @@ from tests.unit.flights import january
 
 DAY = january(20)
 KEYS = ["carrier", "flight", "origin"]
-TRIALS = 200
+TRIALS = 120
 
 
 def of_rows(labels: np.ndarray, predicted: np.ndarray, day: np.ndarray | None = None) -> realised._Rows:
@@ -35,7 +35,7 @@ def of_rows(labels: np.ndarray, predicted: np.ndarray, day: np.ndarray | None = 
     return realised._Rows(labels, predicted, days, pd.DataFrame(index=range(len(labels))))
 
 
-@pytest.mark.parametrize(("rows", "days"), [(300, 1), (6000, 1), (300, 7), (300, 3)])
+@pytest.mark.parametrize(("rows", "days"), [(300, 1), (5100, 1), (300, 7), (300, 3)])
 def test_the_interval_holds_the_true_figure_about_95_times_in_100(rows: int, days: int, air_time: ModelConfig) -> None:
     """Of one day rows are drawn, of several whole days, whose rows are alike."""
     random = np.random.default_rng(0)
