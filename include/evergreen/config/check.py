@@ -41,7 +41,7 @@ from include.evergreen.config.metrics import (
     parse_sliced,
 )
 from include.evergreen.config.models import AfterPartition, DatasetConfig, Input, ModelConfig, Reference, Rule, Volume
-from include.evergreen.config.schedule import cron_problem
+from include.evergreen.config.schedule import cron_problem, skipped_time
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain, Partition
@@ -126,6 +126,13 @@ def _of_dataset(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
                 elif column is not None and column not in columns:
                     yield ("expectations", index, "arguments", key), _unknown("column", column, columns)
     yield from _dataset_span_problems(dataset)
+    schedule = dataset.schedule
+    if moment := skipped_time(schedule):
+        text = (
+            f"{schedule.cron!r} comes round at {moment:%H:%M}, which {moment:%Y-%m-%d} does not have in {schedule.timezone}: with a "
+            f"run_offset below 0 the partition before it would get no run. Choose an hour over which no clock is put forward"
+        )
+        yield ("schedule", "cron"), text
 
 
 def _dataset_span_problems(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
@@ -151,6 +158,13 @@ def _reference_problems(dataset: DatasetConfig, known: list[str], datasets: dict
             yield ("references", index, "dataset"), _unknown("dataset", reference.dataset, known)
         elif reference.dataset in datasets:  # else its own file is wrong, and says so
             there = {column.name: column.type for column in datasets[reference.dataset].columns}
+            grains = dataset.grain, datasets[reference.dataset].grain
+            if grains[0] != grains[1]:
+                text = (
+                    f"the partitions of {reference.dataset} are {grains[1].unit}s and those of this dataset {grains[0].unit}s, so nothing "
+                    f"would be found in it; name a dataset of the same grain"
+                )
+                yield ("references", index, "dataset"), text
             key = "to" if reference.to else "columns"
             for column, other in zip(reference.columns, reference.to or reference.columns, strict=True):
                 if other not in there:

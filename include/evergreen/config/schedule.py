@@ -145,6 +145,26 @@ def cron_problem(cron: str, grain: Grain) -> tuple[str, str] | None:
     return None
 
 
+def skipped_time(schedule: PartitionSchedule) -> dt.datetime | None:
+    """Find a time of the cron expression that its zone does not have, since clocks are put forward over it.
+
+    A run that is ``run_offset`` times before takes its own time for the one before (Airflow 3.3.2), so a partition gets no run.
+
+    :param schedule: a sound schedule
+    :returns: the first such time in the year that begins with the schedule, by the zone's clock; None when none is, or does harm
+    """
+    if schedule.run_offset >= 0 or schedule.timezone == "UTC":
+        return None
+    from croniter import croniter  # 40 ms that only who asks need pay
+
+    zone, first = ZoneInfo(schedule.timezone), dt.datetime.combine(schedule.start, dt.time())
+    times = croniter(schedule.cron, first)
+    while (moment := times.get_next(dt.datetime)) < first + dt.timedelta(days=366):
+        if moment.replace(tzinfo=zone).astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) != moment:
+            return moment  # type: ignore[no-any-return]
+    return None
+
+
 _BEGINNINGS = {"15min": "*/15 * * * *", "30min": "*/30 * * * *", "week": "0 6 * * 1", "quarter": "0 6 1 1,4,7,10 *"}
 
 

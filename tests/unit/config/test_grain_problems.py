@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
 from include.evergreen.config.check import check_catalog
 from include.evergreen.foundation.grain import Grain
@@ -147,3 +149,25 @@ def problems(folder: Path, shape: Shape, file: str, old: str, new: str) -> list[
     assert old in text
     (folder / file).write_text(text.replace(old, new))
     return check_catalog(Catalog(catalog.root))
+
+
+@pytest.mark.parametrize(
+    ("cron", "lost"),
+    [('"30 2 * * *"', "'30 2 * * *' comes round at 02:30, which 2013-03-10 does not have in America/New_York"), ('"30 3 * * *"', "")],
+)
+def test_a_night_s_run_at_an_hour_that_clocks_are_put_forward_over(tmp_path: Path, cron: str, lost: str) -> None:
+    """Airflow would give the run of that night its own day as key, and the day before none."""
+    include = tmp_path / "include"
+    shutil.copytree(PROJECT_ROOT / "include" / "datasets", include / "datasets")
+    path = include / "datasets" / "weather" / "dataset.yaml"
+    path.write_text(path.read_text().replace('"0 0 * * *"', cron))
+    found = check_catalog(Catalog(include))
+    assert [problem.startswith(f"{path}:9: schedule.cron: {lost}") for problem in found] == ([True] if lost else [])
+
+
+def test_a_reference_to_partitions_of_another_length(tmp_path: Path) -> None:
+    shape = HOURS
+    found = problems(tmp_path, shape, "datasets/visits/dataset.yaml", "keys:", "references: [{columns: [shop], dataset: prices}]\nkeys:")
+    assert any(
+        "references[0].dataset: the partitions of prices are months and those of this dataset hours" in problem for problem in found
+    ), found
