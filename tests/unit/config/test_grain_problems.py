@@ -168,6 +168,5 @@ def test_a_night_s_run_at_an_hour_that_clocks_are_put_forward_over(tmp_path: Pat
 def test_a_reference_to_partitions_of_another_length(tmp_path: Path) -> None:
     shape = HOURS
     found = problems(tmp_path, shape, "datasets/visits/dataset.yaml", "keys:", "references: [{columns: [shop], dataset: prices}]\nkeys:")
-    assert any(
-        "references[0].dataset: the partitions of prices are months and those of this dataset hours" in problem for problem in found
-    ), found
+    told = "references[0].dataset: the partitions of prices are months and those of this dataset hours"
+    assert any(told in problem for problem in found), found
