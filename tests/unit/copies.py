@@ -22,7 +22,7 @@ from tests.unit.lifecycle import MODEL
 
 def copied_candidate(name: object, *, as_of: Partition | None = None, verdict: str | None = "blessed") -> str:
     """The run key of a copy of the model's first candidate, with this verdict of the gate against the champion of now, or none."""
-    first: dict[str, Any] = next(row._asdict() for row in rows_of(candidates) if row.model == MODEL)
+    first: dict[str, Any] = min((row._asdict() for row in rows_of(candidates) if row.model == MODEL), key=lambda row: row["entry"])
     client = mlflow_store.mlflow_client()
     run_key = document_digest({"copy": str(name)})
     run = client.create_run(client.get_experiment_by_name(MODEL).experiment_id, tags={mlflow_store.RUN_KEY_TAG: run_key})
@@ -38,7 +38,7 @@ def copied_candidate(name: object, *, as_of: Partition | None = None, verdict: s
 def decided(run_key: str, verdict: str) -> int:
     """The id of a decision that the gate might have made on a candidate, against the champion of now."""
     serving = champions.champion(MODEL)
-    blessed: dict[str, Any] = next(row._asdict() for row in rows_of(decisions) if row.model == MODEL)
+    blessed: dict[str, Any] = min((row._asdict() for row in rows_of(decisions) if row.model == MODEL), key=lambda row: row["entry"])
     attempt = 1 + len([row for row in rows_of(decisions) if row.run_key == run_key])
     copied = {**blessed, "run_key": run_key, "verdict": verdict, "attempt": attempt, "champion_version": serving.version if serving else 0}
     with writing() as connection:

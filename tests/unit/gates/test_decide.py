@@ -18,6 +18,7 @@ from include.evergreen.features import reader
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import Span
 from include.evergreen.gates.comparators import Comparator, find_comparators
 from include.evergreen.gates.decide import decide
 from include.evergreen.gates.decision import all_decisions, find_blessing, latest_decision
@@ -138,7 +139,7 @@ def test_a_champion_is_compared_on_the_days_that_neither_was_fitted_on(trained: 
     """The candidate's holdout begins on the 8th; the champion was fitted on the 8th and the 9th too, and knows these by heart."""
     champion = champions.champion("air_time")
     assert champion is not None
-    longer = _with_train(air_time, holdout="9 days")
+    longer = _with_train(air_time, holdout=Span(9, "day"))
     decision = decide(Catalog(), _against_champion(longer, margin=0.5), trained_as_of(longer, champion.as_of))
     result = decision.criteria[0]
     assert result["details"]["other"] == pytest.approx(champion.metrics["mae"], abs=1e-12)  # on its own holdout: 10 to 16 January
