@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 
@@ -71,12 +71,12 @@ def grant_access(*, worker: str | None = None, reader: str | None = None) -> Non
         for role in filter(None, (worker, reader)):
             if role not in known:
                 raise ConfigError(f"The database has no role {role!r}. Create it first: CREATE ROLE {role} LOGIN PASSWORD '...'.")
-            quoted = connection.dialect.identifier_preparer.quote_identifier(role)
-            for statement in _statements(quoted, writes=role == worker):
+            quote = connection.dialect.identifier_preparer.quote_identifier
+            for statement in _statements(quote(role), quote, writes=role == worker):
                 connection.exec_driver_sql(statement)
 
 
-def _statements(role: str, *, writes: bool) -> Iterator[str]:
+def _statements(role: str, quote: Callable[[str], str], *, writes: bool) -> Iterator[str]:
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}"
     yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}"
     yield f"GRANT USAGE ON SCHEMA public TO {role}"
@@ -85,13 +85,13 @@ def _statements(role: str, *, writes: bool) -> Iterator[str]:
     if not writes:
         for table in metadata.sorted_tables:
             if rights := reader_rights(table):
-                yield f"GRANT {', '.join(rights)} ON {table.name} TO {role}"
+                yield f"GRANT {', '.join(rights)} ON {quote(table.name)} TO {role}"
         return
     for table in metadata.sorted_tables:
         columns = updated_columns(table)
         if columns is None:
-            yield f"GRANT INSERT, UPDATE, DELETE ON {table.name} TO {role}"
+            yield f"GRANT INSERT, UPDATE, DELETE ON {quote(table.name)} TO {role}"
         else:
-            yield f"GRANT INSERT ON {table.name} TO {role}"
+            yield f"GRANT INSERT ON {quote(table.name)} TO {role}"
             if columns:
-                yield f"GRANT UPDATE ({', '.join(columns)}) ON {table.name} TO {role}"
+                yield f"GRANT UPDATE ({', '.join(map(quote, columns))}) ON {quote(table.name)} TO {role}"

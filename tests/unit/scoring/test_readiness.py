@@ -12,12 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.models import WHEN_IT_BEGINS
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
@@ -216,7 +218,7 @@ def test_a_challenger_whose_own_input_comes_after_the_champion_has_scored_may_jo
     catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(catalog, air_time)
-    schedules, outcomes = ("schedules", NEW_YORK, 0, None), ("outcomes", NEW_YORK, 2, None)
+    schedules, outcomes = ("schedules", Calendar(NEW_YORK), NO_SPAN, None), ("outcomes", Calendar(NEW_YORK), Span(2, "day"), None)
     own = {
         1: readiness.Inputs(NEW_YORK, WHEN_IT_BEGINS, (schedules,)),
         2: readiness.Inputs(NEW_YORK, WHEN_IT_BEGINS, (schedules, outcomes)),

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from include.evergreen.config.calendar import DAYS
 from include.evergreen.config.labels import LabelSource
 from include.evergreen.config.models import WHEN_IT_BEGINS
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.store import known_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import DAILY
+from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.scoring import readiness
 from include.evergreen.state import ledger
 from include.evergreen.state.database import engine, migrate, reading, writing
@@ -100,7 +102,7 @@ def test_a_read_as_of_a_moment_gets_the_version_that_was_known(ours: PostgreSQL)
 
 def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "champion_for", lambda *_: "a champion")
-    inputs = readiness.Inputs(DAILY, WHEN_IT_BEGINS, (("sales", DAILY, 0, None), ("weather", DAILY, 0, None)))
+    inputs = readiness.Inputs(DAILY, WHEN_IT_BEGINS, (("sales", DAYS, NO_SPAN, None), ("weather", DAYS, NO_SPAN, None)))
     monkeypatch.setattr(readiness, "inputs_of", lambda _: inputs)
     assert start_code(_publishing(own="a", times=1, known="2013-02-09T00:00:00+00:00")).wait(300) == 0
     assert readiness.scoring("m", DAY, moment=DAILY.start(DAY)).missing == ("weather/2013-02-09",)
@@ -116,7 +118,9 @@ def test_what_a_stage_has_not_read_is_told_as_on_sqlite(ours: PostgreSQL, monkey
     within = [["sales", "2013-02-06", DAY]]  # of which the newest known partition is read
     record_stage("m", "score", DAY, "done", {"read": {"sales/2013-02-08": "before"}, "within": within})
     assert [each.name for each in readiness.scoring("m", DAY, moment=DAILY.start(DAY)).news] == ["sales/2013-02-09"]
-    assert readiness.Inputs(DAILY, WHEN_IT_BEGINS, (("sales", DAILY, 0, 3),)).keys(DAILY.shift(DAY, 2)) == [("sales", DAY)]
+    assert readiness.Inputs(DAILY, WHEN_IT_BEGINS, (("sales", DAYS, NO_SPAN, Span(3, "day")),)).keys(DAILY.shift(DAY, 2)) == [
+        ("sales", DAY)
+    ]
     record_stage("m", "monitor", DAY, "done", {"read": {"predictions": "d", "truth": None}})
     assert [each.name for each in readiness.monitoring("m", DAY, LabelSource("sales")).news] == ["sales/2013-02-09"]
 
