@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
     from sklearn.pipeline import Pipeline
 
@@ -154,7 +154,7 @@ def log_candidate(
             params=[Param(name, str(value)) for name, value in params.items()],
             tags=[RunTag(name, str(value)) for name, value in tags.items()],
         )
-        client.log_inputs(run_id, [_dataset(model_input, model.signature) for model_input in inputs])
+        _log_inputs(client, run_id, [_dataset(model_input, model.signature) for model_input in inputs])
         for path, document in documents.items():
             log_file(run_id, path, json.dumps(document, indent=2))
     with side_effect("train.artifact"):
@@ -164,6 +164,16 @@ def log_candidate(
             client.delete_tag(run_id, FAILED_TAG)
         client.set_terminated(run_id)
     return f"{run.info.artifact_uri}/{model.artifact}"
+
+
+def _log_inputs(client: MlflowClient, run_id: str, datasets: list[DatasetInput]) -> None:
+    """Of two attempts that log the same at once, MLflow's store refuses one for what the other wrote meanwhile; then it finds it there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_inputs(run_id, datasets)
+    except MlflowException:
+        client.log_inputs(run_id, datasets)
 
 
 @reaching_mlflow

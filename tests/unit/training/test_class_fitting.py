@@ -95,7 +95,7 @@ def test_what_says_when_to_stop_need_not_have_the_same_classes(defects: ModelCon
     newest = changed["partition"] >= "2024-03-13"
     changed.loc[newest & (changed["target"] == "dent"), "target"] = "smoke"
     changed.loc[~newest & (changed["target"] == "hole"), "target"] = "scratch"
-    model = model_of(defects, estimator, early_stop={"days": 3, "rounds": 5})
+    model = model_of(defects, estimator, early_stop={"holdout": "3 days", "rounds": 5})
     pipeline = learn(model, changed)
     assert set(classes_of(pipeline)) == set(data.DEFECTS) - {"hole"}, "neither what is new nor what is gone"
 
