@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from evergreen_airflow.capacity import triggerer_capacity
 from include.evergreen import read_variables, telemetry_off
 from include.evergreen.foundation.errors import TransientError
 from tools.guard import Guard
@@ -141,6 +142,8 @@ class EmbeddedAirflow:
         arguments = {"api-server": ["--host", HOST, "--port", str(self.port), "--workers", "1"]}.get(name, [])
         if name in {"scheduler", "triggerer"}:
             arguments = ["--skip-serve-logs"]  # the log server listens on every interface; local logs are read from disk
+        if name == "triggerer":
+            arguments += ["--capacity", str(triggerer_capacity(environment))]
         if name != "api-server":
             environment = {**environment, DATABASE: _patient(environment[DATABASE])}
         self._start_process(name, [*AIRFLOW, name, *arguments], environment)

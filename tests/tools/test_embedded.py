@@ -10,7 +10,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from include.evergreen import telemetry_off
+from include.evergreen import PROJECT_ROOT, read_variables, telemetry_off
 from include.evergreen.foundation.errors import TransientError
 from tools import embedded
 from tools.embedded import HOST, airflow_settings, free_port
@@ -82,6 +82,8 @@ def test_what_serves_is_told_to_listen_on_loopback_and_the_others_to_serve_no_lo
     assert arguments["api-server"][host + 1] == "127.0.0.1"
     for name in ("scheduler", "triggerer"):
         assert "--skip-serve-logs" in arguments[name], name
+    setting = read_variables(PROJECT_ROOT / "docker" / "airflow.env")["AIRFLOW__TRIGGERER__CAPACITY"]
+    assert arguments["triggerer"][-2:] == ["--capacity", setting]
 
 
 def test_none_of_its_processes_sends_usage_data(started, monkeypatch):
