@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_UNSEEN = 20  # names of unseen categories that a partition keeps, the most frequent ones
+LOT_ROWS = 1_024  # that are sorted together: many short lots take a third of the time that a single long one does
+LEAST_SLOTS, MOST_SLOTS = 2**16, 2**24  # of the table by which different values are counted
+_LEAST = np.finfo(np.float64).min
 
 
 @dataclass(frozen=True)
 class NumericColumn:
     """Counts of a number. ``sums`` and ``squares`` are of distances from the origin of ``bins``, of its finite values.
 
-    ``least`` and ``greatest`` are NaN where a partition has no finite value; ``distinct`` counts its different values.
+    ``least`` and ``greatest`` are NaN where a partition has no finite value; ``distinct`` estimates how many
+    different values there are, within a hundredth.
     """
 
     bins: Bins
@@ -67,24 +72,26 @@ class NumericColumn:
         :returns: a column of one partition
         """
         numbers = as_numbers(values)
-        rows = len(numbers)
-        numbers.sort()  # NaN last; all that follows is read off what is in order
-        known = int(np.searchsorted(numbers, np.nan))
-        first, last = int(np.searchsorted(numbers, -np.inf, side="right")), int(np.searchsorted(numbers, np.inf, side="left"))
-        finite = numbers[first:last]
-        ends = np.searchsorted(finite, bins.edges, side="left")
-        counts = np.diff(np.concatenate([[0], ends, [len(finite)]]))
-        sums, squares, distinct = np.zeros(bins.count), 0.0, 0
+        lots = _in_lots(numbers)  # all that follows is read off what is in order
+        limits = np.concatenate([[_LEAST], bins.edges, [np.inf, np.nan]])  # below the first: -inf; above the last: what is missing
+        ends = np.array([lot.searchsorted(limits) for lot in lots]).reshape(len(lots), len(limits))
+        in_lots = np.diff(ends, axis=1, prepend=0, append=LOT_ROWS)
+        counts = in_lots.sum(axis=0)
+        infinite, missing = counts[0] + counts[-2], counts[-1] - (lots.size - len(numbers))
+        lost = infinite + missing
+        distinct = _distinct(numbers[np.isfinite(numbers)] if lost else numbers)
         least = greatest = np.nan
-        if len(finite):
-            least, greatest = float(finite[0]), float(finite[-1])
-            distinct = int(np.count_nonzero(finite[1:] != finite[:-1])) + 1
-            with np.errstate(over="ignore", invalid="ignore"):
-                finite -= bins.origin
-                filled = np.flatnonzero(counts)
-                sums[filled] = np.add.reduceat(finite, (np.cumsum(counts) - counts)[filled])
-                squares = float(finite @ finite)
-        columns = counts, sums, squares, rows - known, known - len(finite), distinct, least, greatest
+        if lost < len(numbers):
+            filled = np.flatnonzero(ends[:, 0] < ends[:, -2])
+            least, greatest = lots[filled, ends[filled, 0]].min(), lots[filled, ends[filled, -2] - 1].max()
+        ordered, starts = lots.ravel(), np.pad(ends, ((0, 0), (1, 0))) + LOT_ROWS * np.arange(len(lots))[:, None]
+        sums = np.zeros(in_lots.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ordered -= bins.origin
+            sums[in_lots > 0] = np.add.reduceat(ordered, starts[in_lots > 0]) if len(ordered) else 0.0
+            ordered[~np.isfinite(ordered)] = 0.0
+            squares = float(ordered @ ordered)
+            columns = counts[1:-2], sums.sum(axis=0)[1:-2], squares, missing, infinite, distinct, least, greatest
         return cls(bins, *(np.asarray(each)[None] for each in columns))
 
 
@@ -203,3 +210,26 @@ def _arrays(column: Any, layout: str) -> list[str]:
 
 def _side_by_side(layout: str, *columns: Any) -> list[np.ndarray]:
     return [np.concatenate([getattr(column, name) for column in columns]) for name in _arrays(columns[0], layout)]
+
+
+def _in_lots(numbers: np.ndarray) -> np.ndarray:
+    """A copy of the numbers in lots of `LOT_ROWS`, each in order, NaN last; the last lot is filled up with NaN."""
+    lots = np.full((-(-len(numbers) // LOT_ROWS), LOT_ROWS), np.nan)
+    lots.ravel()[: len(numbers)] = numbers
+    lots.sort(axis=1)
+    return lots
+
+
+def _distinct(numbers: np.ndarray) -> int:
+    """How many different values there are, within a hundredth.
+
+    By linear counting: K. Whang, B. Vander-Zanden, H. Taylor, "A linear-time probabilistic counting algorithm for database
+    applications", ACM Transactions on Database Systems 15 (1990).
+    """
+    from pandas.util import hash_array
+
+    bits = int(np.clip(4 * len(numbers), LEAST_SLOTS, MOST_SLOTS) - 1).bit_length()
+    taken = np.zeros(2**bits, np.bool_)
+    taken[hash_array(numbers + 0.0) >> np.uint64(64 - bits)] = True  # + 0.0: there is one zero, and not a negative one beside it
+    free = max(len(taken) - int(np.count_nonzero(taken)), 1)
+    return min(len(numbers), round(len(taken) * math.log(len(taken) / free)))

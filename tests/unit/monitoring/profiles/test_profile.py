@@ -18,6 +18,8 @@ from include.evergreen.monitoring.profiles import (
     profile_reference,
     to_bytes,
 )
+from include.evergreen.monitoring.profiles.columns import LOT_ROWS
+from include.evergreen.monitoring.profiles.layout import Bins
 
 pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
 
@@ -37,6 +39,30 @@ def test_a_bin_holds_its_lower_edge_and_sums_tell_the_mean_of_its_values(referen
     place = np.searchsorted(found.bins.edges, values, side="right")
     assert (found.counts[0] == np.bincount(place, minlength=found.bins.count)).all()
     assert found.sums[0] + found.counts[0] * found.bins.origin == pytest.approx(np.bincount(place, values, found.bins.count))
+
+
+@pytest.mark.parametrize("rows", [1, LOT_ROWS - 1, LOT_ROWS, LOT_ROWS + 1, 5 * LOT_ROWS + 7])
+@pytest.mark.parametrize("odd", [(), (np.nan,), (np.inf, -np.inf), (np.nan, np.inf, -np.inf, -0.0, 1e150)])
+def test_what_is_counted_lot_by_lot_is_what_is_counted_at_once(rows: int, odd: tuple[float, ...]) -> None:
+    values = np.random.default_rng(rows).normal(3, 4, rows).round(2)
+    values[: rows // 3] = np.resize(odd, rows // 3) if odd else 0.0
+    values, bins = np.random.default_rng(1).permutation(values), Bins.of(np.linspace(-5, 5, 400))
+    found, finite = NumericColumn.of(bins, pa.array(values)), values[np.isfinite(values)]
+    place = np.searchsorted(bins.edges, finite, side="right")
+    assert (found.counts[0] == np.bincount(place, minlength=bins.count)).all()
+    assert found.sums[0] == pytest.approx(np.bincount(place, finite - bins.origin, bins.count))
+    assert found.squares[0] == pytest.approx(((finite - bins.origin) ** 2).sum())
+    assert (found.missing[0], found.infinite[0]) == (np.isnan(values).sum(), np.isinf(values).sum())
+    assert (found.least[0], found.greatest[0]) == (finite.min(), finite.max())
+    assert found.distinct[0] == pytest.approx(len(np.unique(finite)), rel=0.01)
+
+
+@pytest.mark.parametrize("different", [1, 2, 1_000, 30_000, 200_000])
+@pytest.mark.parametrize("of", [lambda numbers: numbers, lambda numbers: 1e6 + numbers / 7, lambda numbers: numbers * 2.0**40])
+def test_the_number_of_different_values_is_told_within_a_hundredth(different: int, of: Callable[[np.ndarray], np.ndarray]) -> None:
+    values = of(np.arange(200_000.0) % different)
+    found = NumericColumn.of(Bins.of(values[:1_000]), pa.array(values))
+    assert found.distinct[0] == pytest.approx(different, rel=0.01)
 
 
 def test_categories_are_counted_by_cell_and_new_ones_by_name(reference: Profile) -> None:
