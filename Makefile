@@ -32,7 +32,7 @@ test-times: setup  ## measure what each file's tests take, which orders them and
 	@EVERGREEN_TEST_TIMES=tests/seconds.json $(BIN)/python -m tools.checks
 
 bench: setup  ## every benchmark, beside the plain script that does the same
-	@for name in parse night ingest gate train score history inbox watcher armed exactly_once calendar drift drift_statistics estimates; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in parse night ingest gate train score history inbox watcher armed exactly_once calendar drift drift_statistics estimates canaries; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 setup: $(READY)  ## virtual environment, pinned dependencies, the command `evergreen`, databases, landing zone; safe to repeat
 	@$(BIN)/evergreen prepare

@@ -28,7 +28,7 @@ from include.evergreen.gates.bootstrap import Units
 from include.evergreen.gates.criteria import CriterionResult, compare_versions
 from include.evergreen.gates.scored import Scored
 from include.evergreen.promotion.promote import awaits_approval, promote_blessed
-from include.evergreen.promotion.rollout_plan import RolloutPlan, rolled_back_key, undecided_key
+from include.evergreen.promotion.rollout_plan import LEAST_DAYS, RolloutPlan, judge_canary, rolled_back_key, undecided_key
 from include.evergreen.registry import champions
 from include.evergreen.registry.approvals import newest_answer
 from include.evergreen.registry.rollouts import Rollout, newest_rollout, note_rollout, running_rollout, waited_for
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONGEST_CAUSE = 700  # of an alert's characters
-LEAST_DAYS = 2  # that can be compared
-EARLY_SHARE = 0.2  # of the chance of a mistake in a step, for the looks before its end
 
 
 @dataclass(frozen=True)
@@ -244,8 +242,7 @@ class _Step:
     def judge(self, count: int) -> _Judged:
         """Hold the version's performance against the champion's.
 
-        In shadow, and at the end of an ab, the gate's own test decides. A canary goes on unless it is worse beyond chance, and beyond the
-        gate's margin: at the gate's confidence for all looks at all its steps together (Bonferroni).
+        In shadow, and at the end of an ab, the gate's own test decides; of a canary, `judge_canary`.
 
         :param count: of the first so many days
         :returns: what is to become of the roll-out, and why
@@ -255,36 +252,17 @@ class _Step:
             return _Judged(None, f"one of the versions has no labelled row in {count} {self.model.grain.unit}s", {})
         criterion, rollout = self.plan.criterion, self.rollout
         if rollout.strategy == "canary":
-            update = {"must": "not_worse", "margin": self._tolerated, "confidence": 1 - self._chance_of_mistake(count)}
-            criterion = criterion.model_copy(update=update)
-        whose = "the champion's on the same rows" if rollout.strategy == "shadow" else "the champion's on the other keys"
-        result = compare_versions(criterion, ours, theirs, whose, is_one_of_many=rollout.strategy == "canary")
+            criterion = self.plan.canary_criterion(count)
+            result, is_worse = judge_canary(criterion, ours, theirs)
+        else:
+            whose = "the champion's on the same rows" if rollout.strategy == "shadow" else "the champion's on the other keys"
+            result = compare_versions(criterion, ours, theirs, whose)
+            is_worse = result.verdict != "passed"
         if result.verdict == "not_evaluated" or result.interval is None:
             return _Judged(None, result.message, {})
-        state: Literal["running", "promoted", "rolled_back"] = "promoted" if result.verdict == "passed" else "rolled_back"
-        message = result.message
-        if rollout.strategy == "canary":
-            sign = ours.measures.metric(criterion.metric).sign
-            most_gained = result.interval[1] if sign > 0 else -result.interval[0]
-            if result.verdict != "passed" and most_gained >= 0:
-                state = "promoted"
-                message += f"; its other bound is {sign * most_gained:+.4f}, so it is not worse beyond chance"
-            if state == "promoted" and not rollout.is_last_step:
-                state = "running"
-        return _Judged(state, message, self._evidence(count, ours, theirs, replace(result, message=message), criterion))
-
-    def _chance_of_mistake(self, count: int) -> float:
-        """Of a step of a canary, its end has four fifths, and the looks before it share the rest."""
-        of_step = (1 - self.plan.criterion.confidence) / len(self.plan.shares)
-        early = max(self.plan.partitions - LEAST_DAYS, 0)
-        if not early:
-            return of_step
-        return of_step * (EARLY_SHARE / early if count < self.plan.partitions else 1 - EARLY_SHARE)
-
-    @property
-    def _tolerated(self) -> float:
-        """How much worse the gate lets a version be."""
-        return self.plan.criterion.margin if self.plan.criterion.must == "not_worse" else 0.0
+        grows = rollout.strategy == "canary" and not rollout.is_last_step
+        state: Literal["running", "promoted", "rolled_back"] = "rolled_back" if is_worse else "running" if grows else "promoted"
+        return _Judged(state, result.message, self._evidence(count, ours, theirs, result, criterion))
 
     def _evidence(
         self, count: int, ours: Scored, theirs: Scored, result: CriterionResult, criterion: ChampionCriterion
