@@ -34,7 +34,7 @@ from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
 from include.evergreen.operations.local_run import partitions_needed
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
-from include.evergreen.registry import approvals, champions
+from include.evergreen.registry import approvals, champions, servable
 from include.evergreen.serving.clean_processes import Server
 from include.evergreen.state import alerts, ledger, mlflow_store, storage
 from include.evergreen.state.database import engine, reading
@@ -137,7 +137,7 @@ def at_every_moment() -> dict[str, Any]:
     serving = champions.champion(MODEL)
     assert serving is not None, "there is no champion"
     mlflow_store.verify_artifact(serving.artifact_uri, serving.artifact_digest)
-    assert next(champions.serving(MODEL, AS_OF)) == serving
+    assert next(servable.serving(MODEL, AS_OF)) == serving
     return {"champion": serving.version, "problems": ledger.verify()}
 
 

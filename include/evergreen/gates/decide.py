@@ -17,7 +17,7 @@ from include.evergreen.gates.decision import COMPARISON, Decision, combine_verdi
 from include.evergreen.gates.evaluate import evaluate
 from include.evergreen.gates.rejections import alert_of_rejections
 from include.evergreen.gates.report import render
-from include.evergreen.registry import champions
+from include.evergreen.registry import champions, servable
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.records import as_record
@@ -74,13 +74,13 @@ def _alert_of_comparison(model: ModelConfig, champion: champions.RegisteredVersi
     """Raise an alert while the champion cannot be computed; resolve it when it can, or when there is another one."""
     broken = [criterion["message"] for criterion in decision.criteria if criterion["kind"] == COMPARISON]
     if not champion or not broken:
-        champions.can_be_compared(model.name)
+        servable.can_be_compared(model.name)
         return
     message = (
         f"The candidate of {model.name} as of {decision.as_of} was judged without the champion: {broken[0]}. It may take the champion's "
         f"place by the other criteria alone. `evergreen decisions {model.name}` shows them."
     )
-    champions.cannot_be_compared(champion, message)
+    servable.cannot_be_compared(champion, message)
 
 
 def gate_digest(catalog: Catalog, model: ModelConfig) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from include.evergreen.data.partitions.store import differing_versions
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.registry import champions
+from include.evergreen.registry import champions, servable
 from include.evergreen.registry.history import differing_places
 from include.evergreen.scoring.predictions import differing_scorings
 from include.evergreen.state import ledger, mlflow_store
@@ -116,7 +116,7 @@ def _damaged(model: str) -> list[str]:
     try:
         mlflow_store.verify_artifact(version.artifact_uri, version.artifact_digest)
     except mlflow_store.ArtifactError as error:
-        champions.damaged(version, error)
+        servable.damaged(version, error)
         return [f"{model}: version {version.version}: {error}"]
-    champions.verified(version)
+    servable.verified(version)
     return []

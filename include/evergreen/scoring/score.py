@@ -25,7 +25,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError
 from include.evergreen.foundation.grain import Partition
-from include.evergreen.registry import champions
+from include.evergreen.registry import champions, servable
 from include.evergreen.registry.rollouts import governing_rollout
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.scoring.assignment import assigned
@@ -68,7 +68,7 @@ def score(catalog: Catalog, model: ModelConfig, partition: Partition, origin: st
 
 
 def _score(catalog: Catalog, model: ModelConfig, partition: Partition, origin: str) -> Outcome:
-    able = champions.serving(model.name, partition)
+    able = servable.serving(model.name, partition)
     first = next(able, None)
     if first is None and (missing := missing_inputs(model, partition)):
         return stage_waits(model, "score", partition, missing)
@@ -80,7 +80,7 @@ def _score(catalog: Catalog, model: ModelConfig, partition: Partition, origin: s
         try:
             return _score_by(catalog, _scorer(catalog, model, version), partition, origin)
         except mlflow_store.ArtifactError as error:
-            champions.damaged(version, error)
+            servable.damaged(version, error)
             refused = error
     raise refused
 
@@ -173,12 +173,12 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving:
     except (TransientError, MemoryError):
         raise
     except ChangedRecordError as error:  # the champion does not wait for it
-        champions.damaged(challenger, error, is_champion=False)
+        servable.damaged(challenger, error, is_champion=False)
         return None
     except Exception as error:
         _broken_beside(catalog, model, challenger, error)
         return None
-    if not champions.may_serve_share(challenger, partition):
+    if not servable.may_serve_share(challenger, partition):
         return None
     comparable = shadow.config.rows == serving.config.rows and shadow.config.task == serving.config.task
     return shadow if comparable and not missing_inputs(shadow.config, partition) else None
@@ -296,7 +296,7 @@ def _not_waited_for(catalog: Catalog, shadow: Scorer) -> Iterator[None]:
     except (TransientError, MemoryError):
         raise
     except mlflow_store.ArtifactError as error:
-        champions.damaged(shadow.version, error, is_champion=False)
+        servable.damaged(shadow.version, error, is_champion=False)
         raise _ChallengerError from error
     except Exception as error:
         _broken_beside(catalog, shadow.config, shadow.version, error)
@@ -315,7 +315,7 @@ def _loaded(scorer: Scorer) -> Pipeline:
     """The verified pipeline. Raises `ArtifactError`."""
     version = scorer.version
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, scorer.config.train.trusted_types)
-    champions.verified(version)
+    servable.verified(version)
     return pipeline
 
 

@@ -23,7 +23,7 @@ from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring.triggers import ask_training
 from include.evergreen.operations.audit import audit_ledger, verify_records
-from include.evergreen.registry import champions
+from include.evergreen.registry import champions, servable
 from include.evergreen.registry.approvals import record_answer
 from include.evergreen.registry.rollouts import begin_rollout, end_rollout
 from include.evergreen.registry.versions import ChangedRecordError, UnearnedError
@@ -175,17 +175,17 @@ def test_each_bound_column_that_is_changed_is_found_raises_the_alert_and_is_name
 
 
 def test_a_changed_row_of_what_serves_lets_its_version_serve_no_longer() -> None:
-    assert [version.version for version in champions.serving(MODEL, AS_OF)] == [2, 1]
+    assert [version.version for version in servable.serving(MODEL, AS_OF)] == [2, 1]
     for table, column in (
         (candidates, "artifact_digest"), (candidates, "recipe_digest"), (candidates, "metrics"), (decisions, "criteria"),
         (model_versions, "semver"), (promotions, "actor"), (approvals, "actor"),
     ):  # fmt: skip
         row = next(row for row in rows_of(table) if row.entry == newest(table).entry)
         forge(table, row, **{column: changed(row._mapping[column])})
-        assert [version.version for version in champions.serving(MODEL, AS_OF)] == [1], (table.name, column)
+        assert [version.version for version in servable.serving(MODEL, AS_OF)] == [1], (table.name, column)
         assert any(alert.severity == "critical" for alert in open_alerts(MODEL))
         forge(table, row, **{column: row._mapping[column]})
-    assert [version.version for version in champions.serving(MODEL, AS_OF)] == [2, 1]
+    assert [version.version for version in servable.serving(MODEL, AS_OF)] == [2, 1]
 
 
 def test_a_foreign_recipe_is_not_run_though_recipe_and_candidate_name_each_other() -> None:
@@ -198,7 +198,7 @@ def test_a_foreign_recipe_is_not_run_though_recipe_and_candidate_name_each_other
     with writing() as connection:
         connection.execute(recipes.insert().values(digest=foreign, model=MODEL, document=document, recorded_at=clock.now()))
     forge(candidates, candidate, recipe_digest=foreign)
-    [version] = champions.serving(MODEL, AS_OF)
+    [version] = servable.serving(MODEL, AS_OF)
     assert version.version == 1
 
 
@@ -220,7 +220,7 @@ def test_an_invented_promotion_moves_no_alias_and_makes_no_champion() -> None:
     [alert] = [alert for alert in open_alerts(MODEL) if alert.key == f"bypass/{MODEL}/champion"]
     assert alert.severity == "critical" and "MLflow's alias was left as it is" in alert.message
     assert mlflow_store.alias(MODEL, "champion") == 2
-    assert [version.version for version in champions.serving(MODEL, AS_OF)] == [2, 1]
+    assert [version.version for version in servable.serving(MODEL, AS_OF)] == [2, 1]
     with pytest.raises(DataError, match="has no entry in the ledger"):
         audit_ledger()
 
@@ -322,7 +322,7 @@ def test_a_snapshot_whose_members_were_changed_trains_and_serves_nothing() -> No
     row = newest(snapshots)
     forge(snapshots, row, members=changed(row.members))
     with pytest.raises(DataError, match="none of its champions may serve"):
-        list(champions.serving(MODEL, AS_OF))
+        list(servable.serving(MODEL, AS_OF))
 
 
 def test_a_partition_that_was_changed_in_the_database_is_neither_scored_nor_trained_on() -> None:

@@ -20,7 +20,7 @@ from include.evergreen.foundation.grain import DAILY
 from include.evergreen.operations.local_run import CycleResult
 from include.evergreen.promotion.cards import ensure_card
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
-from include.evergreen.registry import aliases, approvals, champions
+from include.evergreen.registry import aliases, approvals, champions, servable
 from include.evergreen.registry.champions import ChampionChangedError, RegisteredVersion, UnearnedError
 from include.evergreen.registry.history import history
 from include.evergreen.scoring.predictions import find_predictions
@@ -223,7 +223,7 @@ def test_what_a_person_refused_another_may_promote_by_force_alone(model: ModelCo
     assert champions.promote(MODEL, version, actor="another", reason="it is needed", force=True).promoted
     [override] = told("override")
     assert override["actor"] == "another" and "was refused by one" in override["overridden"][0]
-    assert next(champions.serving(MODEL, AS_OF)).version == 2
+    assert next(servable.serving(MODEL, AS_OF)).version == 2
 
 
 def test_an_edit_of_the_yaml_takes_no_question_back(model: ModelConfig) -> None:
@@ -439,7 +439,7 @@ def test_a_champion_without_a_blessing_in_the_database_does_not_serve() -> None:
     champions.promote(MODEL, second.version, **PERSON)
     with writing() as connection:
         connection.execute(decisions.update().where(decisions.c.run_key == second.run_key).values(verdict="rejected"))
-    assert [each.version for each in champions.serving(MODEL, AS_OF)] == [1]
+    assert [each.version for each in servable.serving(MODEL, AS_OF)] == [1]
     assert open_keys() == [f"bypass/{MODEL}/{second.run_key[:12]}"]
 
 
@@ -448,7 +448,7 @@ def test_a_row_that_was_put_in_by_hand_makes_no_champion_without_approval() -> N
     row = {"model": MODEL, "version": 2, "as_of": AS_OF, "previous_version": 1, "actor": "x", "reason": "y", "promoted_at": clock.now()}
     with writing() as connection:
         connection.execute(promotions.insert().values(**row))
-    assert [each.version for each in champions.serving(MODEL, AS_OF)] == [1]
+    assert [each.version for each in servable.serving(MODEL, AS_OF)] == [1]
     assert open_keys() == [f"bypass/{MODEL}/{second.run_key[:12]}"]
 
 
