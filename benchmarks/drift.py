@@ -2,17 +2,20 @@
 
     python -m benchmarks.drift [--json] [--small]    small: a few rows, without Evidently, whose import takes seconds
 
-A partition of mixed columns (four fifths numbers) lies as Parquet and has been read before; the reference is known. *Ours* reads,
-profiles and judges; *bare binning* reads and counts each column once, in the same bins and categories; *Evidently* reads and runs
-its preset (without its import). Both counts must agree. Then a year of daily profiles is read from bytes, merged, and the window judged;
-and a week is judged by its columns together, like the reference and with two of them correlated, beside the verdict on each column.
+A partition of mixed columns (four fifths numbers) lies as Parquet, as scorings write it, and has been read before; the reference is
+known. *Ours* reads, profiles and judges, a group of rows at a time; *bare binning* reads and counts each column once, in the same bins
+and categories; *Evidently* reads and runs its preset (without its import). Both counts must agree. Then a year of daily profiles is
+read from bytes, merged, and the window judged; and a week is judged by its columns together, like the reference and with two of them
+correlated, beside the verdict on each column.
+``peak_..._mb`` is the greatest memory of a process of its own that judges a partition, with all libraries.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import Report, arguments, run_benchmark, say
+from benchmarks.scratch import run_python
+from include.evergreen.data.partitions.files import GROUP_ROWS, read_batches
 from include.evergreen.monitoring.profiles import (
     NumericColumn,
     Profile,
     StoredProfile,
     from_bytes,
+    profile_batches,
     profile_partition,
     profile_reference,
     to_bytes,
@@ -36,6 +42,7 @@ from include.evergreen.monitoring.verdicts import Limits, Verdict, judge, judge_
 
 LIMITS = Limits(numeric=0.1, categorical=0.05)
 REFERENCE_ROWS, REFERENCE_DAYS = 5_000, 50
+CHUNK_ROWS = 1_000_000  # that are made up together
 REPEATS = 3  # of which the quickest counts
 
 
@@ -52,20 +59,22 @@ def measure(folder: Path, sizes: tuple[tuple[int, int], ...], *, small: bool) ->
     for rows, columns in sizes:
         size = f"{rows // 1_000_000}m_{columns}" if rows >= 1_000_000 else f"{rows}_{columns}"
         say(f"{rows:,} rows of {columns} columns")
-        reference_rows, current = _rows(1, REFERENCE_ROWS, columns), folder / f"{size}.parquet"
-        reference = _reference(reference_rows)
-        pq.write_table(_rows(2, rows, columns), current)
-        ours = _quickest(partial(_ours, reference, current))
+        reference_rows, reference = _rows(1, REFERENCE_ROWS, columns), reference_of(columns)
+        current = _written(folder / f"{size}.parquet", rows, columns)
+        ours = _quickest(lambda reference=reference, current=current, rows=rows: verdict(reference, batches(current), rows))  # type: ignore[misc]
         bare = _quickest(partial(_counted, reference, current))
         figures |= {f"ours_{size}_s": ours, f"bare_binning_{size}_s": bare}
         ratios[f"ours_over_bare_binning_{size}"] = ours / bare
-        profile = profile_partition(reference, "now", pq.read_table(current))
+        profile = profile_batches(reference, "now", batches(current), rows)
         figures[f"profile_{size}_kb"] = len(to_bytes(StoredProfile(profile, ""), reference)) / 1000
         differences += _differences(profile, _counted(reference, current))
         if not small:
             evidently = _evidently(reference_rows, current)
             figures[f"evidently_{size}_s"] = evidently
             ratios[f"ours_over_evidently_{size}"] = ours / evidently
+    figures |= _peaks(folder, (50_000,) if small else (1_000_000, 10_000_000))
+    if not small:
+        ratios["peak_10m_over_peak_1m"] = figures["peak_10m_10_mb"] / figures["peak_1m_10_mb"]
     figures |= _year(30 if small else 365, 10 if small else 50) | _together(10 if small else 50)
     return Report("drift", figures, ratios, differences)
 
@@ -81,6 +90,29 @@ def _rows(seed: int, rows: int, columns: int) -> pa.Table:
     )
 
 
+def _written(file: Path, rows: int, columns: int) -> Path:
+    with pq.ParquetWriter(file, _rows(2, 1, columns).schema) as writer:
+        for number in range(0, rows, CHUNK_ROWS):
+            writer.write_table(_rows(2 + number, min(CHUNK_ROWS, rows - number), columns), row_group_size=GROUP_ROWS)
+    return file
+
+
+def _peaks(folder: Path, sizes: tuple[int, ...]) -> dict[str, float]:
+    """The memory of a process that judges a partition of ten columns."""
+    found = {}
+    for rows in sizes:
+        file = _written(folder / f"{rows}.parquet", rows, 10)
+        name = f"{rows // 1_000_000}m" if rows >= 1_000_000 else f"{rows}"
+        found[f"peak_{name}_10_mb"] = json.loads(run_python("benchmarks.drift_once", file, str(rows), "10"))["peak_mb"]
+        file.unlink()
+    return found
+
+
+def reference_of(columns: int) -> Profile:
+    """The reference of partitions of so many columns."""
+    return _reference(_rows(1, REFERENCE_ROWS, columns))
+
+
 def _reference(rows: pa.Table) -> Profile:
     days = [f"{number % REFERENCE_DAYS:03}" for number in range(len(rows))]
     return profile_reference(
@@ -88,8 +120,14 @@ def _reference(rows: pa.Table) -> Profile:
     )
 
 
-def _ours(reference: Profile, current: Path) -> Verdict:
-    return judge(reference, profile_partition(reference, "now", pq.read_table(current)), LIMITS)
+def batches(file: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a partition, as monitoring reads them."""
+    return read_batches(file)
+
+
+def verdict(reference: Profile, rows: Iterator[pa.RecordBatch], count: int) -> Verdict:
+    """What monitoring does with a partition's rows."""
+    return judge(reference, profile_batches(reference, "now", rows, count), LIMITS)
 
 
 def _counted(reference: Profile, current: Path) -> dict[str, Any]:

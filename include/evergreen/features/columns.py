@@ -95,6 +95,15 @@ def find_key(columns: Sequence[str], name: str) -> str:
     return column if column in columns else name
 
 
+def key_columns(names: Sequence[str]) -> list[str]:
+    """List the columns in which keys may be, to read no others.
+
+    :param names: the keys', as dataset.yaml declares them
+    :returns: all that `find_key` may find
+    """
+    return [*map(key_column, names), *names]
+
+
 def keys_of(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Take keys out of stored rows.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.foundation.digest import document_digest, frame_digest
@@ -19,8 +19,6 @@ from include.evergreen.scoring.predictions import PredictionSet
 from include.evergreen.state import storage
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from include.evergreen.monitoring.profiles import Kind, Profile, StoredProfile
 
 log = logging.getLogger(__name__)
@@ -85,25 +83,30 @@ class KeptProfiles:
         :param days: what the version scored, at least one
         :returns: the profile of all of them, on the reference's bins and cells
         """
-        first, *others = (self.day(scored, lambda scored=scored: scored.table()) for scored in days)  # type: ignore[misc]
+        from include.evergreen.monitoring.profiles import profile_batches
+
+        def made(scored: PredictionSet) -> Profile:
+            return profile_batches(self.reference, str(scored.partition), scored.batches(list(self.kinds)), scored.count())
+
+        first, *others = (self.day(scored, partial(made, scored)) for scored in days)
         return first.merge(*others)
 
-    def day(self, scored: PredictionSet, rows: Callable[[], pa.Table], also_of: str = "") -> Profile:
+    def day(self, scored: PredictionSet, make: Callable[[], Profile], also_of: str = "") -> Profile:
         """Find the profile of a day, or make it.
 
         :param scored: the predictions beside which it lies
-        :param rows: reads what is counted; asked only where the profile must be made, and its errors pass through
+        :param make: counts the day on the reference's bins and cells; asked only where it must be, and its errors pass through
         :param also_of: the digest of what the rows are made of, besides the predictions
-        :returns: the profile of one partition, on the reference's bins and cells
+        :returns: the profile of one partition
         """
-        from include.evergreen.monitoring.profiles import StoredProfile, profile_partition, to_bytes
+        from include.evergreen.monitoring.profiles import StoredProfile, to_bytes
 
         path, partition = f"{scored.path}{self.suffix}", str(scored.partition)
         made_of = {"partition": partition, "rows": scored.digest, "also": also_of, "reference": self.reference_digest}
         digest = document_digest({**made_of, "columns": list(self.kinds.items())})
         if kept := _kept(path, self.reference, digest):
             return kept.profile
-        made = profile_partition(self.reference, partition, rows())
+        made = make()
         self._made[path] = to_bytes(StoredProfile(made, digest), self.reference)
         return made
 

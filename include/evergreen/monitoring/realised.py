@@ -13,7 +13,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.metrics import NEW_CLASS_SHARE, PERFORMANCE, Sliced, metrics_by_slice
 from include.evergreen.features.categories import as_categories
 from include.evergreen.features.class_columns import OF_CLASSES, read_classes
-from include.evergreen.features.columns import PREDICTION, feature_column, keys_of
+from include.evergreen.features.columns import PREDICTION, feature_column, key_columns, keys_of
 from include.evergreen.features.labels import join_labels
 from include.evergreen.foundation.errors import EvergreenError, TransientError
 from include.evergreen.monitoring.figures import Figure
@@ -126,12 +126,14 @@ def _labelled(catalog: Catalog, window: Window, features: Sequence[str]) -> tupl
     import pandas as pd
 
     labels, predicted, day_of, sliced = [], [], [], []
+    names = catalog.dataset(window.model.rows).keys
+    columns = [*key_columns(names), PREDICTION, *OF_CLASSES, *map(feature_column, features)]
     for number, day in enumerate(window.labelled_days):
         if not window.labels[day.partition].is_mature:
             continue
-        table = day.table()
+        table = day.table(columns)
         predictions = table.drop_columns([name for name in table.column_names if name in OF_CLASSES]).to_pandas()
-        keys = keys_of(predictions, catalog.dataset(window.model.rows).keys)
+        keys = keys_of(predictions, names)
         target = join_labels(catalog, window.model, keys, window.labels[day.partition], window.cache)
         known = target.notna()
         labels.append(target[known])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.metrics import TARGET_DRIFT
-from include.evergreen.features.columns import TARGET, keys_of
+from include.evergreen.features.columns import TARGET, key_columns, keys_of
 from include.evergreen.features.labels import join_labels
 from include.evergreen.monitoring.figures import Figure
 from include.evergreen.monitoring.window import Window
@@ -15,6 +15,7 @@ from include.evergreen.monitoring.window import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from include.evergreen.monitoring.profiles import Profile
     from include.evergreen.monitoring.verdicts import Verdict
     from include.evergreen.scoring.predictions import PredictionSet
 
@@ -29,6 +30,7 @@ def judge_target(catalog: Catalog, window: Window) -> Verdict | None:
     :returns: the verdict on the one column ``target``; None while the labels of the window's last day are not mature, or where the
         reference has no labels
     """
+    from include.evergreen.monitoring.profiles import profile_partition
     from include.evergreen.monitoring.verdicts import Limits, judge
 
     if not window.labels[window.scored.partition].is_mature:
@@ -37,9 +39,11 @@ def judge_target(catalog: Catalog, window: Window) -> Verdict | None:
     profiles = window.target_profiles
     if profiles.reference.columns[TARGET].lost.sum() == profiles.reference.rows:
         return None
-    digests = [window.labels[day.partition].digest or "" for day in mature]
-    found = (profiles.day(day, partial(_labels, catalog, window, day), digest) for day, digest in zip(mature, digests, strict=True))
-    first, *others = found
+
+    def made(day: PredictionSet) -> Profile:
+        return profile_partition(profiles.reference, str(day.partition), _labels(catalog, window, day))
+
+    first, *others = (profiles.day(day, partial(made, day), window.labels[day.partition].digest or "") for day in mature)
     limits = window.model.monitor
     return judge(profiles.reference, first.merge(*others), Limits(limits.numeric_threshold, limits.categorical_threshold))
 
@@ -48,7 +52,8 @@ def _labels(catalog: Catalog, window: Window, day: PredictionSet) -> pa.Table:
     """The labels that are known, of the rows that were scored."""
     import pyarrow as pa
 
-    keys = keys_of(day.frame(), catalog.dataset(window.model.rows).keys)
+    names = catalog.dataset(window.model.rows).keys
+    keys = keys_of(day.frame(key_columns(names)), names)
     labels = join_labels(catalog, window.model, keys, window.labels[day.partition], window.cache)
     known = labels.dropna()
     return pa.table({TARGET: pa.array(known) if window.model.task == "multiclass" else pa.array(known.to_numpy(dtype="float64"))})

@@ -123,7 +123,7 @@ class Window:
         import pandas as pd
 
         drawn = Sampled.draw([day.count() for day in days])
-        frames = [day.table(columns).take(chosen).to_pandas() for day, chosen in zip(days, drawn.of_day, strict=True)]
+        frames = [_taken(day, columns, chosen) for day, chosen in zip(days, drawn.of_day, strict=True)]
         return pd.concat(frames, ignore_index=True), drawn.total
 
     def input_digest(self) -> str:
@@ -191,6 +191,19 @@ class Sampled:
         drawn = np.sort(np.random.default_rng(DRAW).choice(total, SAMPLED_ROWS, replace=False))
         ends = np.cumsum(counts)
         return cls([drawn[(drawn >= end - count) & (drawn < end)] - (end - count) for end, count in zip(ends, counts, strict=True)], total)
+
+
+def _taken(day: PredictionSet, columns: Sequence[str] | None, rows: np.ndarray) -> pd.DataFrame:
+    """Some rows of a day, whose numbers ascend, without the others in memory."""
+    import pyarrow as pa
+
+    taken, before = [], 0
+    for batch in day.batches(columns):
+        first, last = np.searchsorted(rows, (before, before + len(batch)))
+        taken.append(batch.take(pa.array(rows[first:last] - before)))
+        before += len(batch)
+    found: pd.DataFrame = (pa.concat_tables(taken) if taken else day.table(columns)).to_pandas()
+    return found
 
 
 def parse_report_path(path: str) -> tuple[str, Partition] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
+from include.evergreen.data.partitions.files import read_batches
 from include.evergreen.features.columns import PREDICTION, VERSION
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
@@ -58,12 +59,30 @@ class PredictionSet:
         :param columns: the names of those to read; None for all
         :returns: the rows, as `frame` has them
         """
-        if not self.challenger_version:
-            return storage.read_table(self.path, columns)
+        return self._own(storage.read_table(self.path, self._with_version(columns)), columns)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Read the rows of `table` a group of those that are stored together at a time. Raises as `frame`.
+
+        :param columns: the names of those to read, but of those that the file has not; None for all
+        :yields: the rows, in their order
+        """
+        import pyarrow as pa
+
+        with storage.local_file(self.path) as file:
+            for batch in read_batches(file, self._with_version(columns)):
+                yield self._own(pa.Table.from_batches([batch]), columns)
+
+    def _with_version(self, columns: Sequence[str] | None) -> list[str] | None:
+        if columns is None:
+            return None
+        return list(dict.fromkeys([*columns, VERSION] if self.challenger_version else columns))
+
+    def _own(self, table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+        """Of rows of a roll-out, those that ``version`` made."""
         import pyarrow.compute as pc
 
-        table = storage.read_table(self.path, None if columns is None else list(dict.fromkeys([*columns, VERSION])))
-        if VERSION not in table.column_names:  # of an earlier release
+        if not self.challenger_version or VERSION not in table.column_names:  # of an earlier release
             return table
         own = table.filter(pc.equal(table[VERSION], self.version))
         return own if columns is None or VERSION in columns else own.drop_columns([VERSION])

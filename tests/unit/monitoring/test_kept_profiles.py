@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +39,16 @@ def days() -> list[PredictionSet]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file of rows is read, at once or batch by batch."""
     counted: Counter[str] = Counter()
-    read_table = storage.read_table
-
-    def read(path: str, columns: object = None) -> object:
-        counted[path] += 1
-        return read_table(path, columns)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(storage, "read_table", read)
+    for name in ("read_table", "local_file"):
+        monkeypatch.setattr(storage, name, partial(_counting, counted, getattr(storage, name)))
     return counted
+
+
+def _counting(counted: Counter[str], read: Callable[..., object], path: str, *arguments: object) -> object:
+    counted[path] += 1
+    return read(path, *arguments)
 
 
 def test_a_window_of_seven_days_reads_the_rows_of_each_day_once_in_its_life(

@@ -2,7 +2,7 @@
 
 from include.evergreen.monitoring.profiles.columns import CategoryColumn, NumericColumn
 from include.evergreen.monitoring.profiles.layout import Bins, Cells
-from include.evergreen.monitoring.profiles.profile import Kind, Profile, profile_partition, profile_reference
+from include.evergreen.monitoring.profiles.profile import Kind, Profile, profile_batches, profile_partition, profile_reference
 from include.evergreen.monitoring.profiles.stored import StoredProfile, from_bytes, to_bytes
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Profile",
     "StoredProfile",
     "from_bytes",
+    "profile_batches",
     "profile_partition",
     "profile_reference",
     "to_bytes",

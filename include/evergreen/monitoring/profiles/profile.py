@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import cpu_count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from include.evergreen.monitoring.profiles.columns import CategoryColumn, Column, NumericColumn, as_numbers, as_texts, counted
+from include.evergreen.foundation.errors import DataError
+from include.evergreen.monitoring.profiles.columns import CategoryColumn, Column, NumericColumn
+from include.evergreen.monitoring.profiles.counting import CategoryCounter, NumericCounter, as_numbers, as_texts, counted
 from include.evergreen.monitoring.profiles.layout import HEAVY_SHARE, MOST_HEAVY, Bins, Cells
 from include.evergreen.monitoring.profiles.sample import Sample, code_categories, code_numbers, drawn
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["numeric", "categorical"]
 ROWS_FOR_THREADS = 100_000
-MOST_THREADS = 4  # each holds a copy of one column
+MOST_THREADS = 4  # each holds a copy of one column of a batch
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,37 @@ def profile_partition(reference: Profile, partition: str, table: pa.Table) -> Pr
     :param table: its rows; a column of the reference that it has not counts as missing in each of them
     :returns: a profile of one partition
     """
-    import pyarrow as pa
+    return profile_batches(reference, partition, [table], len(table))
 
-    def values(name: str) -> pa.ChunkedArray | pa.Array:
-        return table[name] if name in table.column_names else pa.nulls(len(table))
 
-    def count(name: str) -> Column:
-        column = reference.columns[name]
-        if isinstance(column, NumericColumn):
-            return NumericColumn.of(column.bins, values(name))
-        return CategoryColumn.of(column.cells, values(name))
+def profile_batches(reference: Profile, partition: str, batches: Iterable[pa.Table | pa.RecordBatch], rows: int) -> Profile:
+    """Count the rows of one partition as `profile_partition` does, of which only a batch is in memory.
 
-    columns = dict(zip(reference.columns, _for_each(count, reference.columns, len(table)), strict=True))
-    return Profile((partition,), columns, _sample(columns, {name: values(name) for name in columns}, [np.arange(len(table))]))
+    :param reference: the champion's, from `profile_reference`
+    :param partition: the partition's key
+    :param batches: its rows
+    :param rows: how many there are
+    :returns: a profile of one partition
+    :raises DataError: when there are more rows or fewer
+    """
+    columns = reference.columns
+    counters = {
+        name: NumericCounter(column.bins, rows) if isinstance(column, NumericColumn) else CategoryCounter(column.cells, rows)
+        for name, column in columns.items()
+    }
+    chosen = drawn(rows)
+    codes = np.empty((len(chosen), len(columns)), np.uint8)
+    counted_rows = 0
+    with _all_processors(rows) as for_each:
+        for batch in batches:
+            values = {name: _values(batch, name) for name in columns}
+            for_each(lambda name, values=values: counters[name].add(values[name]), columns)  # type: ignore[misc]
+            inside = (chosen >= counted_rows) & (chosen < counted_rows + len(batch))
+            codes[inside] = _codes(columns, values, chosen[inside] - counted_rows)
+            counted_rows += len(batch)
+    if counted_rows != rows:
+        raise DataError(f"The partition {partition} has {counted_rows} rows, and {rows} were recorded. Score it again.")
+    return Profile((partition,), {name: counter.column() for name, counter in counters.items()}, Sample(codes, np.array([len(chosen)])))
 
 
 def profile_reference(table: pa.Table, partitions: Sequence[str], kinds: Mapping[str, Kind]) -> Profile:
@@ -96,30 +117,40 @@ def profile_reference(table: pa.Table, partitions: Sequence[str], kinds: Mapping
             columns[name] = _reference_numbers(table[name], groups)
         else:
             columns[name] = _reference_categories(table[name], place, len(names))
-    return Profile(tuple(str(name) for name in names), columns, _sample(columns, {name: table[name] for name in columns}, groups))
+    chosen = [rows[drawn(len(rows))] for rows in groups]
+    codes = _codes(columns, {name: table[name] for name in columns}, np.concatenate([np.zeros(0, np.int64), *chosen]))
+    return Profile(tuple(str(name) for name in names), columns, Sample(codes, np.array([len(each) for each in chosen])))
 
 
-def _for_each(count: Callable[[str], Column], names: Iterable[str], rows: int) -> list[Column]:
-    """Columns of many rows on all processors: what counts them leaves Python to its other threads."""
+@contextmanager
+def _all_processors(rows: int) -> Iterator[Callable[[Callable[[str], Any], Iterable[str]], Any]]:
+    """Does something for each name; for many rows on all processors, since what counts them leaves Python to its other threads."""
     if rows < ROWS_FOR_THREADS:
-        return [count(name) for name in names]
+        yield lambda count, names: [count(name) for name in names]
+        return
     with ThreadPoolExecutor(min(MOST_THREADS, cpu_count() or 1)) as threads:
-        return list(threads.map(count, names))
+        yield lambda count, names: list(threads.map(count, names))
 
 
-def _sample(columns: Mapping[str, Column], values: Mapping[str, pa.ChunkedArray | pa.Array], groups: list[np.ndarray]) -> Sample:
+def _values(batch: pa.Table | pa.RecordBatch, name: str) -> pa.ChunkedArray | pa.Array:
     import pyarrow as pa
 
-    chosen = [rows[drawn(len(rows))] for rows in groups]
-    rows = pa.array(np.concatenate(chosen))
+    return batch.column(name) if name in batch.schema.names else pa.nulls(len(batch))
+
+
+def _codes(columns: Mapping[str, Column], values: Mapping[str, pa.ChunkedArray | pa.Array], rows: np.ndarray) -> np.ndarray:
+    import pyarrow as pa
+
     codes = np.empty((len(rows), len(columns)), np.uint8)
+    if not len(rows):
+        return codes
     for number, (name, column) in enumerate(columns.items()):
-        taken = values[name].take(rows)
+        taken = values[name].take(pa.array(rows))
         if isinstance(column, NumericColumn):
             codes[:, number] = code_numbers(column.bins, as_numbers(taken))
         else:
             codes[:, number] = code_categories(column.cells, as_texts(taken))
-    return Sample(codes, np.array([len(each) for each in chosen]))
+    return codes
 
 
 def _reference_numbers(values: pa.ChunkedArray, groups: list[np.ndarray]) -> NumericColumn:
@@ -127,7 +158,7 @@ def _reference_numbers(values: pa.ChunkedArray, groups: list[np.ndarray]) -> Num
 
     numbers = as_numbers(values)
     bins = Bins.of(numbers[np.isfinite(numbers)])
-    column = _merged([NumericColumn.of(bins, pa.array(numbers[rows])) for rows in groups])
+    column = _merged([NumericCounter(bins, len(rows)).add(pa.array(numbers[rows])).column() for rows in groups])
     assert isinstance(column, NumericColumn)
     return column
 

@@ -14,11 +14,12 @@ from include.evergreen.monitoring.profiles import (
     Profile,
     StoredProfile,
     from_bytes,
+    profile_batches,
     profile_partition,
     profile_reference,
     to_bytes,
 )
-from include.evergreen.monitoring.profiles.columns import LOT_ROWS
+from include.evergreen.monitoring.profiles.counting import LOT_ROWS, MOST_NAMES, CategoryCounter, NumericCounter
 from include.evergreen.monitoring.profiles.layout import Bins
 
 pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
@@ -47,7 +48,7 @@ def test_what_is_counted_lot_by_lot_is_what_is_counted_at_once(rows: int, odd: t
     values = np.random.default_rng(rows).normal(3, 4, rows).round(2)
     values[: rows // 3] = np.resize(odd, rows // 3) if odd else 0.0
     values, bins = np.random.default_rng(1).permutation(values), Bins.of(np.linspace(-5, 5, 400))
-    found, finite = NumericColumn.of(bins, pa.array(values)), values[np.isfinite(values)]
+    found, finite = NumericCounter(bins, rows).add(pa.array(values)).column(), values[np.isfinite(values)]
     place = np.searchsorted(bins.edges, finite, side="right")
     assert (found.counts[0] == np.bincount(place, minlength=bins.count)).all()
     assert found.sums[0] == pytest.approx(np.bincount(place, finite - bins.origin, bins.count))
@@ -61,8 +62,37 @@ def test_what_is_counted_lot_by_lot_is_what_is_counted_at_once(rows: int, odd: t
 @pytest.mark.parametrize("of", [lambda numbers: numbers, lambda numbers: 1e6 + numbers / 7, lambda numbers: numbers * 2.0**40])
 def test_the_number_of_different_values_is_told_within_a_hundredth(different: int, of: Callable[[np.ndarray], np.ndarray]) -> None:
     values = of(np.arange(200_000.0) % different)
-    found = NumericColumn.of(Bins.of(values[:1_000]), pa.array(values))
+    found = NumericCounter(Bins.of(values[:1_000]), len(values)).add(pa.array(values)).column()
     assert found.distinct[0] == pytest.approx(different, rel=0.01)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000, 3_000])
+def test_what_is_counted_batch_by_batch_is_what_is_counted_at_once(reference: Profile, size: int) -> None:
+    rows = _rows(5, 2_500)
+    whole = profile_partition(reference, "2", rows)
+    found = profile_batches(reference, "2", (rows.slice(place, size) for place in range(0, len(rows), size)), len(rows))
+    assert (found.sample.codes == whole.sample.codes).all()
+    assert (found.sample.sizes == whole.sample.sizes).all()
+    assert _categories(found).unseen == _categories(whole).unseen
+    for name, column in whole.columns.items():
+        for array in ("counts", "distinct", "missing", "infinite", "least", "greatest", "sums", "squares"):
+            if hasattr(column, array):
+                assert getattr(found.columns[name], array) == pytest.approx(getattr(column, array), rel=1e-12), (name, array)
+
+
+def test_batches_with_other_rows_than_were_recorded_are_refused(reference: Profile) -> None:
+    with pytest.raises(DataError, match="2 has 400 rows, and 401 were recorded"):
+        profile_batches(reference, "2", [_rows(5, 400)], 401)
+
+
+def test_of_very_many_unseen_categories_the_frequent_ones_are_named(reference: Profile) -> None:
+    counter = CategoryCounter(_categories(reference).cells, 8 * MOST_NAMES)
+    for number in range(8):
+        once = [f"{number} {row}" for row in range(MOST_NAMES)]
+        counter.add(pa.array([*once, *["often"] * 50, *["more often"] * 60]))
+    found = counter.column()
+    assert list(found.unseen[0].items())[:2] == [("more often", 480), ("often", 400)]
+    assert found.distinct[0] == pytest.approx(8 * MOST_NAMES, rel=0.01)
 
 
 def test_categories_are_counted_by_cell_and_new_ones_by_name(reference: Profile) -> None:
