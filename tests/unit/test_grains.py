@@ -52,7 +52,7 @@ SHAPES = {
     "quarters": Shape(QUARTER, QUARTER, "lag: 1 quarter", "lag: 1 quarter", 1000, 368, 184, 92, "2013-01-01"),
 }
 AS_OF = {
-    "30min": "2013-03-12T0630Z",
+    "30min": "2013-03-13T0630Z",
     "hour": "2013-03-12T0600Z",
     "day": "2013-03-12",
     "week": "2013-06-03",
